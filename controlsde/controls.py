@@ -1,0 +1,104 @@
+"""Controls: the piecewise-constant weights of the network drift, and their time grid.
+
+Comes in: arrays A, W, b and the times at which they switch. Goes out: weights by piece, splitting, files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+
+class ControlsError(ValueError):
+    """Controls that do not fit together, or a file that does not hold controls."""
+
+
+@dataclass(frozen=True, eq=False)
+class Controls:
+    """Weights of K pieces: A (K, d, m), W (K, m, d), b (K, m), constant on [times_k, times_{k+1}).
+
+    Raises ControlsError when shapes disagree, times do not increase, or a number is not finite.
+    """
+
+    A: Array
+    W: Array
+    b: Array
+    times: Array
+
+    def __init__(self, A: ArrayLike, W: ArrayLike, b: ArrayLike, times: ArrayLike) -> None:
+        values = {"A": A, "W": W, "b": b, "times": times}
+        for name, value in values.items():
+            object.__setattr__(self, name, np.asarray(value, dtype=float))
+        if self.A.ndim != 3 or self.W.ndim != 3 or self.b.ndim != 2 or self.times.ndim != 1:
+            raise ControlsError("controls need A (pieces, d, m), W (pieces, m, d), b (pieces, m), times (pieces+1,)")
+        pieces, d, m = self.A.shape
+        expected = {"W": (pieces, m, d), "b": (pieces, m), "times": (pieces + 1,)}
+        for name, shape in expected.items():
+            got = getattr(self, name).shape
+            if got != shape:
+                raise ControlsError(f"A has shape {self.A.shape}, so {name} must have shape {shape} (got {got})")
+        for name in values:
+            if not np.all(np.isfinite(getattr(self, name))):
+                raise ControlsError(f"controls.{name} holds a number that is not finite")
+        if not np.all(np.diff(self.times) > 0):
+            raise ControlsError("controls.times must increase")
+
+    @property
+    def pieces(self) -> int:
+        """Number of pieces K."""
+        return int(self.A.shape[0])
+
+    @property
+    def dimension(self) -> int:
+        """Dimension d of the state space."""
+        return int(self.A.shape[1])
+
+    @property
+    def width(self) -> int:
+        """Width m of the network."""
+        return int(self.A.shape[2])
+
+    @property
+    def durations(self) -> Array:
+        """Length of each piece, shape (K,)."""
+        return np.diff(self.times)
+
+    def piece(self, number: int) -> tuple[Array, Array, Array]:
+        """A (d, m), W (m, d), b (m) of one piece."""
+        return self.A[number], self.W[number], self.b[number]
+
+    def piece_at(self, t: float) -> int:
+        """The piece that holds time t; the last one at the horizon."""
+        return int(np.clip(np.searchsorted(self.times, t, side="right") - 1, 0, self.pieces - 1))
+
+    def split(self, parts: int) -> Controls:
+        """The same drift on a grid in which each piece is cut in `parts` equal ones."""
+        fractions = np.arange(parts) / parts
+        times = np.append((self.times[:-1, None] + self.durations[:, None] * fractions).ravel(), self.times[-1])
+        return Controls(*(np.repeat(x, parts, axis=0) for x in (self.A, self.W, self.b)), times)
+
+    @staticmethod
+    def load(path: str | Path) -> Controls:
+        """Controls from a result file (NetCDF with A, W, b and piece_times).
+
+        Raises ControlsError when the file is missing, cut short, or holds no controls.
+        """
+        import xarray as xr
+
+        path = Path(path)
+        if not path.is_file():
+            raise ControlsError(f"{path}: no such file; give a result (.nc) that `controlsde solve` wrote")
+        try:
+            with xr.open_dataset(path, engine="h5netcdf") as data:
+                return Controls(*(data[name].values for name in ("A", "W", "b", "piece_times")))
+        except KeyError as error:
+            raise ControlsError(f"{path}: holds no controls ({error.args[0]!s} is missing)") from None
+        except (OSError, ValueError) as error:
+            if isinstance(error, ControlsError):
+                raise ControlsError(f"{path}: {error}") from None
+            raise ControlsError(f"{path}: not a readable NetCDF file (cut short, or of another kind)") from None

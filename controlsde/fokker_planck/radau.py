@@ -1,0 +1,80 @@
+"""Radau IIA: stiffly accurate collocation in time with 1, 2 or 3 stages (orders 1, 3, 5).
+
+One step of length h of ρ' = A ρ solves for the stages Y_i ≈ ρ(t + c_i h)
+
+    Y_i = ρ + h Σ_j a_ij A Y_j,      ρ_new = Y_s.
+
+For one matrix A per step the stages decouple in the eigenbasis of a⁻¹ = T diag(λ) T⁻¹:
+
+    Y = Σ_l T_:l λ_l (λ_l I − h A)⁻¹ (T⁻¹ R)_l,     R_i = ρ,
+
+and only one eigenvalue of each complex pair is kept: its partner is the conjugate (Hairer & Wanner,
+"Solving Ordinary Differential Equations II", §IV.8).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+_TABLEAU_A: dict[int, list[list[float]]] = {
+    1: [[1.0]],
+    2: [[5 / 12, -1 / 12], [3 / 4, 1 / 4]],
+    3: [
+        [(88 - 7 * 6**0.5) / 360, (296 - 169 * 6**0.5) / 1800, (-2 + 3 * 6**0.5) / 225],
+        [(296 + 169 * 6**0.5) / 1800, (88 + 7 * 6**0.5) / 360, (-2 - 3 * 6**0.5) / 225],
+        [(16 - 6**0.5) / 36, (16 + 6**0.5) / 36, 1 / 9],
+    ],
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Radau:
+    """Butcher tableau and eigenbasis of the s-stage scheme; get it with `radau(s)`."""
+
+    a: Array  # (s, s)
+    b: Array  # (s,): the last row of a; also the quadrature weights of the objective
+    c: Array  # (s,)
+    inverse: Array  # a⁻¹
+    eigenvalues: NDArray[np.complex128]  # (q,): real ones, and one of each complex pair
+    multiplicity: Array  # (q,): 1 for real eigenvalues, 2 for a pair
+    right: NDArray[np.complex128]  # (s, q): columns of T
+    left: NDArray[np.complex128]  # (q, s): rows of T⁻¹
+
+    @property
+    def stages(self) -> int:
+        """Number of stages s."""
+        return len(self.b)
+
+    @property
+    def order(self) -> int:
+        """Order of convergence 2s − 1 at the end of the steps."""
+        return 2 * self.stages - 1
+
+
+@lru_cache
+def radau(stages: int) -> Radau:
+    """The Radau IIA scheme with 1, 2 or 3 stages. Raises ValueError for any other number."""
+    if stages not in _TABLEAU_A:
+        raise ValueError(f"Radau IIA is available with 1, 2 or 3 stages (got {stages})")
+    a = np.array(_TABLEAU_A[stages])
+    inverse = np.linalg.inv(a)
+    values, vectors = np.linalg.eig(inverse)
+    values, vectors = values.astype(complex), vectors.astype(complex)
+    keep = np.flatnonzero(values.imag > -1e-12)
+    keep = keep[np.argsort(np.abs(values.imag[keep]))]
+    return Radau(
+        a=a,
+        b=a[-1].copy(),
+        c=a.sum(axis=1),
+        inverse=inverse,
+        eigenvalues=values[keep],
+        multiplicity=np.where(np.abs(values.imag[keep]) > 1e-12, 2.0, 1.0),
+        right=vectors[:, keep],
+        left=np.linalg.inv(vectors)[keep],
+    )

@@ -1,0 +1,189 @@
+"""The discrete tracking problem that every solver minimises.
+
+Comes in: a mesh, a time grid, the reference and a network. Goes out: everything a solver needs as plain arrays.
+
+    J(θ) = ½ Σ_{k,i,j} h b_j ‖Y_kij − p(t_kij)‖²_M + ½ w_T ‖ρ(T) − p(T)‖²_M + ½ r Σ_k Δt_k |θ_k|²
+
+over the Radau stages Y (K pieces, S steps, s stages), with ‖f‖²_M = Σ mass f². Radau IIA ends a step in its last
+stage, so ρ(T) = Y of the last stage of the last step, and both tracking terms are one weighted sum of squares:
+
+    J(θ) = ½ Σ weight ∘ (Y − p)² + ½ Σ effort_k |θ_k|².
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controlsde.controls import Controls
+from controlsde.fokker_planck.mesh import Mesh
+from controlsde.fokker_planck.operator import Operator
+from controlsde.fokker_planck.radau import radau
+from controlsde.network import Network
+from controlsde.problem import Problem
+from controlsde.reference import Reference
+
+Array = NDArray[np.float64]
+
+AUTO_ELEMENTS = {1: (8, 10, 12, 14, 16, 20, 24), 2: (3, 4, 5, 6), 3: (2, 3)}
+AUTO_RESOLUTION = 2e-3  # top-mode share of the reference below which `mesh.elements: auto` is content
+
+
+@dataclass(frozen=True, eq=False)
+class TimeGrid:
+    """Pieces, the Radau steps in them, and the stage times."""
+
+    edges: Array  # (K+1,)
+    steps_per_piece: int
+    stages: int
+
+    @property
+    def durations(self) -> Array:
+        """Length of each piece, (K,)."""
+        return np.diff(self.edges)
+
+    @property
+    def pieces(self) -> int:
+        """Number of pieces K."""
+        return len(self.edges) - 1
+
+    @property
+    def step_lengths(self) -> Array:
+        """Length h of a step in each piece, (K,)."""
+        return self.durations / self.steps_per_piece
+
+    @property
+    def stage_times(self) -> Array:
+        """Times of all stages, (K, S, s)."""
+        scheme = radau(self.stages)
+        offset = np.arange(self.steps_per_piece)[:, None] + scheme.c[None, :]
+        return np.asarray(self.edges[:-1, None, None] + self.step_lengths[:, None, None] * offset)
+
+    @property
+    def quadrature(self) -> Array:
+        """Radau quadrature weights h b_j of all stages, (K, S, s)."""
+        scheme = radau(self.stages)
+        shape = (self.pieces, self.steps_per_piece, self.stages)
+        return np.broadcast_to(self.step_lengths[:, None, None] * scheme.b, shape).copy()
+
+
+@dataclass(frozen=True, eq=False)
+class TrackingProblem:
+    """Build it with `build_tracking`; arrays are float64, weights of the network flattened as in `network`."""
+
+    operator: Operator
+    network: Network
+    grid: TimeGrid
+    initial: Array  # (n,) density at t = 0
+    targets: Array  # (K, S, s, n) reference at the stages
+    initial_target: Array  # (n,) reference at t = 0
+    weight: Array  # (K, S, s, n): quadrature in time × mass in space, the terminal weight in the last stage
+    effort: Array  # (K,): r Δt_k
+    bound: float
+    noise: float
+
+    @property
+    def mesh(self) -> Mesh:
+        """The mesh of the operator (its unknowns are the length-n axis of all densities here)."""
+        return self.operator.mesh
+
+    @property
+    def weight_shape(self) -> tuple[int, int]:
+        """(K, P): shape of all flattened network weights."""
+        return self.grid.pieces, self.network.weights_per_piece
+
+    def objective(self, stages: Any, weights: Any) -> Any:
+        """J for stage densities (K, S, s, n) and network weights (K, P); NumPy arrays."""
+        tracking = 0.5 * float(np.sum(self.weight * (stages - self.targets) ** 2))
+        return tracking + 0.5 * float(np.sum(self.effort[:, None] * weights**2))
+
+    def drift_values(self, weights: Array) -> Array:
+        """Rectified drift at the drift points for network weights (K, P): shape (K, k, d)."""
+        return self.operator.rectify(
+            np.asarray(self.network.drift(self.operator.drift_points, *self.network.split(weights)))
+        )
+
+    def controls(self, weights: Array) -> Controls:
+        """Flattened weights (K, P) as controls."""
+        return Controls(*self.network.split(np.asarray(weights)), self.grid.edges)
+
+    def flatten(self, controls: Controls) -> Array:
+        """Controls as flattened weights (K, P)."""
+        return self.network.join(controls.A, controls.W, controls.b)
+
+    def l2_curve(self, stages: Array) -> tuple[Array, Array]:
+        """Times (1 + K·S·s,) and ‖ρ − p‖_{L²} there, from stage densities (K, S, s, n)."""
+        error = np.concatenate(
+            [(self.initial - self.initial_target)[None], (stages - self.targets).reshape(-1, self.operator.size)]
+        )
+        times = np.concatenate([self.grid.edges[:1], self.grid.stage_times.ravel()])
+        return times, np.sqrt(np.maximum((error**2) @ self.mesh.mass, 0.0))
+
+
+def build_network(problem: Problem) -> Network:
+    """The network drift that a problem asks for."""
+    return Network(
+        dimension=problem.dimension,
+        width=int(problem.network.width or problem.dimension),
+        activation=problem.network.activation,
+        tangential=problem.network.tangential,
+        box=problem.domain.box,
+    )
+
+
+def build_mesh(problem: Problem, reference: Reference) -> Mesh:
+    """The mesh that a problem asks for.
+
+    `elements: auto` takes the smallest number of elements a axis that resolves the reference at its start, middle
+    and end (share of the top Legendre mode <= 2e-3), or the largest that `AUTO_ELEMENTS` allows.
+    """
+    spec = problem.mesh
+    if spec.elements != "auto":
+        return Mesh.build(problem.domain.box, problem.domain.walls, tuple(spec.elements), spec.degree)
+    candidates = AUTO_ELEMENTS[problem.dimension]
+    times = (0.0, 0.5 * reference.horizon, reference.horizon)
+    for count in candidates:
+        mesh = Mesh.build(problem.domain.box, problem.domain.walls, (count,) * problem.dimension, spec.degree)
+        if max(mesh.resolution(reference.density(t, mesh.points)) for t in times) <= AUTO_RESOLUTION:
+            break
+    return mesh
+
+
+def time_grid(problem: Problem, reference: Reference) -> TimeGrid:
+    """Equal pieces on [0, T]."""
+    edges = np.linspace(0.0, reference.horizon, problem.controls.pieces + 1)
+    return TimeGrid(edges, problem.mesh.steps_per_piece, problem.mesh.stages)
+
+
+def build_tracking(
+    problem: Problem, reference: Reference, mesh: Mesh | None = None, grid: TimeGrid | None = None
+) -> TrackingProblem:
+    """The discrete tracking problem of a problem and its reference, at the problem's noise level.
+
+    `mesh` and `grid` replace the problem's own (refinement, coarse search). The initial density is scaled to the
+    mass 1 under the mesh's quadrature.
+    """
+    mesh = build_mesh(problem, reference) if mesh is None else mesh
+    grid = time_grid(problem, reference) if grid is None else grid
+    operator = Operator.build(mesh, problem.noise * reference.diffusivity)
+    mesh = operator.mesh
+    stage_times = grid.stage_times
+    targets = np.stack([mesh.restrict(reference.density(t, mesh.points)) for t in stage_times.ravel()])
+    initial = mesh.restrict(reference.initial_density(mesh.points))
+    weight = grid.quadrature[..., None] * mesh.mass
+    weight[-1, -1, -1] += problem.objective.terminal * mesh.mass
+    return TrackingProblem(
+        operator=operator,
+        network=build_network(problem),
+        grid=grid,
+        initial=initial / float(mesh.mass @ initial),
+        targets=targets.reshape(*stage_times.shape, -1),
+        initial_target=mesh.restrict(reference.density(0.0, mesh.points)),
+        weight=weight,
+        effort=problem.objective.effort * grid.durations,
+        bound=float(problem.controls.bounds),
+        noise=problem.noise,
+    )
