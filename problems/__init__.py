@@ -1,0 +1,1 @@
+"""The shipped problems: one YAML file each, and the data that they read."""

@@ -1,0 +1,268 @@
+"""Whether the parts of a problem fit each other: dimensions, sizes, and densities inside the box.
+
+In: a problem whose parts are each valid. Out: a list of `(location, message)`, empty when all is well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from controlsde.problem.density_specs import (
+    DensitySpec,
+    Formula,
+    Mixture,
+    Samples,
+    Truncated,
+    Uniform,
+    variables,
+)
+from controlsde.problem.formula import Formula as Expression
+from controlsde.problem.formula import FormulaError
+from controlsde.problem.values import Location
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from controlsde.problem.schema import FormulaDrift, OrnsteinUhlenbeck, Problem
+
+    Array = NDArray[np.float64]
+
+Box = tuple[tuple[float, float], ...]
+Misfit = tuple[Location, str]
+# A Gaussian component: weight, mean and standard deviations.
+Component = tuple[float, tuple[float, ...], tuple[float, ...]]
+
+MAX_MASS_OUTSIDE = 1e-6
+MIN_MASS_INSIDE = 1e-9
+MAX_NODES = 2_000_000
+
+# The noising is watched at these fractions of the horizon; the mass outside varies slowly in between.
+NOISING_FRACTIONS = (0.0, 0.05, 0.2, 0.5, 1.0)
+GRID = {1: 2001, 2: 101, 3: 31}
+
+
+def misfits(problem: Problem) -> list[Misfit]:
+    """Return everything about `problem` that does not fit together."""
+    return [*_mesh(problem), *_reference(problem), *_drift(problem)]
+
+
+def _mesh(problem: Problem) -> Iterator[Misfit]:
+    elements, degree = problem.mesh.elements, problem.mesh.degree
+    if elements == "auto":
+        return
+    if len(elements) != problem.dimension:
+        yield ("mesh", "elements"), _wrong_length(problem.dimension, len(elements))
+        return
+    nodes = math.prod(count * degree + 1 for count in elements)
+    if nodes > MAX_NODES:
+        yield (
+            ("mesh", "elements"),
+            f"make {nodes} nodes, and at most {MAX_NODES} are allowed; use fewer elements or a lower degree",
+        )
+
+
+def _reference(problem: Problem) -> Iterator[Misfit]:
+    reference, box = problem.reference, problem.domain.box
+    if reference.kind == "moser":
+        yield from _density(("reference", "from"), reference.from_, box)
+        yield from _density(("reference", "to"), reference.to, box)
+        return
+    where = ("reference", "data")
+    found = list(_density(where, reference.data, box))
+    yield from found
+    if not found and reference.forward.kind == "ornstein-uhlenbeck":
+        yield from _noised(where, reference.data, reference.forward, reference.horizon, box)
+
+
+def _density(where: Location, density: DensitySpec, box: Box) -> Iterator[Misfit]:
+    match density:
+        case Mixture():
+            yield from _gaussians(where, "means", density, box)
+        case Samples() if density.file is not None:
+            yield (
+                (*where, "file"),
+                "has not been read: load the problem with load_problem, or give points instead",
+            )
+        case Samples():
+            yield from _gaussians(where, "points", density, box)
+        case Uniform():
+            yield from _limits(where, density, box)
+        case Truncated():
+            yield from _truncated(where, density, box)
+        case Formula():
+            yield from _formula(where, density, box)
+
+
+def _wrong_length(expected: int, got: int) -> str:
+    return f"must have {expected} number(s), one a dimension of domain.box (got {got})"
+
+
+def _gaussians(where: Location, key: str, density: Mixture | Samples, box: Box) -> Iterator[Misfit]:
+    if density.dimension != len(box):
+        yield (
+            (*where, key),
+            f"must hold points of dimension {len(box)}, as domain.box has (got {density.dimension})",
+        )
+        return
+    outside = _mass_outside(_components(density), box)
+    if outside > MAX_MASS_OUTSIDE:
+        yield where, _widen("has", outside, _components(density), box)
+
+
+def _noised(
+    where: Location, density: DensitySpec, forward: OrnsteinUhlenbeck, horizon: float, box: Box
+) -> Iterator[Misfit]:
+    """Watch the box while the Ornstein-Uhlenbeck process spreads the data."""
+    if not isinstance(density, Mixture | Samples):
+        return
+    for fraction in NOISING_FRACTIONS:
+        time = fraction * horizon
+        shrink = math.exp(-time)
+        added = -math.expm1(-2 * time) * forward.diffusivity
+        noised = [
+            (
+                weight,
+                tuple(shrink * m for m in mean),
+                tuple(math.sqrt(shrink**2 * s**2 + added) for s in std),
+            )
+            for weight, mean, std in _components(density)
+        ]
+        outside = _mass_outside(noised, box)
+        if outside > MAX_MASS_OUTSIDE:
+            yield where, _widen(f"noised up to s = {time:.3g} has", outside, noised, box)
+            return
+
+
+def _components(density: Mixture | Samples) -> list[Component]:
+    if isinstance(density, Mixture):
+        return list(zip(density.weights, density.means, density.stds, strict=True))
+    share = 1 / len(density.points)
+    return [(share, point, density.bandwidth) for point in density.points]
+
+
+def _mass_outside(components: list[Component], box: Box) -> float:
+    """Return the mass of a mixture of Gaussians outside the box, exact also when it is tiny."""
+    total = 0.0
+    for weight, mean, std in components:
+        log_inside = 0.0
+        for (low, high), m, s in zip(box, mean, std, strict=True):
+            tails = 0.5 * (math.erfc((m - low) / s / math.sqrt(2)) + math.erfc((high - m) / s / math.sqrt(2)))
+            if tails >= 1:
+                log_inside = -math.inf
+                break
+            log_inside += math.log1p(-tails)
+        total -= weight * math.expm1(log_inside)
+    return total
+
+
+def _widen(what: str, outside: float, components: list[Component], box: Box) -> str:
+    """Say how much mass is outside, and name a box that is wide enough."""
+    wide = [list(limits) for limits in box]
+    for _, mean, std in components:
+        for limits, m, s in zip(wide, mean, std, strict=True):
+            limits[0] = min(limits[0], math.floor(10 * (m - 5.5 * s)) / 10)
+            limits[1] = max(limits[1], math.ceil(10 * (m + 5.5 * s)) / 10)
+    cure = ", ".join(f"[{low:g}, {high:g}]" for low, high in wide)
+    return (
+        f"{what} mass {outside:.3g} outside the box, and at most {MAX_MASS_OUTSIDE:g} is allowed; "
+        f"widen domain.box to [{cure}], or use a density with kind: truncated"
+    )
+
+
+def _limits(where: Location, density: Uniform | Truncated, box: Box) -> Iterator[Misfit]:
+    for name, limits in (("low", density.low), ("high", density.high)):
+        if limits is not None and len(limits) != len(box):
+            yield (*where, name), _wrong_length(len(box), len(limits))
+            return
+    for i, (wall_low, wall_high) in enumerate(box):
+        low = wall_low if density.low is None else density.low[i]
+        high = wall_high if density.high is None else density.high[i]
+        allowed = f"[{wall_low:g}, {wall_high:g}]"
+        if low < wall_low:
+            yield (*where, "low", i), f"must lie inside the box {allowed} (got {low:g})"
+        if high > wall_high:
+            yield (*where, "high", i), f"must lie inside the box {allowed} (got {high:g})"
+        if not low < high:
+            key = "low" if density.high is None else "high"
+            yield (*where, key, i), f"must leave low < high (got low {low:g}, high {high:g})"
+
+
+def _truncated(where: Location, density: Truncated, box: Box) -> Iterator[Misfit]:
+    if density.dimension != len(box):
+        yield (*where, "mean"), _wrong_length(len(box), density.dimension)
+        return
+    found = list(_limits(where, density, box))
+    yield from found
+    if found:
+        return
+    low = density.low or tuple(wall for wall, _ in box)
+    high = density.high or tuple(wall for _, wall in box)
+    cut = tuple(zip(low, high, strict=True))
+    inside = 1 - _mass_outside([(1.0, density.mean, density.std)], cut)
+    if inside < MIN_MASS_INSIDE:
+        yield (*where, "mean"), f"puts only {inside:.3g} of the Gaussian between the limits; move it inside"
+
+
+def _formula(where: Location, density: Formula, box: Box) -> Iterator[Misfit]:
+    place = (*where, "expression")
+    try:
+        formula = density.compiled(len(box))
+    except FormulaError as error:
+        yield place, f"column {error.column}: {error.reason}"
+        return
+    import numpy as np
+
+    points = _grid(box)
+    values = formula.numpy(**dict(zip(variables(len(box)), points, strict=True)))
+    if not np.isfinite(values).all():
+        bad = int(np.argmin(np.isfinite(values)))
+        yield place, f"must be finite on the box (got {values[bad]:g} at {_point(points, bad)})"
+    elif values.min() < 0:
+        bad = int(values.argmin())
+        yield place, f"must be nonnegative on the box (got {values[bad]:.6g} at {_point(points, bad)})"
+    elif not values.mean() > 0:
+        yield place, "must be positive somewhere on the box (it is zero everywhere)"
+
+
+def _drift(problem: Problem) -> Iterator[Misfit]:
+    if problem.drift is None or problem.drift.kind != "formula":
+        return
+    drift: FormulaDrift = problem.drift
+    where, box = ("drift", "expressions"), problem.domain.box
+    if len(drift.expressions) != len(box):
+        got = len(drift.expressions)
+        yield where, f"must have {len(box)} formula(s), one a dimension of domain.box (got {got})"
+        return
+    import numpy as np
+
+    points = _grid(box)
+    names = (*variables(len(box)), "t")
+    for i, text in enumerate(drift.expressions):
+        try:
+            formula = Expression(text, names)
+        except FormulaError as error:
+            yield (*where, i), f"column {error.column}: {error.reason}"
+            continue
+        for time in (0.0, 0.5 * problem.reference.horizon, problem.reference.horizon):
+            values = formula.numpy(**dict(zip(names, (*points, np.array(time)), strict=True)))
+            if not np.isfinite(values).all():
+                bad = int(np.argmin(np.isfinite(values)))
+                at = f"{_point(points, bad)}, t = {time:g}"
+                yield (*where, i), f"must be finite on the box (got {values[bad]:g} at {at})"
+                break
+
+
+def _grid(box: Box) -> list[Array]:
+    """Return the coordinates of the points of a regular grid, walls included: d arrays of one length."""
+    import numpy as np
+
+    axes = [np.linspace(low, high, GRID[len(box)]) for low, high in box]
+    return [axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")]
+
+
+def _point(points: list[Array], index: int) -> str:
+    names = variables(len(points))
+    return ", ".join(f"{name} = {axis[index]:.6g}" for name, axis in zip(names, points, strict=True))

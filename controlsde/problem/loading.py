@@ -1,0 +1,160 @@
+"""From a path or a shipped name to a `Problem`, or to one line for everything wrong with it.
+
+In: a YAML file, and values to set on top of it. Out: a resolved `Problem`. Raises `ProblemError` whose
+messages read `FILE:LINE:COL: dotted.key message`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from controlsde.problem import overrides, sample_files, words, yaml_text
+from controlsde.problem.schema import Problem
+from controlsde.problem.values import Location, dotted
+from controlsde.problem.yaml_text import Document, ProblemError
+
+
+class ShippedProblem(NamedTuple):
+    """A problem that comes with the package: its name, what it is, and its file."""
+
+    name: str
+    description: str
+    path: Path
+
+
+def load_problem(source: str | Path, set: Mapping[str, Any] | None = None) -> Problem:  # noqa: A002
+    """Return the problem in a YAML file, or the shipped problem of that name.
+
+    `set` maps dotted keys to values that replace the file's, as `{"network.width": 2}`. Raises
+    `ProblemError` with everything that is wrong, each with its place and its cure.
+    """
+    path = _find(source)
+    text = _read(path)
+    return parse_problem(text, name=path.stem, label=str(_shown(path, source)), folder=path.parent, set=set)
+
+
+def parse_problem(
+    text: str,
+    *,
+    name: str = "problem",
+    label: str = "problem",
+    folder: Path | None = None,
+    set: Mapping[str, Any] | None = None,  # noqa: A002
+) -> Problem:
+    """Return the problem in a YAML text, such as `Problem.to_yaml` writes.
+
+    `name` is used if the text has none, `label` stands for the file in messages, and files of samples are
+    looked for in `folder` (the current folder by default). Raises `ProblemError`.
+    """
+    document = yaml_text.read(text, label)
+    if document.data is None:
+        raise ProblemError(f"{label}:1:1: the file is empty; it needs at least domain and reference")
+    if not isinstance(document.data, dict):
+        place = document.place(()).value
+        raise ProblemError(f"{place}: a problem must be a mapping (got {words.short(document.data)})")
+    document.data.setdefault("name", name)
+    overrides.apply(document, set or {})
+    unread = sample_files.fill_in(document, folder or Path())
+    return _validated(document, unread)
+
+
+def list_problems() -> list[ShippedProblem]:
+    """Return the shipped problems by name."""
+    listed = []
+    for path in _shipped().values():
+        data = yaml_text.read(_read(path), str(path)).data
+        listed.append(ShippedProblem(path.stem, str(data.get("description", "")), path))
+    return listed
+
+
+def _shipped() -> dict[str, Path]:
+    folder = Path(str(resources.files("controlsde.problems"))).resolve()
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def _find(source: str | Path) -> Path:
+    path = Path(source)
+    if path.is_dir() and str(source) not in _shipped():
+        raise ProblemError(f"{source}: is a folder; name a YAML file or a shipped problem")
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        return path
+    shipped = _shipped()
+    if str(source) in shipped:
+        return shipped[str(source)]
+    close = difflib.get_close_matches(str(source), shipped, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    raise ProblemError(
+        f"{source}: no such file, and no shipped problem of that name{hint} (shipped: {', '.join(shipped)})"
+    )
+
+
+def _shown(path: Path, source: str | Path) -> Path:
+    """Return the path as messages show it: as given, or from the current folder for a shipped problem."""
+    if path == Path(source):
+        return path
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.stat().st_size > yaml_text.MAX_BYTES:
+            raise ProblemError(f"{path}: the file is larger than {yaml_text.MAX_BYTES // 1_000_000} MB")
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ProblemError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ProblemError(f"{path}: cannot be read: {reason}") from None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        column = error.start - content.rfind(b"\n", 0, error.start)
+        raise ProblemError(f"{path}:{line}:{column}: is not UTF-8 text; save the file as UTF-8") from None
+
+
+def _validated(document: Document, unread: frozenset[Location]) -> Problem:
+    problem, found = _attempt(document.data)
+    faulty = {fault.location[0] for fault in found if fault.location}
+    if faulty and not faulty & {"domain", "reference"}:
+        # What is wrong elsewhere must not hide what does not fit together: try once more without it.
+        rest = {key: value for key, value in document.data.items() if key not in faulty}
+        found += [fault for fault in _attempt(rest)[1] if fault not in found]
+    messages = [_message(document, fault) for fault in found if fault.location not in unread]
+    if document.faults or messages:
+        raise ProblemError(*sorted({*document.faults, *messages}, key=_reading_order))
+    if problem is None:
+        raise ProblemError(f"{document.label}: the samples could not be read")
+    return problem
+
+
+def _attempt(data: Any) -> tuple[Problem | None, list[words.Fault]]:
+    try:
+        return Problem.model_validate(data), []
+    except ValidationError as error:
+        return None, words.faults(error, data)
+
+
+def _message(document: Document, fault: words.Fault) -> str:
+    if fault.part == "parent":
+        place = document.place(fault.location[:-1]).key
+    elif fault.part == "key":
+        place = document.place(fault.location).key
+    else:
+        place = document.place(fault.location).value
+    return f"{place}: {dotted(fault.location)} {fault.message}".replace(":  ", ": ")
+
+
+def _reading_order(message: str) -> tuple[int, int, str]:
+    """Sort by line and column; what is set on top of the file comes last."""
+    parts = message.split(":", 3)
+    if message.startswith("--set") or len(parts) < 4 or not (parts[1] + parts[2]).isdigit():
+        return (2**31, 0, message)
+    return (int(parts[1]), int(parts[2]), message)

@@ -1,0 +1,103 @@
+"""The small values of a problem file: numbers, vectors, and unions that a bare word can stand for.
+
+In: what YAML or Python gave. Out: plain finite floats, whole numbers and tuples, with JSON Schema that
+matches. Every other module of the schema builds on these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, WithJsonSchema
+from pydantic.annotated_handlers import GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+MAX_DIMENSION = 3
+
+# Where in a problem something is: keys and list indices, from the top.
+Location = tuple[str | int, ...]
+
+
+class MisfitError(ValueError):
+    """Parts that do not fit each other: `(location, message)` pairs, raised all at once."""
+
+    def __init__(self, problems: Sequence[tuple[Location, str]]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(f"{dotted(where)} {message}".strip() for where, message in self.problems))
+
+
+def dotted(location: Location) -> str:
+    """Return `("network", "width")` as `network.width`."""
+    return ".".join(str(part) for part in location)
+
+
+class Section(BaseModel):
+    """A mapping of a problem file: immutable, and closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+def is_number(value: object) -> bool:
+    """Say whether `value` is an int or a float; true and false are not numbers."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _one_number_as_list(value: object) -> object:
+    return (value,) if is_number(value) else value
+
+
+Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Positive = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0)]
+NonNegative = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0)]
+Whole = Annotated[int, Field(strict=True)]
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+
+_NUMBER = {"type": "number"}
+_POSITIVE = {"type": "number", "exclusiveMinimum": 0}
+
+
+def _number_or_list(number: dict[str, Any]) -> WithJsonSchema:
+    listed = {"type": "array", "items": number, "minItems": 1, "maxItems": MAX_DIMENSION}
+    return WithJsonSchema({"anyOf": [number, listed]})
+
+
+# One number a dimension; a plain number is the list of that one number.
+Vector = Annotated[
+    tuple[Real, ...],
+    Field(min_length=1, max_length=MAX_DIMENSION),
+    BeforeValidator(_one_number_as_list),
+    _number_or_list(_NUMBER),
+]
+PositiveVector = Annotated[
+    tuple[Positive, ...],
+    Field(min_length=1, max_length=MAX_DIMENSION),
+    BeforeValidator(_one_number_as_list),
+    _number_or_list(_POSITIVE),
+]
+
+
+@dataclass(frozen=True)
+class Shorthand:
+    """Let the bare word `kind` stand for the mapping `{kind: kind}`, and a default kind be left out."""
+
+    words: tuple[str, ...]
+    default: str | None = None
+
+    def expand(self, value: object) -> object:
+        """Return the mapping that `value` stands for; anything else is returned as it came."""
+        if isinstance(value, str):
+            return {"kind": value}
+        if isinstance(value, dict) and "kind" not in value and self.default is not None:
+            return {"kind": self.default, **value}
+        return value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self.expand, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [{"enum": list(self.words)}, handler(schema)]}

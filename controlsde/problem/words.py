@@ -1,0 +1,228 @@
+"""Validation errors in the user's words: the dotted key as written, the fault, and the cure.
+
+In: pydantic's `ValidationError` and the values that caused it. Out: `Fault`s, each with a location in the
+file's own keys: without the tags that pydantic inserts for unions, and without the list that it made of a
+plain number.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from controlsde.problem.schema import Problem
+from controlsde.problem.values import Location, MisfitError
+
+Part = Literal["key", "value", "parent"]
+
+# Kinds that the design names and that cannot be used yet.
+PLANNED = frozenset(
+    {"displacement", "vp", "ve", "student-t", "funnel", "image", "switching", "score-matching"}
+) | {"formula"}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something wrong at `location`; `part` says whether its key, its value or what holds it shows it."""
+
+    location: Location
+    message: str
+    part: Part = "value"
+
+
+def faults(error: ValidationError, data: object) -> list[Fault]:
+    """Return what `error` found in `data`, in order and without repetition."""
+    found: dict[tuple[Location, str], Fault] = {}
+    errors = error.errors(include_url=False)
+    broken_lists = {details["loc"][:-1] for details in errors}
+    for details in errors:
+        if details["type"] == "too_short" and details["loc"] in broken_lists:
+            continue  # pydantic counts only the valid entries
+        for fault in _faults(details, data):
+            found.setdefault((fault.location, fault.message), fault)
+    return list(found.values())
+
+
+def _faults(details: ErrorDetails, data: object) -> list[Fault]:
+    models, location = _walk(details["loc"])
+    location = _as_written(location, data)
+    context: Mapping[str, Any] = details.get("ctx", {})
+    cause = context.get("error")
+    if isinstance(cause, MisfitError):
+        return [Fault(_as_written((*location, *where), data), text) for where, text in cause.problems]
+    if details["type"] == "extra_forbidden":
+        return [Fault(location, _unknown_key(str(location[-1]), models), "key")]
+    if details["type"] == "missing":
+        return [Fault(location, "is required", "parent")]
+    if details["type"] == "union_tag_not_found":
+        kinds = _one_of(models)
+        if isinstance(details["input"], dict):
+            return [Fault((*location, "kind"), f"is required: {kinds}", "parent")]
+        return [Fault(location, f"must be a mapping with a kind: {kinds} (got {short(details['input'])})")]
+    if details["type"] == "union_tag_invalid":
+        at = (*location, "kind") if isinstance(_at(location, data), Mapping) else location
+        return [Fault(at, _unknown_kind(context["tag"], models))]
+    return [Fault(location, _sentence(details, context))]
+
+
+def _sentence(details: ErrorDetails, context: Mapping[str, Any]) -> str:
+    """Return the predicate of one sentence: `must be >= 1 (got 0)`."""
+    kind, value = details["type"], details["input"]
+    got = f"(got {short(value)})"
+    if kind == "value_error":
+        return str(context["error"])
+    if kind in _LIMITS:
+        return f"must be {_LIMITS[kind]} {short(next(iter(context.values())))} {got}"
+    if kind == "literal_error":
+        allowed = str(context["expected"])
+        close = difflib.get_close_matches(str(value), [w.strip(" '") for w in allowed.split(",")], n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        return f"must be {allowed} {got}{hint}"
+    if kind in ("too_short", "too_long"):
+        least = kind == "too_short"
+        count = context["min_length"] if least else context["max_length"]
+        return f"must have {'at least' if least else 'at most'} {count} entries {_count(value)}"
+    if kind == "string_too_short":
+        return "must not be empty"
+    if kind == "string_too_long":
+        return f"must have at most {context['max_length']} characters (got {len(str(value))})"
+    if kind == "int_type" and isinstance(value, float):
+        return f"must be a whole number (got {value!r})"
+    return f"{_TYPES.get(kind, details['msg'][:1].lower() + details['msg'][1:])} {got}"
+
+
+_LIMITS = {
+    "greater_than": ">",
+    "greater_than_equal": ">=",
+    "less_than": "<",
+    "less_than_equal": "<=",
+}
+
+_TYPES = {
+    "float_type": "must be a number",
+    "finite_number": "must be finite",
+    "int_type": "must be a whole number",
+    "bool_type": "must be true or false",
+    "string_type": "must be text",
+    "tuple_type": "must be a list",
+    "model_type": "must be a mapping",
+    "model_attributes_type": "must be a mapping",
+    "dict_type": "must be a mapping",
+}
+
+
+def short(value: object) -> str:
+    """Return a value as a few characters, for a message."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:.10g}"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        text = "[" + ", ".join(short(entry) for entry in value[:4]) + (", …" if len(value) > 4 else "") + "]"
+        return text if len(text) <= 40 else f"a list of {len(value)}"
+    if isinstance(value, int) and abs(value) >= 10**40:
+        return "a number of more than 40 digits"
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else text[:57] + "…'"
+
+
+def _count(value: object) -> str:
+    return f"(got {len(value)})" if isinstance(value, list | tuple) else f"(got {short(value)})"
+
+
+def _unknown_key(key: str, models: list[type[BaseModel]]) -> str:
+    known = [field.alias or name for model in models for name, field in model.model_fields.items()]
+    close = difflib.get_close_matches(key, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+    kinds = [str(model.model_fields["kind"].default) for model in models if "kind" in model.model_fields]
+    return f"is not a known key{f' of kind {kinds[0]}' if kinds else ''}; {hint}"
+
+
+def _kinds(models: list[type[BaseModel]]) -> list[str]:
+    return [str(model.model_fields["kind"].default) for model in models]
+
+
+def _one_of(models: list[type[BaseModel]]) -> str:
+    return f"one of {', '.join(repr(kind) for kind in _kinds(models))}"
+
+
+def _unknown_kind(kind: str, models: list[type[BaseModel]]) -> str:
+    supported = _kinds(models)
+    if kind in PLANNED:
+        return f"{kind!r} is not supported yet; supported: {', '.join(repr(word) for word in supported)}"
+    close = difflib.get_close_matches(kind, supported, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"must be {_one_of(models)} (got {short(kind)}){hint}"
+
+
+def _walk(steps: Location) -> tuple[list[type[BaseModel]], Location]:
+    """Follow pydantic's location through the models.
+
+    Returns the models that the last mapping on the way may be, and the location without union tags: where a
+    union is told apart by its kind, pydantic's next step is that kind and not a key.
+    """
+    models: list[type[BaseModel]] = [Problem]
+    inside: Any = None
+    location: list[str | int] = []
+    for step in steps:
+        if inside is not None and isinstance(step, int):
+            location.append(step)
+            continue
+        if inside is not None:
+            models, inside = _models(inside), None
+        if len(models) > 1:
+            models = [model for model in models if model.model_fields["kind"].default == step] or models
+            continue
+        location.append(step)
+        inside = _annotation(models[0], str(step)) if models else None
+    if inside is not None and _models(inside):
+        models = _models(inside)
+    return models, tuple(location)
+
+
+def _annotation(model: type[BaseModel], key: str) -> Any:
+    for name, field in model.model_fields.items():
+        if key in (field.alias or name, name):
+            return field.annotation
+    return None
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """Return the models in an annotation such as `Annotated[A | B, …] | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) in (Union, UnionType) or hasattr(annotation, "__metadata__"):
+        found = [_models(argument) for argument in get_args(annotation)]
+        return [model for models in found for model in models]
+    return []
+
+
+def _at(location: Location, data: object) -> object:
+    for step in location:
+        if isinstance(data, Mapping):
+            data = data.get(step)
+        elif isinstance(data, list | tuple) and isinstance(step, int) and step < len(data):
+            data = data[step]
+        else:
+            return None
+    return data
+
+
+def _as_written(location: Location, data: object) -> Location:
+    """Cut a location where what is written is a plain value, though the model made a list of it."""
+    for length in range(1, len(location)):
+        above = _at(location[:length], data)
+        if above is not None and not isinstance(above, Mapping | list | tuple):
+            return location[:length]
+    return location

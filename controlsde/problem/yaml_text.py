@@ -1,0 +1,250 @@
+"""YAML 1.2 to plain values with the place of each, and back.
+
+In: a text. Out: a `Document`, dicts, lists, numbers and text together with the line and column of every key
+and value. Built on the parser's events rather than on a loader, so that hostile files stay cheap: nothing is
+constructed from tags, aliases are counted as they expand, and nesting is limited.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentEndEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+    StreamStartEvent,
+)
+
+from controlsde.problem.values import Location, dotted
+
+MAX_BYTES = 1_000_000
+MAX_NESTING = 40
+MAX_VALUES = 200_000
+
+# The YAML 1.2 core schema: 1e-3 is a number, and only true and false are booleans.
+NULL = re.compile(r"~|null|Null|NULL|")
+TRUE = re.compile(r"true|True|TRUE")
+FALSE = re.compile(r"false|False|FALSE")
+WHOLE = re.compile(r"[-+]?[0-9]{1,400}")
+OCTAL = re.compile(r"0o[0-7]{1,400}")
+HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]{1,400}")
+REAL = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+INFINITE = re.compile(r"([-+]?)\.(inf|Inf|INF)")
+NAN = re.compile(r"\.(nan|NaN|NAN)")
+
+
+class ProblemError(ValueError):
+    """A problem that cannot be used: `messages` has one line for everything wrong with it."""
+
+    def __init__(self, *messages: str) -> None:
+        self.messages = tuple(messages)
+        super().__init__("\n".join(messages))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something is written: `FILE:LINE:COL` of its key and of its value."""
+
+    key: str
+    value: str
+
+
+@dataclass
+class Document:
+    """The values of a text, the place of each, and what was wrong with the text short of unreadable."""
+
+    label: str
+    data: Any = None
+    places: dict[Location, Place] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+    def place(self, location: Location) -> Place:
+        """Return the place of `location`, or of the nearest part above it that is written."""
+        while location not in self.places and location:
+            location = location[:-1]
+        return self.places.get(location, Place(f"{self.label}:1:1", f"{self.label}:1:1"))
+
+
+def read(text: str, label: str) -> Document:
+    """Return the document in `text`; `label` is the file's name in places.
+
+    Raises `ProblemError` for what is not YAML, too large, too deep, or more than one document. Duplicate
+    keys, tags and keys that are not text are left in `faults`, to be told together with other errors.
+    """
+    if len(text) > MAX_BYTES:
+        raise ProblemError(f"{label}: the file is larger than {MAX_BYTES // 1_000_000} MB")
+    document = Document(label)
+    try:
+        _Reader(document, text).read()
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{label}:{mark.line + 1}:{mark.column + 1}" if mark else label
+        reason = " ".join(str(error.problem or error.context).split())
+        raise ProblemError(f"{where}: not valid YAML: {reason}") from None
+    except YAMLError as error:
+        raise ProblemError(f"{label}: not valid YAML: {' '.join(str(error).split())[:200]}") from None
+    return document
+
+
+def scalar(text: str) -> Any:
+    """Return the value of a plain scalar by the YAML 1.2 core schema."""
+    if NULL.fullmatch(text):
+        return None
+    if TRUE.fullmatch(text):
+        return True
+    if FALSE.fullmatch(text):
+        return False
+    if WHOLE.fullmatch(text):
+        return int(text)
+    if OCTAL.fullmatch(text):
+        return int(text[2:], 8)
+    if HEXADECIMAL.fullmatch(text):
+        return int(text[2:], 16)
+    if REAL.fullmatch(text):
+        return float(text)
+    if match := INFINITE.fullmatch(text):
+        return float(match[1] + "inf")
+    return float("nan") if NAN.fullmatch(text) else text
+
+
+@dataclass(frozen=True)
+class _Anchored:
+    value: Any
+    count: int
+
+
+class _Reader:
+    """Builds a document from the events of the parser, one method for each kind of node."""
+
+    def __init__(self, document: Document, text: str) -> None:
+        self.document = document
+        self.events: Iterator[Event] = YAML(typ="safe", pure=True).parse(text)
+        self.anchors: dict[str, _Anchored] = {}
+        self.count = 0
+
+    def read(self) -> None:
+        for event in self.events:
+            if isinstance(event, StreamStartEvent | StreamEndEvent | DocumentEndEvent):
+                continue
+            if isinstance(event, DocumentStartEvent):
+                if self.count:
+                    self.refuse(event, "only one YAML document a file is allowed")
+                continue
+            self.document.data = self.value(event, (), self.at(event))
+
+    def at(self, event: Event) -> str:
+        mark = event.start_mark
+        return f"{self.document.label}:{mark.line + 1}:{mark.column + 1}"
+
+    def refuse(self, event: Event, reason: str) -> NoReturn:
+        raise ProblemError(f"{self.at(event)}: {reason}")
+
+    def value(self, event: Event, location: Location, key_place: str) -> Any:
+        """Return the value that `event` begins, noting its place."""
+        self.count += 1
+        self.limit(event)
+        if len(location) > MAX_NESTING:
+            self.refuse(event, f"nested more than {MAX_NESTING} deep")
+        self.document.places[location] = Place(key_place, self.at(event))
+        if isinstance(event, AliasEvent):
+            return self.alias(event)
+        if not isinstance(event, MappingStartEvent | SequenceStartEvent | ScalarEvent):
+            self.refuse(event, "expected a value")
+        before = self.count
+        if event.ctag is not None:
+            self.document.faults.append(f"{self.at(event)}: YAML tags such as {event.ctag} are not allowed")
+        if isinstance(event, MappingStartEvent):
+            value: Any = self.mapping(location)
+        elif isinstance(event, SequenceStartEvent):
+            value = self.sequence(location)
+        else:
+            value = self.scalar(event)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = _Anchored(value, self.count - before + 1)
+        return value
+
+    def limit(self, event: Event) -> None:
+        if self.count > MAX_VALUES:
+            self.refuse(event, f"more than {MAX_VALUES} values, aliases written out")
+
+    def alias(self, event: AliasEvent) -> Any:
+        anchored = self.anchors.get(event.anchor)
+        if anchored is None:
+            self.refuse(event, f"*{event.anchor} refers to no anchor before it")
+        self.count += anchored.count
+        self.limit(event)
+        return copy.deepcopy(anchored.value)
+
+    def scalar(self, event: ScalarEvent) -> Any:
+        plain = event.implicit[0] and event.style is None
+        return scalar(event.value) if plain else event.value
+
+    def sequence(self, location: Location) -> list[Any]:
+        items: list[Any] = []
+        while not isinstance(event := next(self.events), SequenceEndEvent):
+            items.append(self.value(event, (*location, len(items)), self.at(event)))
+        return items
+
+    def mapping(self, location: Location) -> dict[str, Any]:
+        items: dict[str, Any] = {}
+        while not isinstance(key_event := next(self.events), MappingEndEvent):
+            key = self.key(key_event, location)
+            place = self.at(key_event)
+            if key in items:
+                name = dotted((*location, key))
+                first = self.document.places[(*location, key)].key.rsplit(":", 2)[1]
+                self.document.faults.append(
+                    f"{place}: {name} is written twice (first in line {first}); keep one"
+                )
+                kept = dict(self.document.places)
+                self.value(next(self.events), (*location, key), place)
+                self.document.places = kept
+                continue
+            items[key] = self.value(next(self.events), (*location, key), place)
+        return items
+
+    def key(self, event: Event, location: Location) -> str:
+        if not isinstance(event, ScalarEvent):
+            self.refuse(event, "a key must be text")
+        if event.ctag is not None:
+            self.document.faults.append(f"{self.at(event)}: YAML tags such as {event.ctag} are not allowed")
+        key = str(event.value)
+        if len(key) > 200 or not key.isprintable():
+            self.refuse(event, f"a key of {dotted(location) or 'the problem'} is not readable text")
+        return key
+
+
+def write(data: Mapping[str, Any]) -> str:
+    """Return plain values as YAML text: mappings line by line, lists of numbers in brackets."""
+    yaml = YAML()
+    yaml.width = 100
+    yaml.allow_unicode = True
+    stream = io.StringIO()
+    yaml.dump(_laid_out(data), stream)
+    return stream.getvalue()
+
+
+def _laid_out(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return CommentedMap((key, _laid_out(entry)) for key, entry in value.items())
+    if isinstance(value, list | tuple):
+        listed = CommentedSeq(_laid_out(entry) for entry in value)
+        listed.fa.set_flow_style()
+        return listed
+    return value
