@@ -181,11 +181,10 @@ def _limits(where: Location, density: Uniform | Truncated, box: Box) -> Iterator
         low = wall_low if density.low is None else density.low[i]
         high = wall_high if density.high is None else density.high[i]
         allowed = f"[{wall_low:g}, {wall_high:g}]"
-        if low < wall_low:
-            yield (*where, "low", i), f"must lie inside the box {allowed} (got {low:g})"
-        if high > wall_high:
-            yield (*where, "high", i), f"must lie inside the box {allowed} (got {high:g})"
-        if not low < high:
+        outside = [(k, v) for k, v in (("low", low), ("high", high)) if not wall_low <= v <= wall_high]
+        for key, limit in outside:
+            yield (*where, key, i), f"must lie inside the box {allowed} (got {limit:g})"
+        if not outside and not low < high:
             key = "low" if density.high is None else "high"
             yield (*where, key, i), f"must leave low < high (got low {low:g}, high {high:g})"
 

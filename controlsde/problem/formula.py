@@ -53,7 +53,7 @@ SIGN_BINDING = 40
 TOKEN = re.compile(
     r"""\s*(?:
       (?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)
-    | (?P<name>[^\W\d]\w*)
+    | (?P<name>[^\W\d_]\w*)
     | (?P<operator>\*\*|<=|>=|[-+*/^<>(),])
     )""",
     re.VERBOSE,
@@ -63,6 +63,7 @@ FORBIDDEN = {
     ".": "attribute access is not allowed",
     "[": "square brackets are not allowed; write x, y, z for the components of the point",
     "]": "square brackets are not allowed; write x, y, z for the components of the point",
+    "_": "a name cannot begin with an underscore",
     "'": "strings are not allowed",
     '"': "strings are not allowed",
     "=": "'=' is not allowed; compare with <, <=, > or >=",

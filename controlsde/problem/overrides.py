@@ -52,12 +52,17 @@ def apply(document: Document, overrides: Mapping[str, Any]) -> None:
     for key, value in overrides.items():
         label = f"--set {key}={_shown(value)}"
         location = tuple(int(part) if part.isdigit() else part for part in key.split("."))
-        fault = _put(document.data, location, _plain(value))
+        if "" in location:
+            fault = "the key is missing, or a part of it"
+        else:
+            fault = _put(document.data, location, _plain(value))
         if fault:
             document.faults.append(f"{label}: {fault}")
             continue
         for written in [place for place in document.places if place[: len(location)] == location]:
             del document.places[written]
+        for depth in range(1, len(location)):
+            document.places.setdefault(location[:depth], Place(label, label))
         document.places[location] = Place(label, label)
 
 

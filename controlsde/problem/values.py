@@ -100,4 +100,9 @@ class Shorthand:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        return {"anyOf": [{"enum": list(self.words)}, handler(schema)]}
+        union = handler.resolve_ref_schema(handler(schema))
+        # Not oneOf: where the kind may be left out, several of the mappings can match.
+        mappings: JsonSchemaValue = {"anyOf": union["oneOf"]}
+        if self.default is None:
+            mappings["required"] = ["kind"]
+        return {"anyOf": [{"enum": list(self.words)}, mappings]} if self.words else mappings

@@ -41,7 +41,7 @@ def faults(error: ValidationError, data: object) -> list[Fault]:
     """Return what `error` found in `data`, in order and without repetition."""
     found: dict[tuple[Location, str], Fault] = {}
     errors = error.errors(include_url=False)
-    broken_lists = {details["loc"][:-1] for details in errors}
+    broken_lists = {details["loc"][:i] for details in errors for i in range(len(details["loc"]))}
     for details in errors:
         if details["type"] == "too_short" and details["loc"] in broken_lists:
             continue  # pydantic counts only the valid entries
@@ -61,11 +61,11 @@ def _faults(details: ErrorDetails, data: object) -> list[Fault]:
         return [Fault(location, _unknown_key(str(location[-1]), models), "key")]
     if details["type"] == "missing":
         return [Fault(location, "is required", "parent")]
-    if details["type"] == "union_tag_not_found":
-        kinds = _one_of(models)
+    if details["type"] in ("union_tag_not_found", "model_attributes_type") and len(models) > 1:
         if isinstance(details["input"], dict):
-            return [Fault((*location, "kind"), f"is required: {kinds}", "parent")]
-        return [Fault(location, f"must be a mapping with a kind: {kinds} (got {short(details['input'])})")]
+            return [Fault((*location, "kind"), f"is required: {_one_of(models)}", "parent")]
+        got = short(details["input"])
+        return [Fault(location, f"must be a mapping with a kind, {_one_of(models)} (got {got})")]
     if details["type"] == "union_tag_invalid":
         at = (*location, "kind") if isinstance(_at(location, data), Mapping) else location
         return [Fault(at, _unknown_kind(context["tag"], models))]

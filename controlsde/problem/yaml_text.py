@@ -155,6 +155,10 @@ class _Reader:
     def refuse(self, event: Event, reason: str) -> NoReturn:
         raise ProblemError(f"{self.at(event)}: {reason}")
 
+    def tagged(self, event: Event, tag: str) -> None:
+        shown = tag.replace("tag:yaml.org,2002:", "!!")
+        self.document.faults.append(f"{self.at(event)}: YAML tags such as {shown} are not allowed")
+
     def value(self, event: Event, location: Location, key_place: str) -> Any:
         """Return the value that `event` begins, noting its place."""
         self.count += 1
@@ -168,7 +172,7 @@ class _Reader:
             self.refuse(event, "expected a value")
         before = self.count
         if event.ctag is not None:
-            self.document.faults.append(f"{self.at(event)}: YAML tags such as {event.ctag} are not allowed")
+            self.tagged(event, str(event.ctag))
         if isinstance(event, MappingStartEvent):
             value: Any = self.mapping(location)
         elif isinstance(event, SequenceStartEvent):
@@ -223,7 +227,7 @@ class _Reader:
         if not isinstance(event, ScalarEvent):
             self.refuse(event, "a key must be text")
         if event.ctag is not None:
-            self.document.faults.append(f"{self.at(event)}: YAML tags such as {event.ctag} are not allowed")
+            self.tagged(event, str(event.ctag))
         key = str(event.value)
         if len(key) > 200 or not key.isprintable():
             self.refuse(event, f"a key of {dotted(location) or 'the problem'} is not readable text")
