@@ -1,0 +1,17 @@
+"""Data densities: mixtures, samples, uniform, truncated and formulas, with gradients and samples."""
+
+from controlsde.densities.building import build_density, condition
+from controlsde.densities.mixture import GaussianMixture
+from controlsde.densities.protocol import Density, LineDensity
+from controlsde.densities.truncated import TruncatedMixture
+from controlsde.densities.uniform import UniformDensity
+
+__all__ = [
+    "Density",
+    "GaussianMixture",
+    "LineDensity",
+    "TruncatedMixture",
+    "UniformDensity",
+    "build_density",
+    "condition",
+]

@@ -1,0 +1,53 @@
+"""From a density in the problem file to a `Density`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from controlsde.densities.mixture import GaussianMixture
+from controlsde.densities.protocol import Box, Density
+from controlsde.densities.truncated import TruncatedMixture
+from controlsde.densities.uniform import UniformDensity
+from controlsde.problem import schema
+
+
+def build_density(spec: schema.DensitySpec, box: Box) -> Density:
+    """The density that `spec` describes, for a domain `box` of one (low, high) a dimension.
+
+    Mixtures and samples are whole, so that a little of their mass may lie outside the box; `condition` cuts
+    them. Uniform, truncated and formula densities live in the box and have mass one there. Raises
+    ValueError, with the cure, when the density does not fit the box or cannot be normalised.
+    """
+    match spec:
+        case schema.Mixture():
+            return GaussianMixture(np.array(spec.weights), np.array(spec.means), np.array(spec.stds) ** 2)
+        case schema.Samples():
+            return _from_samples(spec)
+        case schema.Uniform():
+            return UniformDensity(_inner_box(spec, box))
+        case schema.Truncated():
+            whole = GaussianMixture(np.ones(1), np.array([spec.mean]), np.array([spec.std]) ** 2)
+            return TruncatedMixture(whole, _inner_box(spec, box))
+        case schema.Formula():
+            raise ValueError("formula densities are not built yet")
+
+
+def _from_samples(spec: schema.Samples) -> GaussianMixture:
+    points = np.array(spec.points, dtype=np.float64)
+    if points.size == 0:
+        raise ValueError("samples hold no points: load the problem with load_problem, or give points")
+    variances = np.broadcast_to(np.array(spec.bandwidth) ** 2, points.shape)
+    return GaussianMixture(np.ones(len(points)), points, variances)
+
+
+def _inner_box(spec: schema.Uniform | schema.Truncated, box: Box) -> Box:
+    low = spec.low if spec.low is not None else tuple(side[0] for side in box)
+    high = spec.high if spec.high is not None else tuple(side[1] for side in box)
+    if len(low) != len(box) or len(high) != len(box):
+        raise ValueError(f"low and high must have {len(box)} number(s), one a dimension of domain.box")
+    return tuple(zip(low, high, strict=True))
+
+
+def condition(density: Density, box: Box) -> Density:
+    """`density` given that the point is in `box`. Other kinds than mixtures live in the box already."""
+    return TruncatedMixture(density, box) if isinstance(density, GaussianMixture) else density

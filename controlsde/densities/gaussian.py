@@ -1,0 +1,158 @@
+"""Gaussian factors on one axis, whole, cut to an interval, or flat, and how they shrink and blur.
+
+Every factor u answers one question: when Y has density u, what is the density of X = aY + √v ξ, ξ ~ N(0, 1)?
+With (a, v) = (1, 0) that is the factor itself, with (e^{-s}, D₀(1 - e^{-2s})) the Ornstein–Uhlenbeck process
+and with (1, 2D₀s) the heat flow. Answers are logarithms, so that scores stay right where densities underflow.
+All formulas are elementary and derived here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from scipy.special import log_ndtr, ndtr, ndtri
+
+from controlsde.densities.protocol import Array
+
+LOG_ROOT_2PI = 0.5 * np.log(2.0 * np.pi)
+GAUSS_NODES, GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(16)
+SHARP = 1e-24  # a blur whose variance is below this share of the factor's is no blur
+
+
+class AxisFactors(Protocol):
+    """A family of k densities on one axis."""
+
+    def spread(self, x: Array, shrink: float, blur: float) -> tuple[Array, Array]:
+        """Logarithms of the densities of aY + √v ξ at x (n,), and their derivatives, each (k, n).
+
+        `shrink` is a, `blur` is the variance v. Outside a support the logarithm is -inf and the derivative 0.
+        """
+        ...
+
+
+def log_interval(low: Array, high: Array) -> tuple[Array, Array]:
+    """log(Φ(high) - Φ(low)) and (φ(high) - φ(low)) / (Φ(high) - Φ(low)), relatively accurate for low < high.
+
+    Narrow intervals use Gauss quadrature of φ about the middle, wide ones the tail with less cancellation.
+    """
+    middle, width = 0.5 * (low + high), high - low
+    with np.errstate(invalid="ignore", over="ignore"):
+        tilt = middle * width
+        narrow = (width < 1.0) & (np.abs(tilt) < 8.0)
+    mass = np.empty(np.broadcast(low, high).shape)
+    slope = np.empty_like(mass)
+    mass[narrow], slope[narrow] = _narrow(middle[narrow], width[narrow])
+    wide = ~narrow
+    mass[wide], slope[wide] = _wide(low[wide], high[wide])
+    return mass, slope
+
+
+def _narrow(middle: Array, width: Array) -> tuple[Array, Array]:
+    # φ(c + t) = φ(c) e^{-ct - t²/2}, and φ(c + h/2) - φ(c - h/2) = -2 φ(c) e^{-h²/8} sinh(ch/2)
+    total = np.zeros_like(middle)
+    for node, weight in zip(0.5 * GAUSS_NODES, 0.5 * GAUSS_WEIGHTS, strict=True):
+        step = node * width
+        total += weight * np.exp(-middle * step - 0.5 * step**2)
+    log_total = np.log(width * total)
+    slope = -2.0 * np.sinh(0.5 * middle * width) * np.exp(-0.125 * width**2 - log_total)
+    return log_total - 0.5 * middle**2 - LOG_ROOT_2PI, slope
+
+
+def _wide(low: Array, high: Array) -> tuple[Array, Array]:
+    right = low > 0.0  # Φ(high) - Φ(low) = Φ(-low) - Φ(-high): subtract small tails from small tails
+    near = np.where(right, -low, high)
+    far = np.where(right, -high, low)
+    log_near = log_ndtr(near)
+    mass = log_near + np.log1p(-np.exp(log_ndtr(far) - log_near))
+    with np.errstate(invalid="ignore"):
+        slope = np.exp(_log_normal(high) - mass) - np.exp(_log_normal(low) - mass)
+    return mass, slope
+
+
+def _log_normal(z: Array) -> Array:
+    return np.asarray(-0.5 * z**2 - LOG_ROOT_2PI)
+
+
+@dataclass(frozen=True)
+class Gaussians:
+    """N(mean_k, variance_k), k = 1..K: arrays (K,)."""
+
+    means: Array
+    variances: Array
+
+    def spread(self, x: Array, shrink: float, blur: float) -> tuple[Array, Array]:
+        """See AxisFactors: aY + √v ξ is N(a·mean, a²·variance + v)."""
+        variance = shrink**2 * self.variances + blur
+        offset = x[None, :] - (shrink * self.means)[:, None]
+        slope = offset * (-1.0 / variance)[:, None]
+        log_density = 0.5 * offset * slope - (0.5 * np.log(2.0 * np.pi * variance))[:, None]
+        return log_density, slope
+
+
+@dataclass(frozen=True)
+class CutGaussians:
+    """N(mean_k, variance_k) conditioned on [low, high], k = 1..K."""
+
+    means: Array
+    variances: Array
+    low: float
+    high: float
+
+    @cached_property
+    def log_mass(self) -> Array:
+        """Logarithm of each whole Gaussian's mass in [low, high], shape (K,)."""
+        std = np.sqrt(self.variances)
+        return log_interval((self.low - self.means) / std, (self.high - self.means) / std)[0]
+
+    def spread(self, x: Array, shrink: float, blur: float) -> tuple[Array, Array]:
+        """See AxisFactors: Gaussians.spread times P(low ≤ Y ≤ high | X = x), over the mass in [low, high].
+
+        Y given X = x is N(μ, τ²) with τ² = σ²v/V, μ = (mean·v + aσ²x)/V, V = a²σ² + v.
+        """
+        log_density, slope = Gaussians(self.means, self.variances).spread(x, shrink, blur)
+        log_density -= self.log_mass[:, None]
+        if blur <= SHARP * float(np.min(self.variances)):
+            inside = (x >= shrink * self.low) & (x <= shrink * self.high)
+            return np.where(inside, log_density, -np.inf), np.where(inside, slope, 0.0)
+        variance = shrink**2 * self.variances + blur
+        deviation = np.sqrt(self.variances * blur / variance)[:, None]
+        gain = (shrink * self.variances / variance)[:, None]
+        centre = (self.means * blur / variance)[:, None] + gain * x[None, :]
+        log_inside, change = log_interval((self.low - centre) / deviation, (self.high - centre) / deviation)
+        return log_density + log_inside, slope - change * gain / deviation
+
+
+@dataclass(frozen=True)
+class Flat:
+    """The uniform density on [low, high], a family of one."""
+
+    low: float
+    high: float
+
+    def spread(self, x: Array, shrink: float, blur: float) -> tuple[Array, Array]:
+        """See AxisFactors: [Φ((x - a·low)/√v) - Φ((x - a·high)/√v)] / (a(high - low))."""
+        length = shrink * (self.high - self.low)
+        if blur <= SHARP * length**2:
+            inside = (x >= shrink * self.low) & (x <= shrink * self.high)
+            return np.where(inside, -np.log(length), -np.inf)[None, :], np.zeros((1, x.size))
+        deviation = np.sqrt(blur)
+        log_inside, change = log_interval(
+            (x - shrink * self.high) / deviation, (x - shrink * self.low) / deviation
+        )
+        return (log_inside - np.log(length))[None, :], (change / deviation)[None, :]
+
+
+def sample_cut_gaussian(
+    means: Array, stds: Array, low: float, high: float, rng: np.random.Generator
+) -> Array:
+    """Draw a point of N(mean, std²) conditioned on [low, high] for each of n means, by inversion."""
+    a, b = (low - means) / stds, (high - means) / stds
+    flip = a > 0.0  # work in the left tail, where Φ keeps its digits
+    a, b = np.where(flip, -b, a), np.where(flip, -a, b)
+    left, right = ndtr(a), ndtr(b)
+    z = ndtri(left + rng.random(means.shape) * (right - left))
+    z = np.clip(z, a, b)
+    return np.asarray(means + stds * np.where(flip, -z, z))

@@ -1,0 +1,84 @@
+"""Mixtures of Gaussians conditioned on a box; a truncated Gaussian is one with a single component.
+
+p(x) = Σ_k w_k N(x; m_k, v_k) / Σ_k w_k Z_k  on [low, high],   Z_k = P(N(m_k, v_k) in [low, high])
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr
+
+from controlsde.densities.gaussian import CutGaussians, sample_cut_gaussian
+from controlsde.densities.mixture import GaussianMixture
+from controlsde.densities.products import Products
+from controlsde.densities.protocol import Array, Box, line_points
+
+
+@dataclass(frozen=True)
+class TruncatedMixture:
+    """`whole`, conditioned on `box` (one (low, high) a dimension).
+
+    Raises ValueError when the box holds less than 1e-250 of a single component's mass.
+    """
+
+    whole: GaussianMixture
+    box: Box
+
+    @property
+    def dimension(self) -> int:
+        """The number of coordinates d."""
+        return self.whole.dimension
+
+    @property
+    def products(self) -> Products:
+        """The density as a weighted sum of products of cut factors, one an axis."""
+        axes = tuple(
+            CutGaussians(m, v, low, high)
+            for m, v, (low, high) in zip(self.whole.means.T, self.whole.variances.T, self.box, strict=True)
+        )
+        log_mass = np.sum([axis.log_mass for axis in axes], axis=0)
+        share = self.whole.weights * np.exp(log_mass - np.max(log_mass))
+        return Products(share / np.sum(share), axes)
+
+    def pdf(self, x: Array) -> Array:
+        """The density at points (n, d), shape (n,); 0 outside the box."""
+        return self.products.density(x)
+
+    def grad(self, x: Array) -> Array:
+        """Its gradient, shape (n, d); 0 outside the box."""
+        return self.products.gradient(x)
+
+    def cdf(self, x: Array) -> Array:
+        """The mass to the left of points (n, 1), shape (n,). Raises ValueError unless d = 1."""
+        return self._tail(line_points(x, self.dimension), left=True)
+
+    def survival(self, x: Array) -> Array:
+        """The mass to the right of points (n, 1), shape (n,). Raises ValueError unless d = 1."""
+        return self._tail(line_points(x, self.dimension), left=False)
+
+    def _tail(self, x: Array, left: bool) -> Array:
+        # P(low ≤ Y ≤ x) as a difference of the smaller tails, over the same for the whole interval
+        (low, high) = self.box[0]
+        inner = np.clip(x, low, high)
+        start, stop = (np.full_like(inner, low), inner) if left else (inner, np.full_like(inner, high))
+        weights, means, std = self.whole.weights, self.whole.means, np.sqrt(self.whole.variances)
+        part = weights @ _interval_mass((start - means) / std, (stop - means) / std)
+        total = weights @ _interval_mass((low - means) / std, (high - means) / std)
+        return np.asarray(part / total)
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """Draw n independent points by inversion, shape (n, d)."""
+        chosen = rng.choice(self.whole.weights.size, size=n, p=self.products.weights)
+        std = np.sqrt(self.whole.variances)
+        columns = [
+            sample_cut_gaussian(self.whole.means[chosen, i], std[chosen, i], low, high, rng)
+            for i, (low, high) in enumerate(self.box)
+        ]
+        return np.stack(columns, axis=1)
+
+
+def _interval_mass(low: Array, high: Array) -> Array:
+    right = low > 0.0
+    return np.asarray(np.where(right, ndtr(-low) - ndtr(-high), ndtr(high) - ndtr(low)))

@@ -1,0 +1,170 @@
+"""Forward marginals q(s, x): the data, noised for a time s, with walls or without.
+
+A flow is one way of computing q. This file holds the interface, the two forward processes, and the closed
+form for data that are sums of products of Gaussian, cut Gaussian and flat factors.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from controlsde.densities.products import Products, log_sum
+from controlsde.densities.protocol import Array, Box, Density
+
+REACH = 9.0  # a Gaussian is below 1e-17 of its peak beyond this many standard deviations
+
+
+class Flow(Protocol):
+    """The density q(s, ·) of the forward process at time s, from data at s = 0."""
+
+    def density(self, s: float, x: Array) -> Array:
+        """q(s, x) at points (n, d), shape (n,)."""
+        ...
+
+    def score(self, s: float, x: Array) -> Array:
+        """∇ log q(s, x) at points (n, d), shape (n, d)."""
+        ...
+
+    def sample(self, s: float, n: int, rng: np.random.Generator) -> Array:
+        """Draw n independent points of q(s, ·), shape (n, d)."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """How q is computed, in a few words."""
+        ...
+
+
+@dataclass(frozen=True)
+class Process:
+    """dX = -pull·X ds + √(2D₀) dW: Ornstein–Uhlenbeck for pull 1, heat for pull 0."""
+
+    pull: float
+    diffusivity: float
+
+    def shrink(self, s: float) -> float:
+        """e^{-pull·s}: the factor on the data."""
+        return math.exp(-self.pull * s)
+
+    def blur(self, s: float) -> float:
+        """The variance of the noise added until s: D₀(1 - e^{-2s}) or 2D₀s."""
+        if self.pull == 0.0:
+            return 2.0 * self.diffusivity * s
+        return -self.diffusivity * math.expm1(-2.0 * self.pull * s) / self.pull
+
+
+@dataclass(frozen=True)
+class Free:
+    """No walls, or walls too far to matter."""
+
+    label: str = "closed form"
+
+    def copies(self, axis: int, blur: float) -> list[tuple[float, float]]:  # noqa: ARG002
+        """Maps y = sign·x + shift under which a point is seen by the free flow: the point itself."""
+        return [(1.0, 0.0)]
+
+    def return_to_box(self, x: Array) -> Array:
+        """Where a free particle at x is: at x."""
+        return x
+
+
+@dataclass(frozen=True)
+class Mirrors:
+    """Reflecting walls of the heat flow, by the method of images."""
+
+    box: Box
+    label: str = "closed form by images at the walls"
+
+    def copies(self, axis: int, blur: float) -> list[tuple[float, float]]:
+        """Maps y = sign·x + shift to the images of a point, as many as the blur reaches."""
+        low, high = self.box[axis]
+        length = high - low
+        count = max(1, math.ceil(REACH * math.sqrt(blur) / length))
+        return [
+            (1.0, c * length) if c % 2 == 0 else (-1.0, low + high + c * length)
+            for c in range(-count, count + 1)
+        ]
+
+    def return_to_box(self, x: Array) -> Array:
+        """Fold points into the box by reflection at its walls."""
+        low, high = np.array(self.box).T
+        length = high - low
+        return np.asarray(low + length - np.abs(np.mod(x - low, 2.0 * length) - length))
+
+
+@dataclass(frozen=True)
+class Windings:
+    """Periodic walls: the free flow wrapped around the box."""
+
+    box: Box
+    label: str = "closed form, wrapped around the box"
+
+    def copies(self, axis: int, blur: float) -> list[tuple[float, float]]:
+        """Maps y = x + shift to the periodic images of a point, as many as the blur reaches."""
+        low, high = self.box[axis]
+        count = max(1, math.ceil(REACH * math.sqrt(blur) / (high - low)))
+        return [(1.0, c * (high - low)) for c in range(-count, count + 1)]
+
+    def return_to_box(self, x: Array) -> Array:
+        """Wrap points into the box."""
+        low, high = np.array(self.box).T
+        return np.asarray(low + np.mod(x - low, high - low))
+
+
+Walls = Free | Mirrors | Windings
+
+
+@dataclass(frozen=True)
+class ClosedForm:
+    """q(s, x) = Σ_k w_k Π_i Σ_j u_ki(s, y_j(x_i)): every factor shrunk and blurred, summed over images.
+
+    Exact without walls for both processes, and with walls for heat, whose kernel the images fold. (The
+    Ornstein–Uhlenbeck kernel is not folded by images, so that process is only given `Free`.)
+    """
+
+    data: Density
+    products: Products
+    process: Process
+    walls: Walls
+
+    @property
+    def description(self) -> str:
+        """How q is computed."""
+        count = self.products.weights.size
+        return f"{self.walls.label}: {count} component{'s' if count > 1 else ''}"
+
+    def density(self, s: float, x: Array) -> Array:
+        """q(s, x) at points (n, d), shape (n,)."""
+        return np.exp(self._evaluate(s, x)[0])
+
+    def score(self, s: float, x: Array) -> Array:
+        """∇ log q(s, x) at points (n, d), shape (n, d); 0 where q = 0, which happens at s = 0 only."""
+        return self._evaluate(s, x)[1]
+
+    def sample(self, s: float, n: int, rng: np.random.Generator) -> Array:
+        """Draw data, shrink them, add noise, and return them into the box: exact."""
+        data = self.data.sample(n, rng)
+        noise = math.sqrt(self.process.blur(s)) * rng.standard_normal(data.shape)
+        return self.walls.return_to_box(self.process.shrink(s) * data + noise)
+
+    def _evaluate(self, s: float, x: Array) -> tuple[Array, Array]:
+        shrink, blur = self.process.shrink(s), self.process.blur(s)
+
+        def logs(axis: int, coordinate: Array) -> tuple[Array, Array]:
+            factors = self.products.axes[axis]
+            copies = self.walls.copies(axis, blur)
+            if len(copies) == 1:
+                return factors.spread(coordinate, shrink, blur)
+            seen = [factors.spread(sign * coordinate + shift, shrink, blur) for sign, shift in copies]
+            log_density, shares = log_sum(np.stack([log_factor for log_factor, _ in seen]))
+            signs = [sign for sign, _ in copies]
+            slope = sum(
+                sign * share * part for sign, share, (_, part) in zip(signs, shares, seen, strict=True)
+            )
+            return log_density, np.asarray(slope)
+
+        return self.products.log_density_and_score(x, logs)

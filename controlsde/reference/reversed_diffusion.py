@@ -1,0 +1,68 @@
+"""The reference that runs a diffusion backwards: p(t, x) = q(T - t, x), from the noised data to the data.
+
+The forward marginal solves ∂ₛq = ∇·(κx q) + D₀Δq (force -κx). With s = T - t,
+
+    ∂ₜp = -∇·(κx p) - D₀Δp = -∇·(w p),   w = κx + D₀ ∇log p,
+
+which is the probability flow: the field that carries p without noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from controlsde.densities.protocol import Array, Density, as_points
+from controlsde.reference.flows import Flow, Process
+from controlsde.reference.protocol import clock
+
+
+@dataclass(frozen=True)
+class ReversedDiffusionReference:
+    """See Reference. `flow` is q; `start` the density at t = 0 where it is not q(T)."""
+
+    flow: Flow
+    process: Process
+    horizon: float
+    dimension: int
+    start: Density | None = None
+
+    @property
+    def diffusivity(self) -> float:
+        """D₀ of the forward process."""
+        return self.process.diffusivity
+
+    @property
+    def description(self) -> str:
+        """How p is computed."""
+        return self.flow.description
+
+    def density(self, t: float, x: Array) -> Array:
+        """p(t, x) at points (n, d), shape (n,)."""
+        return self.flow.density(self._forward_time(t), as_points(x, self.dimension))
+
+    def score(self, t: float, x: Array) -> Array:
+        """∇ log p(t, x) at points (n, d), shape (n, d); finite everywhere."""
+        return self.flow.score(self._forward_time(t), as_points(x, self.dimension))
+
+    def field(self, t: float, x: Array) -> Array:
+        """w = κx + D₀ ∇log p at points (n, d), shape (n, d)."""
+        return self.exact_drift(t, x, 0.0)
+
+    def exact_drift(self, t: float, x: Array, noise: float) -> Array:
+        """v*_η = κx + (1 + η)D₀ ∇log p at points (n, d), shape (n, d)."""
+        return np.asarray(self.process.pull * x + (1.0 + noise) * self.diffusivity * self.score(t, x))
+
+    def initial_density(self, x: Array) -> Array:
+        """p(0, x), or the stationary density where the process starts from that; shape (n,)."""
+        return self.density(0.0, x) if self.start is None else self.start.pdf(x)
+
+    def sample_initial(self, n: int, rng: np.random.Generator) -> Array:
+        """Draw n independent points of the initial density, shape (n, d)."""
+        if self.start is None:
+            return self.flow.sample(self.horizon, n, rng)
+        return self.start.sample(n, rng)
+
+    def _forward_time(self, t: float) -> float:
+        return self.horizon - clock(t, self.horizon)
