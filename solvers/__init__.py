@@ -1,0 +1,27 @@
+"""Solvers of the tracking problem, by name. Each takes a `TrackingProblem` and its options, and knows no YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from controlsde.solvers.outcome import Iteration, Outcome
+
+__all__ = ["Iteration", "Outcome", "solver_named", "solver_names"]
+
+
+def solver_names() -> tuple[str, ...]:
+    """The kinds that `solver: {kind: …}` may name."""
+    return ("shooting", "collocation")
+
+
+def solver_named(kind: str) -> Callable[..., Outcome]:
+    """`solve(tracking, options, progress, initial, device)` of one kind. Raises ValueError for an unknown kind."""
+    solve: Any
+    if kind == "shooting":
+        from controlsde.solvers.shooting import solve
+    elif kind == "collocation":
+        from controlsde.solvers.collocation import solve
+    else:
+        raise ValueError(f"solver.kind must be one of {', '.join(solver_names())} (got {kind!r})")
+    return solve  # type: ignore[no-any-return]

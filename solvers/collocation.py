@@ -1,0 +1,282 @@
+"""Direct collocation: states and weights together in one sparse nonlinear program, solved by IPOPT.
+
+Comes in: a tracking problem and options. Goes out: an `Outcome`, the multipliers and the costates. A cold start puts
+the states on the reference and the weights at random; a warm start takes weights and, where given, duals.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import casadi as ca
+import numpy as np
+from numpy.typing import NDArray
+
+from controlsde.fokker_planck.radau import radau
+from controlsde.fokker_planck.stage_solvers import NonFiniteError
+from controlsde.problem.schema import Collocation
+from controlsde.progress import Progress, Step, silent
+from controlsde.solvers.outcome import Iteration, Outcome
+from controlsde.solvers.reduced import ReducedObjective
+from controlsde.solvers.starts import random_starts
+from controlsde.solvers.transcription import Transcription, transcribe
+from controlsde.solvers.trust_region import projected_gradient_norm
+from controlsde.tracking import TrackingProblem
+
+Array = NDArray[np.float64]
+
+# MUMPS's default pivot tolerance (1e-6) sends IPOPT into regularisation on this family of problems; METIS ordering
+# and its own scaling decide the time of a factorisation in two dimensions.
+IPOPT_OPTIONS: dict[str, Any] = {
+    "ipopt.linear_solver": "mumps",
+    "ipopt.mumps_pivtol": 1e-2,
+    "ipopt.mumps_pivot_order": 5,
+    "ipopt.mumps_scaling": 8,
+    "ipopt.print_level": 0,
+    "ipopt.sb": "yes",
+    "print_time": False,
+}
+WARM_OPTIONS: dict[str, Any] = {
+    "ipopt.warm_start_init_point": "yes",
+    "ipopt.mu_init": 1e-9,
+    "ipopt.warm_start_bound_push": 1e-12,
+    "ipopt.warm_start_bound_frac": 1e-12,
+    "ipopt.warm_start_slack_bound_push": 1e-12,
+    "ipopt.warm_start_slack_bound_frac": 1e-12,
+    "ipopt.warm_start_mult_bound_push": 1e-12,
+}
+
+REMEDIES = {
+    "Maximum_Iterations_Exceeded": "try more: --set solver.iterations={more}",
+    "Infeasible_Problem_Detected": "the collocation equations could not be met; try --set mesh.steps_per_piece={steps}",
+    "Restoration_Failed": "try another start: --set solver.seed={seed}, or --set controls.bounds=10",
+    "Invalid_Number_Detected": "the weights left the range of numbers; try --set controls.bounds=10",
+    "Error_In_Step_Computation": "try another start: --set solver.seed={seed}",
+    "Search_Direction_Becomes_Too_Small": "try a looser --set solver.tolerance=1e-6, or another solver.seed",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class WarmStart:
+    """A point to start from: weights (K, P), stages (K, S, s, n), and multipliers of the constraints (or None)."""
+
+    weights: Array
+    stages: Array
+    multipliers: Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class NlpSolution:
+    """What IPOPT returned: weights, stages, multipliers λ_g, costates (K, n), and its own words."""
+
+    weights: Array
+    stages: Array
+    multipliers: Array
+    costates: Array
+    objective: float
+    iterations: int
+    success: bool
+    status: str
+    history: tuple[Iteration, ...]
+
+
+def warm_start_from(objective: ReducedObjective, weights: Array) -> WarmStart:
+    """Primal and dual start at weights found by shooting.
+
+    With stage multipliers Λ of the adjoint, λ_i = −Σ_j a_ji Λ_j makes the Lagrangian of the program stationary in
+    the states (derived here).
+    """
+    stage_multipliers = objective.multipliers(weights)
+    a = radau(objective.tracking.grid.stages).a
+    return WarmStart(weights, objective.stages(weights), -np.einsum("ji,KSjn->KSin", a, stage_multipliers))
+
+
+def solve_nlp(
+    transcription: Transcription,
+    start: WarmStart,
+    iterations: int,
+    tolerance: float,
+    progress: Progress = silent,
+    task: str = "collocation",
+    options: dict[str, Any] | None = None,
+) -> NlpSolution:
+    """Run IPOPT once. A keyboard interrupt stops it and keeps its last iterate (status User_Requested_Stop)."""
+    monitor = _Monitor(transcription, progress, task)
+    settings = {**IPOPT_OPTIONS, "ipopt.max_iter": iterations, "ipopt.tol": tolerance, **(options or {})}
+    arguments: dict[str, Any] = {}
+    if start.multipliers is not None:
+        settings.update(WARM_OPTIONS)
+        arguments["lam_g0"] = start.multipliers.ravel()
+    solver = ca.nlpsol(
+        "collocation",
+        "ipopt",
+        transcription.nlp,
+        {**settings, "iteration_callback": monitor, "iteration_callback_ignore_errors": False},
+    )
+    with _interrupt_sets(monitor):
+        answer = solver(
+            x0=transcription.pack(start.weights, start.stages),
+            lbx=transcription.lower,
+            ubx=transcription.upper,
+            lbg=0.0,
+            ubg=0.0,
+            **arguments,
+        )
+    weights, stages = transcription.unpack(np.asarray(answer["x"]).ravel())
+    multipliers = np.asarray(answer["lam_g"]).ravel()
+    stats = solver.stats()
+    return NlpSolution(
+        weights=weights,
+        stages=stages,
+        multipliers=multipliers.reshape(transcription.tracking.targets.shape),
+        costates=transcription.costates(multipliers),
+        objective=float(answer["f"]),
+        iterations=int(stats["iter_count"]),
+        success=bool(stats["success"]),
+        status=str(stats["return_status"]),
+        history=tuple(monitor.history),
+    )
+
+
+def solve(
+    tracking: TrackingProblem,
+    options: Collocation,
+    progress: Progress = silent,
+    initial: Array | None = None,
+    device: str = "cpu",
+) -> Outcome:
+    """Minimise J by collocation from `options.starts` cold starts, and return the best.
+
+    initial: weights (K, P) for a warm start in primal and dual, as the first start. `device` serves only the
+    re-evaluation of the answer through the state equation.
+    """
+    began = time.perf_counter()
+    transcription = transcribe(tracking)
+    objective = ReducedObjective(tracking, device=device)
+    starts = [WarmStart(weights, tracking.targets) for weights in random_starts(tracking, options.starts, options.seed)]
+    if initial is not None:
+        starts = [warm_start_from(objective, initial), *starts[: options.starts - 1]]
+    built = time.perf_counter()
+    solutions: list[NlpSolution] = []
+    for number, start in enumerate(starts):
+        task = f"collocation, start {number + 1}/{len(starts)}"
+        solutions.append(
+            solve_nlp(transcription, start, options.iterations, options.tolerance, progress, task)
+        )
+        if solutions[-1].status == "User_Requested_Stop":
+            break
+    values = [_value(objective, solution) for solution in solutions]
+    return _outcome(objective, options, solutions, values, built - began, time.perf_counter() - built)
+
+
+def _value(objective: ReducedObjective, solution: NlpSolution) -> float:
+    """J of the weights alone, through the state equation; nan where that is not finite."""
+    try:
+        return objective.value(solution.weights)
+    except NonFiniteError:
+        return float("nan")
+
+
+def _outcome(
+    objective: ReducedObjective,
+    options: Collocation,
+    solutions: list[NlpSolution],
+    values: list[float],
+    build_seconds: float,
+    solve_seconds: float,
+) -> Outcome:
+    order = sorted(range(len(values)), key=lambda i: (not np.isfinite(values[i]), not solutions[i].success, values[i]))
+    solution, value = solutions[order[0]], values[order[0]]
+    agrees = bool(np.isclose(value, solution.objective, rtol=1e-6, atol=1e-12))
+    gradient_norm = float("nan")
+    if np.isfinite(value):
+        _, gradient = objective.value_and_gradient(solution.weights)
+        gradient_norm = projected_gradient_norm(solution.weights, gradient, objective.tracking.bound)
+    interrupted = any(one.status == "User_Requested_Stop" for one in solutions)
+    return Outcome(
+        weights=solution.weights,
+        objective=value,
+        gradient_norm=gradient_norm,
+        converged=solution.success and agrees,
+        interrupted=interrupted,
+        message=_message(solution, value, options, agrees),
+        iterations=solution.iterations,
+        history=solution.history,
+        starts=tuple(values),
+        build_seconds=build_seconds,
+        solve_seconds=solve_seconds,
+    )
+
+
+def _message(solution: NlpSolution, value: float, options: Collocation, agrees: bool) -> str:
+    if solution.status == "User_Requested_Stop":
+        return "interrupted; this is the last point"
+    if solution.success and agrees:
+        return "converged"
+    if solution.success:
+        return (
+            f"IPOPT reports {solution.status}, but the weights give {value:.6g} through the state equation, "
+            f"not {solution.objective:.6g}"
+        )
+    remedy = REMEDIES.get(solution.status, "try another start: --set solver.seed={seed}").format(
+        more=4 * options.iterations, steps=4, seed=options.seed + 1
+    )
+    return f"IPOPT stopped after {solution.iterations} iterations: {solution.status}; {remedy}"
+
+
+@contextmanager
+def _interrupt_sets(monitor: _Monitor) -> Iterator[None]:
+    """Turn Ctrl-C into a request to stop at the next iteration: an exception would not survive IPOPT."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def request(_signal: int, _frame: object) -> None:
+        monitor.interrupted = True
+
+    before = signal.signal(signal.SIGINT, request)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _Monitor(ca.Callback):  # type: ignore[misc]
+    """IPOPT's iteration callback: keeps the history, reports progress, and stops on request."""
+
+    def __init__(self, transcription: Transcription, progress: Progress, task: str) -> None:
+        ca.Callback.__init__(self)
+        self.history: list[Iteration] = []
+        self.interrupted = False
+        self._variables = transcription.nlp["x"].shape[0]
+        self._constraints = transcription.nlp["g"].shape[0]
+        self._progress = progress
+        self._task = task
+        self.construct("monitor", {})
+
+    def get_n_in(self) -> int:
+        """Number of outputs of an NLP solver: x, f, g, lam_x, lam_g, lam_p."""
+        return int(ca.nlpsol_n_out())
+
+    def get_n_out(self) -> int:
+        """One: whether to stop."""
+        return 1
+
+    def get_sparsity_in(self, i: int) -> Any:
+        """Shapes of the iterate's parts."""
+        sizes = {"x": self._variables, "lam_x": self._variables, "g": self._constraints, "lam_g": self._constraints}
+        name = ca.nlpsol_out(i)
+        return ca.Sparsity.dense(1, 1) if name == "f" else ca.Sparsity.dense(sizes.get(name, 0), 1 if name in sizes else 0)
+
+    def eval(self, arguments: list[Any]) -> list[int]:
+        """Called by IPOPT after each iteration."""
+        value = float(arguments[1])
+        self.history.append(Iteration(len(self.history), value, float("nan")))
+        self._progress(Step(self._task, len(self.history) - 1, value))
+        return [int(self.interrupted)]

@@ -1,0 +1,196 @@
+"""The tracking objective as a function of the network weights alone: value, gradient, Gauss–Newton, Hessian.
+
+Comes in: a tracking problem. Goes out: J(θ) and its derivatives for θ (K, P), through the state equation.
+
+Let δY_p be the sensitivity of the stages to weight p, Λ the stage multipliers of the adjoint, and μ_jc as in
+`fokker_planck.propagation`. The state equation is bilinear in drift and density, so the exact Hessian needs no
+solves beyond those of Gauss–Newton and of the gradient:
+
+    gradient      g_p  = ⟨v̄, ∂v/∂θ_p⟩ + effort θ_p
+    Gauss–Newton  N_pq = Σ weight δY_p δY_q + effort δ_pq
+    Hessian       H_pq = N_pq + Σ_jc μ_jc · (∂_p v_c ∘ Q δY_jq + ∂_q v_c ∘ Q δY_jp) + ⟨v̄, ∂²v/∂θ_p∂θ_q⟩
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from controlsde.fokker_planck.propagation import Propagator, Trajectory
+from controlsde.tracking import TrackingProblem
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Expansion:
+    """J near θ: value, gradient (N,), Gauss–Newton matrix (N, N) and exact Hessian (N, N), N = K·P."""
+
+    value: float
+    gradient: Array
+    gauss_newton: Array
+    hessian: Array
+
+
+class ReducedObjective:
+    """J(θ) through the state equation, for flattened weights (K, P); on the device of choice."""
+
+    def __init__(self, tracking: TrackingProblem, device: str = "cpu") -> None:
+        self.tracking = tracking
+        grid = tracking.grid
+        self.propagator = Propagator(
+            tracking.operator, grid.durations, grid.steps_per_piece, grid.stages, device=device
+        )
+        self._initial = self.propagator.tensor(tracking.initial)
+        self._targets = self.propagator.tensor(tracking.targets)
+        self._weight = self.propagator.tensor(tracking.weight)
+
+    def trajectory(self, weights: Array) -> Trajectory:
+        """Forward sweep. Raises NonFiniteError with the piece where a number stops being finite."""
+        return self.propagator.forward(self.propagator.tensor(self.tracking.drift_values(weights)), self._initial)
+
+    def evaluate(self, weights: Array) -> Evaluated:
+        """J(θ), with the forward sweep kept for an expansion at the same point."""
+        trajectory = self.trajectory(weights)
+        return Evaluated(self, weights, trajectory, self._value(trajectory, weights))
+
+    def value(self, weights: Array) -> float:
+        """J(θ)."""
+        return self.evaluate(weights).value
+
+    def stages(self, weights: Array) -> Array:
+        """Stage densities (K, S, s, n)."""
+        return np.asarray(self.trajectory(weights).stages.cpu().numpy())
+
+    def value_and_gradient(self, weights: Array) -> tuple[float, Array]:
+        """J(θ) and ∂J/∂θ, shape (K, P)."""
+        trajectory = self.trajectory(weights)
+        _, mean = self._adjoint(trajectory)
+        return self._value(trajectory, weights), self._gradient(weights, mean)
+
+    def multipliers(self, weights: Array) -> Array:
+        """Stage multipliers Λ (K, S, s, n): (I − h a⊗A)ᵀ Λ = ∂J/∂Y, the adjoint included."""
+        trajectory = self.trajectory(weights)
+        values, _ = self.propagator.adjoint(trajectory, self._weight * (trajectory.stages - self._targets))
+        return np.asarray(values.cpu().numpy())
+
+    def costates(self, weights: Array) -> Array:
+        """Costate ψ = δJ/δρ at the start of each piece, (K, n): ψ(t_k) = M⁻¹ ∂J/∂ρ(t_k).
+
+        Sign: a small extra density e added at t_k changes J by ∫ψ e dx; ψ(T) = w_T (ρ(T) − p(T)).
+        """
+        trajectory = self.trajectory(weights)
+        _, starts = self.propagator.adjoint(trajectory, self._weight * (trajectory.stages - self._targets))
+        return np.asarray(starts.cpu().numpy()) / self.tracking.mesh.mass
+
+    def expand(self, weights: Array, trajectory: Trajectory | None = None) -> Expansion:
+        """Value, gradient, Gauss–Newton matrix and exact Hessian at θ; reuses the trajectory where given."""
+        tracking = self.tracking
+        trajectory = self.trajectory(weights) if trajectory is None else trajectory
+        stage_weights, mean = self._adjoint(trajectory)
+        jacobian, curvature = self._network_derivatives(weights, mean)
+        gauss_newton, cross = self._sensitivities(trajectory, stage_weights, jacobian)
+        pieces, size = tracking.weight_shape
+        effort = np.repeat(tracking.effort, size)
+        gauss_newton = gauss_newton + np.diag(effort)
+        hessian = gauss_newton + cross + cross.T
+        for piece in range(pieces):
+            block = slice(piece * size, (piece + 1) * size)
+            hessian[block, block] += curvature[piece]
+        return Expansion(
+            self._value(trajectory, weights), self._gradient(weights, mean).ravel(), gauss_newton, hessian
+        )
+
+    def _value(self, trajectory: Trajectory, weights: Array) -> float:
+        error = trajectory.stages - self._targets
+        tracking = 0.5 * float((self._weight * error * error).sum())
+        return tracking + 0.5 * float(np.sum(self.tracking.effort[:, None] * weights**2))
+
+    def _adjoint(self, trajectory: Trajectory) -> tuple[Tensor, Array]:
+        """μ (K, S, s, d, k) and v̄ (K, k, d), rectified."""
+        cotangent = self._weight * (trajectory.stages - self._targets)
+        multipliers, _ = self.propagator.adjoint(trajectory, cotangent)
+        stage_weights = self.propagator.stage_weights(multipliers)
+        mean = self.propagator.drift_gradient(stage_weights, trajectory.stages)
+        return stage_weights, np.asarray(mean.cpu().numpy())
+
+    def _gradient(self, weights: Array, mean: Array) -> Array:
+        tracking = self.tracking
+        split = tracking.network.split
+        points = tracking.operator.drift_points
+        rows = [
+            np.einsum("kd,kdp->p", mean[piece], self._active(row, tracking.network.jacobian(points, *split(row))))
+            for piece, row in enumerate(weights)
+        ]
+        return np.stack(rows) + tracking.effort[:, None] * weights
+
+    def _active(self, row: Array, jacobian: Array) -> Array:
+        """∂v/∂θ of the rectified drift: zero on outflow faces where nothing flows out."""
+        operator, network = self.tracking.operator, self.tracking.network
+        if not operator.outward.any():
+            return jacobian
+        drift = np.asarray(network.drift(operator.drift_points, *network.split(row)))
+        open_face = (operator.outward == 0) | (operator.outward * drift > 0)
+        return np.asarray(jacobian * open_face[..., None])
+
+    def _network_derivatives(self, weights: Array, mean: Array) -> tuple[Tensor, list[Array]]:
+        """∂v/∂θ of every piece (K, k, d, P), and ⟨v̄, ∂²v/∂θ∂θ⟩ (P, P) of every piece."""
+        operator, network = self.tracking.operator, self.tracking.network
+        points = operator.drift_points
+        jacobians, curvatures = [], []
+        for piece, row in enumerate(weights):
+            parts = network.split(row)
+            jacobians.append(self._active(row, network.jacobian(points, *parts)))
+            multiplier = mean[piece]
+            if operator.outward.any():
+                drift = np.asarray(network.drift(points, *parts))
+                multiplier = multiplier * ((operator.outward == 0) | (operator.outward * drift > 0))
+            curvatures.append(network.curvature(points, *parts, multiplier))
+        return self.propagator.tensor(np.stack(jacobians)), curvatures
+
+    def _sensitivities(
+        self, trajectory: Trajectory, stage_weights: Tensor, jacobian: Tensor
+    ) -> tuple[Array, Array]:
+        """Σ weight δY_p δY_q and the cross term Σ μ_jc · (∂_p v_c ∘ Q δY_jq), both (N, N)."""
+        propagator, tracking = self.propagator, self.tracking
+        pieces, size = tracking.weight_shape
+        total = pieces * size
+        unknowns = len(tracking.initial)
+        normal = torch.zeros((total, total), dtype=torch.float64, device=propagator.device)
+        cross = torch.zeros_like(normal)
+        carried = torch.zeros((unknowns, 0), dtype=torch.float64, device=propagator.device)
+        root = self._weight.sqrt()
+        for piece in range(pieces):
+            own = slice(piece * size, (piece + 1) * size)
+            seen = (piece + 1) * size
+            carried = torch.cat([carried, carried.new_zeros((unknowns, size))], dim=1)
+            for step in range(tracking.grid.steps_per_piece):
+                stages = trajectory.solver.advance(piece, carried)
+                density = propagator.gather(trajectory.stages[piece, step])  # (s, k)
+                forcing = jacobian[piece].permute(1, 0, 2)[None] * density[:, None, :, None]  # (s, d, k, P)
+                stages[..., own] += trajectory.solver.solve(piece, propagator.spread(piece, forcing))
+                weighted = (root[piece, step][..., None] * stages).reshape(-1, seen)
+                normal[:seen, :seen] += weighted.T @ weighted
+                pull = torch.einsum("jdk,kdp->jkp", stage_weights[piece, step], jacobian[piece])
+                gathered = propagator.gather(stages.transpose(-1, -2))  # (s, q, k)
+                cross[own, :seen] += torch.einsum("jkp,jqk->pq", pull, gathered)
+                carried = stages[-1]
+        return np.asarray(normal.cpu().numpy()), np.asarray(cross.cpu().numpy())
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """J at one θ (K, P), with the sweep that found it."""
+
+    objective: ReducedObjective
+    weights: Array
+    trajectory: Trajectory
+    value: float
+
+    def expand(self) -> Expansion:
+        """Gradient and curvature at the same point."""
+        return self.objective.expand(self.weights, self.trajectory)

@@ -1,0 +1,215 @@
+"""Shooting: simulate the state, minimise J over the weights alone, from several starts.
+
+Comes in: a tracking problem and options. Goes out: an `Outcome`. Methods: `newton` (exact Hessian), `gauss-newton`
+(Levenberg–Marquardt), `l-bfgs`, `adam`. Many local minima are the rule, so the starts are random and several;
+they run in processes of their own when that pays.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from controlsde.fokker_planck.stage_solvers import NonFiniteError
+from controlsde.problem.schema import Shooting
+from controlsde.progress import Progress, Step, silent
+from controlsde.solvers.first_order import minimise_adam, minimise_l_bfgs
+from controlsde.solvers.outcome import Iteration, Outcome
+from controlsde.solvers.reduced import ReducedObjective
+from controlsde.solvers.starts import random_starts
+from controlsde.solvers.trust_region import Iterate, minimise
+from controlsde.tracking import TrackingProblem
+
+Array = NDArray[np.float64]
+
+POOL_PAYS_ABOVE = 6.0  # seconds of remaining work below which starting processes costs more than it saves
+
+
+@dataclass
+class _Run:
+    """One start: its best iterate so far and its history, kept up to date so that an interruption loses nothing."""
+
+    best: Iterate | None = None
+    history: list[Iteration] = field(default_factory=list)
+    trouble: str | None = None
+    interrupted: bool = False
+
+    def accept(self, iterate: Iterate) -> None:
+        self.history.append(Iteration(iterate.number, iterate.value, iterate.gradient_norm))
+        if self.best is None or iterate.value <= self.best.value:
+            self.best = iterate
+        self.trouble = iterate.trouble
+
+
+def solve(
+    tracking: TrackingProblem,
+    options: Shooting,
+    progress: Progress = silent,
+    initial: Array | None = None,
+    device: str = "cpu",
+) -> Outcome:
+    """Minimise J from `options.starts` starts and return the best.
+
+    initial: flattened weights (K, P) to use as the first start. A keyboard interrupt keeps the best point so far.
+    """
+    began = time.perf_counter()
+    objective = ReducedObjective(tracking, device=device)
+    starts = random_starts(tracking, options.starts, options.seed)
+    if initial is not None:
+        starts = [initial, *starts[: options.starts - 1]]
+    built = time.perf_counter()
+    runs = _run_all(objective, options, starts, progress)
+    finished = [run for run in runs if run.best is not None]
+    if not finished:
+        trouble = runs[0].trouble if runs else None
+        return _nothing(tracking, starts[0], runs, trouble or "interrupted before the first iteration", built - began)
+    chosen = min(finished, key=lambda run: run.best.value if run.best else np.inf)
+    assert chosen.best is not None  # narrows the type: `finished` holds only such runs
+    return Outcome(
+        weights=chosen.best.point.reshape(tracking.weight_shape),
+        objective=chosen.best.value,
+        gradient_norm=chosen.best.gradient_norm,
+        converged=chosen.best.converged,
+        interrupted=any(run.interrupted for run in runs),
+        message=_message(chosen, options),
+        iterations=chosen.best.number,
+        history=tuple(chosen.history),
+        starts=tuple(run.best.value if run.best else float("nan") for run in runs),
+        build_seconds=built - began,
+        solve_seconds=time.perf_counter() - built,
+    )
+
+
+def _message(run: _Run, options: Shooting) -> str:
+    best = run.best
+    if best is None or best.converged:
+        return "converged"
+    if run.interrupted:
+        return "interrupted; this is the best point so far"
+    if run.trouble:
+        return f"{run.trouble}; kept the last good iterate. Try --set controls.bounds=10 or another solver.seed"
+    return (
+        f"stopped after {options.iterations} iterations with a gradient of {best.gradient_norm:.1e}; "
+        f"try --set solver.iterations={4 * options.iterations}"
+    )
+
+
+def _nothing(
+    tracking: TrackingProblem, start: Array, runs: list[_Run], trouble: str, build_seconds: float
+) -> Outcome:
+    """The outcome when no start could even be evaluated."""
+    return Outcome(
+        weights=start,
+        objective=float("nan"),
+        gradient_norm=float("nan"),
+        converged=False,
+        interrupted=any(run.interrupted for run in runs),
+        message=f"no start could be evaluated: {trouble}",
+        iterations=0,
+        history=(),
+        starts=(float("nan"),) * len(runs),
+        build_seconds=build_seconds,
+        solve_seconds=0.0,
+    )
+
+
+def _run_all(
+    objective: ReducedObjective, options: Shooting, starts: list[Array], progress: Progress
+) -> list[_Run]:
+    """The first start here, to see how long it takes; the others here or in processes, whichever is faster."""
+    runs: list[_Run] = []
+    workers = min(os.cpu_count() or 1, len(starts) - 1)
+    began = time.perf_counter()
+    for number, start in enumerate(starts):
+        remaining = (time.perf_counter() - began) / max(number, 1) * (len(starts) - number)
+        if number and workers > 1 and remaining > POOL_PAYS_ABOVE:
+            return [*runs, *_run_in_processes(objective.tracking, options, starts[number:], progress, number)]
+        runs.append(_run_one(objective, options, start, progress, f"start {number + 1}/{len(starts)}"))
+        if runs[-1].interrupted:
+            break
+    return runs
+
+
+def _run_one(
+    objective: ReducedObjective, options: Shooting, start: Array, progress: Progress, label: str
+) -> _Run:
+    run = _Run()
+    shape = objective.tracking.weight_shape
+    task = f"shooting, {label}"
+
+    def accept(iterate: Iterate) -> None:
+        run.accept(iterate)
+        progress(Step(task, iterate.number, iterate.value))
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if objective.propagator.dense else threads)  # small matrices: more threads only spin
+    try:
+        if options.method == "l-bfgs":
+            minimise_l_bfgs(objective, start.ravel(), options.iterations, options.tolerance, accept)
+        elif options.method == "adam":
+            minimise_adam(objective, start.ravel(), options.iterations, options.tolerance, accept)
+        else:
+            iterates = minimise(
+                lambda point: objective.evaluate(point.reshape(shape)),
+                start.ravel(),
+                objective.tracking.bound,
+                options.iterations,
+                options.tolerance,
+                options.method,
+            )
+            for iterate in iterates:
+                accept(iterate)
+    except NonFiniteError as error:
+        run.trouble = f"{error.what} stopped being finite in piece {error.piece + 1}"
+    except KeyboardInterrupt:
+        run.interrupted = True
+    finally:
+        torch.set_num_threads(threads)
+    return run
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+
+
+def _work(tracking: TrackingProblem, options: Shooting, start: Array) -> _Run:
+    return _run_one(ReducedObjective(tracking), options, start, silent, "")
+
+
+def _run_in_processes(
+    tracking: TrackingProblem, options: Shooting, starts: list[Array], progress: Progress, done: int
+) -> list[_Run]:
+    runs: dict[int, _Run] = {}
+    total = done + len(starts)
+    pool = ProcessPoolExecutor(
+        min(os.cpu_count() or 1, len(starts)), multiprocessing.get_context("spawn"), initializer=_start_worker
+    )
+    interrupted = False
+    try:
+        futures: dict[Future[_Run], int] = {
+            pool.submit(_work, tracking, options, start): number for number, start in enumerate(starts)
+        }
+        for future in as_completed(futures):
+            runs[futures[future]] = future.result()
+            value = runs[futures[future]].best
+            count = done + len(runs)
+            progress(Step(f"shooting, {count} of {total} starts done", None, value.value if value else None))
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        if interrupted:
+            for process in multiprocessing.active_children():
+                process.terminate()
+        pool.shutdown(wait=not interrupted, cancel_futures=True)
+    if interrupted:
+        runs[len(starts)] = _Run(interrupted=True)
+    return [runs[number] for number in sorted(runs)]

@@ -1,0 +1,158 @@
+"""A trust-region Newton method with bounds: minimise J(θ) subject to |θ| ≤ bound.
+
+Comes in: a function that evaluates J and expands it to second order. Goes out: the accepted points, one by one.
+
+Each iteration minimises the damped quadratic model  g·s + ½ s·(B + λ S²) s  over the variables that are not held
+at a bound, S a diagonal scaling, and cuts the step back to the box. B is the exact Hessian, shifted where it is
+not positive definite, or the Gauss–Newton matrix. The damping λ follows the ratio of actual to predicted decrease
+(Levenberg 1944; Marquardt 1963; Nocedal & Wright, "Numerical Optimization", chapters 4 and 10). At an optimum
+with a residual Gauss–Newton converges linearly at best, while the exact Hessian, which costs no extra solve here
+(see `reduced`), converges quadratically.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import scipy.linalg as la
+from numpy.typing import NDArray
+
+from controlsde.fokker_planck.stage_solvers import NonFiniteError
+from controlsde.solvers.reduced import Expansion
+
+Array = NDArray[np.float64]
+Model = Literal["newton", "gauss-newton"]
+
+DECREMENT_TOLERANCE = 1e-9  # predicted relative decrease of J below which an optimum is an optimum
+LARGEST_DAMPING = 1e14
+
+
+class Evaluation(Protocol):
+    """J at one point, with its expansion on demand."""
+
+    @property
+    def value(self) -> float:
+        """J(θ)."""
+        ...
+
+    def expand(self) -> Expansion:
+        """Gradient and curvature at the same point."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Iterate:
+    """One accepted point, and whether the first-order conditions hold there.
+
+    gradient_norm is the largest entry of θ − clip(θ − g). `trouble` says why the method could go no further.
+    """
+
+    number: int
+    point: Array
+    value: float
+    gradient_norm: float
+    converged: bool
+    trouble: str | None = None
+
+
+def projected_gradient_norm(point: Array, gradient: Array, bound: float) -> float:
+    """Largest entry of θ − clip(θ − g): zero exactly where the first-order conditions hold within the bounds."""
+    return float(np.abs(point - np.clip(point - gradient, -bound, bound)).max())
+
+
+def minimise(
+    evaluate: Callable[[Array], Evaluation],
+    start: Array,
+    bound: float,
+    iterations: int,
+    tolerance: float,
+    model: Model = "newton",
+) -> Iterator[Iterate]:
+    """Yield the accepted points, the start included, until convergence, trouble or the last iteration.
+
+    Converged: the projected gradient is below `tolerance`, and a Newton step promises less than 1e-9 of J.
+    Raises NonFiniteError when the start itself cannot be evaluated.
+    """
+    point = np.clip(start, -bound, bound)
+    current = evaluate(point)
+    damping = 1e-3
+    scale = np.zeros_like(point)
+    for number in range(iterations + 1):
+        local = current.expand()
+        norm = projected_gradient_norm(point, local.gradient, bound)
+        free = ~(((point >= bound) & (local.gradient < 0)) | ((point <= -bound) & (local.gradient > 0)))
+        converged = norm <= tolerance and _decrement(local, free) <= DECREMENT_TOLERANCE * abs(local.value)
+        yield Iterate(number, point, local.value, norm, converged)
+        if converged or number == iterations:
+            return
+        matrix = local.hessian if model == "newton" else local.gauss_newton
+        scale = np.maximum(0.5 * scale, np.sqrt(np.maximum(np.diag(local.gauss_newton), 1e-12)))
+        accepted = _search(evaluate, point, local, matrix, scale, free, bound, damping)
+        if isinstance(accepted, str):
+            # at the limit of rounding no step can lower J any further: that is an optimum, too
+            rounding = norm <= 100 * tolerance
+            yield Iterate(number, point, local.value, norm, rounding, None if rounding else accepted)
+            return
+        point, current, damping = accepted
+
+
+def _search(
+    evaluate: Callable[[Array], Evaluation],
+    point: Array,
+    local: Expansion,
+    matrix: Array,
+    scale: Array,
+    free: NDArray[np.bool_],
+    bound: float,
+    damping: float,
+) -> tuple[Array, Evaluation, float] | str:
+    """The next point, its evaluation and damping; or why there is none."""
+    values, vectors = _eigen(matrix, scale, free)
+    broken: NonFiniteError | None = None
+    while damping <= LARGEST_DAMPING:
+        shift = damping + max(0.0, -1.1 * float(values[0]))
+        step = np.zeros_like(point)
+        inverse = 1.0 / scale[free]
+        step[free] = -inverse * (vectors @ ((vectors.T @ (inverse * local.gradient[free])) / (values + shift)))
+        trial = np.clip(point + step, -bound, bound)
+        step = trial - point
+        predicted = -float(local.gradient @ step + 0.5 * step @ matrix @ step)
+        try:
+            candidate = evaluate(trial)
+        except NonFiniteError as error:
+            broken = error
+            damping *= 10.0
+            continue
+        decrease = local.value - candidate.value
+        if decrease > 0:
+            ratio = decrease / predicted if predicted > 0 else 0.0
+            if ratio > 0.75:
+                damping = max(0.2 * damping, 1e-12)
+            elif ratio < 0.25:
+                damping *= 2.0
+            return trial, candidate, damping
+        damping *= 4.0
+    if broken is not None:
+        return f"{broken.what} stops being finite in piece {broken.piece + 1}, however short the step"
+    return "no step lowers the objective any further"
+
+
+def _eigen(matrix: Array, scale: Array, free: NDArray[np.bool_]) -> tuple[Array, Array]:
+    inverse = 1.0 / scale[free]
+    values, vectors = la.eigh(matrix[np.ix_(free, free)] * inverse[:, None] * inverse[None, :])
+    return values, vectors
+
+
+def _decrement(local: Expansion, free: NDArray[np.bool_]) -> float:
+    """½ g·H⁻¹g over the free variables; inf where the Hessian is not positive definite."""
+    gradient = local.gradient[free]
+    if gradient.size == 0:
+        return 0.0
+    try:
+        factor = la.cho_factor(local.hessian[np.ix_(free, free)])
+    except la.LinAlgError:
+        return float("inf")
+    return 0.5 * float(gradient @ la.cho_solve(factor, gradient))
