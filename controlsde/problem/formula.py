@@ -157,6 +157,16 @@ class Formula:
         shape = max(shapes, key=lambda size: size[0] * size[1], default=(1, 1))
         return casadi.repmat(result, *shape) if result.shape == (1, 1) else result
 
+    def uses(self, variable: str) -> bool:
+        """Say whether the formula depends on `variable` at all."""
+        waiting = [self.tree]
+        while waiting:
+            node = waiting.pop()
+            if node.value is None and not node.args and node.name == variable:
+                return True
+            waiting.extend(node.args)
+        return False
+
     def _arguments(self, values: Mapping[str, Any], convert: Callable[[Any], Any]) -> dict[str, Any]:
         if set(values) != set(self.variables):
             raise TypeError(f"the formula takes {', '.join(self.variables)}; got {', '.join(values)}")

@@ -1,0 +1,177 @@
+"""A drift on [0, T] × box in the forms that evaluation needs, whoever made it: a network, formulas, the reference.
+
+Comes in: controls, formulas or a reference. Goes out: values and divergence at points, for NumPy and for PyTorch,
+by control piece, so that a drift which jumps between pieces is never asked for a value at a jump.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controlsde.controls import Controls, ControlsError
+from controlsde.network import Network
+from controlsde.problem import Formula, Problem
+from controlsde.reference import Reference
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Array = NDArray[np.float64]
+
+
+class Drift(Protocol):
+    """v(t, x) on the pieces [edges_k, edges_{k+1})."""
+
+    @property
+    def edges(self) -> Array:
+        """Times at which pieces begin and end, (K+1,)."""
+        ...
+
+    @property
+    def constant(self) -> bool:
+        """Whether v does not depend on t within a piece."""
+        ...
+
+    def values(self, piece: int, t: float, x: Array) -> Array:
+        """v at points (n, d): shape (n, d)."""
+        ...
+
+    def divergence(self, piece: int, t: float, x: Array) -> Array:
+        """∇·v at points (n, d): shape (n,)."""
+        ...
+
+    def torch_values(self, piece: int, t: float, x: Tensor) -> Tensor:
+        """v at points (n, d), a tensor of the same kind."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkDrift:
+    """The network with piecewise-constant weights."""
+
+    network: Network
+    controls: Controls
+    constant: bool = True
+
+    @property
+    def edges(self) -> Array:
+        """Times of the pieces, (K+1,)."""
+        return self.controls.times
+
+    def values(self, piece: int, t: float, x: Array) -> Array:  # noqa: ARG002 - constant in time
+        """v at points (n, d): shape (n, d)."""
+        return np.asarray(self.network.drift(x, *self.controls.piece(piece)))
+
+    def divergence(self, piece: int, t: float, x: Array) -> Array:  # noqa: ARG002
+        """∇·v at points (n, d): shape (n,)."""
+        return self.network.divergence(x, *self.controls.piece(piece))
+
+    def torch_values(self, piece: int, t: float, x: Tensor) -> Tensor:  # noqa: ARG002
+        """v at points (n, d), a tensor of the same kind."""
+        a, w, b = (x.new_tensor(part) for part in self.controls.piece(piece))
+        value: Tensor = self.network.drift(x, a, w, b)
+        return value
+
+
+@dataclass(frozen=True, eq=False)
+class FormulaDrift:
+    """One formula of x, y, z and t for each dimension."""
+
+    formulas: tuple[Formula, ...]
+    edges: Array
+
+    @property
+    def constant(self) -> bool:
+        """Whether no formula names t."""
+        return not any(formula.uses("t") for formula in self.formulas)
+
+    def values(self, piece: int, t: float, x: Array) -> Array:  # noqa: ARG002
+        """v at points (n, d): shape (n, d)."""
+        names = _coordinates(x, t)
+        return np.stack([np.broadcast_to(f.numpy(**names), len(x)) for f in self.formulas], axis=1)
+
+    def divergence(self, piece: int, t: float, x: Array) -> Array:
+        """∇·v at points (n, d) by automatic differentiation: shape (n,)."""
+        import torch
+
+        points = torch.from_numpy(np.ascontiguousarray(x)).requires_grad_()
+        values = self.torch_values(piece, t, points)
+        total = torch.zeros(len(x), dtype=torch.float64)
+        for component in range(x.shape[1]):
+            summed = values[:, component].sum()
+            if summed.requires_grad:
+                (gradient,) = torch.autograd.grad(summed, points, retain_graph=True)
+                total = total + gradient[:, component]
+        return np.asarray(total.detach().numpy())
+
+    def torch_values(self, piece: int, t: float, x: Tensor) -> Tensor:  # noqa: ARG002
+        """v at points (n, d), a tensor of the same kind."""
+        import torch
+
+        names = _coordinates(x, x.new_tensor(t))
+        return torch.stack([torch.as_tensor(f.torch(**names)).expand(len(x)) for f in self.formulas], dim=1)
+
+
+@dataclass(frozen=True, eq=False)
+class ExactDrift:
+    """v*_η = w + ηD₀ ∇log p of a reference, at one noise level."""
+
+    reference: Reference
+    noise: float
+    edges: Array
+    constant: bool = False
+
+    def values(self, piece: int, t: float, x: Array) -> Array:  # noqa: ARG002
+        """v at points (n, d): shape (n, d)."""
+        return self.reference.exact_drift(t, x, self.noise)
+
+    def divergence(self, piece: int, t: float, x: Array) -> Array:
+        """∇·v by central differences of fourth order: shape (n,)."""
+        total = np.zeros(len(x))
+        for component in range(x.shape[1]):
+            shift = np.zeros(x.shape[1])
+            shift[component] = 1e-3
+
+            def along(multiple: float, shift: Array = shift, component: int = component) -> Array:
+                return np.asarray(self.values(piece, t, x + multiple * shift)[:, component])
+
+            total += (8 * (along(1) - along(-1)) - (along(2) - along(-2))) / (12 * 1e-3)
+        return total
+
+    def torch_values(self, piece: int, t: float, x: Tensor) -> Tensor:
+        """v at points (n, d), by way of NumPy."""
+        import torch
+
+        return torch.from_numpy(self.values(piece, t, x.detach().cpu().numpy().astype(float))).to(x)
+
+
+def _coordinates(x: Any, t: Any) -> dict[str, Any]:
+    """The variables of a formula by name: x, y, z and t."""
+    return {**{"xyz"[component]: x[:, component] for component in range(x.shape[1])}, "t": t}
+
+
+def given_drift(problem: Problem, reference: Reference, edges: Array) -> Drift | None:
+    """The drift that a problem's own `drift:` key gives, or None."""
+    if problem.drift is None:
+        return None
+    if problem.drift.kind == "exact":
+        return ExactDrift(reference, problem.noise, edges)
+    return FormulaDrift(problem.drift.compiled(), edges)
+
+
+def network_drift(network: Network, controls: Controls, horizon: float) -> NetworkDrift:
+    """The drift of controls that must fit the network and the horizon. Raises ControlsError where they do not."""
+    if (controls.dimension, controls.width) != (network.dimension, network.width):
+        raise ControlsError(
+            f"the controls are for dimension {controls.dimension} and width {controls.width}, the problem has "
+            f"dimension {network.dimension} and width {network.width}; set network.width={controls.width}"
+        )
+    if abs(controls.times[0]) > 1e-9 or abs(controls.times[-1] - horizon) > 1e-9 * horizon:
+        raise ControlsError(
+            f"the controls cover [{controls.times[0]:g}, {controls.times[-1]:g}], the problem [0, {horizon:g}]"
+        )
+    return NetworkDrift(network, controls)
