@@ -99,7 +99,7 @@ class Samples(Section):
     columns: Annotated[tuple[str, ...], Field(min_length=1, max_length=3)] | None = None
     bandwidth: PositiveVector
     points: Annotated[tuple[Vector, ...], Field(max_length=MAX_POINTS)] = ()
-    standardize: bool = False
+    standardize: Annotated[bool, Field(strict=True)] = False
     shift: Vector | None = None
     scale: PositiveVector | None = None
 

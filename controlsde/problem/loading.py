@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from controlsde.problem import overrides, sample_files, words, yaml_text
 from controlsde.problem.schema import Problem
-from controlsde.problem.values import Location, dotted
+from controlsde.problem.values import Location, dotted, short
 from controlsde.problem.yaml_text import Document, ProblemError
 
 
@@ -57,7 +57,7 @@ def parse_problem(
         raise ProblemError(f"{label}:1:1: the file is empty; it needs at least domain and reference")
     if not isinstance(document.data, dict):
         place = document.place(()).value
-        raise ProblemError(f"{place}: a problem must be a mapping (got {words.short(document.data)})")
+        raise ProblemError(f"{place}: a problem must be a mapping (got {short(document.data)})")
     document.data.setdefault("name", name)
     overrides.apply(document, set or {})
     unread = sample_files.fill_in(document, folder or Path())
@@ -104,6 +104,8 @@ def _shown(path: Path, source: str | Path) -> Path:
 
 def _read(path: Path) -> str:
     try:
+        if path.exists() and not path.is_file():
+            raise ProblemError(f"{path}: is not a file")
         if path.stat().st_size > yaml_text.MAX_BYTES:
             raise ProblemError(f"{path}: the file is larger than {yaml_text.MAX_BYTES // 1_000_000} MB")
         content = path.read_bytes()

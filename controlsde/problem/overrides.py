@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from controlsde.problem.values import Location, dotted
-from controlsde.problem.words import short
+from controlsde.problem.values import Location, dotted, short
 from controlsde.problem.yaml_text import Document, Place, ProblemError, read
 
 # Where a bare word may stand for a mapping with that kind.

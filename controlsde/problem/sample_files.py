@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from controlsde.problem.density_specs import MAX_POINTS
-from controlsde.problem.values import Location, dotted
-from controlsde.problem.words import short
+from controlsde.problem.values import Location, dotted, short
 from controlsde.problem.yaml_text import Document
 
 MAX_BYTES = 20_000_000
@@ -69,6 +68,8 @@ def read_points(path: Path, shown: str, columns: list[str]) -> list[list[float]]
     Raises `ValueError` saying what is wrong and in which line.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise _UnusableError(("file",), f"{shown!r} is not a file")
         if path.stat().st_size > MAX_BYTES:
             raise _UnusableError(("file",), f"{shown!r} is larger than {MAX_BYTES // 1_000_000} MB")
         with path.open(newline="", encoding="utf-8-sig") as stream:

@@ -23,16 +23,18 @@ from controlsde.problem.density_specs import (
 from controlsde.problem.formula import Formula as Expression
 from controlsde.problem.values import (
     MAX_DIMENSION,
+    Coordinate,
     Location,
     MisfitError,
     NonNegative,
     Positive,
-    Real,
     Section,
     Seed,
     Shorthand,
     Whole,
+    Width,
     is_number,
+    short,
 )
 
 __all__ = [
@@ -70,7 +72,7 @@ SOLVER_KINDS = ("shooting", "collocation")
 class Domain(Section):
     """The box on which densities live, one `(low, high)` a dimension, and what its walls do."""
 
-    box: Annotated[tuple[tuple[Real, Real], ...], Field(min_length=1, max_length=MAX_DIMENSION)]
+    box: Annotated[tuple[tuple[Coordinate, Coordinate], ...], Field(min_length=1, max_length=MAX_DIMENSION)]
     walls: Literal["reflecting", "periodic", "absorbing"] = "reflecting"
 
     @field_validator("box", mode="before")
@@ -98,14 +100,14 @@ class OrnsteinUhlenbeck(Section):
     """The forward process dX = -X ds + √(2·diffusivity) dW."""
 
     kind: Literal["ornstein-uhlenbeck"] = "ornstein-uhlenbeck"
-    diffusivity: Positive = 1.0
+    diffusivity: Annotated[Width, Field(le=1e6)] = 1.0
 
 
 class Heat(Section):
     """The forward process dX = √(2·diffusivity) dW."""
 
     kind: Literal["heat"] = "heat"
-    diffusivity: Positive = 1.0
+    diffusivity: Annotated[Width, Field(le=1e6)] = 1.0
 
 
 Forward = Annotated[
@@ -123,7 +125,7 @@ class ReversedDiffusion(Section):
 
     kind: Literal["reversed-diffusion"] = "reversed-diffusion"
     forward: Forward = OrnsteinUhlenbeck()
-    horizon: Annotated[Positive, Field(le=1e6)]
+    horizon: Annotated[Width, Field(le=1e6)]
     data: DensitySpec
     start: Literal["exact", "stationary"] = "exact"
 
@@ -134,8 +136,8 @@ class Moser(Section):
     kind: Literal["moser"] = "moser"
     from_: DensitySpec = Field(alias="from")
     to: DensitySpec
-    horizon: Annotated[Positive, Field(le=1e6)] = 1.0
-    diffusivity: Positive = 1.0
+    horizon: Annotated[Width, Field(le=1e6)] = 1.0
+    diffusivity: Annotated[Width, Field(le=1e6)] = 1.0
 
 
 Reference = Annotated[ReversedDiffusion | Moser, Field(discriminator="kind"), Shorthand(())]
@@ -173,7 +175,7 @@ def _elements(value: object) -> tuple[int, ...] | Literal["auto"]:
         raise ValueError("must be auto or a list of whole numbers, one a dimension")
     for i, count in enumerate(given):
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MAX_NODES:
-            limits = f"must be a whole number from 1 to {MAX_NODES} (got {count})"
+            limits = f"must be a whole number from 1 to {MAX_NODES} (got {short(count)})"
             raise MisfitError([((i,), limits)])
     return tuple(given)
 

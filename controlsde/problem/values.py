@@ -6,7 +6,8 @@ matches. Every other module of the schema builds on these.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -45,18 +46,43 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def short(value: object) -> str:
+    """Return a value as a few characters, for a message."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:.10g}"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        text = "[" + ", ".join(short(entry) for entry in value[:4]) + (", …" if len(value) > 4 else "") + "]"
+        return text if len(text) <= 40 else f"a list of {len(value)}"
+    if isinstance(value, int) and abs(value) >= 10**40:
+        return "a number of more than 40 digits"
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else text[:57] + "…'"
+
+
 def _one_number_as_list(value: object) -> object:
     return (value,) if is_number(value) else value
 
 
+# Far beyond any box that is allowed, and far from where squares overflow.
+LARGEST = 1e9
+SMALLEST = 1e-9
+
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Positive = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0)]
 NonNegative = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0)]
+Coordinate = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
+Width = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0), Field(ge=SMALLEST, le=LARGEST)]
 Whole = Annotated[int, Field(strict=True)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 
-_NUMBER = {"type": "number"}
-_POSITIVE = {"type": "number", "exclusiveMinimum": 0}
+_NUMBER = {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}
+_POSITIVE = {"type": "number", "minimum": SMALLEST, "maximum": LARGEST}
 
 
 def _number_or_list(number: dict[str, Any]) -> WithJsonSchema:
@@ -66,13 +92,13 @@ def _number_or_list(number: dict[str, Any]) -> WithJsonSchema:
 
 # One number a dimension; a plain number is the list of that one number.
 Vector = Annotated[
-    tuple[Real, ...],
+    tuple[Coordinate, ...],
     Field(min_length=1, max_length=MAX_DIMENSION),
     BeforeValidator(_one_number_as_list),
     _number_or_list(_NUMBER),
 ]
 PositiveVector = Annotated[
-    tuple[Positive, ...],
+    tuple[Width, ...],
     Field(min_length=1, max_length=MAX_DIMENSION),
     BeforeValidator(_one_number_as_list),
     _number_or_list(_POSITIVE),

@@ -8,7 +8,6 @@ plain number.
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import UnionType
@@ -18,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from controlsde.problem.schema import Problem
-from controlsde.problem.values import Location, MisfitError
+from controlsde.problem.values import Location, MisfitError, short
 
 Part = Literal["key", "value", "parent"]
 
@@ -116,25 +115,6 @@ _TYPES = {
     "model_attributes_type": "must be a mapping",
     "dict_type": "must be a mapping",
 }
-
-
-def short(value: object) -> str:
-    """Return a value as a few characters, for a message."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float) and math.isfinite(value):
-        return f"{value:.10g}"
-    if isinstance(value, Mapping):
-        return "a mapping"
-    if isinstance(value, list | tuple):
-        text = "[" + ", ".join(short(entry) for entry in value[:4]) + (", …" if len(value) > 4 else "") + "]"
-        return text if len(text) <= 40 else f"a list of {len(value)}"
-    if isinstance(value, int) and abs(value) >= 10**40:
-        return "a number of more than 40 digits"
-    text = repr(value) if isinstance(value, str) else str(value)
-    return text if len(text) <= 60 else text[:57] + "…'"
 
 
 def _count(value: object) -> str:

@@ -186,7 +186,8 @@ def test_the_iris_petals_are_the_published_ones():
         ("a\n", {}, "has no rows below its header"),
         ("", {}, "'a' is not a column"),
         ("a\n1\n", {"file": "nowhere.csv"}, "reference.data.file 'nowhere.csv' does not exist"),
-        ("a\n1\n", {"file": "."}, "reference.data.file '.' cannot be read: Is a directory"),
+        ("a\n1\n", {"file": "."}, "reference.data.file '.' is not a file"),
+        ("a\n1\n", {"file": "/dev/zero"}, "reference.data.file '/dev/zero' is not a file"),
         ("a\n" + "1\n" * 10_001, {}, "more than 10000 rows"),
         ("a\n1\n", {"bandwidth": 0}, "reference.data.bandwidth must be > 0 (got 0)"),
         ("a\n1\n", {"points": [1]}, "needs either file, with columns, or points, and not both"),
@@ -381,7 +382,8 @@ def test_everything_wrong_is_told_at_once_in_reading_order():
     found = messages(text, set={"controls.pieces": 0})
     assert [line.split(": ")[0] + " " + line.split(": ")[1].split()[0] for line in found] == [
         "p.yaml:9:10 network.width", "p.yaml:10:3 network.widht", "p.yaml:11:8 noise",
-        "p.yaml:12:18 mesh.elements", "p.yaml:13:1 noise", "p.yaml:14:1 name", "--set controls.pieces=0 controls.pieces",
+        "p.yaml:12:18 mesh.elements", "p.yaml:13:1 noise", "p.yaml:14:1 name",
+        "--set controls.pieces=0 controls.pieces",
     ]  # fmt: skip
 
 
