@@ -37,6 +37,7 @@ Component = tuple[float, tuple[float, ...], tuple[float, ...]]
 
 MAX_MASS_OUTSIDE = 1e-6
 MIN_MASS_INSIDE = 1e-9
+SMALLEST_PEAK, LARGEST_PEAK = 1e-100, 1e100
 MAX_NODES = 2_000_000
 
 # The noising is watched at these fractions of the horizon; the mass outside varies slowly in between.
@@ -222,8 +223,11 @@ def _formula(where: Location, density: Formula, box: Box) -> Iterator[Misfit]:
     elif values.min() < 0:
         bad = int(values.argmin())
         yield place, f"must be nonnegative on the box (got {values[bad]:.6g} at {_point(points, bad)})"
-    elif not values.mean() > 0:
+    elif values.max() == 0:
         yield place, "must be positive somewhere on the box (it is zero everywhere)"
+    elif not SMALLEST_PEAK < values.max() < LARGEST_PEAK:
+        limits = f"between {SMALLEST_PEAK:g} and {LARGEST_PEAK:g}"
+        yield place, f"must have its largest value {limits} (got {values.max():g}); multiply it by a constant"
 
 
 def _drift(problem: Problem) -> Iterator[Misfit]:

@@ -23,7 +23,8 @@ from controlsde.problem.values import (
     is_number,
 )
 
-MAX_COMPONENTS = 10_000
+# So many that the resolved problem, written out, can still be read back.
+MAX_COMPONENTS = 5_000
 MAX_POINTS = 10_000
 
 DENSITY_KINDS = ("mixture", "samples", "uniform", "truncated", "formula")

@@ -68,6 +68,8 @@ def read_points(path: Path, shown: str, columns: list[str]) -> list[list[float]]
     Raises `ValueError` saying what is wrong and in which line.
     """
     try:
+        if "\0" in shown:
+            raise _UnusableError(("file",), f"{shown!r} is not the name of a file")
         if path.exists() and not path.is_file():
             raise _UnusableError(("file",), f"{shown!r} is not a file")
         if path.stat().st_size > MAX_BYTES:

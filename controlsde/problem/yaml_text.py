@@ -36,6 +36,7 @@ from controlsde.problem.values import Location, dotted
 MAX_BYTES = 1_000_000
 MAX_NESTING = 40
 MAX_VALUES = 200_000
+MAX_IN_BRACKETS = 8
 
 # The YAML 1.2 core schema: 1e-3 is a number, and only true and false are booleans.
 NULL = re.compile(r"~|null|Null|NULL|")
@@ -235,9 +236,9 @@ class _Reader:
 
 
 def write(data: Mapping[str, Any]) -> str:
-    """Return plain values as YAML text: mappings line by line, lists of numbers in brackets."""
+    """Return plain values as YAML text: mappings and long lists of vectors line by line, the rest inline."""
     yaml = YAML()
-    yaml.width = 100
+    yaml.width = 10**9  # a line broken at a double space would read back as a single one
     yaml.allow_unicode = True
     stream = io.StringIO()
     yaml.dump(_laid_out(data), stream)
@@ -249,6 +250,7 @@ def _laid_out(value: Any) -> Any:
         return CommentedMap((key, _laid_out(entry)) for key, entry in value.items())
     if isinstance(value, list | tuple):
         listed = CommentedSeq(_laid_out(entry) for entry in value)
-        listed.fa.set_flow_style()
+        if len(value) <= MAX_IN_BRACKETS or not isinstance(value[0], list | tuple):
+            listed.fa.set_flow_style()
         return listed
     return value

@@ -61,6 +61,15 @@ def test_shipped_problem_loads_and_round_trips(name):
     assert parse_problem(problem.to_yaml()) == problem
 
 
+@pytest.mark.parametrize(
+    "text", ["a  b" * 200, "caf\u00e9 \U0001f300", "- x: #", "1e-3", "null", "a\nb\n", " a ", "\x85'\""]
+)
+def test_any_description_round_trips(text):
+    problem = parse_problem(GOOD, set={"description": text})
+    assert problem.description == text
+    assert parse_problem(problem.to_yaml()) == problem
+
+
 def test_the_shipped_problems_are_these():
     names = [shipped.name for shipped in list_problems()]
     assert set(names) >= {
@@ -187,6 +196,9 @@ def test_the_iris_petals_are_the_published_ones():
         ("", {}, "'a' is not a column"),
         ("a\n1\n", {"file": "nowhere.csv"}, "reference.data.file 'nowhere.csv' does not exist"),
         ("a\n1\n", {"file": "."}, "reference.data.file '.' is not a file"),
+        ("a\n1\n", {"file": "\0"}, "is not the name of a file"),
+        ("a\n1\n", {"bandwidth": 1e-300}, "reference.data.bandwidth must be at least 1e-09 (got 1e-300)"),
+        ("a\n1\n", {"bandwidth": 1e300}, "reference.data.bandwidth must be <= 1000000000 (got 1e+300)"),
         ("a\n1\n", {"file": "/dev/zero"}, "reference.data.file '/dev/zero' is not a file"),
         ("a\n" + "1\n" * 10_001, {}, "more than 10000 rows"),
         ("a\n1\n", {"bandwidth": 0}, "reference.data.bandwidth must be > 0 (got 0)"),
@@ -341,6 +353,8 @@ def test_an_error_names_the_place_and_the_cure(old, new, expected):
         ({"kind": "formula", "expression": "1/x"}, "must be finite on the box (got inf at x = 0)"),
         ({"kind": "formula", "expression": "sqrt(x)"}, "must be finite on the box (got nan at x = -5)"),
         ({"kind": "formula", "expression": "0*x"}, "zero everywhere"),
+        ({"kind": "formula", "expression": "1e200*x**2"}, "between 1e-100 and 1e+100 (got 2.5e+201)"),
+        ({"kind": "formula", "expression": "exp(-1e3 - x**2)"}, "zero everywhere"),
         ({"kind": "formula", "expression": "exp(y)"}, "column 5: 'y' is not a known name; known: x, pi, e"),
         ({"kind": "formula", "expression": ""}, "reference.data.expression must not be empty"),
         ({"kind": "formula", "expression": ["x"]}, "reference.data.expression must be text (got ['x'])"),
