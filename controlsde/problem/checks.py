@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from controlsde.problem.schema import FormulaDrift, OrnsteinUhlenbeck, Problem
+    from controlsde.problem.schema import FormulaDrift, Problem
 
     Array = NDArray[np.float64]
 
@@ -40,8 +40,6 @@ MIN_MASS_INSIDE = 1e-9
 SMALLEST_PEAK, LARGEST_PEAK = 1e-100, 1e100
 MAX_NODES = 2_000_000
 
-# The noising is watched at these fractions of the horizon; the mass outside varies slowly in between.
-NOISING_FRACTIONS = (0.0, 0.05, 0.2, 0.5, 1.0)
 GRID = {1: 2001, 2: 101, 3: 31}
 
 
@@ -71,11 +69,7 @@ def _reference(problem: Problem) -> Iterator[Misfit]:
         yield from _density(("reference", "from"), reference.from_, box)
         yield from _density(("reference", "to"), reference.to, box)
         return
-    where = ("reference", "data")
-    found = list(_density(where, reference.data, box))
-    yield from found
-    if not found and reference.forward.kind == "ornstein-uhlenbeck":
-        yield from _noised(where, reference.data, reference.forward, reference.horizon, box)
+    yield from _density(("reference", "data"), reference.data, box)
 
 
 def _density(where: Location, density: DensitySpec, box: Box) -> Iterator[Misfit]:
@@ -110,31 +104,7 @@ def _gaussians(where: Location, key: str, density: Mixture | Samples, box: Box) 
         return
     outside = _mass_outside(_components(density), box)
     if outside > MAX_MASS_OUTSIDE:
-        yield where, _widen("has", outside, _components(density), box)
-
-
-def _noised(
-    where: Location, density: DensitySpec, forward: OrnsteinUhlenbeck, horizon: float, box: Box
-) -> Iterator[Misfit]:
-    """Watch the box while the Ornstein-Uhlenbeck process spreads the data."""
-    if not isinstance(density, Mixture | Samples):
-        return
-    for fraction in NOISING_FRACTIONS:
-        time = fraction * horizon
-        shrink = math.exp(-time)
-        added = -math.expm1(-2 * time) * forward.diffusivity
-        noised = [
-            (
-                weight,
-                tuple(shrink * m for m in mean),
-                tuple(math.sqrt(shrink**2 * s**2 + added) for s in std),
-            )
-            for weight, mean, std in _components(density)
-        ]
-        outside = _mass_outside(noised, box)
-        if outside > MAX_MASS_OUTSIDE:
-            yield where, _widen(f"noised up to s = {time:.3g} has", outside, noised, box)
-            return
+        yield where, _widen(outside, _components(density), box)
 
 
 def _components(density: Mixture | Samples) -> list[Component]:
@@ -159,7 +129,7 @@ def _mass_outside(components: list[Component], box: Box) -> float:
     return total
 
 
-def _widen(what: str, outside: float, components: list[Component], box: Box) -> str:
+def _widen(outside: float, components: list[Component], box: Box) -> str:
     """Say how much mass is outside, and name a box that is wide enough."""
     wide = [list(limits) for limits in box]
     for _, mean, std in components:
@@ -168,7 +138,7 @@ def _widen(what: str, outside: float, components: list[Component], box: Box) -> 
             limits[1] = max(limits[1], math.ceil(10 * (m + 5.5 * s)) / 10)
     cure = ", ".join(f"[{low:g}, {high:g}]" for low, high in wide)
     return (
-        f"{what} mass {outside:.3g} outside the box, and at most {MAX_MASS_OUTSIDE:g} is allowed; "
+        f"has mass {outside:.3g} outside the box, and at most {MAX_MASS_OUTSIDE:g} is allowed; "
         f"widen domain.box to [{cure}], or use a density with kind: truncated"
     )
 

@@ -372,11 +372,6 @@ def test_a_density_must_fit_the_box(data, expected):
     assert expected in found[0]
 
 
-def test_noised_data_must_fit_the_box_too():
-    found = messages(changed("[[-5, 5]]", "[[-3.5, 3.5]]"))
-    assert found[0].startswith("p.yaml:7:9: reference.data noised up to s = ")
-
-
 def test_the_box_named_as_a_cure_is_a_cure():
     assert parse_problem(GOOD, set={"reference.data": {"kind": "mixture", "means": [4], "stds": [1]},
                                     "domain.box": [[-5.8, 9.5]]}).dimension == 1  # fmt: skip
