@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from controlsde.densities.formula import FormulaDensity
 from controlsde.densities.mixture import GaussianMixture
 from controlsde.densities.protocol import Box, Density
 from controlsde.densities.truncated import TruncatedMixture
@@ -29,7 +30,7 @@ def build_density(spec: schema.DensitySpec, box: Box) -> Density:
             whole = GaussianMixture(np.ones(1), np.array([spec.mean]), np.array([spec.std]) ** 2)
             return TruncatedMixture(whole, _inner_box(spec, box))
         case schema.Formula():
-            raise ValueError("formula densities are not built yet")
+            return FormulaDensity.from_expression(spec.compiled(len(box)), box)
 
 
 def _from_samples(spec: schema.Samples) -> GaussianMixture:

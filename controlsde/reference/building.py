@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from controlsde.densities import Density, GaussianMixture, TruncatedMixture, UniformDensity, build_density
+from controlsde.densities import (
+    Density,
+    GaussianMixture,
+    LineDensity,
+    TruncatedMixture,
+    UniformDensity,
+    build_density,
+    condition,
+)
+from controlsde.densities.protocol import Box
 from controlsde.problem import schema
-from controlsde.reference.flows import ClosedForm, Flow, Free, Process
+from controlsde.reference.flows import REACH, Process
+from controlsde.reference.forward import MAX_MASS_OUTSIDE, forward_flow
+from controlsde.reference.moser import MoserReference
 from controlsde.reference.protocol import Reference, ReferenceError  # noqa: A004
 from controlsde.reference.reversed_diffusion import ReversedDiffusionReference
-
-MAX_MASS_OUTSIDE = 1.1e-6  # a free-space process counts as inside the box up to this much
-WATCHED = 65  # forward times at which the mass outside the box is looked at
 
 
 def build_reference(spec: schema.ReversedDiffusion | schema.Moser, domain: schema.Domain) -> Reference:
@@ -19,44 +29,63 @@ def build_reference(spec: schema.ReversedDiffusion | schema.Moser, domain: schem
 
     Raises ReferenceError, one line with the cure, when it cannot be computed.
     """
-    if isinstance(spec, schema.Moser):
-        raise ReferenceError("moser references are not built yet")
+    try:
+        if isinstance(spec, schema.Moser):
+            return _moser(spec, domain)
+        return _reversed_diffusion(spec, domain)
+    except ReferenceError:
+        raise
+    except ValueError as error:
+        raise ReferenceError(f"the reference cannot be built: {error}") from error
+
+
+def _reversed_diffusion(spec: schema.ReversedDiffusion, domain: schema.Domain) -> Reference:
+    process = Process(
+        1.0 if isinstance(spec.forward, schema.OrnsteinUhlenbeck) else 0.0, spec.forward.diffusivity
+    )
     data = build_density(spec.data, domain.box)
-    pull = 1.0 if isinstance(spec.forward, schema.OrnsteinUhlenbeck) else 0.0
-    process = Process(pull, spec.forward.diffusivity)
-    flow = _flow(data, process, spec.horizon, domain)
-    return ReversedDiffusionReference(
-        flow, process, spec.horizon, len(domain.box), _start(spec, process, domain)
-    )
+    flow = forward_flow(data, process, spec.horizon, domain.box, domain.walls)
+    start = None if spec.start == "exact" else _stationary(process, domain.box)
+    return ReversedDiffusionReference(flow, process, spec.horizon, len(domain.box), start)
 
 
-def _flow(data: Density, process: Process, horizon: float, domain: schema.Domain) -> Flow:
-    if (
-        process.pull > 0.0
-        and isinstance(data, GaussianMixture)
-        and free_mass_outside(data, process, horizon, domain) <= MAX_MASS_OUTSIDE
-    ):
-        return ClosedForm(data, data.products, process, Free())
-    raise ReferenceError("not built yet")
-
-
-def free_mass_outside(
-    data: GaussianMixture, process: Process, horizon: float, domain: schema.Domain
-) -> float:
-    """The largest mass outside the box that the free process has at any time in [0, horizon]."""
-    times = horizon * np.linspace(0.0, 1.0, WATCHED) ** 2
-    return max(data.spread(process.shrink(s), process.blur(s)).mass_outside(domain.box) for s in times)
-
-
-def _start(spec: schema.ReversedDiffusion, process: Process, domain: schema.Domain) -> Density | None:
-    if spec.start == "exact":
-        return None
-    dimension = len(domain.box)
+def _stationary(process: Process, box: Box) -> Density:
+    """The forward process's limit: uniform for heat, N(0, D₀) for Ornstein–Uhlenbeck, cut if it leaks."""
     if process.pull == 0.0:
-        return UniformDensity(domain.box)
-    stationary = GaussianMixture(
-        np.ones(1), np.zeros((1, dimension)), np.full((1, dimension), process.diffusivity)
+        return UniformDensity(box)
+    limit = GaussianMixture(np.ones(1), np.zeros((1, len(box))), np.full((1, len(box)), process.diffusivity))
+    return limit if limit.mass_outside(box) <= MAX_MASS_OUTSIDE else TruncatedMixture(limit, box)
+
+
+def _moser(spec: schema.Moser, domain: schema.Domain) -> Reference:
+    if len(domain.box) != 1:
+        raise ReferenceError(
+            "moser references are built in one dimension only: use reversed-diffusion instead"
+        )
+    periodic = domain.walls == "periodic"
+    start, end = (_on_interval(part, domain.box, periodic) for part in (spec.from_, spec.to))
+    return MoserReference(start, end, domain.box[0], spec.horizon, spec.diffusivity, periodic)
+
+
+def _on_interval(spec: schema.DensitySpec, box: Box, periodic: bool) -> LineDensity:
+    density = build_density(spec, box)
+    if periodic and isinstance(density, GaussianMixture):
+        density = _wrapped(density, box)
+    inside = condition(density, box)
+    if not isinstance(inside, LineDensity):
+        raise ReferenceError("moser references need densities with distribution functions")
+    return inside
+
+
+def _wrapped(mixture: GaussianMixture, box: Box) -> GaussianMixture:
+    """The mixture and its images, one box length apart, as far as they reach into the box."""
+    (low, high) = box[0]
+    length = high - low
+    reach = float(np.max(np.abs(mixture.means - 0.5 * (low + high)) + REACH * np.sqrt(mixture.variances)))
+    count = math.ceil(reach / length + 0.5)
+    shifts = length * np.arange(-count, count + 1)
+    return GaussianMixture(
+        np.tile(mixture.weights, shifts.size),
+        (mixture.means[None, :, :] + shifts[:, None, None]).reshape(-1, 1),
+        np.tile(mixture.variances, (shifts.size, 1)),
     )
-    if stationary.mass_outside(domain.box) <= MAX_MASS_OUTSIDE:
-        return stationary
-    return TruncatedMixture(stationary, domain.box)

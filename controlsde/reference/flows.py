@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from controlsde.densities.products import Products, log_sum
+from controlsde.densities.products import AxisLogs, Products, log_sum
 from controlsde.densities.protocol import Array, Box, Density
 
 REACH = 9.0  # a Gaussian is below 1e-17 of its peak beyond this many standard deviations
@@ -98,15 +98,16 @@ class Mirrors:
 
 @dataclass(frozen=True)
 class Windings:
-    """Periodic walls: the free flow wrapped around the box."""
+    """Periodic walls: the free flow wrapped around the box; the data may reach `overhang` beyond it."""
 
     box: Box
+    overhang: float = 0.0
     label: str = "closed form, wrapped around the box"
 
     def copies(self, axis: int, blur: float) -> list[tuple[float, float]]:
         """Maps y = x + shift to the periodic images of a point, as many as the blur reaches."""
         low, high = self.box[axis]
-        count = max(1, math.ceil(REACH * math.sqrt(blur) / (high - low)))
+        count = max(1, math.ceil((self.overhang + REACH * math.sqrt(blur)) / (high - low)))
         return [(1.0, c * (high - low)) for c in range(-count, count + 1)]
 
     def return_to_box(self, x: Array) -> Array:
@@ -152,6 +153,10 @@ class ClosedForm:
         return self.walls.return_to_box(self.process.shrink(s) * data + noise)
 
     def _evaluate(self, s: float, x: Array) -> tuple[Array, Array]:
+        return self.products.log_density_and_score(x, self.axis_logs(s))
+
+    def axis_logs(self, s: float) -> AxisLogs:
+        """Of every axis's factors at time s: (axis, x (n,)) to logarithms and their slopes, each (K, n)."""
         shrink, blur = self.process.shrink(s), self.process.blur(s)
 
         def logs(axis: int, coordinate: Array) -> tuple[Array, Array]:
@@ -167,4 +172,33 @@ class ClosedForm:
             )
             return log_density, np.asarray(slope)
 
-        return self.products.log_density_and_score(x, logs)
+        return logs
+
+
+@dataclass(frozen=True)
+class Switched:
+    """`early` up to the forward time `switch`, `late` after it; both must be accurate around it."""
+
+    early: Flow
+    late: Flow
+    switch: float
+
+    @property
+    def description(self) -> str:
+        """How q is computed."""
+        return f"{self.early.description} for s ≤ {self.switch:.3g}; then {self.late.description}"
+
+    def _at(self, s: float) -> Flow:
+        return self.early if s <= self.switch else self.late
+
+    def density(self, s: float, x: Array) -> Array:
+        """q(s, x) at points (n, d), shape (n,)."""
+        return self._at(s).density(s, x)
+
+    def score(self, s: float, x: Array) -> Array:
+        """∇ log q(s, x) at points (n, d), shape (n, d)."""
+        return self._at(s).score(s, x)
+
+    def sample(self, s: float, n: int, rng: np.random.Generator) -> Array:
+        """Draw n independent points of q(s, ·), shape (n, d)."""
+        return self._at(s).sample(s, n, rng)

@@ -1,0 +1,108 @@
+"""Moser's reference on an interval: p = (1 - g)p₀ + g p₁ with g = t/T, and the field that carries it.
+
+    ∂ₜp = (p₁ - p₀)/T = -∂ₓ(w p)   ⇒   w = (F₀ - F₁ + c)/(T p),   F the distribution functions.
+
+Between walls c = 0: no flux leaves. On a circle any constant flux c may be added; the one taken makes the
+kinetic energy ∫ |w|² p dx least, which is c = -∫ (F₀ - F₁)/p dx / ∫ 1/p dx (derived here).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from controlsde.densities import LineDensity
+from controlsde.densities.formula import axis_rule
+from controlsde.densities.protocol import Array, as_points
+from controlsde.reference.protocol import ReferenceError, clock  # noqa: A004
+
+MAX_FIELD = 1e6  # in units of length/horizon: a faster field means a density that vanishes
+WATCHED = 2001
+
+
+@dataclass(frozen=True)
+class MoserReference:
+    """See Reference. `start` and `end` live on `interval` and have mass one there.
+
+    Raises ReferenceError when the mixed density all but vanishes where mass has to pass.
+    """
+
+    start: LineDensity
+    end: LineDensity
+    interval: tuple[float, float]
+    horizon: float
+    diffusivity: float
+    periodic: bool
+
+    def __post_init__(self) -> None:
+        low, high = self.interval
+        # Off the walls, where flux and density may vanish together.
+        x = (low + (high - low) * (np.arange(WATCHED) + 0.5) / WATCHED)[:, None]
+        speed = max(float(np.max(np.abs(self.field(g * self.horizon, x)))) for g in (0.0, 0.5, 1.0))
+        if not speed * self.horizon <= MAX_FIELD * (high - low):
+            raise ReferenceError(
+                "the moser field is unbounded, because (1 - g)·from + g·to vanishes where mass must pass: "
+                "add a little of a broad density to `from` and to `to`"
+            )
+
+    @property
+    def dimension(self) -> int:
+        """1: the field is a difference of distribution functions."""
+        return 1
+
+    @property
+    def description(self) -> str:
+        """How p is computed."""
+        return "closed form: mixed densities and their distribution functions"
+
+    def density(self, t: float, x: Array) -> Array:
+        """p(t, x) at points (n, 1), shape (n,)."""
+        g, points = self._fraction(t), as_points(x, 1)
+        return np.asarray((1.0 - g) * self.start.pdf(points) + g * self.end.pdf(points))
+
+    def score(self, t: float, x: Array) -> Array:
+        """∇p / p at points (n, 1), shape (n, 1); 0 where p = 0."""
+        g, points = self._fraction(t), as_points(x, 1)
+        slope = (1.0 - g) * self.start.grad(points) + g * self.end.grad(points)
+        return _ratio(slope[:, 0], self.density(t, points))[:, None]
+
+    def field(self, t: float, x: Array) -> Array:
+        """w = (F₀ - F₁ + c)/(T p) at points (n, 1), shape (n, 1); 0 where p = 0."""
+        points = as_points(x, 1)
+        circulation = self._circulation(t) if self.periodic else 0.0
+        flux = (self._transfer(points) + circulation) / self.horizon
+        return _ratio(flux, self.density(t, points))[:, None]
+
+    def exact_drift(self, t: float, x: Array, noise: float) -> Array:
+        """w + ηD₀ ∇log p at points (n, 1), shape (n, 1)."""
+        return np.asarray(self.field(t, x) + noise * self.diffusivity * self.score(t, x))
+
+    def initial_density(self, x: Array) -> Array:
+        """p₀ at points (n, 1), shape (n,)."""
+        return self.start.pdf(x)
+
+    def sample_initial(self, n: int, rng: np.random.Generator) -> Array:
+        """Draw n independent points of p₀, shape (n, 1)."""
+        return self.start.sample(n, rng)
+
+    def _fraction(self, t: float) -> float:
+        return clock(t, self.horizon) / self.horizon
+
+    def _transfer(self, x: Array) -> Array:
+        # F₀ - F₁ = S₁ - S₀ with S = 1 - F: subtract the smaller pair, so that tails keep their digits
+        left, right = (self.start.cdf(x), self.end.cdf(x)), (self.end.survival(x), self.start.survival(x))
+        return np.where(left[0] + left[1] <= right[0] + right[1], left[0] - left[1], right[0] - right[1])
+
+    def _circulation(self, t: float) -> float:
+        nodes, weights = axis_rule(*self.interval, 64)
+        density = self.density(t, nodes[:, None])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            slowness = weights / density
+            total = float(np.sum(slowness))
+            return -float(slowness @ self._transfer(nodes[:, None])) / total if np.isfinite(total) else 0.0
+
+
+def _ratio(numerator: Array, density: Array) -> Array:
+    # A density below the smallest normal number has no digits left to divide by.
+    return np.where(density > 1e-300, numerator / np.maximum(density, 1e-300), 0.0)

@@ -1,0 +1,160 @@
+"""Forward marginals between walls as sums of decaying modes: exact in time, spectrally accurate in space.
+
+    q(s, x) = Σ c_{j1…jd} e^{-(rate_j1 + … + rate_jd) s} ψ_j1(x_1) … ψ_jd(x_d)
+
+The coefficients are either a full tensor, or, for sums of products, one matrix (components, modes) an axis.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from controlsde.densities import Density, sample_from_density
+from controlsde.densities.protocol import Array, Box
+from controlsde.reference.bases import Basis
+
+NEGLIGIBLE = 1e-18  # modes that have decayed below this are left out
+FLOOR = 1e-10  # times the uniform density: scores divide by no less
+RESOLVED = 1e-10  # what "resolved" means: the share of the last modes
+
+# Modes and their derivatives on one axis, each (modes, n).
+AxisModes = tuple[Array, Array]
+
+
+class Coefficients(Protocol):
+    """The numbers c, in whichever form."""
+
+    def combine(self, modes: list[AxisModes]) -> tuple[Array, Array]:
+        """Σ c Π_i modes_i and its gradient: (n,) and (n, d); each axis may bring only its first modes."""
+        ...
+
+    def tail(self, axis: int) -> float:
+        """The largest coefficient among the last tenth of an axis's modes, over the largest of all."""
+        ...
+
+
+@dataclass(frozen=True)
+class TensorCoefficients:
+    """c as a tensor (K_1, …, K_d)."""
+
+    tensor: Array
+
+    def combine(self, modes: list[AxisModes]) -> tuple[Array, Array]:
+        """See Coefficients."""
+        n = modes[0][0].shape[1]
+        step = n if len(modes) < 3 else max(1, 4_000_000 // max(1, self.tensor[0].size))
+        parts = [
+            self._combine([(value[:, i : i + step], slope[:, i : i + step]) for value, slope in modes])
+            for i in range(0, max(n, 1), max(step, 1))
+        ]
+        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+    def _combine(self, modes: list[AxisModes]) -> tuple[Array, Array]:
+        tensor = self.tensor[tuple(slice(value.shape[0]) for value, _ in modes)]
+        value = _contract(tensor, [value for value, _ in modes])
+        slopes = [
+            _contract(tensor, [modes[k][1] if k == axis else modes[k][0] for k in range(len(modes))])
+            for axis in range(len(modes))
+        ]
+        return value, np.stack(slopes, axis=1)
+
+    def tail(self, axis: int) -> float:
+        """See Coefficients."""
+        size = np.moveaxis(np.abs(self.tensor), axis, 0)
+        return float(np.max(size[-max(1, len(size) // 10) :]) / np.max(size))
+
+
+def _contract(tensor: Array, tables: list[Array]) -> Array:
+    """Σ_{j1…jd} tensor_{j1…jd} tables_1[j1, n] … tables_d[jd, n], shape (n,)."""
+    result = np.tensordot(tensor, tables[-1], axes=(tensor.ndim - 1, 0))
+    for table in reversed(tables[:-1]):
+        result = np.einsum("...jn,jn->...n", result, table)
+    return np.asarray(result)
+
+
+@dataclass(frozen=True)
+class FactoredCoefficients:
+    """c = Σ_k w_k Π_i c_ki: weights (components,), one matrix (components, K_i) an axis."""
+
+    weights: Array
+    matrices: tuple[Array, ...]
+
+    def combine(self, modes: list[AxisModes]) -> tuple[Array, Array]:
+        """See Coefficients."""
+        pairs = [
+            (matrix[:, : value.shape[0]] @ value, matrix[:, : value.shape[0]] @ slope)
+            for matrix, (value, slope) in zip(self.matrices, modes, strict=True)
+        ]
+        total = self.weights @ math.prod(value for value, _ in pairs)
+        slopes = [
+            self.weights
+            @ math.prod((slope if k == axis else value) for k, (value, slope) in enumerate(pairs))
+            for axis in range(len(pairs))
+        ]
+        return total, np.stack(slopes, axis=1)
+
+    def tail(self, axis: int) -> float:
+        """See Coefficients."""
+        size = self.weights @ np.abs(self.matrices[axis])
+        return float(np.max(size[-max(1, len(size) // 10) :]) / np.max(size))
+
+
+@dataclass(frozen=True)
+class Series:
+    """q(s, x), s ≥ origin, from bases, one an axis, and the coefficients of q(origin). At s = 0 the data.
+
+    `resolved_from` is the time from which on the left-out modes are below 1e-10 of the largest.
+
+    Scores are ∇q / max(q, 1e-10/volume): finite where q underflows, and small there.
+    """
+
+    data: Density
+    bases: tuple[Basis, ...]
+    coefficients: Coefficients
+    box: Box
+    label: str
+    origin: float = 0.0
+    resolved_from: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        times = [
+            math.log(max(1.0, self.coefficients.tail(i) / RESOLVED)) / float(basis.rates[-1])
+            for i, basis in enumerate(self.bases)
+        ]
+        object.__setattr__(self, "resolved_from", self.origin + max(times))
+
+    @property
+    def description(self) -> str:
+        """How q is computed."""
+        since = f" for s ≥ {self.resolved_from:.1e}" if self.resolved_from > self.origin else ""
+        counts = " x ".join(str(basis.rates.size) for basis in self.bases)
+        return f"{self.label}, {counts} modes, resolved to {RESOLVED:.0e}{since}"
+
+    def density(self, s: float, x: Array) -> Array:
+        """q(s, x) at points (n, d), shape (n,)."""
+        return self.data.pdf(x) if s == 0.0 else self._evaluate(s, x)[0]
+
+    def score(self, s: float, x: Array) -> Array:
+        """∇q / max(q, floor) at points (n, d), shape (n, d)."""
+        density, gradient = (self.data.pdf(x), self.data.grad(x)) if s == 0.0 else self._evaluate(s, x)
+        volume = math.prod(high - low for low, high in self.box)
+        return np.asarray(gradient / np.maximum(density, FLOOR / volume)[:, None])
+
+    def _evaluate(self, s: float, x: Array) -> tuple[Array, Array]:
+        modes = []
+        for axis, basis in enumerate(self.bases):
+            decay = np.exp(-basis.rates * (s - self.origin))
+            active = max(1, int(np.searchsorted(-decay, -NEGLIGIBLE)))
+            value, slope = basis.values(x[:, axis], active)
+            modes.append((decay[:active, None] * value, decay[:active, None] * slope))
+        return self.coefficients.combine(modes)
+
+    def sample(self, s: float, n: int, rng: np.random.Generator) -> Array:
+        """Draw n independent points of q(s, ·), shape (n, d), from a fine grid (see `densities.sampling`)."""
+        if s == 0.0:
+            return self.data.sample(n, rng)
+        return sample_from_density(lambda x: self.density(s, x), self.box, n, rng)
