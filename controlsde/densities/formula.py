@@ -96,6 +96,7 @@ def evaluate(expression: Expression, points: Array) -> Array:
 
 
 def _line_panels(expression: Expression, box: Box) -> Panels:
+    _check_finite(evaluate(expression, np.array(box[0])[:, None]))
     panels = resolve(lambda x: evaluate(expression, x[:, None]), *box[0], panels=64)
     _check_finite(evaluate(expression, panels.edges[:, None]))
     _check_sign(panels.values)

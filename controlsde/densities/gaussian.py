@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
-from scipy.special import log_ndtr, ndtr, ndtri
+from scipy.special import log_ndtr, ndtri_exp
 
 from controlsde.densities.protocol import Array
 
@@ -56,8 +56,14 @@ def _narrow(middle: Array, width: Array) -> tuple[Array, Array]:
     for node, weight in zip(0.5 * GAUSS_NODES, 0.5 * GAUSS_WEIGHTS, strict=True):
         step = node * width
         total += weight * np.exp(-middle * step - 0.5 * step**2)
-    log_total = np.log(width * total)
-    slope = -2.0 * np.sinh(0.5 * middle * width) * np.exp(-0.125 * width**2 - log_total)
+    with np.errstate(divide="ignore"):
+        log_total = np.log(width * total)
+    slope = (
+        -2.0
+        * np.sinh(0.5 * middle * width)
+        * np.exp(-0.125 * width**2)
+        / np.where(width > 0.0, width * total, 1.0)
+    )
     return log_total - 0.5 * middle**2 - LOG_ROOT_2PI, slope
 
 
@@ -152,7 +158,7 @@ def sample_cut_gaussian(
     a, b = (low - means) / stds, (high - means) / stds
     flip = a > 0.0  # work in the left tail, where Φ keeps its digits
     a, b = np.where(flip, -b, a), np.where(flip, -a, b)
-    left, right = ndtr(a), ndtr(b)
-    z = ndtri(left + rng.random(means.shape) * (right - left))
-    z = np.clip(z, a, b)
+    # Φ(z) = Φ(a) + u (Φ(b) - Φ(a)), in logarithms: the interval may be far in the tail
+    level = np.logaddexp(log_ndtr(a), np.log1p(-rng.random(means.shape)) + log_interval(a, b)[0])
+    z = np.clip(ndtri_exp(level), a, b)
     return np.asarray(means + stds * np.where(flip, -z, z))

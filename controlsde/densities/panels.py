@@ -100,7 +100,7 @@ def resolve(function: Callable[[Array], Array], low: float, high: float, panels:
         middle = 0.5 * (left + right)[rough]
         left, right = np.concatenate([left[rough], middle]), np.concatenate([middle, right[rough]])
         if left.size > MAX_PANELS:
-            raise ValueError("the function is too rough to integrate: it varies on every scale")
+            raise ValueError("the function is unbounded or varies on every scale: it cannot be integrated")
     starts, ends, values = (np.concatenate([part[i] for part in done]) for i in range(3))
     order = np.argsort(starts)
     return Panels(np.append(starts[order], ends[order][-1]), values[order], unresolved)

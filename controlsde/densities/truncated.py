@@ -8,9 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr
 
-from controlsde.densities.gaussian import CutGaussians, sample_cut_gaussian
+from controlsde.densities.gaussian import CutGaussians, log_interval, sample_cut_gaussian
 from controlsde.densities.mixture import GaussianMixture
 from controlsde.densities.products import Products
 from controlsde.densities.protocol import Array, Box, line_points
@@ -18,10 +17,7 @@ from controlsde.densities.protocol import Array, Box, line_points
 
 @dataclass(frozen=True)
 class TruncatedMixture:
-    """`whole`, conditioned on `box` (one (low, high) a dimension).
-
-    Raises ValueError when the box holds less than 1e-250 of a single component's mass.
-    """
+    """`whole`, conditioned on `box` (one (low, high) a dimension), however little mass the box holds."""
 
     whole: GaussianMixture
     box: Box
@@ -59,14 +55,15 @@ class TruncatedMixture:
         return self._tail(line_points(x, self.dimension), left=False)
 
     def _tail(self, x: Array, left: bool) -> Array:
-        # P(low ≤ Y ≤ x) as a difference of the smaller tails, over the same for the whole interval
+        # of each component, P(Y between start and stop) / P(Y in the box), in logarithms
         (low, high) = self.box[0]
         inner = np.clip(x, low, high)
         start, stop = (np.full_like(inner, low), inner) if left else (inner, np.full_like(inner, high))
-        weights, means, std = self.whole.weights, self.whole.means, np.sqrt(self.whole.variances)
-        part = weights @ _interval_mass((start - means) / std, (stop - means) / std)
-        total = weights @ _interval_mass((low - means) / std, (high - means) / std)
-        return np.asarray(part / total)
+        means, std = self.whole.means, np.sqrt(self.whole.variances)
+        part = log_interval((start - means) / std, (stop - means) / std)[0]
+        total = log_interval((low - means) / std, (high - means) / std)[0]
+        share = self.products.weights
+        return np.minimum(share @ np.exp(part - total), 1.0)
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         """Draw n independent points by inversion, shape (n, d)."""
@@ -77,8 +74,3 @@ class TruncatedMixture:
             for i, (low, high) in enumerate(self.box)
         ]
         return np.stack(columns, axis=1)
-
-
-def _interval_mass(low: Array, high: Array) -> Array:
-    right = low > 0.0
-    return np.asarray(np.where(right, ndtr(-low) - ndtr(-high), ndtr(high) - ndtr(low)))

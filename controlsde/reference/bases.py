@@ -75,13 +75,12 @@ class CosineBasis:
     @cached_property
     def frequencies(self) -> Array:
         """jπ/L, shape (K,)."""
-        return np.arange(self.count) * math.pi / (self.high - self.low)
+        return np.arange(self.count, dtype=np.float64) * (math.pi / (self.high - self.low))
 
     @cached_property
     def rates(self) -> Array:
         """Decay rates (K,)."""
-        rates: Array = self.diffusivity * self.frequencies**2
-        return rates
+        return self.diffusivity * self.frequencies * self.frequencies
 
     @cached_property
     def scales(self) -> Array:
@@ -117,7 +116,8 @@ class FourierBasis:
     @cached_property
     def rates(self) -> Array:
         """Decay rates (K,)."""
-        return self.diffusivity * (2.0 * math.pi * self.waves / (self.high - self.low)) ** 2
+        frequencies: Array = self.waves.astype(np.float64) * (2.0 * math.pi / (self.high - self.low))
+        return self.diffusivity * frequencies * frequencies
 
     @cached_property
     def scales(self) -> Array:

@@ -19,6 +19,8 @@ from controlsde.reference.protocol import ReferenceError, clock  # noqa: A004
 
 MAX_FIELD = 1e6  # in units of length/horizon: a faster field means a density that vanishes
 WATCHED = 2001
+ROUNDING = 1e-12  # of differences of distribution functions
+TINY = 1e-300  # a density below has no digits left to divide by
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,17 @@ class MoserReference:
         low, high = self.interval
         # Off the walls, where flux and density may vanish together.
         x = (low + (high - low) * (np.arange(WATCHED) + 0.5) / WATCHED)[:, None]
-        speed = max(float(np.max(np.abs(self.field(g * self.horizon, x)))) for g in (0.0, 0.5, 1.0))
-        if not speed * self.horizon <= MAX_FIELD * (high - low):
+        slowest = max(float(np.max(self._transit(g * self.horizon, x))) for g in (0.0, 0.5, 1.0))
+        if slowest > MAX_FIELD * (high - low):
             raise ReferenceError(
                 "the moser field is unbounded, because (1 - g)·from + g·to vanishes where mass must pass: "
                 "add a little of a broad density to `from` and to `to`"
             )
+
+    def _transit(self, t: float, x: Array) -> Array:
+        """T|w|, with fluxes of rounding size left out and vanishing densities kept tiny rather than zero."""
+        flux = np.abs(self._transfer(x) + self._circulation(t))
+        return np.where(flux > ROUNDING, flux, 0.0) / np.maximum(self.density(t, x), TINY)
 
     @property
     def dimension(self) -> int:
@@ -70,8 +77,7 @@ class MoserReference:
     def field(self, t: float, x: Array) -> Array:
         """w = (F₀ - F₁ + c)/(T p) at points (n, 1), shape (n, 1); 0 where p = 0."""
         points = as_points(x, 1)
-        circulation = self._circulation(t) if self.periodic else 0.0
-        flux = (self._transfer(points) + circulation) / self.horizon
+        flux = (self._transfer(points) + self._circulation(t)) / self.horizon
         return _ratio(flux, self.density(t, points))[:, None]
 
     def exact_drift(self, t: float, x: Array, noise: float) -> Array:
@@ -95,6 +101,8 @@ class MoserReference:
         return np.where(left[0] + left[1] <= right[0] + right[1], left[0] - left[1], right[0] - right[1])
 
     def _circulation(self, t: float) -> float:
+        if not self.periodic:
+            return 0.0
         nodes, weights = axis_rule(*self.interval, 64)
         density = self.density(t, nodes[:, None])
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -104,5 +112,4 @@ class MoserReference:
 
 
 def _ratio(numerator: Array, density: Array) -> Array:
-    # A density below the smallest normal number has no digits left to divide by.
-    return np.where(density > 1e-300, numerator / np.maximum(density, 1e-300), 0.0)
+    return np.where(density > TINY, numerator / np.maximum(density, TINY), 0.0)

@@ -19,6 +19,9 @@ from controlsde.reference.bases import Basis
 
 NEGLIGIBLE = 1e-18  # modes that have decayed below this are left out
 FLOOR = 1e-10  # times the uniform density: scores divide by no less
+CHUNK = 4_000_000  # numbers in one table of modes
+REMEMBERED = 1_000_000  # numbers in a table that is kept
+KEPT = 6  # tables
 RESOLVED = 1e-10  # what "resolved" means: the share of the last modes
 
 # Modes and their derivatives on one axis, each (modes, n).
@@ -104,6 +107,23 @@ class FactoredCoefficients:
 
 
 @dataclass(frozen=True)
+class _Tables:
+    """Modes at the last few sets of points: references are asked for the same nodes at many times."""
+
+    kept: dict[tuple[int, bytes], AxisModes] = field(default_factory=dict)
+
+    def get(self, axis: int, x: Array, basis: Basis) -> AxisModes:
+        """All modes and derivatives at x (n,), each (K, n)."""
+        key = (axis, x.tobytes())
+        if key not in self.kept:
+            while len(self.kept) >= KEPT:
+                self.kept.pop(next(iter(self.kept)))
+            modes = self.kept[key] = basis.values(x, basis.rates.size)
+            return modes
+        return self.kept[key]
+
+
+@dataclass(frozen=True)
 class Series:
     """q(s, x), s ≥ origin, from bases, one an axis, and the coefficients of q(origin). At s = 0 the data.
 
@@ -119,6 +139,7 @@ class Series:
     label: str
     origin: float = 0.0
     resolved_from: float = field(init=False)
+    _tables: _Tables = field(init=False, repr=False, compare=False, default_factory=_Tables)
 
     def __post_init__(self) -> None:
         times = [
@@ -145,13 +166,28 @@ class Series:
         return np.asarray(gradient / np.maximum(density, FLOOR / volume)[:, None])
 
     def _evaluate(self, s: float, x: Array) -> tuple[Array, Array]:
-        modes = []
-        for axis, basis in enumerate(self.bases):
-            decay = np.exp(-basis.rates * (s - self.origin))
-            active = max(1, int(np.searchsorted(-decay, -NEGLIGIBLE)))
-            value, slope = basis.values(x[:, axis], active)
-            modes.append((decay[:active, None] * value, decay[:active, None] * slope))
-        return self.coefficients.combine(modes)
+        decays = [np.exp(-basis.rates * (s - self.origin)) for basis in self.bases]
+        active = [max(1, int(np.searchsorted(-decay, -NEGLIGIBLE))) for decay in decays]
+        step = max(1, CHUNK // sum(active))
+        parts = [
+            self.coefficients.combine(
+                [
+                    self._modes(axis, x[i : i + step, axis], decay[:count])
+                    for axis, (decay, count) in enumerate(zip(decays, active, strict=True))
+                ]
+            )
+            for i in range(0, max(len(x), 1), step)
+        ]
+        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+    def _modes(self, axis: int, x: Array, decay: Array) -> AxisModes:
+        """The first modes at x (n,), times their decay; all modes at a small set of points are remembered."""
+        basis = self.bases[axis]
+        if basis.rates.size * x.size > REMEMBERED:
+            value, slope = basis.values(x, decay.size)
+        else:
+            value, slope = self._tables.get(axis, x, basis)
+        return decay[:, None] * value[: decay.size], decay[:, None] * slope[: decay.size]
 
     def sample(self, s: float, n: int, rng: np.random.Generator) -> Array:
         """Draw n independent points of q(s, ·), shape (n, d), from a fine grid (see `densities.sampling`)."""

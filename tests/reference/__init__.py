@@ -1,0 +1,1 @@
+"""Tests of reference trajectories; a package, so that they share `builders`."""

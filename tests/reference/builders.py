@@ -1,0 +1,42 @@
+"""Short ways to write references for tests."""
+
+import numpy as np
+
+from controlsde.problem import schema
+from controlsde.reference import build_reference
+
+
+def reversed_diffusion(data, box, forward="heat", walls="reflecting", horizon=0.5, diffusivity=0.7, **rest):
+    kind = schema.Heat if forward == "heat" else schema.OrnsteinUhlenbeck
+    spec = schema.ReversedDiffusion(forward=kind(diffusivity=diffusivity), horizon=horizon, data=data, **rest)
+    return build_reference(spec, schema.Domain(box=box, walls=walls))
+
+
+def moser(start, end, box, walls="reflecting", horizon=1.0, diffusivity=1.0):
+    spec = schema.Moser.model_validate(
+        {"from": start.model_dump(), "to": end.model_dump(), "horizon": horizon, "diffusivity": diffusivity}
+    )
+    return build_reference(spec, schema.Domain(box=box, walls=walls))
+
+
+def formula(text):
+    return schema.Formula(expression=text)
+
+
+def column(low, high, count):
+    return np.linspace(low, high, count)[:, None]
+
+
+MIXTURE = schema.Mixture(weights=(0.4, 0.6), means=((-0.5,), (0.6,)), stds=((0.3,), (0.2,)))
+MIXTURE_2D = schema.Mixture(
+    weights=(0.4, 0.6), means=((-0.5, 0.2), (0.6, -0.3)), stds=((0.3, 0.25), (0.2, 0.3))
+)
+MIXTURE_3D = schema.Mixture(
+    weights=(0.4, 0.6), means=((-0.5, 0.2, 0.1), (0.6, -0.3, 0.0)), stds=((0.3, 0.25, 0.3), (0.2, 0.3, 0.4))
+)
+TRUNCATED = schema.Truncated(mean=(0.3,), std=(0.5,))
+UNIFORM = schema.Uniform(low=(-0.4,), high=(0.7,))
+UNIFORM_2D = schema.Uniform(low=(-0.4, -0.8), high=(0.7, 0.9))
+SMOOTH = formula("exp(-x**2) * (1.2 + sin(2*x))")
+SMOOTH_2D = formula("exp(-x**2 - y**2 / 2) * (1.2 + sin(2*x*y))")
+JUMP = formula("where(x < 0.1, 1, 0.4)")

@@ -1,0 +1,243 @@
+"""References against closed forms and against independent ways of computing the same thing."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+from scipy.stats import truncnorm
+
+from controlsde.densities import GaussianMixture, TruncatedMixture, build_density
+from controlsde.densities.formula import gauss_grid
+from controlsde.problem import schema
+from controlsde.reference import ReferenceError  # noqa: A004
+from controlsde.reference.bases import CosineBasis, ReflectedOrnsteinUhlenbeckBasis
+from controlsde.reference.flows import ClosedForm, Mirrors, Process
+from controlsde.reference.projection import project
+from controlsde.reference.series import Series
+
+from .builders import (
+    JUMP,
+    MIXTURE,
+    MIXTURE_2D,
+    SMOOTH,
+    TRUNCATED,
+    UNIFORM,
+    column,
+    formula,
+    moser,
+    reversed_diffusion,
+)
+
+OU = "ornstein-uhlenbeck"
+
+
+def test_neumann_heat_of_a_cosine():
+    c, D0, T = 0.4, 0.7, 0.3
+    reference = reversed_diffusion(formula(f"1 + {c}*cos(pi*x)"), ((0, 1),), horizon=T, diffusivity=D0)
+    x = column(0, 1, 33)
+    for s in (0.0, 1e-4, 0.1, T):
+        decayed = c * math.exp(-(math.pi**2) * D0 * s)
+        np.testing.assert_allclose(
+            reference.density(T - s, x), 1 + decayed * np.cos(np.pi * x[:, 0]), atol=1e-12
+        )
+
+
+def test_heat_of_a_wave_on_a_circle():
+    reference = reversed_diffusion(formula("1 + 0.5*sin(4*pi*x)"), ((0, 1),), walls="periodic", horizon=0.05)
+    x = column(0, 1, 33)
+    decayed = 0.5 * math.exp(-((4 * math.pi) ** 2) * 0.7 * 0.05)
+    np.testing.assert_allclose(
+        reference.density(0.0, x), 1 + decayed * np.sin(4 * np.pi * x[:, 0]), atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("spec", [MIXTURE, UNIFORM, TRUNCATED])
+@pytest.mark.parametrize("s", [0.02, 0.4, 1.5])
+def test_free_ornstein_uhlenbeck_is_the_data_times_its_kernel(spec, s):
+    # q(s, x) = ∫ f(y) N(x; e^{-s}y, D₀(1 - e^{-2s})) dy, by Gauss quadrature over the support of f
+    box, D0 = ((-8.0, 8.0),), 0.7
+    reference = reversed_diffusion(spec, box, OU, horizon=1.5, diffusivity=D0)
+    data = build_density(spec, box)
+    support = data.box if spec is UNIFORM else ((-4.0, 4.0),)
+    y, weights = gauss_grid(support, 60)
+    x, variance = np.linspace(-2.0, 2.0, 13), D0 * (1 - math.exp(-2 * s))
+    kernel = np.exp(-((x[:, None] - math.exp(-s) * y[:, 0]) ** 2) / (2 * variance))
+    expected = kernel @ (weights * data.pdf(y)) / math.sqrt(2 * math.pi * variance)
+    np.testing.assert_allclose(reference.density(1.5 - s, x[:, None]), expected, rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.parametrize("forward", [OU, "heat"])
+def test_walled_flow_matches_the_method_of_lines(forward):
+    # Conservative finite volumes with zero flux at the walls, Richardson-extrapolated: fourth order.
+    D0, T, (low, high) = 0.7, 0.3, (-1.0, 1.3)
+    reference = reversed_diffusion(SMOOTH, ((low, high),), forward, horizon=T, diffusivity=D0)
+    pull = 1.0 if forward == OU else 0.0
+
+    def solve(cells):
+        h = (high - low) / cells
+        edges = low + h * np.arange(1, cells)
+        matrix = np.zeros((cells + 1, cells))  # fluxes at edges: pull·x q + D₀ q'
+        for i, x in enumerate(edges, start=1):
+            matrix[i, i - 1] = 0.5 * pull * x - D0 / h
+            matrix[i, i] = 0.5 * pull * x + D0 / h
+        matrix = np.diff(matrix, axis=0) / h
+        nodes, weights = gauss_grid(((low, high),), cells)
+        start = (weights * build_density(SMOOTH, ((low, high),)).pdf(nodes)).reshape(cells, -1).sum(
+            axis=1
+        ) / h
+        run = solve_ivp(lambda _, q: matrix @ q, (0, T), start, "BDF", jac=matrix, rtol=1e-9, atol=1e-10)
+        return run.y[:, -1]
+
+    def averages(cells):
+        nodes, weights = gauss_grid(((low, high),), cells)
+        return (weights * reference.density(0.0, nodes)).reshape(cells, -1).sum(axis=1) * cells / (high - low)
+
+    coarse, fine = solve(60), solve(120).reshape(60, 2).mean(axis=1)
+    assert np.max(np.abs(fine - averages(60))) < 1e-3
+    np.testing.assert_allclose((4 * fine - coarse) / 3, averages(60), atol=2e-6)
+
+
+def test_reflected_ornstein_uhlenbeck_forgets_all_but_the_cut_gaussian():
+    reference = reversed_diffusion(MIXTURE, ((-1.5, 1.2),), OU, horizon=20.0, diffusivity=1.0)
+    x = column(-1.5, 1.2, 33)
+    np.testing.assert_allclose(reference.density(0.0, x), truncnorm.pdf(x[:, 0], -1.5, 1.2), atol=1e-12)
+
+
+def test_the_cut_gaussian_does_not_move_under_reflected_ornstein_uhlenbeck():
+    D0, box = 0.6, ((-1.0, 1.4),)
+    still = schema.Truncated(mean=(0.0,), std=(math.sqrt(D0),))
+    reference = reversed_diffusion(still, box, OU, diffusivity=D0)
+    x = column(-1.0, 1.4, 33)
+    for t in (0.0, 0.2, 0.5):
+        np.testing.assert_allclose(reference.density(t, x), reference.density(0.5, x), atol=1e-12)
+        np.testing.assert_allclose(reference.field(t, x), 0.0, atol=1e-9)  # the score is -x/D₀: no net motion
+
+
+@pytest.mark.parametrize("walls", ["reflecting", "absorbing"])
+def test_stationary_starts(walls):
+    x = column(-1.5, 1.2, 33)
+    ou = reversed_diffusion(MIXTURE, ((-1.5, 1.2),), OU, walls, diffusivity=1.0, start="stationary")
+    np.testing.assert_allclose(ou.initial_density(x), truncnorm.pdf(x[:, 0], -1.5, 1.2), atol=1e-13)
+    heat = reversed_diffusion(MIXTURE, ((-1.5, 1.2),), "heat", walls, start="stationary")
+    np.testing.assert_allclose(heat.initial_density(x), 1 / 2.7, atol=1e-13)
+    free = reversed_diffusion(MIXTURE, ((-7, 7),), OU, walls, diffusivity=1.0, start="stationary")
+    np.testing.assert_allclose(free.initial_density(x), np.exp(-(x[:, 0] ** 2) / 2) / math.sqrt(2 * math.pi))
+
+
+def test_reflected_rates_are_whole_numbers_on_a_wide_box():
+    rates = ReflectedOrnsteinUhlenbeckBasis(-9.0, 9.0, 216, 1.0).rates
+    np.testing.assert_allclose(rates[:5], np.arange(5), atol=1e-9)
+
+
+def test_modes_match_the_free_closed_form_on_a_wide_box():
+    box, process = ((-7.0, 7.0),), Process(1.0, 1.0)
+    data = build_density(MIXTURE, box)
+    basis = (ReflectedOrnsteinUhlenbeckBasis(-7.0, 7.0, 320, 1.0),)
+    modes = Series(data, basis, project(data, 0.0, basis, box), box, "modes")
+    x = column(-3, 3, 41)
+    for s in (0.05, 0.3, 1.5):
+        free = data.spread(process.shrink(s), process.blur(s))
+        np.testing.assert_allclose(modes.density(s, x), free.pdf(x), atol=1e-11)
+
+
+@pytest.mark.parametrize("spec", [MIXTURE, UNIFORM, TRUNCATED])
+def test_images_match_the_cosine_series(spec):
+    box, process = ((-1.5, 1.2),), Process(0.0, 1.0)
+    data = build_density(spec, box)
+    data = TruncatedMixture(data, box) if isinstance(data, GaussianMixture) else data
+    images = ClosedForm(data, data.products, process, Mirrors(box))
+    basis = (CosineBasis(-1.5, 1.2, 600, 1.0),)
+    series = Series(data, basis, project(data, 0.0, basis, box), box, "series")
+    x = column(-1.5, 1.2, 41)
+    for s in (1e-3, 0.05, 1.0):
+        np.testing.assert_allclose(images.density(s, x), series.density(s, x), atol=1e-12)
+        seen = images.density(s, x) > 1e-7  # below, the series has no digits left for a ratio
+        np.testing.assert_allclose(images.score(s, x)[seen], series.score(s, x)[seen], atol=1e-4, rtol=1e-6)
+
+
+@pytest.mark.parametrize("s", [1e-5, 1e-3, 0.05])
+def test_a_jump_is_blurred_exactly_at_small_times(s):
+    # A formula's jump, by series, against the same density as a sum of two uniform ones, by images.
+    box, D0, T = ((-1.0, 1.0),), 0.5, 0.1
+    series = reversed_diffusion(formula("where(x < 0.1, 1, 0.4)"), box, horizon=T, diffusivity=D0)
+    left = reversed_diffusion(schema.Uniform(low=(-1.0,), high=(0.1,)), box, horizon=T, diffusivity=D0)
+    right = reversed_diffusion(schema.Uniform(low=(0.1,), high=(1.0,)), box, horizon=T, diffusivity=D0)
+    x = np.concatenate([column(-1, 1, 41), 0.1 + column(-0.02, 0.02, 41)])
+    share = 1.1 / (1.1 + 0.4 * 0.9)
+    expected = share * left.density(T - s, x) + (1 - share) * right.density(T - s, x)
+    np.testing.assert_allclose(series.density(T - s, x), expected, atol=1e-9)
+
+
+def test_the_two_halves_of_a_switched_flow_agree():
+    for reference in (
+        reversed_diffusion(MIXTURE, ((-1.5, 1.2),)),
+        reversed_diffusion(MIXTURE_2D, ((-1.5, 1.2), (-1.2, 1.4))),
+        reversed_diffusion(MIXTURE, ((-3.0, 3.0),), OU, horizon=1.5, diffusivity=1.0),
+    ):
+        flow = reference.flow
+        x = np.stack([np.linspace(-1.2, 1.2, 21)] * reference.dimension, axis=1)
+        np.testing.assert_allclose(
+            flow.early.density(flow.switch, x), flow.late.density(flow.switch, x), atol=1e-11
+        )
+
+
+def test_the_score_keeps_its_digits_where_the_density_underflows():
+    reference = reversed_diffusion(MIXTURE, ((-60, 60),), OU, horizon=1.0, diffusivity=1.0)
+    score = reference.score(1.0, np.array([[40.0], [-50.0]]))
+    # Far out one component is left: (m - x)/σ², the broader one of N(-0.5, 0.09)
+    np.testing.assert_allclose(score[:, 0], [(-0.5 - 40) / 0.09, (-0.5 + 50) / 0.09], rtol=1e-12)
+
+
+def test_moser_of_a_cosine():
+    c, T = 0.6, 2.0
+    reference = moser(formula("1"), formula(f"1 + {c}*cos(pi*x)"), ((0, 1),), horizon=T)
+    x = column(0, 1, 33)
+    for g in (0.0, 0.3, 1.0):
+        wave = np.pi * x[:, 0]
+        field = -c * np.sin(wave) / (np.pi * (1 + g * c * np.cos(wave))) / T
+        np.testing.assert_allclose(reference.field(g * T, x)[:, 0], field, atol=1e-13)
+        np.testing.assert_allclose(reference.density(g * T, x), 1 + g * c * np.cos(wave), atol=1e-13)
+
+
+def test_moser_field_is_exact_across_a_jump():
+    reference = moser(formula("1"), formula("where(x < 0.5, 1.5, 0.5)"), ((0, 1),))
+    x = np.array([[0.0], [0.3], [0.5], [0.9], [1.0]])
+    # F₀ - F₁ = -x/2 left of the jump, -(1-x)/2 right of it
+    density = np.where(x < 0.5, 1 + 0.5 * 0.4, 1 - 0.5 * 0.4)
+    np.testing.assert_allclose(reference.field(0.4, x), -0.5 * np.minimum(x, 1 - x) / density, atol=1e-13)
+
+
+def test_moser_flux_on_a_circle_costs_least():
+    reference = moser(formula("2 + cos(2*pi*x)"), formula("2 + sin(4*pi*x + 1)"), ((0, 1),), walls="periodic")
+    x, weights = gauss_grid(((0, 1),), 20)
+    density, field = reference.density(0.4, x), reference.field(0.4, x)[:, 0]
+
+    def energy(extra):
+        return weights @ ((field * density + extra) ** 2 / density)
+
+    assert energy(0.0) < min(energy(0.01), energy(-0.01))
+    assert energy(0.01) == pytest.approx(energy(-0.01), rel=1e-12)  # a minimum exactly: no slope
+
+
+def test_moser_through_an_empty_gap_is_refused():
+    with pytest.raises(ReferenceError, match="broad density"):
+        moser(schema.Uniform(low=(0.0,), high=(0.3,)), schema.Uniform(low=(0.7,), high=(1.0,)), ((0, 1),))
+
+
+def test_what_cannot_be_computed_is_refused_with_a_cure():
+    with pytest.raises(ReferenceError, match="forward: heat"):
+        reversed_diffusion(MIXTURE, ((-1.5, 1.2),), OU, "periodic")
+    with pytest.raises(ReferenceError, match="one dimension only"):
+        moser(MIXTURE_2D, MIXTURE_2D, ((-2, 2), (-2, 2)))
+    with pytest.raises(ReferenceError, match="narrower box"):
+        reversed_diffusion(JUMP, ((-30, 30),), OU)
+    with pytest.raises(ReferenceError, match="negative"):
+        reversed_diffusion(formula("x"), ((-1, 1),))
+
+
+def test_the_description_says_how_the_density_is_computed():
+    assert reversed_diffusion(MIXTURE, ((-6, 6),), OU).description == "closed form: 2 components"
+    assert "images" in reversed_diffusion(UNIFORM, ((-1, 1),)).description
+    assert "cosine series" in reversed_diffusion(SMOOTH, ((-1, 1),)).description
+    assert "Ornstein–Uhlenbeck modes" in reversed_diffusion(SMOOTH, ((-1, 1),), OU).description
