@@ -2,13 +2,13 @@
 
 Comes in: a tracking problem. Goes out: J(θ) and its derivatives for θ (K, P), through the state equation.
 
-Let δY_p be the sensitivity of the stages to weight p, Λ the stage multipliers of the adjoint, and μ_jc as in
+Let δY_p be the sensitivity of the stages to weight p, Λ the stage multipliers of the adjoint, and μ_j, S, T as in
 `fokker_planck.propagation`. The state equation is bilinear in drift and density, so the exact Hessian needs no
 solves beyond those of Gauss–Newton and of the gradient:
 
     gradient      g_p  = ⟨v̄, ∂v/∂θ_p⟩ + effort θ_p
     Gauss–Newton  N_pq = Σ weight δY_p δY_q + effort δ_pq
-    Hessian       H_pq = N_pq + Σ_jc μ_jc · (∂_p v_c ∘ Q δY_jq + ∂_q v_c ∘ Q δY_jp) + ⟨v̄, ∂²v/∂θ_p∂θ_q⟩
+    Hessian       H_pq = N_pq + Σ_j μ_j · (S ∂_p v ∘ T δY_jq + S ∂_q v ∘ T δY_jp) + ⟨v̄, ∂²v/∂θ_p∂θ_q⟩
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class ReducedObjective:
         return tracking + 0.5 * float(np.sum(self.tracking.effort[:, None] * weights**2))
 
     def _adjoint(self, trajectory: Trajectory) -> tuple[Tensor, Array]:
-        """μ (K, S, s, d, k) and v̄ (K, k, d), rectified."""
+        """μ (K, S, s, q) and v̄ (K, k, d)."""
         cotangent = self._weight * (trajectory.stages - self._targets)
         multipliers, _ = self.propagator.adjoint(trajectory, cotangent)
         stage_weights = self.propagator.stage_weights(multipliers)
@@ -138,7 +138,7 @@ class ReducedObjective:
         return np.asarray(jacobian * open_face[..., None])
 
     def _network_derivatives(self, weights: Array, mean: Array) -> tuple[Tensor, list[Array]]:
-        """∂v/∂θ of every piece (K, k, d, P), and ⟨v̄, ∂²v/∂θ∂θ⟩ (P, P) of every piece."""
+        """S ∂v/∂θ of every piece (K, P, q), and ⟨v̄, ∂²v/∂θ∂θ⟩ (P, P) of every piece."""
         operator, network = self.tracking.operator, self.tracking.network
         points = operator.drift_points
         jacobians, curvatures = [], []
@@ -150,36 +150,47 @@ class ReducedObjective:
                 drift = np.asarray(network.drift(points, *parts))
                 multiplier = multiplier * ((operator.outward == 0) | (operator.outward * drift > 0))
             curvatures.append(network.curvature(points, *parts, multiplier))
-        return self.propagator.tensor(np.stack(jacobians)), curvatures
+        flat = self.propagator.tensor(np.stack(jacobians)).flatten(1, 2)  # (K, k·d, P)
+        return self.propagator.sample(flat.transpose(1, 2)), curvatures
 
     def _sensitivities(
         self, trajectory: Trajectory, stage_weights: Tensor, jacobian: Tensor
     ) -> tuple[Array, Array]:
-        """Σ weight δY_p δY_q and the cross term Σ μ_jc · (∂_p v_c ∘ Q δY_jq), both (N, N)."""
+        """Σ weight δY_p δY_q and the cross term Σ μ_j · (S ∂_p v ∘ T δY_jq), both (N, N)."""
         propagator, tracking = self.propagator, self.tracking
         pieces, size = tracking.weight_shape
-        total = pieces * size
+        steps, stages = tracking.grid.steps_per_piece, tracking.grid.stages
         unknowns = len(tracking.initial)
-        normal = torch.zeros((total, total), dtype=torch.float64, device=propagator.device)
-        cross = torch.zeros_like(normal)
-        carried = torch.zeros((unknowns, 0), dtype=torch.float64, device=propagator.device)
+        responses = self._own_responses(trajectory, jacobian)  # (K, S, s, n, P)
+        # (S ∂_p v ∘ μ)ᵀ T, what a piece's own weights do to the adjoint: (K, S, s, P, n)
+        pulls = propagator.gather_transposed(stage_weights[:, :, :, None, :] * jacobian[:, None, None])
         root = self._weight.sqrt()
+        normal = propagator.tensor(np.zeros((pieces * size, pieces * size)))
+        cross = torch.zeros_like(normal)
+        carried = normal.new_zeros((unknowns, 0))
         for piece in range(pieces):
             own = slice(piece * size, (piece + 1) * size)
             seen = (piece + 1) * size
             carried = torch.cat([carried, carried.new_zeros((unknowns, size))], dim=1)
-            for step in range(tracking.grid.steps_per_piece):
-                stages = trajectory.solver.advance(piece, carried)
-                density = propagator.gather(trajectory.stages[piece, step])  # (s, k)
-                forcing = jacobian[piece].permute(1, 0, 2)[None] * density[:, None, :, None]  # (s, d, k, P)
-                stages[..., own] += trajectory.solver.solve(piece, propagator.spread(piece, forcing))
-                weighted = (root[piece, step][..., None] * stages).reshape(-1, seen)
+            for step in range(steps):
+                moved = trajectory.solver.advance(piece, carried)  # (s, n, seen)
+                moved[..., own] += responses[piece, step]
+                weighted = (root[piece, step][..., None] * moved).reshape(stages * unknowns, seen)
                 normal[:seen, :seen] += weighted.T @ weighted
-                pull = torch.einsum("jdk,kdp->jkp", stage_weights[piece, step], jacobian[piece])
-                gathered = propagator.gather(stages.transpose(-1, -2))  # (s, q, k)
-                cross[own, :seen] += torch.einsum("jkp,jqk->pq", pull, gathered)
-                carried = stages[-1]
+                pull = pulls[piece, step].transpose(0, 1).reshape(size, stages * unknowns)
+                cross[own, :seen] += pull @ moved.reshape(stages * unknowns, seen)
+                carried = moved[-1]
         return np.asarray(normal.cpu().numpy()), np.asarray(cross.cpu().numpy())
+
+    def _own_responses(self, trajectory: Trajectory, jacobian: Tensor) -> Tensor:
+        """What each step adds to the sensitivity to its own piece's weights, all at once: (K, S, s, n, P)."""
+        density = self.propagator.gather(trajectory.stages)  # (K, S, s, q)
+        forcing = jacobian[:, None, :, None, :] * density[:, :, None]  # (K, S, P, s, q)
+        right = self.propagator.spread(forcing)  # (K, S, P, s, n)
+        pieces, steps, size, stages, unknowns = right.shape
+        columns = right.permute(0, 3, 4, 1, 2).reshape(pieces, stages, unknowns, steps * size)
+        solved = trajectory.solver.solve(columns).reshape(pieces, stages, unknowns, steps, size)
+        return solved.permute(0, 3, 1, 2, 4).contiguous()
 
 
 @dataclass(frozen=True, eq=False)

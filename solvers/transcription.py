@@ -95,12 +95,11 @@ def _step_residual(tracking: TrackingProblem) -> Any:
     theta = ca.SX.sym("theta", network.weights_per_piece)
     length = ca.SX.sym("h")
     drift = symbolic_drift(tracking, theta)
-    gather = sparse_to_casadi(operator.gather)
+    sampled = sparse_to_casadi(operator.sampling) @ ca.vec(drift.T)
+    gathered = sparse_to_casadi(operator.gather) @ stages
+    transported = ca.horzcat(*(sampled * gathered[:, j] for j in range(grid.stages)))
     rate = sparse_to_casadi(operator.diffusivity * operator.diffusion) @ stages
-    gathered = gather @ stages
-    for component, transport in enumerate(operator.transport):
-        moved = ca.horzcat(*(drift[:, component] * gathered[:, j] for j in range(grid.stages)))
-        rate = rate + sparse_to_casadi(transport) @ moved
+    rate = rate + sparse_to_casadi(operator.combine) @ transported
     differences = stages - ca.repmat(before, 1, grid.stages)
     residual = differences @ ca.DM(scheme.inverse.T) - length * rate
     return ca.Function(

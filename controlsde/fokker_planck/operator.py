@@ -1,13 +1,19 @@
 """The semi-discrete Fokker–Planck operator: bilinear in the drift and the density.
 
-    A(v) ρ = D L ρ + Σ_i G_i (v_i ∘ Q ρ)
+    A(v) ρ = D L ρ + B ((S v) ∘ (T ρ))
 
-L (n, n) and G_i (n, k) are constant sparse matrices, Q (k, n) takes the unknowns to the k drift points, and
-v_i (k,) is the i-th component of the drift there. The same matrices go to SciPy, PyTorch and CasADi.
+L (n, n), B (n, q), S (q, k·d) and T (q, n) are constant sparse matrices; v (k, d) is the drift at the k drift
+points, flattened. The same matrices go to SciPy, PyTorch and CasADi.
 
-Weak form with Gauss–Lobatto quadrature, so the mass matrix M is diagonal: L = -M⁻¹ Σ_i K_i,
-G_i = M⁻¹ C_i with (C_i f)_j = ∫ ∂_i φ_j f dx. Zero flux is natural, and 1ᵀML = 1ᵀMG_i = 0: closed walls keep
-the mass to rounding.
+Weak form with Gauss–Lobatto quadrature, so the mass matrix M is diagonal and zero flux is natural. With
+(C_i f)_j = ∫ ∂_iφ_j f dx, K(v) = Σ_i Pᵀ C_i diag(v_i) P and P the prolongation to the grid,
+
+    L = −M⁻¹ Σ_i K_i,        transport = M⁻¹ [ ½ K(v) − ½ K(v)ᵀ + ½ diag(K(v) 1) ],
+
+the skew-symmetric form of −∇·(vρ): equal to M⁻¹K(v) for what the mesh resolves, but where ∇·v = 0 it keeps ‖ρ‖
+exactly, resolved or not, so that aliasing can neither feed nor damp a density at D = 0. (Noise-free cellular flow on
+33² nodes: ‖ρ‖ drifts by 1e-7 instead of 11 %, and the error at T = 1 is ten times smaller than with K(v) alone.)
+1ᵀM L = 0 and 1ᵀM B diag(S v) T = 0: closed walls keep the mass to rounding for every v.
 
 Drift points are the grid points of the mesh. A periodic seam has two of them, one on each side, so a drift
 that jumps there is treated as it is. Absorbing walls: for D > 0 the density vanishes at the wall; for D = 0 it
@@ -17,7 +23,6 @@ points, at which `rectify` keeps only the outward part.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -36,8 +41,9 @@ class Operator:
     mesh: Mesh
     diffusivity: float
     diffusion: sp.csr_array  # L, (n, n)
-    transport: tuple[sp.csr_array, ...]  # G_i, each (n, k)
-    gather: sp.csr_array  # Q, (k, n)
+    combine: sp.csr_array  # B, (n, q)
+    sampling: sp.csr_array  # S, (q, k·d)
+    gather: sp.csr_array  # T, (q, n)
     drift_points: Array  # (k, d)
     outward: Array = field(repr=False)  # (k, d): ±1 on outflow faces (the sign of the normal), else 0
 
@@ -52,12 +58,14 @@ class Operator:
         outflow = mesh.walls == "absorbing" and diffusivity == 0
         if outflow:  # the walls carry unknowns of their own, as on reflecting walls
             mesh = Mesh(tuple(replace(axis, walls="reflecting") for axis in mesh.axes))
+        combine, sampling, gather = _transport(mesh)
         operator = Operator(
             mesh=mesh,
             diffusivity=float(diffusivity),
             diffusion=_diffusion(mesh),
-            transport=tuple(_transport(mesh, i) for i in range(mesh.dimension)),
-            gather=mesh.prolongation,
+            combine=combine,
+            sampling=sampling,
+            gather=gather,
             drift_points=mesh.points,
             outward=np.zeros_like(mesh.points),
         )
@@ -81,20 +89,10 @@ class Operator:
 
     def matrix(self, drift: Array) -> sp.csr_array:
         """A(v) as a sparse matrix (n, n) for a rectified drift (k, d)."""
-        total = self.diffusivity * self.diffusion
-        for component, transport in enumerate(self.transport):
-            total = total + transport @ sp.diags_array(drift[:, component]) @ self.gather
-        return sp.csr_array(total)
-
-    def sample(self, drift: Callable[[Array], Array]) -> Array:
-        """A drift function of points (k, d) → (k, d), sampled and rectified at the drift points."""
-        return self.rectify(drift(self.drift_points))
-
-
-def _lumped(mesh: Mesh, number: int) -> sp.csr_array:
-    """M⁻¹ PᵀW along one axis: grid values to unknowns, (unknowns, grid)."""
-    axis = mesh.axes[number]
-    return sp.csr_array(sp.diags_array(1.0 / axis.mass) @ axis.prolongation.T @ sp.diags_array(axis.weights))
+        sampled = self.sampling @ drift.ravel()
+        return sp.csr_array(
+            self.diffusivity * self.diffusion + self.combine @ sp.diags_array(sampled) @ self.gather
+        )
 
 
 def _diffusion(mesh: Mesh) -> sp.csr_array:
@@ -109,42 +107,62 @@ def _diffusion(mesh: Mesh) -> sp.csr_array:
     return sp.csr_array(total)
 
 
-def _transport(mesh: Mesh, number: int) -> sp.csr_array:
-    """G_i = M⁻¹PᵀW ⊗ … ⊗ M_i⁻¹PᵀC_i ⊗ … ⊗ M⁻¹PᵀW."""
-    factors = [_lumped(mesh, other) for other in range(mesh.dimension)]
-    axis = mesh.axes[number]
-    factors[number] = sp.csr_array(sp.diags_array(1.0 / axis.mass) @ axis.prolongation.T @ axis.convection)
-    return kronecker(factors)
+def _transport(mesh: Mesh) -> tuple[sp.csr_array, sp.csr_array, sp.csr_array]:
+    """B, S, T of the skew-symmetric form: three rows of blocks for each component of the drift."""
+    prolong = mesh.prolongation
+    inverse_mass = sp.diags_array(1.0 / mesh.mass)
+    identity = sp.eye_array(len(mesh.mass))
+    combine, sampling, gather = [], [], []
+    for component in range(mesh.dimension):
+        factors = [sp.diags_array(axis.weights, format="csr") for axis in mesh.axes]
+        factors[component] = mesh.axes[component].convection
+        convection = kronecker(factors)  # C_i on the grid
+        pick = _component(len(mesh.points), mesh.dimension, component)
+        # ½ M⁻¹PᵀC (v ∘ Pρ)  −  ½ M⁻¹Pᵀ (v ∘ CᵀPρ)  +  ½ (M⁻¹PᵀC v) ∘ ρ
+        divergence = inverse_mass @ prolong.T @ convection
+        combine += [0.5 * divergence, -0.5 * inverse_mass @ prolong.T, 0.5 * identity]
+        sampling += [pick, pick, divergence @ pick]
+        gather += [prolong, convection.T @ prolong, identity]
+    return sp.csr_array(sp.hstack(combine)), sp.csr_array(sp.vstack(sampling)), sp.csr_array(sp.vstack(gather))
+
+
+def _component(points: int, dimension: int, component: int) -> sp.csr_array:
+    """Picks v_i (k,) out of the flattened drift (k·d,)."""
+    rows = np.arange(points)
+    return sp.coo_array(
+        (np.ones(points), (rows, rows * dimension + component)), shape=(points, points * dimension)
+    ).tocsr()
 
 
 def _with_outflow(operator: Operator) -> Operator:
     """Add the outflow faces: one extra drift point for each wall node of each axis."""
-    mesh = operator.mesh
-    size = operator.size
+    mesh, size = operator.mesh, operator.size
+    dimension = mesh.dimension
     grid_index = np.arange(size).reshape(mesh.shape)
-    nodes, normals, columns = [], [], []
+    nodes, normals, values = [], [], []
     for number, axis in enumerate(mesh.axes):
         for end, sign in ((0, -1.0), (-1, 1.0)):
             face = np.take(grid_index, end, axis=number).ravel()
-            normal = np.zeros((len(face), mesh.dimension))
+            normal = np.zeros((len(face), dimension))
             normal[:, number] = sign
             nodes.append(face)
             normals.append(normal)
-            columns.append(np.full(len(face), -sign / axis.weights[end]))
-    node = np.concatenate(nodes)
-    outward = np.concatenate(normals)
-    value = np.concatenate(columns)
-    count = len(node)
-    select = sp.coo_array((np.ones(count), (np.arange(count), node)), shape=(count, size)).tocsr()
-    transport = []
-    for number, matrix in enumerate(operator.transport):
-        own = np.where(outward[:, number] != 0, value, 0.0)
-        faces = sp.coo_array((own, (node, np.arange(count))), shape=(size, count)).tocsr()
-        transport.append(sp.csr_array(sp.hstack([matrix, faces])))
+            values.append(np.full(len(face), -sign / axis.weights[end]))
+    node, outward, value = np.concatenate(nodes), np.concatenate(normals), np.concatenate(values)
+    count, old = len(node), len(operator.drift_points)
+    rows = np.arange(count)
+    component = np.argmax(np.abs(outward), axis=1)
+    leave = sp.coo_array((value, (node, rows)), shape=(size, count))  # −(v·n)⁺ρ / (wall weight)
+    own = sp.coo_array(
+        (np.ones(count), (rows, (old + rows) * dimension + component)), shape=(count, (old + count) * dimension)
+    )
+    at = sp.coo_array((np.ones(count), (rows, node)), shape=(count, size))
+    widened = sp.hstack([operator.sampling, sp.csr_array((operator.sampling.shape[0], count * dimension))])
     return replace(
         operator,
-        transport=tuple(transport),
-        gather=sp.csr_array(sp.vstack([operator.gather, select])),
+        combine=sp.csr_array(sp.hstack([operator.combine, leave])),
+        sampling=sp.csr_array(sp.vstack([widened, own])),
+        gather=sp.csr_array(sp.vstack([operator.gather, at])),
         drift_points=np.concatenate([operator.drift_points, mesh.points[node]]),
         outward=np.concatenate([operator.outward, outward]),
     )

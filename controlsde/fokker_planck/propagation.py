@@ -6,7 +6,9 @@ of a step is the density at its end.
 
 Forward, for each piece k and step:       Y_i = ρ + h Σ_j a_ij A(v_k) Y_j,   ρ ← Y_s
 Adjoint, the steps in reverse order:      Ȳ_s ← Ȳ_s + ρ̄,   (I − h a⊗A)ᵀ Λ = Ȳ,   ρ̄ ← Σ_i Λ_i
-Drift gradient:                           μ_jc = G_cᵀ h Σ_i a_ij Λ_i,   v̄_c = Σ_j μ_jc ∘ Q Y_j
+Drift gradient:                           μ_j = Bᵀ h Σ_i a_ij Λ_i,   v̄ = Sᵀ Σ_j μ_j ∘ T Y_j
+
+with A(v) ρ = D L ρ + B ((S v) ∘ (T ρ)), see `operator`.
 
 It is the adjoint of the discrete scheme itself, so gradients are exact to rounding. Memory is linear in the
 number of steps.
@@ -115,61 +117,49 @@ class Propagator:
 
     def adjoint(self, trajectory: Trajectory, cotangent: Tensor) -> tuple[Tensor, Tensor]:
         """Stage multipliers Λ (K, S, s, n) and ρ̄ at the start of each piece (K, n), for Ȳ (K, S, s, n)."""
-        multipliers = torch.empty_like(cotangent)
-        starts = torch.empty((self.pieces, cotangent.shape[-1]), dtype=torch.float64, device=self.device)
-        carried = torch.zeros_like(cotangent[0, 0, 0])
-        for piece in reversed(range(self.pieces)):
-            for step in reversed(range(self.steps_per_piece)):
-                right = cotangent[piece, step].clone()
-                right[-1] += carried
-                value = trajectory.solver.solve_transposed(piece, right[..., None])[..., 0]
-                multipliers[piece, step] = value
-                carried = value.sum(dim=0)
-            starts[piece] = carried
-        return multipliers, starts
+        return trajectory.solver.sweep_back(cotangent)
 
     def stage_weights(self, multipliers: Tensor) -> Tensor:
-        """μ_jc = G_cᵀ h Σ_i a_ij Λ_i at the drift points: (K, S, s, d, k) for Λ (K, S, s, n)."""
+        """μ_j = Bᵀ h Σ_i a_ij Λ_i: (K, S, s, q) for Λ (K, S, s, n)."""
         mixed = torch.einsum("K,ij,KSin->KSjn", self._steps, self._a, multipliers)
-        return torch.stack([self._transpose_transport(c, mixed) for c in range(len(self.operator.transport))], dim=3)
+        return self._times(mixed, "combine", transposed=True)
 
     def drift_gradient(self, weights: Tensor, stages: Tensor) -> Tensor:
-        """v̄_c = Σ μ_jc ∘ Q Y_j: (K, k, d) for μ (K, S, s, d, k) and stages (K, S, s, n)."""
-        return torch.einsum("KSjdk,KSjk->Kkd", weights, self.gather(stages))
+        """v̄ = Sᵀ Σ_j μ_j ∘ T Y_j: (K, k, d) for μ (K, S, s, q) and stages (K, S, s, n)."""
+        total = (weights * self.gather(stages)).sum(dim=(1, 2))
+        return self._times(total, "sampling", transposed=True).reshape(len(total), *self.operator.drift_points.shape)
 
     def gather(self, unknowns: Tensor) -> Tensor:
-        """Q applied to the last axis: (…, n) → (…, k)."""
-        if self._constants is not None:
-            return unknowns if self._constants.gather_is_identity else unknowns @ self._constants.gather.T
-        return self._sparse_product(self.operator.gather, unknowns)
+        """T along the last axis: (…, n) → (…, q)."""
+        return self._times(unknowns, "gather")
 
-    def spread(self, piece: int, forcing: Tensor) -> Tensor:
-        """h Σ_j a_ij Σ_c G_c f_jc: right-hand sides (s, n, p) for forcing (s, d, k, p)."""
-        mixed = self._steps[piece] * torch.einsum("ij,jdkp->idkp", self._a, forcing)
-        if self._constants is not None:
-            return torch.einsum("dnk,idkp->inp", self._constants.transport, mixed)
-        total = 0.0
-        for component, transport in enumerate(self.operator.transport):
-            moved = mixed[:, component].transpose(-1, -2)
-            total = total + self._sparse_product(transport, moved)
-        return torch.as_tensor(total).transpose(-1, -2)
+    def sample(self, drift: Tensor) -> Tensor:
+        """S along the last axis: flattened drifts (…, k·d) → (…, q)."""
+        return self._times(drift, "sampling")
+
+    def gather_transposed(self, values: Tensor) -> Tensor:
+        """Tᵀ along the last axis: (…, q) → (…, n)."""
+        return self._times(values, "gather", transposed=True)
+
+    def spread(self, forcing: Tensor) -> Tensor:
+        """h Σ_j a_ij B f_j: right-hand sides (K, …, s, n) for forcing (K, …, s, q)."""
+        mixed = torch.einsum("K,ij,K...jq->K...iq", self._steps, self._a, forcing)
+        return self._times(mixed, "combine")
 
     def _factorise(self, drift: Tensor) -> StageSolver:
         if self._constants is not None:
             return DenseStageSolver(self._constants, self.scheme.stages, drift, self._steps)
         return SparseStageSolver(self.operator, self.scheme.stages, drift, self._steps)
 
-    def _transpose_transport(self, component: int, values: Tensor) -> Tensor:
+    def _times(self, values: Tensor, name: str, *, transposed: bool = False) -> Tensor:
+        """One of the operator's matrices, by name, applied along the last axis."""
         if self._constants is not None:
-            return values @ self._constants.transport[component]
-        return self._sparse_product(self.operator.transport[component].T, values)
-
-    @staticmethod
-    def _sparse_product(matrix: Any, values: Tensor) -> Tensor:
-        """matrix @ values along the last axis, on the CPU."""
-        lead = values.shape[:-1]
+            matrix: Tensor = getattr(self._constants, name)
+            return values @ (matrix if transposed else matrix.T)
+        sparse = getattr(self.operator, name)
         flat = values.detach().reshape(-1, values.shape[-1]).numpy()
-        return torch.from_numpy(np.ascontiguousarray((matrix @ flat.T).T)).reshape(*lead, -1)
+        product = (sparse.T if transposed else sparse) @ flat.T
+        return torch.from_numpy(np.ascontiguousarray(product.T)).reshape(*values.shape[:-1], -1)
 
 
 class _Propagation(torch.autograd.Function):

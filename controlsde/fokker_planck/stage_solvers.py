@@ -1,14 +1,14 @@
-"""Radau stage solves for one piece of constant drift: forward, and with the transposed matrices.
+"""Radau stage solves for pieces of constant drift: forward, and with the transposed matrices.
 
-Comes in: an operator and drift values, one set per control piece. Goes out: for each piece, three linear maps on
-PyTorch tensors with c columns:
+Comes in: an operator and drift values, one set per control piece. Goes out: linear maps on PyTorch tensors,
 
-    advance:            ρ (n, c)     → stages Y (s, n, c),   (I − h a⊗A) Y = 1⊗ρ
-    solve:              R (s, n, c)  → Y (s, n, c),          (I − h a⊗A) Y = R
-    solve_transposed:   Ȳ (s, n, c)  → Λ (s, n, c),          (I − h a⊗A)ᵀ Λ = Ȳ
+    advance:          ρ (n, c) of one piece           → stages Y (s, n, c),        (I − h a⊗A) Y = 1⊗ρ
+    solve:            R (K, s, n, c) of all pieces    → Y (K, s, n, c),            (I − h a⊗A) Y = R
+    sweep_back:       Ȳ (K, S, s, n) of all steps     → Λ (K, S, s, n), ρ̄ (K, n),  the steps in reverse order:
+                      Ȳ_s ← Ȳ_s + ρ̄,  (I − h a⊗A)ᵀ Λ = Ȳ,  ρ̄ ← Σ_i Λ_i
 
-All three need only (λI − hA)⁻¹ for the eigenvalues λ of a⁻¹ (see `radau`), one real and one complex matrix a
-piece at three stages, shared by every step, every sensitivity and the adjoint. Two ways to hold them:
+All need only (λI − hA)⁻¹ for the eigenvalues λ of a⁻¹ (see `radau`), one real and one complex matrix a piece at
+three stages, shared by every step, every sensitivity and the adjoint. Two ways to hold them:
 
 - `DenseStageSolver`: explicit inverses of all pieces at once, on CPU or CUDA. For up to a few hundred unknowns.
 - `SparseStageSolver`: sparse LU factors, piece by piece, on the CPU. For more.
@@ -46,38 +46,59 @@ class StageSolver(Protocol):
         """ρ (n, c) → stages (s, n, c)."""
         ...
 
-    def solve(self, piece: int, right: Tensor) -> Tensor:
-        """R (s, n, c) → stages (s, n, c)."""
+    def solve(self, right: Tensor) -> Tensor:
+        """R (K, s, n, c) → stages (K, s, n, c)."""
         ...
 
-    def solve_transposed(self, piece: int, right: Tensor) -> Tensor:
-        """Ȳ (s, n, c) → Λ (s, n, c)."""
+    def sweep_back(self, cotangent: Tensor) -> tuple[Tensor, Tensor]:
+        """Ȳ (K, S, s, n) → stage multipliers Λ (K, S, s, n), and ρ̄ at the start of each piece (K, n)."""
         ...
 
 
 class DenseConstants:
-    """The operator's matrices as dense tensors on one device, shared by every factorisation."""
+    """The operator's matrices as tensors on one device, shared by every factorisation."""
 
     def __init__(self, operator: Operator, device: torch.device) -> None:
         def dense(matrix: Any) -> Tensor:
-            return torch.from_numpy(np.asarray(matrix.toarray())).to(device)
+            return torch.from_numpy(np.ascontiguousarray(matrix.toarray())).to(device)
 
+        self.size = operator.size
         self.diffusion = dense(operator.diffusivity * operator.diffusion)
-        self.transport = torch.stack([dense(g) for g in operator.transport])  # (d, n, k)
-        self.gather = dense(operator.gather)  # (k, n)
-        self.gather_is_identity = operator.gather.shape[0] == operator.gather.shape[1] and bool(
-            (operator.gather - sp.eye_array(operator.size)).nnz == 0
-        )
+        self.combine = dense(operator.combine)  # B, (n, q)
+        self.gather = dense(operator.gather)  # T, (q, n)
+        self.sampling = dense(operator.sampling)  # S, (q, k·d)
+        rows, columns, values = _entries_linear_in_drift(operator)
+        self._assembly = torch.sparse_coo_tensor(
+            torch.from_numpy(np.stack([rows, columns])),
+            torch.from_numpy(values),
+            (self.size**2, self.sampling.shape[1]),
+            dtype=torch.float64,
+            check_invariants=False,
+        ).coalesce().to(device)
 
     def generators(self, drift: Tensor) -> Tensor:
         """A(v_k) of every piece for drift (K, k, d): shape (K, n, n)."""
-        if self.transport.shape[0] == 1:
-            transported = self.transport[0] * drift[:, None, :, 0]
-        else:
-            transported = torch.einsum("dnk,Kkd->Knk", self.transport, drift)
-        if not self.gather_is_identity:
-            transported = transported @ self.gather
-        return self.diffusion + transported
+        transported = torch.sparse.mm(self._assembly, drift.flatten(1).T.contiguous())  # (n², K)
+        return self.diffusion + transported.T.reshape(-1, self.size, self.size)
+
+
+def _entries_linear_in_drift(operator: Operator) -> tuple[Any, Any, Any]:
+    """Entry (i, j) of B diag(S v) T as a linear function of v: rows i·n + j, columns of v, coefficients."""
+    combine, gather = operator.combine.tocsc(), operator.gather.tocsr()
+    left, right = np.diff(combine.indptr), np.diff(gather.indptr)
+    points = np.repeat(np.arange(len(left)), left * right)  # one for each pair (B_iq, T_qj)
+    within = np.arange(len(points)) - np.repeat(np.cumsum(left * right) - left * right, left * right)
+    i = combine.indptr[points] + within // right[points]
+    j = gather.indptr[points] + within % right[points]
+    pairs = sp.coo_array(
+        (
+            combine.data[i] * gather.data[j],
+            (combine.indices[i].astype(np.int64) * operator.size + gather.indices[j], points),
+        ),
+        shape=(operator.size**2, len(left)),
+    )
+    total = (pairs.tocsr() @ operator.sampling).tocoo()
+    return total.row.astype(np.int64), total.col.astype(np.int64), total.data
 
 
 class DenseStageSolver:
@@ -102,39 +123,55 @@ class DenseStageSolver:
             outer = count * value * right
             self._right.append(torch.as_tensor(outer.real if real else outer, dtype=kind, device=scaled.device))
             self._left.append(torch.as_tensor(left.real if real else left, dtype=kind, device=scaled.device))
-        # advance: Y_i = Re Σ_l λ_l T_il (Σ_j T⁻¹_lj) (λ_l − hA)⁻¹ ρ
-        blocks = 0.0
+        # advance: Y_i = Re Σ_l λ_l T_il (Σ_j T⁻¹_lj) (λ_l − hA)⁻¹ ρ, as a real combination of the inverses' parts
+        parts, coefficients = [], []
         for inverse, right, left in zip(self._inverses, self._right, self._left, strict=True):
             coefficient = right * left.sum()
-            term = torch.einsum("i,Kab->Kiab", coefficient.real, inverse.real)
+            parts.append(inverse.real if inverse.is_complex() else inverse)
+            coefficients.append(coefficient.real if inverse.is_complex() else coefficient)
             if inverse.is_complex():
-                term = term - torch.einsum("i,Kab->Kiab", coefficient.imag, inverse.imag)
-            blocks = blocks + term
-        self.maps: Tensor = torch.as_tensor(blocks).contiguous()  # (K, s, n, n)
+                parts.append(inverse.imag)
+                coefficients.append(-coefficient.imag)
+        pieces, size = scaled.shape[0], scaled.shape[-1]
+        mixed = torch.stack(coefficients, dim=1) @ torch.stack(parts, dim=1).reshape(pieces, len(parts), -1)
+        self._maps: Tensor = mixed.reshape(pieces, stages, size, size)  # ρ → Y of each piece
 
     def advance(self, piece: int, density: Tensor) -> Tensor:
         """ρ (n, c) → stages (s, n, c)."""
-        return self.maps[piece] @ density
+        return self._maps[piece] @ density
 
-    def solve(self, piece: int, right: Tensor) -> Tensor:
-        """R (s, n, c) → stages (s, n, c)."""
-        return self._apply(piece, right, transposed=False)
+    def solve(self, right: Tensor) -> Tensor:
+        """R (K, s, n, c) → stages (K, s, n, c)."""
+        return self._apply(right, self._left, self._right, self._inverses)
 
-    def solve_transposed(self, piece: int, right: Tensor) -> Tensor:
-        """Ȳ (s, n, c) → Λ (s, n, c)."""
-        return self._apply(piece, right, transposed=True)
+    def sweep_back(self, cotangent: Tensor) -> tuple[Tensor, Tensor]:
+        """Ȳ (K, S, s, n) → Λ (K, S, s, n), ρ̄ (K, n): the recursion through `advance` transposed, then all Λ at once."""
+        pieces, steps, stages, size = cotangent.shape
+        total = cotangent.clone()
+        starts = torch.empty_like(cotangent[:, 0, 0])
+        transposed = self._maps.reshape(pieces, stages * size, size).transpose(1, 2)
+        carried = torch.zeros_like(starts[0])
+        for piece in reversed(range(pieces)):
+            for step in reversed(range(steps)):
+                total[piece, step, -1] += carried
+                carried = transposed[piece] @ total[piece, step].reshape(-1)
+            starts[piece] = carried
+        columns = total.permute(0, 2, 3, 1).contiguous()  # (K, s, n, S)
+        turned = [inverse.transpose(1, 2) for inverse in self._inverses]
+        multipliers = self._apply(columns, self._right, self._left, turned)
+        return multipliers.permute(0, 3, 1, 2).contiguous(), starts
 
-    def _apply(self, piece: int, right: Tensor, *, transposed: bool) -> Tensor:
-        stages = right.shape[0]
-        flat = right.reshape(stages, -1)
-        total = torch.zeros_like(flat)
-        for inverse, outer, inner in zip(self._inverses, self._right, self._left, strict=True):
-            into, back = (outer, inner) if transposed else (inner, outer)
-            matrix = inverse[piece].T if transposed else inverse[piece]
-            mode = (into @ flat.to(into.dtype)).reshape(right.shape[1:])
-            solved = (matrix @ mode).reshape(-1)
-            total += torch.outer(back, solved).real
-        return total.reshape(right.shape)
+    @staticmethod
+    def _apply(right: Tensor, into: list[Tensor], back: list[Tensor], matrices: list[Tensor]) -> Tensor:
+        """Re Σ_l back_l ⊗ matrix_l (into_l · R), batched over the pieces."""
+        pieces, stages, size, columns = right.shape
+        total = torch.zeros_like(right)
+        for project, lift, matrix in zip(into, back, matrices, strict=True):
+            flat = right.reshape(pieces, stages, -1).to(matrix.dtype)
+            solved = matrix @ (project @ flat).reshape(pieces, size, columns)
+            term = lift[None, :, None, None] * solved[:, None]
+            total += term.real if term.is_complex() else term
+        return total
 
 
 class SparseStageSolver:
@@ -149,6 +186,28 @@ class SparseStageSolver:
         self._steps = steps.cpu().numpy()
         self._factors: dict[int, list[Any]] = {}
 
+    def advance(self, piece: int, density: Tensor) -> Tensor:
+        """ρ (n, c) → stages (s, n, c)."""
+        return self._apply(piece, density.expand((self._scheme.stages, *density.shape)), "N")
+
+    def solve(self, right: Tensor) -> Tensor:
+        """R (K, s, n, c) → stages (K, s, n, c)."""
+        return torch.stack([self._apply(piece, block, "N") for piece, block in enumerate(right)])
+
+    def sweep_back(self, cotangent: Tensor) -> tuple[Tensor, Tensor]:
+        """Ȳ (K, S, s, n) → Λ (K, S, s, n), ρ̄ (K, n), step by step."""
+        multipliers = torch.empty_like(cotangent)
+        starts = torch.empty_like(cotangent[:, 0, 0])
+        carried = torch.zeros_like(starts[0])
+        for piece in reversed(range(cotangent.shape[0])):
+            for step in reversed(range(cotangent.shape[1])):
+                right = cotangent[piece, step].clone()
+                right[-1] += carried
+                multipliers[piece, step] = self._apply(piece, right[..., None], "T")[..., 0]
+                carried = multipliers[piece, step].sum(dim=0)
+            starts[piece] = carried
+        return multipliers, starts
+
     def _of(self, piece: int) -> list[Any]:
         if piece not in self._factors:
             matrix = self._steps[piece] * self._operator.matrix(self._drift[piece])
@@ -159,19 +218,8 @@ class SparseStageSolver:
             ]
         return self._factors[piece]
 
-    def advance(self, piece: int, density: Tensor) -> Tensor:
-        """ρ (n, c) → stages (s, n, c)."""
-        return self.solve(piece, density.expand((self._scheme.stages, *density.shape)))
-
-    def solve(self, piece: int, right: Tensor) -> Tensor:
-        """R (s, n, c) → stages (s, n, c)."""
-        return self._apply(piece, right, "N")
-
-    def solve_transposed(self, piece: int, right: Tensor) -> Tensor:
-        """Ȳ (s, n, c) → Λ (s, n, c)."""
-        return self._apply(piece, right, "T")
-
     def _apply(self, piece: int, right: Tensor, direction: str) -> Tensor:
+        """One piece: R (s, n, c) → (s, n, c), with the factors or, for direction T, their transposes."""
         scheme = self._scheme
         values = right.detach().numpy()
         flat = values.reshape(scheme.stages, -1)

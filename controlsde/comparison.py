@@ -1,0 +1,133 @@
+"""With and without noise: the same problem, the same budget, one solve for each noise level, and every control
+under every other noise.
+
+Comes in: a problem and noise levels. Goes out: results, and the table cross[i][j] = final L² error of the control
+optimised at level i when it runs at level j, measured by the verification's own integrator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controlsde.drift import network_drift
+from controlsde.pipeline import solve
+from controlsde.problem import Problem
+from controlsde.progress import Progress, Step, silent
+from controlsde.reference import build_reference
+from controlsde.results import Result
+from controlsde.tracking import build_network, build_tracking
+from controlsde.verification.refinement import refined_density
+
+Array = NDArray[np.float64]
+
+DEFAULT_NOISE = (0.0, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Results by noise level, and cross[i][j] (n, n): final L² error of controls i under noise j."""
+
+    problem: Problem
+    results: tuple[Result, ...]
+    cross: Array
+    note: str
+
+    @property
+    def noise(self) -> tuple[float, ...]:
+        """The noise levels, in the order of the results."""
+        return tuple(result.noise for result in self.results)
+
+    @property
+    def verified(self) -> bool:
+        """Whether every result is verified."""
+        return all(result.verified for result in self.results)
+
+    @property
+    def converged(self) -> bool:
+        """Whether every solve converged."""
+        return all(result.status == "converged" for result in self.results)
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON of `compare`."""
+        return {
+            "problem": self.problem.name,
+            "entries": [result.to_json() for result in self.results],
+            "cross": [[float(value) if np.isfinite(value) else None for value in row] for row in self.cross],
+            "note": self.note,
+        }
+
+
+def at_noise(problem: Problem, noise: float) -> Problem:
+    """The same problem at another noise level."""
+    return Problem.model_validate({**problem.model_dump(by_alias=True, exclude_none=True), "noise": noise})
+
+
+def compare(
+    problem: Problem,
+    noise: tuple[float, ...] | list[float] = DEFAULT_NOISE,
+    solver: str | None = None,
+    progress: Progress = silent,
+) -> Comparison:
+    """Solve at every noise level with the same options, cross-apply the controls, and say what was found.
+
+    Raises ValueError for no noise level, a repeated one, or one that is negative or not finite.
+    """
+    levels = tuple(float(level) for level in noise)
+    if not levels:
+        raise ValueError("give at least one noise level")
+    if len(set(levels)) < len(levels):
+        raise ValueError(f"each noise level once, please (got {', '.join(f'{level:g}' for level in levels)})")
+    if any(not np.isfinite(level) or level < 0 for level in levels):
+        raise ValueError("noise levels must be finite and >= 0")
+    results: list[Result] = []
+    for level in levels:
+
+        def labelled(step: Step, level: float = level) -> None:
+            progress(Step(f"noise {level:g}: {step.task}", step.iteration, step.objective, step.fraction))
+
+        results.append(solve(at_noise(problem, level), solver, labelled))
+        if results[-1].status == "interrupted":
+            break
+    progress(Step("cross-applying the controls"))
+    return Comparison(problem, tuple(results), cross_apply(results), note(results))
+
+
+def cross_apply(results: list[Result]) -> Array:
+    """cross[i][j]: verified final L² error of the controls of result i at the noise of result j."""
+    table = np.empty((len(results), len(results)))
+    for i, own in enumerate(results):
+        for j, other in enumerate(results):
+            table[i, j] = own.tracking.l2_final if i == j else _final_error(own, other.problem)
+    return table
+
+
+def _final_error(result: Result, problem: Problem) -> float:
+    assert result.controls is not None  # every solved result has controls
+    reference = build_reference(problem.reference, problem.domain)
+    tracking = build_tracking(problem, reference)
+    drift = network_drift(build_network(problem), result.controls, reference.horizon)
+    refined = refined_density(problem, reference, drift, tracking.mesh)
+    return refined.final_error
+
+
+def note(results: list[Result]) -> str:
+    """What the comparison shows, in one sentence, with the spread of the optimiser beside the difference."""
+    if len(results) < 2:
+        return "one noise level only: nothing to compare"
+    best = min(results, key=lambda result: result.tracking.l2_final)
+    worst = max(results, key=lambda result: result.tracking.l2_final)
+    text = (
+        f"the final L² error is least at noise {best.noise:g} ({best.tracking.l2_final:.4g}) and largest at noise "
+        f"{worst.noise:g} ({worst.tracking.l2_final:.4g})"
+    )
+    doubtful = [f"{result.noise:g}" for result in results if not result.verified]
+    if doubtful:
+        text += f"; not verified at noise {', '.join(doubtful)}: do not compare those numbers"
+    stuck = [f"{result.noise:g}" for result in results if result.status != "converged"]
+    if stuck:
+        text += f"; not converged at noise {', '.join(stuck)}"
+    return text

@@ -1,0 +1,225 @@
+"""The way from a problem to a result: reference → tracking → solver → controls → verification → result.
+
+Comes in: a problem (and controls, or the problem's own drift, for `evaluate`). Goes out: a `Result`.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controlsde.controls import Controls, ControlsError
+from controlsde.drift import Drift, given_drift, network_drift
+from controlsde.fokker_planck.evolution import evolve
+from controlsde.fokker_planck.stage_solvers import NonFiniteError
+from controlsde.problem import Problem
+from controlsde.progress import Progress, Step, silent
+from controlsde.reference import Reference, build_reference
+from controlsde.results import Result, TrackingErrors
+from controlsde.solvers import Outcome, solver_named
+from controlsde.solvers.reduced import ReducedObjective
+from controlsde.tracking import TimeGrid, TrackingProblem, build_network, build_tracking
+from controlsde.verification import DiscreteRun, Evidence, verify
+
+Array = NDArray[np.float64]
+
+PACKAGES = ("controlsde", "numpy", "scipy", "torch", "casadi")
+
+
+class SolveError(RuntimeError):
+    """A solve that left nothing to report: no start could be evaluated."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Answer:
+    """What the verification is asked to judge, and how it came about."""
+
+    solver: str
+    status: str
+    message: str
+    objective: float
+    gradient_norm: float | None
+    iterations: int
+    history: Array
+    starts: tuple[float, ...]
+    seconds: dict[str, float]
+    controls: Controls | None
+
+
+def solve(
+    problem: Problem,
+    solver: str | None = None,
+    progress: Progress = silent,
+    initial: Controls | None = None,
+) -> Result:
+    """Solve a problem and verify the answer.
+
+    solver: `shooting` or `collocation` in place of the problem's own. initial: controls to start from.
+    Raises SolveError when nothing could be evaluated, ReferenceError when the reference cannot be built,
+    ControlsError when `initial` does not fit. A keyboard interrupt returns the best point so far, with status
+    `interrupted`.
+    """
+    if problem.drift is not None:
+        raise SolveError("the problem gives its own drift: evaluate it instead, or remove `drift:`")
+    options = solver_options(problem, solver)
+    began = time.perf_counter()
+    progress(Step("building the reference"))
+    reference = build_reference(problem.reference, problem.domain)
+    tracking = build_tracking(problem, reference)
+    start = _initial_weights(tracking, reference, initial)
+    prepared = time.perf_counter() - began
+    outcome = solver_named(options.kind)(tracking, options, progress, start)
+    if not np.isfinite(outcome.objective):
+        raise SolveError(outcome.message)
+    answer = _Answer(
+        solver=options.kind,
+        status="converged" if outcome.converged else "interrupted" if outcome.interrupted else "not-converged",
+        message=outcome.message,
+        objective=outcome.objective,
+        gradient_norm=outcome.gradient_norm,
+        iterations=outcome.iterations,
+        history=_history(outcome),
+        starts=outcome.starts,
+        seconds={"build": prepared + outcome.build_seconds, "solve": outcome.solve_seconds},
+        controls=tracking.controls(outcome.weights),
+    )
+    stages = ReducedObjective(tracking).stages(outcome.weights)
+    drift = network_drift(tracking.network, tracking.controls(outcome.weights), reference.horizon)
+    return _verified(problem, reference, tracking, stages, drift, answer, progress, thorough=not outcome.interrupted)
+
+
+def evaluate(problem: Problem, controls: Controls | None = None, progress: Progress = silent) -> Result:
+    """Verify given controls, or the problem's own `drift:`, without solving.
+
+    Raises ControlsError when there is neither, or the controls do not fit the problem.
+    """
+    began = time.perf_counter()
+    progress(Step("building the reference"))
+    reference = build_reference(problem.reference, problem.domain)
+    if controls is not None:
+        drift: Drift | None = network_drift(build_network(problem), controls, reference.horizon)
+        grid = TimeGrid(controls.times, problem.mesh.steps_per_piece, problem.mesh.stages)
+        tracking = build_tracking(problem, reference, grid=grid)
+    else:
+        tracking = build_tracking(problem, reference)
+        drift = given_drift(problem, reference, tracking.grid.edges)
+    if drift is None:
+        raise ControlsError("nothing to evaluate: give --controls FILE, or a `drift:` in the problem")
+    built = time.perf_counter()
+    try:
+        stages = discrete_stages(tracking, drift)
+    except NonFiniteError as error:
+        raise ControlsError(f"{error.what} is not finite in piece {error.piece + 1}") from None
+    weights = np.zeros(tracking.weight_shape) if controls is None else tracking.flatten(controls)
+    answer = _Answer(
+        solver="given" if controls is not None else f"drift: {problem.drift.kind if problem.drift else ''}",
+        status="given",
+        message="given, not solved for",
+        objective=float(tracking.objective(stages, weights)),
+        gradient_norm=None,
+        iterations=0,
+        history=np.zeros((0, 3)),
+        starts=(),
+        seconds={"build": built - began, "solve": time.perf_counter() - built},
+        controls=controls,
+    )
+    return _verified(problem, reference, tracking, stages, drift, answer, progress, thorough=True)
+
+
+def discrete_stages(tracking: TrackingProblem, drift: Drift) -> Array:
+    """Stage densities (K, S, s, n) of any drift on the tracking problem's own mesh and time grid."""
+    operator, grid = tracking.operator, tracking.grid
+    stages = np.empty_like(tracking.targets)
+    density = tracking.initial
+    for piece in range(grid.pieces):
+        edges = np.linspace(grid.edges[piece], grid.edges[piece + 1], grid.steps_per_piece + 1)
+        values = evolve(
+            operator,
+            lambda t, piece=piece: drift.values(piece, t, operator.drift_points),  # type: ignore[misc]
+            density,
+            edges,
+            grid.stages,
+        )
+        if not np.all(np.isfinite(values)):
+            raise NonFiniteError(piece, "the density")
+        stages[piece] = values
+        density = values[-1, -1]
+    return stages
+
+
+def solver_options(problem: Problem, solver: str | None) -> Any:
+    """The problem's solver options, or the defaults of another kind of solver. Raises ValueError for no such kind."""
+    from controlsde.problem.schema import Collocation, Shooting
+
+    if solver is None or solver == problem.solver.kind:
+        return problem.solver
+    kinds = {"shooting": Shooting, "collocation": Collocation}
+    if solver not in kinds:
+        raise ValueError(f"solver must be one of {', '.join(kinds)} (got {solver!r})")
+    return kinds[solver](seed=problem.solver.seed)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that the numbers depend on."""
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}}
+
+
+def _initial_weights(tracking: TrackingProblem, reference: Reference, initial: Controls | None) -> Array | None:
+    if initial is None:
+        return None
+    network_drift(tracking.network, initial, reference.horizon)
+    if initial.pieces != tracking.grid.pieces:
+        if tracking.grid.pieces % initial.pieces:
+            raise ControlsError(
+                f"the initial controls have {initial.pieces} pieces, the problem {tracking.grid.pieces}: "
+                "not a multiple"
+            )
+        initial = initial.split(tracking.grid.pieces // initial.pieces)
+    return tracking.flatten(initial)
+
+
+def _history(outcome: Outcome) -> Array:
+    rows = [(row.number, row.objective, row.gradient_norm) for row in outcome.history]
+    return np.array(rows, dtype=float).reshape(-1, 3)
+
+
+def _verified(
+    problem: Problem,
+    reference: Reference,
+    tracking: TrackingProblem,
+    stages: Array,
+    drift: Drift,
+    answer: _Answer,
+    progress: Progress,
+    *,
+    thorough: bool,
+) -> Result:
+    began = time.perf_counter()
+    times, curve = tracking.l2_curve(stages)
+    run = DiscreteRun(tracking.mesh, tracking.grid.edges, stages[:, -1, -1], times, curve)
+    evidence: Evidence = verify(problem, reference, drift, run, answer.gradient_norm, progress, thorough=thorough)
+    l2_rms = float(np.sqrt(np.sum(tracking.grid.quadrature.ravel() * curve[1:] ** 2) / reference.horizon))
+    seconds = {**answer.seconds, "verify": time.perf_counter() - began}
+    return Result(
+        problem=problem,
+        solver=answer.solver,
+        status=answer.status,
+        message=answer.message,
+        objective=answer.objective,
+        iterations=answer.iterations,
+        seconds={key: round(value, 3) for key, value in seconds.items()},
+        tracking=evidence.tracking,
+        discrete=TrackingErrors(float(curve.max()), l2_rms, float(curve[-1]), float(curve[0])),
+        certificate=evidence.certificate,
+        fields=evidence.fields,
+        controls=answer.controls,
+        history=answer.history,
+        starts=answer.starts,
+        versions=versions(),
+    )

@@ -1,0 +1,261 @@
+"""The result of a solve or an evaluation, its JSON, and its file.
+
+Comes in: what the solver found and what the verification measured. Goes out: one frozen `Result`; one NetCDF file
+that xarray opens and that holds everything to start again from: the resolved problem, the controls, the seeds.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controlsde.controls import Controls
+from controlsde.problem import Problem
+from controlsde.verification.certificate import Certificate, Check, MonteCarloEvidence
+from controlsde.verification.evidence import Fields, TrackingErrors
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Array = NDArray[np.float64]
+
+FORMAT = "controlsde-result"
+FORMAT_VERSION = 1
+
+
+class ResultError(ValueError):
+    """A result file that is missing, cut short, of another kind or of another version."""
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What is known about one control of one problem at one noise level.
+
+    status: converged | not-converged | interrupted | given. verified: every check of the certificate passed.
+    """
+
+    problem: Problem
+    solver: str
+    status: str
+    message: str
+    objective: float
+    iterations: int
+    seconds: dict[str, float]
+    tracking: TrackingErrors
+    discrete: TrackingErrors
+    certificate: Certificate
+    fields: Fields
+    controls: Controls | None
+    history: Array  # (iterations, 3): number, objective, gradient norm
+    starts: tuple[float, ...] = ()
+    device: str = "cpu"
+    versions: dict[str, str] = field(default_factory=dict)
+    path: str | None = None
+
+    @property
+    def noise(self) -> float:
+        """Noise level η."""
+        return self.problem.noise
+
+    @property
+    def verified(self) -> bool:
+        """Whether every check of the certificate passed."""
+        return self.certificate.passed
+
+    @property
+    def density(self) -> xr.DataArray:
+        """ρ as an xarray with dimensions (time, x[, y, z])."""
+        return self.to_dataset()["density"]
+
+    @property
+    def reference(self) -> xr.DataArray:
+        """p as an xarray with dimensions (time, x[, y, z])."""
+        return self.to_dataset()["reference"]
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON of `solve`, `evaluate` and each entry of `compare`; NaN and infinity become null."""
+        return _plain(
+            {
+                "problem": self.problem.name,
+                "solver": self.solver,
+                "noise": self.noise,
+                "status": self.status,
+                "message": self.message,
+                "verified": self.verified,
+                "objective": self.objective,
+                "iterations": self.iterations,
+                "starts": list(self.starts),
+                "seconds": self.seconds,
+                "tracking": self.tracking.to_json(),
+                "discrete": self.discrete.l2_json(),
+                "certificate": self.certificate.to_json(),
+                "result": self.path,
+            }
+        )
+
+    def to_dataset(self) -> xr.Dataset:
+        """Everything as one xarray.Dataset."""
+        import xarray as xr
+
+        space = ["x", "y", "z"][: len(self.fields.axes)]
+        data: dict[str, Any] = {
+            "density": (("time", *space), self.fields.density),
+            "reference": (("time", *space), self.fields.reference),
+            "l2": (("curve_time",), self.fields.l2),
+            "discrete_l2": (("discrete_time",), self.fields.discrete_l2),
+            "history": (("iteration", "history_column"), self.history),
+            "starts": (("start",), np.asarray(self.starts, dtype=float)),
+        }
+        if self.controls is not None:
+            data["A"] = (("piece", "dimension", "neuron"), self.controls.A)
+            data["W"] = (("piece", "neuron", "dimension"), self.controls.W)
+            data["b"] = (("piece", "neuron"), self.controls.b)
+            data["piece_times"] = (("piece_edge",), self.controls.times)
+        coordinates: dict[str, Any] = {
+            "time": self.fields.times,
+            "curve_time": self.fields.curve_times,
+            "discrete_time": self.fields.discrete_times,
+            **dict(zip(space, self.fields.axes, strict=True)),
+        }
+        summary = {key: value for key, value in self.to_json().items() if key != "result"}
+        attributes = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "title": f"{self.problem.name}, noise {self.noise:g}",
+            "problem": self.problem.to_yaml(),
+            "summary": json.dumps(summary),
+            "versions": json.dumps(self.versions),
+            "device": self.device,
+        }
+        return xr.Dataset(data, coordinates, attributes)
+
+    def save(self, path: str | Path) -> Result:
+        """Write the NetCDF file in one step, and return the result with its path."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        saved = replace(self, path=str(target))
+        data = saved.to_dataset()
+        with atomic_file(target) as temporary:
+            data.to_netcdf(temporary, engine="h5netcdf")
+        return saved
+
+    @staticmethod
+    def load(path: str | Path) -> Result:
+        """Read a result file. Raises ResultError when it is missing, cut short, or of another kind or version."""
+        import xarray as xr
+
+        source = Path(path)
+        if not source.is_file():
+            raise ResultError(f"{source}: no such file; `controlsde solve` writes results")
+        try:
+            with xr.open_dataset(source, engine="h5netcdf") as data:
+                return _from_dataset(data.load(), source)
+        except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+            raise ResultError(f"{source}: not a complete result file ({type(error).__name__}); solve again") from None
+
+
+class atomic_file:  # noqa: N801 - used like the function `open`
+    """A temporary path beside the target that replaces it when the block ends without an error."""
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+
+    def __enter__(self) -> Path:
+        handle, name = tempfile.mkstemp(dir=self._target.parent, prefix=f".{self._target.stem}-", suffix=self._target.suffix)
+        os.close(handle)
+        os.chmod(name, 0o666 & ~_umask())
+        self._temporary = Path(name)
+        return self._temporary
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if kind is None:
+            os.replace(self._temporary, self._target)
+        else:
+            self._temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def _plain(value: Any) -> Any:
+    """JSON-ready: NumPy numbers to Python's, what is not finite to None."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else None
+    return value
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def _from_dataset(data: xr.Dataset, source: Path) -> Result:
+    from controlsde.problem import parse_problem
+
+    if data.attrs.get("format") != FORMAT:
+        raise ResultError(f"{source}: not a result of controlsde")
+    if int(data.attrs["format_version"]) != FORMAT_VERSION:
+        raise ResultError(
+            f"{source}: written in format {data.attrs['format_version']}, this version reads {FORMAT_VERSION}; solve again"
+        )
+    summary = json.loads(data.attrs["summary"])
+    tracking = {key.replace("h-1", "h_1"): value for key, value in summary["tracking"].items()}
+    space = [name for name in ("x", "y", "z") if name in data["density"].dims]
+    controls = None
+    if "A" in data:
+        controls = Controls(*(data[name].values for name in ("A", "W", "b", "piece_times")))
+    return Result(
+        problem=parse_problem(data.attrs["problem"]),
+        solver=summary["solver"],
+        status=summary["status"],
+        message=summary["message"],
+        objective=_number(summary["objective"]),
+        iterations=summary["iterations"],
+        seconds=summary["seconds"],
+        tracking=TrackingErrors(**tracking),
+        discrete=TrackingErrors(**summary["discrete"]),
+        certificate=_certificate(summary["certificate"]),
+        fields=Fields(
+            times=data["time"].values,
+            axes=tuple(data[name].values for name in space),
+            density=data["density"].values,
+            reference=data["reference"].values,
+            curve_times=data["curve_time"].values,
+            l2=data["l2"].values,
+            discrete_times=data["discrete_time"].values,
+            discrete_l2=data["discrete_l2"].values,
+        ),
+        controls=controls,
+        history=data["history"].values,
+        starts=tuple(float(value) for value in data["starts"].values),
+        device=data.attrs["device"],
+        versions=json.loads(data.attrs["versions"]),
+        path=str(source),
+    )
+
+
+def _certificate(stored: dict[str, Any]) -> Certificate:
+    evidence = stored["monte_carlo"]
+    return Certificate(
+        **{
+            **stored,
+            "monte_carlo": MonteCarloEvidence(**{k: _number(v) if k != "particles" else v for k, v in evidence.items()})
+            if evidence
+            else None,
+            "checks": tuple(Check(c["name"], _number(c["value"]), c["limit"], c["passed"]) for c in stored["checks"]),
+        }
+    )

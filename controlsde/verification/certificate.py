@@ -1,0 +1,164 @@
+"""The certificate: what was checked about an answer, each value beside its limit, passed or not.
+
+The limits, and why:
+
+- mass_error ≤ 1e-9 (closed walls): the scheme keeps the mass to rounding; more means a broken operator.
+- negative_mass ≤ 0.01: ∫ρ⁻ at the end. The scheme is not positive; a per cent of negative mass means that the
+  mesh does not hold the density.
+- resolution ≤ 0.05: share of the top Legendre mode of the refined density. Above it the refined mesh, too, is coarse.
+- refined_l2_change ≤ 0.03: largest ‖ρ_solver − ρ_refined‖ / ‖p(T)‖ over the ends of the pieces. The solver worked
+  on a mesh that was too coarse when its density moves by more under refinement.
+- refinement ≤ 0.01: the same norm between the last two meshes of the verification itself at t = T.
+- characteristics_l2_change ≤ 0.03 (η = 0): ‖ρ_refined(T) − ρ_characteristics(T)‖ / ‖p(T)‖.
+- monte_carlo |z| ≤ 4: particles against the refined density along its own error, in standard errors;
+  monte_carlo_modes ≤ 5: the same over all modes at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+LIMITS = {
+    "mass_error": 1e-9,
+    "negative_mass": 1e-2,
+    "resolution": 5e-2,
+    "refined_l2_change": 3e-2,
+    "refinement": 1e-2,
+    "characteristics_l2_change": 3e-2,
+    "monte_carlo_z": 4.0,
+    "monte_carlo_modes": 5.0,
+}
+
+CURES = {
+    "mass_error": "report this: closed walls must keep the mass",
+    "negative_mass": "the mesh is too coarse for this density: try --set mesh.elements={finer}",
+    "resolution": "the refined density is not resolved: smaller weights (--set controls.bounds=10) or more noise",
+    "refined_l2_change": "the solver's mesh is too coarse: try --set mesh.elements={finer}, or "
+    "--set mesh.steps_per_piece={steps}",
+    "refinement": "the density is not resolved even on the finest mesh: try --set controls.bounds=10",
+    "characteristics_l2_change": "the mesh does not hold the noise-free density: try --set mesh.elements={finer}",
+    "monte_carlo_z": "particles and mesh disagree: try --set monte_carlo.steps_per_piece={particle_steps}",
+    "monte_carlo_modes": "particles and mesh disagree: try --set monte_carlo.steps_per_piece={particle_steps}",
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One value beside its limit."""
+
+    name: str
+    value: float
+    limit: float
+    passed: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """As in the JSON of a result."""
+        return {"name": self.name, "value": self.value, "limit": self.limit, "passed": self.passed}
+
+
+@dataclass(frozen=True)
+class MonteCarloEvidence:
+    """The final L² error that particles measure (mollified), its standard error, and z against the density."""
+
+    particles: int
+    l2_final: float
+    l2_final_se: float
+    z: float
+    z_modes: float
+    alive_fraction: float
+
+    def to_json(self) -> dict[str, Any]:
+        """As in the JSON of a result."""
+        return {
+            "particles": self.particles,
+            "l2_final": self.l2_final,
+            "l2_final_se": self.l2_final_se,
+            "z": self.z,
+            "z_modes": self.z_modes,
+            "alive_fraction": self.alive_fraction,
+        }
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """All evidence about one answer. `characteristics_l2_change` is None with noise."""
+
+    mass_error: float
+    negative_mass: float
+    resolution: float
+    refined_l2_change: float
+    refinement: float
+    characteristics_l2_change: float | None
+    monte_carlo: MonteCarloEvidence | None
+    gradient_norm: float | None
+    nodes: int
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """The checks that did not pass."""
+        return tuple(check for check in self.checks if not check.passed)
+
+    def to_json(self) -> dict[str, Any]:
+        """As in the JSON of a result."""
+        return {
+            "mass_error": self.mass_error,
+            "negative_mass": self.negative_mass,
+            "resolution": self.resolution,
+            "refined_l2_change": self.refined_l2_change,
+            "refinement": self.refinement,
+            "characteristics_l2_change": self.characteristics_l2_change,
+            "monte_carlo": self.monte_carlo.to_json() if self.monte_carlo else None,
+            "gradient_norm": self.gradient_norm,
+            "nodes": self.nodes,
+            "checks": [check.to_json() for check in self.checks],
+        }
+
+
+def judge(
+    *,
+    closed: bool,
+    mass_error: float,
+    negative_mass: float,
+    resolution: float,
+    refined_l2_change: float,
+    refinement: float,
+    characteristics_l2_change: float | None,
+    monte_carlo: MonteCarloEvidence | None,
+    gradient_norm: float | None,
+    nodes: int,
+) -> Certificate:
+    """Compare every value with its limit; a value that is not a number fails."""
+    values: dict[str, float | None] = {
+        "mass_error": mass_error if closed else None,
+        "negative_mass": negative_mass,
+        "resolution": resolution,
+        "refined_l2_change": refined_l2_change,
+        "refinement": refinement,
+        "characteristics_l2_change": characteristics_l2_change,
+        "monte_carlo_z": abs(monte_carlo.z) if monte_carlo else None,
+        "monte_carlo_modes": monte_carlo.z_modes if monte_carlo else None,
+    }
+    checks = tuple(
+        Check(name, value, LIMITS[name], bool(value <= LIMITS[name]))
+        for name, value in values.items()
+        if value is not None
+    )
+    return Certificate(
+        mass_error,
+        negative_mass,
+        resolution,
+        refined_l2_change,
+        refinement,
+        characteristics_l2_change,
+        monte_carlo,
+        gradient_norm,
+        nodes,
+        checks,
+    )

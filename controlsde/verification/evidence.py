@@ -1,0 +1,88 @@
+"""What the verification is given and what it returns, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controlsde.fokker_planck.mesh import Mesh
+from controlsde.verification.certificate import Certificate
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TrackingErrors:
+    """Distances between the controlled density ρ and the reference p; None where not available.
+
+    l2_sup, l2_rms, l2_initial, l2_final: ‖ρ − p‖_{L²} over time, its root mean square in time, and at both ends;
+    tv, kl (KL(ρ‖p)), w1, w2, h-1 (Ḣ⁻¹): at t = T.
+    """
+
+    l2_sup: float
+    l2_rms: float
+    l2_final: float
+    l2_initial: float
+    tv_final: float | None = None
+    kl_final: float | None = None
+    w1_final: float | None = None
+    w2_final: float | None = None
+    h_1_final: float | None = None
+
+    def to_json(self) -> dict[str, float | None]:
+        """As in the JSON of a result."""
+        return {
+            "l2_sup": self.l2_sup,
+            "l2_rms": self.l2_rms,
+            "l2_final": self.l2_final,
+            "l2_initial": self.l2_initial,
+            "tv_final": self.tv_final,
+            "kl_final": self.kl_final,
+            "w1_final": self.w1_final,
+            "w2_final": self.w2_final,
+            "h-1_final": self.h_1_final,
+        }
+
+    def l2_json(self) -> dict[str, float]:
+        """The L² numbers alone."""
+        return {name: getattr(self, name) for name in ("l2_sup", "l2_rms", "l2_final", "l2_initial")}
+
+
+@dataclass(frozen=True, eq=False)
+class Fields:
+    """Densities over time on the refined mesh, and the error curves.
+
+    density, reference: (time, *nodes) at `times`; axes: one array of grid points for each dimension.
+    curve_times, l2: the verified error curve; discrete_times, discrete_l2: as the solver's own mesh saw it.
+    """
+
+    times: Array
+    axes: tuple[Array, ...]
+    density: Array
+    reference: Array
+    curve_times: Array
+    l2: Array
+    discrete_times: Array
+    discrete_l2: Array
+
+
+@dataclass(frozen=True, eq=False)
+class DiscreteRun:
+    """What the solver's own discretisation saw: unknowns at the ends of the pieces (K, n), and its error curve."""
+
+    mesh: Mesh
+    edges: Array
+    ends: Array
+    curve_times: Array
+    curve: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Everything that the verification found."""
+
+    tracking: TrackingErrors
+    certificate: Certificate
+    fields: Fields

@@ -1,0 +1,129 @@
+"""The controlled density re-computed on finer meshes by other integrators than the solvers use.
+
+Comes in: a problem, its reference, any drift, the solver's mesh. Goes out: densities over time on the finest mesh
+that was needed, and how much the last refinement still changed.
+
+Time: matrix exponentials where the drift is constant on pieces; otherwise SciPy's variable-order BDF with error
+control. Space: the elements are multiplied until the density at T changes by less than REFINED_ENOUGH of ‖p(T)‖.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controlsde.drift import Drift
+from controlsde.fokker_planck.mesh import Axis, Mesh
+from controlsde.fokker_planck.operator import Operator
+from controlsde.problem import Problem
+from controlsde.reference import Reference
+from controlsde.verification.exponential import propagate_piecewise, propagate_time_dependent
+
+Array = NDArray[np.float64]
+
+REFINED_ENOUGH = 1e-3
+MULTIPLES: dict[int, tuple[float, ...]] = {1: (2, 3, 4, 6, 8), 2: (1.5, 2), 3: (1.5, 2)}
+MOST_UNKNOWNS = {1: 620, 2: 5_000, 3: 10_000}
+OUTPUTS_PER_PIECE = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Refined:
+    """Densities on the finest mesh: `density` (times, N) in grid values at `times`; the rest is about t = T.
+
+    refinement: ‖change‖ / ‖p(T)‖ between the last two meshes. mass_error: largest relative change of mass.
+    """
+
+    mesh: Mesh
+    times: Array
+    density: Array
+    reference: Array
+    errors: Array  # ‖ρ − p‖ at `times`
+    refinement: float
+    mass_error: float
+
+    @property
+    def final(self) -> Array:
+        """Density at T, grid values (N,)."""
+        return np.asarray(self.density[-1])
+
+    @property
+    def final_error(self) -> float:
+        """‖ρ(T) − p(T)‖."""
+        return float(self.errors[-1])
+
+
+def refined_density(problem: Problem, reference: Reference, drift: Drift, mesh: Mesh, *, once: bool = False) -> Refined:
+    """Refine until the density at T settles, or until the largest size is reached; `once` stops after one mesh."""
+    coarser: Refined | None = None
+    for multiple in MULTIPLES[mesh.dimension]:
+        finer = _multiplied(mesh, multiple)
+        if coarser is not None and len(finer.mass) > MOST_UNKNOWNS[mesh.dimension]:
+            break
+        current = _on_mesh(problem, reference, drift, finer, coarser)
+        if once or current.refinement <= REFINED_ENOUGH:
+            return current
+        coarser = current
+    assert coarser is not None  # the ladder has at least one rung
+    return coarser
+
+
+def relative_change(finer: Mesh, fine: Array, coarse: Mesh, values: Array, scale: float) -> float:
+    """‖fine − coarse‖ / scale on the finer mesh, for grid values on both."""
+    moved = coarse.interpolate(values, tuple(axis.grid for axis in finer.axes))
+    return float(np.sqrt((fine - moved) ** 2 @ finer.weights)) / scale
+
+
+def _multiplied(mesh: Mesh, multiple: float) -> Mesh:
+    return Mesh(
+        tuple(
+            Axis(axis.low, axis.high, max(int(np.ceil(axis.elements * multiple)), axis.elements + 1), axis.degree, axis.walls)
+            for axis in mesh.axes
+        )
+    )
+
+
+def _on_mesh(problem: Problem, reference: Reference, drift: Drift, mesh: Mesh, coarser: Refined | None) -> Refined:
+    operator = Operator.build(
+        Mesh(tuple(Axis(a.low, a.high, a.elements, a.degree, problem.domain.walls) for a in mesh.axes)),
+        problem.noise * reference.diffusivity,
+    )
+    mesh = operator.mesh
+    initial = mesh.restrict(reference.initial_density(mesh.points))
+    initial = initial / float(mesh.mass @ initial)
+    times, unknowns = _propagate(operator, drift, initial)
+    density = mesh.to_grid(unknowns)
+    target = np.stack([reference.density(float(t), mesh.points) for t in times])
+    errors = np.sqrt(((density - target) ** 2) @ mesh.weights)
+    scale = float(np.sqrt(target[-1] ** 2 @ mesh.weights))
+    change = float("inf")
+    if coarser is not None:
+        change = relative_change(mesh, density[-1], coarser.mesh, coarser.final, scale)
+    mass_error = float(np.abs(unknowns @ mesh.mass - 1.0).max())
+    return Refined(mesh, times, density, target, errors, change, mass_error)
+
+
+def _propagate(operator: Operator, drift: Drift, initial: Array) -> tuple[Array, Array]:
+    """Output times and unknowns there, both ends of every piece included once."""
+    edges = drift.edges
+    durations = np.diff(edges)
+    points = operator.drift_points
+    if drift.constant:
+        values = propagate_piecewise(
+            lambda piece: operator.matrix(operator.rectify(drift.values(piece, float(edges[piece]), points))),
+            initial,
+            durations,
+            OUTPUTS_PER_PIECE,
+        )
+    else:
+        values = propagate_time_dependent(
+            lambda piece, t: operator.matrix(operator.rectify(drift.values(piece, t, points))),
+            initial,
+            edges,
+            OUTPUTS_PER_PIECE,
+        )
+    fractions = np.arange(1, OUTPUTS_PER_PIECE + 1) / OUTPUTS_PER_PIECE
+    times = np.concatenate([edges[:1], (edges[:-1, None] + durations[:, None] * fractions).ravel()])
+    return times, values

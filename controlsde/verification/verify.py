@@ -1,0 +1,182 @@
+"""One answer, measured again: finer meshes and other integrators, characteristics, particles.
+
+Comes in: a problem, its reference, a drift, and the densities that the solver's own mesh gave. Goes out: the
+tracking errors that the software reports, and the certificate. It never sees which solver made the drift.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controlsde import distances
+from controlsde.drift import Drift
+from controlsde.problem import Problem
+from controlsde.progress import Progress, Step
+from controlsde.reference import Reference
+from controlsde.verification.certificate import MonteCarloEvidence, judge
+from controlsde.verification.characteristics import density_by_characteristics
+from controlsde.verification.evidence import DiscreteRun, Evidence, Fields, TrackingErrors
+from controlsde.verification.refinement import OUTPUTS_PER_PIECE, Refined, refined_density, relative_change
+
+Array = NDArray[np.float64]
+
+FINE_CELLS = {1: 4096, 2: 192, 3: 48}  # per axis: the grid on which final distances are taken
+CHARACTERISTIC_POINTS = {1: 1024, 2: 64, 3: 16}
+
+
+@dataclass(frozen=True, eq=False)
+class _FinalGrid:
+    """Cell-centred uniform grid over the box: edges and centres by axis, all centres (n, d), weights (n,)."""
+
+    edges: tuple[Array, ...]
+    centres: tuple[Array, ...]
+    points: Array
+    weights: Array
+
+    @staticmethod
+    def over(box: tuple[tuple[float, float], ...], cells: int) -> _FinalGrid:
+        edges = tuple(np.linspace(low, high, cells + 1) for low, high in box)
+        centres = tuple(0.5 * (edge[1:] + edge[:-1]) for edge in edges)
+        points = np.stack([g.ravel() for g in np.meshgrid(*centres, indexing="ij")], axis=1)
+        volume = math.prod(edge[1] - edge[0] for edge in edges)
+        return _FinalGrid(edges, centres, points, np.full(len(points), volume))
+
+
+def verify(
+    problem: Problem,
+    reference: Reference,
+    drift: Drift,
+    run: DiscreteRun,
+    gradient_norm: float | None,
+    progress: Progress,
+    *,
+    thorough: bool = True,
+) -> Evidence:
+    """Measure a drift's tracking errors and judge the solver's densities; without `thorough`, no particles."""
+    progress(Step("verifying: refined mesh"))
+    refined = refined_density(problem, reference, drift, run.mesh)
+    grid = _FinalGrid.over(problem.domain.box, FINE_CELLS[problem.dimension])
+    final = refined.mesh.interpolate(refined.final, grid.centres)
+    target = reference.density(reference.horizon, grid.points)
+    scale = distances.l2(grid.weights, target, 0.0 * target)
+    along_paths = None
+    if problem.noise == 0.0:
+        progress(Step("verifying: characteristics"))
+        along_paths = _characteristics_change(problem, reference, drift, refined, scale)
+    particles = _monte_carlo(problem, reference, drift, grid, final, target, progress) if thorough else None
+    certificate = judge(
+        closed=problem.domain.walls != "absorbing",
+        mass_error=refined.mass_error,
+        negative_mass=distances.negative_mass(grid.weights, final),
+        resolution=refined.mesh.resolution(refined.final),
+        refined_l2_change=_change_from(run, refined, scale),
+        refinement=refined.refinement,
+        characteristics_l2_change=along_paths,
+        monte_carlo=particles,
+        gradient_norm=gradient_norm,
+        nodes=len(refined.mesh.mass),
+    )
+    return Evidence(_errors(problem, refined, grid, final, target), certificate, _fields(refined, run))
+
+
+def _change_from(run: DiscreteRun, refined: Refined, scale: float) -> float:
+    """Largest ‖ρ_solver − ρ_refined‖ / ‖p(T)‖ over the ends of the pieces."""
+    ends = refined.density[OUTPUTS_PER_PIECE::OUTPUTS_PER_PIECE]
+    return max(
+        relative_change(refined.mesh, fine, run.mesh, run.mesh.to_grid(coarse), scale)
+        for fine, coarse in zip(ends, run.ends, strict=True)
+    )
+
+
+def _characteristics_change(
+    problem: Problem, reference: Reference, drift: Drift, refined: Refined, scale: float
+) -> float:
+    """‖ρ_refined(T) − ρ_characteristics(T)‖ / ‖p(T)‖."""
+    grid = _FinalGrid.over(problem.domain.box, CHARACTERISTIC_POINTS[problem.dimension])
+    mass = float(refined.mesh.weights @ reference.initial_density(refined.mesh.points))
+    traced = density_by_characteristics(
+        drift, reference.initial_density, grid.points, problem.domain.box, problem.domain.walls
+    )
+    meshed = refined.mesh.interpolate(refined.final, grid.centres)
+    return distances.l2(grid.weights, meshed, traced / mass) / scale
+
+
+def _monte_carlo(
+    problem: Problem,
+    reference: Reference,
+    drift: Drift,
+    grid: _FinalGrid,
+    final: Array,
+    target: Array,
+    progress: Progress,
+) -> MonteCarloEvidence:
+    from controlsde.monte_carlo import statistics
+    from controlsde.monte_carlo.simulation import Setting, simulate
+
+    options = problem.monte_carlo
+    progress(Step("verifying: particles", fraction=0.0))
+    initial = reference.sample_initial(options.particles, np.random.default_rng([options.seed, 1]))
+    setting = Setting(
+        diffusivity=problem.noise * reference.diffusivity,
+        walls=problem.domain.walls,
+        box=problem.domain.box,
+        steps_per_piece=options.steps_per_piece,
+        seed=options.seed,
+    )
+    particles = simulate(
+        drift, initial, setting, lambda fraction: progress(Step("verifying: particles", fraction=fraction))
+    )
+    modes = statistics.Modes.of_box(problem.domain.box, problem.domain.walls)
+    sample = statistics.summarise(modes, particles.positions, particles.alive)
+    of_density = modes.of_density(grid.points, grid.weights, final)
+    of_reference = modes.of_density(grid.points, grid.weights, target)
+    error = statistics.mollified_l2(modes, sample, of_reference)
+    return MonteCarloEvidence(
+        particles=options.particles,
+        l2_final=error.value,
+        l2_final_se=error.standard_error,
+        z=statistics.agreement(modes, sample, of_density, of_reference),
+        z_modes=statistics.agreement_of_all_modes(modes, sample, of_density),
+        alive_fraction=sample.alive_fraction,
+    )
+
+
+def _errors(problem: Problem, refined: Refined, grid: _FinalGrid, final: Array, target: Array) -> TrackingErrors:
+    one = problem.dimension == 1
+    shape = tuple(len(centres) for centres in grid.centres)
+    closed = problem.domain.walls != "absorbing"
+    transport = one and closed and problem.domain.walls == "reflecting"
+    squares = refined.errors**2
+    return TrackingErrors(
+        l2_sup=float(refined.errors.max()),
+        l2_rms=math.sqrt(float(np.trapezoid(squares, refined.times)) / float(refined.times[-1])),
+        l2_final=distances.l2(grid.weights, final, target),
+        l2_initial=float(refined.errors[0]),
+        tv_final=distances.total_variation(grid.weights, final, target),
+        kl_final=distances.kullback_leibler(grid.weights, final, target) if closed else None,
+        w1_final=distances.wasserstein_1(grid.edges[0], final, target) if transport else None,
+        w2_final=distances.wasserstein_2(grid.edges[0], final, target) if transport else None,
+        h_1_final=(
+            distances.sobolev_minus_1(problem.domain.box, problem.domain.walls, (final - target).reshape(shape))
+            if closed
+            else None
+        ),
+    )
+
+
+def _fields(refined: Refined, run: DiscreteRun) -> Fields:
+    shape = (len(refined.times), *refined.mesh.shape)
+    return Fields(
+        times=refined.times,
+        axes=tuple(axis.grid for axis in refined.mesh.axes),
+        density=refined.density.reshape(shape),
+        reference=refined.reference.reshape(shape),
+        curve_times=refined.times,
+        l2=refined.errors,
+        discrete_times=run.curve_times,
+        discrete_l2=run.curve,
+    )

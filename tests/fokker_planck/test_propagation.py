@@ -1,0 +1,106 @@
+"""The differentiable propagation: exact gradients, both stage solvers, any torch loss."""
+
+import numpy as np
+import pytest
+import torch
+
+from controlsde.fokker_planck import Mesh, Operator, stage_solvers
+from controlsde.fokker_planck.evolution import evolve
+from controlsde.fokker_planck.propagation import Propagator
+from controlsde.fokker_planck.stage_solvers import NonFiniteError
+
+CASES = {
+    "1-D reflecting": (((-2.0, 2.0),), "reflecting", (4,), 0.5),
+    "1-D noise-free": (((-2.0, 2.0),), "reflecting", (4,), 0.0),
+    "2-D periodic": (((0.0, 1.0), (0.0, 2.0)), "periodic", (2, 3), 0.2),
+    "2-D absorbing": (((0.0, 1.0), (0.0, 2.0)), "absorbing", (2, 2), 0.1),
+    "2-D outflow": (((0.0, 1.0), (0.0, 2.0)), "absorbing", (2, 2), 0.0),
+}
+
+
+def setting(case, stages=3, pieces=3):
+    box, walls, elements, diffusivity = CASES[case]
+    operator = Operator.build(Mesh.build(box, walls, elements, 5), diffusivity)
+    rng = np.random.default_rng(1)
+    x = operator.drift_points
+    waves = rng.normal(size=(pieces, x.shape[1], 2))
+    drift = np.stack([np.stack([a * np.sin(2 * x[:, 0]) + b for a, b in wave], axis=1) for wave in waves])
+    drift = operator.rectify(drift)
+    initial = 1.0 + 0.3 * rng.normal(size=operator.size)
+    return operator, drift, initial, Propagator(operator, np.full(pieces, 0.2), 2, stages)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("stages", [1, 2, 3])
+@pytest.mark.parametrize("dense", [True, False])
+def test_stages_equal_those_of_the_plain_radau_scheme(case, stages, dense, monkeypatch):
+    monkeypatch.setattr("controlsde.fokker_planck.propagation.DENSE_LIMIT", 10_000 if dense else 0)
+    operator, drift, initial, propagator = setting(case, stages)
+    assert propagator.dense is dense
+    result = propagator(torch.from_numpy(drift), torch.from_numpy(initial)).numpy()
+    plain = evolve(
+        operator, lambda t: drift[min(int((t - 1e-9) / 0.2), 2)], initial, np.linspace(0, 0.6, 7), stages
+    )
+    np.testing.assert_allclose(result.reshape(plain.shape), plain, atol=1e-10)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("dense", [True, False])
+def test_the_gradient_of_any_loss_is_exact(case, dense, monkeypatch):
+    monkeypatch.setattr("controlsde.fokker_planck.propagation.DENSE_LIMIT", 10_000 if dense else 0)
+    _, drift, initial, propagator = setting(case)
+    rng = np.random.default_rng(2)
+    probe = torch.from_numpy(rng.normal(size=(3, 2, 3, len(initial))))
+
+    def loss(drift, initial):
+        stages = propagator(drift, initial)
+        return (probe * stages).sum() + torch.logsumexp(stages[-1, -1, -1], 0) ** 2
+
+    v = torch.from_numpy(drift).requires_grad_()
+    start = torch.from_numpy(initial).requires_grad_()
+    loss(v, start).backward()
+    for parameter, other in ((v, lambda z: loss(z, start.detach())), (start, lambda z: loss(v.detach(), z))):
+        direction = torch.from_numpy(rng.normal(size=tuple(parameter.shape)))
+        base = parameter.detach()
+        e = 1e-3
+        with torch.no_grad():
+            f = {k: float(other(base + k * e * direction)) for k in (-2, -1, 1, 2)}
+        central = (8 * (f[1] - f[-1]) - (f[2] - f[-2])) / (12 * e)
+        assert float((parameter.grad * direction).sum()) == pytest.approx(central, rel=1e-7)
+
+
+def test_mass_is_conserved_to_rounding_through_all_pieces():
+    operator, drift, initial, propagator = setting("2-D periodic")
+    stages = propagator(torch.from_numpy(drift), torch.from_numpy(initial)).numpy()
+    mass = stages @ operator.mesh.mass
+    np.testing.assert_allclose(mass, operator.mesh.mass @ initial, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_a_drift_that_is_not_finite_is_refused_with_its_piece(dense, monkeypatch):
+    monkeypatch.setattr("controlsde.fokker_planck.propagation.DENSE_LIMIT", 10_000 if dense else 0)
+    _, drift, initial, propagator = setting("1-D reflecting")
+    drift[1, 3, 0] = np.nan
+    with pytest.raises(NonFiniteError) as error:
+        propagator(torch.from_numpy(drift), torch.from_numpy(initial))
+    assert error.value.piece == 1
+
+
+def test_memory_is_linear_in_the_number_of_steps():
+    operator, drift, initial, _ = setting("1-D reflecting")
+    saved = []
+    for steps in (10, 20, 40):
+        propagator = Propagator(operator, np.full(3, 0.2), steps)
+        v = torch.from_numpy(drift).requires_grad_()
+        held = 0
+
+        def count(tensor):
+            nonlocal held
+            held += tensor.numel()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            propagator(v, torch.from_numpy(initial))
+        saved.append(held - len(initial))
+    assert saved == [10 * 9 * len(initial), 20 * 9 * len(initial), 40 * 9 * len(initial)]
+    assert stage_solvers.DENSE_LIMIT >= operator.size
