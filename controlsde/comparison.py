@@ -7,6 +7,7 @@ optimised at level i when it runs at level j, measured by the verification's own
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,23 +67,33 @@ def at_noise(problem: Problem, noise: float) -> Problem:
     return Problem.model_validate({**problem.model_dump(by_alias=True, exclude_none=True), "noise": noise})
 
 
+class NoiseLevelsError(ValueError):
+    """Noise levels that cannot be compared; one line with the cure."""
+
+
+def check_levels(noise: Sequence[float]) -> tuple[float, ...]:
+    """The noise levels as floats. Raises NoiseLevelsError for none, a repeated, negative or non-finite one."""
+    levels = tuple(float(level) for level in noise)
+    if not levels:
+        raise NoiseLevelsError("give at least one noise level, e.g. --noise 0 --noise 1")
+    if any(not np.isfinite(level) or level < 0 for level in levels):
+        raise NoiseLevelsError("noise levels must be finite and >= 0")
+    if len(set(levels)) < len(levels):
+        raise NoiseLevelsError(f"give each noise level once (got {', '.join(f'{level:g}' for level in levels)})")
+    return levels
+
+
 def compare(
     problem: Problem,
-    noise: tuple[float, ...] | list[float] = DEFAULT_NOISE,
+    noise: Sequence[float] = DEFAULT_NOISE,
     solver: str | None = None,
     progress: Progress = silent,
 ) -> Comparison:
     """Solve at every noise level with the same options, cross-apply the controls, and say what was found.
 
-    Raises ValueError for no noise level, a repeated one, or one that is negative or not finite.
+    Raises NoiseLevelsError for no noise level, a repeated one, or one that is negative or not finite.
     """
-    levels = tuple(float(level) for level in noise)
-    if not levels:
-        raise ValueError("give at least one noise level")
-    if len(set(levels)) < len(levels):
-        raise ValueError(f"each noise level once, please (got {', '.join(f'{level:g}' for level in levels)})")
-    if any(not np.isfinite(level) or level < 0 for level in levels):
-        raise ValueError("noise levels must be finite and >= 0")
+    levels = check_levels(noise)
     results: list[Result] = []
     for level in levels:
 

@@ -110,9 +110,9 @@ class Network:
         return np.array([0.5 * (high - low) for low, high in self.box])
 
     def tangential_factor(self, points: Any) -> Any:
-        """τ at points (n, d), a NumPy or PyTorch array of the same shape."""
+        """τ at points (n, d), a NumPy or PyTorch array of the same shape; the number 1 when not tangential."""
         if not self.tangential:
-            return points * 0.0 + 1.0
+            return 1.0
         if _library_of(points) is np:
             return 1.0 - ((points - self._centre) / self._half) ** 8
         centre = points.new_tensor(self._centre)
@@ -153,9 +153,9 @@ class Network:
         ∇·v = Σ_c [ τ_c Σ_j A_cj σ′(z_j) W_jc + ∂_cτ_c Σ_j A_cj σ(z_j) ].
         """
         z = points @ w.T + b
-        factor = self.tangential_factor(points)
+        factor = np.broadcast_to(self.tangential_factor(points), points.shape)
         slope = _FIRST[self.activation](z)
-        total = np.einsum("nc,cj,nj,jc->n", factor, a, slope, w)
+        total = np.einsum("nc,cj,nj,jc->n", factor, a, slope, w, optimize=True)
         if self.tangential:
             derivative = -8.0 * ((points - self._centre) / self._half) ** 7 / self._half
             total = total + np.einsum("nc,cj,nj->n", derivative, a, activate(self.activation, z))
@@ -165,7 +165,7 @@ class Network:
         """∂v/∂(weights of one piece): shape (n, d, P)."""
         n, d, m = len(points), self.dimension, self.width
         z = points @ w.T + b
-        factor = self.tangential_factor(points)
+        factor = np.broadcast_to(self.tangential_factor(points), points.shape)
         slope = _FIRST[self.activation](z)
         jacobian = np.zeros((n, d, self.weights_per_piece))
         value = activate(self.activation, z)

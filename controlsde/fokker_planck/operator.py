@@ -33,6 +33,8 @@ from controlsde.fokker_planck.mesh import Mesh, kronecker
 
 Array = NDArray[np.float64]
 
+DENSE_LIMIT = 400  # unknowns; above it sparse factors beat dense ones on a CPU
+
 
 @dataclass(frozen=True, eq=False)
 class Operator:

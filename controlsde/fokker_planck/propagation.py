@@ -24,10 +24,9 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from controlsde.fokker_planck.operator import Operator
+from controlsde.fokker_planck.operator import DENSE_LIMIT, Operator
 from controlsde.fokker_planck.radau import Radau, radau
 from controlsde.fokker_planck.stage_solvers import (
-    DENSE_LIMIT,
     DenseConstants,
     DenseStageSolver,
     NonFiniteError,

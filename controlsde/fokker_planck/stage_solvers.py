@@ -27,8 +27,6 @@ from torch import Tensor
 from controlsde.fokker_planck.operator import Operator
 from controlsde.fokker_planck.radau import radau
 
-DENSE_LIMIT = 400  # unknowns; above it sparse factors are faster on a CPU
-
 
 class NonFiniteError(ArithmeticError):
     """A number stopped being finite; `piece` says in which control piece (counted from 0)."""

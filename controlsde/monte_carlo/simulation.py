@@ -14,7 +14,9 @@ with chunks of a fixed size, so results do not depend on memory or threads.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +29,7 @@ from controlsde.monte_carlo.walls import fold, survives, wrap
 
 Array = NDArray[np.float64]
 
-CHUNK = 65_536
+CHUNK = 16_384
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,16 +58,28 @@ def simulate(
 
     report receives the finished fraction.
     """
-    positions, alive = [], []
-    for number, first in enumerate(range(0, len(initial), CHUNK)):
+    firsts = range(0, len(initial), CHUNK)
+
+    def run(number: int) -> tuple[Tensor, Tensor]:
         seed = int(np.random.SeedSequence([setting.seed, number]).generate_state(1, np.uint64)[0] >> np.uint64(1))
         generator = torch.Generator().manual_seed(seed)
-        chunk = torch.from_numpy(np.ascontiguousarray(initial[first : first + CHUNK]))
-        moved, living = _simulate_chunk(drift, chunk, setting, generator)
-        positions.append(moved.numpy())
-        alive.append(living.numpy())
-        report(min(1.0, (first + CHUNK) / len(initial)))
-    return Particles(np.concatenate(positions), np.concatenate(alive))
+        chunk = torch.from_numpy(np.ascontiguousarray(initial[firsts[number] : firsts[number] + CHUNK]))
+        return _simulate_chunk(drift, chunk, setting, generator)
+
+    done: list[tuple[Tensor, Tensor]] = []
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # one chunk a thread instead: chunks fit the cache, and nothing waits
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        for chunk in pool.map(run, range(len(firsts))):
+            done.append(chunk)
+            report(len(done) / len(firsts))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        torch.set_num_threads(threads)
+    return Particles(
+        np.concatenate([moved.numpy() for moved, _ in done]), np.concatenate([living.numpy() for _, living in done])
+    )
 
 
 def _simulate_chunk(

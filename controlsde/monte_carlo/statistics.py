@@ -3,7 +3,7 @@
 Comes in: positions at T, and densities on a fine grid. Goes out: estimates with standard errors.
 
 Modes: φ_k orthonormal on the box, cosines between walls, cosines and sines when periodic, damped by
-w_k = exp(−λ_k ε²), ε one hundredth of the box in 1-D (a mollifier). With particle means φ̄_k and coefficients c_k,
+w_k = exp(−λ_k ε²), ε one thousandth of the box in 1-D (a mollifier). With particle means φ̄_k and coefficients c_k,
 
     L² ≈ Σ_k w_k [(φ̄_k − c_k)² − s_k² / N]
 
@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-MODES = {1: 64, 2: 14, 3: 7}  # per axis
-MOLLIFIER = {1: 0.01, 2: 0.03, 3: 0.06}  # ε as a share of the box
-CHUNK = 65_536
+MODES = {1: 128, 2: 20, 3: 7}  # per axis
+MOLLIFIER = {1: 0.001, 2: 0.01, 3: 0.03}  # ε as a share of the box
+CHUNK = 16_384
 
 
 @dataclass(frozen=True, eq=False)

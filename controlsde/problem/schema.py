@@ -209,7 +209,7 @@ class Shooting(Section):
     """The solver that simulates the state and moves the controls along the discrete gradient."""
 
     kind: Literal["shooting"] = "shooting"
-    method: Literal["gauss-newton", "l-bfgs", "adam"] = "gauss-newton"
+    method: Literal["newton", "gauss-newton", "l-bfgs", "adam"] = "newton"
     starts: Annotated[Whole, Field(ge=1, le=10_000)] = 6
     seed: Seed = 0
     iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 200

@@ -38,7 +38,7 @@ from controlsde.reference.projection import project
 from controlsde.reference.protocol import ReferenceError  # noqa: A004
 from controlsde.reference.series import Series
 
-MAX_MASS_OUTSIDE = 1e-6  # a free-space process counts as inside the box up to this much
+MAX_MASS_OUTSIDE = 1.1e-6  # a free-space process counts as inside the box up to this much
 UNFELT = 1e-13  # walls beyond which less mass lies change nothing
 WATCHED = 129  # forward times at which the mass outside the box is looked at
 BLURRED = 0.2  # of the box: heat that has spread so far is a sum of few modes

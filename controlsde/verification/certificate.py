@@ -19,6 +19,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from controlsde.problem import Problem
+
 LIMITS = {
     "mass_error": 1e-9,
     "negative_mass": 1e-2,
@@ -161,4 +163,15 @@ def judge(
         gradient_norm,
         nodes,
         checks,
+    )
+
+
+def cure(name: str, problem: Problem) -> str:
+    """One thing to try when a check fails, as a `--set` that can be pasted."""
+    elements = problem.mesh.elements
+    finer = [24] * problem.dimension if elements == "auto" else [2 * count for count in elements]
+    return CURES[name].format(
+        finer=str(finer).replace(" ", ""),
+        steps=2 * problem.mesh.steps_per_piece,
+        particle_steps=4 * problem.monte_carlo.steps_per_piece,
     )

@@ -24,8 +24,8 @@ from controlsde.verification.exponential import propagate_piecewise, propagate_t
 Array = NDArray[np.float64]
 
 REFINED_ENOUGH = 1e-3
-MULTIPLES: dict[int, tuple[float, ...]] = {1: (2, 3, 4, 6, 8), 2: (1.5, 2), 3: (1.5, 2)}
-MOST_UNKNOWNS = {1: 620, 2: 5_000, 3: 10_000}
+MULTIPLES: dict[int, tuple[float, ...]] = {1: (2, 3, 4, 6), 2: (1.5, 2), 3: (1.5, 2)}
+MOST_UNKNOWNS = {1: 600, 2: 5_000, 3: 10_000}
 OUTPUTS_PER_PIECE = 4
 
 

@@ -1,0 +1,5 @@
+"""`python -m controlsde`."""
+
+from controlsde.cli import main
+
+main()

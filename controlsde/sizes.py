@@ -1,0 +1,132 @@
+"""What a problem will cost, predicted before anything runs: sizes, memory, resolution of the reference.
+
+Comes in: a problem. Goes out: numbers, and reasons to refuse it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from controlsde.fokker_planck.operator import DENSE_LIMIT
+from controlsde.problem import Problem
+
+MOST_MEMORY = 16 * 2**30  # bytes for the largest arrays of a solve
+MOST_VARIABLES = 2_000_000  # of a collocation program
+MOST_PARTICLE_STEPS = 1e12
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Sizes of the discrete problem; `resolution` is the worst top-mode share of the reference on the mesh."""
+
+    unknowns: int
+    elements: tuple[int, ...]
+    stage_values: int
+    weights: int
+    collocation_variables: int
+    solver_memory_bytes: int
+    verification_unknowns: int
+    particle_steps: float
+    resolution: float | None
+    reference: str
+    warnings: tuple[str, ...]
+    refused: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As printed by `check --json`."""
+        return {"valid": not self.refused, **asdict(self)}
+
+
+def predict(problem: Problem) -> Prediction:
+    """Predict the sizes of a problem. Raises ReferenceError when its reference cannot be built."""
+    too_large = _refuse(problem, _estimated_unknowns(problem))
+    if too_large:  # do not even build a mesh of that size
+        return _prediction(problem, _estimated_unknowns(problem), (), None, "not built", too_large)
+    from controlsde.reference import build_reference
+    from controlsde.tracking import build_mesh
+
+    reference = build_reference(problem.reference, problem.domain)
+    mesh = build_mesh(problem, reference)
+    times = (0.0, 0.5 * reference.horizon, reference.horizon)
+    resolution = max(mesh.resolution(reference.density(t, mesh.points)) for t in times)
+    elements = tuple(axis.elements for axis in mesh.axes)
+    refused = _refuse(problem, len(mesh.mass))
+    return _prediction(problem, len(mesh.mass), elements, resolution, reference.description, refused)
+
+
+def _estimated_unknowns(problem: Problem) -> int:
+    elements = problem.mesh.elements
+    counts = (12,) * problem.dimension if elements == "auto" else elements
+    total = 1
+    for count in counts:
+        total *= int(count) * problem.mesh.degree + 1
+    return total
+
+
+def _stage_values(problem: Problem, unknowns: int) -> int:
+    return unknowns * problem.mesh.stages * problem.mesh.steps_per_piece * problem.controls.pieces
+
+
+def _weights(problem: Problem) -> int:
+    return problem.controls.pieces * problem.network.width * (2 * problem.dimension + 1)
+
+
+def _memory(problem: Problem, unknowns: int) -> int:
+    """Bytes of the largest arrays: stages and their adjoint, inverses or factors, the Hessian."""
+    pieces, weights = problem.controls.pieces, _weights(problem)
+    factors = 16 * unknowns**2 * 4 if unknowns <= DENSE_LIMIT else int(24 * 40 * unknowns**1.5)
+    sensitivities = 8 * problem.mesh.stages * unknowns * weights
+    return 8 * 4 * _stage_values(problem, unknowns) + pieces * factors + 3 * 8 * weights**2 + sensitivities
+
+
+def _refuse(problem: Problem, unknowns: int) -> tuple[str, ...]:
+    reasons = []
+    memory = _memory(problem, unknowns)
+    if memory > MOST_MEMORY:
+        reasons.append(
+            f"a solve would need about {memory / 2**30:.0f} GiB; use a smaller mesh.elements, controls.pieces or "
+            "mesh.steps_per_piece"
+        )
+    variables = _stage_values(problem, unknowns) + _weights(problem)
+    if problem.solver.kind == "collocation" and variables > MOST_VARIABLES:
+        reasons.append(f"collocation would have {variables:,} variables; use --set solver=shooting or a smaller mesh")
+    steps = _particle_steps(problem)
+    if steps > MOST_PARTICLE_STEPS:
+        reasons.append(f"{steps:.0e} particle steps would take days; use a smaller monte_carlo.particles")
+    return tuple(reasons)
+
+
+def _particle_steps(problem: Problem) -> float:
+    return float(problem.monte_carlo.particles) * problem.monte_carlo.steps_per_piece * problem.controls.pieces
+
+
+def _prediction(
+    problem: Problem,
+    unknowns: int,
+    elements: tuple[int, ...],
+    resolution: float | None,
+    reference: str,
+    refused: tuple[str, ...],
+) -> Prediction:
+    warnings = []
+    if resolution is not None and resolution > 1e-2:
+        finer = ", ".join(str(2 * count) for count in elements)
+        warnings.append(
+            f"the mesh does not resolve the reference (top-mode share {resolution:.1e}); try "
+            f"--set mesh.elements=[{finer}], or expect this of a density with a jump"
+        )
+    return Prediction(
+        unknowns=unknowns,
+        elements=elements,
+        stage_values=_stage_values(problem, unknowns),
+        weights=_weights(problem),
+        collocation_variables=_stage_values(problem, unknowns) + _weights(problem),
+        solver_memory_bytes=_memory(problem, unknowns),
+        verification_unknowns=unknowns * 3**problem.dimension,
+        particle_steps=_particle_steps(problem),
+        resolution=resolution,
+        reference=reference,
+        warnings=tuple(warnings),
+        refused=refused,
+    )
