@@ -44,7 +44,8 @@ OutputOption = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="DIR", help="Write the result and figures here.")
 ]
 SolverOption = Annotated[
-    str | None, typer.Option("--solver", metavar="KIND", help="shooting or collocation, in place of the file's.")
+    str | None,
+    typer.Option("--solver", metavar="KIND", help="shooting or collocation, in place of the file's."),
 ]
 QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no tables.")]
 VerboseOption = Annotated[bool, typer.Option("-v", "--verbose", help="One line for every iteration.")]
@@ -80,7 +81,9 @@ def solve(
 @app.command()
 def compare(
     problem: ProblemArgument,
-    noise: Annotated[list[float] | None, typer.Option("--noise", metavar="η", help="A noise level; repeatable.")] = None,
+    noise: Annotated[
+        list[float] | None, typer.Option("--noise", metavar="η", help="A noise level; repeatable.")
+    ] = None,
     overrides: SetOption = None,
     output: OutputOption = None,
     solver: SolverOption = None,

@@ -61,19 +61,29 @@ class Console:
         if self._quiet:
             self._trouble([result])
             return
-        table = Table(title=f"{result.problem.name}, noise {result.noise:g}, {result.solver}", title_justify="left")
+        table = Table(
+            title=f"{result.problem.name}, noise {result.noise:g}, {result.solver}", title_justify="left"
+        )
         for name in ("", "verified", "solver's mesh"):
             table.add_column(name, justify="left" if not name else "right")
         tracking, discrete = result.tracking.to_json(), result.discrete.l2_json()
         labels = {"l2_initial": "L² error at t = 0", "l2_sup": "L² error, largest", "l2_rms": "L² error, rms"}
-        labels |= {"l2_final": "L² error at T", "tv_final": "total variation at T", "kl_final": "KL(ρ‖p) at T"}
+        labels |= {
+            "l2_final": "L² error at T",
+            "tv_final": "total variation at T",
+            "kl_final": "KL(ρ‖p) at T",
+        }
         labels |= {"w1_final": "W₁ at T", "w2_final": "W₂ at T", "h-1_final": "Ḣ⁻¹ at T"}
         for key, label in labels.items():
             if tracking[key] is not None:
-                table.add_row(label, f"{tracking[key]:.4g}", f"{discrete[key]:.4g}" if key in discrete else "")
+                table.add_row(
+                    label, f"{tracking[key]:.4g}", f"{discrete[key]:.4g}" if key in discrete else ""
+                )
         evidence = result.certificate.monte_carlo
         if evidence:
-            table.add_row("L² error at T, particles", f"{evidence.l2_final:.4g} ± {evidence.l2_final_se:.1g}", "")
+            table.add_row(
+                "L² error at T, particles", f"{evidence.l2_final:.4g} ± {evidence.l2_final_se:.1g}", ""
+            )
         table.add_row("objective", "", f"{result.objective:.6g}")
         self._rich.print(table)
         self._certificate(result)
@@ -108,7 +118,9 @@ class Console:
                 "yes" if result.verified else "no",
             )
         self._rich.print(table)
-        cross = Table(title="L² error at T of the controls of a row, run at the noise of a column", title_justify="left")
+        cross = Table(
+            title="L² error at T of the controls of a row, run at the noise of a column", title_justify="left"
+        )
         cross.add_column("controls of")
         for level in comparison.noise:
             cross.add_column(f"at {level:g}", justify="right")
@@ -131,7 +143,9 @@ class Console:
             "collocation variables": f"{prediction.collocation_variables:,}",
             "memory of a solve": f"{prediction.solver_memory_bytes / 2**20:,.0f} MiB",
             "particle steps": f"{prediction.particle_steps:.2g}",
-            "top-mode share of the reference": "—" if prediction.resolution is None else f"{prediction.resolution:.1e}",
+            "top-mode share of the reference": "—"
+            if prediction.resolution is None
+            else f"{prediction.resolution:.1e}",
         }
         for name, value in rows.items():
             table.add_row(name, value)
@@ -145,7 +159,9 @@ class Console:
         for name in ("check", "value", "limit", ""):
             table.add_column(name, justify="right" if name in ("value", "limit") else "left")
         for one in result.certificate.checks:
-            table.add_row(one.name, f"{one.value:.2g}", f"{one.limit:.2g}", "passed" if one.passed else "FAILED")
+            table.add_row(
+                one.name, f"{one.value:.2g}", f"{one.limit:.2g}", "passed" if one.passed else "FAILED"
+            )
         self._rich.print(table)
 
     def _trouble(self, results: list[Result]) -> None:

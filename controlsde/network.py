@@ -33,7 +33,7 @@ def _library_of(array: Any) -> ModuleType:
     if name == "casadi":
         import casadi
 
-        return casadi  # type: ignore[no-any-return]
+        return casadi
     return np
 
 

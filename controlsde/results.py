@@ -82,7 +82,7 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """The JSON of `solve`, `evaluate` and each entry of `compare`; NaN and infinity become null."""
-        return _plain(
+        document: dict[str, Any] = _plain(
             {
                 "problem": self.problem.name,
                 "solver": self.solver,
@@ -100,6 +100,7 @@ class Result:
                 "result": self.path,
             }
         )
+        return document
 
     def to_dataset(self) -> xr.Dataset:
         """Everything as one xarray.Dataset."""
@@ -159,7 +160,9 @@ class Result:
             with xr.open_dataset(source, engine="h5netcdf") as data:
                 return _from_dataset(data.load(), source)
         except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
-            raise ResultError(f"{source}: not a complete result file ({type(error).__name__}); solve again") from None
+            raise ResultError(
+                f"{source}: not a complete result file ({type(error).__name__}); solve again"
+            ) from None
 
 
 class atomic_file:  # noqa: N801 - used like the function `open`
@@ -169,7 +172,9 @@ class atomic_file:  # noqa: N801 - used like the function `open`
         self._target = target
 
     def __enter__(self) -> Path:
-        handle, name = tempfile.mkstemp(dir=self._target.parent, prefix=f".{self._target.stem}-", suffix=self._target.suffix)
+        handle, name = tempfile.mkstemp(
+            dir=self._target.parent, prefix=f".{self._target.stem}-", suffix=self._target.suffix
+        )
         os.close(handle)
         os.chmod(name, 0o666 & ~_umask())
         self._temporary = Path(name)
@@ -217,7 +222,7 @@ def _from_dataset(data: xr.Dataset, source: Path) -> Result:
     space = [name for name in ("x", "y", "z") if name in data["density"].dims]
     controls = None
     if "A" in data:
-        controls = Controls(*(data[name].values for name in ("A", "W", "b", "piece_times")))
+        controls = Controls(data["A"].values, data["W"].values, data["b"].values, data["piece_times"].values)
     return Result(
         problem=parse_problem(data.attrs["problem"]),
         solver=summary["solver"],
@@ -250,12 +255,9 @@ def _from_dataset(data: xr.Dataset, source: Path) -> Result:
 
 def _certificate(stored: dict[str, Any]) -> Certificate:
     evidence = stored["monte_carlo"]
-    return Certificate(
-        **{
-            **stored,
-            "monte_carlo": MonteCarloEvidence(**{k: _number(v) if k != "particles" else v for k, v in evidence.items()})
-            if evidence
-            else None,
-            "checks": tuple(Check(c["name"], _number(c["value"]), c["limit"], c["passed"]) for c in stored["checks"]),
-        }
-    )
+    particles = None
+    if evidence:
+        numbers = {name: _number(value) for name, value in evidence.items() if name != "particles"}
+        particles = MonteCarloEvidence(particles=int(evidence["particles"]), **numbers)
+    checks = tuple(Check(c["name"], _number(c["value"]), c["limit"], c["passed"]) for c in stored["checks"])
+    return Certificate(**{**stored, "monte_carlo": particles, "checks": checks})

@@ -117,7 +117,10 @@ class TrackingProblem:
     def l2_curve(self, stages: Array) -> tuple[Array, Array]:
         """Times (1 + K·S·s,) and ‖ρ − p‖_{L²} there, from stage densities (K, S, s, n)."""
         error = np.concatenate(
-            [(self.initial - self.initial_target)[None], (stages - self.targets).reshape(-1, self.operator.size)]
+            [
+                (self.initial - self.initial_target)[None],
+                (stages - self.targets).reshape(-1, self.operator.size),
+            ]
         )
         times = np.concatenate([self.grid.edges[:1], self.grid.stage_times.ravel()])
         return times, np.sqrt(np.maximum((error**2) @ self.mesh.mass, 0.0))

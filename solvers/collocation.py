@@ -159,7 +159,10 @@ def solve(
     began = time.perf_counter()
     transcription = transcribe(tracking)
     objective = ReducedObjective(tracking, device=device)
-    starts = [WarmStart(weights, tracking.targets) for weights in random_starts(tracking, options.starts, options.seed)]
+    starts = [
+        WarmStart(weights, tracking.targets)
+        for weights in random_starts(tracking, options.starts, options.seed)
+    ]
     if initial is not None:
         starts = [warm_start_from(objective, initial), *starts[: options.starts - 1]]
     built = time.perf_counter()
@@ -191,7 +194,9 @@ def _outcome(
     build_seconds: float,
     solve_seconds: float,
 ) -> Outcome:
-    order = sorted(range(len(values)), key=lambda i: (not np.isfinite(values[i]), not solutions[i].success, values[i]))
+    order = sorted(
+        range(len(values)), key=lambda i: (not np.isfinite(values[i]), not solutions[i].success, values[i])
+    )
     solution, value = solutions[order[0]], values[order[0]]
     agrees = bool(np.isclose(value, solution.objective, rtol=1e-6, atol=1e-12))
     gradient_norm = float("nan")
@@ -247,7 +252,7 @@ def _interrupt_sets(monitor: _Monitor) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-class _Monitor(ca.Callback):  # type: ignore[misc]
+class _Monitor(ca.Callback):
     """IPOPT's iteration callback: keeps the history, reports progress, and stops on request."""
 
     def __init__(self, transcription: Transcription, progress: Progress, task: str) -> None:
@@ -270,11 +275,20 @@ class _Monitor(ca.Callback):  # type: ignore[misc]
 
     def get_sparsity_in(self, i: int) -> Any:
         """Shapes of the iterate's parts."""
-        sizes = {"x": self._variables, "lam_x": self._variables, "g": self._constraints, "lam_g": self._constraints}
+        sizes = {
+            "x": self._variables,
+            "lam_x": self._variables,
+            "g": self._constraints,
+            "lam_g": self._constraints,
+        }
         name = ca.nlpsol_out(i)
-        return ca.Sparsity.dense(1, 1) if name == "f" else ca.Sparsity.dense(sizes.get(name, 0), 1 if name in sizes else 0)
+        return (
+            ca.Sparsity.dense(1, 1)
+            if name == "f"
+            else ca.Sparsity.dense(sizes.get(name, 0), 1 if name in sizes else 0)
+        )
 
-    def eval(self, arguments: list[Any]) -> list[int]:
+    def eval(self, arguments: Any) -> Any:
         """Called by IPOPT after each iteration."""
         value = float(arguments[1])
         self.history.append(Iteration(len(self.history), value, float("nan")))

@@ -48,14 +48,20 @@ def minimise_l_bfgs(
         norm = projected_gradient_norm(point, gradient, bound)
         accept(Iterate(count, point.copy(), value, norm, norm <= tolerance))
 
-    scipy.optimize.minimize(
+    scipy.optimize.minimize(  # type: ignore[call-overload]
         function,
         np.clip(start, -bound, bound),
         jac=True,
         method="L-BFGS-B",
         bounds=scipy.optimize.Bounds(-bound, bound),
         callback=callback,
-        options={"maxiter": iterations, "maxfun": 4 * iterations, "gtol": tolerance, "ftol": 0.0, "maxcor": 20},
+        options={
+            "maxiter": iterations,
+            "maxfun": 4 * iterations,
+            "gtol": tolerance,
+            "ftol": 0.0,
+            "maxcor": 20,
+        },
     )
 
 

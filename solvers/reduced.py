@@ -51,7 +51,9 @@ class ReducedObjective:
 
     def trajectory(self, weights: Array) -> Trajectory:
         """Forward sweep. Raises NonFiniteError with the piece where a number stops being finite."""
-        return self.propagator.forward(self.propagator.tensor(self.tracking.drift_values(weights)), self._initial)
+        return self.propagator.forward(
+            self.propagator.tensor(self.tracking.drift_values(weights)), self._initial
+        )
 
     def evaluate(self, weights: Array) -> Evaluated:
         """J(θ), with the forward sweep kept for an expansion at the same point."""
@@ -123,7 +125,9 @@ class ReducedObjective:
         split = tracking.network.split
         points = tracking.operator.drift_points
         rows = [
-            np.einsum("kd,kdp->p", mean[piece], self._active(row, tracking.network.jacobian(points, *split(row))))
+            np.einsum(
+                "kd,kdp->p", mean[piece], self._active(row, tracking.network.jacobian(points, *split(row)))
+            )
             for piece, row in enumerate(weights)
         ]
         return np.stack(rows) + tracking.effort[:, None] * weights

@@ -70,7 +70,9 @@ def solve(
     finished = [run for run in runs if run.best is not None]
     if not finished:
         trouble = runs[0].trouble if runs else None
-        return _nothing(tracking, starts[0], runs, trouble or "interrupted before the first iteration", built - began)
+        return _nothing(
+            tracking, starts[0], runs, trouble or "interrupted before the first iteration", built - began
+        )
     chosen = min(finished, key=lambda run: run.best.value if run.best else np.inf)
     assert chosen.best is not None  # narrows the type: `finished` holds only such runs
     return Outcome(
@@ -95,7 +97,9 @@ def _message(run: _Run, options: Shooting) -> str:
     if run.interrupted:
         return "interrupted; this is the best point so far"
     if run.trouble:
-        return f"{run.trouble}; kept the last good iterate. Try --set controls.bounds=10 or another solver.seed"
+        return (
+            f"{run.trouble}; kept the last good iterate. Try --set controls.bounds=10 or another solver.seed"
+        )
     return (
         f"stopped after {options.iterations} iterations with a gradient of {best.gradient_norm:.1e}; "
         f"try --set solver.iterations={4 * options.iterations}"
@@ -150,7 +154,9 @@ def _run_one(
         progress(Step(task, iterate.number, iterate.value))
 
     threads = torch.get_num_threads()
-    torch.set_num_threads(1 if objective.propagator.dense else threads)  # small matrices: more threads only spin
+    torch.set_num_threads(
+        1 if objective.propagator.dense else threads
+    )  # small matrices: more threads only spin
     try:
         if options.method == "l-bfgs":
             minimise_l_bfgs(objective, start.ravel(), options.iterations, options.tolerance, accept)

@@ -103,7 +103,11 @@ def _step_residual(tracking: TrackingProblem) -> Any:
     differences = stages - ca.repmat(before, 1, grid.stages)
     residual = differences @ ca.DM(scheme.inverse.T) - length * rate
     return ca.Function(
-        "step", [before, ca.vec(stages), theta, length], [ca.vec(residual)], ["before", "stages", "theta", "h"], ["g"]
+        "step",
+        [before, ca.vec(stages), theta, length],
+        [ca.vec(residual)],
+        ["before", "stages", "theta", "h"],
+        ["g"],
     )
 
 

@@ -59,10 +59,15 @@ def sobolev_minus_1(box: tuple[tuple[float, float], ...], walls: str, difference
     volume = math.prod(lengths)
     if walls == "periodic":
         coefficients = np.abs(scipy.fft.fftn(difference, norm="forward")) ** 2
-        waves = [2 * np.pi * scipy.fft.fftfreq(n, 1.0 / n) / length for n, length in zip(difference.shape, lengths, strict=True)]
+        waves = [
+            2 * np.pi * scipy.fft.fftfreq(n, 1.0 / n) / length
+            for n, length in zip(difference.shape, lengths, strict=True)
+        ]
     else:
         coefficients = scipy.fft.dctn(difference, norm="ortho") ** 2 / difference.size
         waves = [np.pi * np.arange(n) / length for n, length in zip(difference.shape, lengths, strict=True)]
-    eigenvalues = sum(np.meshgrid(*(wave**2 for wave in waves), indexing="ij"), start=np.zeros(difference.shape))
+    eigenvalues = sum(
+        np.meshgrid(*(wave**2 for wave in waves), indexing="ij"), start=np.zeros(difference.shape)
+    )
     eigenvalues.flat[0] = np.inf  # the mean carries no transport
     return math.sqrt(volume * float(np.sum(coefficients / eigenvalues)))

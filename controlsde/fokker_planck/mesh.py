@@ -113,7 +113,9 @@ class Axis:
         local = gll.interpolation_matrix(self.reference_nodes, 2.0 * (position - element) - 1.0)
         rows = np.repeat(np.arange(len(element)), self.degree + 1)
         size = self.elements * self.degree + 1
-        return sp.coo_array((local.ravel(), (rows, self.index[element].ravel())), shape=(len(element), size)).tocsr()
+        return sp.coo_array(
+            (local.ravel(), (rows, self.index[element].ravel())), shape=(len(element), size)
+        ).tocsr()
 
 
 @dataclass(frozen=True)
@@ -170,12 +172,12 @@ class Mesh:
     @cached_property
     def weights(self) -> Array:
         """Quadrature weights of the grid points, shape (N,)."""
-        return np.asarray(reduce(np.kron, [axis.weights for axis in self.axes]))
+        return _outer([axis.weights for axis in self.axes])
 
     @cached_property
     def mass(self) -> Array:
         """Quadrature weight of each unknown, shape (n,); ∫ρ dx = mass · ρ."""
-        return np.asarray(reduce(np.kron, [axis.mass for axis in self.axes]))
+        return _outer([axis.mass for axis in self.axes])
 
     @cached_property
     def prolongation(self) -> sp.csr_array:
@@ -204,7 +206,9 @@ class Mesh:
         for number, axis in enumerate(self.axes):
             matrix = axis.interpolation(points[:, number])
             if number == 0:
-                values = (matrix @ grid_values.reshape(self.shape[0], -1)).reshape((len(points), *self.shape[1:]))
+                values = (matrix @ grid_values.reshape(self.shape[0], -1)).reshape(
+                    (len(points), *self.shape[1:])
+                )
             else:
                 values = np.einsum("kg,kg...->k...", matrix.toarray(), values)
         return np.asarray(values)
@@ -224,6 +228,14 @@ class Mesh:
             total = float(energy.sum())
             shares.append(float(energy[..., -1].sum()) / total if total > 0 else 0.0)
         return float(np.sqrt(max(shares)))
+
+
+def _outer(factors: list[Array]) -> Array:
+    """Products of one factor from each vector, the first one slowest, flattened."""
+    total: Array = np.ones(1)
+    for factor in factors:
+        total = np.asarray(np.kron(total, factor), dtype=float)
+    return total
 
 
 def kronecker(factors: list[sp.csr_array]) -> sp.csr_array:

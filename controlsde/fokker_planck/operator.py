@@ -125,7 +125,11 @@ def _transport(mesh: Mesh) -> tuple[sp.csr_array, sp.csr_array, sp.csr_array]:
         combine += [0.5 * divergence, -0.5 * inverse_mass @ prolong.T, 0.5 * identity]
         sampling += [pick, pick, divergence @ pick]
         gather += [prolong, convection.T @ prolong, identity]
-    return sp.csr_array(sp.hstack(combine)), sp.csr_array(sp.vstack(sampling)), sp.csr_array(sp.vstack(gather))
+    return (
+        sp.csr_array(sp.hstack(combine)),
+        sp.csr_array(sp.vstack(sampling)),
+        sp.csr_array(sp.vstack(gather)),
+    )
 
 
 def _component(points: int, dimension: int, component: int) -> sp.csr_array:
@@ -156,7 +160,8 @@ def _with_outflow(operator: Operator) -> Operator:
     component = np.argmax(np.abs(outward), axis=1)
     leave = sp.coo_array((value, (node, rows)), shape=(size, count))  # −(v·n)⁺ρ / (wall weight)
     own = sp.coo_array(
-        (np.ones(count), (rows, (old + rows) * dimension + component)), shape=(count, (old + count) * dimension)
+        (np.ones(count), (rows, (old + rows) * dimension + component)),
+        shape=(count, (old + count) * dimension),
     )
     at = sp.coo_array((np.ones(count), (rows, node)), shape=(count, size))
     widened = sp.hstack([operator.sampling, sp.csr_array((operator.sampling.shape[0], count * dimension))])

@@ -126,7 +126,9 @@ class Propagator:
     def drift_gradient(self, weights: Tensor, stages: Tensor) -> Tensor:
         """v̄ = Sᵀ Σ_j μ_j ∘ T Y_j: (K, k, d) for μ (K, S, s, q) and stages (K, S, s, n)."""
         total = (weights * self.gather(stages)).sum(dim=(1, 2))
-        return self._times(total, "sampling", transposed=True).reshape(len(total), *self.operator.drift_points.shape)
+        return self._times(total, "sampling", transposed=True).reshape(
+            len(total), *self.operator.drift_points.shape
+        )
 
     def gather(self, unknowns: Tensor) -> Tensor:
         """T along the last axis: (…, n) → (…, q)."""
@@ -171,8 +173,8 @@ class _Propagation(torch.autograd.Function):
         return trajectory.stages
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor, Tensor, None]:
         initial, stages = ctx.saved_tensors
         propagator: Propagator = ctx.propagator
         trajectory = Trajectory(initial, stages, ctx.solver)

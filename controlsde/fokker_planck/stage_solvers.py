@@ -66,18 +66,22 @@ class DenseConstants:
         self.gather = dense(operator.gather)  # T, (q, n)
         self.sampling = dense(operator.sampling)  # S, (q, k·d)
         rows, columns, values = _entries_linear_in_drift(operator)
-        self._assembly = torch.sparse_coo_tensor(
-            torch.from_numpy(np.stack([rows, columns])),
-            torch.from_numpy(values),
-            (self.size**2, self.sampling.shape[1]),
-            dtype=torch.float64,
-            check_invariants=False,
-        ).coalesce().to(device)
+        self._assembly = (
+            torch.sparse_coo_tensor(
+                torch.from_numpy(np.stack([rows, columns])),
+                torch.from_numpy(values),
+                (self.size**2, self.sampling.shape[1]),
+                dtype=torch.float64,
+                check_invariants=False,
+            )
+            .coalesce()
+            .to(device)
+        )
 
     def generators(self, drift: Tensor) -> Tensor:
         """A(v_k) of every piece for drift (K, k, d): shape (K, n, n)."""
         transported = torch.sparse.mm(self._assembly, drift.flatten(1).T.contiguous())  # (n², K)
-        return self.diffusion + transported.T.reshape(-1, self.size, self.size)
+        return torch.add(transported.T.reshape(-1, self.size, self.size), self.diffusion)
 
 
 def _entries_linear_in_drift(operator: Operator) -> tuple[Any, Any, Any]:
@@ -119,7 +123,9 @@ class DenseStageSolver:
             eigenvalue = value.real if real else complex(value)
             self._inverses.append(torch.linalg.inv(eigenvalue * identity - scaled))
             outer = count * value * right
-            self._right.append(torch.as_tensor(outer.real if real else outer, dtype=kind, device=scaled.device))
+            self._right.append(
+                torch.as_tensor(outer.real if real else outer, dtype=kind, device=scaled.device)
+            )
             self._left.append(torch.as_tensor(left.real if real else left, dtype=kind, device=scaled.device))
         # advance: Y_i = Re Σ_l λ_l T_il (Σ_j T⁻¹_lj) (λ_l − hA)⁻¹ ρ, as a real combination of the inverses' parts
         parts, coefficients = [], []
@@ -211,7 +217,7 @@ class SparseStageSolver:
             matrix = self._steps[piece] * self._operator.matrix(self._drift[piece])
             identity = sp.eye_array(matrix.shape[0])
             self._factors[piece] = [
-                sparse_linalg.splu((_simplify(value) * identity - matrix).tocsc())
+                sparse_linalg.splu(sp.csc_array(identity * _simplify(value) - matrix))
                 for value in self._scheme.eigenvalues
             ]
         return self._factors[piece]
@@ -233,7 +239,7 @@ class SparseStageSolver:
         return torch.from_numpy(total.reshape(values.shape))
 
 
-def _simplify(value: complex) -> complex | float:
+def _simplify(value: complex) -> Any:
     return value if abs(value.imag) > 1e-12 else value.real
 
 

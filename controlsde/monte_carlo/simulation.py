@@ -61,7 +61,9 @@ def simulate(
     firsts = range(0, len(initial), CHUNK)
 
     def run(number: int) -> tuple[Tensor, Tensor]:
-        seed = int(np.random.SeedSequence([setting.seed, number]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+        seed = int(
+            np.random.SeedSequence([setting.seed, number]).generate_state(1, np.uint64)[0] >> np.uint64(1)
+        )
         generator = torch.Generator().manual_seed(seed)
         chunk = torch.from_numpy(np.ascontiguousarray(initial[firsts[number] : firsts[number] + CHUNK]))
         return _simulate_chunk(drift, chunk, setting, generator)
@@ -78,7 +80,8 @@ def simulate(
         pool.shutdown(wait=True, cancel_futures=True)
         torch.set_num_threads(threads)
     return Particles(
-        np.concatenate([moved.numpy() for moved, _ in done]), np.concatenate([living.numpy() for _, living in done])
+        np.concatenate([moved.numpy() for moved, _ in done]),
+        np.concatenate([living.numpy() for _, living in done]),
     )
 
 

@@ -4,4 +4,13 @@ from controlsde.verification.certificate import Certificate, Check, MonteCarloEv
 from controlsde.verification.evidence import DiscreteRun, Evidence, Fields, TrackingErrors
 from controlsde.verification.verify import verify
 
-__all__ = ["Certificate", "Check", "DiscreteRun", "Evidence", "Fields", "MonteCarloEvidence", "TrackingErrors", "verify"]
+__all__ = [
+    "Certificate",
+    "Check",
+    "DiscreteRun",
+    "Evidence",
+    "Fields",
+    "MonteCarloEvidence",
+    "TrackingErrors",
+    "verify",
+]

@@ -54,7 +54,7 @@ def propagate_time_dependent(
     scale = float(np.abs(initial).max())
     for piece, (start, end) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
         jacobian = _Cached(matrix, piece)
-        answer = scipy.integrate.solve_ivp(
+        answer: Any = integrate(
             lambda t, y, jacobian=jacobian: jacobian(t) @ y,
             (float(start), float(end)),
             result[-1],
@@ -65,9 +65,14 @@ def propagate_time_dependent(
             atol=RELATIVE_TOLERANCE * scale,
         )
         if not answer.success:
-            raise ArithmeticError(f"the verification's integrator stopped in piece {piece + 1}: {answer.message}")
+            raise ArithmeticError(
+                f"the verification's integrator stopped in piece {piece + 1}: {answer.message}"
+            )
         result.extend(answer.y.T)
     return np.stack(result)
+
+
+integrate: Any = scipy.integrate.solve_ivp  # its stubs do not know sparse Jacobians
 
 
 class _Cached:
