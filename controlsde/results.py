@@ -215,7 +215,8 @@ def _from_dataset(data: xr.Dataset, source: Path) -> Result:
         raise ResultError(f"{source}: not a result of controlsde")
     if int(data.attrs["format_version"]) != FORMAT_VERSION:
         raise ResultError(
-            f"{source}: written in format {data.attrs['format_version']}, this version reads {FORMAT_VERSION}; solve again"
+            f"{source}: written in format {data.attrs['format_version']}, this version reads {FORMAT_VERSION}; "
+            "solve again"
         )
     summary = json.loads(data.attrs["summary"])
     tracking = {key.replace("h-1", "h_1"): value for key, value in summary["tracking"].items()}

@@ -159,19 +159,14 @@ def solve(
     began = time.perf_counter()
     transcription = transcribe(tracking)
     objective = ReducedObjective(tracking, device=device)
-    starts = [
-        WarmStart(weights, tracking.targets)
-        for weights in random_starts(tracking, options.starts, options.seed)
-    ]
+    starts = [WarmStart(weights, tracking.targets) for weights in random_starts(tracking, options.starts, options.seed)]
     if initial is not None:
         starts = [warm_start_from(objective, initial), *starts[: options.starts - 1]]
     built = time.perf_counter()
     solutions: list[NlpSolution] = []
     for number, start in enumerate(starts):
         task = f"collocation, start {number + 1}/{len(starts)}"
-        solutions.append(
-            solve_nlp(transcription, start, options.iterations, options.tolerance, progress, task)
-        )
+        solutions.append(solve_nlp(transcription, start, options.iterations, options.tolerance, progress, task))
         if solutions[-1].status == "User_Requested_Stop":
             break
     values = [_value(objective, solution) for solution in solutions]
@@ -194,9 +189,7 @@ def _outcome(
     build_seconds: float,
     solve_seconds: float,
 ) -> Outcome:
-    order = sorted(
-        range(len(values)), key=lambda i: (not np.isfinite(values[i]), not solutions[i].success, values[i])
-    )
+    order = sorted(range(len(values)), key=lambda i: (not np.isfinite(values[i]), not solutions[i].success, values[i]))
     solution, value = solutions[order[0]], values[order[0]]
     agrees = bool(np.isclose(value, solution.objective, rtol=1e-6, atol=1e-12))
     gradient_norm = float("nan")
@@ -283,9 +276,7 @@ class _Monitor(ca.Callback):
         }
         name = ca.nlpsol_out(i)
         return (
-            ca.Sparsity.dense(1, 1)
-            if name == "f"
-            else ca.Sparsity.dense(sizes.get(name, 0), 1 if name in sizes else 0)
+            ca.Sparsity.dense(1, 1) if name == "f" else ca.Sparsity.dense(sizes.get(name, 0), 1 if name in sizes else 0)
         )
 
     def eval(self, arguments: Any) -> Any:

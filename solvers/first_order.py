@@ -65,9 +65,7 @@ def minimise_l_bfgs(
     )
 
 
-def minimise_adam(
-    objective: ReducedObjective, start: Array, iterations: int, tolerance: float, accept: Accept
-) -> None:
+def minimise_adam(objective: ReducedObjective, start: Array, iterations: int, tolerance: float, accept: Accept) -> None:
     """Adam with a rate that falls as a cosine, projected on the bounds; hands every iterate to `accept`."""
     shape, bound = objective.tracking.weight_shape, objective.tracking.bound
     parameter = torch.from_numpy(np.clip(start, -bound, bound).copy()).requires_grad_()

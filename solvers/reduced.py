@@ -51,9 +51,7 @@ class ReducedObjective:
 
     def trajectory(self, weights: Array) -> Trajectory:
         """Forward sweep. Raises NonFiniteError with the piece where a number stops being finite."""
-        return self.propagator.forward(
-            self.propagator.tensor(self.tracking.drift_values(weights)), self._initial
-        )
+        return self.propagator.forward(self.propagator.tensor(self.tracking.drift_values(weights)), self._initial)
 
     def evaluate(self, weights: Array) -> Evaluated:
         """J(θ), with the forward sweep kept for an expansion at the same point."""
@@ -103,9 +101,7 @@ class ReducedObjective:
         for piece in range(pieces):
             block = slice(piece * size, (piece + 1) * size)
             hessian[block, block] += curvature[piece]
-        return Expansion(
-            self._value(trajectory, weights), self._gradient(weights, mean).ravel(), gauss_newton, hessian
-        )
+        return Expansion(self._value(trajectory, weights), self._gradient(weights, mean).ravel(), gauss_newton, hessian)
 
     def _value(self, trajectory: Trajectory, weights: Array) -> float:
         error = trajectory.stages - self._targets
@@ -125,9 +121,7 @@ class ReducedObjective:
         split = tracking.network.split
         points = tracking.operator.drift_points
         rows = [
-            np.einsum(
-                "kd,kdp->p", mean[piece], self._active(row, tracking.network.jacobian(points, *split(row)))
-            )
+            np.einsum("kd,kdp->p", mean[piece], self._active(row, tracking.network.jacobian(points, *split(row))))
             for piece, row in enumerate(weights)
         ]
         return np.stack(rows) + tracking.effort[:, None] * weights
@@ -157,9 +151,7 @@ class ReducedObjective:
         flat = self.propagator.tensor(np.stack(jacobians)).flatten(1, 2)  # (K, k·d, P)
         return self.propagator.sample(flat.transpose(1, 2)), curvatures
 
-    def _sensitivities(
-        self, trajectory: Trajectory, stage_weights: Tensor, jacobian: Tensor
-    ) -> tuple[Array, Array]:
+    def _sensitivities(self, trajectory: Trajectory, stage_weights: Tensor, jacobian: Tensor) -> tuple[Array, Array]:
         """Σ weight δY_p δY_q and the cross term Σ μ_j · (S ∂_p v ∘ T δY_jq), both (N, N)."""
         propagator, tracking = self.propagator, self.tracking
         pieces, size = tracking.weight_shape

@@ -70,9 +70,7 @@ def solve(
     finished = [run for run in runs if run.best is not None]
     if not finished:
         trouble = runs[0].trouble if runs else None
-        return _nothing(
-            tracking, starts[0], runs, trouble or "interrupted before the first iteration", built - began
-        )
+        return _nothing(starts[0], runs, trouble or "interrupted before the first iteration", built - began)
     chosen = min(finished, key=lambda run: run.best.value if run.best else np.inf)
     assert chosen.best is not None  # narrows the type: `finished` holds only such runs
     return Outcome(
@@ -97,18 +95,14 @@ def _message(run: _Run, options: Shooting) -> str:
     if run.interrupted:
         return "interrupted; this is the best point so far"
     if run.trouble:
-        return (
-            f"{run.trouble}; kept the last good iterate. Try --set controls.bounds=10 or another solver.seed"
-        )
+        return f"{run.trouble}; kept the last good iterate. Try --set controls.bounds=10 or another solver.seed"
     return (
         f"stopped after {options.iterations} iterations with a gradient of {best.gradient_norm:.1e}; "
         f"try --set solver.iterations={4 * options.iterations}"
     )
 
 
-def _nothing(
-    tracking: TrackingProblem, start: Array, runs: list[_Run], trouble: str, build_seconds: float
-) -> Outcome:
+def _nothing(start: Array, runs: list[_Run], trouble: str, build_seconds: float) -> Outcome:
     """The outcome when no start could even be evaluated."""
     return Outcome(
         weights=start,
@@ -125,9 +119,7 @@ def _nothing(
     )
 
 
-def _run_all(
-    objective: ReducedObjective, options: Shooting, starts: list[Array], progress: Progress
-) -> list[_Run]:
+def _run_all(objective: ReducedObjective, options: Shooting, starts: list[Array], progress: Progress) -> list[_Run]:
     """The first start here, to see how long it takes; the others here or in processes, whichever is faster."""
     runs: list[_Run] = []
     workers = min(os.cpu_count() or 1, len(starts) - 1)
@@ -142,9 +134,7 @@ def _run_all(
     return runs
 
 
-def _run_one(
-    objective: ReducedObjective, options: Shooting, start: Array, progress: Progress, label: str
-) -> _Run:
+def _run_one(objective: ReducedObjective, options: Shooting, start: Array, progress: Progress, label: str) -> _Run:
     run = _Run()
     shape = objective.tracking.weight_shape
     task = f"shooting, {label}"
@@ -154,9 +144,7 @@ def _run_one(
         progress(Step(task, iterate.number, iterate.value))
 
     threads = torch.get_num_threads()
-    torch.set_num_threads(
-        1 if objective.propagator.dense else threads
-    )  # small matrices: more threads only spin
+    torch.set_num_threads(1 if objective.propagator.dense else threads)  # small matrices: more threads only spin
     try:
         if options.method == "l-bfgs":
             minimise_l_bfgs(objective, start.ravel(), options.iterations, options.tolerance, accept)

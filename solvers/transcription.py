@@ -128,7 +128,5 @@ def sparse_to_casadi(matrix: Any) -> Any:
     """A SciPy sparse matrix as a sparse casadi.DM."""
     columns = matrix.tocsc()
     columns.sort_indices()
-    sparsity = ca.Sparsity(
-        columns.shape[0], columns.shape[1], columns.indptr.tolist(), columns.indices.tolist()
-    )
+    sparsity = ca.Sparsity(columns.shape[0], columns.shape[1], columns.indptr.tolist(), columns.indices.tolist())
     return ca.DM(sparsity, columns.data)

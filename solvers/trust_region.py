@@ -116,9 +116,7 @@ def _search(
         shift = damping + max(0.0, -1.1 * float(values[0]))
         step = np.zeros_like(point)
         inverse = 1.0 / scale[free]
-        step[free] = -inverse * (
-            vectors @ ((vectors.T @ (inverse * local.gradient[free])) / (values + shift))
-        )
+        step[free] = -inverse * (vectors @ ((vectors.T @ (inverse * local.gradient[free])) / (values + shift)))
         trial = np.clip(point + step, -bound, bound)
         step = trial - point
         predicted = -float(local.gradient @ step + 0.5 * step @ matrix @ step)

@@ -1,5 +1,7 @@
 """The operator against closed forms: mass, orders of convergence, walls, no numerical diffusion."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -43,7 +45,7 @@ def test_heat_between_reflecting_walls_matches_the_cosine_series_to_rounding():
     x = mesh.points[:, 0]
     stages = evolve(
         Operator.build(mesh, 1.0),
-        lambda t: 0 * mesh.points,
+        lambda _: 0 * mesh.points,
         1 + 0.5 * np.cos(np.pi * x),
         np.linspace(0, 0.2, 21),
     )
@@ -54,7 +56,7 @@ def test_the_error_falls_exponentially_with_the_degree_and_with_order_above_p_in
     def error(elements, degree):
         mesh = Mesh.build(((0, 1.0),), "reflecting", (elements,), degree)
         x = mesh.points[:, 0]
-        drift = lambda t: (0.3 * np.sin(2 * np.pi * x))[:, None]  # noqa: E731
+        drift = lambda _: (0.3 * np.sin(2 * np.pi * x))[:, None]  # noqa: E731
         stages = evolve(
             Operator.build(mesh, 0.02), drift, 1 + 0.5 * np.cos(3 * np.pi * x), np.linspace(0, 0.5, 101)
         )
@@ -67,7 +69,7 @@ def test_the_error_falls_exponentially_with_the_degree_and_with_order_above_p_in
         return l2(fine_mesh, mesh.interpolate(value, (fine_mesh.axes[0].grid,)) - fine)
 
     by_degree = [against_fine(3, degree) for degree in (3, 5, 7, 9)]
-    assert all(later < earlier / 4 for earlier, later in zip(by_degree, by_degree[1:], strict=False))
+    assert all(later < earlier / 4 for earlier, later in pairwise(by_degree))
     sizes = np.array([4, 6, 9, 12])
     assert fitted_order(sizes, [against_fine(n, 4) for n in sizes]) > 4.5
 
@@ -114,7 +116,7 @@ def test_a_constant_drift_into_a_wall_settles_in_the_exponential_layer():
     x = mesh.points[:, 0]
     operator = Operator.build(mesh, diffusivity)
     stages = evolve(
-        operator, lambda t: np.full_like(mesh.points, drift), np.ones(len(x)), np.linspace(0, 8, 81)
+        operator, lambda _: np.full_like(mesh.points, drift), np.ones(len(x)), np.linspace(0, 8, 81)
     )
     rate = drift / diffusivity
     layer = rate * np.exp(rate * x) / np.expm1(rate * length)
@@ -142,7 +144,7 @@ def test_absorbing_walls_let_heat_decay_at_the_dirichlet_rate():
     mesh = Mesh.build(((0, 1.0),), "absorbing", (4,), 10)
     inner = mesh.restrict(np.sin(np.pi * mesh.points[:, 0]))
     operator = Operator.build(mesh, 1.0)
-    stages = evolve(operator, lambda t: 0 * operator.drift_points, inner, np.linspace(0, 0.1, 21))
+    stages = evolve(operator, lambda _: 0 * operator.drift_points, inner, np.linspace(0, 0.1, 21))
     assert_allclose(
         mesh.to_grid(stages[-1, -1]), np.exp(-(np.pi**2) * 0.1) * np.sin(np.pi * mesh.points[:, 0]), atol=1e-9
     )
@@ -154,7 +156,7 @@ def test_without_noise_absorbing_walls_let_mass_out_and_none_in():
     x = operator.mesh.points[:, 0]
     initial = np.exp(-((x - 0.5) ** 2) / 0.005)
     stages = evolve(
-        operator, lambda t: np.full_like(operator.drift_points, 1.0), initial, np.linspace(0, 0.8, 161)
+        operator, lambda _: np.full_like(operator.drift_points, 1.0), initial, np.linspace(0, 0.8, 161)
     )
     moved = np.where(x > 0.8, np.exp(-((x - 1.3) ** 2) / 0.005), 0.0)
     assert l2(operator.mesh, stages[-1, -1] - moved) < 1e-3
@@ -167,7 +169,7 @@ def test_a_bump_that_crosses_the_periodic_seam_comes_back_unchanged():
     x = mesh.restrict(mesh.points[:, 0])
     initial = mesh.restrict(np.exp(np.cos(2 * np.pi * (mesh.points[:, 0] - 0.3))))
     stages = evolve(
-        operator, lambda t: np.full_like(operator.drift_points, 1.0), initial, np.linspace(0, 1, 101)
+        operator, lambda _: np.full_like(operator.drift_points, 1.0), initial, np.linspace(0, 1, 101)
     )
     assert len(x) == mesh.shape[0] - 1
     assert l2(mesh, stages[-1, -1] - initial) < 1e-6

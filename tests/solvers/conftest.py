@@ -1,0 +1,19 @@
+"""Small tracking problems that the solver tests share."""
+
+import pytest
+
+from controlsde.problem import load_problem
+from controlsde.reference import build_reference
+from controlsde.tracking import build_tracking
+
+SMALL = {"controls.pieces": 6, "mesh.elements": [6], "mesh.degree": 6}
+
+
+def small_tracking(name="two-bumps", **changes):
+    problem = load_problem(name, set={**SMALL, **changes})
+    return build_tracking(problem, build_reference(problem.reference, problem.domain))
+
+
+@pytest.fixture(params=[0.0, 1.0], ids=["noise-free", "noisy"])
+def tracking(request):
+    return small_tracking(noise=request.param)

@@ -1,0 +1,116 @@
+"""Collocation, and its agreement with shooting."""
+
+import numpy as np
+import pytest
+
+from controlsde.problem.schema import Collocation, Shooting
+from controlsde.solvers import collocation, shooting
+from controlsde.solvers.reduced import ReducedObjective
+from controlsde.solvers.transcription import transcribe
+
+from .conftest import small_tracking
+
+
+def shoot(tracking):
+    return shooting.solve(tracking, Shooting(starts=1, iterations=400, tolerance=1e-8))
+
+
+AGREEMENT = {
+    "two bumps": ("two-bumps", {}),
+    "three bumps, width 2": ("three-bumps", {"network.width": 2, "controls.pieces": 4}),
+    "circle": ("circle", {"controls.pieces": 4}),
+}
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+@pytest.mark.parametrize("name", AGREEMENT)
+def test_from_the_shooting_optimum_collocation_stays_at_the_same_objective(name, noise):
+    problem, changes = AGREEMENT[name]
+    tracking = small_tracking(problem, noise=noise, **changes)
+    shot = shoot(tracking)
+    assert shot.converged
+    again = collocation.solve(tracking, Collocation(), initial=shot.weights)
+    assert again.converged
+    assert again.iterations <= 5
+    assert again.objective == pytest.approx(shot.objective, rel=1e-6)
+    np.testing.assert_allclose(again.weights, shot.weights, atol=1e-3 * np.abs(shot.weights).max())
+
+
+def test_a_cold_collocation_solve_is_a_stationary_point_of_the_reduced_objective(tracking):
+    outcome = collocation.solve(tracking, Collocation())
+    assert outcome.converged
+    assert outcome.gradient_norm < 1e-6
+    assert outcome.objective == pytest.approx(ReducedObjective(tracking).value(outcome.weights), rel=1e-12)
+    assert np.abs(outcome.weights).max() <= tracking.bound + 1e-6
+
+
+def test_costates_of_both_methods_agree_and_have_the_stated_sign(tracking):
+    shot = shoot(tracking)
+    objective = ReducedObjective(tracking)
+    transcription = transcribe(tracking)
+    start = collocation.warm_start_from(objective, shot.weights)
+    solution = collocation.solve_nlp(transcription, start, 50, 1e-10)
+    ours = objective.costates(solution.weights)
+    scale = np.abs(ours).max()
+    np.testing.assert_allclose(solution.costates, ours, atol=1e-6 * scale)
+    # the sign: a little more density e at t = 0 changes J by ∫ψ e dx
+    extra = np.random.default_rng(0).normal(size=len(tracking.initial))
+
+    def value(amount):
+        from dataclasses import replace
+
+        moved = replace(tracking, initial=tracking.initial + amount * extra)
+        return ReducedObjective(moved).value(solution.weights)
+
+    slope = (value(1e-3) - value(-1e-3)) / 2e-3
+    assert slope == pytest.approx(float(tracking.mesh.mass @ (solution.costates[0] * extra)), rel=1e-6)
+
+
+def test_duals_from_the_adjoint_make_the_lagrangian_stationary():
+    import casadi as ca
+
+    tracking = small_tracking()
+    weights = tracking.network.random_weights(tracking.grid.pieces, np.random.default_rng(0))
+    transcription = transcribe(tracking)
+    start = collocation.warm_start_from(ReducedObjective(tracking), weights)
+    nlp = transcription.nlp
+    multipliers = ca.MX.sym("lam", nlp["g"].shape[0])
+    lagrangian = ca.Function(
+        "grad", [nlp["x"], multipliers], [ca.gradient(nlp["f"] + ca.dot(multipliers, nlp["g"]), nlp["x"])]
+    )
+    gradient = np.asarray(
+        lagrangian(transcription.pack(start.weights, start.stages), start.multipliers.ravel())
+    ).ravel()
+    is_state = ~np.isfinite(transcription.lower)
+    assert np.abs(gradient[is_state]).max() < 1e-12
+
+
+def test_variables_round_trip_through_the_layout():
+    tracking = small_tracking()
+    transcription = transcribe(tracking)
+    rng = np.random.default_rng(0)
+    weights, stages = rng.normal(size=tracking.weight_shape), rng.normal(size=tracking.targets.shape)
+    back_weights, back_stages = transcription.unpack(transcription.pack(weights, stages))
+    np.testing.assert_array_equal(back_weights, weights)
+    np.testing.assert_array_equal(back_stages, stages)
+
+
+def test_ipopts_status_is_passed_on_with_a_remedy():
+    outcome = collocation.solve(small_tracking(), Collocation(iterations=3))
+    assert not outcome.converged
+    assert "Maximum_Iterations_Exceeded" in outcome.message
+    assert "--set solver.iterations=12" in outcome.message
+
+
+def test_an_interruption_keeps_the_last_point():
+    import os
+    import signal
+
+    def interrupt(step):
+        if step.iteration == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    outcome = collocation.solve(small_tracking(), Collocation(), progress=interrupt)
+    assert outcome.interrupted
+    assert outcome.iterations < 10
+    assert np.isfinite(outcome.objective)

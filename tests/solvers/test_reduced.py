@@ -1,0 +1,103 @@
+"""The reduced objective: gradient, Gauss–Newton and Hessian against differences and against CasADi."""
+
+import casadi as ca
+import numpy as np
+import pytest
+
+from controlsde.solvers.reduced import ReducedObjective
+from controlsde.solvers.transcription import transcribe
+
+from .conftest import small_tracking
+
+
+def central(function, step):
+    """Fourth-order central difference of function(s) at s = 0."""
+    return (8 * (function(step) - function(-step)) - (function(2 * step) - function(-2 * step))) / (12 * step)
+
+
+CASES = {
+    "noisy": {},
+    "noise-free": {"noise": 0.0},
+    "wide and tangential": {"network": {"width": 3, "activation": "softplus", "tangential": True}},
+    "two stages": {"mesh.stages": 2, "network.activation": "sin"},
+    "one stage, absorbing": {"mesh.stages": 1, "domain.walls": "absorbing", "network.activation": "sigmoid"},
+    "outflow": {"domain.walls": "absorbing", "noise": 0.0},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_gradient_equals_central_differences_to_1e_7(case):
+    tracking = small_tracking(**CASES[case])
+    objective = ReducedObjective(tracking)
+    rng = np.random.default_rng(0)
+    weights = tracking.network.random_weights(tracking.grid.pieces, rng)
+    _, gradient = objective.value_and_gradient(weights)
+    for _ in range(3):
+        direction = rng.normal(size=weights.shape)
+        expected = central(lambda s, d=direction: objective.value(weights + s * d), 2e-4)
+        assert np.sum(gradient * direction) == pytest.approx(expected, rel=1e-7)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_hessian_equals_central_differences_of_the_gradient(case):
+    tracking = small_tracking(**CASES[case])
+    objective = ReducedObjective(tracking)
+    rng = np.random.default_rng(1)
+    weights = tracking.network.random_weights(tracking.grid.pieces, rng)
+    expansion = objective.evaluate(weights).expand()
+    direction = rng.normal(size=weights.shape)
+    expected = central(lambda s: objective.value_and_gradient(weights + s * direction)[1].ravel(), 2e-4)
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(expansion.hessian @ direction.ravel(), expected, atol=1e-6 * scale)
+    np.testing.assert_allclose(expansion.gradient, objective.value_and_gradient(weights)[1].ravel())
+
+
+def test_gauss_newton_is_the_normal_matrix_of_the_weighted_residuals():
+    tracking = small_tracking()
+    objective = ReducedObjective(tracking)
+    weights = tracking.network.random_weights(tracking.grid.pieces, np.random.default_rng(2))
+
+    def residual(flat):
+        stages = objective.stages(flat.reshape(weights.shape))
+        return (np.sqrt(tracking.weight) * (stages - tracking.targets)).ravel()
+
+    flat = weights.ravel()
+    columns = [central(lambda s, e=e: residual(flat + s * e), 1e-3) for e in np.eye(flat.size)]
+    jacobian = np.stack(columns, axis=1)
+    expected = jacobian.T @ jacobian + np.diag(np.repeat(tracking.effort, weights.shape[1]))
+    expansion = objective.evaluate(weights).expand()
+    np.testing.assert_allclose(expansion.gauss_newton, expected, atol=1e-7 * np.abs(expected).max())
+
+
+def test_objective_and_gradient_equal_casadis_of_the_same_discrete_objective_to_1e_10(tracking):
+    objective = ReducedObjective(tracking)
+    weights = tracking.network.random_weights(tracking.grid.pieces, np.random.default_rng(3))
+    transcription = transcribe(tracking)
+    nlp = transcription.nlp
+    stages = objective.stages(weights)
+    point = transcription.pack(weights, stages)
+    functions = ca.Function(
+        "parts", [nlp["x"]], [nlp["f"], nlp["g"], ca.gradient(nlp["f"], nlp["x"]), ca.jacobian(nlp["g"], nlp["x"])]
+    )
+    value, constraint, slope, jacobian = functions(point)
+    assert float(value) == pytest.approx(objective.value(weights), rel=1e-12)
+    assert np.abs(np.asarray(constraint)).max() < 1e-10
+    # total derivative by the implicit function theorem: f_θ − g_θᵀ g_Y⁻ᵀ f_Y
+    is_weight = np.zeros(transcription.lower.shape, dtype=bool)
+    is_weight[:] = np.isfinite(transcription.lower)
+    matrix = jacobian.sparse().toarray() if hasattr(jacobian.sparse(), "toarray") else np.asarray(jacobian)
+    slope = np.asarray(slope).ravel()
+    multipliers = np.linalg.solve(matrix[:, ~is_weight].T, slope[~is_weight])
+    total = slope[is_weight] - matrix[:, is_weight].T @ multipliers
+    _, gradient = objective.value_and_gradient(weights)
+    scale = np.abs(gradient).max()
+    np.testing.assert_allclose(gradient.ravel(), total, atol=1e-10 * scale)
+
+
+def test_the_stage_quadrature_integrates_the_error_in_time():
+    tracking = small_tracking()
+    quadrature = tracking.grid.quadrature
+    times = tracking.grid.stage_times
+    horizon = tracking.grid.edges[-1]
+    assert quadrature.sum() == pytest.approx(horizon)
+    assert (quadrature * times**4).sum() == pytest.approx(horizon**5 / 5)

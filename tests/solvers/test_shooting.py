@@ -1,0 +1,123 @@
+"""Shooting: convergence, bounds, starts, trouble and interruption."""
+
+import numpy as np
+import pytest
+
+from controlsde.fokker_planck.stage_solvers import NonFiniteError
+from controlsde.problem.schema import Shooting
+from controlsde.solvers import shooting
+from controlsde.solvers.reduced import ReducedObjective
+
+from .conftest import small_tracking
+
+
+def options(**changes):
+    return Shooting.model_validate({"kind": "shooting", "starts": 1, **changes})
+
+
+def test_newton_ends_quadratically_where_the_gradient_vanishes_and_the_hessian_is_positive(tracking):
+    outcome = shooting.solve(tracking, options())
+    assert outcome.converged
+    assert outcome.gradient_norm < 1e-6
+    norms = [row.gradient_norm for row in outcome.history]
+    assert norms[-1] < 1e-2 * norms[-3]
+    hessian = ReducedObjective(tracking).evaluate(outcome.weights).expand().hessian
+    inside = np.abs(outcome.weights.ravel()) < tracking.bound
+    assert np.linalg.eigvalsh(hessian[np.ix_(inside, inside)]).min() > 0
+
+
+@pytest.mark.parametrize("method", ["gauss-newton", "l-bfgs", "adam"])
+def test_every_method_lowers_the_objective_and_keeps_the_bounds(tracking, method):
+    outcome = shooting.solve(tracking, options(method=method, iterations=300 if method == "adam" else 40))
+    assert outcome.objective <= min(row.objective for row in outcome.history) * (1 + 1e-12)
+    assert outcome.objective < 0.9 * outcome.history[0].objective
+    assert np.abs(outcome.weights).max() <= tracking.bound
+
+
+def test_gauss_newton_and_l_bfgs_reach_stationary_points_of_the_same_objective():
+    tracking = small_tracking(**{"objective.effort": 1e-2})
+    newton = shooting.solve(tracking, options(tolerance=1e-9))
+    start = newton.weights + 0.01 * np.random.default_rng(0).normal(size=newton.weights.shape)
+    for method in ("gauss-newton", "l-bfgs"):
+        outcome = shooting.solve(tracking, options(method=method, iterations=2000), initial=start)
+        assert outcome.objective == pytest.approx(newton.objective, rel=1e-6)
+
+
+def test_weights_stop_at_their_bounds_and_the_gradient_points_outward_there():
+    tracking = small_tracking(**{"controls.bounds": 0.8})
+    outcome = shooting.solve(tracking, options())
+    assert outcome.converged
+    at_bound = np.abs(outcome.weights) >= 0.8
+    assert at_bound.any()
+    assert np.abs(outcome.weights).max() <= 0.8
+    _, gradient = ReducedObjective(tracking).value_and_gradient(outcome.weights)
+    assert np.all(gradient[at_bound] * np.sign(outcome.weights[at_bound]) <= 1e-8)
+
+
+def test_starts_are_reproducible_and_the_best_one_is_returned():
+    tracking = small_tracking()
+    first = shooting.solve(tracking, options(starts=3, seed=5))
+    again = shooting.solve(tracking, options(starts=3, seed=5))
+    assert first.starts == again.starts
+    assert first.objective == min(first.starts)
+    assert len(set(np.round(first.starts, 12))) > 1
+
+
+def test_processes_find_what_one_process_finds(monkeypatch):
+    tracking = small_tracking()
+    alone = shooting.solve(tracking, options(starts=3, iterations=15))
+    monkeypatch.setattr(shooting, "POOL_PAYS_ABOVE", 0.0)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    together = shooting.solve(tracking, options(starts=3, iterations=15))
+    np.testing.assert_allclose(together.starts, alone.starts, rtol=1e-6)
+
+
+def test_too_few_iterations_are_reported_with_a_remedy():
+    outcome = shooting.solve(small_tracking(), options(iterations=3))
+    assert not outcome.converged
+    assert "--set solver.iterations=" in outcome.message
+
+
+def test_a_number_that_stops_being_finite_is_named_by_its_piece_and_the_last_good_point_is_kept(monkeypatch):
+    tracking = small_tracking()
+    honest = ReducedObjective.trajectory
+    calls = 0
+
+    def breaking(self, weights):
+        nonlocal calls
+        calls += 1
+        if calls > 4:
+            raise NonFiniteError(2, "the density")
+        return honest(self, weights)
+
+    monkeypatch.setattr(ReducedObjective, "trajectory", breaking)
+    outcome = shooting.solve(tracking, options())
+    assert not outcome.converged
+    assert "piece 3" in outcome.message
+    assert np.isfinite(outcome.objective)
+    assert outcome.objective == outcome.history[-1].objective
+
+
+def test_no_start_that_can_be_evaluated_is_said_plainly(monkeypatch):
+    def broken(_self, _weights):
+        raise NonFiniteError(0, "the density")
+
+    monkeypatch.setattr(ReducedObjective, "trajectory", broken)
+    outcome = shooting.solve(small_tracking(), options())
+    assert np.isnan(outcome.objective)
+    assert "piece 1" in outcome.message
+
+
+def test_an_interruption_keeps_the_best_point_so_far():
+    seen = []
+
+    def interrupt(step):
+        if step.iteration is not None:
+            seen.append(step.objective)
+            if len(seen) == 4:
+                raise KeyboardInterrupt
+
+    outcome = shooting.solve(small_tracking(), options(), progress=interrupt)
+    assert outcome.interrupted
+    assert not outcome.converged
+    assert outcome.objective == min(seen)
