@@ -9,11 +9,17 @@ from controlsde.tracking import build_tracking
 SMALL = {"controls.pieces": 6, "mesh.elements": [6], "mesh.degree": 6}
 
 
-def small_tracking(name="two-bumps", **changes):
+def build_small(name="two-bumps", **changes):
     problem = load_problem(name, set={**SMALL, **changes})
     return build_tracking(problem, build_reference(problem.reference, problem.domain))
 
 
 @pytest.fixture(params=[0.0, 1.0], ids=["noise-free", "noisy"])
 def tracking(request):
-    return small_tracking(noise=request.param)
+    return build_small(noise=request.param)
+
+
+@pytest.fixture
+def small_tracking():
+    """Builds a shipped problem on a small mesh: (name, **overrides)."""
+    return build_small

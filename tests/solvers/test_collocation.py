@@ -8,8 +8,6 @@ from controlsde.solvers import collocation, shooting
 from controlsde.solvers.reduced import ReducedObjective
 from controlsde.solvers.transcription import transcribe
 
-from .conftest import small_tracking
-
 
 def shoot(tracking):
     return shooting.solve(tracking, Shooting(starts=1, iterations=400, tolerance=1e-8))
@@ -24,7 +22,7 @@ AGREEMENT = {
 
 @pytest.mark.parametrize("noise", [0.0, 1.0])
 @pytest.mark.parametrize("name", AGREEMENT)
-def test_from_the_shooting_optimum_collocation_stays_at_the_same_objective(name, noise):
+def test_from_the_shooting_optimum_collocation_stays_at_the_same_objective(name, noise, small_tracking):
     problem, changes = AGREEMENT[name]
     tracking = small_tracking(problem, noise=noise, **changes)
     shot = shoot(tracking)
@@ -66,7 +64,7 @@ def test_costates_of_both_methods_agree_and_have_the_stated_sign(tracking):
     assert slope == pytest.approx(float(tracking.mesh.mass @ (solution.costates[0] * extra)), rel=1e-6)
 
 
-def test_duals_from_the_adjoint_make_the_lagrangian_stationary():
+def test_duals_from_the_adjoint_make_the_lagrangian_stationary(small_tracking):
     import casadi as ca
 
     tracking = small_tracking()
@@ -85,7 +83,7 @@ def test_duals_from_the_adjoint_make_the_lagrangian_stationary():
     assert np.abs(gradient[is_state]).max() < 1e-12
 
 
-def test_variables_round_trip_through_the_layout():
+def test_variables_round_trip_through_the_layout(small_tracking):
     tracking = small_tracking()
     transcription = transcribe(tracking)
     rng = np.random.default_rng(0)
@@ -95,14 +93,14 @@ def test_variables_round_trip_through_the_layout():
     np.testing.assert_array_equal(back_stages, stages)
 
 
-def test_ipopts_status_is_passed_on_with_a_remedy():
+def test_ipopts_status_is_passed_on_with_a_remedy(small_tracking):
     outcome = collocation.solve(small_tracking(), Collocation(iterations=3))
     assert not outcome.converged
     assert "Maximum_Iterations_Exceeded" in outcome.message
     assert "--set solver.iterations=12" in outcome.message
 
 
-def test_an_interruption_keeps_the_last_point():
+def test_an_interruption_keeps_the_last_point(small_tracking):
     import os
     import signal
 

@@ -7,8 +7,6 @@ import pytest
 from controlsde.solvers.reduced import ReducedObjective
 from controlsde.solvers.transcription import transcribe
 
-from .conftest import small_tracking
-
 
 def central(function, step):
     """Fourth-order central difference of function(s) at s = 0."""
@@ -26,7 +24,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_gradient_equals_central_differences_to_1e_7(case):
+def test_the_gradient_equals_central_differences_to_1e_7(case, small_tracking):
     tracking = small_tracking(**CASES[case])
     objective = ReducedObjective(tracking)
     rng = np.random.default_rng(0)
@@ -39,7 +37,7 @@ def test_the_gradient_equals_central_differences_to_1e_7(case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_hessian_equals_central_differences_of_the_gradient(case):
+def test_the_hessian_equals_central_differences_of_the_gradient(case, small_tracking):
     tracking = small_tracking(**CASES[case])
     objective = ReducedObjective(tracking)
     rng = np.random.default_rng(1)
@@ -52,7 +50,7 @@ def test_the_hessian_equals_central_differences_of_the_gradient(case):
     np.testing.assert_allclose(expansion.gradient, objective.value_and_gradient(weights)[1].ravel())
 
 
-def test_gauss_newton_is_the_normal_matrix_of_the_weighted_residuals():
+def test_gauss_newton_is_the_normal_matrix_of_the_weighted_residuals(small_tracking):
     tracking = small_tracking()
     objective = ReducedObjective(tracking)
     weights = tracking.network.random_weights(tracking.grid.pieces, np.random.default_rng(2))
@@ -94,7 +92,7 @@ def test_objective_and_gradient_equal_casadis_of_the_same_discrete_objective_to_
     np.testing.assert_allclose(gradient.ravel(), total, atol=1e-10 * scale)
 
 
-def test_the_stage_quadrature_integrates_the_error_in_time():
+def test_the_stage_quadrature_integrates_the_error_in_time(small_tracking):
     tracking = small_tracking()
     quadrature = tracking.grid.quadrature
     times = tracking.grid.stage_times

@@ -8,8 +8,6 @@ from controlsde.problem.schema import Shooting
 from controlsde.solvers import shooting
 from controlsde.solvers.reduced import ReducedObjective
 
-from .conftest import small_tracking
-
 
 def options(**changes):
     return Shooting.model_validate({"kind": "shooting", "starts": 1, **changes})
@@ -34,7 +32,7 @@ def test_every_method_lowers_the_objective_and_keeps_the_bounds(tracking, method
     assert np.abs(outcome.weights).max() <= tracking.bound
 
 
-def test_gauss_newton_and_l_bfgs_reach_stationary_points_of_the_same_objective():
+def test_gauss_newton_and_l_bfgs_reach_stationary_points_of_the_same_objective(small_tracking):
     tracking = small_tracking(**{"objective.effort": 1e-2})
     newton = shooting.solve(tracking, options(tolerance=1e-9))
     start = newton.weights + 0.01 * np.random.default_rng(0).normal(size=newton.weights.shape)
@@ -43,7 +41,7 @@ def test_gauss_newton_and_l_bfgs_reach_stationary_points_of_the_same_objective()
         assert outcome.objective == pytest.approx(newton.objective, rel=1e-6)
 
 
-def test_weights_stop_at_their_bounds_and_the_gradient_points_outward_there():
+def test_weights_stop_at_their_bounds_and_the_gradient_points_outward_there(small_tracking):
     tracking = small_tracking(**{"controls.bounds": 0.8})
     outcome = shooting.solve(tracking, options())
     assert outcome.converged
@@ -54,7 +52,7 @@ def test_weights_stop_at_their_bounds_and_the_gradient_points_outward_there():
     assert np.all(gradient[at_bound] * np.sign(outcome.weights[at_bound]) <= 1e-8)
 
 
-def test_starts_are_reproducible_and_the_best_one_is_returned():
+def test_starts_are_reproducible_and_the_best_one_is_returned(small_tracking):
     tracking = small_tracking()
     first = shooting.solve(tracking, options(starts=3, seed=5))
     again = shooting.solve(tracking, options(starts=3, seed=5))
@@ -63,7 +61,7 @@ def test_starts_are_reproducible_and_the_best_one_is_returned():
     assert len(set(np.round(first.starts, 12))) > 1
 
 
-def test_processes_find_what_one_process_finds(monkeypatch):
+def test_processes_find_what_one_process_finds(monkeypatch, small_tracking):
     tracking = small_tracking()
     alone = shooting.solve(tracking, options(starts=3, iterations=15))
     monkeypatch.setattr(shooting, "POOL_PAYS_ABOVE", 0.0)
@@ -72,13 +70,15 @@ def test_processes_find_what_one_process_finds(monkeypatch):
     np.testing.assert_allclose(together.starts, alone.starts, rtol=1e-6)
 
 
-def test_too_few_iterations_are_reported_with_a_remedy():
+def test_too_few_iterations_are_reported_with_a_remedy(small_tracking):
     outcome = shooting.solve(small_tracking(), options(iterations=3))
     assert not outcome.converged
     assert "--set solver.iterations=" in outcome.message
 
 
-def test_a_number_that_stops_being_finite_is_named_by_its_piece_and_the_last_good_point_is_kept(monkeypatch):
+def test_a_number_that_stops_being_finite_is_named_by_its_piece_and_the_last_good_point_is_kept(
+    monkeypatch, small_tracking
+):
     tracking = small_tracking()
     honest = ReducedObjective.trajectory
     calls = 0
@@ -98,7 +98,7 @@ def test_a_number_that_stops_being_finite_is_named_by_its_piece_and_the_last_goo
     assert outcome.objective == outcome.history[-1].objective
 
 
-def test_no_start_that_can_be_evaluated_is_said_plainly(monkeypatch):
+def test_no_start_that_can_be_evaluated_is_said_plainly(monkeypatch, small_tracking):
     def broken(_self, _weights):
         raise NonFiniteError(0, "the density")
 
@@ -108,7 +108,7 @@ def test_no_start_that_can_be_evaluated_is_said_plainly(monkeypatch):
     assert "piece 1" in outcome.message
 
 
-def test_an_interruption_keeps_the_best_point_so_far():
+def test_an_interruption_keeps_the_best_point_so_far(small_tracking):
     seen = []
 
     def interrupt(step):
