@@ -1,18 +1,20 @@
 """Shooting: simulate the state, minimise J over the weights alone, from several starts.
 
 Comes in: a tracking problem and options. Goes out: an `Outcome`. Methods: `newton` (exact Hessian), `gauss-newton`
-(Levenberg–Marquardt), `l-bfgs`, `adam`. Many local minima are the rule, so the starts are random and several;
-they run in processes of their own when that pays.
+(Levenberg–Marquardt), `l-bfgs`, `adam`. Many local minima are the rule, so the starts are random and several: from
+four on, all take a first look of 20 iterations and the best quarter goes on to the end. They run in processes of
+their own when that pays.
 """
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
 import time
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -30,6 +32,9 @@ from controlsde.tracking import TrackingProblem
 
 Array = NDArray[np.float64]
 
+SCREENED_FROM = 4  # starts: with fewer, all run to the end
+SCREENING_ITERATIONS = 20
+KEPT_SHARE = 0.25  # of the starts goes on after the first look
 POOL_PAYS_ABOVE = 6.0  # seconds of remaining work below which starting processes costs more than it saves
 
 
@@ -47,6 +52,13 @@ class _Run:
         if self.best is None or iterate.value <= self.best.value:
             self.best = iterate
         self.trouble = iterate.trouble
+
+    def followed_by(self, later: _Run) -> _Run:
+        """This run and its continuation as one."""
+        count = self.history[-1].number if self.history else 0
+        shifted = [replace(row, number=row.number + count) for row in later.history[1:]]
+        best = replace(later.best, number=later.best.number + count) if later.best else self.best
+        return _Run(best, self.history + shifted, later.trouble, later.interrupted)
 
 
 def solve(
@@ -120,6 +132,37 @@ def _nothing(start: Array, runs: list[_Run], trouble: str, build_seconds: float)
 
 
 def _run_all(objective: ReducedObjective, options: Shooting, starts: list[Array], progress: Progress) -> list[_Run]:
+    """All starts; with many of them, second-order methods go on with the most promising after a first look."""
+    screened = len(starts) >= SCREENED_FROM and options.method in ("newton", "gauss-newton")
+    if not screened or options.iterations <= SCREENING_ITERATIONS:
+        return _run_several(objective, options, starts, progress, "start")
+    look = options.model_copy(update={"iterations": SCREENING_ITERATIONS})
+    runs = _run_several(objective, look, starts, progress, "start")
+    order = sorted((i for i, run in enumerate(runs) if run.best), key=lambda i: _best_value(runs[i]))
+    kept = order[: math.ceil(KEPT_SHARE * len(starts))]
+    if any(run.interrupted for run in runs):
+        return runs
+    rest = options.model_copy(update={"iterations": options.iterations - SCREENING_ITERATIONS})
+    points = [_best_point(runs[i]).reshape(objective.tracking.weight_shape) for i in kept]
+    for i, continued in zip(
+        kept, _run_several(objective, rest, points, progress, "most promising start"), strict=False
+    ):
+        runs[i] = runs[i].followed_by(continued)
+    return runs
+
+
+def _best_value(run: _Run) -> float:
+    return run.best.value if run.best else math.inf
+
+
+def _best_point(run: _Run) -> Array:
+    assert run.best is not None  # callers pass runs that hold an iterate
+    return run.best.point
+
+
+def _run_several(
+    objective: ReducedObjective, options: Shooting, starts: list[Array], progress: Progress, label: str
+) -> list[_Run]:
     """The first start here, to see how long it takes; the others here or in processes, whichever is faster."""
     runs: list[_Run] = []
     workers = min(os.cpu_count() or 1, len(starts) - 1)
@@ -127,8 +170,8 @@ def _run_all(objective: ReducedObjective, options: Shooting, starts: list[Array]
     for number, start in enumerate(starts):
         remaining = (time.perf_counter() - began) / max(number, 1) * (len(starts) - number)
         if number and workers > 1 and remaining > POOL_PAYS_ABOVE:
-            return [*runs, *_run_in_processes(objective.tracking, options, starts[number:], progress, number)]
-        runs.append(_run_one(objective, options, start, progress, f"start {number + 1}/{len(starts)}"))
+            return [*runs, *_run_in_processes(objective.tracking, options, starts[number:], progress, number, label)]
+        runs.append(_run_one(objective, options, start, progress, f"{label} {number + 1}/{len(starts)}"))
         if runs[-1].interrupted:
             break
     return runs
@@ -180,7 +223,7 @@ def _work(tracking: TrackingProblem, options: Shooting, start: Array) -> _Run:
 
 
 def _run_in_processes(
-    tracking: TrackingProblem, options: Shooting, starts: list[Array], progress: Progress, done: int
+    tracking: TrackingProblem, options: Shooting, starts: list[Array], progress: Progress, done: int, label: str
 ) -> list[_Run]:
     runs: dict[int, _Run] = {}
     total = done + len(starts)
@@ -196,7 +239,7 @@ def _run_in_processes(
             runs[futures[future]] = future.result()
             value = runs[futures[future]].best
             count = done + len(runs)
-            progress(Step(f"shooting, {count} of {total} starts done", None, value.value if value else None))
+            progress(Step(f"shooting, {label}: {count} of {total} done", None, value.value if value else None))
     except KeyboardInterrupt:
         interrupted = True
     finally:

@@ -210,7 +210,7 @@ class Shooting(Section):
 
     kind: Literal["shooting"] = "shooting"
     method: Literal["newton", "gauss-newton", "l-bfgs", "adam"] = "newton"
-    starts: Annotated[Whole, Field(ge=1, le=10_000)] = 6
+    starts: Annotated[Whole, Field(ge=1, le=10_000)] = 16
     seed: Seed = 0
     iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 200
     tolerance: Positive = 1e-6
