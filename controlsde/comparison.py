@@ -79,9 +79,7 @@ def check_levels(noise: Sequence[float]) -> tuple[float, ...]:
     if any(not np.isfinite(level) or level < 0 for level in levels):
         raise NoiseLevelsError("noise levels must be finite and >= 0")
     if len(set(levels)) < len(levels):
-        raise NoiseLevelsError(
-            f"give each noise level once (got {', '.join(f'{level:g}' for level in levels)})"
-        )
+        raise NoiseLevelsError(f"give each noise level once (got {', '.join(f'{level:g}' for level in levels)})")
     return levels
 
 

@@ -61,9 +61,7 @@ class Console:
         if self._quiet:
             self._trouble([result])
             return
-        table = Table(
-            title=f"{result.problem.name}, noise {result.noise:g}, {result.solver}", title_justify="left"
-        )
+        table = Table(title=f"{result.problem.name}, noise {result.noise:g}, {result.solver}", title_justify="left")
         for name in ("", "verified", "solver's mesh"):
             table.add_column(name, justify="left" if not name else "right")
         tracking, discrete = result.tracking.to_json(), result.discrete.l2_json()
@@ -76,14 +74,10 @@ class Console:
         labels |= {"w1_final": "W₁ at T", "w2_final": "W₂ at T", "h-1_final": "Ḣ⁻¹ at T"}
         for key, label in labels.items():
             if tracking[key] is not None:
-                table.add_row(
-                    label, f"{tracking[key]:.4g}", f"{discrete[key]:.4g}" if key in discrete else ""
-                )
+                table.add_row(label, f"{tracking[key]:.4g}", f"{discrete[key]:.4g}" if key in discrete else "")
         evidence = result.certificate.monte_carlo
         if evidence:
-            table.add_row(
-                "L² error at T, particles", f"{evidence.l2_final:.4g} ± {evidence.l2_final_se:.1g}", ""
-            )
+            table.add_row("L² error at T, particles", f"{evidence.l2_final:.4g} ± {evidence.l2_final_se:.1g}", "")
         table.add_row("objective", "", f"{result.objective:.6g}")
         self._rich.print(table)
         self._certificate(result)
@@ -143,9 +137,7 @@ class Console:
             "collocation variables": f"{prediction.collocation_variables:,}",
             "memory of a solve": f"{prediction.solver_memory_bytes / 2**20:,.0f} MiB",
             "particle steps": f"{prediction.particle_steps:.2g}",
-            "top-mode share of the reference": "—"
-            if prediction.resolution is None
-            else f"{prediction.resolution:.1e}",
+            "top-mode share of the reference": "—" if prediction.resolution is None else f"{prediction.resolution:.1e}",
         }
         for name, value in rows.items():
             table.add_row(name, value)
@@ -159,9 +151,7 @@ class Console:
         for name in ("check", "value", "limit", ""):
             table.add_column(name, justify="right" if name in ("value", "limit") else "left")
         for one in result.certificate.checks:
-            table.add_row(
-                one.name, f"{one.value:.2g}", f"{one.limit:.2g}", "passed" if one.passed else "FAILED"
-            )
+            table.add_row(one.name, f"{one.value:.2g}", f"{one.limit:.2g}", "passed" if one.passed else "FAILED")
         self._rich.print(table)
 
     def _trouble(self, results: list[Result]) -> None:

@@ -35,17 +35,13 @@ class Controls:
         for name, value in values.items():
             object.__setattr__(self, name, np.asarray(value, dtype=float))
         if self.A.ndim != 3 or self.W.ndim != 3 or self.b.ndim != 2 or self.times.ndim != 1:
-            raise ControlsError(
-                "controls need A (pieces, d, m), W (pieces, m, d), b (pieces, m), times (pieces+1,)"
-            )
+            raise ControlsError("controls need A (pieces, d, m), W (pieces, m, d), b (pieces, m), times (pieces+1,)")
         pieces, d, m = self.A.shape
         expected = {"W": (pieces, m, d), "b": (pieces, m), "times": (pieces + 1,)}
         for name, shape in expected.items():
             got = getattr(self, name).shape
             if got != shape:
-                raise ControlsError(
-                    f"A has shape {self.A.shape}, so {name} must have shape {shape} (got {got})"
-                )
+                raise ControlsError(f"A has shape {self.A.shape}, so {name} must have shape {shape} (got {got})")
         for name in values:
             if not np.all(np.isfinite(getattr(self, name))):
                 raise ControlsError(f"controls.{name} holds a number that is not finite")
@@ -83,9 +79,7 @@ class Controls:
     def split(self, parts: int) -> Controls:
         """The same drift on a grid in which each piece is cut in `parts` equal ones."""
         fractions = np.arange(parts) / parts
-        times = np.append(
-            (self.times[:-1, None] + self.durations[:, None] * fractions).ravel(), self.times[-1]
-        )
+        times = np.append((self.times[:-1, None] + self.durations[:, None] * fractions).ravel(), self.times[-1])
         a, w, b = (np.repeat(part, parts, axis=0) for part in (self.A, self.W, self.b))
         return Controls(a, w, b, times)
 
@@ -102,14 +96,10 @@ class Controls:
             raise ControlsError(f"{path}: no such file; give a result (.nc) that `controlsde solve` wrote")
         try:
             with xr.open_dataset(path, engine="h5netcdf") as data:
-                return Controls(
-                    data["A"].values, data["W"].values, data["b"].values, data["piece_times"].values
-                )
+                return Controls(data["A"].values, data["W"].values, data["b"].values, data["piece_times"].values)
         except KeyError as error:
             raise ControlsError(f"{path}: holds no controls ({error.args[0]!s} is missing)") from None
         except (OSError, ValueError) as error:
             if isinstance(error, ControlsError):
                 raise ControlsError(f"{path}: {error}") from None
-            raise ControlsError(
-                f"{path}: not a readable NetCDF file (cut short, or of another kind)"
-            ) from None
+            raise ControlsError(f"{path}: not a readable NetCDF file (cut short, or of another kind)") from None

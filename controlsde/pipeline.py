@@ -79,11 +79,7 @@ def solve(
         raise SolveError(outcome.message)
     answer = _Answer(
         solver=options.kind,
-        status="converged"
-        if outcome.converged
-        else "interrupted"
-        if outcome.interrupted
-        else "not-converged",
+        status="converged" if outcome.converged else "interrupted" if outcome.interrupted else "not-converged",
         message=outcome.message,
         objective=outcome.objective,
         gradient_norm=outcome.gradient_norm,
@@ -95,9 +91,7 @@ def solve(
     )
     stages = ReducedObjective(tracking).stages(outcome.weights)
     drift = network_drift(tracking.network, tracking.controls(outcome.weights), reference.horizon)
-    return _verified(
-        problem, reference, tracking, stages, drift, answer, progress, thorough=not outcome.interrupted
-    )
+    return _verified(problem, reference, tracking, stages, drift, answer, progress, thorough=not outcome.interrupted)
 
 
 def evaluate(problem: Problem, controls: Controls | None = None, progress: Progress = silent) -> Result:
@@ -176,17 +170,14 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}}
 
 
-def _initial_weights(
-    tracking: TrackingProblem, reference: Reference, initial: Controls | None
-) -> Array | None:
+def _initial_weights(tracking: TrackingProblem, reference: Reference, initial: Controls | None) -> Array | None:
     if initial is None:
         return None
     network_drift(tracking.network, initial, reference.horizon)
     if initial.pieces != tracking.grid.pieces:
         if tracking.grid.pieces % initial.pieces:
             raise ControlsError(
-                f"the initial controls have {initial.pieces} pieces, the problem {tracking.grid.pieces}: "
-                "not a multiple"
+                f"the initial controls have {initial.pieces} pieces, the problem {tracking.grid.pieces}: not a multiple"
             )
         initial = initial.split(tracking.grid.pieces // initial.pieces)
     return tracking.flatten(initial)
@@ -211,9 +202,7 @@ def _verified(
     began = time.perf_counter()
     times, curve = tracking.l2_curve(stages)
     run = DiscreteRun(tracking.mesh, tracking.grid.edges, stages[:, -1, -1], times, curve)
-    evidence: Evidence = verify(
-        problem, reference, drift, run, answer.gradient_norm, progress, thorough=thorough
-    )
+    evidence: Evidence = verify(problem, reference, drift, run, answer.gradient_norm, progress, thorough=thorough)
     l2_rms = float(np.sqrt(np.sum(tracking.grid.quadrature.ravel() * curve[1:] ** 2) / reference.horizon))
     seconds = {**answer.seconds, "verify": time.perf_counter() - began}
     return Result(

@@ -160,9 +160,7 @@ class Result:
             with xr.open_dataset(source, engine="h5netcdf") as data:
                 return _from_dataset(data.load(), source)
         except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
-            raise ResultError(
-                f"{source}: not a complete result file ({type(error).__name__}); solve again"
-            ) from None
+            raise ResultError(f"{source}: not a complete result file ({type(error).__name__}); solve again") from None
 
 
 class atomic_file:  # noqa: N801 - used like the function `open`

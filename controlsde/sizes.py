@@ -90,9 +90,7 @@ def _refuse(problem: Problem, unknowns: int) -> tuple[str, ...]:
         )
     variables = _stage_values(problem, unknowns) + _weights(problem)
     if problem.solver.kind == "collocation" and variables > MOST_VARIABLES:
-        reasons.append(
-            f"collocation would have {variables:,} variables; use --set solver=shooting or a smaller mesh"
-        )
+        reasons.append(f"collocation would have {variables:,} variables; use --set solver=shooting or a smaller mesh")
     steps = _particle_steps(problem)
     if steps > MOST_PARTICLE_STEPS:
         reasons.append(f"{steps:.0e} particle steps would take days; use a smaller monte_carlo.particles")
@@ -100,9 +98,7 @@ def _refuse(problem: Problem, unknowns: int) -> tuple[str, ...]:
 
 
 def _particle_steps(problem: Problem) -> float:
-    return (
-        float(problem.monte_carlo.particles) * problem.monte_carlo.steps_per_piece * problem.controls.pieces
-    )
+    return float(problem.monte_carlo.particles) * problem.monte_carlo.steps_per_piece * problem.controls.pieces
 
 
 def _prediction(

@@ -28,6 +28,7 @@ Model = Literal["newton", "gauss-newton"]
 
 DECREMENT_TOLERANCE = 1e-9  # predicted relative decrease of J below which an optimum is an optimum
 LARGEST_DAMPING = 1e14
+MOST_ACTIVE_SET_PASSES = 12
 
 
 class Evaluation(Protocol):
@@ -110,14 +111,11 @@ def _search(
     damping: float,
 ) -> tuple[Array, Evaluation, float] | str:
     """The next point, its evaluation and damping; or why there is none."""
-    values, vectors = _eigen(matrix, scale, free)
+    smallest = _smallest_eigenvalue(matrix, scale, free)
     broken: NonFiniteError | None = None
     while damping <= LARGEST_DAMPING:
-        shift = damping + max(0.0, -1.1 * float(values[0]))
-        step = np.zeros_like(point)
-        inverse = 1.0 / scale[free]
-        step[free] = -inverse * (vectors @ ((vectors.T @ (inverse * local.gradient[free])) / (values + shift)))
-        trial = np.clip(point + step, -bound, bound)
+        shift = damping + max(0.0, -1.1 * smallest)
+        trial = _box_step(point, local.gradient, matrix + np.diag(shift * scale**2), free, bound)
         step = trial - point
         predicted = -float(local.gradient @ step + 0.5 * step @ matrix @ step)
         try:
@@ -140,10 +138,31 @@ def _search(
     return "no step lowers the objective any further"
 
 
-def _eigen(matrix: Array, scale: Array, free: NDArray[np.bool_]) -> tuple[Array, Array]:
+def _box_step(point: Array, gradient: Array, matrix: Array, free: NDArray[np.bool_], bound: float) -> Array:
+    """The minimiser of the positive definite model in the box, nearly: variables that leave it stop at its side.
+
+    Those that stop are held there, and the others are solved for again, until none leaves.
+    """
+    step = np.zeros_like(point)
+    moving = free.copy()
+    for _ in range(MOST_ACTIVE_SET_PASSES):
+        held = ~moving
+        right = -(gradient[moving] + matrix[np.ix_(moving, held)] @ step[held])
+        step[moving] = la.solve(matrix[np.ix_(moving, moving)], right, assume_a="pos")
+        leaving = moving & (np.abs(point + step) > bound)
+        if not leaving.any():
+            break
+        step[leaving] = np.clip(point[leaving] + step[leaving], -bound, bound) - point[leaving]
+        moving &= ~leaving
+        if not moving.any():
+            break
+    return np.clip(point + step, -bound, bound)
+
+
+def _smallest_eigenvalue(matrix: Array, scale: Array, free: NDArray[np.bool_]) -> float:
     inverse = 1.0 / scale[free]
-    values, vectors = la.eigh(matrix[np.ix_(free, free)] * inverse[:, None] * inverse[None, :])
-    return values, vectors
+    scaled = matrix[np.ix_(free, free)] * inverse[:, None] * inverse[None, :]
+    return float(la.eigvalsh(scaled, subset_by_index=[0, 0])[0])
 
 
 def _decrement(local: Expansion, free: NDArray[np.bool_]) -> float:

@@ -132,9 +132,7 @@ def axis_rule(low: float, high: float, panels: int) -> tuple[Array, Array]:
 
 def _check_finite(values: Array) -> None:
     if not np.all(np.isfinite(values)):
-        raise ValueError(
-            "the formula is not finite everywhere on the box: bound it, for instance with min(…)"
-        )
+        raise ValueError("the formula is not finite everywhere on the box: bound it, for instance with min(…)")
 
 
 def _check_sign(values: Array) -> None:

@@ -58,12 +58,7 @@ def _narrow(middle: Array, width: Array) -> tuple[Array, Array]:
         total += weight * np.exp(-middle * step - 0.5 * step**2)
     with np.errstate(divide="ignore"):
         log_total = np.log(width * total)
-    slope = (
-        -2.0
-        * np.sinh(0.5 * middle * width)
-        * np.exp(-0.125 * width**2)
-        / np.where(width > 0.0, width * total, 1.0)
-    )
+    slope = -2.0 * np.sinh(0.5 * middle * width) * np.exp(-0.125 * width**2) / np.where(width > 0.0, width * total, 1.0)
     return log_total - 0.5 * middle**2 - LOG_ROOT_2PI, slope
 
 
@@ -145,15 +140,11 @@ class Flat:
             inside = (x >= shrink * self.low) & (x <= shrink * self.high)
             return np.where(inside, -np.log(length), -np.inf)[None, :], np.zeros((1, x.size))
         deviation = np.sqrt(blur)
-        log_inside, change = log_interval(
-            (x - shrink * self.high) / deviation, (x - shrink * self.low) / deviation
-        )
+        log_inside, change = log_interval((x - shrink * self.high) / deviation, (x - shrink * self.low) / deviation)
         return (log_inside - np.log(length))[None, :], (change / deviation)[None, :]
 
 
-def sample_cut_gaussian(
-    means: Array, stds: Array, low: float, high: float, rng: np.random.Generator
-) -> Array:
+def sample_cut_gaussian(means: Array, stds: Array, low: float, high: float, rng: np.random.Generator) -> Array:
     """Draw a point of N(mean, std²) conditioned on [low, high] for each of n means, by inversion."""
     a, b = (low - means) / stds, (high - means) / stds
     flip = a > 0.0  # work in the left tail, where Φ keeps its digits

@@ -66,8 +66,6 @@ def sobolev_minus_1(box: tuple[tuple[float, float], ...], walls: str, difference
     else:
         coefficients = scipy.fft.dctn(difference, norm="ortho") ** 2 / difference.size
         waves = [np.pi * np.arange(n) / length for n, length in zip(difference.shape, lengths, strict=True)]
-    eigenvalues = sum(
-        np.meshgrid(*(wave**2 for wave in waves), indexing="ij"), start=np.zeros(difference.shape)
-    )
+    eigenvalues = sum(np.meshgrid(*(wave**2 for wave in waves), indexing="ij"), start=np.zeros(difference.shape))
     eigenvalues.flat[0] = np.inf  # the mean carries no transport
     return math.sqrt(volume * float(np.sum(coefficients / eigenvalues)))

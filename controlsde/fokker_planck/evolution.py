@@ -43,9 +43,7 @@ def evolve(
     density = np.asarray(initial, dtype=float)
     for number, (start, length) in enumerate(zip(edges[:-1], np.diff(edges), strict=True)):
         times = start + scheme.c * length
-        blocks = sp.block_diag(
-            [operator.matrix(operator.rectify(drift(float(t)))) for t in times], format="csc"
-        )
+        blocks = sp.block_diag([operator.matrix(operator.rectify(drift(float(t)))) for t in times], format="csc")
         right = np.outer(row_sums, density)
         if source is not None:
             right = right + length * np.stack([source(float(t)) for t in times])

@@ -113,9 +113,7 @@ class Axis:
         local = gll.interpolation_matrix(self.reference_nodes, 2.0 * (position - element) - 1.0)
         rows = np.repeat(np.arange(len(element)), self.degree + 1)
         size = self.elements * self.degree + 1
-        return sp.coo_array(
-            (local.ravel(), (rows, self.index[element].ravel())), shape=(len(element), size)
-        ).tocsr()
+        return sp.coo_array((local.ravel(), (rows, self.index[element].ravel())), shape=(len(element), size)).tocsr()
 
 
 @dataclass(frozen=True)
@@ -125,9 +123,7 @@ class Mesh:
     axes: tuple[Axis, ...]
 
     @staticmethod
-    def build(
-        box: tuple[tuple[float, float], ...], walls: str, elements: tuple[int, ...], degree: int
-    ) -> Mesh:
+    def build(box: tuple[tuple[float, float], ...], walls: str, elements: tuple[int, ...], degree: int) -> Mesh:
         """A mesh of `elements[i]` elements along axis i of the box.
 
         Raises ValueError for an unknown kind of wall or a number of elements that does not match the box.
@@ -206,9 +202,7 @@ class Mesh:
         for number, axis in enumerate(self.axes):
             matrix = axis.interpolation(points[:, number])
             if number == 0:
-                values = (matrix @ grid_values.reshape(self.shape[0], -1)).reshape(
-                    (len(points), *self.shape[1:])
-                )
+                values = (matrix @ grid_values.reshape(self.shape[0], -1)).reshape((len(points), *self.shape[1:]))
             else:
                 values = np.einsum("kg,kg...->k...", matrix.toarray(), values)
         return np.asarray(values)

@@ -92,9 +92,7 @@ class Operator:
     def matrix(self, drift: Array) -> sp.csr_array:
         """A(v) as a sparse matrix (n, n) for a rectified drift (k, d)."""
         sampled = self.sampling @ drift.ravel()
-        return sp.csr_array(
-            self.diffusivity * self.diffusion + self.combine @ sp.diags_array(sampled) @ self.gather
-        )
+        return sp.csr_array(self.diffusivity * self.diffusion + self.combine @ sp.diags_array(sampled) @ self.gather)
 
 
 def _diffusion(mesh: Mesh) -> sp.csr_array:

@@ -126,9 +126,7 @@ class Propagator:
     def drift_gradient(self, weights: Tensor, stages: Tensor) -> Tensor:
         """v̄ = Sᵀ Σ_j μ_j ∘ T Y_j: (K, k, d) for μ (K, S, s, q) and stages (K, S, s, n)."""
         total = (weights * self.gather(stages)).sum(dim=(1, 2))
-        return self._times(total, "sampling", transposed=True).reshape(
-            len(total), *self.operator.drift_points.shape
-        )
+        return self._times(total, "sampling", transposed=True).reshape(len(total), *self.operator.drift_points.shape)
 
     def gather(self, unknowns: Tensor) -> Tensor:
         """T along the last axis: (…, n) → (…, q)."""

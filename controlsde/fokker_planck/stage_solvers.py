@@ -123,9 +123,7 @@ class DenseStageSolver:
             eigenvalue = value.real if real else complex(value)
             self._inverses.append(torch.linalg.inv(eigenvalue * identity - scaled))
             outer = count * value * right
-            self._right.append(
-                torch.as_tensor(outer.real if real else outer, dtype=kind, device=scaled.device)
-            )
+            self._right.append(torch.as_tensor(outer.real if real else outer, dtype=kind, device=scaled.device))
             self._left.append(torch.as_tensor(left.real if real else left, dtype=kind, device=scaled.device))
         # advance: Y_i = Re Σ_l λ_l T_il (Σ_j T⁻¹_lj) (λ_l − hA)⁻¹ ρ, as a real combination of the inverses' parts
         parts, coefficients = [], []

@@ -61,9 +61,7 @@ def simulate(
     firsts = range(0, len(initial), CHUNK)
 
     def run(number: int) -> tuple[Tensor, Tensor]:
-        seed = int(
-            np.random.SeedSequence([setting.seed, number]).generate_state(1, np.uint64)[0] >> np.uint64(1)
-        )
+        seed = int(np.random.SeedSequence([setting.seed, number]).generate_state(1, np.uint64)[0] >> np.uint64(1))
         generator = torch.Generator().manual_seed(seed)
         chunk = torch.from_numpy(np.ascontiguousarray(initial[firsts[number] : firsts[number] + CHUNK]))
         return _simulate_chunk(drift, chunk, setting, generator)
@@ -85,9 +83,7 @@ def simulate(
     )
 
 
-def _simulate_chunk(
-    drift: Drift, start: Tensor, setting: Setting, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+def _simulate_chunk(drift: Drift, start: Tensor, setting: Setting, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     noisy = setting.diffusivity > 0
     x = start.float() if noisy else start  # the noise hides single precision; without it, keep double
     low, high = (x.new_tensor(side) for side in zip(*setting.box, strict=True))
@@ -118,9 +114,7 @@ def _heun(
     return x + 0.5 * h * (first + second) + shock
 
 
-def _runge_kutta(
-    drift: Drift, piece: int, t: float, h: float, x: Tensor, place: Callable[[Tensor], Tensor]
-) -> Tensor:
+def _runge_kutta(drift: Drift, piece: int, t: float, h: float, x: Tensor, place: Callable[[Tensor], Tensor]) -> Tensor:
     k1 = drift.torch_values(piece, t, x)
     k2 = drift.torch_values(piece, t + 0.5 * h, place(x + 0.5 * h * k1))
     k3 = drift.torch_values(piece, t + 0.5 * h, place(x + 0.5 * h * k2))

@@ -42,9 +42,7 @@ class Modes:
         numbers = np.array(list(product(range(MODES[dimension]), repeat=dimension)))
         epsilon = MOLLIFIER[dimension]
         waves = 2.0 * np.ceil(numbers / 2) if walls == "periodic" else numbers
-        return Modes(
-            box, walls == "periodic", numbers, np.exp(-np.sum((np.pi * waves * epsilon) ** 2, axis=1))
-        )
+        return Modes(box, walls == "periodic", numbers, np.exp(-np.sum((np.pi * waves * epsilon) ** 2, axis=1)))
 
     def __call__(self, x: Array) -> Array:
         """φ at points (n, d): shape (n, m)."""

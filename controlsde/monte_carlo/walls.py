@@ -20,9 +20,7 @@ def wrap(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
     return low + (x - low).remainder(high - low)
 
 
-def survives(
-    before: Tensor, after: Tensor, low: Tensor, high: Tensor, variance: float, uniform: Tensor
-) -> Tensor:
+def survives(before: Tensor, after: Tensor, low: Tensor, high: Tensor, variance: float, uniform: Tensor) -> Tensor:
     """Which particles (n,) a step from `before` to `after` (n, d) leaves alive between absorbing walls.
 
     A path may touch the wall within a step that begins and ends inside: a Brownian bridge with variance 2Dh does so

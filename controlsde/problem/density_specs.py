@@ -50,9 +50,7 @@ class Mixture(Section):
     """
 
     kind: Literal["mixture"] = "mixture"
-    weights: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=MAX_COMPONENTS)] = Field(
-        default=()
-    )
+    weights: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=MAX_COMPONENTS)] = Field(default=())
     means: Annotated[tuple[Vector, ...], Field(min_length=1, max_length=MAX_COMPONENTS)]
     stds: Annotated[tuple[PositiveVector, ...], Field(min_length=1, max_length=MAX_COMPONENTS)]
 

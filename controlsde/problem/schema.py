@@ -226,9 +226,7 @@ class Collocation(Section):
     tolerance: Positive = 1e-8
 
 
-Solver = Annotated[
-    Shooting | Collocation, Field(discriminator="kind"), Shorthand(SOLVER_KINDS, default="shooting")
-]
+Solver = Annotated[Shooting | Collocation, Field(discriminator="kind"), Shorthand(SOLVER_KINDS, default="shooting")]
 
 
 class MonteCarlo(Section):

@@ -137,9 +137,7 @@ class Shorthand:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_before_validator_function(self.expand, handler(source))
 
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         union = handler.resolve_ref_schema(handler(schema))
         # Not oneOf: where the kind may be left out, several of the mappings can match.
         mappings: JsonSchemaValue = {"anyOf": union["oneOf"]}

@@ -214,9 +214,7 @@ class _Reader:
             if key in items:
                 name = dotted((*location, key))
                 first = self.document.places[(*location, key)].key.rsplit(":", 2)[1]
-                self.document.faults.append(
-                    f"{place}: {name} is written twice (first in line {first}); keep one"
-                )
+                self.document.faults.append(f"{place}: {name} is written twice (first in line {first}); keep one")
                 kept = dict(self.document.places)
                 self.value(next(self.events), (*location, key), place)
                 self.document.places = kept

@@ -40,9 +40,7 @@ def build_reference(spec: schema.ReversedDiffusion | schema.Moser, domain: schem
 
 
 def _reversed_diffusion(spec: schema.ReversedDiffusion, domain: schema.Domain) -> Reference:
-    process = Process(
-        1.0 if isinstance(spec.forward, schema.OrnsteinUhlenbeck) else 0.0, spec.forward.diffusivity
-    )
+    process = Process(1.0 if isinstance(spec.forward, schema.OrnsteinUhlenbeck) else 0.0, spec.forward.diffusivity)
     data = build_density(spec.data, domain.box)
     flow = forward_flow(data, process, spec.horizon, domain.box, domain.walls)
     start = None if spec.start == "exact" else _stationary(process, domain.box)
@@ -59,9 +57,7 @@ def _stationary(process: Process, box: Box) -> Density:
 
 def _moser(spec: schema.Moser, domain: schema.Domain) -> Reference:
     if len(domain.box) != 1:
-        raise ReferenceError(
-            "moser references are built in one dimension only: use reversed-diffusion instead"
-        )
+        raise ReferenceError("moser references are built in one dimension only: use reversed-diffusion instead")
     periodic = domain.walls == "periodic"
     start, end = (_on_interval(part, domain.box, periodic) for part in (spec.from_, spec.to))
     return MoserReference(start, end, domain.box[0], spec.horizon, spec.diffusivity, periodic)

@@ -84,10 +84,7 @@ class Mirrors:
         low, high = self.box[axis]
         length = high - low
         count = max(1, math.ceil(REACH * math.sqrt(blur) / length))
-        return [
-            (1.0, c * length) if c % 2 == 0 else (-1.0, low + high + c * length)
-            for c in range(-count, count + 1)
-        ]
+        return [(1.0, c * length) if c % 2 == 0 else (-1.0, low + high + c * length) for c in range(-count, count + 1)]
 
     def return_to_box(self, x: Array) -> Array:
         """Fold points into the box by reflection at its walls."""
@@ -167,9 +164,7 @@ class ClosedForm:
             seen = [factors.spread(sign * coordinate + shift, shrink, blur) for sign, shift in copies]
             log_density, shares = log_sum(np.stack([log_factor for log_factor, _ in seen]))
             signs = [sign for sign, _ in copies]
-            slope = sum(
-                sign * share * part for sign, share, (_, part) in zip(signs, shares, seen, strict=True)
-            )
+            slope = sum(sign * share * part for sign, share, (_, part) in zip(signs, shares, seen, strict=True))
             return log_density, np.asarray(slope)
 
         return logs

@@ -85,9 +85,9 @@ def mass_outside(data: ProductDensity, process: Process, s: float, box: Box) -> 
     edges = np.array(data.box)
     # The point of the support that is nearest to a wall is the worst start.
     bound = sum(
-        GaussianMixture(
-            np.ones(1), np.array([[shrink * edge]]), np.array([[max(blur, 1e-300)]])
-        ).mass_outside(((low, np.inf),) if side == 0 else ((-np.inf, high),))
+        GaussianMixture(np.ones(1), np.array([[shrink * edge]]), np.array([[max(blur, 1e-300)]])).mass_outside(
+            ((low, np.inf),) if side == 0 else ((-np.inf, high),)
+        )
         for axis, (low, high) in enumerate(box)
         for side, edge in enumerate(edges[axis])
     )
@@ -101,9 +101,7 @@ def mass_outside(data: ProductDensity, process: Process, s: float, box: Box) -> 
 def _walled(data: Density, process: Process, horizon: float, box: Box, unfelt_until: float) -> Flow:
     """Reflected Ornstein–Uhlenbeck: the closed form while the walls are not felt, then modes."""
     inside = data if unfelt_until > 0.0 else condition(data, box)
-    early = (
-        ClosedForm(inside, inside.products, process, Free()) if isinstance(inside, ProductDensity) else None
-    )
+    early = ClosedForm(inside, inside.products, process, Free()) if isinstance(inside, ProductDensity) else None
     late = _modes(inside if early is None else early, process, horizon, box, unfelt_until)
     return late if early is None or unfelt_until == 0.0 else Switched(early, late, unfelt_until)
 
@@ -125,12 +123,8 @@ def _modes(data: Density | ClosedForm, process: Process, horizon: float, box: Bo
     return _resolved(fine, horizon)
 
 
-def _modes_of_degree(
-    data: Density | ClosedForm, process: Process, box: Box, origin: float, degree: int
-) -> Series:
-    bases = tuple(
-        ReflectedOrnsteinUhlenbeckBasis(low, high, degree, process.diffusivity) for low, high in box
-    )
+def _modes_of_degree(data: Density | ClosedForm, process: Process, box: Box, origin: float, degree: int) -> Series:
+    bases = tuple(ReflectedOrnsteinUhlenbeckBasis(low, high, degree, process.diffusivity) for low, high in box)
     whole = data.data if isinstance(data, ClosedForm) else data
     label = "reflected Ornstein–Uhlenbeck modes"
     return Series(whole, bases, project(data, origin, bases, box), box, label, origin)

@@ -94,8 +94,7 @@ class FactoredCoefficients:
         ]
         total = self.weights @ math.prod(value for value, _ in pairs)
         slopes = [
-            self.weights
-            @ math.prod((slope if k == axis else value) for k, (value, slope) in enumerate(pairs))
+            self.weights @ math.prod((slope if k == axis else value) for k, (value, slope) in enumerate(pairs))
             for axis in range(len(pairs))
         ]
         return total, np.stack(slopes, axis=1)

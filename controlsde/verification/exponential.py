@@ -5,6 +5,7 @@ Comes in: the matrices of ρ' = A(t) ρ. Goes out: ρ at equally spaced times in
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -21,9 +22,7 @@ DENSE_LIMIT = 1500
 RELATIVE_TOLERANCE = 1e-8
 
 
-def propagate_piecewise(
-    matrix: Callable[[int], sp.csr_array], initial: Array, durations: Array, outputs: int
-) -> Array:
+def propagate_piecewise(matrix: Callable[[int], sp.csr_array], initial: Array, durations: Array, outputs: int) -> Array:
     """ρ at t = 0 and at `outputs` equally spaced times in each piece: (1 + K·outputs, n).
 
     matrix(k) is A on piece k. One exponential exp(A Δt / outputs) a piece, applied `outputs` times (dense, scaling
@@ -52,7 +51,7 @@ def propagate_time_dependent(
     """
     result = [np.asarray(initial, dtype=float)]
     scale = float(np.abs(initial).max())
-    for piece, (start, end) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for piece, (start, end) in enumerate(itertools.pairwise(edges)):
         jacobian = _Cached(matrix, piece)
         answer: Any = integrate(
             lambda t, y, jacobian=jacobian: jacobian(t) @ y,
@@ -65,9 +64,7 @@ def propagate_time_dependent(
             atol=RELATIVE_TOLERANCE * scale,
         )
         if not answer.success:
-            raise ArithmeticError(
-                f"the verification's integrator stopped in piece {piece + 1}: {answer.message}"
-            )
+            raise ArithmeticError(f"the verification's integrator stopped in piece {piece + 1}: {answer.message}")
         result.extend(answer.y.T)
     return np.stack(result)
 

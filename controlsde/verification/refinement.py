@@ -55,9 +55,7 @@ class Refined:
         return float(self.errors[-1])
 
 
-def refined_density(
-    problem: Problem, reference: Reference, drift: Drift, mesh: Mesh, *, once: bool = False
-) -> Refined:
+def refined_density(problem: Problem, reference: Reference, drift: Drift, mesh: Mesh, *, once: bool = False) -> Refined:
     """Refine until the density at T settles, or until the largest size is reached; `once` stops after one mesh."""
     coarser: Refined | None = None
     for multiple in MULTIPLES[mesh.dimension]:
@@ -93,9 +91,7 @@ def _multiplied(mesh: Mesh, multiple: float) -> Mesh:
     )
 
 
-def _on_mesh(
-    problem: Problem, reference: Reference, drift: Drift, mesh: Mesh, coarser: Refined | None
-) -> Refined:
+def _on_mesh(problem: Problem, reference: Reference, drift: Drift, mesh: Mesh, coarser: Refined | None) -> Refined:
     operator = Operator.build(
         Mesh(tuple(Axis(a.low, a.high, a.elements, a.degree, problem.domain.walls) for a in mesh.axes)),
         problem.noise * reference.diffusivity,

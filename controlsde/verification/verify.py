@@ -145,9 +145,7 @@ def _monte_carlo(
     )
 
 
-def _errors(
-    problem: Problem, refined: Refined, grid: _FinalGrid, final: Array, target: Array
-) -> TrackingErrors:
+def _errors(problem: Problem, refined: Refined, grid: _FinalGrid, final: Array, target: Array) -> TrackingErrors:
     one = problem.dimension == 1
     shape = tuple(len(centres) for centres in grid.centres)
     closed = problem.domain.walls != "absorbing"
@@ -163,9 +161,7 @@ def _errors(
         w1_final=distances.wasserstein_1(grid.edges[0], final, target) if transport else None,
         w2_final=distances.wasserstein_2(grid.edges[0], final, target) if transport else None,
         h_1_final=(
-            distances.sobolev_minus_1(
-                problem.domain.box, problem.domain.walls, (final - target).reshape(shape)
-            )
+            distances.sobolev_minus_1(problem.domain.box, problem.domain.walls, (final - target).reshape(shape))
             if closed
             else None
         ),

@@ -157,9 +157,7 @@ def test_samples_of_uniform_and_truncated_stay_inside(rng):
 def test_mass_outside_a_box_is_exact_when_tiny():
     standard = GaussianMixture(np.ones(1), np.zeros((1, 2)), np.ones((1, 2)))
     # Two axes, two tails each: 4 · P(N > 9)
-    assert standard.mass_outside(((-9.0, 9.0), (-9.0, 9.0))) == pytest.approx(
-        4 * 1.1285884059538e-19, rel=1e-9
-    )
+    assert standard.mass_outside(((-9.0, 9.0), (-9.0, 9.0))) == pytest.approx(4 * 1.1285884059538e-19, rel=1e-9)
 
 
 def test_samples_with_a_bandwidth_are_a_mixture():

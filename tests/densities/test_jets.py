@@ -32,9 +32,7 @@ def test_gradient_is_the_difference_quotient(name, rng):
     slope = gradient(formula, x)
     for axis, step in enumerate(h * np.eye(2)):
         up, down = x + step, x - step
-        quotient = (formula.numpy(x=up[:, 0], y=up[:, 1]) - formula.numpy(x=down[:, 0], y=down[:, 1])) / (
-            2 * h
-        )
+        quotient = (formula.numpy(x=up[:, 0], y=up[:, 1]) - formula.numpy(x=down[:, 0], y=down[:, 1])) / (2 * h)
         np.testing.assert_allclose(slope[:, axis], quotient, atol=1e-8)
 
 

@@ -38,9 +38,7 @@ def test_stages_equal_those_of_the_plain_radau_scheme(case, stages, dense, monke
     operator, drift, initial, propagator = setting(case, stages)
     assert propagator.dense is dense
     result = propagator(torch.from_numpy(drift), torch.from_numpy(initial)).numpy()
-    plain = evolve(
-        operator, lambda t: drift[min(int((t - 1e-9) / 0.2), 2)], initial, np.linspace(0, 0.6, 7), stages
-    )
+    plain = evolve(operator, lambda t: drift[min(int((t - 1e-9) / 0.2), 2)], initial, np.linspace(0, 0.6, 7), stages)
     np.testing.assert_allclose(result.reshape(plain.shape), plain, atol=1e-10)
 
 

@@ -57,9 +57,7 @@ def test_the_error_falls_exponentially_with_the_degree_and_with_order_above_p_in
         mesh = Mesh.build(((0, 1.0),), "reflecting", (elements,), degree)
         x = mesh.points[:, 0]
         drift = lambda _: (0.3 * np.sin(2 * np.pi * x))[:, None]  # noqa: E731
-        stages = evolve(
-            Operator.build(mesh, 0.02), drift, 1 + 0.5 * np.cos(3 * np.pi * x), np.linspace(0, 0.5, 101)
-        )
+        stages = evolve(Operator.build(mesh, 0.02), drift, 1 + 0.5 * np.cos(3 * np.pi * x), np.linspace(0, 0.5, 101))
         return mesh, stages[-1, -1]
 
     fine_mesh, fine = error(24, 8)
@@ -115,9 +113,7 @@ def test_a_constant_drift_into_a_wall_settles_in_the_exponential_layer():
     mesh = Mesh.build(((0, length),), "reflecting", (10,), 8)
     x = mesh.points[:, 0]
     operator = Operator.build(mesh, diffusivity)
-    stages = evolve(
-        operator, lambda _: np.full_like(mesh.points, drift), np.ones(len(x)), np.linspace(0, 8, 81)
-    )
+    stages = evolve(operator, lambda _: np.full_like(mesh.points, drift), np.ones(len(x)), np.linspace(0, 8, 81))
     rate = drift / diffusivity
     layer = rate * np.exp(rate * x) / np.expm1(rate * length)
     assert l2(mesh, stages[-1, -1] - layer) < 1e-7
@@ -155,9 +151,7 @@ def test_without_noise_absorbing_walls_let_mass_out_and_none_in():
     operator = Operator.build(mesh, 0.0)
     x = operator.mesh.points[:, 0]
     initial = np.exp(-((x - 0.5) ** 2) / 0.005)
-    stages = evolve(
-        operator, lambda _: np.full_like(operator.drift_points, 1.0), initial, np.linspace(0, 0.8, 161)
-    )
+    stages = evolve(operator, lambda _: np.full_like(operator.drift_points, 1.0), initial, np.linspace(0, 0.8, 161))
     moved = np.where(x > 0.8, np.exp(-((x - 1.3) ** 2) / 0.005), 0.0)
     assert l2(operator.mesh, stages[-1, -1] - moved) < 1e-3
     assert operator.mesh.mass @ stages[-1, -1] < 0.01 * (operator.mesh.mass @ initial)
@@ -168,9 +162,7 @@ def test_a_bump_that_crosses_the_periodic_seam_comes_back_unchanged():
     operator = Operator.build(mesh, 0.0)
     x = mesh.restrict(mesh.points[:, 0])
     initial = mesh.restrict(np.exp(np.cos(2 * np.pi * (mesh.points[:, 0] - 0.3))))
-    stages = evolve(
-        operator, lambda _: np.full_like(operator.drift_points, 1.0), initial, np.linspace(0, 1, 101)
-    )
+    stages = evolve(operator, lambda _: np.full_like(operator.drift_points, 1.0), initial, np.linspace(0, 1, 101))
     assert len(x) == mesh.shape[0] - 1
     assert l2(mesh, stages[-1, -1] - initial) < 1e-6
 
@@ -220,15 +212,11 @@ def test_a_manufactured_solution_with_a_source_is_reproduced(dimension):
             )
             speed = np.sin(np.pi * points[:, i]) * (1 + 0.5 * t)
             divergence = (
-                divergence
-                + np.pi * np.cos(np.pi * points[:, i]) * (1 + 0.5 * t) * profile(t)
-                + speed * gradient
+                divergence + np.pi * np.cos(np.pi * points[:, i]) * (1 + 0.5 * t) * profile(t) + speed * gradient
             )
         return time - diffusivity * laplacian + divergence
 
-    stages = evolve(
-        Operator.build(mesh, diffusivity), drift, profile(0), np.linspace(0, 0.5, 11), source=source
-    )
+    stages = evolve(Operator.build(mesh, diffusivity), drift, profile(0), np.linspace(0, 0.5, 11), source=source)
     assert l2(mesh, stages[-1, -1] - profile(0.5)) < 1e-6
 
 
@@ -237,12 +225,8 @@ def test_interpolation_reproduces_polynomials_and_resolution_flags_roughness():
     points = mesh.points
     values = points[:, 0] ** 4 * points[:, 1] ** 3
     new = (np.linspace(0, 1, 7), np.linspace(0, 2, 9))
-    assert_allclose(
-        mesh.interpolate(values, new).reshape(7, 9), new[0][:, None] ** 4 * new[1] ** 3, atol=1e-12
-    )
+    assert_allclose(mesh.interpolate(values, new).reshape(7, 9), new[0][:, None] ** 4 * new[1] ** 3, atol=1e-12)
     scattered = np.random.default_rng(0).uniform(0, 1, (20, 2))
-    assert_allclose(
-        mesh.interpolate_at(values, scattered), scattered[:, 0] ** 4 * scattered[:, 1] ** 3, atol=1e-12
-    )
+    assert_allclose(mesh.interpolate_at(values, scattered), scattered[:, 0] ** 4 * scattered[:, 1] ** 3, atol=1e-12)
     assert mesh.resolution(values) < 1e-12
     assert mesh.resolution((points[:, 0] > 0.4).astype(float)) > 0.02

@@ -99,10 +99,7 @@ def test_the_name_is_the_stem_of_the_file(tmp_path):
 
 
 def test_from_is_the_key_of_a_moser_reference():
-    text = (
-        "domain: {box: [[0, 1]]}\n"
-        "reference: {kind: moser, from: uniform, to: {kind: formula, expression: 1 + x}}\n"
-    )
+    text = "domain: {box: [[0, 1]]}\nreference: {kind: moser, from: uniform, to: {kind: formula, expression: 1 + x}}\n"
     problem = parse_problem(text)
     assert isinstance(problem.reference, Moser)
     assert problem.reference.from_.kind == "uniform"
@@ -385,9 +382,7 @@ def test_mass_outside_the_box_is_measured_exactly():
 
 
 def test_everything_wrong_is_told_at_once_in_reading_order():
-    text = changed(
-        "width: 2", "width: 0\n  widht: 1\nnoise: -1\nmesh: {elements: [2, 2]}\nnoise: 1\nname: three"
-    )
+    text = changed("width: 2", "width: 0\n  widht: 1\nnoise: -1\nmesh: {elements: [2, 2]}\nnoise: 1\nname: three")
     found = messages(text, set={"controls.pieces": 0})
     assert [line.split(": ")[0] + " " + line.split(": ")[1].split()[0] for line in found] == [
         "p.yaml:9:10 network.width", "p.yaml:10:3 network.widht", "p.yaml:11:8 noise",
@@ -595,16 +590,12 @@ def test_an_override_value_is_yaml():
 
 def test_models_can_be_built_in_python():
     data = Mixture(means=[[-1.5], [1.5]], stds=[0.3, 0.3])
-    problem = Problem(
-        domain={"box": [(-5, 5)]}, reference={"kind": "reversed-diffusion", "horizon": 1.5, "data": data}
-    )
+    problem = Problem(domain={"box": [(-5, 5)]}, reference={"kind": "reversed-diffusion", "horizon": 1.5, "data": data})
     assert problem.reference.data.weights == (0.5, 0.5)
     assert problem.network.width == 1
 
 
 def test_a_sample_file_needs_loading():
     reference = {"kind": "moser", "from": "uniform", "to": Samples(file="a.csv", columns=["a"], bandwidth=1)}
-    with pytest.raises(
-        ValueError, match=r"reference\.to\.file has not been read: load the problem with load_problem"
-    ):
+    with pytest.raises(ValueError, match=r"reference\.to\.file has not been read: load the problem with load_problem"):
         Problem(domain={"box": [(0, 1)]}, reference=reference)

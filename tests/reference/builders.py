@@ -28,9 +28,7 @@ def column(low, high, count):
 
 
 MIXTURE = schema.Mixture(weights=(0.4, 0.6), means=((-0.5,), (0.6,)), stds=((0.3,), (0.2,)))
-MIXTURE_2D = schema.Mixture(
-    weights=(0.4, 0.6), means=((-0.5, 0.2), (0.6, -0.3)), stds=((0.3, 0.25), (0.2, 0.3))
-)
+MIXTURE_2D = schema.Mixture(weights=(0.4, 0.6), means=((-0.5, 0.2), (0.6, -0.3)), stds=((0.3, 0.25), (0.2, 0.3)))
 MIXTURE_3D = schema.Mixture(
     weights=(0.4, 0.6), means=((-0.5, 0.2, 0.1), (0.6, -0.3, 0.0)), stds=((0.3, 0.25, 0.3), (0.2, 0.3, 0.4))
 )

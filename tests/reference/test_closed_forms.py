@@ -38,18 +38,14 @@ def test_neumann_heat_of_a_cosine():
     x = column(0, 1, 33)
     for s in (0.0, 1e-4, 0.1, T):
         decayed = c * math.exp(-(math.pi**2) * D0 * s)
-        np.testing.assert_allclose(
-            reference.density(T - s, x), 1 + decayed * np.cos(np.pi * x[:, 0]), atol=1e-12
-        )
+        np.testing.assert_allclose(reference.density(T - s, x), 1 + decayed * np.cos(np.pi * x[:, 0]), atol=1e-12)
 
 
 def test_heat_of_a_wave_on_a_circle():
     reference = reversed_diffusion(formula("1 + 0.5*sin(4*pi*x)"), ((0, 1),), walls="periodic", horizon=0.05)
     x = column(0, 1, 33)
     decayed = 0.5 * math.exp(-((4 * math.pi) ** 2) * 0.7 * 0.05)
-    np.testing.assert_allclose(
-        reference.density(0.0, x), 1 + decayed * np.sin(4 * np.pi * x[:, 0]), atol=1e-12
-    )
+    np.testing.assert_allclose(reference.density(0.0, x), 1 + decayed * np.sin(4 * np.pi * x[:, 0]), atol=1e-12)
 
 
 @pytest.mark.parametrize("spec", [MIXTURE, UNIFORM, TRUNCATED])
@@ -83,9 +79,7 @@ def test_walled_flow_matches_the_method_of_lines(forward):
             matrix[i, i] = 0.5 * pull * x + D0 / h
         matrix = np.diff(matrix, axis=0) / h
         nodes, weights = gauss_grid(((low, high),), cells)
-        start = (weights * build_density(SMOOTH, ((low, high),)).pdf(nodes)).reshape(cells, -1).sum(
-            axis=1
-        ) / h
+        start = (weights * build_density(SMOOTH, ((low, high),)).pdf(nodes)).reshape(cells, -1).sum(axis=1) / h
         run = solve_ivp(lambda _, q: matrix @ q, (0, T), start, "BDF", jac=matrix, rtol=1e-9, atol=1e-10)
         return run.y[:, -1]
 
@@ -177,9 +171,7 @@ def test_the_two_halves_of_a_switched_flow_agree():
     ):
         flow = reference.flow
         x = np.stack([np.linspace(-1.2, 1.2, 21)] * reference.dimension, axis=1)
-        np.testing.assert_allclose(
-            flow.early.density(flow.switch, x), flow.late.density(flow.switch, x), atol=1e-11
-        )
+        np.testing.assert_allclose(flow.early.density(flow.switch, x), flow.late.density(flow.switch, x), atol=1e-11)
 
 
 def test_the_score_keeps_its_digits_where_the_density_underflows():

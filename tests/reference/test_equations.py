@@ -107,8 +107,7 @@ def test_density_is_carried_by_the_exact_drift_at_every_noise_level(name, built,
                 return drift * reference.density(t, y) - noise * reference.diffusivity * slope
 
             divergence = sum(
-                difference(lambda dx, axis=axis: flux(x + dx * axes[axis], axis), H)
-                for axis in range(len(axes))
+                difference(lambda dx, axis=axis: flux(x + dx * axes[axis], axis), H) for axis in range(len(axes))
             )
             np.testing.assert_allclose(change, -divergence, atol=2e-5 * scale)
 

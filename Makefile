@@ -1,0 +1,49 @@
+# make demo | test | lint | format | bench: each does its own set-up on a machine with Python 3.11 and make.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.installed
+# One thread for each worker: two workers with two threads each would fight for two cores.
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+WORKERS ?= 2
+
+.PHONY: help install demo test lint format schema bench clean
+
+help:
+	@echo "make demo    compare a shipped problem of real data with and without noise"
+	@echo "make test    run the tests"
+	@echo "make lint    check style and types"
+	@echo "make bench   measure the speeds of the solvers against peers"
+	@echo "make schema  write docs/problem.schema.json again"
+
+install: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "controlsde needs Python 3.11 or newer: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,lint]'
+	@touch $@
+
+demo: install
+	$(BIN)/controlsde compare iris-petals --noise 0 --noise 1 --output demo
+
+test: install
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) tests
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+schema: install
+	$(BIN)/controlsde schema > docs/problem.schema.json
+
+bench: install
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
