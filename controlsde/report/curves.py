@@ -1,0 +1,226 @@
+"""Pictures of one result against time and iterations: the weights, the tracking error, the solver's convergence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controlsde.controls import Controls
+from controlsde.report.canvas import (
+    ALARM,
+    FAINT,
+    INK,
+    NORMAL,
+    SERIES,
+    SIGNED_MAP,
+    SMALL,
+    doubtful,
+    dress,
+    finite,
+    legend,
+    new_figure,
+    noise_colour,
+    number,
+    standing,
+)
+from controlsde.results import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Array = NDArray[np.float64]
+
+MOST_NEURONS = 5  # with a panel of their own; more become an image
+NEAR_BOUND = 0.8
+LOG_RANGE = 100.0  # a curve that spans more than this is shown on a logarithmic scale
+
+
+def weights(result: Result) -> Figure | None:
+    """The weights of every neuron against time; None when the drift is not a network."""
+    controls = result.controls
+    if controls is None:
+        return None
+    return _steps(result, controls) if controls.width <= MOST_NEURONS else _weight_images(result, controls)
+
+
+def _weights_title(result: Result, controls: Controls) -> tuple[str, str]:
+    bound = result.problem.controls.bounds
+    largest = finite(controls.A, controls.W, controls.b)
+    largest_size = float(np.abs(largest).max())
+    at_bound = np.mean(
+        np.abs(np.concatenate([p.ravel() for p in (controls.A, controls.W, controls.b)])) > 0.999 * bound
+    )
+    plural = "s" if controls.width > 1 else ""
+    title = f"{result.problem.name}, noise {result.noise:g}: weights of {controls.width} neuron{plural}"
+    title += f" on {controls.pieces} piece{'s' if controls.pieces > 1 else ''}"
+    reached = f"{100 * at_bound:.0f} % of the weights at the bound ±{bound:g}"
+    free = f"largest {number(largest_size)}, bound ±{bound:g}"
+    return title, reached if at_bound else free
+
+
+def _parts(controls: Controls) -> dict[str, Array]:
+    """Weights by name as (K, d or 1, m)."""
+    return {"A": controls.A, "W": controls.W.swapaxes(1, 2), "b": controls.b[:, None, :]}
+
+
+def _steps(result: Result, controls: Controls) -> Figure:
+    title, subtitle = _weights_title(result, controls)
+    rows = controls.width
+    figure = new_figure(1.3 + (2.6 if rows == 1 else 1.6 * rows), title, subtitle)
+    panels = figure.subplots(rows, 3, sharex=True, sharey="col", squeeze=False)
+    bound = result.problem.controls.bounds
+    for column, (name, values) in enumerate(_parts(controls).items()):
+        near = np.abs(finite(values)).max() > NEAR_BOUND * bound
+        for neuron in range(rows):
+            axes = panels[neuron, column]
+            _step_panel(axes, controls.times, values[:, :, neuron], near, bound)
+            label = "" if rows == 1 else f"neuron {neuron + 1}"
+            meaning = {"A": "A, output weight", "W": "W, input weight", "b": "b, offset"}[name]
+            dress(axes, "t" if neuron == rows - 1 else "", label if column == 0 else "", meaning if neuron == 0 else "")
+            axes.set_xlim(controls.times[0], controls.times[-1])
+            if neuron == 0 and controls.dimension > 1 and name != "b":
+                legend(axes, loc="best")
+    return figure
+
+
+def _step_panel(axes: Axes, times: Array, values: Array, near: bool, bound: float) -> None:
+    """One neuron's weight against time, a line for each component (K, d)."""
+    axes.axhline(0.0, color=FAINT, linewidth=0.8)
+    for component in range(values.shape[1]):
+        colour, label = SERIES[component], "xyz"[component]
+        axes.stairs(values[:, component], times, color=colour, linewidth=1.8, baseline=None, label=label)
+    if near:
+        for side in (-bound, bound):
+            axes.axhline(side, color=ALARM, linestyle=":", linewidth=1.4)
+
+
+def _weight_images(result: Result, controls: Controls) -> Figure:
+    title, subtitle = _weights_title(result, controls)
+    figure = new_figure(1.3 + float(np.clip(0.16 * controls.width * controls.dimension, 3.0, 7.0)), title, subtitle)
+    panels = figure.subplots(1, 3, squeeze=False)[0]
+    for axes, (name, values) in zip(panels, _parts(controls).items(), strict=True):
+        pieces, components, width = values.shape
+        rows = values.reshape(pieces, components * width).T
+        size = float(np.abs(finite(rows)).max()) or 1.0
+        image = axes.pcolormesh(
+            controls.times, np.arange(len(rows) + 1) + 0.5, rows, cmap=SIGNED_MAP, vmin=-size, vmax=size
+        )
+        several = components > 1
+        dress(axes, "t", "", f"{name}, by component and neuron" if several else f"{name}, by neuron")
+        axes.grid(visible=False)
+        axes.invert_yaxis()
+        bar = figure.colorbar(image, ax=axes, orientation="horizontal", pad=0.02, aspect=25)
+        bar.ax.tick_params(labelsize=SMALL)
+    panels[0].set_ylabel("neuron", fontsize=NORMAL)
+    return figure
+
+
+def error_against_time(result: Result) -> Figure:
+    """The verified L² error against time, with the solver's own and the particles' beside it."""
+    fields, tracking = result.fields, result.tracking
+    largest = fields.curve_times[int(np.nanargmax(fields.l2))] if np.isfinite(fields.l2).any() else float("nan")
+    title = f"{result.problem.name}, noise {result.noise:g}: L² error {number(tracking.l2_final)} at T"
+    subtitle = f"largest {number(tracking.l2_sup)} at t = {number(float(largest))}; {standing(result)}"
+    figure = new_figure(4.6, title, subtitle, alarm=doubtful(result))
+    axes = figure.subplots()
+    colour = noise_colour(result.noise)
+    axes.plot(fields.curve_times, fields.l2, color=colour, linewidth=2.2, label="verified: finer mesh")
+    marks = {"linestyle": "none", "marker": "o", "markersize": 4.5, "markerfacecolor": "none"}
+    axes.plot(fields.discrete_times, fields.discrete_l2, color=INK, label="solver's own mesh", **marks)  # type: ignore[arg-type]
+    add_particles(axes, result, fields.curve_times[-1], SERIES[1])
+    _scale(axes, fields.l2[1:])
+    _pieces(axes, result)
+    dress(axes, "t", "‖ρ(t) − p(t)‖ in L²")
+    span = fields.curve_times[-1] - fields.curve_times[0]
+    axes.set_xlim(fields.curve_times[0] - 0.01 * span, fields.curve_times[-1] + 0.03 * span)
+    legend(axes, loc="best")
+    return figure
+
+
+def add_particles(axes: Axes, result: Result, where: float, colour: str) -> None:
+    """The particles' final error with two standard errors, where there is one."""
+    evidence = result.certificate.monte_carlo
+    if evidence is None or not np.isfinite(evidence.l2_final):
+        return
+    axes.errorbar(
+        [where],
+        [evidence.l2_final],
+        yerr=[2 * evidence.l2_final_se],
+        color=colour,
+        marker="D",
+        markersize=6,
+        capsize=5,
+        linewidth=1.8,
+        linestyle="none",
+        zorder=5,
+        label=f"{evidence.particles:,} particles, smoothed, ± 2 standard errors",
+    )
+
+
+def _scale(axes: Axes, values: Array) -> None:
+    """A logarithmic scale where the curve spans orders of magnitude, otherwise a linear one from zero."""
+    positive = finite(values)
+    positive = positive[positive > 0]
+    if len(positive) and positive.max() > LOG_RANGE * np.quantile(positive, 0.2):
+        axes.set_yscale("log")
+        return
+    axes.set_ylim(bottom=0.0)
+
+
+def _pieces(axes: Axes, result: Result) -> None:
+    """Light marks where the control switches."""
+    if result.controls is not None and result.controls.pieces <= 64:
+        axes.set_xticks(result.controls.times, minor=True)
+        axes.tick_params(axis="x", which="minor", length=3, colors=FAINT)
+
+
+def convergence(result: Result) -> Figure | None:
+    """Objective and gradient against iterations, and what every start reached; None when nothing was iterated."""
+    if len(result.history) < 2:
+        return None
+    iteration, objective, gradient = result.history.T
+    starts = np.asarray(result.starts, dtype=float)
+    kinds = ["objective"]
+    kinds += ["gradient"] if (np.isfinite(gradient) & (gradient > 0)).any() else []
+    kinds += ["starts"] if len(starts) > 1 else []
+    title = f"{result.problem.name}, noise {result.noise:g}: objective {number(result.objective)}"
+    title += f" after {result.iterations} iterations"
+    figure = new_figure(4.2, title, f"{result.solver}: {_short(result.message)}", alarm=result.status != "converged")
+    panels = figure.subplots(1, len(kinds), squeeze=False)[0]
+    for axes, kind in zip(panels, kinds, strict=True):
+        if kind == "starts":
+            _starts(axes, starts)
+            continue
+        values = objective if kind == "objective" else gradient
+        _history(axes, iteration, values)
+        dress(axes, "iteration", "", "objective J" if kind == "objective" else "largest entry of the gradient")
+    return figure
+
+
+def _short(message: str) -> str:
+    return message if len(message) <= 110 else message[:109] + "…"
+
+
+def _history(axes: Axes, iteration: Array, values: Array) -> None:
+    axes.plot(iteration, values, color=SERIES[0], linewidth=1.8, marker=".", markersize=4)
+    good = np.isfinite(values)
+    if good.any() and (values[good] > 0).all():
+        axes.set_yscale("log")
+
+
+def _starts(axes: Axes, starts: Array) -> None:
+    """J of every start, best first; the ones that broke down are counted."""
+    reached = np.sort(starts[np.isfinite(starts)])
+    broken = len(starts) - len(reached)
+    rank = np.arange(1, len(reached) + 1)
+    axes.plot(rank, reached, color=SERIES[0], marker="o", markersize=6, linestyle="none")
+    axes.plot(rank[:1], reached[:1], color=SERIES[1], marker="o", markersize=9, linestyle="none", label="best")
+    if len(reached) and (reached > 0).all() and reached[-1] > 5 * reached[0]:
+        axes.set_yscale("log")
+    lost = f", {broken} broke down" if broken else ""
+    dress(axes, "start, by rank", "", f"J of {len(starts)} starts{lost}")
+    if len(reached):
+        legend(axes, loc="upper left")
