@@ -9,13 +9,13 @@ their own when that pays.
 from __future__ import annotations
 
 import math
-import multiprocessing
 import os
 import signal
 import time
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from dataclasses import dataclass, field, replace
 
+import loky
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ Array = NDArray[np.float64]
 SCREENED_FROM = 4  # starts: with fewer, all run to the end
 SCREENING_ITERATIONS = 20
 KEPT_SHARE = 0.25  # of the starts goes on after the first look
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 POOL_PAYS_ABOVE = 6.0  # seconds of remaining work below which starting processes costs more than it saves
 
 
@@ -227,9 +228,8 @@ def _run_in_processes(
 ) -> list[_Run]:
     runs: dict[int, _Run] = {}
     total = done + len(starts)
-    pool = ProcessPoolExecutor(
-        min(os.cpu_count() or 1, len(starts)), multiprocessing.get_context("spawn"), initializer=_start_worker
-    )
+    # Unlike the standard library's pool, this one does not run the caller's main module again in every worker.
+    pool = loky.ProcessPoolExecutor(min(os.cpu_count() or 1, len(starts)), initializer=_start_worker, env=ONE_THREAD)
     interrupted = False
     try:
         futures: dict[Future[_Run], int] = {
@@ -243,10 +243,7 @@ def _run_in_processes(
     except KeyboardInterrupt:
         interrupted = True
     finally:
-        if interrupted:
-            for process in multiprocessing.active_children():
-                process.terminate()
-        pool.shutdown(wait=not interrupted, cancel_futures=True)
+        pool.shutdown(kill_workers=interrupted)
     if interrupted:
         runs[len(starts)] = _Run(interrupted=True)
     return [runs[number] for number in sorted(runs)]
