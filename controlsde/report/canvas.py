@@ -30,7 +30,7 @@ REFERENCE = INK
 ALARM = "#b2182b"
 # Okabe and Ito's palette, told apart with every kind of colour vision.
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-DENSITY_MAP, SIGNED_MAP, ERROR_MAP = "viridis", "RdBu_r", "YlGnBu"
+DENSITY_MAP, SIGNED_MAP, ERROR_MAP = "magma_r", "RdBu_r", "YlGnBu"
 
 
 def noise_colour(noise: float) -> str:
@@ -88,13 +88,17 @@ def finite(*values: Iterable[float] | Array) -> Array:
 
 
 def number(value: float) -> str:
-    """A number as titles show it: three digits."""
-    return f"{value:.3g}" if np.isfinite(value) else "not finite"
+    """A number as titles show it: three digits, fewer beside an exponent."""
+    if not np.isfinite(value):
+        return "not finite"
+    if value == 0.0:
+        return "0"
+    return f"{value:.1e}" if not 1e-3 <= abs(value) < 1e6 else f"{value:#.3g}".rstrip(".")
 
 
 def standing(result: Result) -> str:
     """In a few words: the solver, whether it converged, and whether the answer is verified."""
-    status = {"given": "given, not solved for"}.get(result.status, result.status.replace("-", " "))
+    status = result.status.replace("-", " ")
     if result.verified:
         return f"{result.solver}, {status}, verified"
     failed = ", ".join(check.name for check in result.certificate.failed)

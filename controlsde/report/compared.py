@@ -11,8 +11,8 @@ from controlsde.comparison import Comparison
 from controlsde.report.canvas import (
     ERROR_MAP,
     INK,
+    LARGE,
     NORMAL,
-    SMALL,
     dress,
     finite,
     legend,
@@ -20,7 +20,7 @@ from controlsde.report.canvas import (
     noise_colour,
     number,
 )
-from controlsde.report.curves import add_particles
+from controlsde.report.curves import add_particles, error_scale
 from controlsde.results import Result
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def findings(comparison: Comparison) -> tuple[str, bool]:
     parts = [f"not verified at noise {', '.join(bad)}"] if bad else []
     parts += [f"not converged at noise {', '.join(stuck)}"] if stuck else []
     if parts:
-        return "; ".join(parts) + ": do not compare those numbers", True
+        return "; ".join(parts), True
     return "same budget at every noise level, every answer verified", False
 
 
@@ -58,7 +58,7 @@ def error_curves(comparison: Comparison) -> Figure:
             label=f"noise {result.noise:g}",
         )
     dress(axes, "t", "‖ρ(t) − p(t)‖ in L², verified")
-    axes.set_ylim(bottom=0.0)
+    error_scale(axes, *(result.fields.l2[1:] for result in comparison.results))
     times = comparison.results[0].fields.curve_times
     axes.set_xlim(times[0], times[-1])
     legend(axes, loc="best")
@@ -70,32 +70,34 @@ def cross_table(comparison: Comparison) -> Figure:
     count = len(comparison.cross)
     figure = _figure(1.7 + max(0.75 * count, 1.6), comparison, "controls applied under every noise")
     axes = figure.subplots()
-    table = np.ma.masked_invalid(comparison.cross)
-    top = finite(comparison.cross).max() or 1.0
-    image = axes.pcolormesh(table, cmap=ERROR_MAP, vmin=0.0, vmax=top, edgecolors="white", linewidth=2)
+    # Shades of the logarithm, so that one large error does not make all the others look alike.
+    shades = np.log(np.clip(np.ma.masked_invalid(comparison.cross), 1e-12, None))
+    low, high = float(shades.min()), float(shades.max())
+    span = max(high - low, 1.0)
+    axes.pcolormesh(
+        shades, cmap=ERROR_MAP, vmin=low - 0.1 * span, vmax=high + 0.4 * span, edgecolors="white", linewidth=3
+    )
     for (i, j), value in np.ndenumerate(comparison.cross):
-        dark = np.isfinite(value) and value > 0.55 * top
+        dark = np.isfinite(value) and np.log(max(value, 1e-12)) > low + 0.6 * span
         axes.text(
             j + 0.5,
             i + 0.5,
             number(float(value)),
             ha="center",
             va="center",
-            fontsize=NORMAL,
+            fontsize=LARGE,
             color="white" if dark else INK,
             weight="bold" if i == j else "normal",
         )
     levels = [f"{level:g}" for level in comparison.noise]
-    dress(axes, "noise η at which they run", "controls optimised at noise η")
+    what = "L² error at T; darker is larger, bold is at its own noise"
+    dress(axes, "noise η at which they run", "controls optimised at noise η", what)
     axes.set_xticks(np.arange(count) + 0.5, levels)
     axes.set_yticks(np.arange(count) + 0.5, levels)
     axes.tick_params(length=0)
     axes.grid(visible=False)
     axes.invert_yaxis()
     axes.spines[:].set_visible(False)
-    bar = figure.colorbar(image, ax=axes, pad=0.01)
-    bar.set_label("L² error at T", fontsize=NORMAL)
-    bar.ax.tick_params(labelsize=SMALL)
     return figure
 
 
@@ -104,17 +106,25 @@ def distance_bars(comparison: Comparison) -> Figure:
     figure = _figure(4.4, comparison, "distances to the reference at T")
     second = _second_distance(comparison)
     panels = figure.subplots(1, 2 if second else 1, squeeze=False)[0]
-    _bars(panels[0], comparison.results, [result.tracking.l2_final for result in comparison.results])
+    tops = [_reach(result) for result in comparison.results]
+    _bars(panels[0], comparison.results, [result.tracking.l2_final for result in comparison.results], tops)
     for place, result in enumerate(comparison.results):
         add_particles(panels[0], result, place, INK)
     dress(panels[0], "noise η", "", "L² error: verified (bar), particles (diamond, ± 2 standard errors)")
     if second:
         label, values = second
-        _bars(panels[1], comparison.results, values)
+        _bars(panels[1], comparison.results, values, values)
         dress(panels[1], "noise η", "", label)
     for axes in panels:
         axes.grid(visible=False, axis="x")
     return figure
+
+
+def _reach(result: Result) -> float:
+    """How high the bar of L² goes, or the particles' error bar over it."""
+    evidence = result.certificate.monte_carlo
+    upper = evidence.l2_final + 2 * evidence.l2_final_se if evidence else 0.0
+    return float(finite([result.tracking.l2_final, upper]).max())
 
 
 def _second_distance(comparison: Comparison) -> tuple[str, list[float]] | None:
@@ -130,22 +140,23 @@ def _second_distance(comparison: Comparison) -> tuple[str, list[float]] | None:
     return None
 
 
-def _bars(axes: Axes, results: tuple[Result, ...], values: list[float]) -> None:
+def _bars(axes: Axes, results: tuple[Result, ...], values: list[float], tops: list[float]) -> None:
+    """A bar for each result, with its value written over `tops`, which is where all marks of the bar end."""
     places = np.arange(len(results))
     heights = np.nan_to_num(np.asarray(values, dtype=float), posinf=0.0)
     axes.bar(places, heights, width=0.6, color=[noise_colour(result.noise) for result in results], alpha=0.75)
-    for place, value in zip(places, values, strict=True):
+    for place, value, top in zip(places, values, tops, strict=True):
         axes.annotate(
             number(value),
-            (place - 0.28, heights[place]),
-            xytext=(0, 3),
+            (place, top if np.isfinite(top) else 0.0),
+            xytext=(0, 4),
             textcoords="offset points",
-            fontsize=SMALL,
-            ha="left",
+            fontsize=NORMAL,
+            ha="center",
         )
     axes.set_xticks(places, [f"{result.noise:g}" for result in results])
     axes.set_xlim(-0.6, len(results) - 0.4)
-    axes.margins(y=0.12)
+    axes.set_ylim(0.0, 1.12 * (finite(tops).max() or 1.0))
 
 
 def _figure(height: float, comparison: Comparison, what: str) -> Figure:

@@ -123,15 +123,18 @@ def error_against_time(result: Result) -> Figure:
     fields, tracking = result.fields, result.tracking
     largest = fields.curve_times[int(np.nanargmax(fields.l2))] if np.isfinite(fields.l2).any() else float("nan")
     title = f"{result.problem.name}, noise {result.noise:g}: L² error {number(tracking.l2_final)} at T"
-    subtitle = f"largest {number(tracking.l2_sup)} at t = {number(float(largest))}; {standing(result)}"
+    when = f" at t = {largest:.3g}" if np.isfinite(largest) else ""
+    subtitle = f"largest {number(tracking.l2_sup)}{when}; {standing(result)}"
     figure = new_figure(4.6, title, subtitle, alarm=doubtful(result))
     axes = figure.subplots()
     colour = noise_colour(result.noise)
-    axes.plot(fields.curve_times, fields.l2, color=colour, linewidth=2.2, label="verified: finer mesh")
-    marks = {"linestyle": "none", "marker": "o", "markersize": 4.5, "markerfacecolor": "none"}
+    line = {"linewidth": 1.6, "marker": ".", "markersize": 8}
+    axes.plot(fields.curve_times, fields.l2, color=colour, label="verified: finer mesh", **line)  # type: ignore[arg-type]
+    marks = {"linestyle": "none", "marker": "o", "markersize": 5, "markerfacecolor": "none"}
     axes.plot(fields.discrete_times, fields.discrete_l2, color=INK, label="solver's own mesh", **marks)  # type: ignore[arg-type]
     add_particles(axes, result, fields.curve_times[-1], SERIES[1])
-    _scale(axes, fields.l2[1:])
+    evidence = result.certificate.monte_carlo
+    error_scale(axes, fields.l2[1:], fields.discrete_l2[1:], [evidence.l2_final] if evidence else [])
     _pieces(axes, result)
     dress(axes, "t", "‖ρ(t) − p(t)‖ in L²")
     span = fields.curve_times[-1] - fields.curve_times[0]
@@ -160,12 +163,13 @@ def add_particles(axes: Axes, result: Result, where: float, colour: str) -> None
     )
 
 
-def _scale(axes: Axes, values: Array) -> None:
-    """A logarithmic scale where the curve spans orders of magnitude, otherwise a linear one from zero."""
-    positive = finite(values)
-    positive = positive[positive > 0]
+def error_scale(axes: Axes, *curves: Array | list[float]) -> None:
+    """A logarithmic scale where the curves span orders of magnitude, otherwise a linear one from zero."""
+    values = finite(*curves)
+    positive = values[values > 0]
     if len(positive) and positive.max() > LOG_RANGE * np.quantile(positive, 0.2):
         axes.set_yscale("log")
+        axes.set_ylim(max(positive.min(), 1e-3 * np.quantile(positive, 0.2)) / 2, None)
         return
     axes.set_ylim(bottom=0.0)
 
@@ -179,13 +183,13 @@ def _pieces(axes: Axes, result: Result) -> None:
 
 def convergence(result: Result) -> Figure | None:
     """Objective and gradient against iterations, and what every start reached; None when nothing was iterated."""
-    if len(result.history) < 2:
-        return None
     iteration, objective, gradient = result.history.T
     starts = np.asarray(result.starts, dtype=float)
-    kinds = ["objective"]
-    kinds += ["gradient"] if (np.isfinite(gradient) & (gradient > 0)).any() else []
-    kinds += ["starts"] if len(starts) > 1 else []
+    kinds = ["objective"] if np.isfinite(objective).sum() > 1 else []
+    kinds += ["gradient"] if (np.isfinite(gradient) & (gradient > 0)).sum() > 1 else []
+    kinds += ["starts"] if len(starts) > 1 and np.isfinite(starts).any() else []
+    if not kinds:
+        return None
     title = f"{result.problem.name}, noise {result.noise:g}: objective {number(result.objective)}"
     title += f" after {result.iterations} iterations"
     figure = new_figure(4.2, title, f"{result.solver}: {_short(result.message)}", alarm=result.status != "converged")
@@ -197,6 +201,8 @@ def convergence(result: Result) -> Figure | None:
         values = objective if kind == "objective" else gradient
         _history(axes, iteration, values)
         dress(axes, "iteration", "", "objective J" if kind == "objective" else "largest entry of the gradient")
+        if kind == "objective" and result.solver == "collocation":
+            axes.set_xlabel("iteration; the states obey the state equation only at the end", fontsize=NORMAL)
     return figure
 
 
@@ -209,6 +215,9 @@ def _history(axes: Axes, iteration: Array, values: Array) -> None:
     good = np.isfinite(values)
     if good.any() and (values[good] > 0).all():
         axes.set_yscale("log")
+        # Collocation begins on states that no control can reach: that objective would squeeze all the others.
+        lowest = float(finite(values[len(values) // 2 :]).min())
+        axes.set_ylim(bottom=0.7 * lowest if lowest > 0 else None)
 
 
 def _starts(axes: Axes, starts: Array) -> None:
@@ -222,5 +231,6 @@ def _starts(axes: Axes, starts: Array) -> None:
         axes.set_yscale("log")
     lost = f", {broken} broke down" if broken else ""
     dress(axes, "start, by rank", "", f"J of {len(starts)} starts{lost}")
-    if len(reached):
-        legend(axes, loc="upper left")
+    axes.set_xlim(0.5, len(reached) + 0.5)
+    axes.set_xticks(sorted({int(place) for place in np.linspace(1, len(reached), 6).round()}))
+    legend(axes, loc="upper left")

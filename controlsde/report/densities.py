@@ -142,6 +142,7 @@ def _curve(axes: Axes, x: Array, density: Array, reference: Array, colour: str, 
             va="top",
             fontsize=SMALL,
             color=INK,
+            bbox={"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.5},
         )
 
 
@@ -151,9 +152,12 @@ def _flat(values: Array, axes: tuple[Array, ...]) -> Array:
 
 
 def _image(axes: Axes, grid: tuple[Array, ...], values: Array, top: float) -> object:
-    image = axes.pcolormesh(
-        grid[0], grid[1], np.ma.masked_invalid(values).T, cmap=DENSITY_MAP, vmin=0.0, vmax=top, shading="gouraud"
-    )
+    from matplotlib.colors import PowerNorm
+
+    shown = np.clip(np.nan_to_num(values, posinf=top), 0.0, None).T
+    image = axes.pcolormesh(grid[0], grid[1], shown, cmap=DENSITY_MAP, norm=PowerNorm(0.5, 0.0, top), shading="gouraud")
+    if not np.isfinite(values).all():
+        axes.text(0.5, 0.5, "not finite", transform=axes.transAxes, ha="center", va="center", fontsize=SMALL)
     axes.set_aspect("equal")
     axes.tick_params(labelsize=SMALL, colors=INK)
     return image
@@ -162,11 +166,11 @@ def _image(axes: Axes, grid: tuple[Array, ...], values: Array, top: float) -> ob
 def _image_height(grid: tuple[Array, ...], columns: int, rows: int) -> float:
     wide = (WIDTH - 1.8) / columns
     ratio = (grid[1][-1] - grid[1][0]) / (grid[0][-1] - grid[0][0])
-    return 1.3 + rows * (float(np.clip(ratio, 0.25, 2.5)) * wide + 0.3)
+    return 1.55 + rows * float(np.clip(ratio, 0.25, 2.5)) * wide
 
 
 def _colour_label(grid: tuple[Array, ...]) -> str:
-    return "density, integrated over z" if len(grid) == 3 else "density"
+    return "density, integrated over z" if len(grid) == 3 else "density (shades of its square root)"
 
 
 def _images(result: Result) -> Figure:
@@ -201,6 +205,8 @@ def _colour_bar(figure: Figure, image: object, panels: Array, label: str) -> Non
 
 
 def _final_curves(results: tuple[Result, ...], title: str, subtitle: str, *, alarm: bool) -> Figure:
+    from matplotlib.patches import Patch
+
     columns = min(3, len(results))
     rows = -(-len(results) // columns)
     figure = new_figure(1.0 + (3.6 if rows == 1 else 2.6 * rows), title, subtitle, alarm=alarm)
@@ -218,7 +224,7 @@ def _final_curves(results: tuple[Result, ...], title: str, subtitle: str, *, ala
         axes.set_xlabel("x", fontsize=NORMAL)
     for axes in panels[:, 0]:
         axes.set_ylabel(f"density at T = {results[0].fields.times[-1]:g}", fontsize=NORMAL)
-    _legend_on_top(figure, [_dashed()])
+    _legend_on_top(figure, [Patch(facecolor="#bbbbbb", edgecolor=FAINT, label="controlled density ρ"), _dashed()])
     return figure
 
 
