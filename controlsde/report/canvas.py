@@ -30,15 +30,18 @@ REFERENCE = INK
 ALARM = "#b2182b"
 # Okabe and Ito's palette, told apart with every kind of colour vision.
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+NOISE_COLOURS = {0.0: "#0072B2", 0.35: "#7B5EA7", 2 / 3: "#D55E00", 1.0: "#E6B800"}  # at η / (η + ½)
 DENSITY_MAP, SIGNED_MAP, ERROR_MAP = "magma_r", "RdBu_r", "YlGnBu"
 
 
 def noise_colour(noise: float) -> str:
-    """The colour of a noise level, the same in every picture: from dark blue at 0 by purple to orange."""
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
+    """The colour of a noise level, the same in every picture: blue at 0, by purple to vermilion at 1, then amber."""
+    from matplotlib.colors import to_hex, to_rgb
 
-    return to_hex(colormaps["plasma"](0.86 * noise / (noise + 0.45)))
+    place = noise / (noise + 0.5)
+    channels = np.array([to_rgb(colour) for colour in NOISE_COLOURS.values()]).T
+    red, green, blue = (float(np.interp(place, list(NOISE_COLOURS), channel)) for channel in channels)
+    return to_hex((red, green, blue))
 
 
 def new_figure(height: float, title: str, subtitle: str = "", *, alarm: bool = False) -> Figure:
@@ -65,6 +68,18 @@ def dress(axes: Axes, xlabel: str = "", ylabel: str = "", title: str = "") -> No
     axes.grid(visible=True, color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def label_edges(panels: Any, shown: int, xlabel: str, ylabel: str) -> None:
+    """Label a grid of panels that share axes, on the left and below; hide those after the first `shown`."""
+    _, columns = panels.shape
+    for place, axes in enumerate(panels.ravel()):
+        axes.set_visible(place < shown)
+        if place < shown <= place + columns:
+            axes.set_xlabel(xlabel, fontsize=NORMAL)
+            axes.tick_params(labelbottom=True)
+        if place % columns == 0:
+            axes.set_ylabel(ylabel, fontsize=NORMAL)
 
 
 def legend(axes: Axes, **options: Any) -> None:

@@ -144,7 +144,7 @@ def _bars(axes: Axes, results: tuple[Result, ...], values: list[float], tops: li
     """A bar for each result, with its value written over `tops`, which is where all marks of the bar end."""
     places = np.arange(len(results))
     heights = np.nan_to_num(np.asarray(values, dtype=float), posinf=0.0)
-    axes.bar(places, heights, width=0.6, color=[noise_colour(result.noise) for result in results], alpha=0.75)
+    axes.bar(places, heights, width=0.6, color=[noise_colour(result.noise) for result in results], alpha=0.6)
     for place, value, top in zip(places, values, tops, strict=True):
         axes.annotate(
             number(value),

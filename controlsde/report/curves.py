@@ -132,7 +132,7 @@ def error_against_time(result: Result) -> Figure:
     axes.plot(fields.curve_times, fields.l2, color=colour, label="verified: finer mesh", **line)  # type: ignore[arg-type]
     marks = {"linestyle": "none", "marker": "o", "markersize": 5, "markerfacecolor": "none"}
     axes.plot(fields.discrete_times, fields.discrete_l2, color=INK, label="solver's own mesh", **marks)  # type: ignore[arg-type]
-    add_particles(axes, result, fields.curve_times[-1], SERIES[1])
+    add_particles(axes, result, fields.curve_times[-1], SERIES[2])
     evidence = result.certificate.monte_carlo
     error_scale(axes, fields.l2[1:], fields.discrete_l2[1:], [evidence.l2_final] if evidence else [])
     _pieces(axes, result)
@@ -154,7 +154,8 @@ def add_particles(axes: Axes, result: Result, where: float, colour: str) -> None
         yerr=[2 * evidence.l2_final_se],
         color=colour,
         marker="D",
-        markersize=6,
+        markersize=7,
+        markeredgecolor="white",
         capsize=5,
         linewidth=1.8,
         linestyle="none",

@@ -21,6 +21,7 @@ from controlsde.report.canvas import (
     doubtful,
     dress,
     finite,
+    label_edges,
     new_figure,
     noise_colour,
     number,
@@ -58,7 +59,7 @@ def chosen_times(times: Array, count: int) -> list[int]:
 
 
 def _title(result: Result) -> str:
-    return f"{result.problem.name}, noise {result.noise:g}: density on its way from t = 0 to T"
+    return f"{result.problem.name}, noise {result.noise:g}: how the density follows its reference"
 
 
 def _when(result: Result, index: int) -> str:
@@ -86,12 +87,7 @@ def _curves(result: Result) -> Figure:
         _curve(axes, fields.axes[0], fields.density[index], fields.reference[index], colour, limits)
         dress(axes, title=_when(result, index))
         axes.set_title(f"L² error {number(fields.l2[index])}", fontsize=SMALL, color=FAINT, loc="right")
-    for axes in panels.ravel()[len(chosen) :]:
-        axes.set_visible(False)
-    for axes in panels[-1]:
-        axes.set_xlabel("x", fontsize=NORMAL)
-    for axes in panels[:, 0]:
-        axes.set_ylabel("density", fontsize=NORMAL)
+    label_edges(panels, len(chosen), "x", "density")
     handles = [Patch(facecolor=colour, alpha=0.35, edgecolor=colour, label="controlled density ρ"), _dashed()]
     _legend_on_top(figure, handles)
     return figure
@@ -218,12 +214,7 @@ def _final_curves(results: tuple[Result, ...], title: str, subtitle: str, *, ala
         _curve(axes, fields.axes[0], fields.density[-1], fields.reference[-1], colour, limits)
         dress(axes, title=f"noise {result.noise:g}")
         axes.set_title(f"L² error {number(result.tracking.l2_final)}", fontsize=SMALL, color=FAINT, loc="right")
-    for axes in panels.ravel()[len(results) :]:
-        axes.set_visible(False)
-    for axes in panels[-1]:
-        axes.set_xlabel("x", fontsize=NORMAL)
-    for axes in panels[:, 0]:
-        axes.set_ylabel(f"density at T = {results[0].fields.times[-1]:g}", fontsize=NORMAL)
+    label_edges(panels, len(results), "x", f"density at T = {results[0].fields.times[-1]:g}")
     _legend_on_top(figure, [Patch(facecolor="#bbbbbb", edgecolor=FAINT, label="controlled density ρ"), _dashed()])
     return figure
 
@@ -244,10 +235,6 @@ def _final_images(results: tuple[Result, ...], title: str, subtitle: str, *, ala
         image = _image(axes, own, values, top)
         error = f", L² error {number(errors[number_])}" if number_ < len(errors) else ""
         axes.set_title(label + error, fontsize=SMALL, loc="left")
-        axes.set_xlabel("x", fontsize=NORMAL)
-    for axes in panels[:, 0]:
-        axes.set_ylabel("y", fontsize=NORMAL)
-    for axes in panels.ravel()[len(shown) :]:
-        axes.set_visible(False)
+    label_edges(panels, len(shown), "x", "y")
     _colour_bar(figure, image, panels, _colour_label(grid))
     return figure
