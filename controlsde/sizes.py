@@ -75,7 +75,7 @@ def _weights(problem: Problem) -> int:
 def _memory(problem: Problem, unknowns: int) -> int:
     """Bytes of the largest arrays: stages and their adjoint, inverses or factors, the Hessian."""
     pieces, weights = problem.controls.pieces, _weights(problem)
-    factors = 16 * unknowns**2 * 4 if unknowns <= DENSE_LIMIT else int(24 * 40 * unknowns**1.5)
+    factors = 16 * unknowns**2 * 4 if unknowns <= DENSE_LIMIT[problem.dimension] else int(24 * 40 * unknowns**1.5)
     sensitivities = 8 * problem.mesh.stages * unknowns * weights
     return 8 * 4 * _stage_values(problem, unknowns) + pieces * factors + 3 * 8 * weights**2 + sensitivities
 

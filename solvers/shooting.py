@@ -36,6 +36,7 @@ SCREENED_FROM = 4  # starts: with fewer, all run to the end
 SCREENING_ITERATIONS = 20
 KEPT_SHARE = 0.25  # of the starts goes on after the first look
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+ONE_THREAD_BELOW = 2000  # unknowns; with fewer, more threads only wait for each other
 POOL_PAYS_ABOVE = 6.0  # seconds of remaining work below which starting processes costs more than it saves
 
 
@@ -188,7 +189,8 @@ def _run_one(objective: ReducedObjective, options: Shooting, start: Array, progr
         progress(Step(task, iterate.number, iterate.value))
 
     threads = torch.get_num_threads()
-    torch.set_num_threads(1 if objective.propagator.dense else threads)  # small matrices: more threads only spin
+    small = objective.tracking.operator.size <= ONE_THREAD_BELOW
+    torch.set_num_threads(1 if small else threads)
     try:
         if options.method == "l-bfgs":
             minimise_l_bfgs(objective, start.ravel(), options.iterations, options.tolerance, accept)

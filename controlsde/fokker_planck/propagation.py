@@ -73,7 +73,7 @@ class Propagator:
         self.steps_per_piece = steps_per_piece
         self.scheme: Radau = radau(stages)
         self.device = torch.device(device)
-        self.dense = operator.size <= DENSE_LIMIT or self.device.type != "cpu"
+        self.dense = operator.size <= DENSE_LIMIT[operator.mesh.dimension] or self.device.type != "cpu"
         self._steps = torch.from_numpy(self.durations / steps_per_piece).to(self.device)
         self._a = torch.from_numpy(self.scheme.a).to(self.device)
         self._constants = DenseConstants(operator, self.device) if self.dense else None

@@ -34,7 +34,9 @@ def setting(case, stages=3, pieces=3):
 @pytest.mark.parametrize("stages", [1, 2, 3])
 @pytest.mark.parametrize("dense", [True, False])
 def test_stages_equal_those_of_the_plain_radau_scheme(case, stages, dense, monkeypatch):
-    monkeypatch.setattr("controlsde.fokker_planck.propagation.DENSE_LIMIT", 10_000 if dense else 0)
+    monkeypatch.setattr(
+        "controlsde.fokker_planck.propagation.DENSE_LIMIT", dict.fromkeys((1, 2, 3), 10_000 if dense else 0)
+    )
     operator, drift, initial, propagator = setting(case, stages)
     assert propagator.dense is dense
     result = propagator(torch.from_numpy(drift), torch.from_numpy(initial)).numpy()
@@ -45,7 +47,9 @@ def test_stages_equal_those_of_the_plain_radau_scheme(case, stages, dense, monke
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("dense", [True, False])
 def test_the_gradient_of_any_loss_is_exact(case, dense, monkeypatch):
-    monkeypatch.setattr("controlsde.fokker_planck.propagation.DENSE_LIMIT", 10_000 if dense else 0)
+    monkeypatch.setattr(
+        "controlsde.fokker_planck.propagation.DENSE_LIMIT", dict.fromkeys((1, 2, 3), 10_000 if dense else 0)
+    )
     _, drift, initial, propagator = setting(case)
     rng = np.random.default_rng(2)
     probe = torch.from_numpy(rng.normal(size=(3, 2, 3, len(initial))))
@@ -76,7 +80,9 @@ def test_mass_is_conserved_to_rounding_through_all_pieces():
 
 @pytest.mark.parametrize("dense", [True, False])
 def test_a_drift_that_is_not_finite_is_refused_with_its_piece(dense, monkeypatch):
-    monkeypatch.setattr("controlsde.fokker_planck.propagation.DENSE_LIMIT", 10_000 if dense else 0)
+    monkeypatch.setattr(
+        "controlsde.fokker_planck.propagation.DENSE_LIMIT", dict.fromkeys((1, 2, 3), 10_000 if dense else 0)
+    )
     _, drift, initial, propagator = setting("1-D reflecting")
     drift[1, 3, 0] = np.nan
     with pytest.raises(NonFiniteError) as error:
