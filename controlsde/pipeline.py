@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from controlsde.adaptation import solve_resolved
 from controlsde.controls import Controls, ControlsError
 from controlsde.drift import Drift, given_drift, network_drift
 from controlsde.fokker_planck.evolution import evolve
@@ -22,7 +23,7 @@ from controlsde.problem import Problem
 from controlsde.progress import Progress, Step, silent
 from controlsde.reference import Reference, build_reference
 from controlsde.results import Result
-from controlsde.solvers import Outcome, solver_named
+from controlsde.solvers import Outcome
 from controlsde.solvers.reduced import ReducedObjective
 from controlsde.tracking import TimeGrid, TrackingProblem, build_network, build_tracking
 from controlsde.verification import DiscreteRun, Evidence, TrackingErrors, verify
@@ -71,10 +72,9 @@ def solve(
     began = time.perf_counter()
     progress(Step("building the reference"))
     reference = build_reference(problem.reference, problem.domain)
-    tracking = build_tracking(problem, reference)
-    start = _initial_weights(tracking, reference, initial)
+    start = _initial_weights(problem, reference, initial)
     prepared = time.perf_counter() - began
-    outcome = solver_named(options.kind)(tracking, options, progress, start)
+    tracking, outcome = solve_resolved(problem, reference, options, progress, start)
     if not np.isfinite(outcome.objective):
         raise SolveError(outcome.message)
     answer = _Answer(
@@ -104,7 +104,7 @@ def evaluate(problem: Problem, controls: Controls | None = None, progress: Progr
     reference = build_reference(problem.reference, problem.domain)
     if controls is not None:
         drift: Drift | None = network_drift(build_network(problem), controls, reference.horizon)
-        grid = TimeGrid(controls.times, problem.mesh.steps_per_piece, problem.mesh.stages)
+        grid = TimeGrid(controls.times, problem.mesh.first_steps, problem.mesh.stages)
         tracking = build_tracking(problem, reference, grid=grid)
     else:
         tracking = build_tracking(problem, reference)
@@ -170,17 +170,16 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}}
 
 
-def _initial_weights(tracking: TrackingProblem, reference: Reference, initial: Controls | None) -> Array | None:
+def _initial_weights(problem: Problem, reference: Reference, initial: Controls | None) -> tuple[Array, ...]:
+    """The given controls as flattened weights on the problem's pieces; nothing where none are given."""
     if initial is None:
-        return None
-    network_drift(tracking.network, initial, reference.horizon)
-    if initial.pieces != tracking.grid.pieces:
-        if tracking.grid.pieces % initial.pieces:
-            raise ControlsError(
-                f"the initial controls have {initial.pieces} pieces, the problem {tracking.grid.pieces}: not a multiple"
-            )
-        initial = initial.split(tracking.grid.pieces // initial.pieces)
-    return tracking.flatten(initial)
+        return ()
+    network, pieces = build_network(problem), problem.controls.pieces
+    network_drift(network, initial, reference.horizon)
+    if pieces % initial.pieces:
+        raise ControlsError(f"the initial controls have {initial.pieces} pieces, the problem {pieces}: not a multiple")
+    split = initial.split(pieces // initial.pieces)
+    return (network.join(split.A, split.W, split.b),)
 
 
 def _history(outcome: Outcome) -> Array:

@@ -158,7 +158,7 @@ def build_mesh(problem: Problem, reference: Reference) -> Mesh:
 def time_grid(problem: Problem, reference: Reference) -> TimeGrid:
     """Equal pieces on [0, T]."""
     edges = np.linspace(0.0, reference.horizon, problem.controls.pieces + 1)
-    return TimeGrid(edges, problem.mesh.steps_per_piece, problem.mesh.stages)
+    return TimeGrid(edges, problem.mesh.first_steps, problem.mesh.stages)
 
 
 def build_tracking(

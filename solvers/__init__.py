@@ -16,7 +16,10 @@ def solver_names() -> tuple[str, ...]:
 
 
 def solver_named(kind: str) -> Callable[..., Outcome]:
-    """`solve(tracking, options, progress, initial, device)` of one kind. Raises ValueError for an unknown kind."""
+    """`solve(tracking, options, progress, initial, device)` of one kind. Raises ValueError for an unknown kind.
+
+    initial: a sequence of flattened weights (K, P) that take the place of the first random starts.
+    """
     solve: Any
     if kind == "shooting":
         from controlsde.solvers.shooting import solve

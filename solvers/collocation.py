@@ -9,9 +9,9 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import casadi as ca
@@ -148,29 +148,37 @@ def solve(
     tracking: TrackingProblem,
     options: Collocation,
     progress: Progress = silent,
-    initial: Array | None = None,
+    initial: Sequence[Array] = (),
     device: str = "cpu",
 ) -> Outcome:
-    """Minimise J by collocation from `options.starts` cold starts, and return the best.
+    """Minimise J by collocation from `options.starts` starts, and return the best.
 
-    initial: weights (K, P) for a warm start in primal and dual, as the first start. `device` serves only the
-    re-evaluation of the answer through the state equation.
+    initial: weights (K, P) for warm starts in primal and dual; the other starts are cold. `device` serves only the
+    re-evaluation of the answers through the state equation.
     """
     began = time.perf_counter()
     transcription = transcribe(tracking)
     objective = ReducedObjective(tracking, device=device)
-    starts = [WarmStart(weights, tracking.targets) for weights in random_starts(tracking, options.starts, options.seed)]
-    if initial is not None:
-        starts = [warm_start_from(objective, initial), *starts[: options.starts - 1]]
+    starts = [warm_start_from(objective, weights) for weights in initial[: options.starts]]
+    cold = random_starts(tracking, options.starts - len(starts), options.seed)
+    starts += [WarmStart(weights, tracking.targets) for weights in cold]
     built = time.perf_counter()
-    solutions: list[NlpSolution] = []
+    outcomes: list[Outcome] = []
     for number, start in enumerate(starts):
         task = f"collocation, start {number + 1}/{len(starts)}"
-        solutions.append(solve_nlp(transcription, start, options.iterations, options.tolerance, progress, task))
-        if solutions[-1].status == "User_Requested_Stop":
+        solution = solve_nlp(transcription, start, options.iterations, options.tolerance, progress, task)
+        outcomes.append(_outcome(objective, options, solution))
+        if outcomes[-1].interrupted:
             break
-    values = [_value(objective, solution) for solution in solutions]
-    return _outcome(objective, options, solutions, values, built - began, time.perf_counter() - built)
+    best, *others = sorted(outcomes, key=lambda one: (not np.isfinite(one.objective), not one.converged, one.objective))
+    return replace(
+        best,
+        interrupted=outcomes[-1].interrupted,
+        starts=tuple(one.objective for one in outcomes),
+        others=tuple(others),
+        build_seconds=built - began,
+        solve_seconds=time.perf_counter() - built,
+    )
 
 
 def _value(objective: ReducedObjective, solution: NlpSolution) -> float:
@@ -181,34 +189,21 @@ def _value(objective: ReducedObjective, solution: NlpSolution) -> float:
         return float("nan")
 
 
-def _outcome(
-    objective: ReducedObjective,
-    options: Collocation,
-    solutions: list[NlpSolution],
-    values: list[float],
-    build_seconds: float,
-    solve_seconds: float,
-) -> Outcome:
-    order = sorted(range(len(values)), key=lambda i: (not np.isfinite(values[i]), not solutions[i].success, values[i]))
-    solution, value = solutions[order[0]], values[order[0]]
+def _outcome(objective: ReducedObjective, options: Collocation, solution: NlpSolution) -> Outcome:
+    value, gradient_norm = _value(objective, solution), float("nan")
     agrees = bool(np.isclose(value, solution.objective, rtol=1e-6, atol=1e-12))
-    gradient_norm = float("nan")
     if np.isfinite(value):
         _, gradient = objective.value_and_gradient(solution.weights)
         gradient_norm = projected_gradient_norm(solution.weights, gradient, objective.tracking.bound)
-    interrupted = any(one.status == "User_Requested_Stop" for one in solutions)
     return Outcome(
         weights=solution.weights,
         objective=value,
         gradient_norm=gradient_norm,
         converged=solution.success and agrees,
-        interrupted=interrupted,
+        interrupted=solution.status == "User_Requested_Stop",
         message=_message(solution, value, options, agrees),
         iterations=solution.iterations,
         history=solution.history,
-        starts=tuple(values),
-        build_seconds=build_seconds,
-        solve_seconds=solve_seconds,
     )
 
 

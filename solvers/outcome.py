@@ -21,11 +21,13 @@ class Iteration:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """The best weights that a solver found, and what to think of them.
+    """The weights that a solver found from one start, and what to think of them.
 
     weights: (K, P), flattened as in `network`. objective: J there, re-evaluated through the state equation.
     converged: the first-order conditions hold to the tolerance. message: what happened, and what to try if it
-    did not converge. starts: J reached from each start, in order (nan for one that broke down).
+    did not converge. What a solver returns is the start with the least objective; it also carries
+    starts: J reached from each start, in order (nan for one that broke down), and
+    others: the outcomes of the other starts, least objective first.
     """
 
     weights: Array
@@ -36,6 +38,7 @@ class Outcome:
     message: str
     iterations: int
     history: tuple[Iteration, ...]
-    starts: tuple[float, ...]
-    build_seconds: float
-    solve_seconds: float
+    starts: tuple[float, ...] = ()
+    others: tuple[Outcome, ...] = ()
+    build_seconds: float = 0.0
+    solve_seconds: float = 0.0

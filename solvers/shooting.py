@@ -12,6 +12,7 @@ import math
 import os
 import signal
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future, as_completed
 from dataclasses import dataclass, field, replace
 
@@ -26,7 +27,7 @@ from controlsde.progress import Progress, Step, silent
 from controlsde.solvers.first_order import minimise_adam, minimise_l_bfgs
 from controlsde.solvers.outcome import Iteration, Outcome
 from controlsde.solvers.reduced import ReducedObjective
-from controlsde.solvers.starts import random_starts
+from controlsde.solvers.starts import starts_from
 from controlsde.solvers.trust_region import Iterate, minimise
 from controlsde.tracking import TrackingProblem
 
@@ -67,38 +68,45 @@ def solve(
     tracking: TrackingProblem,
     options: Shooting,
     progress: Progress = silent,
-    initial: Array | None = None,
+    initial: Sequence[Array] = (),
     device: str = "cpu",
 ) -> Outcome:
     """Minimise J from `options.starts` starts and return the best.
 
-    initial: flattened weights (K, P) to use as the first start. A keyboard interrupt keeps the best point so far.
+    initial: flattened weights (K, P) in place of the first random starts. A keyboard interrupt keeps the best point
+    so far.
     """
     began = time.perf_counter()
     objective = ReducedObjective(tracking, device=device)
-    starts = random_starts(tracking, options.starts, options.seed)
-    if initial is not None:
-        starts = [initial, *starts[: options.starts - 1]]
+    starts = starts_from(tracking, initial, options.starts, options.seed)
     built = time.perf_counter()
     runs = _run_all(objective, options, starts, progress)
-    finished = [run for run in runs if run.best is not None]
-    if not finished:
-        trouble = runs[0].trouble if runs else None
-        return _nothing(starts[0], runs, trouble or "interrupted before the first iteration", built - began)
-    chosen = min(finished, key=lambda run: run.best.value if run.best else np.inf)
-    assert chosen.best is not None  # narrows the type: `finished` holds only such runs
-    return Outcome(
-        weights=chosen.best.point.reshape(tracking.weight_shape),
-        objective=chosen.best.value,
-        gradient_norm=chosen.best.gradient_norm,
-        converged=chosen.best.converged,
+    outcomes = [_outcome(run, options, tracking) for run in runs if run.best is not None]
+    if not outcomes:
+        trouble = (runs[0].trouble if runs else None) or "interrupted before the first iteration"
+        outcomes = [_nothing(starts[0], trouble)]
+    best, *others = sorted(outcomes, key=lambda outcome: outcome.objective)
+    return replace(
+        best,
         interrupted=any(run.interrupted for run in runs),
-        message=_message(chosen, options),
-        iterations=chosen.best.number,
-        history=tuple(chosen.history),
         starts=tuple(run.best.value if run.best else float("nan") for run in runs),
+        others=tuple(others),
         build_seconds=built - began,
         solve_seconds=time.perf_counter() - built,
+    )
+
+
+def _outcome(run: _Run, options: Shooting, tracking: TrackingProblem) -> Outcome:
+    assert run.best is not None  # callers pass runs that hold an iterate
+    return Outcome(
+        weights=run.best.point.reshape(tracking.weight_shape),
+        objective=run.best.value,
+        gradient_norm=run.best.gradient_norm,
+        converged=run.best.converged,
+        interrupted=run.interrupted,
+        message=_message(run, options),
+        iterations=run.best.number,
+        history=tuple(run.history),
     )
 
 
@@ -116,20 +124,17 @@ def _message(run: _Run, options: Shooting) -> str:
     )
 
 
-def _nothing(start: Array, runs: list[_Run], trouble: str, build_seconds: float) -> Outcome:
+def _nothing(start: Array, trouble: str) -> Outcome:
     """The outcome when no start could even be evaluated."""
     return Outcome(
         weights=start,
         objective=float("nan"),
         gradient_norm=float("nan"),
         converged=False,
-        interrupted=any(run.interrupted for run in runs),
+        interrupted=False,
         message=f"no start could be evaluated: {trouble}",
         iterations=0,
         history=(),
-        starts=(float("nan"),) * len(runs),
-        build_seconds=build_seconds,
-        solve_seconds=0.0,
     )
 
 

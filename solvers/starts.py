@@ -8,12 +8,19 @@ in the best known valley about one time in four, a free start one time in five.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.tracking import TrackingProblem
 
 Array = NDArray[np.float64]
+
+
+def starts_from(tracking: TrackingProblem, initial: Sequence[Array], count: int, seed: int) -> list[Array]:
+    """`count` starts: the given weights first, random ones after them."""
+    return [*initial, *random_starts(tracking, count, seed)][:count]
 
 
 def random_starts(tracking: TrackingProblem, count: int, seed: int) -> list[Array]:

@@ -63,6 +63,8 @@ __all__ = [
 ]
 
 MAX_NODES = 2_000_000
+MAX_STEPS = 10_000
+FIRST_STEPS = 2  # Radau steps per piece that `mesh.steps_per_piece: auto` begins with
 
 REFERENCE_KINDS = ("reversed-diffusion", "moser")
 FORWARD_KINDS = ("ornstein-uhlenbeck", "heat")
@@ -196,13 +198,36 @@ def _whole_number(value: object) -> object:
     return value
 
 
+def _steps(value: object) -> int | Literal["auto"]:
+    if value == "auto":
+        return "auto"
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_STEPS:
+        raise ValueError(f"must be auto or a whole number from 1 to {MAX_STEPS} (got {short(value)})")
+    return value
+
+
+Steps = Annotated[
+    int | Literal["auto"],
+    BeforeValidator(_steps),
+    WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": MAX_STEPS}]}),
+]
+
+
 class Mesh(Section):
-    """The discretisation: spectral elements of a polynomial degree, Radau steps of some stages a piece."""
+    """The discretisation: spectral elements of a polynomial degree, Radau steps of some stages a piece.
+
+    `auto` refines until the answer no longer depends on the discretisation.
+    """
 
     elements: Elements = "auto"
     degree: Annotated[Whole, Field(ge=2, le=16)] = 8
-    steps_per_piece: Annotated[Whole, Field(ge=1, le=10_000)] = 2
+    steps_per_piece: Steps = "auto"
     stages: Annotated[Literal[1, 2, 3], BeforeValidator(_whole_number)] = 3
+
+    @property
+    def first_steps(self) -> int:
+        """The steps per piece to begin with."""
+        return FIRST_STEPS if self.steps_per_piece == "auto" else self.steps_per_piece
 
 
 class Shooting(Section):

@@ -172,6 +172,6 @@ def cure(name: str, problem: Problem) -> str:
     finer = [24] * problem.dimension if elements == "auto" else [2 * count for count in elements]
     return CURES[name].format(
         finer=str(finer).replace(" ", ""),
-        steps=2 * problem.mesh.steps_per_piece,
+        steps=2 * problem.mesh.first_steps,
         particle_steps=4 * problem.monte_carlo.steps_per_piece,
     )

@@ -24,8 +24,9 @@ from controlsde.verification.exponential import propagate_piecewise, propagate_t
 Array = NDArray[np.float64]
 
 REFINED_ENOUGH = 1e-3
-MULTIPLES: dict[int, tuple[float, ...]] = {1: (2, 3, 4, 6), 2: (1.5, 2), 3: (1.5, 2)}
-MOST_UNKNOWNS = {1: 600, 2: 5_000, 3: 10_000}
+MULTIPLES: dict[int, tuple[float, ...]] = {1: (1.5, 2, 3, 4, 6), 2: (1.5, 2), 3: (1.5, 2)}
+MOST_UNKNOWNS = {1: 1000, 2: 5_000, 3: 10_000}
+FEWEST_MESHES = 2  # whatever their size: one alone says nothing about its error
 OUTPUTS_PER_PIECE = 4
 
 
@@ -58,9 +59,9 @@ class Refined:
 def refined_density(problem: Problem, reference: Reference, drift: Drift, mesh: Mesh, *, once: bool = False) -> Refined:
     """Refine until the density at T settles, or until the largest size is reached; `once` stops after one mesh."""
     coarser: Refined | None = None
-    for multiple in MULTIPLES[mesh.dimension]:
+    for number, multiple in enumerate(MULTIPLES[mesh.dimension]):
         finer = _multiplied(mesh, multiple)
-        if coarser is not None and len(finer.mass) > MOST_UNKNOWNS[mesh.dimension]:
+        if number >= FEWEST_MESHES and len(finer.mass) > MOST_UNKNOWNS[mesh.dimension]:
             break
         current = _on_mesh(problem, reference, drift, finer, coarser)
         if once or current.refinement <= REFINED_ENOUGH:
@@ -68,12 +69,6 @@ def refined_density(problem: Problem, reference: Reference, drift: Drift, mesh: 
         coarser = current
     assert coarser is not None  # the ladder has at least one rung
     return coarser
-
-
-def relative_change(finer: Mesh, fine: Array, coarse: Mesh, values: Array, scale: float) -> float:
-    """‖fine − coarse‖ / scale on the finer mesh, for grid values on both."""
-    moved = coarse.interpolate(values, tuple(axis.grid for axis in finer.axes))
-    return float(np.sqrt((fine - moved) ** 2 @ finer.weights)) / scale
 
 
 def _multiplied(mesh: Mesh, multiple: float) -> Mesh:
@@ -106,7 +101,7 @@ def _on_mesh(problem: Problem, reference: Reference, drift: Drift, mesh: Mesh, c
     scale = float(np.sqrt(target[-1] ** 2 @ mesh.weights))
     change = float("inf")
     if coarser is not None:
-        change = relative_change(mesh, density[-1], coarser.mesh, coarser.final, scale)
+        change = mesh.l2_distance(density[-1], coarser.mesh, coarser.final) / scale
     mass_error = float(np.abs(unknowns @ mesh.mass - 1.0).max())
     return Refined(mesh, times, density, target, errors, change, mass_error)
 
@@ -122,6 +117,7 @@ def _propagate(operator: Operator, drift: Drift, initial: Array) -> tuple[Array,
             initial,
             durations,
             OUTPUTS_PER_PIECE,
+            operator.mesh.mass,
         )
     else:
         values = propagate_time_dependent(

@@ -20,7 +20,7 @@ from controlsde.reference import Reference
 from controlsde.verification.certificate import MonteCarloEvidence, judge
 from controlsde.verification.characteristics import density_by_characteristics
 from controlsde.verification.evidence import DiscreteRun, Evidence, Fields, TrackingErrors
-from controlsde.verification.refinement import OUTPUTS_PER_PIECE, Refined, refined_density, relative_change
+from controlsde.verification.refinement import OUTPUTS_PER_PIECE, Refined, refined_density
 
 Array = NDArray[np.float64]
 
@@ -87,7 +87,7 @@ def _change_from(run: DiscreteRun, refined: Refined, scale: float) -> float:
     """Largest ‖ρ_solver − ρ_refined‖ / ‖p(T)‖ over the ends of the pieces."""
     ends = refined.density[OUTPUTS_PER_PIECE::OUTPUTS_PER_PIECE]
     return max(
-        relative_change(refined.mesh, fine, run.mesh, run.mesh.to_grid(coarse), scale)
+        refined.mesh.l2_distance(fine, run.mesh, run.mesh.to_grid(coarse)) / scale
         for fine, coarse in zip(ends, run.ends, strict=True)
     )
 

@@ -27,7 +27,7 @@ def test_from_the_shooting_optimum_collocation_stays_at_the_same_objective(name,
     tracking = small_tracking(problem, noise=noise, **changes)
     shot = shoot(tracking)
     assert shot.converged
-    again = collocation.solve(tracking, Collocation(), initial=shot.weights)
+    again = collocation.solve(tracking, Collocation(), initial=[shot.weights])
     assert again.converged
     assert again.iterations <= 5
     assert again.objective == pytest.approx(shot.objective, rel=1e-6)

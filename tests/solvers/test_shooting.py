@@ -37,7 +37,7 @@ def test_gauss_newton_and_l_bfgs_reach_stationary_points_of_the_same_objective(s
     newton = shooting.solve(tracking, options(tolerance=1e-9))
     start = newton.weights + 0.01 * np.random.default_rng(0).normal(size=newton.weights.shape)
     for method in ("gauss-newton", "l-bfgs"):
-        outcome = shooting.solve(tracking, options(method=method, iterations=2000), initial=start)
+        outcome = shooting.solve(tracking, options(method=method, iterations=2000), initial=[start])
         assert outcome.objective == pytest.approx(newton.objective, rel=1e-6)
 
 
