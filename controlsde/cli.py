@@ -9,13 +9,18 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from controlsde.console import Console
     from controlsde.problem import Problem
+    from controlsde.progress import Progress
     from controlsde.results import Result
 
 EXIT_UNEXPECTED = 1
@@ -37,7 +42,8 @@ ProblemArgument = Annotated[
     str, typer.Argument(metavar="PROBLEM", help="A YAML file, or the name of a shipped problem.")
 ]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. network.width=2.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. network.width=2; repeatable."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 OutputOption = Annotated[
@@ -61,16 +67,21 @@ def solve(
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Solve a problem, verify the answer, write the result and figures."""
-    loaded = _load(problem, overrides)
+    """Solve a problem, verify the answer, write result and figures."""
+    loaded = _load_to_solve(problem, overrides, solver)
     folder = _folder(output, loaded.name)
 
     from controlsde.console import Console
     from controlsde.pipeline import solve as run
+    from controlsde.progress import Step
+    from controlsde.sizes import refusals
+
+    _refuse(problem, refusals(loaded))
 
     console = Console(quiet=quiet, verbose=verbose)
-    with console.progress() as progress:
-        result = run(loaded, _known_solver(solver), progress)
+    with _running(console) as progress:
+        result = run(loaded, progress=progress)
+        progress(Step("writing the result and figures"))
         result = _write(result, folder)
     console.result(result, folder)
     if as_json:
@@ -91,21 +102,25 @@ def compare(
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Solve at each noise level with the same budget and apply every control at every level."""
+    """Solve at several noise levels, and cross-apply the controls."""
     from controlsde.comparison import DEFAULT_NOISE, check_levels
     from controlsde.comparison import compare as run
 
-    loaded = _load(problem, overrides)
+    loaded = _load_to_solve(problem, overrides, solver)
     levels = check_levels(noise or DEFAULT_NOISE)
     folder = _folder(output, loaded.name)
 
     from dataclasses import replace
 
     from controlsde.console import Console
+    from controlsde.progress import Step
+    from controlsde.sizes import refusals
 
+    _refuse(problem, refusals(loaded))
     console = Console(quiet=quiet, verbose=verbose)
-    with console.progress() as progress:
-        comparison = run(loaded, levels, _known_solver(solver), progress)
+    with _running(console) as progress:
+        comparison = run(loaded, levels, progress=progress)
+        progress(Step("writing the results and figures"))
         written = tuple(_write(result, folder, f"noise-{result.noise:g}") for result in comparison.results)
         comparison = replace(comparison, results=written)
         from controlsde.report.figures import save_comparison
@@ -129,20 +144,24 @@ def evaluate(
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Verify given controls, or the problem's own drift, without solving."""
+    """Verify given controls or a given drift, without solving."""
     from controlsde.controls import Controls
 
     loaded = _load(problem, overrides)
     given = Controls.load(controls) if controls else None
+    folder = _folder(output, loaded.name) if output else None
 
     from controlsde.console import Console
     from controlsde.pipeline import evaluate as run
+    from controlsde.progress import Step
+    from controlsde.sizes import refusals_of_evaluation
 
+    _refuse(problem, refusals_of_evaluation(loaded))
     console = Console(quiet=quiet, verbose=verbose)
-    with console.progress() as progress:
+    with _running(console) as progress:
         result = run(loaded, given, progress)
-        folder = _folder(output, loaded.name) if output else None
         if folder:
+            progress(Step("writing the result and figures"))
             result = _write(result, folder)
     console.result(result, folder)
     if as_json:
@@ -152,7 +171,7 @@ def evaluate(
 
 @app.command()
 def check(problem: ProblemArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
-    """Validate a problem and predict its sizes, memory and resolution, without running it."""
+    """Validate a problem and predict its sizes, without running it."""
     loaded = _load(problem, overrides)
 
     from controlsde.console import Console
@@ -162,8 +181,7 @@ def check(problem: ProblemArgument, overrides: SetOption = None, as_json: JsonOp
     Console().prediction(loaded, prediction)
     if as_json:
         _print_json(prediction.to_json())
-    if prediction.refused:
-        _fail([f"{problem}: {reason}" for reason in prediction.refused], EXIT_INVALID)
+    _refuse(problem, prediction.refused)
 
 
 @app.command()
@@ -190,8 +208,10 @@ def schema() -> None:
 
 def main() -> None:
     """Run the command line; every known kind of failure ends in one clear line and its exit code."""
+    if not sys.warnoptions:  # the certificate tells what went wrong with the numbers, in words
+        warnings.simplefilter("ignore")
     try:
-        app(standalone_mode=True)
+        app(prog_name="controlsde")
     except KeyboardInterrupt:
         _say("interrupted")
         sys.exit(EXIT_INTERRUPTED)
@@ -221,6 +241,9 @@ def _explain(error: BaseException) -> int:
     if kind == "SolveError":
         _say(str(error))
         return EXIT_NOT_CONVERGED
+    if isinstance(error, MemoryError):
+        _say("out of memory; `controlsde check PROBLEM` predicts how much a problem needs")
+        return EXIT_UNEXPECTED
     import traceback
 
     traceback.print_exception(error)
@@ -238,10 +261,32 @@ def _load(source: str, overrides: list[str] | None) -> Problem:
     return load_problem(source, set=dict(parse_override(text) for text in overrides or []))
 
 
-def _known_solver(name: str | None) -> str | None:
+def _load_to_solve(source: str, overrides: list[str] | None, solver: str | None) -> Problem:
+    """The problem, with another kind of solver if one is named: as `--set solver=KIND` before all other overrides."""
+    if solver is not None and _own_solver(source) != _known_solver(solver):
+        overrides = [f"solver={solver}", *(overrides or [])]
+    loaded = _load(source, overrides)
+    if solver not in (None, loaded.solver.kind):
+        raise UsageError(f"--solver {solver} and --set solver={loaded.solver.kind} contradict each other; give one")
+    if loaded.drift is not None:
+        raise UsageError(f"{source}: gives its own drift; run `controlsde evaluate`, or remove the key drift")
+    return loaded
+
+
+def _own_solver(source: str) -> str | None:
+    """The kind of solver that a file asks for; None when the file alone is not a valid problem."""
+    from controlsde.problem import ProblemError
+
+    try:
+        return _load(source, None).solver.kind
+    except ProblemError:
+        return None
+
+
+def _known_solver(name: str) -> str:
     from controlsde.solvers import solver_names
 
-    if name is not None and name not in solver_names():
+    if name not in solver_names():
         raise UsageError(f"--solver must be one of {', '.join(solver_names())} (got {name!r})")
     return name
 
@@ -249,12 +294,28 @@ def _known_solver(name: str | None) -> str | None:
 def _folder(output: Path | None, name: str) -> Path:
     """The folder for results, checked to be writable before anything runs."""
     folder = output or Path("results") / name
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder}: is a file; give a folder with -o DIR")
     nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    if not os.access(nearest, os.W_OK):
+    if not nearest.is_dir():
+        raise UsageError(f"{nearest}: is not a folder; give another with -o DIR")
+    if not os.access(nearest, os.W_OK | os.X_OK):
         raise UsageError(f"{nearest}: not writable; give another folder with -o DIR")
     return folder
+
+
+def _refuse(problem: str, reasons: tuple[str, ...]) -> None:
+    """Stop before anything large is built."""
+    if reasons:
+        _fail([f"{problem}: {reason}" for reason in reasons], EXIT_INVALID)
+
+
+@contextmanager
+def _running(console: Console) -> Iterator[Progress]:
+    """Progress of the work inside; an interruption that leaves nothing to keep ends the command."""
+    try:
+        with console.progress() as progress:
+            yield progress
+    except KeyboardInterrupt:
+        _fail(["interrupted before there was a result to keep"], EXIT_INTERRUPTED)
 
 
 def _write(result: Result, folder: Path, stem: str = "result") -> Result:

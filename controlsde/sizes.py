@@ -65,7 +65,7 @@ def _estimated_unknowns(problem: Problem) -> int:
 
 
 def _stage_values(problem: Problem, unknowns: int) -> int:
-    return unknowns * problem.mesh.stages * problem.mesh.steps_per_piece * problem.controls.pieces
+    return unknowns * problem.mesh.stages * problem.mesh.first_steps * problem.controls.pieces
 
 
 def _weights(problem: Problem) -> int:
@@ -73,28 +73,57 @@ def _weights(problem: Problem) -> int:
 
 
 def _memory(problem: Problem, unknowns: int) -> int:
-    """Bytes of the largest arrays: stages and their adjoint, inverses or factors, the Hessian."""
-    pieces, weights = problem.controls.pieces, _weights(problem)
-    factors = 16 * unknowns**2 * 4 if unknowns <= DENSE_LIMIT[problem.dimension] else int(24 * 40 * unknowns**1.5)
+    """Bytes of the largest arrays of a solve: of an evaluation, sensitivities, and the Hessian where there is one."""
+    weights = _weights(problem)
     sensitivities = 8 * problem.mesh.stages * unknowns * weights
-    return 8 * 4 * _stage_values(problem, unknowns) + pieces * factors + 3 * 8 * weights**2 + sensitivities
+    second_order = problem.solver.kind == "shooting" and problem.solver.method in ("newton", "gauss-newton")
+    hessian = 3 * 8 * weights**2 if second_order else 0
+    return _memory_of_evaluation(problem, unknowns) + sensitivities + hessian
+
+
+def _memory_of_evaluation(problem: Problem, unknowns: int) -> int:
+    """Bytes of stages and their adjoint, inverses or factors, densities of the verification, and particles."""
+    pieces = problem.controls.pieces
+    dense = unknowns <= DENSE_LIMIT[problem.dimension]
+    factors = 16 * unknowns**2 * 4 if dense else int(24 * 40 * unknowns**1.5)
+    densities = 2 * 8 * (4 * pieces + 1) * unknowns * int(2**problem.dimension)
+    particles = 8 * 6 * problem.monte_carlo.particles * problem.dimension
+    return 8 * 4 * _stage_values(problem, unknowns) + pieces * factors + densities + particles
+
+
+def refusals(problem: Problem) -> tuple[str, ...]:
+    """Why a solve of this problem is refused, by estimates that build nothing; empty when it may run."""
+    return _refuse(problem, _estimated_unknowns(problem))
+
+
+def refusals_of_evaluation(problem: Problem) -> tuple[str, ...]:
+    """Why an evaluation is refused: as `refusals`, without what only a solver needs."""
+    memory = _memory_of_evaluation(problem, _estimated_unknowns(problem))
+    return (*_too_much_memory("an evaluation", memory), *_too_many_steps(problem))
 
 
 def _refuse(problem: Problem, unknowns: int) -> tuple[str, ...]:
-    reasons = []
-    memory = _memory(problem, unknowns)
-    if memory > MOST_MEMORY:
-        reasons.append(
-            f"a solve would need about {memory / 2**30:.0f} GiB; use a smaller mesh.elements, controls.pieces or "
-            "mesh.steps_per_piece"
-        )
+    reasons = [*_too_much_memory("a solve", _memory(problem, unknowns))]
     variables = _stage_values(problem, unknowns) + _weights(problem)
     if problem.solver.kind == "collocation" and variables > MOST_VARIABLES:
         reasons.append(f"collocation would have {variables:,} variables; use --set solver=shooting or a smaller mesh")
+    return (*reasons, *_too_many_steps(problem))
+
+
+def _too_much_memory(what: str, memory: int) -> tuple[str, ...]:
+    if memory <= MOST_MEMORY:
+        return ()
+    return (
+        f"{what} would need about {memory / 2**30:,.0f} GiB, and at most {MOST_MEMORY // 2**30} are allowed; use "
+        "smaller mesh.elements, controls.pieces, mesh.steps_per_piece, network.width or monte_carlo.particles",
+    )
+
+
+def _too_many_steps(problem: Problem) -> tuple[str, ...]:
     steps = _particle_steps(problem)
-    if steps > MOST_PARTICLE_STEPS:
-        reasons.append(f"{steps:.0e} particle steps would take days; use a smaller monte_carlo.particles")
-    return tuple(reasons)
+    if steps <= MOST_PARTICLE_STEPS:
+        return ()
+    return (f"{steps:.0e} particle steps would take days; use fewer monte_carlo.particles or steps_per_piece",)
 
 
 def _particle_steps(problem: Problem) -> float:
@@ -111,10 +140,10 @@ def _prediction(
 ) -> Prediction:
     warnings = []
     if resolution is not None and resolution > 1e-2:
-        finer = ", ".join(str(2 * count) for count in elements)
+        finer = ",".join(str(2 * count) for count in elements)
         warnings.append(
             f"the mesh does not resolve the reference (top-mode share {resolution:.1e}); try "
-            f"--set mesh.elements=[{finer}], or expect this of a density with a jump"
+            f"--set 'mesh.elements=[{finer}]', or expect this of a density with a jump"
         )
     return Prediction(
         unknowns=unknowns,
