@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich import box
 from rich.console import Console as RichConsole
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from controlsde.progress import Progress, Step
 
@@ -20,6 +24,29 @@ if TYPE_CHECKING:
     from controlsde.sizes import Prediction
 
 QUIET_SECONDS = 5.0  # between lines of progress where there is no terminal
+
+DISTANCES = {
+    "l2_initial": "L² error at t = 0",
+    "l2_sup": "L² error, largest",
+    "l2_rms": "L² error, root mean square",
+    "l2_final": "L² error at T",
+    "tv_final": "total variation at T",
+    "kl_final": "KL(ρ‖p) at T",
+    "w1_final": "Wasserstein-1 at T",
+    "w2_final": "Wasserstein-2 at T",
+    "h-1_final": "Ḣ⁻¹ at T",
+}
+
+MEANINGS = {
+    "mass_error": "closed walls keep the mass",
+    "negative_mass": "∫ρ⁻ at T",
+    "resolution": "share of the top mode of ρ",
+    "refined_l2_change": "solver's ρ on a finer mesh",
+    "refinement": "the two finest meshes",
+    "characteristics_l2_change": "ρ along characteristics",
+    "monte_carlo_z": "particles, standard errors",
+    "monte_carlo_modes": "particles, all modes",
+}
 
 
 class Console:
@@ -35,13 +62,22 @@ class Console:
         """A function to report steps to: a live line on a terminal, a line now and then elsewhere."""
         if self._quiet:
             yield lambda _: None
-            return
-        began = time.perf_counter()
-        if self._verbose or not self._rich.is_terminal:
-            yield self._lines(began)
-            return
-        with self._rich.status("starting") as status:
-            yield lambda step: status.update(_describe(step, began))
+        elif self._verbose or not self._rich.is_terminal:
+            yield self._lines(time.perf_counter())
+        else:
+            with self._live() as report:
+                yield report
+
+    @contextmanager
+    def _live(self) -> Iterator[Progress]:
+        """One line that moves and counts the seconds also while nothing is reported."""
+        from rich.progress import Progress as Bar
+        from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        text = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
+        with Bar(SpinnerColumn(), TimeElapsedColumn(), text, console=self._rich, transient=True) as bar:
+            line = bar.add_task("starting", total=None)
+            yield lambda step: bar.update(line, description=describe(step))
 
     def _lines(self, began: float) -> Progress:
         last_task, last_time = "", -QUIET_SECONDS
@@ -49,128 +85,79 @@ class Console:
         def report(step: Step) -> None:
             nonlocal last_task, last_time
             now = time.perf_counter() - began
-            task = step.task
-            if self._verbose or task != last_task or now - last_time >= QUIET_SECONDS:
-                self._rich.print(_describe(step, began), markup=False)
-                last_task, last_time = task, now
+            if self._verbose or step.task != last_task or now - last_time >= QUIET_SECONDS:
+                self._say(f"{now:6.1f} s  {describe(step)}")
+                last_task, last_time = step.task, now
 
         return report
 
     def result(self, result: Result, folder: Path | None) -> None:
-        """The table of one result, and what to do if something did not work."""
+        """The tables of one result, and what to do if something did not work."""
         if self._quiet:
-            self._trouble([result])
+            self._verdict(result)
             return
-        table = Table(title=f"{result.problem.name}, noise {result.noise:g}, {result.solver}", title_justify="left")
-        for name in ("", "verified", "solver's mesh"):
-            table.add_column(name, justify="left" if not name else "right")
-        tracking, discrete = result.tracking.to_json(), result.discrete.l2_json()
-        labels = {"l2_initial": "L² error at t = 0", "l2_sup": "L² error, largest", "l2_rms": "L² error, rms"}
-        labels |= {
-            "l2_final": "L² error at T",
-            "tv_final": "total variation at T",
-            "kl_final": "KL(ρ‖p) at T",
-        }
-        labels |= {"w1_final": "W₁ at T", "w2_final": "W₂ at T", "h-1_final": "Ḣ⁻¹ at T"}
-        for key, label in labels.items():
-            if tracking[key] is not None:
-                table.add_row(label, f"{tracking[key]:.4g}", f"{discrete[key]:.4g}" if key in discrete else "")
-        evidence = result.certificate.monte_carlo
-        if evidence:
-            table.add_row("L² error at T, particles", f"{evidence.l2_final:.4g} ± {evidence.l2_final_se:.1g}", "")
-        table.add_row("objective", "", f"{result.objective:.6g}")
-        self._rich.print(table)
-        self._certificate(result)
-        spent = result.seconds
-        self._rich.print(
-            f"{result.message}; {result.iterations} iterations, solved in {spent['solve']:.1f} s, "
-            f"verified in {spent['verify']:.1f} s",
-            markup=False,
-        )
-        self._trouble([result])
+        self._heading(f"{result.problem.name}, noise {result.noise:g}, {result.solver}")
+        self._rich.print(_errors_table(result))
+        self._heading("certificate")
+        self._rich.print(_certificate_table(result))
+        self._rich.print()
+        self._say(_account(result))
+        self._verdict(result)
         if folder:
-            self._rich.print(f"result and figures: {folder}", markup=False)
+            self._say(f"result and figures: {folder}")
 
     def comparison(self, comparison: Comparison, folder: Path) -> None:
         """The table of a comparison, with the cross-applied errors."""
         if self._quiet:
-            self._trouble(list(comparison.results))
+            for result in comparison.results:
+                self._verdict(result)
             return
-        table = Table(title=f"{comparison.problem.name}: with and without noise", title_justify="left")
-        for name in ("noise", "objective", "L² at T", "particles", "W₂ at T", "L² rms", "status", "verified"):
-            table.add_column(name, justify="right")
+        self._heading(f"{comparison.problem.name}: with and without noise")
+        self._rich.print(_comparison_table(comparison))
+        self._heading("L² error at T: controls of a row, run at the noise of a column")
+        self._rich.print(_cross_table(comparison))
+        self._rich.print()
+        self._say(comparison.note)
         for result in comparison.results:
-            evidence = result.certificate.monte_carlo
-            table.add_row(
-                f"{result.noise:g}",
-                f"{result.objective:.5g}",
-                f"{result.tracking.l2_final:.4g}",
-                f"{evidence.l2_final:.4g} ± {evidence.l2_final_se:.1g}" if evidence else "—",
-                "—" if result.tracking.w2_final is None else f"{result.tracking.w2_final:.4g}",
-                f"{result.tracking.l2_rms:.4g}",
-                result.status,
-                "yes" if result.verified else "no",
-            )
-        self._rich.print(table)
-        cross = Table(
-            title="L² error at T of the controls of a row, run at the noise of a column", title_justify="left"
-        )
-        cross.add_column("controls of")
-        for level in comparison.noise:
-            cross.add_column(f"at {level:g}", justify="right")
-        for level, row in zip(comparison.noise, comparison.cross, strict=True):
-            cross.add_row(f"noise {level:g}", *(f"{value:.4g}" for value in row))
-        self._rich.print(cross)
-        self._rich.print(comparison.note, markup=False)
-        self._trouble(list(comparison.results))
-        self._rich.print(f"results and figures: {folder}", markup=False)
+            self._verdict(result)
+        self._say(f"results and figures: {folder}")
 
     def prediction(self, problem: Problem, prediction: Prediction) -> None:
         """The table of `check`."""
-        table = Table(title=f"{problem.name}: valid", title_justify="left", show_header=False)
-        rows = {
-            "reference": prediction.reference,
-            "elements": " × ".join(map(str, prediction.elements)) or "—",
-            "unknowns": f"{prediction.unknowns:,}",
-            "stage values": f"{prediction.stage_values:,}",
-            "weights": f"{prediction.weights:,}",
-            "collocation variables": f"{prediction.collocation_variables:,}",
-            "memory of a solve": f"{prediction.solver_memory_bytes / 2**20:,.0f} MiB",
-            "particle steps": f"{prediction.particle_steps:.2g}",
-            "top-mode share of the reference": "—" if prediction.resolution is None else f"{prediction.resolution:.1e}",
-        }
-        for name, value in rows.items():
-            table.add_row(name, value)
         if not prediction.refused:
-            self._rich.print(table)
+            self._heading(f"{problem.name}: valid")
+            self._rich.print(_prediction_table(prediction))
         for warning in prediction.warnings:
-            self._rich.print(f"warning: {warning}", markup=False)
+            self._say(f"warning: {warning}", "yellow")
 
-    def _certificate(self, result: Result) -> None:
-        table = Table(title="certificate", title_justify="left")
-        for name in ("check", "value", "limit", ""):
-            table.add_column(name, justify="right" if name in ("value", "limit") else "left")
-        for one in result.certificate.checks:
-            table.add_row(one.name, f"{one.value:.2g}", f"{one.limit:.2g}", "passed" if one.passed else "FAILED")
-        self._rich.print(table)
-
-    def _trouble(self, results: list[Result]) -> None:
+    def _verdict(self, result: Result) -> None:
+        """Whether to trust a result: in quiet mode only if not; every failure with a cure on a line of its own."""
         from controlsde.verification.certificate import cure
 
-        for result in results:
-            where = f"{result.problem.name}, noise {result.noise:g}"
-            if result.status in ("not-converged", "interrupted"):
-                self._rich.print(f"{where}: {result.message}", markup=False)
-            for failed in result.certificate.failed:
-                self._rich.print(
-                    f"{where}: not verified, {failed.name} is {failed.value:.2g}, limit {failed.limit:.2g}; "
-                    f"{cure(failed.name, result.problem)}",
-                    markup=False,
-                )
+        where = f"{result.problem.name}, noise {result.noise:g}: "
+        if result.status in ("not-converged", "interrupted"):
+            self._say(f"{where}{result.status.replace('-', ' ').upper()}", "bold red")
+            self._say(f"  {_pasteable(result.message)}")
+        if not result.verified:
+            self._say(f"{where}NOT VERIFIED", "bold red")
+        for failed in result.certificate.failed:
+            measured = f"{failed.name} is {_figure(failed.value)}, limit {failed.limit:.2g}"
+            self._say(f"  {measured}; {_pasteable(cure(failed.name, result.problem))}")
+        if result.verified and not self._quiet:
+            self._say(f"{where}verified, {len(result.certificate.checks)} checks passed", "green")
+
+    def _heading(self, text: str) -> None:
+        self._rich.print()
+        self._say(text, "bold")
+
+    def _say(self, text: str, style: str = "") -> None:
+        """A line that the terminal may wrap, never this program: it may hold a command to paste."""
+        self._rich.print(Text(text, style), soft_wrap=True)
 
 
-def _describe(step: Step, began: float) -> str:
-    parts = [f"{time.perf_counter() - began:6.1f} s  {step.task}"]
+def describe(step: Step) -> str:
+    """One line for a step: the task, its iteration, the objective there, how much is done."""
+    parts = [step.task]
     if step.iteration is not None:
         parts.append(f"iteration {step.iteration}")
     if step.objective is not None:
@@ -178,3 +165,121 @@ def _describe(step: Step, began: float) -> str:
     if step.fraction is not None:
         parts.append(f"{100 * step.fraction:.0f} %")
     return ", ".join(parts)
+
+
+def _pasteable(text: str) -> str:
+    """The text with quotes around overrides that a shell would take for a file pattern."""
+    return re.sub(r"--set ([\w.]+=\[[^]]*])", r"--set '\1'", text)
+
+
+def _figure(value: float | None) -> str:
+    """A number for people: two digits, or that there is none."""
+    if value is None:
+        return "—"
+    return f"{value:.2g}" if math.isfinite(value) else "not finite"
+
+
+def _table(*columns: str) -> Table:
+    """A table without vertical lines: text on the left, numbers on the right."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for place, name in enumerate(columns):
+        table.add_column(name, justify="right" if place else "left")
+    return table
+
+
+def _errors_table(result: Result) -> Table:
+    table = _table("", "verified", "solver's mesh")
+    tracking, discrete = result.tracking.to_json(), result.discrete.l2_json()
+    for key, label in DISTANCES.items():
+        value = tracking[key]
+        if value is not None:
+            table.add_row(label, f"{value:.4g}", f"{discrete[key]:.4g}" if key in discrete else "")
+    table.add_row("L² error at T, particles", _particles(result), "")
+    table.add_row("objective", "", f"{result.objective:.6g}")
+    return table
+
+
+def _particles(result: Result) -> str:
+    """The particles' final error and its standard error, with as many decimals as that has digits."""
+    evidence = result.certificate.monte_carlo
+    if evidence is None:
+        return "—"
+    error, spread = evidence.l2_final, evidence.l2_final_se
+    if not (math.isfinite(error) and math.isfinite(spread) and spread > 0):
+        return f"{error:.4g}"
+    decimals = min(max(1 - math.floor(math.log10(spread)), 0), 9)
+    return f"{error:.{decimals}f} ± {spread:.{decimals}f}"
+
+
+def _certificate_table(result: Result) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for name in ("check", "value", "limit", "", "of"):
+        table.add_column(name, justify="right" if name in ("value", "limit") else "left")
+    for one in result.certificate.checks:
+        outcome = Text("passed", "green") if one.passed else Text("FAILED", "bold red")
+        table.add_row(one.name, _figure(one.value), f"{one.limit:.2g}", outcome, MEANINGS.get(one.name, ""))
+    return table
+
+
+def _account(result: Result) -> str:
+    """What was done and how long it took."""
+    seconds = result.seconds
+    verified = f"verified in {seconds['verify']:.1f} s"
+    if result.status == "given":
+        return f"given drift, evaluated in {seconds['solve']:.1f} s, {verified}"
+    done = {"converged": "converged", "interrupted": "interrupted"}.get(result.status, "stopped")
+    return f"{done} after {result.iterations} iterations, solved in {seconds['solve']:.1f} s, {verified}"
+
+
+def _comparison_table(comparison: Comparison) -> Table:
+    table = _table("noise", "L² at T", "particles", "W₂ at T", "L² rms", "objective", "outcome")
+    for result in comparison.results:
+        wasserstein = result.tracking.w2_final
+        table.add_row(
+            f"{result.noise:g}",
+            f"{result.tracking.l2_final:.4g}",
+            _particles(result),
+            "—" if wasserstein is None else f"{wasserstein:.4g}",
+            f"{result.tracking.l2_rms:.4g}",
+            f"{result.objective:.4g}",
+            _outcome(result),
+        )
+    return table
+
+
+def _outcome(result: Result) -> Text:
+    """The worst that can be said about a result, in two words at most."""
+    if result.status == "interrupted":
+        return Text("interrupted", "bold red")
+    if not result.verified:
+        return Text("NOT VERIFIED", "bold red")
+    return Text("not converged", "red") if result.status == "not-converged" else Text("verified", "green")
+
+
+def _cross_table(comparison: Comparison) -> Table:
+    table = _table("controls of", *(f"at {level:g}" for level in comparison.noise))
+    for level, row in zip(comparison.noise, comparison.cross, strict=True):
+        table.add_row(f"noise {level:g}", *(f"{value:.4g}" for value in row))
+    return table
+
+
+def _prediction_table(prediction: Prediction) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    rows = {
+        "reference": prediction.reference,
+        "elements": " × ".join(map(str, prediction.elements)) or "—",
+        "unknowns of a density": f"{prediction.unknowns:,}",
+        "unknowns at all stages": f"{prediction.stage_values:,}",
+        "weights": f"{prediction.weights:,}",
+        "variables of collocation": f"{prediction.collocation_variables:,}",
+        "memory of a solve": _bytes(prediction.solver_memory_bytes),
+        "particle steps": f"{prediction.particle_steps:.2g}",
+        "top-mode share of the reference": _figure(prediction.resolution),
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 2**30:,.1f} GiB" if count >= 2**30 else f"{max(count / 2**20, 1):,.0f} MiB"
