@@ -166,7 +166,7 @@ def _image_height(grid: tuple[Array, ...], columns: int, rows: int) -> float:
 
 
 def _colour_label(grid: tuple[Array, ...]) -> str:
-    return "density, integrated over z" if len(grid) == 3 else "density (shades of its square root)"
+    return "∫ρ dz, √ scale" if len(grid) == 3 else "density, √ scale"
 
 
 def _images(result: Result) -> Figure:

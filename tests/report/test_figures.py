@@ -1,0 +1,510 @@
+"""Pictures: they show the numbers of the result, nothing is cut off or hidden, and they are written in one step."""
+
+import dataclasses
+import sys
+import warnings
+from itertools import pairwise
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import to_rgb
+from matplotlib.container import BarContainer, ErrorbarContainer
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+from matplotlib.patches import StepPatch
+
+from controlsde.comparison import Comparison, at_noise
+from controlsde.controls import Controls
+from controlsde.pipeline import solve
+from controlsde.problem import parse_problem
+from controlsde.report import compared, curves, densities
+from controlsde.report.canvas import noise_colour, number
+from controlsde.report.figures import save_comparison, save_figures
+from controlsde.verification.evidence import Fields
+
+PROBLEM = """\
+name: small
+domain: {box: [[-4, 4]]}
+reference:
+  kind: reversed-diffusion
+  horizon: 1
+  data: {kind: mixture, weights: [0.5, 0.5], means: [-1, 1], stds: [0.4, 0.4]}
+controls: {pieces: 4}
+mesh: {elements: [6], degree: 6, steps_per_piece: 2}
+solver: {kind: shooting, starts: 2, iterations: 4}
+monte_carlo: {particles: 500, steps_per_piece: 8}
+"""
+
+
+@pytest.fixture(scope="module")
+def result():
+    return solve(parse_problem(PROBLEM))
+
+
+@pytest.fixture(scope="module")
+def plane(result):
+    """A result in two dimensions: a Gaussian that moves, after one that moves a little slower."""
+    times = np.linspace(0, 1, 9)
+    x, y = np.linspace(-2, 2, 33), np.linspace(-1, 1, 17)
+
+    def bump(speed):
+        centre = speed * (times[:, None, None] - 0.5)
+        return np.exp(-((x[:, None] - centre) ** 2 + y**2) / 0.3)
+
+    density, reference = bump(0.8), bump(1.0)
+    error = np.sqrt(np.mean((density - reference) ** 2, axis=(1, 2)))
+    fields = Fields(times, (x, y), density, reference, times, error, times, error)
+    box = [[-2, 2], [-1, 1]]
+    problem = parse_problem(
+        PROBLEM, set={"domain.box": box, "reference.data": {"kind": "uniform"}, "mesh.elements": [4, 4]}
+    )
+    rng = np.random.default_rng(0)
+    pieces = 4
+    controls = Controls(
+        rng.normal(size=(pieces, 2, 2)), rng.normal(size=(pieces, 2, 2)), rng.normal(size=(pieces, 2)), times[::2]
+    )
+    return dataclasses.replace(result, problem=problem, fields=fields, controls=controls)
+
+
+def at(result, noise, factor=1.0):
+    """The same result as if it were of another noise level, its errors times a factor."""
+    tracking = dataclasses.replace(
+        result.tracking, l2_final=factor * result.tracking.l2_final, w2_final=factor * result.tracking.w2_final
+    )
+    fields = dataclasses.replace(result.fields, l2=factor * result.fields.l2)
+    return dataclasses.replace(result, problem=at_noise(result.problem, noise), tracking=tracking, fields=fields)
+
+
+@pytest.fixture(scope="module")
+def comparison(result):
+    levels = (0.0, 0.25, 1.0)
+    results = tuple(at(result, level, 1 + level) for level in levels)
+    cross = np.array([[0.1, 0.2, 0.3], [0.4, 0.5, np.nan], [0.7, 0.8, 9.0]])
+    return Comparison(result.problem, results, cross, "a note")
+
+
+def wide(result, width, bound=50.0, largest=None):
+    """The result with controls of another width, drawn at random."""
+    rng = np.random.default_rng(width)
+    times = np.linspace(0, 1, 5)
+    a, w, b = rng.normal(size=(4, 1, width)), rng.normal(size=(4, width, 1)), rng.normal(size=(4, width))
+    if largest is not None:
+        a[1, 0, 0] = largest
+    problem = result.problem.model_copy(
+        update={"controls": result.problem.controls.model_copy(update={"bounds": bound})}
+    )
+    return dataclasses.replace(result, problem=problem, controls=Controls(a, w, b, times))
+
+
+def broken(result):
+    """The result as it would be if the density had stopped being finite half-way."""
+    fields, half = result.fields, len(result.fields.times) // 2
+    density, l2, discrete = fields.density.copy(), fields.l2.copy(), fields.discrete_l2.copy()
+    density[half:], l2[half:], discrete[half:] = np.nan, np.nan, np.nan
+    history = result.history.copy()
+    history[-1, 1:] = np.nan
+    nothing = float("nan")
+    evidence = dataclasses.replace(result.certificate.monte_carlo, l2_final=nothing, l2_final_se=nothing)
+    return dataclasses.replace(
+        result,
+        status="interrupted",
+        objective=nothing,
+        starts=(nothing, 0.2),
+        history=history,
+        fields=dataclasses.replace(fields, density=density, l2=l2, discrete_l2=discrete),
+        tracking=dataclasses.replace(result.tracking, l2_sup=nothing, l2_final=nothing),
+        certificate=dataclasses.replace(result.certificate, monte_carlo=evidence),
+    )
+
+
+def only_nan(result):
+    """The result with no finite number in its density, errors and history."""
+    fields = result.fields
+    nothing = {name: np.full_like(getattr(fields, name), np.nan) for name in ("density", "l2", "discrete_l2")}
+    history = np.full_like(result.history, np.nan)
+    return dataclasses.replace(
+        result, fields=dataclasses.replace(fields, **nothing), history=history, starts=(float("nan"),) * 2
+    )
+
+
+@pytest.fixture(autouse=True)
+def _no_warnings():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def panels(figure):
+    """The axes that hold a picture: no colour bars, nothing hidden."""
+    return [axes for axes in figure.axes if axes.get_visible() and axes.get_label() != "<colorbar>"]
+
+
+def words(figure):
+    """All text on the figure, panel titles included."""
+    titles = [axes.get_title(loc) for axes in figure.axes for loc in ("left", "center", "right")]
+    return " | ".join([text.get_text() for text in figure.texts] + titles)
+
+
+# --- files ---------------------------------------------------------------------------------------------------
+
+
+def test_a_result_gives_four_readable_png_files(result, tmp_path):
+    written = save_figures(result, tmp_path / "new" / "folder")
+    assert [path.name for path in written] == ["density.png", "weights.png", "error.png", "convergence.png"]
+    assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == sorted(p.name for p in written)
+    for path in written:
+        pixels = imread(path)
+        assert pixels.shape[1] >= 1500
+        assert pixels[..., :3].std() > 0.02
+
+
+def test_a_comparison_gives_four_png_files(comparison, tmp_path):
+    written = save_comparison(comparison, tmp_path)
+    assert [path.name for path in written] == ["densities.png", "errors.png", "cross.png", "distances.png"]
+    assert all(imread(path).shape[1] >= 1500 for path in written)
+
+
+def test_a_given_drift_gets_no_picture_of_weights_or_convergence_and_old_ones_go(result, tmp_path):
+    save_figures(result, tmp_path)
+    given = dataclasses.replace(result, controls=None, history=np.zeros((0, 3)), starts=(), status="given")
+    written = save_figures(given, tmp_path)
+    assert {path.name for path in written} == {path.name for path in tmp_path.iterdir()} == {"density.png", "error.png"}
+
+
+def test_a_picture_that_fails_leaves_the_earlier_one_and_no_pieces(result, tmp_path, monkeypatch):
+    save_figures(result, tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def fails(_, path, **__):
+        Path(path).write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Figure, "savefig", fails)
+    with pytest.raises(OSError, match="disk full"):
+        save_figures(result, tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_pictures_need_no_pyplot_and_leave_matplotlibs_settings_alone(result, comparison, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)  # an import would fail
+    settings = {name: matplotlib.rcParams[name] for name in matplotlib.rcParams if name != "backend"}
+    save_figures(result, tmp_path)
+    save_comparison(comparison, tmp_path)
+    assert {name: matplotlib.rcParams[name] for name in settings} == settings
+
+
+# --- layout ----------------------------------------------------------------------------------------------------
+
+PICTURES = {
+    "density": densities.density_strip,
+    "weights": curves.weights,
+    "error": curves.error_against_time,
+    "convergence": curves.convergence,
+}
+VARIANTS = {
+    "solved": lambda one: one,
+    "four neurons": lambda one: wide(one, 4),
+    "twelve neurons": lambda one: wide(one, 12),
+    "broken": broken,
+    "long words": lambda one: dataclasses.replace(one, message="word " * 100, status="not-converged"),
+}
+
+
+def assert_nothing_is_cut_off_or_covered(figure):
+    figure.draw_without_rendering()
+    renderer = figure.canvas.get_renderer()
+    frame = figure.bbox
+    boxes = [axes.get_tightbbox(renderer) for axes in figure.axes if axes.get_visible()]
+    boxes += [text.get_window_extent(renderer) for text in figure.texts if text.get_text()]
+    boxes += [one.get_window_extent(renderer) for one in figure.legends]
+    for box in boxes:
+        assert box.x0 >= frame.x0 - 1
+        assert box.y0 >= frame.y0 - 1
+        assert box.x1 <= frame.x1 + 1
+        assert box.y1 <= frame.y1 + 1
+    for i, one in enumerate(boxes):
+        for other in boxes[:i]:
+            width = min(one.x1, other.x1) - max(one.x0, other.x0)
+            height = min(one.y1, other.y1) - max(one.y0, other.y0)
+            assert width <= 2 or height <= 2, (one, other)
+    for axes in panels(figure):
+        titles = [axes.title, axes._left_title, axes._right_title]
+        extents = [title.get_window_extent(renderer) for title in titles if title.get_text()]
+        assert all(one.x1 < other.x0 for one, other in pairwise(extents))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("picture", PICTURES)
+def test_nothing_of_a_result_is_cut_off_or_covered(result, picture, variant):
+    assert_nothing_is_cut_off_or_covered(PICTURES[picture](VARIANTS[variant](result)))
+
+
+@pytest.mark.parametrize("picture", PICTURES)
+def test_nothing_in_two_dimensions_is_cut_off_or_covered(plane, picture):
+    assert_nothing_is_cut_off_or_covered(PICTURES[picture](plane))
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_nothing_of_a_comparison_is_cut_off_or_covered(result, count):
+    levels = [0.0, 1.0, 0.1, 0.25, 0.5, 2.0, 4.0][:count]
+    results = tuple(at(result, level) for level in levels)
+    several = Comparison(result.problem, results, np.full((count, count), 0.123), "")
+    assert_nothing_is_cut_off_or_covered(densities.final_densities(results, "title", "subtitle", alarm=False))
+    for draw in (compared.error_curves, compared.cross_table, compared.distance_bars):
+        assert_nothing_is_cut_off_or_covered(draw(several))
+
+
+# --- densities -------------------------------------------------------------------------------------------------
+
+
+def test_the_strip_shows_density_and_reference_at_eight_times_with_their_errors(result):
+    fields = result.fields
+    shown = panels(densities.density_strip(result))
+    assert len(shown) == 8
+    chosen = densities.chosen_times(fields.times, 8)
+    assert (chosen[0], chosen[-1]) == (0, len(fields.times) - 1)
+    for axes, index in zip(shown, chosen, strict=True):
+        density, reference = axes.get_lines()
+        np.testing.assert_array_equal(density.get_ydata(), fields.density[index])
+        np.testing.assert_array_equal(reference.get_ydata(), fields.reference[index])
+        assert reference.get_linestyle() == "--"
+        assert f"t = {fields.times[index]:.3g}" in axes.get_title("left")
+        assert number(fields.l2[index]) in axes.get_title("right")
+        assert axes.get_ylim() == shown[0].get_ylim()
+    assert "(noise)" in shown[0].get_title("left")
+    assert "(data)" in shown[-1].get_title("left")
+
+
+def test_a_peak_far_above_the_reference_is_cut_and_its_height_written(result):
+    density = result.fields.density.copy()
+    density[-1] *= 50
+    towering = dataclasses.replace(result, fields=dataclasses.replace(result.fields, density=density))
+    last = panels(densities.density_strip(towering))[-1]
+    assert last.get_ylim()[1] < 5 * result.fields.reference.max()
+    assert number(density[-1].max()) in last.texts[0].get_text()
+
+
+def test_images_share_one_colour_scale_and_show_the_densities(plane):
+    figure = densities.density_strip(plane)
+    images = [axes.collections[0] for axes in panels(figure)]
+    assert len(images) == 12
+    assert {image.norm.vmax for image in images} == {max(plane.fields.density.max(), plane.fields.reference.max())}
+    chosen = densities.chosen_times(plane.fields.times, 6)
+    for image, values in zip(images, [*plane.fields.density[chosen], *plane.fields.reference[chosen]], strict=True):
+        np.testing.assert_allclose(np.asarray(image.get_array()).reshape(values.T.shape), values.T)
+    assert {"controlled ρ", "reference p"} <= {axes.get_ylabel().split("\n")[0] for axes in panels(figure)}
+
+
+def test_a_density_of_three_dimensions_is_shown_integrated_over_z(plane):
+    fields = plane.fields
+    z = np.linspace(0, 2, 5)
+    deep = dataclasses.replace(
+        fields,
+        axes=(*fields.axes, z),
+        density=np.repeat(fields.density[..., None], 5, axis=-1),
+        reference=np.repeat(fields.reference[..., None], 5, axis=-1),
+    )
+    figure = densities.density_strip(dataclasses.replace(plane, fields=deep))
+    first = panels(figure)[0].collections[0]
+    np.testing.assert_allclose(np.asarray(first.get_array()).reshape(17, 33), 2 * fields.density[0].T)
+    assert "∫ρ dz" in " ".join(axes.get_ylabel() for axes in figure.axes)
+
+
+# --- weights, errors, convergence ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_weights_are_steps_on_the_control_pieces_a_row_of_panels_for_each_neuron(result, width):
+    one = wide(result, width)
+    shown = panels(curves.weights(one))
+    assert len(shown) == 3 * width
+    parts = [one.controls.A[:, 0], one.controls.W[..., 0], one.controls.b]
+    for place, axes in enumerate(shown):
+        (steps,) = [patch for patch in axes.patches if isinstance(patch, StepPatch)]
+        np.testing.assert_array_equal(steps.get_data().values, parts[place % 3][:, place // 3])
+        np.testing.assert_array_equal(steps.get_data().edges, one.controls.times)
+
+
+def test_both_components_of_a_weight_in_two_dimensions_are_shown(plane):
+    first = panels(curves.weights(plane))[0]
+    drawn = [patch.get_data().values for patch in first.patches]
+    np.testing.assert_array_equal(drawn, plane.controls.A[:, :, 0].T)
+
+
+def test_many_neurons_are_images_of_all_weights(result):
+    one = wide(result, 12)
+    shown = panels(curves.weights(one))
+    parts = [one.controls.A[:, 0], one.controls.W[..., 0], one.controls.b]
+    for axes, values in zip(shown, parts, strict=True):
+        image = next(item for item in axes.collections if isinstance(item, QuadMesh))
+        np.testing.assert_array_equal(np.asarray(image.get_array()).reshape(12, 4), values.T)
+        assert image.norm.vmin == -image.norm.vmax
+
+
+def test_the_bounds_are_drawn_only_where_weights_come_near(result):
+    def at_bound(axes):
+        return {50.0, -50.0} <= {line.get_ydata()[0] for line in axes.get_lines()}
+
+    assert [at_bound(axes) for axes in panels(curves.weights(wide(result, 1, largest=45.0)))] == [True, False, False]
+    assert not any(at_bound(axes) for axes in panels(curves.weights(wide(result, 1, largest=5.0))))
+
+
+def test_the_error_picture_shows_both_curves_and_the_particles_with_two_standard_errors(result):
+    fields, evidence = result.fields, result.certificate.monte_carlo
+    (axes,) = panels(curves.error_against_time(result))
+    verified, own = axes.get_lines()[:2]
+    np.testing.assert_array_equal(verified.get_ydata(), fields.l2)
+    np.testing.assert_array_equal(own.get_xdata(), fields.discrete_times)
+    np.testing.assert_array_equal(own.get_ydata(), fields.discrete_l2)
+    (bar,) = [item for item in axes.containers if isinstance(item, ErrorbarContainer)]
+    (segment,) = bar.lines[2][0].get_segments()
+    spread = 2 * evidence.l2_final_se
+    np.testing.assert_allclose(segment[:, 0], 1.0)
+    np.testing.assert_allclose(segment[:, 1], [evidence.l2_final - spread, evidence.l2_final + spread])
+
+
+def test_errors_are_on_a_linear_scale_from_zero_unless_they_span_orders_of_magnitude(result):
+    (axes,) = panels(curves.error_against_time(result))
+    assert axes.get_yscale() == "linear"
+    assert axes.get_ylim()[0] == 0
+    fields = result.fields
+    spread = np.geomspace(1e-8, 1e-2, len(fields.l2))
+    small = dataclasses.replace(result, fields=dataclasses.replace(fields, l2=spread))
+    (axes,) = panels(curves.error_against_time(small))
+    assert axes.get_yscale() == "log"
+
+
+def test_convergence_shows_objective_gradient_and_every_start(result):
+    objective, gradient, starts = panels(curves.convergence(result))
+    np.testing.assert_array_equal(objective.get_lines()[0].get_ydata(), result.history[:, 1])
+    np.testing.assert_array_equal(gradient.get_lines()[0].get_ydata(), result.history[:, 2])
+    assert objective.get_yscale() == gradient.get_yscale() == "log"
+    np.testing.assert_array_equal(starts.get_lines()[0].get_ydata(), np.sort(result.starts))
+
+
+def test_starts_that_broke_down_are_counted(result):
+    one = dataclasses.replace(result, starts=(0.3, float("nan"), 0.1))
+    starts = panels(curves.convergence(one))[-1]
+    assert starts.get_title("left") == "J of 3 starts, 1 broke down"
+    np.testing.assert_array_equal(starts.get_lines()[0].get_ydata(), [0.1, 0.3])
+
+
+def test_without_gradients_or_several_starts_only_the_objective_is_shown(result):
+    history = result.history.copy()
+    history[:, 2] = np.nan
+    one = dataclasses.replace(result, history=history, starts=(0.1,))
+    assert len(panels(curves.convergence(one))) == 1
+
+
+def test_numbers_that_are_not_finite_are_drawn_as_far_as_they_go(result, tmp_path):
+    assert len(save_figures(broken(result), tmp_path)) == 4
+    assert "not finite" in words(curves.error_against_time(broken(result)))
+
+
+def test_without_any_finite_number_there_is_no_empty_picture_of_convergence(result, tmp_path):
+    names = [path.name for path in save_figures(only_nan(result), tmp_path)]
+    assert names == ["density.png", "weights.png", "error.png"]
+
+
+def test_an_unverified_or_unfinished_result_says_so_on_its_pictures(result):
+    failed = dataclasses.replace(result.certificate.checks[0], passed=False)
+    checks = (failed, *result.certificate.checks[1:])
+    one = dataclasses.replace(result, certificate=dataclasses.replace(result.certificate, checks=checks))
+    assert f"NOT VERIFIED ({failed.name})" in words(densities.density_strip(one))
+    stopped = dataclasses.replace(result, status="interrupted")
+    assert "interrupted" in words(curves.error_against_time(stopped))
+
+
+@pytest.mark.parametrize("walls", ["periodic", "absorbing"])
+def test_other_walls_are_drawn_too(walls, tmp_path):
+    overrides = {"domain.walls": walls, "reference.forward": "heat", "reference.horizon": 0.1}
+    if walls == "periodic":
+        overrides["reference.data"] = {"kind": "formula", "expression": "1 + 0.5*cos(pi*x/4)"}
+    result = solve(parse_problem(PROBLEM, set=overrides))
+    assert len(save_figures(result, tmp_path)) == 4
+    results = (result, at_noise_level(result, 0.5))
+    comparison = Comparison(result.problem, results, np.ones((2, 2)), "")
+    assert result.tracking.w2_final is None
+    second = panels(compared.distance_bars(comparison))[1]
+    assert second.get_title("left") == ("total variation" if walls == "absorbing" else "Ḣ⁻¹ distance")
+
+
+def at_noise_level(result, noise):
+    return dataclasses.replace(result, problem=at_noise(result.problem, noise))
+
+
+# --- comparisons -------------------------------------------------------------------------------------------------
+
+
+def test_a_noise_level_has_the_same_colour_in_every_picture(comparison):
+    wanted = [to_rgb(noise_colour(result.noise)) for result in comparison.results]
+    strip = densities.final_densities(comparison.results, "", "", alarm=False)
+    assert [to_rgb(axes.get_lines()[0].get_color()) for axes in panels(strip)] == wanted
+    (axes,) = panels(compared.error_curves(comparison))
+    assert [to_rgb(line.get_color()) for line in axes.get_lines()] == wanted
+    bars = next(c for c in panels(compared.distance_bars(comparison))[0].containers if isinstance(c, BarContainer))
+    assert [to_rgb(bar.get_facecolor()) for bar in bars] == wanted
+    for result, colour in zip(comparison.results, wanted, strict=True):
+        density = panels(densities.density_strip(result))[0].get_lines()[0]
+        assert to_rgb(density.get_color()) == colour
+
+
+def test_colours_of_noise_levels_differ_for_every_kind_of_colour_vision():
+    # Machado, Oliveira and Fernandes (2009), severity 1: protanopia, deuteranopia, tritanopia.
+    seen = {
+        "normal": np.eye(3),
+        "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+        "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+        "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+    }
+    colours = np.array([to_rgb(noise_colour(level)) for level in (0.0, 0.25, 1.0)])
+    for kind, matrix in seen.items():
+        linear = colours**2.2 @ np.array(matrix).T
+        for i in range(3):
+            for j in range(i):
+                assert np.abs(linear[i] - linear[j]).max() > 0.04, (kind, i, j)
+
+
+def test_the_cross_table_is_written_in_its_cells(comparison):
+    (axes,) = panels(compared.cross_table(comparison))
+    cells = {text.get_position(): text for text in axes.texts}
+    for (i, j), value in np.ndenumerate(comparison.cross):
+        text = cells[j + 0.5, i + 0.5]
+        assert text.get_text() == number(value)
+        assert text.get_weight() == ("bold" if i == j else "normal")
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "0.25", "1"]
+    top, bottom = sorted(axes.get_ylim())
+    assert axes.get_ylim() == (bottom, top)  # the first row is at the top
+
+
+def test_bars_are_the_verified_distances_with_the_particles_beside_them(comparison):
+    for axes, name in zip(panels(compared.distance_bars(comparison)), ("l2_final", "w2_final"), strict=True):
+        (bars,) = [item for item in axes.containers if isinstance(item, BarContainer)]
+        values = [getattr(result.tracking, name) for result in comparison.results]
+        np.testing.assert_allclose([bar.get_height() for bar in bars], values)
+        assert [text.get_text() for text in axes.texts] == [number(value) for value in values]
+    left = panels(compared.distance_bars(comparison))[0]
+    assert len([item for item in left.containers if isinstance(item, ErrorbarContainer)]) == 3
+
+
+def test_a_comparison_that_should_not_be_trusted_says_so(comparison):
+    results = [dataclasses.replace(result, status="converged") for result in comparison.results]
+    sound = dataclasses.replace(comparison, results=tuple(results))
+    assert all(result.verified for result in results)
+    assert compared.findings(sound)[1] is False
+    results[1] = dataclasses.replace(results[1], status="not-converged")
+    text, alarm = compared.findings(dataclasses.replace(comparison, results=tuple(results)))
+    assert alarm
+    assert text == "not converged at noise 0.25"
+
+
+def test_final_densities_in_two_dimensions_show_every_level_and_the_reference(plane):
+    results = (plane, at_noise_level(plane, 0.5))
+    figure = densities.final_densities(results, "", "", alarm=False)
+    titles = [axes.get_title("left") for axes in panels(figure)]
+    assert [title.split(",")[0] for title in titles] == ["noise 1", "noise 0.5", "reference p"]
+    last = panels(figure)[-1].collections[0]
+    np.testing.assert_allclose(np.asarray(last.get_array()).reshape(17, 33), plane.fields.reference[-1].T)

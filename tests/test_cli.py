@@ -1,0 +1,528 @@
+"""The command line: exit codes, one JSON document on stdout, messages on stderr, and what is written where."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import controlsde.cli
+from controlsde.fokker_planck.stage_solvers import NonFiniteError
+from controlsde.problem import list_problems
+from controlsde.results import Result
+from controlsde.solvers.reduced import ReducedObjective
+
+HEAT = """\
+name: small
+domain: {box: [[0, 1]]}
+reference:
+  kind: reversed-diffusion
+  forward: heat
+  horizon: 0.2
+  data: {kind: formula, expression: "1 + 0.5*cos(pi*x)"}
+controls: {pieces: 2, bounds: 20}
+objective: {effort: 0.001}
+mesh: {elements: [4], degree: 6, steps_per_piece: 2}
+solver: {kind: shooting, starts: 1, iterations: 60, tolerance: 1e-5}
+monte_carlo: {particles: 2000, steps_per_piece: 16}
+"""
+
+EVALUATE = HEAT + 'drift: {kind: formula, expressions: ["0.1*sin(2*pi*x)"]}\n'
+
+ENTRY_KEYS = {
+    "problem", "solver", "noise", "status", "verified", "objective", "iterations", "seconds", "tracking",
+    "discrete", "certificate", "result",
+}  # fmt: skip
+L2_KEYS = {"l2_sup", "l2_rms", "l2_final", "l2_initial"}
+TRACKING_KEYS = L2_KEYS | {"tv_final", "kl_final", "w1_final", "w2_final", "h-1_final"}
+CERTIFICATE_KEYS = {
+    "mass_error", "negative_mass", "resolution", "refined_l2_change", "monte_carlo",
+    "characteristics_l2_change", "gradient_norm", "checks",
+}  # fmt: skip
+PARTICLE_KEYS = {"particles", "l2_final", "l2_final_se", "z"}
+
+
+class Answer:
+    """What a command left: its exit code, and its text on stdout and stderr."""
+
+    def __init__(self, code, out, err):
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def json(self):
+        return json.loads(self.out, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty current folder with small.yaml."""
+    monkeypatch.chdir(tmp_path)
+    Path("small.yaml").write_text(HEAT)
+    return tmp_path
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, folder):
+    """Run a command in this process, in the folder."""
+    assert folder == Path.cwd()
+
+    def command(*words):
+        monkeypatch.setattr(sys, "argv", ["controlsde", *map(str, words)])
+        capsys.readouterr()
+        code = 0
+        try:
+            controlsde.cli.main()
+        except SystemExit as left:
+            code = left.code or 0
+        out, err = capsys.readouterr()
+        return Answer(code, out, err)
+
+    return command
+
+
+@pytest.fixture(scope="module")
+def solved(tmp_path_factory):
+    """The answer to `solve small.yaml --json`, by a process of its own, and its folder."""
+    folder = tmp_path_factory.mktemp("solved")
+    (folder / "small.yaml").write_text(HEAT)
+    finished = process(folder, "solve", "small.yaml", "-o", "out", "--json")
+    out, err = finished.communicate(timeout=120)
+    return folder, Answer(finished.returncode, out, err)
+
+
+def process(folder, *words, **environment):
+    """Start a command in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "controlsde", *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", **environment},
+    )
+
+
+def files(folder):
+    return {str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file()}
+
+
+# --- exit codes and JSON ---------------------------------------------------------------------------------
+
+
+def test_a_solved_and_verified_problem_exits_0_with_one_json_document_and_nothing_else_on_stdout(solved):
+    _, answer = solved
+    assert answer.code == 0, answer.err
+    document = answer.json
+    assert document["status"] == "converged"
+    assert document["verified"] is True
+
+
+def test_json_of_solve_has_the_documented_keys(solved):
+    folder, answer = solved
+    document = answer.json
+    assert set(document) >= ENTRY_KEYS
+    assert set(document["seconds"]) >= {"build", "solve", "verify"}
+    assert set(document["tracking"]) == TRACKING_KEYS
+    assert set(document["discrete"]) == L2_KEYS
+    assert set(document["certificate"]) >= CERTIFICATE_KEYS
+    assert set(document["certificate"]["monte_carlo"]) >= PARTICLE_KEYS
+    for check in document["certificate"]["checks"]:
+        assert set(check) == {"name", "value", "limit", "passed"}
+    assert (folder / document["result"]).is_file()
+
+
+def test_solve_writes_the_result_and_figures_and_nothing_else(solved):
+    folder, _ = solved
+    pictures = {"out/density.png", "out/weights.png", "out/error.png", "out/convergence.png"}
+    assert files(folder) == {"small.yaml", "out/result.nc"} | pictures
+
+
+def test_tables_and_progress_go_to_stderr(solved):
+    _, answer = solved
+    for text in ("building the reference", "L² error at T", "refined_l2_change", "verified, ", "figures: out"):
+        assert text in answer.err
+
+
+def test_without_a_terminal_stderr_has_no_escape_codes(solved):
+    _, answer = solved
+    assert "\x1b" not in answer.err
+
+
+def test_no_color_removes_colours_on_a_terminal(run, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    coloured = "\x1b[32m"  # green
+    Path("exact.yaml").write_text(EVALUATE)
+    assert coloured in run("evaluate", "exact.yaml").err
+    monkeypatch.setenv("NO_COLOR", "1")
+    plain = run("evaluate", "exact.yaml").err
+    assert coloured not in plain
+    assert "verified, " in plain
+
+
+def test_too_few_iterations_exit_3_and_say_what_to_try(run):
+    answer = run("solve", "small.yaml", "-o", "out", "--set", "solver.iterations=1", "--json")
+    assert answer.code == 3
+    assert answer.json["status"] == "not-converged"
+    assert "NOT CONVERGED" in answer.err
+    assert "--set solver.iterations=4" in answer.err
+    assert Path("out/result.nc").is_file()
+
+
+def test_an_unresolved_density_exits_4_and_names_the_check_its_value_its_limit_and_a_cure(run):
+    Path("coarse.yaml").write_text(
+        EVALUATE.replace("0.1*sin(2*pi*x)", "40*(0.5-x)").replace(
+            "elements: [4], degree: 6", "elements: [1], degree: 3"
+        )
+    )
+    answer = run("evaluate", "coarse.yaml", "--json")
+    assert answer.code == 4
+    failed = next(check for check in answer.json["certificate"]["checks"] if check["name"] == "refined_l2_change")
+    assert failed["passed"] is False
+    assert "NOT VERIFIED" in answer.err
+    assert f"refined_l2_change is {failed['value']:.2g}, limit {failed['limit']:.2g}; " in answer.err
+    assert "--set 'mesh.elements=[2]'" in answer.err
+
+
+def test_quiet_leaves_stderr_empty_when_all_is_well(run):
+    Path("exact.yaml").write_text(EVALUATE)
+    assert run("evaluate", "exact.yaml", "-q").err == ""
+
+
+def test_quiet_still_tells_of_trouble(run):
+    answer = run("solve", "small.yaml", "-q", "-o", "out", "--set", "solver.iterations=1")
+    assert "NOT CONVERGED" in answer.err
+
+
+def test_verbose_prints_a_line_for_every_iteration(run):
+    answer = run("solve", "small.yaml", "-v", "-o", "out", "--json")
+    lines = [line for line in answer.err.splitlines() if "iteration " in line and "objective" in line]
+    assert len(lines) >= answer.json["iterations"]
+
+
+def test_help_of_every_command_exits_0_and_explains_it(run):
+    listed = run("--help")
+    assert listed.code == 0
+    for name in ("solve", "compare", "evaluate", "check", "problems", "schema"):
+        assert name in listed.out
+        answer = run(name, "--help")
+        assert answer.code == 0
+        assert f"Usage: controlsde {name}" in answer.out
+        assert "..." not in answer.out.split("Options:")[0].split("\n", 2)[2]
+
+
+def test_an_unknown_command_or_option_exits_2(run):
+    assert run("sovle", "small.yaml").code == 2
+    assert run("solve", "small.yaml", "--noisy").code == 2
+
+
+# --- compare -----------------------------------------------------------------------------------------------
+
+
+def test_compare_gives_one_entry_a_noise_level_and_the_cross_table(run, folder):
+    answer = run("compare", "small.yaml", "--noise", "0.5", "--noise", "1", "-o", "both", "--json", "-q")
+    assert answer.code == 0, answer.err
+    document = answer.json
+    assert set(document) == {"problem", "entries", "cross", "note"}
+    assert [entry["noise"] for entry in document["entries"]] == [0.5, 1.0]
+    for place, entry in enumerate(document["entries"]):
+        assert set(entry) >= ENTRY_KEYS
+        assert document["cross"][place][place] == pytest.approx(entry["tracking"]["l2_final"])
+        assert Result.load(entry["result"]).noise == entry["noise"]
+    pictures = {"densities.png", "errors.png", "cross.png", "distances.png"}
+    assert pictures <= {Path(name).name for name in files(folder / "both")}
+
+
+def test_a_noise_level_that_is_repeated_negative_or_no_number_exits_2_and_writes_nothing(run, folder):
+    before = files(folder)
+    for levels in (("1", "1"), ("-1",), ("nan",), ("much",)):
+        answer = run("compare", "small.yaml", *(word for level in levels for word in ("--noise", level)))
+        assert answer.code == 2, levels
+        assert answer.out == ""
+    assert files(folder) == before
+
+
+# --- evaluate and saved results ----------------------------------------------------------------------------
+
+
+def test_evaluating_saved_controls_gives_the_same_tracking_numbers(solved, run):
+    folder, answer = solved
+    again = run("evaluate", folder / "small.yaml", "--controls", folder / "out/result.nc", "--json")
+    assert again.code == 0
+    document = again.json
+    assert document["status"] == "given"
+    assert document["result"] is None
+    for part in ("tracking", "discrete"):
+        for name, value in answer.json[part].items():
+            assert document[part][name] == pytest.approx(value, rel=1e-9, abs=1e-12), name
+    particles = answer.json["certificate"]["monte_carlo"]
+    assert document["certificate"]["monte_carlo"]["l2_final"] == pytest.approx(particles["l2_final"])
+
+
+def test_evaluate_writes_only_where_it_is_told_to(run, folder):
+    Path("exact.yaml").write_text(EVALUATE)
+    before = files(folder)
+    assert run("evaluate", "exact.yaml", "-q").code == 0
+    assert files(folder) == before
+    assert run("evaluate", "exact.yaml", "-q", "-o", "out").code == 0
+    assert files(folder) - before == {"out/result.nc", "out/density.png", "out/error.png"}
+
+
+def one_line(answer, *texts):
+    """The answer refuses with exit 2 and one line on stderr that holds the texts."""
+    assert answer.code == 2, answer.err
+    assert answer.out == ""
+    assert len(answer.err.splitlines()) == 1, answer.err
+    for text in texts:
+        assert text in answer.err
+
+
+def test_controls_from_a_file_that_is_missing_cut_short_or_foreign_exit_2_in_one_line(solved, run):
+    folder, _ = solved
+    content = (folder / "out/result.nc").read_bytes()
+    Path("short.nc").write_bytes(content[: len(content) // 2])
+    Path("text.nc").write_text("A W b\n1 2 3\n")
+    Path("empty.nc").write_bytes(b"")
+    one_line(run("evaluate", "small.yaml", "--controls", "missing.nc"), "missing.nc: no such file")
+    for name in ("short.nc", "text.nc", "empty.nc"):
+        one_line(run("evaluate", "small.yaml", "--controls", name), f"{name}: not a readable NetCDF file")
+    one_line(run("evaluate", "small.yaml", "--controls", "."), "no such file")
+
+
+def test_controls_of_another_width_or_horizon_exit_2_with_the_cure(solved, run):
+    folder, _ = solved
+    saved = folder / "out/result.nc"
+    one_line(run("evaluate", "small.yaml", "--controls", saved, "-q", "--set", "network.width=3"), "network.width=1")
+    one_line(run("evaluate", "small.yaml", "--controls", saved, "-q", "--set", "reference.horizon=0.3"), "[0, 0.2]")
+
+
+def test_a_netcdf_without_controls_exits_2_and_says_what_is_missing(run):
+    import xarray as xr
+
+    xr.Dataset({"y": ("x", np.zeros(3))}).to_netcdf("other.nc", engine="h5netcdf")
+    one_line(run("evaluate", "small.yaml", "--controls", "other.nc"), "holds no controls")
+
+
+def test_evaluate_with_nothing_to_evaluate_exits_2(run):
+    one_line(run("evaluate", "small.yaml", "-q"), "--controls")
+
+
+def test_solve_of_a_problem_with_its_own_drift_exits_2_and_points_to_evaluate(run):
+    Path("exact.yaml").write_text(EVALUATE)
+    one_line(run("solve", "exact.yaml"), "controlsde evaluate")
+    one_line(run("compare", "exact.yaml"), "controlsde evaluate")
+
+
+# --- choosing the problem, the solver, the folder ------------------------------------------------------------
+
+
+def test_an_unknown_problem_exits_2_with_the_nearest_shipped_name(run):
+    one_line(run("solve", "two-bump"), "did you mean 'two-bumps'?")
+
+
+def test_an_unknown_solver_exits_2_and_lists_the_known_ones(run):
+    one_line(run("solve", "small.yaml", "--solver", "magic"), "shooting, collocation", "'magic'")
+
+
+def test_the_solver_option_replaces_the_files_solver_and_takes_its_settings(run):
+    answer = run(
+        "solve", "small.yaml", "--solver", "collocation", "--set", "solver.iterations=1", "-q", "--json", "-o", "out"
+    )
+    assert answer.json["solver"] == "collocation"
+    assert answer.json["iterations"] <= 1
+    assert Result.load("out/result.nc").problem.solver.kind == "collocation"
+
+
+def test_naming_the_files_own_solver_keeps_its_options(run):
+    run("solve", "small.yaml", "--solver", "shooting", "-q", "-o", "out")
+    assert Result.load("out/result.nc").problem.solver.iterations == 60
+
+
+def test_two_solvers_at_once_exit_2(run):
+    answer = run("solve", "small.yaml", "--solver", "collocation", "--set", "solver=shooting")
+    one_line(answer, "contradict")
+
+
+@pytest.mark.parametrize(
+    ("override", "part"),
+    [
+        ("network.width", "write KEY=VALUE"),
+        ("=2", "the key is missing"),
+        ("network.width=0", "network.width must be"),
+        ("network.widht=2", "did you mean 'width'?"),
+        ("noise=[", "--set noise=["),
+        ("noise=!!python/object:os.system x", "not allowed"),
+        ("domain.box.7=[0,1]", "index"),
+    ],
+)
+def test_an_override_that_cannot_be_used_exits_2_and_names_itself(run, folder, override, part):
+    one_line(run("solve", "small.yaml", "--set", override), f"--set {override.partition('=')[0]}", part)
+    assert files(folder) == {"small.yaml"}
+
+
+def test_a_folder_that_is_a_file_or_below_one_exits_2_before_anything_runs(run, folder):
+    Path("taken").write_text("mine")
+    for target in ("taken", "taken/below", "small.yaml/deep/er"):
+        one_line(run("solve", "small.yaml", "-o", target), "not a folder", "-o DIR")
+    assert Path("taken").read_text() == "mine"
+    assert files(folder) == {"small.yaml", "taken"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="everything is writable for root")
+def test_an_unwritable_folder_exits_2_before_anything_runs(run):
+    Path("locked").mkdir(mode=0o500)
+    one_line(run("solve", "small.yaml", "-o", "locked/out"), "not writable")
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_anything_runs(run, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    one_line(run("solve", "small.yaml", "-o", "out"), "not writable", "-o DIR")
+    one_line(run("compare", "small.yaml", "-o", "out"), "not writable", "-o DIR")
+
+
+# --- problems, schema, check -----------------------------------------------------------------------------------
+
+
+def test_problems_lists_every_shipped_problem_with_its_description(run):
+    answer = run("problems")
+    assert answer.code == 0
+    listed = {line.split()[0]: line for line in answer.out.splitlines()}
+    assert set(listed) == {shipped.name for shipped in list_problems()}
+    assert all(len(line.split()) > 3 for line in listed.values())
+
+
+def test_problems_as_json_gives_names_and_files(run):
+    for shipped in run("problems", "--json").json:
+        assert Path(shipped["path"]).stem == shipped["name"]
+
+
+def test_schema_equals_the_documented_one(run):
+    documented = Path(__file__).parents[1] / "docs" / "problem.schema.json"
+    assert run("schema").json == json.loads(documented.read_text())
+
+
+def test_check_predicts_sizes_and_writes_nothing(run, folder):
+    answer = run("check", "small.yaml", "--json")
+    assert answer.code == 0
+    assert answer.json["unknowns"] == 25
+    assert answer.json["stage_values"] == 25 * 3 * 2 * 2
+    assert answer.json["refused"] == []
+    assert files(folder) == {"small.yaml"}
+
+
+def test_check_warns_of_a_mesh_that_does_not_hold_the_reference(run):
+    answer = run("check", "two-bumps", "--set", "mesh.elements=[2]")
+    assert answer.code == 0
+    assert "--set 'mesh.elements=[4]'" in answer.err
+
+
+# --- trouble in the middle ---------------------------------------------------------------------------------------
+
+
+def interrupted(folder, *words, at):
+    """Run a command, interrupt it when stderr holds `at`, and return its answer."""
+    running = process(folder, *words)
+    seen = []
+    for line in running.stderr:
+        seen.append(line)
+        if at in line:
+            running.send_signal(signal.SIGINT)
+            break
+    out, rest = running.communicate(timeout=60)
+    return Answer(running.returncode, out, "".join(seen) + rest)
+
+
+LONG = [
+    "two-bumps", "-v", "--json", "-o", "out", "--set", "network.width=6", "--set", "solver.iterations=5000",
+    "--set", "solver.tolerance=1e-300", "--set", "monte_carlo.particles=2000", "--set", "mesh.steps_per_piece=2",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("solver", ["shooting", "collocation"])
+def test_an_interrupted_solve_keeps_the_best_iterate_and_exits_130(solver, tmp_path):
+    answer = interrupted(tmp_path, "solve", *LONG, "--solver", solver, at="iteration 4,")
+    assert answer.code == 130, answer.err
+    assert "Traceback" not in answer.err
+    assert answer.json["status"] == "interrupted"
+    kept = Result.load(tmp_path / "out/result.nc")
+    assert kept.status == "interrupted"
+    assert kept.iterations >= 3
+    assert kept.objective <= kept.history[min(1, len(kept.history) - 1), 1]
+    assert np.isfinite(kept.controls.A).all()
+    assert (tmp_path / "out/density.png").is_file()
+
+
+def test_an_interrupted_comparison_keeps_what_it_has_and_exits_130(tmp_path):
+    answer = interrupted(tmp_path, "compare", *LONG, "--noise", "1", "--noise", "0", at="iteration 4,")
+    assert answer.code == 130, answer.err
+    assert [entry["status"] for entry in answer.json["entries"]] == ["interrupted"]
+    assert Result.load(tmp_path / "out/noise-1.nc").status == "interrupted"
+    assert not (tmp_path / "out/noise-0.nc").exists()
+
+
+def test_an_interruption_before_the_first_iterate_exits_130_and_writes_nothing(run, folder, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("controlsde.pipeline.build_reference", interrupt)
+    answer = run("solve", "small.yaml", "-o", "out")
+    assert answer.code == 130
+    assert "interrupted" in answer.err
+    assert files(folder) == {"small.yaml"}
+
+
+def test_a_number_that_stops_being_finite_stops_the_solve_names_the_piece_and_keeps_the_last_good_iterate(
+    run, monkeypatch
+):
+    true, calls = ReducedObjective.evaluate, []
+
+    def breaks_down(self, weights):
+        calls.append(weights)
+        if len(calls) > 4:
+            raise NonFiniteError(1, "the density")
+        return true(self, weights)
+
+    monkeypatch.setattr(ReducedObjective, "evaluate", breaks_down)
+    answer = run("solve", "small.yaml", "-o", "out", "--json")
+    assert answer.code == 3
+    assert "finite in piece 2" in answer.err
+    assert "kept the last good iterate" in answer.err
+    assert np.isfinite(answer.json["objective"])
+    assert np.isfinite(Result.load("out/result.nc").controls.A).all()
+
+
+def test_when_no_start_can_be_evaluated_exit_3_and_nothing_is_written(run, folder, monkeypatch):
+    def breaks_down(*_):
+        raise NonFiniteError(0, "the density")
+
+    monkeypatch.setattr(ReducedObjective, "evaluate", breaks_down)
+    answer = run("solve", "small.yaml", "-o", "out")
+    assert answer.code == 3
+    assert "no start could be evaluated: the density stopped being finite in piece 1" in answer.err
+    assert files(folder) == {"small.yaml"}
+
+
+def test_a_failure_that_nobody_foresaw_exits_1_with_its_trace(run, monkeypatch):
+    def breaks(*_):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("controlsde.pipeline.build_reference", breaks)
+    answer = run("solve", "small.yaml", "-o", "out")
+    assert answer.code == 1
+    assert "a bug" in answer.err
+    assert "please report it" in answer.err
+
+
+def test_running_out_of_memory_says_so_in_one_line(run, monkeypatch):
+    def breaks(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("controlsde.pipeline.build_reference", breaks)
+    answer = run("solve", "small.yaml", "-q", "-o", "out")
+    assert answer.code == 1
+    assert answer.err == "out of memory; `controlsde check PROBLEM` predicts how much a problem needs\n"

@@ -1,0 +1,162 @@
+"""What a person reads on stderr: tables that fit, commands that can be pasted, progress that says what runs."""
+
+import dataclasses
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from controlsde.comparison import Comparison, at_noise
+from controlsde.console import Console, describe
+from controlsde.pipeline import solve
+from controlsde.problem import parse_problem
+from controlsde.progress import Step
+from controlsde.sizes import predict
+from controlsde.verification.certificate import Check
+
+PROBLEM = """\
+name: small
+domain: {box: [[0, 1]]}
+reference:
+  kind: reversed-diffusion
+  forward: heat
+  horizon: 0.2
+  data: {kind: formula, expression: "1 + 0.5*cos(pi*x)"}
+controls: {pieces: 2}
+mesh: {elements: [4], degree: 6, steps_per_piece: 2}
+solver: {kind: shooting, starts: 1, iterations: 3}
+monte_carlo: {particles: 500, steps_per_piece: 8}
+"""
+
+
+@pytest.fixture(scope="module")
+def result():
+    return solve(parse_problem(PROBLEM))
+
+
+@pytest.fixture
+def shown(monkeypatch, capsys):
+    """What a console of 80 columns, without a terminal, prints."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def show(draw, **options):
+        draw(Console(**options))
+        out, err = capsys.readouterr()
+        assert out == ""
+        return err
+
+    return show
+
+
+def with_checks(result, *checks):
+    return dataclasses.replace(result, certificate=dataclasses.replace(result.certificate, checks=checks))
+
+
+def test_a_step_says_what_runs_how_far_it_is_and_the_objective_there():
+    assert describe(Step("shooting, start 2/16", 12, 0.0123456789)) == (
+        "shooting, start 2/16, iteration 12, objective 0.0123457"
+    )
+    assert describe(Step("verifying: particles", fraction=0.25)) == "verifying: particles, 25 %"
+
+
+def test_tables_fit_in_80_columns(result, shown):
+    results = tuple(dataclasses.replace(result, problem=at_noise(result.problem, level)) for level in (0, 0.25, 1))
+    comparison = Comparison(result.problem, results, np.full((3, 3), 12345.678), "a note")
+    texts = [
+        shown(lambda console: console.result(result, None)),
+        shown(lambda console: console.comparison(comparison, Path("out"))),
+        shown(lambda console: console.prediction(result.problem, predict(result.problem))),
+    ]
+    for text in texts:
+        tables = [line for line in text.splitlines() if not line.startswith(("small, noise", "  "))]
+        assert max(map(len, tables)) <= 80
+        assert "…" not in text
+
+
+def test_the_table_shows_verified_numbers_beside_the_solvers(result, shown):
+    text = shown(lambda console: console.result(result, Path("out")))
+    row = next(line for line in text.splitlines() if line.startswith("L² error at T  "))
+    assert row.split()[-2:] == [f"{result.tracking.l2_final:.4g}", f"{result.discrete.l2_final:.4g}"]
+
+
+@pytest.mark.parametrize(
+    ("error", "spread", "text"),
+    [
+        (0.39291, 0.00538, "0.3929 ± 0.0054"),
+        (12.34, 1.23, "12.3 ± 1.2"),
+        (0.1, 0.0, "0.1"),
+        (0.0, 0.02, "0.000 ± 0.020"),
+    ],
+)
+def test_particles_are_shown_with_two_digits_of_their_standard_error(result, shown, error, spread, text):
+    evidence = dataclasses.replace(result.certificate.monte_carlo, l2_final=error, l2_final_se=spread)
+    one = dataclasses.replace(result, certificate=dataclasses.replace(result.certificate, monte_carlo=evidence))
+    row = next(line for line in shown(lambda c: c.result(one, None)).splitlines() if "particles" in line)
+    assert re.sub(r"^.*particles\s+", "", row).strip() == text
+
+
+def test_a_failed_check_is_named_with_its_value_its_limit_and_a_cure_that_a_shell_takes_as_it_is(result, shown):
+    one = with_checks(result, Check("mass_error", 1e-14, 1e-9, True), Check("refined_l2_change", 0.2345, 0.03, False))
+    lines = shown(lambda console: console.result(one, None)).splitlines()
+    at = lines.index("small, noise 1: NOT VERIFIED")
+    assert lines[at + 1].startswith("  refined_l2_change is 0.23, limit 0.03; ")
+    assert "--set 'mesh.elements=[8]'" in lines[at + 1]
+    assert "small, noise 1: verified" not in "\n".join(lines)
+
+
+def test_a_value_that_is_not_finite_is_called_so(result, shown):
+    one = with_checks(result, Check("refinement", float("inf"), 0.01, False))
+    assert "refinement is not finite, limit 0.01" in shown(lambda console: console.result(one, None))
+
+
+def test_a_solve_that_did_not_converge_gives_its_message_whole_on_one_line(result, shown):
+    message = "stopped; " + "many words " * 20 + "try --set solver.iterations=80"
+    one = dataclasses.replace(result, status="not-converged", message=message)
+    lines = shown(lambda console: console.result(one, None)).splitlines()
+    assert lines[lines.index("small, noise 1: NOT CONVERGED") + 1] == f"  {message}"
+
+
+def test_quiet_prints_only_trouble(result, shown):
+    sound = dataclasses.replace(with_checks(result, Check("refinement", 0.001, 0.01, True)), status="converged")
+    assert shown(lambda console: console.result(sound, Path("out")), quiet=True) == ""
+    unsound = with_checks(sound, Check("refinement", 0.1, 0.01, False))
+    assert shown(lambda console: console.result(unsound, Path("out")), quiet=True).startswith("small, noise 1: NOT")
+
+
+def report(steps):
+    def draw(console):
+        with console.progress() as progress:
+            for step in steps:
+                progress(step)
+
+    return draw
+
+
+ITERATIONS = [Step("solving", number, 1.0) for number in range(50)]
+
+
+def test_without_a_terminal_progress_prints_a_line_for_each_task_not_for_each_step(shown):
+    lines = shown(report([*ITERATIONS, Step("verifying")])).splitlines()
+    assert [re.sub(r"^ *[\d.]+ s  ", "", line) for line in lines] == ["solving, iteration 0, objective 1", "verifying"]
+
+
+def test_a_long_task_prints_another_line_every_few_seconds(shown, monkeypatch):
+    clock = iter(np.arange(0.0, 1000.0, 2.0))
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
+    assert len(shown(report(ITERATIONS)).splitlines()) == pytest.approx(2 * 50 / 6, abs=1)
+
+
+def test_verbose_prints_every_step_and_quiet_none(shown):
+    assert len(shown(report(ITERATIONS), verbose=True).splitlines()) == 50
+    assert shown(report(ITERATIONS), quiet=True) == ""
+
+
+def test_on_a_terminal_progress_is_one_line_that_disappears(shown, monkeypatch):
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    text = shown(report([Step("solving [fast]", 7, 1.0)]))
+    assert "solving [fast], iteration 7, objective 1" in text
+    assert text.endswith("\x1b[1A\x1b[2K")  # back up, and the line is cleared
