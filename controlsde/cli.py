@@ -129,6 +129,8 @@ def compare(
     console.comparison(comparison, folder)
     if as_json:
         _print_json(comparison.to_json())
+    if len(comparison.results) < len(levels):
+        raise typer.Exit(EXIT_INTERRUPTED)
     _finish(list(comparison.results))
 
 
@@ -232,8 +234,8 @@ def _explain(error: BaseException) -> int:
         _say(str(error))
         return EXIT_INVALID
     if isinstance(error, OSError):
-        _say(f"{error.filename or 'file'}: {error.strerror or error}")
-        return EXIT_INVALID
+        _say(f"{error.filename or 'output'}: {error.strerror or error}")
+        return EXIT_INVALID if error.filename else EXIT_UNEXPECTED  # a path that was given, or a full disk
     kind = type(error).__name__
     if kind in ("NoiseLevelsError", "ReferenceError", "ResultError"):
         _say(str(error))

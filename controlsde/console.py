@@ -259,7 +259,7 @@ def _outcome(result: Result) -> Text:
 def _cross_table(comparison: Comparison) -> Table:
     table = _table("controls of", *(f"at {level:g}" for level in comparison.noise))
     for level, row in zip(comparison.noise, comparison.cross, strict=True):
-        table.add_row(f"noise {level:g}", *(f"{value:.4g}" for value in row))
+        table.add_row(f"noise {level:g}", *(f"{value:.4g}" if math.isfinite(value) else "—" for value in row))
     return table
 
 

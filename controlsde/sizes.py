@@ -51,7 +51,8 @@ def predict(problem: Problem) -> Prediction:
     times = (0.0, 0.5 * reference.horizon, reference.horizon)
     resolution = max(mesh.resolution(reference.density(t, mesh.points)) for t in times)
     elements = tuple(axis.elements for axis in mesh.axes)
-    refused = _refuse(problem, len(mesh.mass))
+    mass = float(mesh.weights @ reference.density(reference.horizon, mesh.points))
+    refused = (*_refuse(problem, len(mesh.mass)), *_too_narrow(mass))
     return _prediction(problem, len(mesh.mass), elements, resolution, reference.description, refused)
 
 
@@ -116,6 +117,15 @@ def _too_much_memory(what: str, memory: int) -> tuple[str, ...]:
     return (
         f"{what} would need about {memory / 2**30:,.0f} GiB, and at most {MOST_MEMORY // 2**30} are allowed; use "
         "smaller mesh.elements, controls.pieces, mesh.steps_per_piece, network.width or monte_carlo.particles",
+    )
+
+
+def _too_narrow(mass: float) -> tuple[str, ...]:
+    if 0.5 < mass < 1.5:
+        return ()
+    return (
+        f"the mesh holds a mass of {mass:.2g} of the reference at T, where it should hold 1: the density falls between "
+        "the nodes; use more mesh.elements, a broader density or a smaller domain.box",
     )
 
 

@@ -12,9 +12,11 @@ import pytest
 
 import controlsde.cli
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
-from controlsde.problem import list_problems
+from controlsde.pipeline import evaluate
+from controlsde.problem import list_problems, load_problem
 from controlsde.results import Result
 from controlsde.solvers.reduced import ReducedObjective
+from controlsde.verification.certificate import cure
 
 HEAT = """\
 name: small
@@ -185,8 +187,9 @@ def test_an_unresolved_density_exits_4_and_names_the_check_its_value_its_limit_a
     failed = next(check for check in answer.json["certificate"]["checks"] if check["name"] == "refined_l2_change")
     assert failed["passed"] is False
     assert "NOT VERIFIED" in answer.err
-    assert f"refined_l2_change is {failed['value']:.2g}, limit {failed['limit']:.2g}; " in answer.err
-    assert "--set 'mesh.elements=[2]'" in answer.err
+    advice = cure("refined_l2_change", load_problem("coarse.yaml"))
+    assert "--set " in advice
+    assert f"refined_l2_change is {failed['value']:.2g}, limit {failed['limit']:.2g}; {advice}\n" in answer.err
 
 
 def test_quiet_leaves_stderr_empty_when_all_is_well(run):
@@ -421,6 +424,11 @@ def test_check_warns_of_a_mesh_that_does_not_hold_the_reference(run):
     assert "--set 'mesh.elements=[4]'" in answer.err
 
 
+def test_check_refuses_a_density_that_falls_between_the_nodes(run):
+    narrow = "reference.data={kind: mixture, means: [0.1], stds: [1e-6]}"
+    one_line(run("check", "two-bumps", "--set", narrow), "holds a mass of 0 ", "mesh.elements")
+
+
 # --- trouble in the middle ---------------------------------------------------------------------------------------
 
 
@@ -452,8 +460,9 @@ def test_an_interrupted_solve_keeps_the_best_iterate_and_exits_130(solver, tmp_p
     kept = Result.load(tmp_path / "out/result.nc")
     assert kept.status == "interrupted"
     assert kept.iterations >= 3
-    assert kept.objective <= kept.history[min(1, len(kept.history) - 1), 1]
-    assert np.isfinite(kept.controls.A).all()
+    if solver == "shooting":
+        assert kept.objective == kept.history[:, 1].min() < kept.history[0, 1]
+    assert evaluate(kept.problem, kept.controls).objective == pytest.approx(kept.objective, rel=1e-9)
     assert (tmp_path / "out/density.png").is_file()
 
 

@@ -14,6 +14,7 @@ from controlsde.pipeline import solve
 from controlsde.problem import parse_problem
 from controlsde.progress import Step
 from controlsde.sizes import predict
+from controlsde.verification import certificate
 from controlsde.verification.certificate import Check
 
 PROBLEM = """\
@@ -97,12 +98,15 @@ def test_particles_are_shown_with_two_digits_of_their_standard_error(result, sho
     assert re.sub(r"^.*particles\s+", "", row).strip() == text
 
 
-def test_a_failed_check_is_named_with_its_value_its_limit_and_a_cure_that_a_shell_takes_as_it_is(result, shown):
+def test_a_failed_check_is_named_with_its_value_its_limit_and_a_cure_that_a_shell_takes_as_it_is(
+    result, shown, monkeypatch
+):
+    monkeypatch.setattr(certificate, "cure", lambda name, _: f"for {name} try --set mesh.elements=[8,8] or --set a=1")
     one = with_checks(result, Check("mass_error", 1e-14, 1e-9, True), Check("refined_l2_change", 0.2345, 0.03, False))
     lines = shown(lambda console: console.result(one, None)).splitlines()
     at = lines.index("small, noise 1: NOT VERIFIED")
-    assert lines[at + 1].startswith("  refined_l2_change is 0.23, limit 0.03; ")
-    assert "--set 'mesh.elements=[8]'" in lines[at + 1]
+    advice = "for refined_l2_change try --set 'mesh.elements=[8,8]' or --set a=1"
+    assert lines[at + 1] == f"  refined_l2_change is 0.23, limit 0.03; {advice}"
     assert "small, noise 1: verified" not in "\n".join(lines)
 
 
