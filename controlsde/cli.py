@@ -108,6 +108,8 @@ def compare(
 
     loaded = _load_to_solve(problem, overrides, solver)
     levels = check_levels(noise or DEFAULT_NOISE)
+    for level in levels:  # each must be as valid as one in the file
+        _load(problem, [*(overrides or []), f"noise={level!r}"])
     folder = _folder(output, loaded.name)
 
     from dataclasses import replace
@@ -312,12 +314,12 @@ def _refuse(problem: str, reasons: tuple[str, ...]) -> None:
 
 @contextmanager
 def _running(console: Console) -> Iterator[Progress]:
-    """Progress of the work inside; an interruption that leaves nothing to keep ends the command."""
+    """Progress of the work inside; an interruption that no solver turned into a result ends the command."""
     try:
         with console.progress() as progress:
             yield progress
     except KeyboardInterrupt:
-        _fail(["interrupted before there was a result to keep"], EXIT_INTERRUPTED)
+        _fail(["interrupted; what was not yet written is lost"], EXIT_INTERRUPTED)
 
 
 def _write(result: Result, folder: Path, stem: str = "result") -> Result:

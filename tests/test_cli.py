@@ -219,6 +219,16 @@ def test_help_of_every_command_exits_0_and_explains_it(run):
         assert "..." not in answer.out.split("Options:")[0].split("\n", 2)[2]
 
 
+def test_help_imports_nothing_heavy(folder):
+    code = (
+        "import sys, controlsde.cli\n"
+        "try: controlsde.cli.app(['solve', '--help'])\n"
+        "except SystemExit: print([m for m in ('torch', 'casadi', 'matplotlib', 'xarray', 'scipy') if m in sys.modules])"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=60)
+    assert finished.stdout.splitlines()[-1] == "[]", finished.stderr
+
+
 def test_an_unknown_command_or_option_exits_2(run):
     assert run("sovle", "small.yaml").code == 2
     assert run("solve", "small.yaml", "--noisy").code == 2
@@ -243,7 +253,7 @@ def test_compare_gives_one_entry_a_noise_level_and_the_cross_table(run, folder):
 
 def test_a_noise_level_that_is_repeated_negative_or_no_number_exits_2_and_writes_nothing(run, folder):
     before = files(folder)
-    for levels in (("1", "1"), ("-1",), ("nan",), ("much",)):
+    for levels in (("1", "1"), ("-1",), ("nan",), ("1e400",), ("much",)):
         answer = run("compare", "small.yaml", *(word for level in levels for word in ("--noise", level)))
         assert answer.code == 2, levels
         assert answer.out == ""
