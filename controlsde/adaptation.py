@@ -12,6 +12,7 @@ does not. (The verification measures all this again, by other integrators.)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,7 +26,7 @@ from controlsde.progress import Progress, Step
 from controlsde.reference import Reference
 from controlsde.solvers import Outcome, solver_named
 from controlsde.solvers.reduced import ReducedObjective
-from controlsde.tracking import TimeGrid, TrackingProblem, build_mesh, build_tracking, time_grid
+from controlsde.tracking import TimeGrid, TrackingProblem, build_tracking
 
 Array = NDArray[np.float64]
 
@@ -37,9 +38,12 @@ MOST_STEPS = 16  # per piece
 FINER = {1: 2.0, 2: 1.5, 3: 1.5}  # factor on the elements of every axis
 
 
+Run = Callable[[TrackingProblem], Array]  # stage densities (K, S, s, n) of one drift on any discretisation
+
+
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """One outcome on the finer mesh: J there, and how much the density moved (inf where it stopped being finite)."""
+    """One outcome on a finer discretisation: J there, and how much the density moved (inf where it broke down)."""
 
     outcome: Outcome
     objective: float
@@ -51,84 +55,118 @@ def solve_resolved(
 ) -> tuple[TrackingProblem, Outcome]:
     """Solve, judge on a finer mesh, refine where the problem says `auto`, and go on until the answer settles."""
     solve = solver_named(options.kind)
-    mesh, grid = build_mesh(problem, reference), time_grid(problem, reference)
+    tracking = build_tracking(problem, reference)
     spent = 0.0, 0.0
     starts: tuple[float, ...] = ()
     while True:
-        tracking = build_tracking(problem, reference, mesh, grid)
         best = solve(tracking, options, progress, initial)
         starts = starts or best.starts
         spent = spent[0] + best.build_seconds, spent[1] + best.solve_seconds
-        chosen = replace(best, starts=starts, build_seconds=spent[0], solve_seconds=spent[1])
-        if best.interrupted or not np.isfinite(best.objective):
-            return tracking, chosen
-        progress(Step("checking on a finer mesh"))
-        judged = judge(problem, reference, tracking, best)
-        promising = min(judged, key=lambda one: one.objective)
-        elements, steps = _refined(problem, reference, tracking, promising)
-        settled = promising.change <= RESOLVED or (elements, steps) == (_elements(mesh), grid.steps_per_piece)
-        if settled or not np.isfinite(promising.objective):
-            answer = _preferred(judged).outcome
-            return tracking, replace(answer, starts=starts, build_seconds=spent[0], solve_seconds=spent[1])
-        mesh, grid = _mesh(problem, elements), replace(grid, steps_per_piece=steps)
-        ordered = sorted((one for one in judged if np.isfinite(one.objective)), key=lambda one: one.objective)
-        initial = tuple(one.outcome.weights for one in ordered)
+        judged = _judge(problem, reference, tracking, best, progress)
+        finer = None
+        if judged and not best.interrupted:
+            promising = min(judged, key=lambda one: one.objective)
+            if promising.change > RESOLVED:
+                finer = refined(problem, reference, tracking, _run(promising.outcome.weights))
+        if finer is None:
+            answer = _preferred(judged) if judged else best
+            interrupted = best.interrupted
+            return tracking, replace(
+                answer, interrupted=interrupted, starts=starts, build_seconds=spent[0], solve_seconds=spent[1]
+            )
+        tracking = finer
+        initial = tuple(one.outcome.weights for one in sorted(judged, key=lambda one: one.objective))
         options = options.model_copy(update={"starts": len(initial)})
 
 
-def judge(problem: Problem, reference: Reference, tracking: TrackingProblem, best: Outcome) -> list[Judged]:
-    """The best few outcomes of a solve, on a mesh and a time grid that are both finer."""
-    elements = _finer(tracking.mesh)
-    grid = replace(tracking.grid, steps_per_piece=2 * tracking.grid.steps_per_piece)
-    finer = build_tracking(problem, reference, _mesh(problem, elements), grid)
+def run_resolved(
+    problem: Problem, reference: Reference, run: Run, grid: TimeGrid | None = None
+) -> tuple[TrackingProblem, Array]:
+    """A given drift on a discretisation that its density does not depend on, where the problem says `auto`.
+
+    grid: the time grid to begin with, where it is not the problem's own. Raises NonFiniteError when the density stops
+    being finite.
+    """
+    tracking = build_tracking(problem, reference, grid=grid)
+    while True:
+        stages = run(tracking)
+        finer = refined(problem, reference, tracking, run)
+        if finer is None:
+            return tracking, stages
+        tracking = finer
+
+
+def refined(problem: Problem, reference: Reference, tracking: TrackingProblem, run: Run) -> TrackingProblem | None:
+    """The tracking problem made finer in whatever moves the density and is `auto`; None where nothing is."""
+    grid, elements = tracking.grid, _elements(tracking.mesh)
+    smaller = replace(grid, steps_per_piece=min(2 * grid.steps_per_piece, MOST_STEPS))
+    most = MOST_ELEMENTS[tracking.mesh.dimension]
+    more = tuple(max(old, min(new, most)) for old, new in zip(elements, _finer(tracking.mesh), strict=True))
+    in_time = problem.mesh.steps_per_piece == "auto" and smaller.steps_per_piece > grid.steps_per_piece
+    in_space = problem.mesh.elements == "auto" and more != elements
+    if not in_time and not in_space:
+        return None
+    stages = run(tracking)
+
+    def moves(mesh: Mesh, grid: TimeGrid) -> bool:
+        other = build_tracking(problem, reference, mesh, grid)
+        return _change(tracking, stages, other, _attempt(run, other)) > RESOLVED / 2
+
+    in_time = in_time and moves(_mesh(problem, elements), smaller)
+    in_space = in_space and moves(_mesh(problem, more), grid)
+    if not in_time and not in_space:
+        return None
+    mesh = _mesh(problem, more if in_space else elements)
+    return build_tracking(problem, reference, mesh, smaller if in_time else grid)
+
+
+def _judge(
+    problem: Problem, reference: Reference, tracking: TrackingProblem, best: Outcome, progress: Progress
+) -> list[Judged]:
+    """The best few outcomes of a solve with J and the change of the density on a mesh and steps that are both finer."""
     outcomes = [one for one in (best, *best.others) if np.isfinite(one.objective)][:CANDIDATES]
-    return [Judged(one, *_run_again(tracking, finer, one.weights)) for one in outcomes]
+    if not outcomes:
+        return []
+    progress(Step("checking on a finer mesh"))
+    grid = replace(tracking.grid, steps_per_piece=2 * tracking.grid.steps_per_piece)
+    finer = build_tracking(problem, reference, _mesh(problem, _finer(tracking.mesh)), grid)
+    judged = []
+    for one in outcomes:
+        fine = _attempt(_run(one.weights), finer)
+        objective = float("inf") if fine is None else float(finer.objective(fine, one.weights))
+        judged.append(Judged(one, objective, _change(tracking, _run(one.weights)(tracking), finer, fine)))
+    return judged
 
 
-def _preferred(judged: list[Judged]) -> Judged:
+def _preferred(judged: list[Judged]) -> Outcome:
     """The least objective among the answers that survive refinement, or, if none does, on the finer mesh."""
     survivors = [one for one in judged if one.change <= ACCEPTED]
-    return min(survivors or judged, key=lambda one: (one.objective, one.outcome.objective))
+    if survivors:
+        return min(survivors, key=lambda one: one.outcome.objective).outcome
+    return min(judged, key=lambda one: one.objective).outcome
 
 
-def _run_again(tracking: TrackingProblem, finer: TrackingProblem, weights: Array) -> tuple[float, float]:
-    """J on the finer discretisation, and the largest ‖change of ρ‖ / ‖p(T)‖ over the ends of the pieces."""
+def _run(weights: Array) -> Run:
+    return lambda tracking: ReducedObjective(tracking).stages(weights)
+
+
+def _attempt(run: Run, tracking: TrackingProblem) -> Array | None:
     try:
-        fine = ReducedObjective(finer).stages(weights)
+        return run(tracking)
     except NonFiniteError:
-        return float("inf"), float("inf")
-    coarse = ReducedObjective(tracking).stages(weights)
+        return None
+
+
+def _change(tracking: TrackingProblem, stages: Array, finer: TrackingProblem, fine: Array | None) -> float:
+    """Largest ‖change of ρ‖ / ‖p(T)‖ over the ends of the pieces; inf where the finer run broke down."""
+    if fine is None:
+        return float("inf")
     target = finer.targets[-1, -1, -1]
     scale = float(np.sqrt(target**2 @ finer.mesh.mass))
-    change = max(
-        finer.mesh.l2_distance(finer.mesh.to_grid(after), tracking.mesh, tracking.mesh.to_grid(before))
-        for before, after in zip(coarse[:, -1, -1], fine[:, -1, -1], strict=True)
+    return max(
+        finer.mesh.l2_distance(finer.mesh.to_grid(after), tracking.mesh, tracking.mesh.to_grid(before)) / scale
+        for before, after in zip(stages[:, -1, -1], fine[:, -1, -1], strict=True)
     )
-    return float(finer.objective(fine, weights)), change / scale
-
-
-def _refined(
-    problem: Problem, reference: Reference, tracking: TrackingProblem, answer: Judged
-) -> tuple[tuple[int, ...], int]:
-    """Elements by axis and steps per piece for the next solve: finer in whatever moves the density, where `auto`."""
-    mesh, grid = tracking.mesh, tracking.grid
-    elements, steps = _elements(mesh), grid.steps_per_piece
-    if answer.change <= RESOLVED or not np.isfinite(answer.objective):
-        return elements, steps
-
-    def change(mesh: Mesh, grid: TimeGrid) -> float:
-        finer = build_tracking(problem, reference, mesh, grid)
-        return _run_again(tracking, finer, answer.outcome.weights)[1]
-
-    if (
-        problem.mesh.steps_per_piece == "auto"
-        and change(_mesh(problem, elements), replace(grid, steps_per_piece=2 * steps)) > RESOLVED / 2
-    ):
-        steps = min(2 * steps, MOST_STEPS)
-    if problem.mesh.elements == "auto" and change(_mesh(problem, _finer(mesh)), grid) > RESOLVED / 2:
-        most = MOST_ELEMENTS[mesh.dimension]
-        elements = tuple(max(old, min(new, most)) for old, new in zip(elements, _finer(mesh), strict=True))
-    return elements, steps
 
 
 def _elements(mesh: Mesh) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.adaptation import solve_resolved
+from controlsde.adaptation import run_resolved, solve_resolved
 from controlsde.controls import Controls, ControlsError
 from controlsde.drift import Drift, given_drift, network_drift
 from controlsde.fokker_planck.evolution import evolve
@@ -25,7 +25,7 @@ from controlsde.reference import Reference, build_reference
 from controlsde.results import Result
 from controlsde.solvers import Outcome
 from controlsde.solvers.reduced import ReducedObjective
-from controlsde.tracking import TimeGrid, TrackingProblem, build_network, build_tracking
+from controlsde.tracking import TimeGrid, TrackingProblem, build_network, time_grid
 from controlsde.verification import DiscreteRun, Evidence, TrackingErrors, verify
 
 Array = NDArray[np.float64]
@@ -102,18 +102,17 @@ def evaluate(problem: Problem, controls: Controls | None = None, progress: Progr
     began = time.perf_counter()
     progress(Step("building the reference"))
     reference = build_reference(problem.reference, problem.domain)
+    drift: Drift | None
     if controls is not None:
-        drift: Drift | None = network_drift(build_network(problem), controls, reference.horizon)
-        grid = TimeGrid(controls.times, problem.mesh.first_steps, problem.mesh.stages)
-        tracking = build_tracking(problem, reference, grid=grid)
+        drift = network_drift(build_network(problem), controls, reference.horizon)
     else:
-        tracking = build_tracking(problem, reference)
-        drift = given_drift(problem, reference, tracking.grid.edges)
+        drift = given_drift(problem, reference, time_grid(problem, reference).edges)
     if drift is None:
         raise ControlsError("nothing to evaluate: give --controls FILE, or a `drift:` in the problem")
+    grid = TimeGrid(drift.edges, problem.mesh.first_steps, problem.mesh.stages)
     built = time.perf_counter()
     try:
-        stages = discrete_stages(tracking, drift)
+        tracking, stages = run_resolved(problem, reference, lambda tracking: discrete_stages(tracking, drift), grid)
     except NonFiniteError as error:
         raise ControlsError(f"{error.what} is not finite in piece {error.piece + 1}") from None
     weights = np.zeros(tracking.weight_shape) if controls is None else tracking.flatten(controls)

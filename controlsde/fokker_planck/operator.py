@@ -16,13 +16,19 @@ exactly, resolved or not, so that aliasing can neither feed nor damp a density a
 1ᵀM L = 0 and 1ᵀM B diag(S v) T = 0: closed walls keep the mass to rounding for every v.
 
 Drift points are the grid points of the mesh. A periodic seam has two of them, one on each side, so a drift
-that jumps there is treated as it is. Absorbing walls: for D > 0 the density vanishes at the wall; for D = 0 it
-cannot, and mass leaves with the outward part of the drift, upwind:  −(v·n)⁺ρ.  Those wall faces are extra drift
-points, at which `rectify` keeps only the outward part.
+that jumps there is treated as it is.
+
+Walls at D = 0, where no diffusion rules the layer at a wall. The wall faces are extra drift points, at which
+`rectify` keeps only the outward part (v·n)⁺. Absorbing walls: the density cannot vanish there, and mass leaves
+upwind:  −(v·n)⁺ρ.  Reflecting walls: mass that the drift presses against the wall must pile up there. The form above
+would blow it up instead, at a rate that grows without limit under refinement; so the outward drift of the wall node
+itself is taken out again, in the form M⁻¹K alone:  −M⁻¹K((v·n)⁺n at the wall node).  The wall node then collects
+what arrives, as mass over cell width, and no eigenvalue of A has a positive real part for it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -47,7 +53,7 @@ class Operator:
     sampling: sp.csr_array  # S, (q, k·d)
     gather: sp.csr_array  # T, (q, n)
     drift_points: Array  # (k, d)
-    outward: Array = field(repr=False)  # (k, d): ±1 on outflow faces (the sign of the normal), else 0
+    outward: Array = field(repr=False)  # (k, d): ±1 on the wall faces of D = 0 (the sign of the normal), else 0
 
     @staticmethod
     def build(mesh: Mesh, diffusivity: float) -> Operator:
@@ -71,20 +77,17 @@ class Operator:
             drift_points=mesh.points,
             outward=np.zeros_like(mesh.points),
         )
-        return _with_outflow(operator) if outflow else operator
+        if diffusivity == 0 and mesh.walls != "periodic":
+            return _with_faces(operator, _leaving if outflow else _held_back)
+        return operator
 
     @property
     def size(self) -> int:
         """Number of unknowns n."""
         return int(self.diffusion.shape[0])
 
-    @property
-    def closed(self) -> bool:
-        """Whether the walls keep the mass."""
-        return self.mesh.walls != "absorbing" and not self.outward.any()
-
     def rectify(self, drift: Array) -> Array:
-        """The drift (…, k, d) as the operator uses it: only its outward part on outflow faces."""
+        """The drift (…, k, d) as the operator uses it: only its outward part on wall faces."""
         if not self.outward.any():
             return drift
         return np.where(self.outward == 0, drift, self.outward * np.maximum(self.outward * drift, 0.0))
@@ -114,12 +117,10 @@ def _transport(mesh: Mesh) -> tuple[sp.csr_array, sp.csr_array, sp.csr_array]:
     identity = sp.eye_array(len(mesh.mass))
     combine, sampling, gather = [], [], []
     for component in range(mesh.dimension):
-        factors = [sp.diags_array(axis.weights, format="csr") for axis in mesh.axes]
-        factors[component] = mesh.axes[component].convection
-        convection = kronecker(factors)  # C_i on the grid
+        convection = _convection(mesh, component)
         pick = _component(len(mesh.points), mesh.dimension, component)
         # ½ M⁻¹PᵀC (v ∘ Pρ)  −  ½ M⁻¹Pᵀ (v ∘ CᵀPρ)  +  ½ (M⁻¹PᵀC v) ∘ ρ
-        divergence = inverse_mass @ prolong.T @ convection
+        divergence = _divergence(mesh, component)
         combine += [0.5 * divergence, -0.5 * inverse_mass @ prolong.T, 0.5 * identity]
         sampling += [pick, pick, divergence @ pick]
         gather += [prolong, convection.T @ prolong, identity]
@@ -138,25 +139,27 @@ def _component(points: int, dimension: int, component: int) -> sp.csr_array:
     ).tocsr()
 
 
-def _with_outflow(operator: Operator) -> Operator:
-    """Add the outflow faces: one extra drift point for each wall node of each axis."""
+def _with_faces(operator: Operator, effect: Callable[[Mesh, int, int, NDArray[np.int64]], sp.csr_array]) -> Operator:
+    """Add the wall faces: one extra drift point for each wall node of each axis.
+
+    effect(mesh, axis, sign of the normal, nodes) is what v·e_axis times ρ at the wall nodes does to ρ': (n, nodes).
+    """
     mesh, size = operator.mesh, operator.size
     dimension = mesh.dimension
     grid_index = np.arange(size).reshape(mesh.shape)
-    nodes, normals, values = [], [], []
-    for number, axis in enumerate(mesh.axes):
-        for end, sign in ((0, -1.0), (-1, 1.0)):
+    nodes, normals, effects = [], [], []
+    for number in range(dimension):
+        for end, sign in ((0, -1), (-1, 1)):
             face = np.take(grid_index, end, axis=number).ravel()
             normal = np.zeros((len(face), dimension))
             normal[:, number] = sign
             nodes.append(face)
             normals.append(normal)
-            values.append(np.full(len(face), -sign / axis.weights[end]))
-    node, outward, value = np.concatenate(nodes), np.concatenate(normals), np.concatenate(values)
+            effects.append(effect(mesh, number, sign, face))
+    node, outward = np.concatenate(nodes), np.concatenate(normals)
     count, old = len(node), len(operator.drift_points)
     rows = np.arange(count)
     component = np.argmax(np.abs(outward), axis=1)
-    leave = sp.coo_array((value, (node, rows)), shape=(size, count))  # −(v·n)⁺ρ / (wall weight)
     own = sp.coo_array(
         (np.ones(count), (rows, (old + rows) * dimension + component)),
         shape=(count, (old + count) * dimension),
@@ -165,9 +168,34 @@ def _with_outflow(operator: Operator) -> Operator:
     widened = sp.hstack([operator.sampling, sp.csr_array((operator.sampling.shape[0], count * dimension))])
     return replace(
         operator,
-        combine=sp.csr_array(sp.hstack([operator.combine, leave])),
+        combine=sp.csr_array(sp.hstack([operator.combine, *effects])),
         sampling=sp.csr_array(sp.vstack([widened, own])),
         gather=sp.csr_array(sp.vstack([operator.gather, at])),
         drift_points=np.concatenate([operator.drift_points, mesh.points[node]]),
         outward=np.concatenate([operator.outward, outward]),
     )
+
+
+def _leaving(mesh: Mesh, axis: int, sign: int, nodes: NDArray[np.int64]) -> sp.csr_array:
+    """−(v·n)⁺ρ over the wall weight, at the wall nodes."""
+    weight = mesh.axes[axis].weights[0 if sign < 0 else -1]
+    columns = np.arange(len(nodes))
+    values = np.full(len(nodes), -sign / weight)
+    return sp.coo_array((values, (nodes, columns)), shape=(len(mesh.mass), len(nodes))).tocsr()
+
+
+def _held_back(mesh: Mesh, axis: int, sign: int, nodes: NDArray[np.int64]) -> sp.csr_array:  # noqa: ARG001
+    """−M⁻¹C_axis, its columns of the wall nodes: their outward drift taken out."""
+    return sp.csr_array(-(_divergence(mesh, axis).tocsc()[:, nodes]))
+
+
+def _convection(mesh: Mesh, axis: int) -> sp.csr_array:
+    """C_axis on the grid."""
+    factors = [sp.diags_array(each.weights, format="csr") for each in mesh.axes]
+    factors[axis] = mesh.axes[axis].convection
+    return kronecker(factors)
+
+
+def _divergence(mesh: Mesh, axis: int) -> sp.csr_array:
+    """M⁻¹PᵀC_axis, from grid values to unknowns."""
+    return sp.csr_array(sp.diags_array(1.0 / mesh.mass) @ mesh.prolongation.T @ _convection(mesh, axis))

@@ -75,6 +75,7 @@ class Propagator:
         self.device = torch.device(device)
         self.dense = operator.size <= DENSE_LIMIT[operator.mesh.dimension] or self.device.type != "cpu"
         self._steps = torch.from_numpy(self.durations / steps_per_piece).to(self.device)
+        self._outward = self.tensor(operator.outward) if operator.outward.any() else None
         self._a = torch.from_numpy(self.scheme.a).to(self.device)
         self._constants = DenseConstants(operator, self.device) if self.dense else None
 
@@ -88,15 +89,18 @@ class Propagator:
         return torch.as_tensor(np.asarray(array, dtype=float), device=self.device)
 
     def __call__(self, drift: Tensor, initial: Tensor) -> Tensor:
-        """Stage densities (K, S, s, n) for drift (K, k, d) and initial density (n,); differentiable in both.
+        """Stage densities (K, S, s, n) for a drift at `operator.drift_points` (K, k, d) and an initial density (n,).
 
-        The drift is taken as sampled (rectify it first where walls absorb without noise). Raises
-        NonFiniteError, with the piece, when a number stops being finite.
+        Differentiable in both, under any loss. Raises NonFiniteError, with the piece, when a number stops being
+        finite.
         """
+        outward = self._outward
+        if outward is not None:  # as Operator.rectify
+            drift = torch.where(outward == 0, drift, outward * torch.clamp(outward * drift, min=0.0))
         return torch.as_tensor(_Propagation.apply(drift, initial, self))  # type: ignore[no-untyped-call]
 
     def forward(self, drift: Tensor, initial: Tensor) -> Trajectory:
-        """One sweep from t = 0 to the horizon, without recording a graph."""
+        """One sweep from t = 0 to the horizon for a rectified drift, without recording a graph."""
         solver = self._factorise(drift)
         stages = torch.empty(
             (self.pieces, self.steps_per_piece, self.scheme.stages, len(initial)),

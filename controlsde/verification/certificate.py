@@ -32,18 +32,6 @@ LIMITS = {
     "monte_carlo_modes": 5.0,
 }
 
-CURES = {
-    "mass_error": "report this: closed walls must keep the mass",
-    "negative_mass": "the mesh is too coarse for this density: try --set mesh.elements={finer}",
-    "resolution": "the refined density is not resolved: smaller weights (--set controls.bounds=10) or more noise",
-    "refined_l2_change": "the solver's mesh is too coarse: try --set mesh.elements={finer}, or "
-    "--set mesh.steps_per_piece={steps}",
-    "refinement": "the density is not resolved even on the finest mesh: try --set controls.bounds=10",
-    "characteristics_l2_change": "the mesh does not hold the noise-free density: try --set mesh.elements={finer}",
-    "monte_carlo_z": "particles and mesh disagree: try --set monte_carlo.steps_per_piece={particle_steps}",
-    "monte_carlo_modes": "particles and mesh disagree: try --set monte_carlo.steps_per_piece={particle_steps}",
-}
-
 
 @dataclass(frozen=True)
 class Check:
@@ -168,10 +156,16 @@ def judge(
 
 def cure(name: str, problem: Problem) -> str:
     """One thing to try when a check fails, as a `--set` that can be pasted."""
-    elements = problem.mesh.elements
-    finer = [24] * problem.dimension if elements == "auto" else [2 * count for count in elements]
-    return CURES[name].format(
-        finer=str(finer).replace(" ", ""),
-        steps=2 * problem.mesh.first_steps,
-        particle_steps=4 * problem.monte_carlo.steps_per_piece,
+    if name == "mass_error":
+        return "report this: closed walls must keep the mass"
+    if name.startswith("monte_carlo"):
+        steps = 4 * problem.monte_carlo.steps_per_piece
+        return f"particles and mesh disagree: try --set monte_carlo.steps_per_piece={steps}"
+    if problem.mesh.elements != "auto" or problem.mesh.steps_per_piece != "auto":
+        return "the mesh or the steps are too coarse: try --set mesh.elements=auto --set mesh.steps_per_piece=auto"
+    if problem.noise == 0 and problem.domain.walls != "absorbing" and not problem.network.tangential:
+        return "without noise, mass that reaches a wall piles up there: try --set network.tangential=true"
+    return (
+        f"the controls make densities sharper than the finest mesh holds: try "
+        f"--set controls.bounds={problem.controls.bounds / 5:g}"
     )

@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy.linalg import expm
 
 from controlsde.fokker_planck import Mesh, Operator, radau
 from controlsde.fokker_planck import gauss_lobatto as gll
@@ -177,12 +178,47 @@ def test_a_cellular_flow_without_noise_keeps_the_l2_norm():
     mesh = Mesh.build(((0, 1.0), (0, 1.0)), "reflecting", (4, 4), 8)
     assert mesh.shape == (33, 33)
     initial = 1 + 0.5 * np.cos(np.pi * mesh.points[:, 0]) * np.cos(np.pi * mesh.points[:, 1])
-    propagator = Propagator(Operator.build(mesh, 0.0), [1.0], 50)
-    drift = propagator.tensor(cellular_flow(mesh.points)[None])
+    operator = Operator.build(mesh, 0.0)
+    propagator = Propagator(operator, [1.0], 50)
+    drift = propagator.tensor(cellular_flow(operator.drift_points)[None])
     stages = propagator(drift, propagator.tensor(initial)).numpy()
     norms = np.sqrt(stages[0, :, -1] ** 2 @ mesh.mass)
     assert np.abs(norms / np.sqrt(initial**2 @ mesh.mass) - 1).max() < 1e-3
     assert l2(mesh, stages[0, -1, -1] - initial) > 0.05  # it did move
+
+
+@pytest.mark.parametrize("elements", [4, 8, 16, 32])
+@pytest.mark.parametrize("steepness", [1.0, 5.0])
+def test_without_noise_mass_pressed_against_a_closed_wall_piles_up_and_does_not_blow_up(elements, steepness):
+    # ρ = 1, v = -tanh(s(1-x)): the mass ∫ρ that reaches x = 0 by t = 1 is all that the wall node may hold
+    mesh = Mesh.build(((0, 1.0),), "reflecting", (elements,), 8)
+    operator = Operator.build(mesh, 0.0)
+    drift = operator.rectify(-np.tanh(steepness * (1 - operator.drift_points)))
+    matrix = operator.matrix(drift).toarray()
+    assert np.linalg.eigvals(matrix).real.max() < 1e-6
+    final = expm(matrix) @ np.ones_like(mesh.mass)
+    assert abs(mesh.mass @ final - 1) < 1e-12
+    near, edge = first_elements(mesh.axes[0], 2)
+    began = 1 - np.arcsinh(np.exp(-steepness) * np.sinh(steepness * (1 - edge))) / steepness  # of what is at edge
+    assert_allclose(near @ final, began, rtol=2e-2)
+    assert np.abs(final).max() * mesh.mass[0] < 1  # at most all of the mass in one node
+
+
+def first_elements(axis, count):
+    """Weights that integrate over the first elements of an axis alone, and where these end."""
+    weights = axis.weights.copy()
+    weights[count * axis.degree] /= 2
+    weights[count * axis.degree + 1 :] = 0
+    return weights, axis.grid[count * axis.degree]
+
+
+def test_without_noise_a_corner_holds_what_two_walls_collect():
+    mesh = Mesh.build(((0, 1.0), (0, 1.0)), "reflecting", (3, 4), 6)
+    operator = Operator.build(mesh, 0.0)
+    drift = operator.rectify(-(1.0 - operator.drift_points))  # 1 - x grows as e^t
+    final = (expm(operator.matrix(drift).toarray()) @ np.ones_like(mesh.mass)).reshape(mesh.shape)
+    (by_x, x), (by_y, y) = (first_elements(axis, 1) for axis in mesh.axes)
+    assert_allclose(by_x @ final @ by_y, (1 - (1 - x) / np.e) * (1 - (1 - y) / np.e), rtol=2e-2)
 
 
 @pytest.mark.parametrize("dimension", [1, 2])
