@@ -100,7 +100,12 @@ def compare(
         def labelled(step: Step, level: float = level) -> None:
             progress(Step(f"noise {level:g}: {step.task}", step.iteration, step.objective, step.fraction))
 
-        results.append(solve(at_noise(problem, level), solver, labelled))
+        try:
+            results.append(solve(at_noise(problem, level), solver, labelled))
+        except KeyboardInterrupt:
+            if not results:
+                raise
+            break  # what was solved before is kept
         if results[-1].status == "interrupted":
             break
     progress(Step("cross-applying the controls"))

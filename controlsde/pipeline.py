@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import Any
 
@@ -76,6 +76,8 @@ def solve(
     prepared = time.perf_counter() - began
     tracking, outcome = solve_resolved(problem, reference, options, progress, start)
     if not np.isfinite(outcome.objective):
+        if outcome.interrupted:
+            raise KeyboardInterrupt
         raise SolveError(outcome.message)
     answer = _Answer(
         solver=options.kind,
@@ -91,7 +93,17 @@ def solve(
     )
     stages = ReducedObjective(tracking).stages(outcome.weights)
     drift = network_drift(tracking.network, tracking.controls(outcome.weights), reference.horizon)
-    return _verified(problem, reference, tracking, stages, drift, answer, progress, thorough=not outcome.interrupted)
+    try:
+        return _verified(
+            problem, reference, tracking, stages, drift, answer, progress, thorough=not outcome.interrupted
+        )
+    except KeyboardInterrupt:
+        if outcome.interrupted:
+            raise
+    # The controls are worth keeping: judge them without particles. A second interruption ends it all.
+    message = "interrupted while it was verified; the controls are the solver's answer"
+    answer = replace(answer, status="interrupted", message=message)
+    return _verified(problem, reference, tracking, stages, drift, answer, progress, thorough=False)
 
 
 def evaluate(problem: Problem, controls: Controls | None = None, progress: Progress = silent) -> Result:

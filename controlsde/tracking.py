@@ -25,6 +25,7 @@ from controlsde.fokker_planck.radau import radau
 from controlsde.network import Network
 from controlsde.problem import Problem
 from controlsde.reference import Reference
+from controlsde.reference import ReferenceError as UnresolvedReference
 
 Array = NDArray[np.float64]
 
@@ -176,6 +177,13 @@ def build_tracking(
     stage_times = grid.stage_times
     targets = np.stack([mesh.restrict(reference.density(t, mesh.points)) for t in stage_times.ravel()])
     initial = mesh.restrict(reference.initial_density(mesh.points))
+    for t, density in ((0.0, initial), (reference.horizon, targets[-1])):
+        mass = float(mesh.mass @ density)
+        if not 0.5 < mass < 1.5:
+            raise ReferenceError(
+                f"the mesh holds a mass of {mass:.2g} of the reference at t = {t:g}, where it should hold 1: use more "
+                "mesh.elements, a broader density or a smaller domain.box"
+            )
     weight = grid.quadrature[..., None] * mesh.mass
     weight[-1, -1, -1] += problem.objective.terminal * mesh.mass
     return TrackingProblem(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -52,6 +53,8 @@ WARM_OPTIONS: dict[str, Any] = {
     "ipopt.warm_start_mult_bound_push": 1e-12,
 }
 
+LAST_ITERATES = 20  # kept, to choose from when a solve is cut short
+
 REMEDIES = {
     "Maximum_Iterations_Exceeded": "try more: --set solver.iterations={more}",
     "Infeasible_Problem_Detected": "the collocation equations could not be met; try --set mesh.steps_per_piece={steps}",
@@ -84,6 +87,7 @@ class NlpSolution:
     success: bool
     status: str
     history: tuple[Iteration, ...]
+    last_weights: tuple[Array, ...]  # of the last iterates, for a solve that was cut short
 
 
 def warm_start_from(objective: ReducedObjective, weights: Array) -> WarmStart:
@@ -141,6 +145,7 @@ def solve_nlp(
         success=bool(stats["success"]),
         status=str(stats["return_status"]),
         history=tuple(monitor.history),
+        last_weights=tuple(monitor.weights),
     )
 
 
@@ -181,22 +186,32 @@ def solve(
     )
 
 
-def _value(objective: ReducedObjective, solution: NlpSolution) -> float:
+def _value(objective: ReducedObjective, weights: Array) -> float:
     """J of the weights alone, through the state equation; nan where that is not finite."""
     try:
-        return objective.value(solution.weights)
+        return objective.value(weights)
     except NonFiniteError:
         return float("nan")
 
 
+def _best_weights(objective: ReducedObjective, solution: NlpSolution) -> Array:
+    """The weights of the solution; if IPOPT was stopped or failed, those with the least J among its last iterates."""
+    if solution.success:
+        return solution.weights
+    candidates = (solution.weights, *solution.last_weights)
+    values = [_value(objective, weights) for weights in candidates]
+    return candidates[int(np.argmin(np.where(np.isfinite(values), values, np.inf)))]
+
+
 def _outcome(objective: ReducedObjective, options: Collocation, solution: NlpSolution) -> Outcome:
-    value, gradient_norm = _value(objective, solution), float("nan")
+    weights = _best_weights(objective, solution)
+    value, gradient_norm = _value(objective, weights), float("nan")
     agrees = bool(np.isclose(value, solution.objective, rtol=1e-6, atol=1e-12))
     if np.isfinite(value):
-        _, gradient = objective.value_and_gradient(solution.weights)
-        gradient_norm = projected_gradient_norm(solution.weights, gradient, objective.tracking.bound)
+        _, gradient = objective.value_and_gradient(weights)
+        gradient_norm = projected_gradient_norm(weights, gradient, objective.tracking.bound)
     return Outcome(
-        weights=solution.weights,
+        weights=weights,
         objective=value,
         gradient_norm=gradient_norm,
         converged=solution.success and agrees,
@@ -209,7 +224,7 @@ def _outcome(objective: ReducedObjective, options: Collocation, solution: NlpSol
 
 def _message(solution: NlpSolution, value: float, options: Collocation, agrees: bool) -> str:
     if solution.status == "User_Requested_Stop":
-        return "interrupted; this is the last point"
+        return "interrupted; this is the best of the last points"
     if solution.success and agrees:
         return "converged"
     if solution.success:
@@ -246,7 +261,9 @@ class _Monitor(ca.Callback):
     def __init__(self, transcription: Transcription, progress: Progress, task: str) -> None:
         ca.Callback.__init__(self)
         self.history: list[Iteration] = []
+        self.weights: deque[Array] = deque(maxlen=LAST_ITERATES)
         self.interrupted = False
+        self._transcription = transcription
         self._variables = transcription.nlp["x"].shape[0]
         self._constraints = transcription.nlp["g"].shape[0]
         self._progress = progress
@@ -278,5 +295,6 @@ class _Monitor(ca.Callback):
         """Called by IPOPT after each iteration."""
         value = float(arguments[1])
         self.history.append(Iteration(len(self.history), value, float("nan")))
+        self.weights.append(self._transcription.unpack(np.asarray(arguments[0]).ravel())[0])
         self._progress(Step(self._task, len(self.history) - 1, value))
         return [int(self.interrupted)]

@@ -115,7 +115,11 @@ def _search(
     broken: NonFiniteError | None = None
     while damping <= LARGEST_DAMPING:
         shift = damping + max(0.0, -1.1 * smallest)
-        trial = _box_step(point, local.gradient, matrix + np.diag(shift * scale**2), free, bound)
+        try:
+            trial = _box_step(point, local.gradient, matrix + np.diag(shift * scale**2), free, bound)
+        except la.LinAlgError:  # not positive definite after all, to rounding
+            damping = 10.0 * max(damping, 1e-12)
+            continue
         step = trial - point
         predicted = -float(local.gradient @ step + 0.5 * step @ matrix @ step)
         try:
@@ -148,7 +152,7 @@ def _box_step(point: Array, gradient: Array, matrix: Array, free: NDArray[np.boo
     for _ in range(MOST_ACTIVE_SET_PASSES):
         held = ~moving
         right = -(gradient[moving] + matrix[np.ix_(moving, held)] @ step[held])
-        step[moving] = la.solve(matrix[np.ix_(moving, moving)], right, assume_a="pos")
+        step[moving] = la.cho_solve(la.cho_factor(matrix[np.ix_(moving, moving)]), right)
         leaving = moving & (np.abs(point + step) > bound)
         if not leaving.any():
             break

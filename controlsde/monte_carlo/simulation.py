@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -59,12 +60,13 @@ def simulate(
     report receives the finished fraction.
     """
     firsts = range(0, len(initial), CHUNK)
+    stop = threading.Event()
 
     def run(number: int) -> tuple[Tensor, Tensor]:
         seed = int(np.random.SeedSequence([setting.seed, number]).generate_state(1, np.uint64)[0] >> np.uint64(1))
         generator = torch.Generator().manual_seed(seed)
         chunk = torch.from_numpy(np.ascontiguousarray(initial[firsts[number] : firsts[number] + CHUNK]))
-        return _simulate_chunk(drift, chunk, setting, generator)
+        return _simulate_chunk(drift, chunk, setting, generator, stop)
 
     done: list[tuple[Tensor, Tensor]] = []
     threads = torch.get_num_threads()
@@ -75,6 +77,7 @@ def simulate(
             done.append(chunk)
             report(len(done) / len(firsts))
     finally:
+        stop.set()  # after an interruption, running chunks end at their next step
         pool.shutdown(wait=True, cancel_futures=True)
         torch.set_num_threads(threads)
     return Particles(
@@ -83,7 +86,9 @@ def simulate(
     )
 
 
-def _simulate_chunk(drift: Drift, start: Tensor, setting: Setting, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _simulate_chunk(
+    drift: Drift, start: Tensor, setting: Setting, generator: torch.Generator, stop: threading.Event
+) -> tuple[Tensor, Tensor]:
     noisy = setting.diffusivity > 0
     x = start.float() if noisy else start  # the noise hides single precision; without it, keep double
     low, high = (x.new_tensor(side) for side in zip(*setting.box, strict=True))
@@ -93,6 +98,8 @@ def _simulate_chunk(drift: Drift, start: Tensor, setting: Setting, generator: to
     for piece, (begin, end) in enumerate(zip(drift.edges[:-1], drift.edges[1:], strict=True)):
         h = float(end - begin) / steps
         for step in range(steps):
+            if stop.is_set():
+                break
             t = float(begin) + step * h
             if noisy:
                 shock = torch.randn(x.shape, generator=generator) * math.sqrt(2.0 * setting.diffusivity * h)

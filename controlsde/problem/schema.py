@@ -165,8 +165,8 @@ class Objective(Section):
     """What is minimised: the tracking error in `norm`, its `terminal` weight, and the price of `effort`."""
 
     norm: Literal["l2"] = "l2"
-    terminal: NonNegative = 1.0
-    effort: NonNegative = 1.0e-5
+    terminal: Annotated[NonNegative, Field(le=1e12)] = 1.0
+    effort: Annotated[NonNegative, Field(le=1e12)] = 1.0e-5
 
 
 def _elements(value: object) -> tuple[int, ...] | Literal["auto"]:
@@ -237,7 +237,7 @@ class Shooting(Section):
     method: Literal["newton", "gauss-newton", "l-bfgs", "adam"] = "newton"
     starts: Annotated[Whole, Field(ge=1, le=10_000)] = 16
     seed: Seed = 0
-    iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 200
+    iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 500
     tolerance: Positive = 1e-6
 
 
@@ -298,7 +298,7 @@ class Problem(Section):
     description: Annotated[str, Field(max_length=10_000)] = ""
     domain: Domain
     reference: Reference
-    noise: NonNegative = 1.0
+    noise: Annotated[NonNegative, Field(le=1e6)] = 1.0
     network: Network = Network()
     controls: Controls = Controls()
     objective: Objective = Objective()

@@ -74,7 +74,7 @@ def exponential_action(generator: sp.csr_array, vector: Array, times: Array, mas
         hessenberg[count, count - 1] = rest
         complete = count == size or rest <= 1e-14
         if complete or count % ARNOLDI_BLOCK == 0:
-            projected = (np.eye(count) - scipy.linalg.inv(hessenberg[:count, :count])) / gamma
+            projected = (np.eye(count) - np.linalg.inv(hessenberg[:count, :count])) / gamma
             now = np.stack([norm * basis[:, :count] @ scipy.linalg.expm(t * projected)[:, 0] for t in times])
             if complete or (before is not None and np.abs(now - before).max() <= ARNOLDI_TOLERANCE * norm):
                 return np.asarray(now / root)
