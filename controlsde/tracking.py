@@ -24,8 +24,7 @@ from controlsde.fokker_planck.operator import Operator
 from controlsde.fokker_planck.radau import radau
 from controlsde.network import Network
 from controlsde.problem import Problem
-from controlsde.reference import Reference
-from controlsde.reference import ReferenceError as UnresolvedReference
+from controlsde.reference import Reference, ReferenceError  # noqa: A004
 
 Array = NDArray[np.float64]
 
