@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import casadi as ca
@@ -24,8 +25,9 @@ from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.problem.schema import Collocation
 from controlsde.progress import Progress, Step, silent
 from controlsde.solvers.outcome import Iteration, Outcome
+from controlsde.solvers.processes import run_starts
 from controlsde.solvers.reduced import ReducedObjective
-from controlsde.solvers.starts import random_starts
+from controlsde.solvers.starts import starts_from
 from controlsde.solvers.transcription import Transcription, transcribe
 from controlsde.solvers.trust_region import projected_gradient_norm
 from controlsde.tracking import TrackingProblem
@@ -164,26 +166,54 @@ def solve(
     began = time.perf_counter()
     transcription = transcribe(tracking)
     objective = ReducedObjective(tracking, device=device)
-    starts = [warm_start_from(objective, weights) for weights in initial[: options.starts]]
-    cold = random_starts(tracking, options.starts - len(starts), options.seed)
-    starts += [WarmStart(weights, tracking.targets) for weights in cold]
+    points = starts_from(tracking, initial, options.starts, options.seed)
+    starts = [_Start(weights, number < len(initial)) for number, weights in enumerate(points)]
     built = time.perf_counter()
-    outcomes: list[Outcome] = []
-    for number, start in enumerate(starts):
+
+    def here(number: int, start: _Start) -> Outcome:
         task = f"collocation, start {number + 1}/{len(starts)}"
-        solution = solve_nlp(transcription, start, options.iterations, options.tolerance, progress, task)
-        outcomes.append(_outcome(objective, options, solution))
-        if outcomes[-1].interrupted:
-            break
+        return _solve_one(transcription, objective, options, start, progress, task)
+
+    def finished(count: int, outcome: Outcome) -> None:
+        progress(Step(f"collocation: {count} of {len(starts)} starts done", None, outcome.objective))
+
+    outcomes, interrupted = run_starts(starts, here, partial(_solve_elsewhere, tracking, options), finished)
     best, *others = sorted(outcomes, key=lambda one: (not np.isfinite(one.objective), not one.converged, one.objective))
     return replace(
         best,
-        interrupted=outcomes[-1].interrupted,
+        interrupted=interrupted,
         starts=tuple(one.objective for one in outcomes),
         others=tuple(others),
         build_seconds=built - began,
         solve_seconds=time.perf_counter() - built,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Start:
+    """Weights (K, P) to start from: cold, with states on the reference, or warm, with their own states and duals."""
+
+    weights: Array
+    warm: bool
+
+
+def _solve_one(
+    transcription: Transcription,
+    objective: ReducedObjective,
+    options: Collocation,
+    start: _Start,
+    progress: Progress = silent,
+    task: str = "collocation",
+) -> Outcome:
+    point = WarmStart(start.weights, objective.tracking.targets)
+    if start.warm:
+        point = warm_start_from(objective, start.weights)
+    solution = solve_nlp(transcription, point, options.iterations, options.tolerance, progress, task)
+    return _outcome(objective, options, solution)
+
+
+def _solve_elsewhere(tracking: TrackingProblem, options: Collocation, start: _Start) -> Outcome:
+    return _solve_one(transcribe(tracking), ReducedObjective(tracking), options, start)
 
 
 def _value(objective: ReducedObjective, weights: Array) -> float:

@@ -9,14 +9,11 @@ their own when that pays.
 from __future__ import annotations
 
 import math
-import os
-import signal
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, as_completed
 from dataclasses import dataclass, field, replace
+from functools import partial
 
-import loky
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -26,6 +23,7 @@ from controlsde.problem.schema import Shooting
 from controlsde.progress import Progress, Step, silent
 from controlsde.solvers.first_order import minimise_adam, minimise_l_bfgs
 from controlsde.solvers.outcome import Iteration, Outcome
+from controlsde.solvers.processes import run_starts
 from controlsde.solvers.reduced import ReducedObjective
 from controlsde.solvers.starts import starts_from
 from controlsde.solvers.trust_region import Iterate, minimise
@@ -36,9 +34,7 @@ Array = NDArray[np.float64]
 SCREENED_FROM = 4  # starts: with fewer, all run to the end
 SCREENING_ITERATIONS = 20
 KEPT_SHARE = 0.25  # of the starts goes on after the first look
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 ONE_THREAD_BELOW = 2000  # unknowns; with fewer, more threads only wait for each other
-POOL_PAYS_ABOVE = 6.0  # seconds of remaining work below which starting processes costs more than it saves
 
 
 @dataclass
@@ -170,18 +166,19 @@ def _best_point(run: _Run) -> Array:
 def _run_several(
     objective: ReducedObjective, options: Shooting, starts: list[Array], progress: Progress, label: str
 ) -> list[_Run]:
-    """The first start here, to see how long it takes; the others here or in processes, whichever is faster."""
-    runs: list[_Run] = []
-    workers = min(os.cpu_count() or 1, len(starts) - 1)
-    began = time.perf_counter()
-    for number, start in enumerate(starts):
-        remaining = (time.perf_counter() - began) / max(number, 1) * (len(starts) - number)
-        if number and workers > 1 and remaining > POOL_PAYS_ABOVE:
-            return [*runs, *_run_in_processes(objective.tracking, options, starts[number:], progress, number, label)]
-        runs.append(_run_one(objective, options, start, progress, f"{label} {number + 1}/{len(starts)}"))
-        if runs[-1].interrupted:
-            break
-    return runs
+    """All of these starts to the end; where they were interrupted, the last run says so."""
+
+    def finished(count: int, run: _Run) -> None:
+        value = run.best.value if run.best else None
+        progress(Step(f"shooting, {label}: {count} of {len(starts)} done", None, value))
+
+    runs, interrupted = run_starts(
+        starts,
+        lambda number, start: _run_one(objective, options, start, progress, f"{label} {number + 1}/{len(starts)}"),
+        partial(_run_elsewhere, objective.tracking, options),
+        finished,
+    )
+    return [*runs, _Run(interrupted=True)] if interrupted and not runs[-1].interrupted else runs
 
 
 def _run_one(objective: ReducedObjective, options: Shooting, start: Array, progress: Progress, label: str) -> _Run:
@@ -221,36 +218,5 @@ def _run_one(objective: ReducedObjective, options: Shooting, start: Array, progr
     return run
 
 
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
-
-
-def _work(tracking: TrackingProblem, options: Shooting, start: Array) -> _Run:
+def _run_elsewhere(tracking: TrackingProblem, options: Shooting, start: Array) -> _Run:
     return _run_one(ReducedObjective(tracking), options, start, silent, "")
-
-
-def _run_in_processes(
-    tracking: TrackingProblem, options: Shooting, starts: list[Array], progress: Progress, done: int, label: str
-) -> list[_Run]:
-    runs: dict[int, _Run] = {}
-    total = done + len(starts)
-    # Unlike the standard library's pool, this one does not run the caller's main module again in every worker.
-    pool = loky.ProcessPoolExecutor(min(os.cpu_count() or 1, len(starts)), initializer=_start_worker, env=ONE_THREAD)
-    interrupted = False
-    try:
-        futures: dict[Future[_Run], int] = {
-            pool.submit(_work, tracking, options, start): number for number, start in enumerate(starts)
-        }
-        for future in as_completed(futures):
-            runs[futures[future]] = future.result()
-            value = runs[futures[future]].best
-            count = done + len(runs)
-            progress(Step(f"shooting, {label}: {count} of {total} done", None, value.value if value else None))
-    except KeyboardInterrupt:
-        interrupted = True
-    finally:
-        pool.shutdown(kill_workers=interrupted)
-    if interrupted:
-        runs[len(starts)] = _Run(interrupted=True)
-    return [runs[number] for number in sorted(runs)]

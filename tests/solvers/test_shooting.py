@@ -64,7 +64,7 @@ def test_starts_are_reproducible_and_the_best_one_is_returned(small_tracking):
 def test_processes_find_what_one_process_finds(monkeypatch, small_tracking):
     tracking = small_tracking()
     alone = shooting.solve(tracking, options(starts=3, iterations=15))
-    monkeypatch.setattr(shooting, "POOL_PAYS_ABOVE", 0.0)
+    monkeypatch.setattr("controlsde.solvers.processes.POOL_PAYS_ABOVE", 0.0)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     together = shooting.solve(tracking, options(starts=3, iterations=15))
     np.testing.assert_allclose(together.starts, alone.starts, rtol=1e-6)

@@ -1,0 +1,81 @@
+"""Independent starts of one solve: one after the other, or in processes of their own when that pays.
+
+Comes in: what to do with one start. Goes out: the results in order, and whether a keyboard interrupt cut them short.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, as_completed
+from typing import Protocol, TypeVar
+
+import loky
+import torch
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+POOL_PAYS_ABOVE = 6.0  # seconds of remaining work below which starting processes costs more than it saves
+
+
+class Interruptible(Protocol):
+    """A result that knows whether it was cut short."""
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a keyboard interrupt stopped it."""
+        ...
+
+
+S = TypeVar("S")
+R = TypeVar("R", bound=Interruptible)
+
+
+def run_starts(
+    starts: Sequence[S],
+    here: Callable[[int, S], R],
+    elsewhere: Callable[[S], R],
+    finished: Callable[[int, R], None],
+) -> tuple[list[R], bool]:
+    """Results of the starts, in order, and whether they were interrupted.
+
+    here(number, start) runs in this process; the first start always does, to see how long one takes.
+    elsewhere(start) runs in another process, and must survive the way there. finished(count, result) is told of
+    each result that comes from elsewhere.
+    """
+    results: list[R] = []
+    began = time.perf_counter()
+    for number, start in enumerate(starts):
+        left = len(starts) - number
+        remaining = (time.perf_counter() - began) / max(number, 1) * left
+        if number and min(os.cpu_count() or 1, left) > 1 and remaining > POOL_PAYS_ABOVE:
+            return _in_processes(results, starts[number:], elsewhere, finished)
+        results.append(here(number, start))
+        if results[-1].interrupted:
+            return results, True
+    return results, False
+
+
+def _in_processes(
+    before: list[R], starts: Sequence[S], work: Callable[[S], R], finished: Callable[[int, R], None]
+) -> tuple[list[R], bool]:
+    results: dict[int, R] = {}
+    # Unlike the standard library's pool, this one does not run the caller's main module again in every worker.
+    pool = loky.ProcessPoolExecutor(min(os.cpu_count() or 1, len(starts)), initializer=_start_worker, env=ONE_THREAD)
+    interrupted = False
+    try:
+        futures: dict[Future[R], int] = {pool.submit(work, start): number for number, start in enumerate(starts)}
+        for future in as_completed(futures):
+            results[futures[future]] = future.result()
+            finished(len(before) + len(results), future.result())
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        pool.shutdown(kill_workers=interrupted)
+    return [*before, *(results[number] for number in sorted(results))], interrupted
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
