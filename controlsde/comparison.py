@@ -130,6 +130,13 @@ def _final_error(result: Result, problem: Problem) -> float:
     return refined.final_error
 
 
+def _spread(result: Result) -> list[tuple[float, float]]:
+    """Least and largest objective among the best quarter of the starts; nothing for a single start."""
+    values = sorted(value for value in result.starts if np.isfinite(value))
+    kept = values[: max(2, len(values) // 4)]
+    return [(kept[0], kept[-1])] if len(kept) > 1 else []
+
+
 def note(results: list[Result]) -> str:
     """What the comparison shows, in one sentence, with the spread of the optimiser beside the difference."""
     if len(results) < 2:
@@ -140,6 +147,11 @@ def note(results: list[Result]) -> str:
         f"the final L² error is least at noise {best.noise:g} ({best.tracking.l2_final:.4g}) and largest at noise "
         f"{worst.noise:g} ({worst.tracking.l2_final:.4g})"
     )
+    spreads = [
+        f"{low:.3g} to {high:.3g} at noise {result.noise:g}" for result in results for low, high in _spread(result)
+    ]
+    if spreads:
+        text += f"; the best starts reached objectives of {', '.join(spreads)}"
     doubtful = [f"{result.noise:g}" for result in results if not result.verified]
     if doubtful:
         text += f"; not verified at noise {', '.join(doubtful)}: do not compare those numbers"

@@ -29,6 +29,7 @@ DENSE_LIMIT = 200  # unknowns
 RELATIVE_TOLERANCE = 1e-8
 ARNOLDI_TOLERANCE = 1e-10
 ARNOLDI_BLOCK = 10  # basis vectors between two checks
+MOST_VECTORS = 100
 
 
 def propagate_piecewise(
@@ -52,19 +53,40 @@ def propagate_piecewise(
 
 
 def exponential_action(generator: sp.csr_array, vector: Array, times: Array, mass: Array) -> Array:
-    """exp(tA) y at increasing times: (len(times), n), by shift-and-invert Arnoldi in the norm of the mass."""
-    size = len(vector)
+    """exp(tA) y at equally spaced times t > 0: (len(times), n), by shift-and-invert Arnoldi in the norm of the mass.
+
+    Where a basis of `MOST_VECTORS` is not enough for the whole interval, the interval is cut.
+    """
     root = np.sqrt(mass)
-    scaled = sp.diags_array(root) @ generator @ sp.diags_array(1.0 / root)
+    scaled = sp.csc_array(sp.diags_array(root) @ generator @ sp.diags_array(1.0 / root))
+    return _action(scaled, root * vector, np.asarray(times, dtype=float)) / root
+
+
+def _action(matrix: sp.csc_array, start: Array, times: Array) -> Array:
+    found = _arnoldi(matrix, start, times)
+    if found is not None:
+        return found
+    if len(times) == 1:  # in two halves
+        return _action(matrix, _action(matrix, start, times / 2)[-1], times / 2)
+    result = []
+    for step in np.diff(times, prepend=0.0):
+        start = _action(matrix, start, np.array([step]))[-1]
+        result.append(start)
+    return np.stack(result)
+
+
+def _arnoldi(matrix: sp.csc_array, start: Array, times: Array) -> Array | None:
+    """exp(tA) y at all times from one basis; None where it is not enough."""
+    size = len(start)
     gamma = float(times[-1]) / 10.0
-    solve = sparse_linalg.splu(sp.csc_array(sp.eye_array(size) - gamma * scaled)).solve
-    start = root * vector
+    solve = sparse_linalg.splu(sp.csc_array(sp.eye_array(size) - gamma * matrix)).solve
+    most = min(size, MOST_VECTORS)
     norm = float(np.linalg.norm(start))
-    basis = np.zeros((size, size))
-    hessenberg = np.zeros((size + 1, size))
+    basis = np.zeros((size, most + 1))
+    hessenberg = np.zeros((most + 1, most))
     basis[:, 0] = start / norm
     before: Array | None = None
-    for count in range(1, size + 1):
+    for count in range(1, most + 1):
         new = solve(basis[:, count - 1])
         for _ in range(2):  # twice is enough for orthogonality
             overlap = basis[:, :count].T @ new
@@ -76,11 +98,12 @@ def exponential_action(generator: sp.csr_array, vector: Array, times: Array, mas
         if complete or count % ARNOLDI_BLOCK == 0:
             projected = (np.eye(count) - np.linalg.inv(hessenberg[:count, :count])) / gamma
             now = np.stack([norm * basis[:, :count] @ scipy.linalg.expm(t * projected)[:, 0] for t in times])
-            if complete or (before is not None and np.abs(now - before).max() <= ARNOLDI_TOLERANCE * norm):
-                return np.asarray(now / root)
+            change = float("inf") if before is None else float(np.abs(now - before).max())
+            if complete or change <= ARNOLDI_TOLERANCE * max(norm, float(np.abs(now).max())):
+                return now
             before = now
         basis[:, count] = new / rest
-    raise ArithmeticError("the exponential did not converge")  # not reached: a full basis is exact
+    return None
 
 
 def propagate_time_dependent(

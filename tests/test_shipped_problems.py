@@ -1,0 +1,49 @@
+"""The shipped problems: each one solves and verifies. (Here on a small budget; `python -m benchmarks problems` for all.)"""
+
+import pytest
+
+from controlsde import compare, list_problems, load_problem, solve
+
+NAMES = [name for name, _, _ in list_problems()]
+SMALL = {"monte_carlo.particles": 20_000, "solver.starts": 2}
+
+
+def test_every_kind_of_problem_is_shipped():
+    assert {
+        "two-bumps",
+        "three-bumps",
+        "iris-petals",
+        "heat-compact",
+        "jump",
+        "moser-bumps",
+        "wide-network",
+        "circle",
+    } <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_problem_verifies_with_shooting_with_and_without_noise(name):
+    problem = load_problem(name, set={**SMALL, "solver.iterations": 30, "mesh.stages": 3})
+    comparison = compare(problem, [0.0, 1.0])
+    assert comparison.verified, [result.certificate.failed for result in comparison.results]
+    for result in comparison.results:
+        nothing = float(abs(result.reference[-1]).max())
+        assert result.tracking.l2_final < nothing  # it tracks at all
+
+
+@pytest.mark.parametrize("name", ["circle", "jump"])
+def test_a_shipped_problem_verifies_with_collocation(name):
+    result = solve(load_problem(name, set={"monte_carlo.particles": 20_000}), solver="collocation")
+    assert result.status == "converged"
+    assert result.verified, result.certificate.failed
+
+
+def test_two_bumps_comes_by_default_within_3_percent_of_the_best_of_12_random_starts():
+    problem = load_problem("two-bumps", set={"monte_carlo.particles": 20_000})
+    default = solve(problem)
+    others = solve(
+        load_problem("two-bumps", set={"monte_carlo.particles": 2000, "solver.seed": 7, "solver.starts": 12})
+    )
+    assert default.status == "converged"
+    assert default.verified
+    assert default.objective <= 1.03 * min(others.starts)
