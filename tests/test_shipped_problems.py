@@ -1,8 +1,11 @@
-"""The shipped problems: each one solves and verifies. (Here on a small budget; `python -m benchmarks problems` for all.)"""
+"""The shipped problems solve and verify, here on a small budget; `python -m benchmarks problems` runs them in full."""
 
 import pytest
 
-from controlsde import compare, list_problems, load_problem, solve
+from controlsde import build_reference, compare, list_problems, load_problem, solve
+from controlsde.problem.schema import Shooting
+from controlsde.solvers import shooting
+from controlsde.tracking import build_tracking
 
 NAMES = [name for name, _, _ in list_problems()]
 SMALL = {"monte_carlo.particles": 20_000, "solver.starts": 2}
@@ -41,9 +44,11 @@ def test_a_shipped_problem_verifies_with_collocation(name):
 def test_two_bumps_comes_by_default_within_3_percent_of_the_best_of_12_random_starts():
     problem = load_problem("two-bumps", set={"monte_carlo.particles": 20_000})
     default = solve(problem)
-    others = solve(
-        load_problem("two-bumps", set={"monte_carlo.particles": 2000, "solver.seed": 7, "solver.starts": 12})
-    )
     assert default.status == "converged"
     assert default.verified
-    assert default.objective <= 1.03 * min(others.starts)
+    tracking = build_tracking(problem, build_reference(problem.reference, problem.domain))
+    # three at a time: so few are all run to the end, none is given up after a first look
+    runs = [shooting.solve(tracking, Shooting(starts=3, seed=seed)) for seed in (11, 12, 13, 14)]
+    reached = [value for run in runs for value in run.starts]
+    assert len(reached) == 12
+    assert default.objective <= 1.03 * min(reached)
