@@ -1,0 +1,234 @@
+"""Our collocation against the same program written plainly in CasADi's Opti.
+
+The peer loops over steps and stages in MX as the textbook has it,  Y_i = ρ + h Σ_j a_ij A(v_k) Y_j,  with the same
+mesh, Radau points, objective, bounds and initial point. Both are built and solved from scratch, IPOPT's tolerance and
+limit of iterations are the same; the peer once with IPOPT's defaults and once with our options. `tuned` adds what an
+expert would try next: `expand`, and bounds that are passed to IPOPT as bounds.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import casadi as ca
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.problems import sizes, two_bumps
+from benchmarks.reporting import Goal, Report, Table, seconds, times
+from controlsde.fokker_planck.radau import radau
+from controlsde.solvers.collocation import IPOPT_OPTIONS, WarmStart, solve_nlp
+from controlsde.solvers.starts import random_starts
+from controlsde.solvers.transcription import sparse_to_casadi, transcribe
+from controlsde.tracking import TrackingProblem
+
+Array = NDArray[np.float64]
+
+LEAST_TIMES_DEFAULTS = 2.0
+LEAST_TIMES_OUR_OPTIONS = 1.0
+CLOSE = 1e-3  # relative difference of J within which two answers are in one valley
+EQUAL = 1e-6  # relative difference of J between two converged answers of one valley
+ITERATIONS = 500
+TOLERANCE = 1e-8
+QUIET = {"ipopt.print_level": 0, "ipopt.sb": "yes", "print_time": False}
+OURS, DEFAULTS = "ours", "Opti, IPOPT's defaults"
+SAME, TUNED = "Opti, our IPOPT options", "Opti tuned, our IPOPT options"
+
+
+@dataclass(frozen=True)
+class Solved:
+    """Seconds of the build and of the solve (with the making of the solver), and IPOPT's answer."""
+
+    build: float
+    solve: float
+    value: float
+    iterations: int
+    status: str
+
+    @property
+    def seconds(self) -> float:
+        """All of it."""
+        return self.build + self.solve
+
+    @property
+    def success(self) -> bool:
+        """Whether IPOPT was content."""
+        return self.status in ("Solve_Succeeded", "Solved_To_Acceptable_Level")
+
+
+def ours(tracking: TrackingProblem, start: Array, cap: float) -> Solved:
+    """Transcribe and solve as the package does."""
+    began = time.perf_counter()
+    transcription = transcribe(tracking)
+    built = time.perf_counter()
+    point = WarmStart(start, tracking.targets)
+    solution = solve_nlp(transcription, point, ITERATIONS, TOLERANCE, options={"ipopt.max_wall_time": cap})
+    ended = time.perf_counter()
+    return Solved(built - began, ended - built, solution.objective, solution.iterations, solution.status)
+
+
+def opti(tracking: TrackingProblem, start: Array, options: dict[str, Any]) -> Solved:
+    """The same program, written plainly."""
+    began = time.perf_counter()
+    program = plain_program(tracking, start)
+    program.solver("ipopt", options)
+    built = time.perf_counter()
+    try:
+        value = float(program.solve().value(program.f))
+    except RuntimeError:  # Opti raises where IPOPT did not succeed
+        value = float(program.debug.value(program.f))
+    stats = program.stats()
+    ended = time.perf_counter()
+    return Solved(built - began, ended - built, value, int(stats["iter_count"]), str(stats["return_status"]))
+
+
+def plain_program(tracking: TrackingProblem, start: Array) -> Any:
+    """An Opti instance with variables, constraints, objective and initial point."""
+    operator, grid, network = tracking.operator, tracking.grid, tracking.network
+    scheme = radau(grid.stages)
+    diffusion = sparse_to_casadi(operator.diffusivity * operator.diffusion)
+    combine, sampling, gather = (
+        sparse_to_casadi(matrix) for matrix in (operator.combine, operator.sampling, operator.gather)
+    )
+    d, m = network.dimension, network.width
+    program = ca.Opti()
+    density: Any = ca.DM(tracking.initial)
+    cost: Any = 0
+    for piece in range(grid.pieces):
+        theta = program.variable(network.weights_per_piece)
+        program.subject_to(program.bounded(-tracking.bound, theta, tracking.bound))
+        program.set_initial(theta, start[piece])
+        cost += 0.5 * tracking.effort[piece] * ca.sumsqr(theta)
+        a = ca.reshape(theta[: d * m], m, d).T
+        w = ca.reshape(theta[d * m : 2 * d * m], d, m).T
+        drift = network.drift(operator.drift_points, a, w, theta[2 * d * m :])
+        if operator.outward.any():
+            outward = ca.DM(operator.outward)
+            drift = ca.if_else(outward == 0, drift, outward * ca.fmax(outward * drift, 0))
+        sampled = sampling @ ca.vec(drift.T)
+        for step in range(grid.steps_per_piece):
+            stages = [program.variable(operator.size) for _ in range(grid.stages)]
+            rates = [diffusion @ stage + combine @ (sampled * (gather @ stage)) for stage in stages]
+            for i, stage in enumerate(stages):
+                change = sum(float(scheme.a[i, j]) * rate for j, rate in enumerate(rates))
+                program.subject_to(stage == density + float(grid.step_lengths[piece]) * change)
+                error = stage - tracking.targets[piece, step, i]
+                cost += 0.5 * ca.dot(tracking.weight[piece, step, i] * error, error)
+                program.set_initial(stage, tracking.targets[piece, step, i])
+            density = stages[-1]
+    program.minimize(cost)
+    return program
+
+
+def run(fast: bool) -> Report:
+    """Measure at η = 1 and η = 0."""
+    count, rounds, cap = (1, 1, 20.0) if fast else (3, 3, 60.0)
+    tables, goals, notes = [], [], []
+    for noise in (1.0, 0.0):
+        tracking = two_bumps(noise)
+        found = [_race(tracking, start, rounds, cap) for start in random_starts(tracking, count, 0)]
+        tables.append(_table(noise, found, rounds))
+        goals += [
+            _goal(noise, found, DEFAULTS, LEAST_TIMES_DEFAULTS),
+            _goal(noise, found, SAME, LEAST_TIMES_OUR_OPTIONS),
+        ]
+        notes += _notes(noise, found)
+    variables = transcribe(tracking).nlp["x"].shape[0]
+    return Report(f"Transcription: {sizes(tracking)}, {variables} variables", tables, goals, notes)
+
+
+Found = dict[str, list[Solved]]
+
+
+def _race(tracking: TrackingProblem, start: Array, rounds: int, cap: float) -> Found:
+    limits = {"ipopt.max_iter": ITERATIONS, "ipopt.tol": TOLERANCE, "ipopt.max_wall_time": cap}
+    tuned = {"expand": True, "detect_simple_bounds": True}
+    tasks: dict[str, Callable[[], Solved]] = {
+        OURS: lambda: ours(tracking, start, cap),
+        DEFAULTS: lambda: opti(tracking, start, {**QUIET, **limits}),
+        SAME: lambda: opti(tracking, start, {**IPOPT_OPTIONS, **limits}),
+        TUNED: lambda: opti(tracking, start, {**IPOPT_OPTIONS, **limits, **tuned}),
+    }
+    found: Found = {name: [] for name in tasks}
+    for _ in range(rounds):
+        for name, task in tasks.items():
+            found[name].append(task())
+    _assert_equal(found)
+    return found
+
+
+def _assert_equal(found: Found) -> None:
+    """Where two converged to one valley, their objectives are equal."""
+    reference = found[OURS][0]
+    for name, (first, *_) in found.items():
+        off = abs(first.value / reference.value - 1.0)
+        if first.success and reference.success and off <= CLOSE:
+            assert off <= EQUAL, f"{name}: the objective differs by {off:.1e} (relative)"
+
+
+def _median(solved: Sequence[Solved]) -> float:
+    return statistics.median(each.seconds for each in solved)
+
+
+def _an_iteration(solved: Sequence[Solved]) -> float:
+    return statistics.median(each.solve / max(each.iterations, 1) for each in solved)
+
+
+def _table(noise: float, races: Sequence[Found], rounds: int) -> Table:
+    rows = []
+    for number, found in enumerate(races):
+        for name, solved in found.items():
+            first = solved[0]
+            together = abs(first.value / found[OURS][0].value - 1.0) <= CLOSE
+            rows.append(
+                (
+                    f"start {number}: {name}",
+                    seconds(statistics.median(each.build for each in solved)),
+                    seconds(statistics.median(each.solve for each in solved)),
+                    seconds(_median(solved)),
+                    seconds(min(each.seconds for each in solved)),
+                    f"{first.iterations}",
+                    seconds(_an_iteration(solved)),
+                    f"{first.value:.6f}",
+                    "ours" if together else "other",
+                    "converged" if first.success else first.status,
+                    times(_median(solved) / _median(found[OURS])),
+                )
+            )
+    columns = (
+        "",
+        "build",
+        "solve",
+        "both",
+        "least",
+        "iterations",
+        "an iteration",
+        "J",
+        "valley",
+        "verdict",
+        "over ours",
+    )
+    return Table(f"η = {noise:g}: medians of {rounds} rounds", columns, rows)
+
+
+def _goal(noise: float, races: Sequence[Found], name: str, wanted: float) -> Goal:
+    ratios = [_median(found[name]) / _median(found[OURS]) for found in races]
+    middle = statistics.median(ratios)
+    bounded = sum(not found[name][0].success for found in races)
+    words = f"median {times(middle)}, {times(min(ratios))} to {times(max(ratios))}"
+    words += f"; {bounded} of {len(races)} did not converge" if bounded else ""
+    return Goal(f"η = {noise:g}: ours over {name}", f"≥ {wanted:g}×", words, middle >= wanted)
+
+
+def _notes(noise: float, races: Sequence[Found]) -> list[str]:
+    notes = []
+    for name in (DEFAULTS, SAME, TUNED):
+        work = statistics.median(_an_iteration(found[name]) / _an_iteration(found[OURS]) for found in races)
+        counts = [(found[name][0].iterations, found[OURS][0].iterations) for found in races]
+        pairs = ", ".join(f"{peer}/{own}" for peer, own in counts)
+        notes.append(f"η = {noise:g}, {name}: an iteration takes {times(work)} ours; iterations, theirs/ours: {pairs}")
+    return notes
