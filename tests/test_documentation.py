@@ -18,12 +18,12 @@ def blocks(language):
             yield pytest.param(found.group(1), id=f"{page.name}-{number}")
 
 
-@pytest.mark.parametrize("text", blocks("yaml"))
+@pytest.mark.parametrize("text", list(blocks("yaml")))
 def test_every_problem_on_a_page_is_valid(text):
     assert parse_problem(text).domain.box
 
 
-@pytest.mark.parametrize("text", blocks("python"))
+@pytest.mark.parametrize("text", list(blocks("python")))
 def test_every_python_example_compiles(text):
     compile(text, "example", "exec")
 
