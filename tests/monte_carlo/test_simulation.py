@@ -1,0 +1,304 @@
+"""Particles against closed forms: walls, orders in the step, exact laws, and the same bits from the same seed."""
+
+import math
+import os
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.linalg import expm
+from scipy.stats import truncnorm
+
+from controlsde.monte_carlo import simulation
+from controlsde.monte_carlo.simulation import CHUNK, Setting, simulate
+from controlsde.monte_carlo.walls import fold, survives, wrap
+
+FREE = ((-50.0, 50.0),)
+UNIT = ((0.0, 1.0),)
+
+
+@dataclass
+class Field:
+    """A drift from a function of (piece, t, x); it notes the times at which each piece was asked for."""
+
+    function: object
+    edges: np.ndarray
+    asked: list = field(default_factory=list)
+
+    def torch_values(self, piece, t, x):
+        self.asked.append((piece, t))
+        return self.function(piece, t, x)
+
+
+def still(horizon):
+    return Field(lambda _, __, x: torch.zeros_like(x), np.array([0.0, horizon]))
+
+
+def setting(diffusivity=0.0, walls="reflecting", box=UNIT, steps=64, seed=0):
+    return Setting(diffusivity, walls, box, steps, seed)
+
+
+def fitted_order(steps, errors):
+    return -np.polyfit(np.log(steps), np.log(errors), 1)[0]
+
+
+def reflected(x, low, high):
+    """What a path does at two walls, one reflection at a time."""
+    while not low <= x <= high:
+        x = 2 * low - x if x < low else 2 * high - x
+    return x
+
+
+@pytest.mark.parametrize("reach", [0.9, 30.0])
+def test_folding_is_repeated_reflection(reach):
+    low, high = -0.4, 0.7
+    x = torch.tensor(np.random.default_rng(0).uniform(-reach, reach, 2000))[:, None]
+    once = fold(x, torch.tensor([low]), torch.tensor([high]))[:, 0]
+    assert_allclose(once.numpy(), [reflected(float(value), low, high) for value in x[:, 0]], atol=1e-6 * reach)
+    assert float(once.min()) >= low - 1e-6
+    assert float(once.max()) <= high + 1e-6
+
+
+def test_folding_leaves_inner_points_and_acts_on_each_axis_by_itself():
+    low, high = torch.tensor([0.0, -1.0]), torch.tensor([1.0, 3.0])
+    x = torch.tensor([[0.25, 2.5], [1.25, -1.5], [-7.75, 3.25]])
+    assert_allclose(fold(x, low, high), [[0.25, 2.5], [0.75, -0.5], [0.25, 2.75]], atol=1e-6)
+
+
+def test_wrapping_moves_by_whole_periods_into_the_box():
+    low, high = torch.tensor([-1.0], dtype=torch.float64), torch.tensor([2.0], dtype=torch.float64)
+    x = torch.linspace(-20, 20, 333, dtype=torch.float64)[:, None]
+    wrapped = wrap(x, low, high)
+    turns = (x - wrapped) / 3
+    assert_allclose(turns, turns.round(), atol=1e-12)
+    assert bool(((wrapped >= low) & (wrapped < high)).all())
+
+
+def test_a_bridge_survives_one_wall_with_its_reflection_probability():
+    before, after, variance = 0.2, 0.3, 0.1
+    uniform = (torch.arange(10_000, dtype=torch.float64) + 0.5) / 10_000
+    start, end = (torch.full((10_000, 1), value, dtype=torch.float64) for value in (before, after))
+    low, high = torch.tensor([0.0], dtype=torch.float64), torch.tensor([50.0], dtype=torch.float64)
+    alive = survives(start, end, low, high, variance, uniform)
+    assert_allclose(alive.double().mean(), -math.expm1(-2 * before * after / variance), atol=1e-4)
+    mirrored = survives(50 - start, 50 - end, low, high, variance, uniform)
+    assert_allclose(mirrored.double().mean(), alive.double().mean(), atol=1e-4)
+    assert not survives(start, -end, low, high, variance, uniform).any()
+    assert not survives(start, 50 + end, low, high, variance, uniform).any()
+
+
+def logistic(horizon=1.5):
+    """ẋ = (1 + cos 3t) x (1 − x), with its solution."""
+    drift = Field(lambda _, t, x: (1 + math.cos(3 * t)) * x * (1 - x), np.array([0.0, horizon]))
+    growth = math.exp(horizon + math.sin(3 * horizon) / 3)
+    return drift, lambda x: x * growth / (1 - x + x * growth)
+
+
+def test_without_noise_the_order_is_four():
+    drift, exact = logistic()
+    start = np.linspace(0.05, 0.95, 19)[:, None]
+    steps = np.array([4, 8, 16, 32])
+    errors = [np.abs(simulate(drift, start, setting(steps=4 * n)).positions - exact(start)).max() for n in steps]
+    assert abs(fitted_order(steps, errors) - 4) < 0.3
+    assert errors[-1] < 1e-6
+
+
+def test_without_noise_a_drift_that_jumps_between_pieces_costs_no_order():
+    speeds = (1.0, -2.0, 0.5)
+    edges = np.array([0.0, 0.3, 0.7, 1.1])
+    drift = Field(lambda piece, _, x: speeds[piece] * torch.sin(math.pi * x) / math.pi, edges)
+    start = np.linspace(0.1, 0.9, 9)[:, None]
+    reach = math.exp(float(np.dot(speeds, np.diff(edges))))  # tan(πx/2) grows exponentially
+    exact = 2 / math.pi * np.arctan(reach * np.tan(0.5 * math.pi * start))
+    steps = np.array([1, 2, 4, 8])
+    errors = [np.abs(simulate(drift, start, setting(steps=4 * n)).positions - exact).max() for n in steps]
+    assert abs(fitted_order(steps, errors) - 4) < 0.4
+    assert errors[-1] < 1e-6
+
+
+@pytest.mark.parametrize("diffusivity", [0.0, 0.2])
+def test_every_piece_is_asked_for_times_within_it_alone(diffusivity):
+    drift = Field(lambda _, __, x: 0.1 * x, np.array([0.0, 0.3, 0.9]))
+    simulate(drift, np.full((3, 1), 0.5), setting(diffusivity, steps=7))
+    for piece, (begin, end) in enumerate([(0.0, 0.3), (0.3, 0.9)]):
+        times = [t for asked, t in drift.asked if asked == piece]
+        assert min(times) == begin
+        assert max(times) == pytest.approx(end, abs=1e-12)
+
+
+def test_with_noise_the_weak_order_is_two_away_from_walls():
+    # dX = tanh(X) dt + dW: from x the law at t is a mixture of N(x ± t, t), weights ∝ e^{±x}
+    start, horizon = 0.4, 2.0
+    drift = Field(lambda _, __, x: torch.tanh(x), np.array([0.0, horizon]))
+    up = math.exp(start) / (2 * math.cosh(start))
+    decay = math.exp(-horizon / 2)
+    exact = decay * (up * math.cos(start + horizon) + (1 - up) * math.cos(start - horizon))
+    steps = np.array([1, 2, 4])
+    count = 4_000_000
+    errors = []
+    for n in steps:
+        moved = simulate(drift, np.full((count, 1), start), setting(0.5, box=FREE, steps=int(n))).positions
+        errors.append(abs(float(np.cos(moved).mean()) - exact))
+    noise = float(np.cos(moved).std()) / math.sqrt(count)
+    assert errors[-1] > 5 * noise  # what is fitted is not the sampling noise
+    assert abs(fitted_order(steps, errors) - 2) < 0.5
+
+
+def test_heun_on_a_linear_drift_has_the_variance_that_its_recursion_gives():
+    rate, diffusivity, steps, horizon = 2.0, 0.5, 6, 1.5
+    drift = Field(lambda _, __, x: -rate * x, np.array([0.0, horizon]))
+    h, count = horizon / steps, 400_000
+    moved = simulate(drift, np.full((count, 1), 1.5), setting(diffusivity, box=FREE, steps=steps)).positions[:, 0]
+    factor = 1 - rate * h + 0.5 * (rate * h) ** 2
+    mean = 1.5 * factor**steps
+    variance = (1 - 0.5 * rate * h) ** 2 * 2 * diffusivity * h * (1 - factor ** (2 * steps)) / (1 - factor**2)
+    assert abs(moved.mean() - mean) < 4 * math.sqrt(variance / count)
+    assert abs(moved.var() - variance) < 4 * variance * math.sqrt(2 / count)
+
+
+def z_of_means(values, exact):
+    return (values.mean(axis=0) - exact) / (values.std(axis=0) / math.sqrt(len(values)))
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+def test_reflected_heat_has_the_coefficients_of_the_cosine_series_for_any_step(steps):
+    start, diffusivity, horizon, waves = 0.2, 0.3, 0.4, np.arange(1, 7)
+    particles = simulate(still(horizon), np.full((200_000, 1), start), setting(diffusivity, steps=steps, seed=steps))
+    exact = np.exp(-((waves * np.pi) ** 2) * diffusivity * horizon) * np.cos(waves * np.pi * start)
+    assert np.abs(z_of_means(np.cos(np.pi * waves * particles.positions), exact)).max() < 4
+    assert particles.alive.all()
+
+
+def test_periodic_heat_has_the_coefficients_of_the_fourier_series():
+    start, diffusivity, horizon, waves = 0.9, 0.02, 0.5, 2 * np.pi * np.arange(1, 4)
+    drift = Field(lambda _, __, x: torch.full_like(x, 3.1), np.array([0.0, horizon]))
+    particles = simulate(drift, np.full((200_000, 1), start), setting(diffusivity, "periodic", steps=5))
+    decay = np.exp(-(waves**2) * diffusivity * horizon)
+    centre = start + 3.1 * horizon
+    assert np.abs(z_of_means(np.cos(waves * particles.positions), decay * np.cos(waves * centre))).max() < 4
+    assert np.abs(z_of_means(np.sin(waves * particles.positions), decay * np.sin(waves * centre))).max() < 4
+    assert particles.positions.min() >= 0
+    assert particles.positions.max() <= 1
+
+
+def cosine_means(drift, diffusivity, start, horizon, count=160):
+    """E cos(kπX_T) on [0, 1] between reflecting walls, k < count: d/dt E φ_k = E[Dφ_k″ + vφ_k′] in cosine modes."""
+    nodes, weights = np.polynomial.legendre.leggauss(600)
+    x, weights = 0.5 * (nodes + 1), 0.5 * weights
+    waves = np.pi * np.arange(count)
+    density_modes = np.where(waves > 0, 2.0, 1.0) * np.cos(np.outer(x, waves))  # ρ = Σ_j E[cos(jπX)] (2 − δ) cos(jπx)
+    slopes = -waves * np.sin(np.outer(x, waves))
+    generator = (slopes * (weights * drift(x))[:, None]).T @ density_modes - np.diag(diffusivity * waves**2)
+    return expm(horizon * generator) @ np.cos(waves * start)
+
+
+def test_reflected_ornstein_uhlenbeck_has_the_coefficients_of_its_cosine_series():
+    diffusivity, start, horizon, waves = 0.25, 0.9, 0.6, np.arange(1, 7)
+    drift = Field(lambda _, __, x: 3 * (0.3 - x), np.array([0.0, horizon]))
+    exact = cosine_means(lambda x: 3 * (0.3 - x), diffusivity, start, horizon)[waves]
+    particles = simulate(drift, np.full((100_000, 1), start), setting(diffusivity, steps=300))
+    assert np.abs(z_of_means(np.cos(np.pi * waves * particles.positions), exact)).max() < 4
+
+
+def test_reflected_ornstein_uhlenbeck_keeps_the_truncated_gaussian():
+    law = truncnorm(-1.2, 0.8)  # of dX = −X dt + √2 dW on [−1.2, 0.8]
+    start = law.rvs((100_000, 1), random_state=3)
+    drift = Field(lambda _, __, x: -x, np.array([0.0, 0.5]))
+    moved = simulate(drift, start, setting(1.0, box=((-1.2, 0.8),), steps=400)).positions
+    assert np.abs(moved - start).mean() > 0.3  # they did move
+    exact = np.array([law.moment(power) for power in (1, 2, 3)])
+    assert np.abs(z_of_means(moved ** np.array([1, 2, 3]), exact)).max() < 4
+
+
+@pytest.mark.parametrize("steps", [16, 64])
+def test_between_absorbing_walls_the_mass_left_is_the_sum_of_the_sine_series(steps):
+    start, diffusivity, horizon, count = 0.3, 0.5, 0.1, 200_000
+    waves = np.pi * np.arange(1, 200, 2)
+    exact = float(np.sum(4 / waves * np.sin(waves * start) * np.exp(-(waves**2) * diffusivity * horizon)))
+    particles = simulate(still(horizon), np.full((count, 1), start), setting(diffusivity, "absorbing", steps=steps))
+    assert 0.3 < exact < 0.9
+    assert abs(particles.alive.mean() - exact) < 4 * math.sqrt(exact * (1 - exact) / count)
+    inside = particles.positions[particles.alive]
+    coefficient = math.sqrt(2) * np.sin(math.pi * start) * math.exp(-(math.pi**2) * diffusivity * horizon)
+    values = np.where(particles.alive, math.sqrt(2) * np.sin(math.pi * particles.positions[:, 0]), 0.0)
+    assert abs(z_of_means(values, coefficient)) < 4
+    assert inside.min() >= 0
+    assert inside.max() <= 1
+
+
+def test_absorbing_walls_without_noise_kill_exactly_what_reaches_them():
+    start = np.linspace(0.005, 0.995, 100)[:, None]
+    drift = Field(lambda _, __, x: torch.ones_like(x), np.array([0.0, 0.3]))
+    particles = simulate(drift, start, setting(walls="absorbing"))
+    assert_array_equal(particles.alive, start[:, 0] < 0.7)
+    assert_allclose(particles.positions[particles.alive, 0], start[particles.alive, 0] + 0.3, atol=1e-12)
+
+
+def test_a_particle_once_dead_stays_dead():
+    drift = Field(lambda piece, _, x: torch.full_like(x, 1.0 - 2.0 * piece), np.array([0.0, 0.5, 1.0]))
+    particles = simulate(drift, np.array([[0.8], [0.2]]), setting(walls="absorbing"))
+    assert particles.alive.tolist() == [False, True]
+
+
+@pytest.fixture
+def noisy_run():
+    start = np.random.default_rng(5).random((2 * CHUNK + 100, 2))
+    drift = Field(lambda _, t, x: torch.sin(3 * x + t), np.array([0.0, 0.2, 0.5]))
+
+    def run(seed=3, count=None):
+        chosen = setting(0.1, "absorbing", ((0.0, 1.0), (-0.5, 1.5)), steps=5, seed=seed)
+        return simulate(drift, start[:count], chosen)
+
+    return run
+
+
+def test_the_same_seed_gives_the_same_bits_whatever_the_number_of_threads(noisy_run, monkeypatch):
+    first = noisy_run()
+    threads = torch.get_num_threads()
+    try:
+        for processors, torch_threads in ((1, 1), (5, 2)):
+            monkeypatch.setattr(os, "cpu_count", lambda processors=processors: processors)
+            torch.set_num_threads(torch_threads)
+            again = noisy_run()
+            assert_array_equal(again.positions, first.positions)
+            assert_array_equal(again.alive, first.alive)
+            assert torch.get_num_threads() == torch_threads  # the caller's setting is left as it was
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_another_seed_gives_other_particles_and_chunks_share_no_noise(noisy_run):
+    first, second = noisy_run(seed=3), noisy_run(seed=4)
+    assert not np.isin(first.positions[:100], second.positions[:100]).any()
+    resting = simulate(still(0.5), np.full((2 * CHUNK, 1), 0.5), setting(0.1, steps=3)).positions
+    assert np.abs(resting[:CHUNK] - resting[CHUNK:]).mean() > 0.05
+
+
+def test_whole_chunks_do_not_change_when_particles_are_added(noisy_run):
+    assert_array_equal(noisy_run(count=CHUNK).positions, noisy_run().positions[:CHUNK])
+
+
+def test_progress_rises_to_one_and_an_interruption_comes_through():
+    fractions = []
+    simulate(still(0.1), np.full((3 * CHUNK, 1), 0.5), setting(0.1, steps=2), fractions.append)
+    assert fractions == pytest.approx([1 / 3, 2 / 3, 1])
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    threads = torch.get_num_threads()
+    with pytest.raises(KeyboardInterrupt):
+        simulate(still(0.1), np.full((3 * CHUNK, 1), 0.5), setting(0.1, steps=2), interrupt)
+    assert torch.get_num_threads() == threads
+
+
+def test_an_error_in_the_drift_comes_through():
+    def broken(*_):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        simulate(
+            Field(broken, np.array([0.0, 1.0])), np.full((3, 1), 0.5), simulation.Setting(0, "periodic", UNIT, 4, 0)
+        )
