@@ -1,0 +1,227 @@
+"""The verification's integrators against SciPy's exponential, exact references and closed forms."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_allclose
+from scipy.linalg import expm
+
+from controlsde.drift import ExactDrift, FormulaDrift
+from controlsde.fokker_planck import Mesh, Operator
+from controlsde.problem import Formula, load_problem
+from controlsde.reference import build_reference
+from controlsde.verification import characteristics, exponential
+from controlsde.verification.characteristics import density_by_characteristics
+from controlsde.verification.exponential import (
+    exponential_action,
+    propagate_piecewise,
+    propagate_time_dependent,
+)
+from controlsde.verification.refinement import OUTPUTS_PER_PIECE, refined_density
+
+
+def fitted_order(sizes, errors):
+    return -np.polyfit(np.log(sizes), np.log(errors), 1)[0]
+
+
+def generator(diffusivity, strength, walls="reflecting", elements=16, degree=8):
+    """A(v) for a strong drift, and the unknowns of a bump."""
+    mesh = Mesh.build(((0.0, 1.0),), walls, (elements,), degree)
+    operator = Operator.build(mesh, diffusivity)
+    x = operator.drift_points
+    drift = strength * (np.sin(2 * np.pi * x) + 0.5 * np.cos(2 * np.pi * x) ** 2)
+    points = operator.mesh.points[:, 0]
+    bump = operator.mesh.restrict(1 + 0.8 * np.cos(2 * np.pi * points) + np.exp(-(((points - 0.3) / 0.1) ** 2)))
+    return operator.matrix(operator.rectify(drift)), bump, operator.mesh.mass
+
+
+@pytest.mark.parametrize("walls", ["reflecting", "periodic"])
+@pytest.mark.parametrize(
+    ("diffusivity", "strength", "horizon"),
+    [(1.0, 0.0, 0.1), (1.0, 40.0, 0.1), (0.05, 10.0, 0.3), (0.0, 1.0, 0.1), (0.0, 20.0, 0.05)],
+)
+def test_arnoldi_is_the_matrix_exponential(walls, diffusivity, strength, horizon):
+    matrix, start, mass = generator(diffusivity, strength, walls)
+    times = horizon * np.array([0.25, 0.5, 0.75, 1.0])
+    exact = np.stack([expm(t * matrix.toarray()) @ start for t in times])
+    assert np.abs(exact[-1] - start).max() > 1e-2 * np.abs(start).max()  # something happens
+    found = exponential_action(matrix, start, times, mass)
+    assert np.abs(found - exact).max() < 1e-9 * np.abs(exact).max()
+
+
+def test_arnoldi_cuts_the_interval_where_one_basis_is_not_enough(monkeypatch):
+    matrix, start, mass = generator(0.0, 20.0)
+    times = 0.1 * np.array([0.5, 1.0])
+    exact = np.stack([expm(t * matrix.toarray()) @ start for t in times])
+    monkeypatch.setattr(exponential, "MOST_VECTORS", 30)
+    found = exponential_action(matrix, start, times, mass)
+    assert np.abs(found - exact).max() < 1e-9 * np.abs(exact).max()
+
+
+def test_arnoldi_is_exact_on_an_eigenvector_and_on_a_small_invariant_space():
+    matrix = sp.csr_array(sp.diags_array(-np.arange(300.0)))
+    start = np.zeros(300)
+    start[[0, 7]] = 1.0, 2.0
+    found = exponential_action(matrix, start, np.array([0.5]), np.ones(300))[0]
+    assert_allclose(found[[0, 7]], [1.0, 2 * math.exp(-3.5)], rtol=1e-10)
+    assert np.abs(np.delete(found, [0, 7])).max() < 1e-12
+
+
+def test_arnoldi_keeps_the_mass():
+    matrix, start, mass = generator(0.05, 10.0)
+    found = exponential_action(matrix, start, np.array([0.1, 0.2]), mass)
+    assert_allclose(found @ mass, start @ mass, rtol=1e-10)
+
+
+@pytest.mark.parametrize("limit", [0, 10**6], ids=["arnoldi", "dense"])
+def test_pieces_follow_each_other_in_order(monkeypatch, limit):
+    monkeypatch.setattr(exponential, "DENSE_LIMIT", limit)
+    first, start, mass = generator(0.1, 5.0, elements=5)
+    second, _, _ = generator(0.1, -3.0, elements=5)
+    found = propagate_piecewise(lambda piece: (first, second)[piece], start, np.array([0.1, 0.3]), 2, mass)
+    assert found.shape == (5, len(start))
+    half = expm(0.1 * first.toarray()) @ start
+    assert_allclose(found[0], start)
+    assert_allclose(found[2], half, atol=1e-9 * np.abs(start).max())
+    assert_allclose(found[3], expm(0.15 * second.toarray()) @ half, atol=1e-9 * np.abs(start).max())
+    assert_allclose(found[4], expm(0.3 * second.toarray()) @ half, atol=1e-9 * np.abs(start).max())
+
+
+def test_bdf_solves_a_stiff_system_that_varies_in_time_to_its_tolerance():
+    # y' = A(t) y with commuting A(t) = diag(λ) cos t: y = y₀ exp(λ sin t); a jump of sign between the pieces
+    rates = np.array([-1e4, -50.0, -1.0, 0.0])
+    edges = np.array([0.0, 0.4, 1.0])
+
+    def matrix(piece, t):
+        sign = 1.0 if piece == 0 else 0.5
+        return sp.csr_array(sp.diags_array(sign * rates * math.cos(t)))
+
+    found = propagate_time_dependent(matrix, np.ones(4), edges, 4)
+    assert found.shape == (9, 4)
+    first = np.exp(rates * math.sin(0.4))
+    assert_allclose(found[4], first, atol=1e-6)
+    assert_allclose(found[-1], first * np.exp(0.5 * rates * (math.sin(1.0) - math.sin(0.4))), atol=1e-6)
+
+
+def test_bdf_that_gives_up_says_in_which_piece(monkeypatch):
+    def matrix(piece, t):
+        return sp.csr_array(np.array([[1 / (0.5 - t) ** 2 if piece == 1 else 0.0]]))
+
+    monkeypatch.setattr(exponential, "RELATIVE_TOLERANCE", 1e-2)  # in fewer steps
+    with pytest.raises(ArithmeticError, match="piece 2"), np.errstate(over="ignore", invalid="ignore"):
+        propagate_time_dependent(matrix, np.ones(1), np.array([0.0, 0.2, 1.0]), 2)
+
+
+@pytest.mark.parametrize(("name", "noise"), [("two-bumps", 1.0), ("two-bumps", 0.0), ("moser-bumps", 0.5)])
+def test_bdf_follows_an_exact_reference_at_every_time(name, noise):
+    problem = load_problem(name, set={"drift": "exact", "noise": noise})
+    reference = build_reference(problem.reference, problem.domain)
+    drift = ExactDrift(reference, noise, np.linspace(0, reference.horizon, 5))
+    mesh = Mesh.build(problem.domain.box, problem.domain.walls, (24,), 8)
+    found = refined_density(problem, reference, drift, mesh, once=True)
+    assert len(found.times) == 4 * OUTPUTS_PER_PIECE + 1
+    scale = float(np.sqrt(found.reference[-1] ** 2 @ found.mesh.weights))
+    assert found.errors.max() < 1e-5 * scale
+    assert found.mass_error < 1e-9
+
+
+@dataclass
+class Closed:
+    """A drift of two pieces, its values and divergence given as functions of (piece, t, x)."""
+
+    value: object
+    slope: object
+    edges: np.ndarray
+
+    def values(self, piece, t, x):
+        return self.value(piece, t, x)
+
+    def divergence(self, piece, t, x):
+        return np.broadcast_to(self.slope(piece, t, x), len(x))
+
+
+def gaussian(x):
+    return np.exp(-0.5 * np.sum(x**2, axis=1) / 0.09) / (2 * math.pi * 0.09) ** (x.shape[1] / 2)
+
+
+@pytest.mark.parametrize("dimension", [1, 2])
+def test_characteristics_of_a_linear_contraction(dimension):
+    rate = np.array([2.0, -0.5])
+    drift = Closed(lambda k, _, x: -rate[k] * x, lambda k, _, __: -dimension * rate[k], np.array([0.0, 0.4, 1.0]))
+    growth = math.exp(0.4 * 2.0 - 0.6 * 0.5)  # the box [-3, 3] maps onto less than itself: growth > 1
+    points = np.random.default_rng(0).uniform(-1, 1, (200, dimension))
+    found = density_by_characteristics(drift, gaussian, points, ((-3.0, 3.0),) * dimension, "reflecting")
+    assert_allclose(found, growth**dimension * gaussian(growth * points), atol=2e-7 * found.max())
+
+
+def test_characteristics_are_zero_where_the_path_back_leaves_through_a_wall():
+    drift = Closed(lambda _, __, x: np.full_like(x, 0.5), lambda _, __, ___: 0.0, np.array([0.0, 1.0]))
+    points = np.array([[0.2], [0.49], [0.51], [0.9]])
+    found = density_by_characteristics(drift, lambda x: 1 + x[:, 0], points, ((0.0, 1.0),), "reflecting")
+    assert_allclose(found, [0, 0, 1.01, 1.4], atol=1e-12)
+
+
+def test_characteristics_of_mosers_exact_drift_arrive_at_its_end(monkeypatch):
+    monkeypatch.setattr(characteristics, "TOLERANCE", 1e-4)
+    problem = load_problem("moser-bumps", set={"noise": 0.0})
+    reference = build_reference(problem.reference, problem.domain)
+    drift = ExactDrift(reference, 0.0, np.linspace(0, reference.horizon, 2))
+    points = np.linspace(-3.99, 3.99, 61)[:, None]
+    found = density_by_characteristics(drift, reference.initial_density, points, problem.domain.box, "reflecting")
+    exact = reference.density(reference.horizon, points)
+    assert np.abs(exact - reference.initial_density(points)).max() > 0.1
+    assert_allclose(found, exact, atol=1e-5 * exact.max())
+
+
+def test_characteristics_of_the_periodic_translation_wrap():
+    drift = Closed(lambda _, __, x: np.full_like(x, 1.3), lambda _, __, ___: 0.0, np.array([0.0, 0.7, 2.0]))
+    points = np.linspace(0, 0.999, 50)[:, None]
+    initial = lambda x: 1 + 0.5 * np.cos(2 * np.pi * x[:, 0])  # noqa: E731
+    found = density_by_characteristics(drift, initial, points, ((0.0, 1.0),), "periodic")
+    assert_allclose(found, initial(points - 2.6), atol=1e-10)
+
+
+@pytest.mark.parametrize("walls", ["reflecting", "periodic"])
+def test_characteristics_of_a_sine_drift_from_a_formula(walls):
+    # ẋ = a sin 2πx: tan πx grows by e^{2πat}
+    amplitude, horizon = 0.15, 1.0
+    drift = FormulaDrift((Formula(f"{amplitude}*sin(2*pi*x)", ("x", "t")),), np.array([0.0, horizon]))
+    points = np.linspace(0.001, 0.999, 200)[:, None]
+    found = density_by_characteristics(drift, lambda x: np.ones(len(x)), points, ((0.0, 1.0),), walls)
+    assert_allclose(found, pushed_to_the_middle(points[:, 0], 2 * math.pi * amplitude * horizon), rtol=1e-6)
+
+
+def pushed_to_the_middle(x, strength):
+    """ρ on [0, 1] after ẋ = a sin 2πx for a time t from the uniform density, strength = 2πat."""
+    return 1 / (math.cosh(strength) + math.sinh(strength) * np.cos(2 * np.pi * x))
+
+
+@pytest.mark.parametrize("walls", ["reflecting", "periodic"])
+def test_without_noise_the_refined_mesh_reaches_the_characteristic_solution_with_its_degree(walls):
+    uniform = {"kind": "uniform"}
+    problem = load_problem(
+        "moser-bumps",
+        set={
+            "domain.box": [[0, 1]],
+            "domain.walls": walls,
+            "reference.from": uniform,
+            "reference.to": uniform,
+            "noise": 0,
+            "network.tangential": False,
+        },
+    )
+    reference = build_reference(problem.reference, problem.domain)
+    drift = FormulaDrift((Formula("0.15*sin(2*pi*x)", ("x", "t")),), np.array([0.0, 0.6, 1.0]))
+
+    def error(elements):
+        found = refined_density(problem, reference, drift, Mesh.build(((0, 1),), walls, (elements,), 4), once=True)
+        exact = pushed_to_the_middle(found.mesh.points[:, 0], 2 * math.pi * 0.15)
+        return float(np.sqrt((found.final - exact) ** 2 @ found.mesh.weights))
+
+    sizes = np.array([4, 8, 16])
+    errors = [error(int(elements)) for elements in sizes]
+    assert fitted_order(sizes, errors) > 3.5
+    assert errors[-1] < 1e-4
