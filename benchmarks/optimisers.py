@@ -7,9 +7,10 @@ cap. Both may end in different valleys, so there are three clocks, each L-BFGS o
     bottom + 1e-3   until J is within 1e-3 of the bottom of the method's own valley
     bottom + 1e-6   the same within 1e-6: what it takes to have an optimum, and not only a good value
 
-Newton goes on from where L-BFGS stopped, which tells the valley it was in, and its bottom. Where L-BFGS did not
-arrive, the time it ran is a lower bound. Starts are random, as the solvers draw them, or near: Newton's optimum from
-the first random start with every weight off by a random part, from where both mostly stay in one valley.
+L-BFGS runs a second time on the gradient of plain autograd (see `gradient`), which is what one would write without
+this package. Newton goes on from where L-BFGS stopped, which tells the valley it was in, and its bottom. Where L-BFGS
+did not arrive, the time it ran is a lower bound. Starts are random, as the solvers draw them, or near: Newton's
+optimum from the first random start with every weight off by a random part, from where both mostly stay in one valley.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.gradient import PlainAutograd
 from benchmarks.problems import sizes, two_bumps
 from benchmarks.reporting import Goal, Report, Table, seconds, times
 from controlsde.solvers.collocation import WarmStart, solve_nlp
@@ -104,10 +106,18 @@ def second_order(tracking: TrackingProblem, start: Array, method: Method) -> Tra
     return Trace(tuple(marks), last.point, time.perf_counter() - began, last.converged)
 
 
-def l_bfgs(tracking: TrackingProblem, start: Array, cap: float) -> Trace:
-    """Build the objective and run L-BFGS to the cap or its own end."""
+@dataclass(frozen=True, eq=False)
+class FirstOrder:
+    """A run of L-BFGS, and the bottom of the valley it was in: where Newton ends that goes on from there."""
+
+    trace: Trace
+    valley: float
+
+
+def l_bfgs(tracking: TrackingProblem, start: Array, cap: float, *, plain: bool) -> FirstOrder:
+    """Build the objective, ours or plain autograd, and run L-BFGS to the cap or its own end."""
     began = time.perf_counter()
-    objective = ReducedObjective(tracking)
+    objective: Any = PlainAutograd(tracking, once_a_piece=False) if plain else ReducedObjective(tracking)
     marks: list[tuple[float, float]] = []
     point, converged = start.ravel(), False
 
@@ -120,7 +130,8 @@ def l_bfgs(tracking: TrackingProblem, start: Array, cap: float) -> Trace:
 
     with suppress(_CapError):
         minimise_l_bfgs(objective, start.ravel(), UNLIMITED, TOLERANCE, accept)
-    return Trace(tuple(marks), point, time.perf_counter() - began, converged)
+    trace = Trace(tuple(marks), point, time.perf_counter() - began, converged)
+    return FirstOrder(trace, second_order(tracking, point, "newton").value)
 
 
 @dataclass(frozen=True)
@@ -164,8 +175,8 @@ class Race:
     start: str
     newton: Sequence[Trace]
     gauss_newton: Sequence[Trace]
-    l_bfgs: Trace
-    valley: float  # where Newton ends that goes on from the end of L-BFGS
+    l_bfgs: FirstOrder
+    autograd: FirstOrder  # L-BFGS with plain autograd
     collocation: Sequence[Collocated]
 
     @property
@@ -173,25 +184,23 @@ class Race:
         """J_N."""
         return self.newton[0].value
 
-    @property
-    def same_valley(self) -> bool:
+    def same_valley(self, run: FirstOrder) -> bool:
         """Whether L-BFGS was in Newton's valley when it stopped."""
-        return abs(self.valley / self.optimum - 1.0) <= CLOSE
+        return abs(run.valley / self.optimum - 1.0) <= CLOSE
 
-    @property
-    def to_newtons_optimum(self) -> Lead:
+    def to_newtons_optimum(self, run: FirstOrder) -> Lead:
         """Until J ≤ 1.001 J_N; L-BFGS may get there in another valley, too."""
-        return self._lead(self.optimum, CLOSE)
+        return self._lead(run, self.optimum, CLOSE)
 
-    def to_own_bottom(self, excess: float) -> Lead:
+    def to_own_bottom(self, run: FirstOrder, excess: float) -> Lead:
         """Until each is within a relative excess of the bottom of its own valley."""
-        return self._lead(self.optimum if self.same_valley else self.valley, excess)
+        return self._lead(run, self.optimum if self.same_valley(run) else run.valley, excess)
 
-    def _lead(self, bottom: float, excess: float) -> Lead:
+    def _lead(self, run: FirstOrder, bottom: float, excess: float) -> Lead:
         newton = _median_reached(self.newton, self.optimum * (1.0 + excess))
         assert newton is not None  # its own optimum
-        reached = self.l_bfgs.reached(bottom * (1.0 + excess))
-        return Lead(newton, self.l_bfgs.seconds if reached is None else reached, reached is None)
+        reached = run.trace.reached(bottom * (1.0 + excess))
+        return Lead(newton, run.trace.seconds if reached is None else reached, reached is None)
 
 
 def _median_reached(traces: Sequence[Trace], value: float) -> float | None:
@@ -206,7 +215,12 @@ def run(fast: bool) -> Report:
     for noise in (1.0, 0.0):
         tracking = two_bumps(noise)
         races = _races(tracking, effort)
-        tables += [_l_bfgs_table(noise, races, effort.cap), _others_table(noise, races)]
+        title = f"η = {noise:g}: Newton (left) and L-BFGS, cap {effort.cap:g} s; ratios of times"
+        tables += [
+            _l_bfgs_table(title, [(race, race.l_bfgs) for race in races], effort.cap),
+            _l_bfgs_table(title + "; on plain autograd", [(race, race.autograd) for race in races], effort.cap),
+            _others_table(noise, races),
+        ]
         goals += _goals(noise, races)
         notes += _notes(noise, races)
     return Report(f"Optimisers: {sizes(tracking)}", tables, goals, notes)
@@ -228,22 +242,20 @@ def _race(tracking: TrackingProblem, name: str, start: Array, effort: Effort) ->
     newton: list[Trace] = []
     gauss_newton: list[Trace] = []
     collocation: list[Collocated] = []
-    first_order: Trace | None = None
+    first_order: list[FirstOrder] = []
     for number in range(effort.rounds):  # in turn: load that comes and goes meets all of them
         newton.append(second_order(tracking, start, "newton"))
         gauss_newton.append(second_order(tracking, start, "gauss-newton"))
         collocation.append(collocate(tracking, start))
         if number == effort.rounds // 2:
-            first_order = l_bfgs(tracking, start, effort.cap)
-    assert first_order is not None
-    valley = second_order(tracking, first_order.point, "newton").value
-    return Race(name, newton, gauss_newton, first_order, valley, collocation)
+            first_order = [l_bfgs(tracking, start, effort.cap, plain=plain) for plain in (False, True)]
+    return Race(name, newton, gauss_newton, *first_order, collocation)
 
 
-def _l_bfgs_table(noise: float, races: Sequence[Race], cap: float) -> Table:
+def _l_bfgs_table(title: str, pairs: Sequence[tuple[Race, FirstOrder]], cap: float) -> Table:
     rows = []
-    for race in races:
-        trace, lead = race.l_bfgs, race.to_newtons_optimum
+    for race, run in pairs:
+        trace, lead = run.trace, race.to_newtons_optimum(run)
         rows.append(
             (
                 race.start,
@@ -251,12 +263,13 @@ def _l_bfgs_table(noise: float, races: Sequence[Race], cap: float) -> Table:
                 seconds(lead.newton),
                 f"{trace.value:.5f}",
                 seconds(trace.seconds),
+                f"{len(trace.marks)}",
                 "converged" if trace.converged else "capped" if trace.seconds > cap else "stalled",
-                "same" if race.same_valley else f"other, {race.valley:.5f}",
+                "same" if race.same_valley(run) else f"other, {run.valley:.5f}",
                 "never" if lead.bounded else seconds(lead.l_bfgs),
-                lead.text() if race.same_valley or not lead.bounded else "-",
-                race.to_own_bottom(CLOSE).text(),
-                race.to_own_bottom(TIGHT).text(),
+                lead.text() if race.same_valley(run) or not lead.bounded else "-",
+                race.to_own_bottom(run, CLOSE).text(),
+                race.to_own_bottom(run, TIGHT).text(),
             )
         )
     columns = (
@@ -265,6 +278,7 @@ def _l_bfgs_table(noise: float, races: Sequence[Race], cap: float) -> Table:
         "≤ 1.001 J_N",
         "J L-BFGS",
         "ended",
+        "iterations",
         "how",
         "valley",
         "≤ 1.001 J_N",
@@ -272,7 +286,7 @@ def _l_bfgs_table(noise: float, races: Sequence[Race], cap: float) -> Table:
         "bottom + 1e-3",
         "bottom + 1e-6",
     )
-    return Table(f"η = {noise:g}: Newton (left) and L-BFGS, cap {cap:g} s; ratios of times", columns, rows)
+    return Table(title, columns, rows)
 
 
 def _others_table(noise: float, races: Sequence[Race]) -> Table:
@@ -319,12 +333,19 @@ def _mark(success: bool) -> str:
 
 def _goals(noise: float, races: Sequence[Race]) -> list[Goal]:
     label = f"η = {noise:g}: "
-    same = [race for race in races if race.same_valley]
+    same = [race for race in races if race.same_valley(race.l_bfgs)]
     goals = [
-        _lead_goal(label + "Newton over L-BFGS, ≤ 1.001 J_N, same valley", [race.to_newtons_optimum for race in same]),
-        _lead_goal(label + "… bottom + 1e-3, own valleys", [race.to_own_bottom(CLOSE) for race in races]),
-        _lead_goal(label + "… bottom + 1e-6, own valleys", [race.to_own_bottom(TIGHT) for race in races]),
+        _lead_goal(
+            label + "Newton over L-BFGS, ≤ 1.001 J_N, same valley",
+            [race.to_newtons_optimum(race.l_bfgs) for race in same],
+        ),
     ]
+    for excess in (CLOSE, TIGHT):
+        words = label + f"Newton over L-BFGS, own bottom + {excess:.0e}".replace("e-0", "e-")
+        goals += [
+            _lead_goal(words, [race.to_own_bottom(race.l_bfgs, excess) for race in races]),
+            _lead_goal(words + ", plain autograd", [race.to_own_bottom(race.autograd, excess) for race in races]),
+        ]
     gains = [
         statistics.median(each.seconds for each in race.collocation)
         / statistics.median(trace.seconds for trace in race.newton)
@@ -357,10 +378,10 @@ def _lead_goal(what: str, leads: Sequence[Lead]) -> Goal:
 
 def _notes(noise: float, races: Sequence[Race]) -> list[str]:
     notes = [
-        f"η = {noise:g}, {race.start}: L-BFGS ended in another valley: {race.l_bfgs.value:.5f} after "
-        f"{race.l_bfgs.seconds:.0f} s, its bottom {race.valley:.5f}, Newton's {race.optimum:.5f}"
+        f"η = {noise:g}, {race.start}: L-BFGS ended in another valley: {race.l_bfgs.trace.value:.5f} after "
+        f"{race.l_bfgs.trace.seconds:.0f} s, its bottom {race.l_bfgs.valley:.5f}, Newton's {race.optimum:.5f}"
         for race in races
-        if not race.same_valley
+        if not race.same_valley(race.l_bfgs)
     ]
     agree = [
         race.start
