@@ -93,7 +93,7 @@ class PlainAutograd:
         """J and ∂J/∂θ, (K, P)."""
         leaf = torch.from_numpy(weights).clone().requires_grad_()
         value = self.value(leaf)
-        value.backward()
+        value.backward()  # type: ignore[no-untyped-call]
         assert leaf.grad is not None
         return value.item(), leaf.grad.numpy()
 

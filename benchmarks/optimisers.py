@@ -242,14 +242,18 @@ def _race(tracking: TrackingProblem, name: str, start: Array, effort: Effort) ->
     newton: list[Trace] = []
     gauss_newton: list[Trace] = []
     collocation: list[Collocated] = []
-    first_order: list[FirstOrder] = []
+    ours: FirstOrder | None = None
+    autograd: FirstOrder | None = None
     for number in range(effort.rounds):  # in turn: load that comes and goes meets all of them
         newton.append(second_order(tracking, start, "newton"))
         gauss_newton.append(second_order(tracking, start, "gauss-newton"))
         collocation.append(collocate(tracking, start))
         if number == effort.rounds // 2:
-            first_order = [l_bfgs(tracking, start, effort.cap, plain=plain) for plain in (False, True)]
-    return Race(name, newton, gauss_newton, *first_order, collocation)
+            ours = l_bfgs(tracking, start, effort.cap, plain=False)
+            autograd = l_bfgs(tracking, start, effort.cap, plain=True)
+    assert ours is not None
+    assert autograd is not None
+    return Race(name, newton, gauss_newton, ours, autograd, collocation)
 
 
 def _l_bfgs_table(title: str, pairs: Sequence[tuple[Race, FirstOrder]], cap: float) -> Table:
