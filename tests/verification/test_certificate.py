@@ -1,0 +1,280 @@
+"""The certificate: exact drifts pass it, closed forms come out of it, and whatever is wrong fails it."""
+
+import dataclasses
+import importlib
+import math
+import re
+
+import numpy as np
+import pytest
+from scipy.special import i0
+
+from controlsde import pipeline
+from controlsde.drift import FormulaDrift, given_drift
+from controlsde.pipeline import evaluate
+from controlsde.problem import load_problem, parse_override
+from controlsde.reference import build_reference
+from controlsde.verification import characteristics
+from controlsde.verification.certificate import LIMITS, MonteCarloEvidence, cure, judge
+
+UNIFORM = {"kind": "uniform"}
+FEW = {"monte_carlo.particles": 4000, "monte_carlo.steps_per_piece": 16}
+
+
+@pytest.fixture(autouse=True)
+def few_characteristics(monkeypatch):
+    """Fewer points and a looser tolerance than users get: the same check, sooner."""
+    verify = importlib.import_module("controlsde.verification.verify")
+    monkeypatch.setitem(verify.CHARACTERISTIC_POINTS, 1, 64)
+    monkeypatch.setattr(characteristics, "TOLERANCE", 1e-4)
+
+
+def on_the_unit_interval(expression, **more):
+    """A formula drift, tracked against the uniform density on [0, 1] for a unit of time without noise."""
+    return load_problem(
+        "moser-bumps",
+        set={
+            "domain.box": [[0, 1]],
+            "reference": {"kind": "moser", "from": UNIFORM, "to": UNIFORM, "horizon": 1.0},
+            "network.tangential": False,
+            "controls.pieces": 2,
+            "noise": 0,
+            "drift": {"kind": "formula", "expressions": [expression]},
+            **FEW,
+            **more,
+        },
+    )
+
+
+def failed(result):
+    return {check.name for check in result.certificate.failed}
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize(("name", "pieces"), [("two-bumps", 16), ("moser-bumps", 1)])
+def test_the_exact_drift_tracks_without_error_at_every_noise_and_passes(name, pieces, noise):
+    result = evaluate(load_problem(name, set={"drift": "exact", "noise": noise, "controls.pieces": pieces, **FEW}))
+    assert result.verified, failed(result)
+    assert result.status == "given"
+    assert result.controls is None
+    tracking = result.tracking
+    assert tracking.l2_sup < 1e-4
+    assert tracking.l2_rms <= tracking.l2_sup
+    for value in (tracking.tv_final, tracking.kl_final, tracking.w1_final, tracking.h_1_final):
+        assert value < 1e-4
+    assert tracking.w2_final < 2e-3  # √(1e-6 of mass, a box away): W₂ is the least forgiving to tails
+    assert (result.certificate.characteristics_l2_change is None) == (noise > 0)
+    assert {check.name for check in result.certificate.checks} >= {"monte_carlo_z", "refined_l2_change", "refinement"}
+
+
+@pytest.fixture(scope="module")
+def weakly_vanishing_drifts():
+    """Results for v_n = sin(2πnx)/2πn without noise, by n."""
+    patch = pytest.MonkeyPatch()
+    patch.setitem(importlib.import_module("controlsde.verification.verify").CHARACTERISTIC_POINTS, 1, 64)
+    results = {n: evaluate(on_the_unit_interval(f"sin({n}*2*pi*x)/({n}*2*pi)")) for n in (1, 2, 4, 8)}
+    patch.undo()
+    return results
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 8])
+def test_without_noise_vanishing_drifts_leave_the_l2_error_at_the_cosh_formula(weakly_vanishing_drifts, n):
+    result = weakly_vanishing_drifts[n]
+    assert result.verified
+    assert result.tracking.l2_final == pytest.approx(math.sqrt(math.cosh(1) - 1), abs=1e-6)
+    times, errors = result.fields.curve_times, result.fields.l2
+    np.testing.assert_allclose(errors**2, np.cosh(times) - 1, atol=1e-6)
+    assert result.tracking.l2_rms == pytest.approx(math.sqrt(math.sinh(1) - 1), rel=0.03)  # trapezia of a few outputs
+
+
+def test_without_noise_vanishing_drifts_do_vanish_in_wasserstein(weakly_vanishing_drifts):
+    counts = np.array(list(weakly_vanishing_drifts))
+    w2 = np.array([result.tracking.w2_final for result in weakly_vanishing_drifts.values()])
+    w1 = np.array([result.tracking.w1_final for result in weakly_vanishing_drifts.values()])
+    assert np.polyfit(np.log(counts), np.log(w2), 1)[0] == pytest.approx(-1, abs=1e-3)
+    # n = 1 from the quantile map: tan πQ = e tan πu on [0, ½], twice over
+    u = (np.arange(200_000) + 0.5) / 400_000
+    gap = np.arctan(math.e * np.tan(np.pi * u)) / np.pi - u
+    np.testing.assert_allclose(w2 * counts, math.sqrt(np.mean(gap**2)), rtol=1e-4)
+    np.testing.assert_allclose(w1 * counts, np.mean(np.abs(gap)), rtol=1e-4)
+
+
+def test_with_noise_the_same_drift_settles_at_its_bessel_formula():
+    diffusivity = 0.02
+    result = evaluate(
+        on_the_unit_interval(
+            "sin(2*pi*x)/(2*pi)",
+            noise=1,
+            **{"reference.diffusivity": diffusivity, "reference.horizon": 16, "monte_carlo.steps_per_piece": 128},
+        )
+    )
+    ratio = 1 / ((2 * math.pi) ** 2 * diffusivity)
+    assert result.tracking.l2_final == pytest.approx(math.sqrt(i0(2 * ratio) / i0(ratio) ** 2 - 1), abs=1e-5)
+    assert result.verified, failed(result)
+
+
+def test_a_drift_that_names_time_but_does_not_vary_gives_what_the_constant_one_gives():
+    # the one goes through matrix exponentials, the other through BDF
+    constant, varying = on_the_unit_interval("sin(2*pi*x)/(2*pi)"), on_the_unit_interval("sin(2*pi*x)/(2*pi) + 0*t")
+    reference = build_reference(constant.reference, constant.domain)
+    edges = np.array([0.0, 1.0])
+    assert given_drift(constant, reference, edges).constant
+    assert not given_drift(varying, reference, edges).constant
+    first, second = evaluate(constant), evaluate(varying)
+    assert second.verified
+    np.testing.assert_allclose(second.fields.density[-1], first.fields.density[-1], atol=1e-6)
+
+
+def test_a_drift_into_a_wall_with_noise_settles_in_the_exponential_layer():
+    rate = 1.5 / 0.2
+    result = evaluate(
+        on_the_unit_interval(
+            "1.5",
+            noise=1,
+            **{"reference.diffusivity": 0.2, "reference.horizon": 8, "monte_carlo.steps_per_piece": 2000},
+        )
+    )
+    (x,) = result.fields.axes
+    layer = rate * np.exp(rate * x) / math.expm1(rate)
+    np.testing.assert_allclose(result.fields.density[-1], layer, atol=1e-5)
+    exact = math.sqrt(rate / 2 / math.tanh(rate / 2) - 1)  # ∫ layer² = (rate/2) coth(rate/2)
+    assert result.tracking.l2_final == pytest.approx(exact, abs=1e-4)
+    assert result.verified, failed(result)
+
+
+def test_particles_with_too_large_steps_at_a_wall_are_noticed_and_the_cure_says_how_many():
+    more = {"reference.diffusivity": 0.2, "reference.horizon": 8, "noise": 1, "monte_carlo.particles": 20_000}
+    result = evaluate(on_the_unit_interval("1.5", **more))
+    assert {"monte_carlo_z"} <= failed(result) <= {"monte_carlo_z", "monte_carlo_modes"}
+    assert "monte_carlo.steps_per_piece=64" in cure("monte_carlo_z", result.problem)
+
+
+def test_a_mesh_that_is_too_coarse_on_purpose_fails_by_the_change_under_refinement():
+    result = evaluate(
+        on_the_unit_interval(
+            "2*sin(4*pi*x)",
+            noise=1,
+            **{"reference.diffusivity": 0.02, "mesh.elements": [2], "mesh.degree": 4},
+        )
+    )
+    assert not result.verified
+    assert "refined_l2_change" in failed(result)
+    assert abs(result.discrete.l2_final - result.tracking.l2_final) > 0.1  # what the user would have believed
+    text = cure("refined_l2_change", result.problem)
+    cured = evaluate(load_again(result.problem, text))
+    assert cured.certificate.refined_l2_change < LIMITS["refined_l2_change"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class OtherForParticles(FormulaDrift):
+    """Values for the mesh, and values larger by a tenth for the particles."""
+
+    def torch_values(self, piece, t, x):
+        return 1.1 * super().torch_values(piece, t, x)
+
+
+@pytest.mark.parametrize("honest", [True, False])
+def test_particles_notice_a_density_that_is_not_theirs(monkeypatch, honest):
+    problem = on_the_unit_interval("0.3*sin(2*pi*x)", noise=1, **{"reference.diffusivity": 0.02})
+    problem = problem.model_copy(
+        update={"monte_carlo": problem.monte_carlo.model_copy(update={"particles": 40_000, "steps_per_piece": 64})}
+    )
+
+    def drift(problem, reference, edges):
+        kind = FormulaDrift if honest else OtherForParticles
+        return kind(given_drift(problem, reference, edges).formulas, edges)
+
+    monkeypatch.setattr(pipeline, "given_drift", drift)
+    result = evaluate(problem)
+    assert result.verified == honest
+    if not honest:
+        assert failed(result) <= {"monte_carlo_z", "monte_carlo_modes"}
+        assert abs(result.certificate.monte_carlo.z) > LIMITS["monte_carlo_z"]
+
+
+def test_the_particles_error_lies_within_its_stated_error_of_the_mesh(weakly_vanishing_drifts):
+    for result in weakly_vanishing_drifts.values():
+        evidence = result.certificate.monte_carlo
+        assert abs(evidence.l2_final - result.tracking.l2_final) < 4 * evidence.l2_final_se
+        assert evidence.l2_final_se < 0.1
+        assert evidence.alive_fraction == 1.0
+
+
+GOOD = {
+    "mass_error": 1e-12,
+    "negative_mass": 0.0,
+    "resolution": 1e-3,
+    "refined_l2_change": 1e-3,
+    "refinement": 1e-4,
+    "characteristics_l2_change": 1e-3,
+    "monte_carlo": MonteCarloEvidence(1000, 0.1, 0.01, -3.9, 1.0, 1.0),
+    "gradient_norm": None,
+    "nodes": 10,
+}
+
+
+def test_good_values_pass_and_negative_z_counts_by_its_size():
+    assert judge(closed=True, **GOOD).passed
+    worse = MonteCarloEvidence(1000, 0.1, 0.01, -4.1, 1.0, 1.0)
+    assert [check.name for check in judge(closed=True, **{**GOOD, "monte_carlo": worse}).failed] == ["monte_carlo_z"]
+
+
+@pytest.mark.parametrize("name", [name for name in LIMITS if not name.startswith("monte_carlo")])
+@pytest.mark.parametrize("share", [1.0, 1.01, math.nan, math.inf])
+def test_each_value_passes_up_to_its_limit_and_not_beyond_nor_when_it_is_no_number(name, share):
+    certificate = judge(closed=True, **{**GOOD, name: share * LIMITS[name]})
+    assert [check.name for check in certificate.failed] == ([] if share == 1.0 else [name])
+
+
+def test_a_z_that_is_no_number_fails():
+    nothing = MonteCarloEvidence(1000, math.nan, math.nan, math.nan, math.nan, 0.0)
+    names = [check.name for check in judge(closed=True, **{**GOOD, "monte_carlo": nothing}).failed]
+    assert names == ["monte_carlo_z", "monte_carlo_modes"]
+
+
+def test_open_walls_may_lose_mass_and_what_was_not_measured_is_not_judged():
+    certificate = judge(
+        closed=False, **{**GOOD, "mass_error": 0.7, "characteristics_l2_change": None, "monte_carlo": None}
+    )
+    assert certificate.passed
+    assert {check.name for check in certificate.checks} == {
+        "negative_mass",
+        "resolution",
+        "refined_l2_change",
+        "refinement",
+    }
+
+
+def settings(text):
+    """The overrides that a cure tells the user to paste."""
+    return dict(parse_override(pair) for pair in re.findall(r"--set (\S+)", text))
+
+
+def load_again(problem, text):
+    overrides = settings(text)
+    assert overrides, text
+    document = problem.model_dump(by_alias=True, exclude_none=True)
+    kept = {key: value for key, value in document.items() if key not in ("name", "description")}
+    return load_problem("two-bumps", set={**kept, **overrides})
+
+
+@pytest.mark.parametrize("check", [name for name in LIMITS if name != "mass_error"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"noise": 0},
+        {"noise": 0, "network.tangential": True},
+        {"mesh.elements": [3]},
+        {"mesh.elements": "auto", "mesh.steps_per_piece": 2},
+        {"mesh.elements": "auto", "mesh.steps_per_piece": "auto"},
+        {"mesh.elements": "auto", "mesh.steps_per_piece": "auto", "noise": 0},
+        {"mesh.elements": "auto", "mesh.steps_per_piece": "auto", "noise": 0, "network.tangential": True},
+        {"mesh.elements": "auto", "mesh.steps_per_piece": "auto", "noise": 0, "drift": "exact"},
+        {"mesh.elements": "auto", "mesh.steps_per_piece": "auto", "controls.bounds": 0.3},
+    ],
+    ids=lambda changes: ",".join(f"{key.split('.')[-1]}={value}" for key, value in changes.items()) or "shipped",
+)
+def test_every_cure_can_be_pasted_and_changes_the_problem(check, changes):
+    problem = load_problem("two-bumps", set=changes)
+    assert load_again(problem, cure(check, problem)) != problem
