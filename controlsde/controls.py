@@ -33,10 +33,16 @@ class Controls:
     def __init__(self, A: ArrayLike, W: ArrayLike, b: ArrayLike, times: ArrayLike) -> None:
         values = {"A": A, "W": W, "b": b, "times": times}
         for name, value in values.items():
-            object.__setattr__(self, name, np.asarray(value, dtype=float))
+            try:
+                array = np.asarray(value, dtype=float)
+            except (TypeError, ValueError):
+                raise ControlsError(f"controls.{name} must be an array of numbers") from None
+            object.__setattr__(self, name, array)
         if self.A.ndim != 3 or self.W.ndim != 3 or self.b.ndim != 2 or self.times.ndim != 1:
             raise ControlsError("controls need A (pieces, d, m), W (pieces, m, d), b (pieces, m), times (pieces+1,)")
         pieces, d, m = self.A.shape
+        if 0 in self.A.shape:
+            raise ControlsError(f"controls need at least one piece, dimension and neuron (A has shape {self.A.shape})")
         expected = {"W": (pieces, m, d), "b": (pieces, m), "times": (pieces + 1,)}
         for name, shape in expected.items():
             got = getattr(self, name).shape
@@ -94,11 +100,13 @@ class Controls:
         path = Path(path)
         if not path.is_file():
             raise ControlsError(f"{path}: no such file; give a result (.nc) that `controlsde solve` wrote")
+        names = ("A", "W", "b", "piece_times")
         try:
             with xr.open_dataset(path, engine="h5netcdf") as data:
-                return Controls(data["A"].values, data["W"].values, data["b"].values, data["piece_times"].values)
-        except KeyError as error:
-            raise ControlsError(f"{path}: holds no controls ({error.args[0]!s} is missing)") from None
+                missing = [name for name in names if name not in data]
+                if missing:
+                    raise ControlsError(f"holds no controls ({', '.join(missing)} missing)")
+                return Controls(*(data[name].values for name in names))
         except (OSError, ValueError) as error:
             if isinstance(error, ControlsError):
                 raise ControlsError(f"{path}: {error}") from None
