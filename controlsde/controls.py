@@ -107,7 +107,7 @@ class Controls:
                 if missing:
                     raise ControlsError(f"holds no controls ({', '.join(missing)} missing)")
                 return Controls(*(data[name].values for name in names))
-        except (OSError, ValueError) as error:
-            if isinstance(error, ControlsError):
-                raise ControlsError(f"{path}: {error}") from None
+        except ControlsError as error:
+            raise ControlsError(f"{path}: {error}") from None
+        except (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError):
             raise ControlsError(f"{path}: not a readable NetCDF file (cut short, or of another kind)") from None

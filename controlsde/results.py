@@ -159,7 +159,9 @@ class Result:
         try:
             with xr.open_dataset(source, engine="h5netcdf") as data:
                 return _from_dataset(data.load(), source)
-        except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+        except ResultError:
+            raise
+        except (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise ResultError(f"{source}: not a complete result file ({type(error).__name__}); solve again") from None
 
 
@@ -211,7 +213,7 @@ def _from_dataset(data: xr.Dataset, source: Path) -> Result:
 
     if data.attrs.get("format") != FORMAT:
         raise ResultError(f"{source}: not a result of controlsde")
-    if int(data.attrs["format_version"]) != FORMAT_VERSION:
+    if data.attrs["format_version"] != FORMAT_VERSION:
         raise ResultError(
             f"{source}: written in format {data.attrs['format_version']}, this version reads {FORMAT_VERSION}; "
             "solve again"

@@ -1,0 +1,1 @@
+"""Particles: the controlled process simulated, and what its particles say about a density."""

@@ -1,0 +1,117 @@
+"""The package as a whole: complete, quick to import, and free of code that runs what it reads."""
+
+import ast
+import importlib
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import controlsde
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = sorted(path for name in ("controlsde", "solvers", "problems") for path in (ROOT / name).rglob("*.py"))
+HEAVY = ("torch", "casadi", "matplotlib", "xarray", "scipy", "h5py")
+
+
+@pytest.fixture(scope="module")
+def declared():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+
+
+def python(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_every_folder_with_code_is_a_declared_package(declared):
+    folders = {path.parent.relative_to(ROOT) for path in SOURCES}
+    names = {
+        f"controlsde.{folder}" if folder.parts[0] != "controlsde" else ".".join(folder.parts)
+        for folder in folders
+        if folder.parts[:2] not in (("controlsde", "solvers"), ("controlsde", "problems"))  # links to the real ones
+    }
+    assert len(SOURCES) > 50
+    assert set(declared["packages"]) == names
+
+
+def test_every_declared_package_has_its_folder_and_an_init(declared):
+    folders = declared["package-dir"]
+    for package in declared["packages"]:
+        folder = ROOT / folders.get(package, package.replace(".", "/"))
+        assert (folder / "__init__.py").is_file(), package
+
+
+def test_every_file_that_is_not_code_is_declared_as_data(declared):
+    data = declared["package-data"]
+    shipped = {path for path in (ROOT / "problems").rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert len(shipped) > 5
+    matched = {path for pattern in data["controlsde.problems"] for path in (ROOT / "problems").glob(pattern)}
+    assert shipped <= matched
+    assert (ROOT / "controlsde" / data["controlsde"][0]).is_file()
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    loaded = python("import sys, controlsde; print(*sys.modules)")
+    assert "controlsde" in loaded
+    assert not set(HEAVY) & set(loaded)
+
+
+def test_reading_a_problem_loads_neither_the_solvers_nor_the_plots():
+    loaded = python("import sys, controlsde; controlsde.load_problem('two-bumps'); print(*sys.modules)")
+    assert "controlsde.problem" in loaded
+    assert not {"torch", "casadi", "matplotlib", "xarray"} & set(loaded)
+
+
+@pytest.mark.parametrize("name", controlsde.__all__)
+def test_every_public_name_is_what_its_module_defines(name):
+    value = getattr(controlsde, name)
+    home = importlib.import_module(value.__module__)
+    assert value.__module__.startswith("controlsde.")
+    assert getattr(home, value.__name__) is value
+    assert value.__doc__
+
+
+def test_an_unknown_name_is_an_attribute_error_and_dir_lists_the_public_ones():
+    with pytest.raises(AttributeError, match="no attribute 'slove'"):
+        _ = controlsde.slove
+    assert dir(controlsde) == sorted(controlsde.__all__)
+
+
+def test_every_module_can_be_imported():
+    for path in sorted((ROOT / "controlsde").rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        if parts[-1] != "__main__":
+            assert importlib.import_module(name).__doc__, name
+
+
+FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
+FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib"}
+
+
+def offences(source):
+    """Calls that run text as code, and imports of modules that load code."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FORBIDDEN_CALLS:
+            found.append(node.func.id)
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names if alias.name.split(".")[0] in FORBIDDEN_MODULES]
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in FORBIDDEN_MODULES:
+            found.append(node.module)
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_source_runs_text_or_unpickles(path):
+    source = path.read_text(encoding="utf-8")
+    assert offences(source) == []
+    for call in ("torch.load(", "allow_pickle=True", "yaml.unsafe", 'typ="unsafe"'):
+        assert call not in source
+
+
+def test_the_search_for_such_calls_finds_them():
+    assert offences("x = eval('1')") == ["eval"]
+    assert offences("def f():\n    from pickle import loads\n    import dill.source\n") == ["pickle", "dill.source"]
