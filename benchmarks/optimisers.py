@@ -7,10 +7,11 @@ cap. Both may end in different valleys, so there are three clocks, each L-BFGS o
     bottom + 1e-3   until J is within 1e-3 of the bottom of the method's own valley
     bottom + 1e-6   the same within 1e-6: what it takes to have an optimum, and not only a good value
 
-L-BFGS runs a second time on the gradient of plain autograd (see `gradient`), which is what one would write without
-this package. Newton goes on from where L-BFGS stopped, which tells the valley it was in, and its bottom. Where L-BFGS
-did not arrive, the time it ran is a lower bound. Starts are random, as the solvers draw them, or near: Newton's
-optimum from the first random start with every weight off by a random part, from where both mostly stay in one valley.
+"Priced" is the same run of L-BFGS, with each of its evaluations at the price of plain autograd (see `gradient`), which
+is what one would write without this package: the numbers that L-BFGS sees are the same to 1e-13, so the run is, too.
+Newton goes on from where L-BFGS stopped, which tells the valley it was in, and its bottom. Where L-BFGS did not
+arrive, the time it ran is a lower bound. Starts are random, as the solvers draw them, or near: Newton's optimum from
+the first random start with every weight off by a random part, from where both mostly stay in one valley.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ import statistics
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ from numpy.typing import NDArray
 from benchmarks.gradient import PlainAutograd
 from benchmarks.problems import sizes, two_bumps
 from benchmarks.reporting import Goal, Report, Table, seconds, times
+from benchmarks.timing import interleaved, ratio
 from controlsde.solvers.collocation import WarmStart, solve_nlp
 from controlsde.solvers.first_order import minimise_l_bfgs
 from controlsde.solvers.reduced import ReducedObjective
@@ -54,11 +56,11 @@ class Effort:
 
     random: int
     near: tuple[float, ...]  # relative size of the disturbance
-    rounds: int
+    rounds: int  # of the second-order methods; L-BFGS and collocation, the longest, run once, in the middle round
     cap: float  # seconds for L-BFGS
 
 
-FULL = Effort(random=3, near=(0.05, 0.2), rounds=3, cap=60.0)
+FULL = Effort(random=3, near=(0.05, 0.2), rounds=3, cap=40.0)
 FAST = Effort(random=1, near=(0.05,), rounds=1, cap=3.0)
 
 
@@ -108,30 +110,73 @@ def second_order(tracking: TrackingProblem, start: Array, method: Method) -> Tra
 
 @dataclass(frozen=True, eq=False)
 class FirstOrder:
-    """A run of L-BFGS, and the bottom of the valley it was in: where Newton ends that goes on from there."""
+    """A run of L-BFGS, and the bottom of the valley it was in: where Newton ends that goes on from there.
+
+    evaluating: seconds spent on values with gradients until each mark of the trace, and last those of the whole run.
+    """
 
     trace: Trace
+    evaluating: tuple[float, ...]
     valley: float
 
+    def priced(self, factor: float) -> FirstOrder:
+        """The same run where each evaluation takes `factor` times as long."""
+        more = [(factor - 1.0) * spent for spent in self.evaluating]
+        marks = tuple((at + extra, value) for (at, value), extra in zip(self.trace.marks, more, strict=False))
+        return replace(self, trace=replace(self.trace, marks=marks, seconds=self.trace.seconds + more[-1]))
 
-def l_bfgs(tracking: TrackingProblem, start: Array, cap: float, *, plain: bool) -> FirstOrder:
-    """Build the objective, ours or plain autograd, and run L-BFGS to the cap or its own end."""
+
+class _Timed:
+    """An objective that adds up the seconds of its evaluations."""
+
+    def __init__(self, objective: ReducedObjective) -> None:
+        self.tracking = objective.tracking
+        self.seconds = 0.0
+        self._objective = objective
+
+    def value_and_gradient(self, weights: Array) -> tuple[float, Array]:
+        """As the objective's own."""
+        began = time.perf_counter()
+        try:
+            return self._objective.value_and_gradient(weights)
+        finally:
+            self.seconds += time.perf_counter() - began
+
+
+def l_bfgs(tracking: TrackingProblem, start: Array, cap: float) -> FirstOrder:
+    """Build the objective, and run L-BFGS to the cap or its own end."""
     began = time.perf_counter()
-    objective: Any = PlainAutograd(tracking, once_a_piece=False) if plain else ReducedObjective(tracking)
+    objective = _Timed(ReducedObjective(tracking))
     marks: list[tuple[float, float]] = []
+    evaluating: list[float] = []
     point, converged = start.ravel(), False
 
     def accept(iterate: Iterate) -> None:
         nonlocal point, converged
         marks.append((time.perf_counter() - began, iterate.value))
+        evaluating.append(objective.seconds)
         point, converged = iterate.point, iterate.converged
         if converged or marks[-1][0] > cap:
             raise _CapError
 
     with suppress(_CapError):
-        minimise_l_bfgs(objective, start.ravel(), UNLIMITED, TOLERANCE, accept)
+        minimise_l_bfgs(cast(ReducedObjective, objective), start.ravel(), UNLIMITED, TOLERANCE, accept)
     trace = Trace(tuple(marks), point, time.perf_counter() - began, converged)
-    return FirstOrder(trace, second_order(tracking, point, "newton").value)
+    return FirstOrder(trace, (*evaluating, objective.seconds), second_order(tracking, point, "newton").value)
+
+
+def price_of_autograd(tracking: TrackingProblem, rounds: int) -> float:
+    """How many times as long as ours a value with gradient takes by plain autograd."""
+    weights = random_starts(tracking, 1, 0)[0]
+    ours, plain = ReducedObjective(tracking), PlainAutograd(tracking, once_a_piece=False)
+    timing = interleaved(
+        {
+            "ours": lambda: ours.value_and_gradient(weights),
+            "plain": lambda: plain.value_and_gradient(weights),
+        },
+        rounds,
+    )
+    return ratio(timing["plain"], timing["ours"])
 
 
 @dataclass(frozen=True)
@@ -170,14 +215,14 @@ class Lead:
 
 @dataclass(frozen=True, eq=False)
 class Race:
-    """All methods from one start; all but L-BFGS several times."""
+    """All methods from one start."""
 
     start: str
     newton: Sequence[Trace]
     gauss_newton: Sequence[Trace]
     l_bfgs: FirstOrder
-    autograd: FirstOrder  # L-BFGS with plain autograd
-    collocation: Sequence[Collocated]
+    autograd: FirstOrder  # the same run, priced as with plain autograd
+    collocation: Collocated
 
     @property
     def optimum(self) -> float:
@@ -218,7 +263,9 @@ def run(fast: bool) -> Report:
         title = f"η = {noise:g}: Newton (left) and L-BFGS, cap {effort.cap:g} s; ratios of times"
         tables += [
             _l_bfgs_table(title, [(race, race.l_bfgs) for race in races], effort.cap),
-            _l_bfgs_table(title + "; on plain autograd", [(race, race.autograd) for race in races], effort.cap),
+            _l_bfgs_table(
+                title + "; priced as on plain autograd", [(race, race.autograd) for race in races], effort.cap
+            ),
             _others_table(noise, races),
         ]
         goals += _goals(noise, races)
@@ -228,32 +275,31 @@ def run(fast: bool) -> Report:
 
 def _races(tracking: TrackingProblem, effort: Effort) -> list[Race]:
     rng = np.random.default_rng(0)
+    price = price_of_autograd(tracking, 3 * effort.rounds)
     races: list[Race] = []
     for number, start in enumerate(random_starts(tracking, effort.random, 0)):
-        races.append(_race(tracking, f"random {number}", start, effort))
+        races.append(_race(tracking, f"random {number}", start, effort, price))
     optimum = races[0].newton[0].point.reshape(tracking.weight_shape)
     for size in effort.near:
         start = np.clip(optimum * (1.0 + size * rng.standard_normal(optimum.shape)), -tracking.bound, tracking.bound)
-        races.append(_race(tracking, f"near, {size:.0%}", start, effort))
+        races.append(_race(tracking, f"near, {size:.0%}", start, effort, price))
     return races
 
 
-def _race(tracking: TrackingProblem, name: str, start: Array, effort: Effort) -> Race:
+def _race(tracking: TrackingProblem, name: str, start: Array, effort: Effort, price: float) -> Race:
     newton: list[Trace] = []
     gauss_newton: list[Trace] = []
-    collocation: list[Collocated] = []
     ours: FirstOrder | None = None
-    autograd: FirstOrder | None = None
+    collocation: Collocated | None = None
     for number in range(effort.rounds):  # in turn: load that comes and goes meets all of them
         newton.append(second_order(tracking, start, "newton"))
         gauss_newton.append(second_order(tracking, start, "gauss-newton"))
-        collocation.append(collocate(tracking, start))
         if number == effort.rounds // 2:
-            ours = l_bfgs(tracking, start, effort.cap, plain=False)
-            autograd = l_bfgs(tracking, start, effort.cap, plain=True)
+            collocation = collocate(tracking, start)
+            ours = l_bfgs(tracking, start, effort.cap)
     assert ours is not None
-    assert autograd is not None
-    return Race(name, newton, gauss_newton, ours, autograd, collocation)
+    assert collocation is not None
+    return Race(name, newton, gauss_newton, ours, ours.priced(price), collocation)
 
 
 def _l_bfgs_table(title: str, pairs: Sequence[tuple[Race, FirstOrder]], cap: float) -> Table:
@@ -268,7 +314,7 @@ def _l_bfgs_table(title: str, pairs: Sequence[tuple[Race, FirstOrder]], cap: flo
                 f"{trace.value:.5f}",
                 seconds(trace.seconds),
                 f"{len(trace.marks)}",
-                "converged" if trace.converged else "capped" if trace.seconds > cap else "stalled",
+                "converged" if trace.converged else "capped" if race.l_bfgs.trace.seconds > cap else "stalled",
                 "same" if race.same_valley(run) else f"other, {run.valley:.5f}",
                 "never" if lead.bounded else seconds(lead.l_bfgs),
                 lead.text() if race.same_valley(run) or not lead.bounded else "-",
@@ -300,7 +346,7 @@ def _others_table(noise: float, races: Sequence[Race]) -> Table:
         to_target = _median_reached(race.gauss_newton, race.optimum * (1.0 + CLOSE))
         to_own = _median_reached(race.gauss_newton, gauss.value * (1.0 + CLOSE)) or float("nan")
         newton = statistics.median(trace.seconds for trace in race.newton)
-        program = statistics.median(each.seconds for each in race.collocation)
+        program = race.collocation.seconds
         rows.append(
             (
                 race.start,
@@ -310,7 +356,7 @@ def _others_table(noise: float, races: Sequence[Race]) -> Table:
                 seconds(to_own),
                 f"{gauss.value:.5f}" + _mark(gauss.converged),
                 seconds(program),
-                f"{race.collocation[0].value:.5f}" + _mark(race.collocation[0].success),
+                f"{race.collocation.value:.5f}" + _mark(race.collocation.success),
                 times(program / newton),
             )
         )
@@ -348,13 +394,11 @@ def _goals(noise: float, races: Sequence[Race]) -> list[Goal]:
         words = label + f"Newton over L-BFGS, own bottom + {excess:.0e}".replace("e-0", "e-")
         goals += [
             _lead_goal(words, [race.to_own_bottom(race.l_bfgs, excess) for race in races]),
-            _lead_goal(words + ", plain autograd", [race.to_own_bottom(race.autograd, excess) for race in races]),
+            _lead_goal(
+                words + ", priced as plain autograd", [race.to_own_bottom(race.autograd, excess) for race in races]
+            ),
         ]
-    gains = [
-        statistics.median(each.seconds for each in race.collocation)
-        / statistics.median(trace.seconds for trace in race.newton)
-        for race in races
-    ]
+    gains = [race.collocation.seconds / statistics.median(trace.seconds for trace in race.newton) for race in races]
     middle = statistics.median(gains)
     goals.append(
         Goal(
@@ -390,7 +434,7 @@ def _notes(noise: float, races: Sequence[Race]) -> list[str]:
     agree = [
         race.start
         for race in races
-        if race.collocation[0].success and abs(race.collocation[0].value / race.optimum - 1.0) <= CLOSE
+        if race.collocation.success and abs(race.collocation.value / race.optimum - 1.0) <= CLOSE
     ]
     notes.append(
         f"η = {noise:g}: collocation ends in Newton's valley from {', '.join(agree) or 'none'} "
