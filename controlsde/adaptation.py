@@ -32,6 +32,8 @@ Array = NDArray[np.float64]
 
 RESOLVED = 1e-2  # change of the density under refinement, over ‖p(T)‖, at which refinement stops
 ACCEPTED = 3e-2  # and with which an answer is still taken where nothing may be refined, as in the certificate
+SETTLING = 0.7  # refinement goes on while each one lessens the change by this factor; else the answer never settles
+MOST_STAGE_VALUES = {"shooting": 1_000_000, "collocation": 40_000}  # beyond them a solve takes minutes
 CANDIDATES = 4  # starts that are judged on the finer mesh, and go on there
 MOST_ELEMENTS = {1: 40, 2: 6, 3: 3}  # per axis
 MOST_STEPS = 16  # per piece
@@ -58,6 +60,7 @@ def solve_resolved(
     tracking = build_tracking(problem, reference)
     spent = 0.0, 0.0
     starts: tuple[float, ...] = ()
+    change = float("inf")
     while True:
         best = solve(tracking, options, progress, initial)
         starts = starts or best.starts
@@ -66,8 +69,11 @@ def solve_resolved(
         finer = None
         if judged and not best.interrupted:
             promising = min(judged, key=lambda one: one.objective)
-            if promising.change > RESOLVED:
+            if RESOLVED < promising.change <= SETTLING * change:
                 finer = refined(problem, reference, tracking, _run(promising.outcome.weights))
+                change = promising.change
+            if finer is not None and finer.targets.size > MOST_STAGE_VALUES[options.kind]:
+                finer = None
         if finer is None:
             answer = _preferred(judged) if judged else best
             interrupted = best.interrupted
@@ -84,13 +90,15 @@ def run_resolved(
 ) -> tuple[TrackingProblem, Array]:
     """A given drift on a discretisation that its density does not depend on, where the problem says `auto`.
 
+    In one dimension: in more, a drift that varies in time would take minutes, and the first mesh has to do.
+
     grid: the time grid to begin with, where it is not the problem's own. Raises NonFiniteError when the density stops
     being finite.
     """
     tracking = build_tracking(problem, reference, grid=grid)
     while True:
         stages = run(tracking)
-        finer = refined(problem, reference, tracking, run)
+        finer = refined(problem, reference, tracking, run) if problem.dimension == 1 else None
         if finer is None:
             return tracking, stages
         tracking = finer

@@ -6,7 +6,7 @@ by control piece, so that a drift which jumps between pieces is never asked for 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Array = NDArray[np.float64]
+
+TABLE = 8192  # points of a tabulated exact drift
+TABLES = 4096  # times for which it is kept
 
 
 class Drift(Protocol):
@@ -123,7 +126,9 @@ class ExactDrift:
     reference: Reference
     noise: float
     edges: Array
+    box: tuple[tuple[float, float], ...]
     constant: bool = False
+    _tables: dict[float, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def values(self, piece: int, t: float, x: Array) -> Array:  # noqa: ARG002
         """v at points (n, d): shape (n, d)."""
@@ -143,10 +148,29 @@ class ExactDrift:
         return total
 
     def torch_values(self, piece: int, t: float, x: Tensor) -> Tensor:
-        """v at points (n, d), by way of NumPy."""
+        """v at points (n, d), by way of NumPy; in one dimension interpolated between `TABLE` points of the box."""
         import torch
 
-        return torch.from_numpy(self.values(piece, t, x.detach().cpu().numpy().astype(float))).to(x)
+        if x.shape[1] > 1:
+            return torch.from_numpy(self.values(piece, t, x.detach().cpu().numpy().astype(float))).to(x)
+        (low, high) = self.box[0]
+        table = self._table(t).to(x)
+        place = ((x[:, 0] - low) * ((TABLE - 1) / (high - low))).clamp(0, TABLE - 1)
+        left = place.floor().clamp(max=TABLE - 2).long()
+        return torch.lerp(table[left], table[left + 1], place - left)[:, None]
+
+    def _table(self, t: float) -> Tensor:
+        """v at `TABLE` equally spaced points; the tables of the last times are kept, for particles come in chunks."""
+        import torch
+
+        found = self._tables.get(t)
+        if found is None:
+            points = np.linspace(*self.box[0], TABLE)[:, None]
+            found = torch.from_numpy(self.values(0, t, points)[:, 0]).float()
+            if len(self._tables) >= TABLES:
+                self._tables.clear()
+            self._tables[t] = found
+        return found
 
 
 def _coordinates(x: Any, t: Any) -> dict[str, Any]:
@@ -159,7 +183,7 @@ def given_drift(problem: Problem, reference: Reference, edges: Array) -> Drift |
     if problem.drift is None:
         return None
     if problem.drift.kind == "exact":
-        return ExactDrift(reference, problem.noise, edges)
+        return ExactDrift(reference, problem.noise, edges, problem.domain.box)
     return FormulaDrift(problem.drift.compiled(), edges)
 
 

@@ -1,4 +1,4 @@
-"""The shipped problems solve and verify, here on a small budget; `python -m benchmarks certificates` runs them in full."""
+"""The shipped problems solve and verify, here on a small budget; `python -m benchmarks certificates` on a full one."""
 
 import pytest
 

@@ -29,6 +29,7 @@ from controlsde.fokker_planck.radau import Radau, radau
 from controlsde.fokker_planck.stage_solvers import (
     DenseConstants,
     DenseStageSolver,
+    LuStageSolver,
     NonFiniteError,
     SparseStageSolver,
     StageSolver,
@@ -151,7 +152,9 @@ class Propagator:
 
     def _factorise(self, drift: Tensor) -> StageSolver:
         if self._constants is not None:
-            return DenseStageSolver(self._constants, self.scheme.stages, drift, self._steps)
+            if self.device.type == "cpu":
+                return LuStageSolver(self._constants, self.scheme.stages, drift, self._steps)
+            return DenseStageSolver.factorise(self._constants, self.scheme.stages, drift, self._steps)
         return SparseStageSolver(self.operator, self.scheme.stages, drift, self._steps)
 
     def _times(self, values: Tensor, name: str, *, transposed: bool = False) -> Tensor:

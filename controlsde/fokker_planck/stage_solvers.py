@@ -8,20 +8,23 @@ Comes in: an operator and drift values, one set per control piece. Goes out: lin
                       Ȳ_s ← Ȳ_s + ρ̄,  (I − h a⊗A)ᵀ Λ = Ȳ,  ρ̄ ← Σ_i Λ_i
 
 All need only (λI − hA)⁻¹ for the eigenvalues λ of a⁻¹ (see `radau`), one real and one complex matrix a piece at
-three stages, shared by every step, every sensitivity and the adjoint. Two ways to hold them:
+three stages, shared by every step, every sensitivity and the adjoint. Three ways to hold them:
 
+- `LuStageSolver`: dense LU factors on the CPU, for up to about a hundred unknowns; it hands many columns to
 - `DenseStageSolver`: explicit inverses of all pieces at once, on CPU or CUDA. For up to a few hundred unknowns.
 - `SparseStageSolver`: sparse LU factors, piece by piece, on the CPU. For more.
 """
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse as sp
 import scipy.sparse.linalg as sparse_linalg
 import torch
+from scipy.linalg import lapack
 from torch import Tensor
 
 from controlsde.fokker_planck.operator import Operator
@@ -103,28 +106,98 @@ def _entries_linear_in_drift(operator: Operator) -> tuple[Any, Any, Any]:
     return total.row.astype(np.int64), total.col.astype(np.int64), total.data
 
 
-class DenseStageSolver:
-    """Explicit inverses (λ_l I − h_k A_k)⁻¹ of all pieces, batched; float64 and complex128."""
+def shifted(constants: DenseConstants, stages: int, drift: Tensor, steps: Tensor) -> list[Tensor]:
+    """λ_l I − h_k A_k for every eigenvalue, (K, n, n) each; real where λ_l is.
+
+    Raises NonFiniteError for a drift that is not finite.
+    """
+    _refuse_non_finite(drift)
+    scaled = steps[:, None, None] * constants.generators(drift)
+    identity = torch.eye(scaled.shape[-1], dtype=scaled.dtype, device=scaled.device)
+    return [_simplify(complex(value)) * identity - scaled for value in radau(stages).eigenvalues]
+
+
+class LuStageSolver:
+    """LU factors of λ_l I − h_k A_k, dense, on the CPU; inverses only once many columns are asked for."""
 
     def __init__(self, constants: DenseConstants, stages: int, drift: Tensor, steps: Tensor) -> None:
         """For drift (K, k, d) and step lengths h (K,). Raises NonFiniteError for a drift that is not finite."""
-        _refuse_non_finite(drift)
+        self._stages = stages
         scheme = radau(stages)
-        scaled = steps[:, None, None] * constants.generators(drift)  # h A
-        identity = torch.eye(scaled.shape[-1], dtype=scaled.dtype, device=scaled.device)
-        self._inverses: list[Tensor] = []
+        self._outer = scheme.right * (scheme.eigenvalues * scheme.multiplicity)  # (s, q), for q eigenvalues
+        self._left = scheme.left  # (q, s)
+        self._factors = []  # of the transposes: LAPACK reads the rows of a C array as columns
+        for matrices in shifted(constants, stages, drift, steps):
+            factorise = lapack.zgetrf if matrices.is_complex() else lapack.dgetrf
+            self._factors.append([factorise(matrix.T, overwrite_a=1)[:2] for matrix in matrices.numpy()])
+
+    def advance(self, piece: int, density: Tensor) -> Tensor:
+        """ρ (n, c) → stages (s, n, c)."""
+        if density.shape[1] > 1:
+            return self._explicit.advance(piece, density)
+        column = density[:, 0].numpy()
+        modes = np.stack([self._solve(number, piece, column, 1) for number in range(len(self._factors))])
+        weights = self._outer * self._left.sum(axis=1)
+        return torch.from_numpy((weights @ modes).real[..., None])
+
+    def solve(self, right: Tensor) -> Tensor:
+        """R (K, s, n, c) → stages (K, s, n, c)."""
+        return self._explicit.solve(right)
+
+    def sweep_back(self, cotangent: Tensor) -> tuple[Tensor, Tensor]:
+        """Ȳ (K, S, s, n) → Λ (K, S, s, n), ρ̄ (K, n), in the eigenbasis: one solve a step and eigenvalue."""
+        projected = self._outer.T @ cotangent.numpy().astype(complex)  # (K, S, q, n)
+        pieces, steps, count, size = projected.shape
+        modes = np.empty_like(projected)
+        lift = self._left.sum(axis=1)
+        carried = np.zeros(size)
+        starts = np.empty((pieces, size))
+        for piece in reversed(range(pieces)):
+            for step in reversed(range(steps)):
+                for number in range(count):
+                    right = projected[piece, step, number] + self._outer[-1, number] * carried
+                    modes[piece, step, number] = self._solve(number, piece, right, 0)
+                carried = (lift @ modes[piece, step]).real
+            starts[piece] = carried
+        return torch.from_numpy((self._left.T @ modes).real), torch.from_numpy(starts)
+
+    def _solve(self, number: int, piece: int, right: Any, transposed: int) -> Any:
+        factor, pivots = self._factors[number][piece]
+        if np.iscomplexobj(factor):
+            return lapack.zgetrs(factor, pivots, right, trans=transposed)[0]
+        return lapack.dgetrs(factor, pivots, right.real, trans=transposed)[0]
+
+    @cached_property
+    def _explicit(self) -> DenseStageSolver:
+        inverses = []
+        for factors in self._factors:
+            invert = lapack.zgetri if np.iscomplexobj(factors[0][0]) else lapack.dgetri
+            inverses.append(torch.from_numpy(np.stack([invert(*factor)[0].T for factor in factors])))
+        return DenseStageSolver(self._stages, inverses)
+
+
+class DenseStageSolver:
+    """Explicit inverses (λ_l I − h_k A_k)⁻¹ of all pieces, batched; float64 and complex128, on any device."""
+
+    @staticmethod
+    def factorise(constants: DenseConstants, stages: int, drift: Tensor, steps: Tensor) -> DenseStageSolver:
+        """For drift (K, k, d) and step lengths h (K,). Raises NonFiniteError for a drift that is not finite."""
+        return DenseStageSolver(stages, [torch.linalg.inv(one) for one in shifted(constants, stages, drift, steps)])
+
+    def __init__(self, stages: int, inverses: list[Tensor]) -> None:
+        scheme = radau(stages)
+        pieces, size = inverses[0].shape[:2]
+        device = inverses[0].device
+        self._inverses = inverses
         self._right: list[Tensor] = []  # λ_l T_:l times the multiplicity
         self._left: list[Tensor] = []
-        for value, count, right, left in zip(
-            scheme.eigenvalues, scheme.multiplicity, scheme.right.T, scheme.left, strict=True
+        for inverse, value, count, right, left in zip(
+            inverses, scheme.eigenvalues, scheme.multiplicity, scheme.right.T, scheme.left, strict=True
         ):
-            real = count == 1.0
-            kind = torch.float64 if real else torch.complex128
-            eigenvalue = value.real if real else complex(value)
-            self._inverses.append(torch.linalg.inv(eigenvalue * identity - scaled))
             outer = count * value * right
-            self._right.append(torch.as_tensor(outer.real if real else outer, dtype=kind, device=scaled.device))
-            self._left.append(torch.as_tensor(left.real if real else left, dtype=kind, device=scaled.device))
+            real = not inverse.is_complex()
+            self._right.append(torch.as_tensor(outer.real if real else outer, dtype=inverse.dtype, device=device))
+            self._left.append(torch.as_tensor(left.real if real else left, dtype=inverse.dtype, device=device))
         # advance: Y_i = Re Σ_l λ_l T_il (Σ_j T⁻¹_lj) (λ_l − hA)⁻¹ ρ, as a real combination of the inverses' parts
         parts, coefficients = [], []
         for inverse, right, left in zip(self._inverses, self._right, self._left, strict=True):
@@ -134,7 +207,6 @@ class DenseStageSolver:
             if inverse.is_complex():
                 parts.append(inverse.imag)
                 coefficients.append(-coefficient.imag)
-        pieces, size = scaled.shape[0], scaled.shape[-1]
         mixed = torch.stack(coefficients, dim=1) @ torch.stack(parts, dim=1).reshape(pieces, len(parts), -1)
         self._maps: Tensor = mixed.reshape(pieces, stages, size, size)  # ρ → Y of each piece
 

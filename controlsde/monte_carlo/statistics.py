@@ -106,17 +106,18 @@ class Distance:
 def mollified_l2(modes: Modes, sample: Sample, coefficients: Array) -> Distance:
     """Mollified L² distance between the particles' law and a density with coefficients c (m,), and its s.e.
 
-    The variance of the squared distance is 4 (wδ)ᵀΣ(wδ)/N + 2 tr((wΣ)²)/N², Σ the covariance of the modes; the
-    square root passes it on by the delta method, floored where the distance itself is lost in the noise.
+    The variance of the squared distance is 4 (wδ)ᵀΣ(wδ)/N + 2 tr((wΣ)²)/N², Σ the covariance of the modes. The measured
+    δ has noise of its own, which adds 4 tr((wΣ)²)/N² to the first term on average and is taken out again. The square
+    root passes the variance on by the delta method, floored where the distance itself is lost in the noise.
     """
     gap = sample.mean - coefficients
     noise = modes.weights @ np.diag(sample.covariance) / sample.particles
     squared = float(modes.weights @ gap**2 - noise)
     lever = modes.weights * gap
     weighted = modes.weights[:, None] * sample.covariance
-    variance = 4.0 * float(lever @ sample.covariance @ lever) / sample.particles
-    variance += 2.0 * float(np.sum(weighted * weighted.T)) / sample.particles**2
-    spread = math.sqrt(max(variance, 0.0))
+    floor = 2.0 * float(np.sum(weighted * weighted.T)) / sample.particles**2
+    variance = 4.0 * float(lever @ sample.covariance @ lever) / sample.particles - floor
+    spread = math.sqrt(max(variance, floor))
     value = math.sqrt(max(squared, 0.0))
     return Distance(value, spread / (2.0 * value) if value**2 > spread else math.sqrt(spread))
 

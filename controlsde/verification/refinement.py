@@ -3,8 +3,8 @@
 Comes in: a problem, its reference, any drift, the solver's mesh. Goes out: densities over time on the finest mesh
 that was needed, and how much the last refinement still changed.
 
-Time: matrix exponentials where the drift is constant on pieces; otherwise SciPy's variable-order BDF with error
-control. Space: the elements are multiplied until the density at T changes by less than REFINED_ENOUGH of ‖p(T)‖.
+Time: matrix exponentials where the drift is constant on pieces; otherwise a Magnus integrator with error control.
+Space: the elements are multiplied until the density at T changes by less than REFINED_ENOUGH of ‖p(T)‖.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ OUTPUTS_PER_PIECE = 4
 class Refined:
     """Densities on the finest mesh: `density` (times, N) in grid values at `times`; the rest is about t = T.
 
-    refinement: ‖change‖ / ‖p(T)‖ between the last two meshes. mass_error: largest relative change of mass.
+    refinement: ‖change‖ / ‖p(T)‖ between the last two meshes, or with smaller time steps where that is larger.
+    time_error: that of smaller time steps alone. mass_error: largest relative change of mass.
     """
 
     mesh: Mesh
@@ -43,6 +44,7 @@ class Refined:
     reference: Array
     errors: Array  # ‖ρ − p‖ at `times`
     refinement: float
+    time_error: float
     mass_error: float
 
     @property
@@ -64,7 +66,8 @@ def refined_density(problem: Problem, reference: Reference, drift: Drift, mesh: 
         if number >= FEWEST_MESHES and len(finer.mass) > MOST_UNKNOWNS[mesh.dimension]:
             break
         current = _on_mesh(problem, reference, drift, finer, coarser)
-        if once or current.refinement <= REFINED_ENOUGH:
+        hopeless = coarser is not None and current.time_error > REFINED_ENOUGH  # more elements cannot help
+        if once or hopeless or current.refinement <= REFINED_ENOUGH:
             return current
         coarser = current
     assert coarser is not None  # the ladder has at least one rung
@@ -94,20 +97,21 @@ def _on_mesh(problem: Problem, reference: Reference, drift: Drift, mesh: Mesh, c
     mesh = operator.mesh
     initial = mesh.restrict(reference.initial_density(mesh.points))
     initial = initial / float(mesh.mass @ initial)
-    times, unknowns = _propagate(operator, drift, initial)
+    times, unknowns, moved = _propagate(operator, drift, initial)
     density = mesh.to_grid(unknowns)
     target = np.stack([reference.density(float(t), mesh.points) for t in times])
     errors = np.sqrt(((density - target) ** 2) @ mesh.weights)
     scale = float(np.sqrt(target[-1] ** 2 @ mesh.weights))
     change = float("inf")
     if coarser is not None:
-        change = mesh.l2_distance(density[-1], coarser.mesh, coarser.final) / scale
+        change = max(moved, mesh.l2_distance(density[-1], coarser.mesh, coarser.final) / scale)
     mass_error = float(np.abs(unknowns @ mesh.mass - 1.0).max())
-    return Refined(mesh, times, density, target, errors, change, mass_error)
+    return Refined(mesh, times, density, target, errors, change, moved, mass_error)
 
 
-def _propagate(operator: Operator, drift: Drift, initial: Array) -> tuple[Array, Array]:
-    """Output times and unknowns there, both ends of every piece included once."""
+def _propagate(operator: Operator, drift: Drift, initial: Array) -> tuple[Array, Array, float]:
+    """Output times, unknowns there (both ends of every piece included once), and the relative error in time."""
+    moved = 0.0
     edges = drift.edges
     durations = np.diff(edges)
     points = operator.drift_points
@@ -120,12 +124,13 @@ def _propagate(operator: Operator, drift: Drift, initial: Array) -> tuple[Array,
             operator.mesh.mass,
         )
     else:
-        values = propagate_time_dependent(
+        values, moved = propagate_time_dependent(
             lambda piece, t: operator.matrix(operator.rectify(drift.values(piece, t, points))),
             initial,
             edges,
             OUTPUTS_PER_PIECE,
+            operator.mesh.mass,
         )
     fractions = np.arange(1, OUTPUTS_PER_PIECE + 1) / OUTPUTS_PER_PIECE
     times = np.concatenate([edges[:1], (edges[:-1, None] + durations[:, None] * fractions).ravel()])
-    return times, values
+    return times, values, moved
