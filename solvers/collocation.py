@@ -41,6 +41,7 @@ IPOPT_OPTIONS: dict[str, Any] = {
     "ipopt.mumps_pivtol": 1e-2,
     "ipopt.mumps_pivot_order": 5,
     "ipopt.mumps_scaling": 8,
+    "ipopt.mumps_mem_percent": 200,
     "ipopt.print_level": 0,
     "ipopt.sb": "yes",
     "print_time": False,
@@ -123,7 +124,12 @@ def solve_nlp(
         "collocation",
         "ipopt",
         transcription.nlp,
-        {**settings, "iteration_callback": monitor, "iteration_callback_ignore_errors": False},
+        {
+            **settings,
+            **transcription.derivatives,
+            "iteration_callback": monitor,
+            "iteration_callback_ignore_errors": False,
+        },
     )
     with _interrupt_sets(monitor):
         answer = solver(

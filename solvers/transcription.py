@@ -9,7 +9,7 @@ Constraints, one block of s·n for each step, scaled by a⁻¹ so that the opera
     g_i = Σ_j (a⁻¹)_ij (Y_j − ρ) − h A(v_k) Y_i = 0,      ρ the last stage of the step before
 
 Objective: the same weighted sum of squares as everywhere (`tracking`). One step is an SX function, the program a
-`map` of it over all steps in MX: small graphs, sparse exact Hessians, fast to build.
+`map` of it over all steps in MX: small graphs, fast to build; its derivatives are those of the step (`derivatives`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.fokker_planck.radau import radau
+from controlsde.solvers.derivatives import program_derivatives, sparse_to_casadi
 from controlsde.tracking import TrackingProblem
 
 Array = NDArray[np.float64]
@@ -33,6 +34,7 @@ class Transcription:
 
     tracking: TrackingProblem
     nlp: dict[str, Any]  # x, f, g as casadi MX
+    derivatives: dict[str, Any]  # jac_g and hess_lag, for nlpsol
     lower: Array
     upper: Array
 
@@ -81,7 +83,11 @@ def transcribe(tracking: TrackingProblem) -> Transcription:
     limit = np.full((pieces, block), np.inf)
     limit[:, :size] = tracking.bound
     return Transcription(
-        tracking, {"x": variables, "f": objective, "g": ca.vec(residual)}, -limit.ravel(), limit.ravel()
+        tracking,
+        {"x": variables, "f": objective, "g": ca.vec(residual)},
+        program_derivatives(tracking, step),
+        -limit.ravel(),
+        limit.ravel(),
     )
 
 
@@ -122,11 +128,3 @@ def symbolic_drift(tracking: TrackingProblem, theta: Any) -> Any:
         return drift
     outward = ca.DM(operator.outward)
     return ca.if_else(outward == 0, drift, outward * ca.fmax(outward * drift, 0.0))
-
-
-def sparse_to_casadi(matrix: Any) -> Any:
-    """A SciPy sparse matrix as a sparse casadi.DM."""
-    columns = matrix.tocsc()
-    columns.sort_indices()
-    sparsity = ca.Sparsity(columns.shape[0], columns.shape[1], columns.indptr.tolist(), columns.indices.tolist())
-    return ca.DM(sparsity, columns.data)

@@ -1,5 +1,6 @@
 """Collocation, and its agreement with shooting."""
 
+import casadi as ca
 import numpy as np
 import pytest
 
@@ -122,3 +123,19 @@ def test_cold_starts_in_processes_find_what_one_process_finds(monkeypatch, small
     together = collocation.solve(tracking, Collocation(starts=3))
     np.testing.assert_allclose(together.starts[:2], alone.starts, rtol=1e-6)
     assert together.objective == min(together.starts)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+def test_the_derivatives_of_the_program_are_those_that_casadi_derives(noise, small_tracking):
+    program = transcribe(small_tracking(noise=noise))
+    x, f, g = (program.nlp[name] for name in ("x", "f", "g"))
+    rng = np.random.default_rng(3)
+    point, factor, multipliers = rng.normal(size=x.shape[0]), 0.7, rng.normal(size=g.shape[0])
+    own = ca.Function("own", [x], [g, ca.jacobian(g, x)])(point)
+    given = program.derivatives["jac_g"](point, [])
+    for ours, theirs in zip(given, own, strict=True):
+        np.testing.assert_allclose(np.array(ours), np.array(theirs), atol=1e-11)
+    symbol = ca.MX.sym("lambda", g.shape[0])
+    lagrangian = ca.Function("bend", [x, symbol], [ca.triu(ca.hessian(factor * f + ca.dot(symbol, g), x)[0])])
+    hessian = program.derivatives["hess_lag"](point, [], factor, multipliers)
+    np.testing.assert_allclose(np.array(hessian), np.array(lagrangian(point, multipliers)), atol=1e-10)
