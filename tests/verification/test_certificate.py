@@ -114,7 +114,7 @@ def test_with_noise_the_same_drift_settles_at_its_bessel_formula():
 
 
 def test_a_drift_that_names_time_but_does_not_vary_gives_what_the_constant_one_gives():
-    # the one goes through matrix exponentials, the other through BDF
+    # the one goes through matrix exponentials, the other through the integrator for drifts that vary in time
     constant, varying = on_the_unit_interval("sin(2*pi*x)/(2*pi)"), on_the_unit_interval("sin(2*pi*x)/(2*pi) + 0*t")
     reference = build_reference(constant.reference, constant.domain)
     edges = np.array([0.0, 1.0])

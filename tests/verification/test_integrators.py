@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose
+from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
-from controlsde.drift import ExactDrift, FormulaDrift
+from controlsde.drift import FormulaDrift, given_drift
 from controlsde.fokker_planck import Mesh, Operator
 from controlsde.problem import Formula, load_problem
 from controlsde.reference import build_reference
@@ -90,36 +91,72 @@ def test_pieces_follow_each_other_in_order(monkeypatch, limit):
     assert_allclose(found[4], expm(0.3 * second.toarray()) @ half, atol=1e-9 * np.abs(start).max())
 
 
-def test_bdf_solves_a_stiff_system_that_varies_in_time_to_its_tolerance():
-    # y' = A(t) y with commuting A(t) = diag(λ) cos t: y = y₀ exp(λ sin t); a jump of sign between the pieces
+def test_a_stiff_system_that_varies_in_time_is_solved_to_the_tolerance():
+    # y' = A(t) y with commuting A(t) = diag(λ) cos t: y = y₀ exp(λ sin t); another factor on the second piece
     rates = np.array([-1e4, -50.0, -1.0, 0.0])
     edges = np.array([0.0, 0.4, 1.0])
 
     def matrix(piece, t):
-        sign = 1.0 if piece == 0 else 0.5
-        return sp.csr_array(sp.diags_array(sign * rates * math.cos(t)))
+        return sp.csr_array(sp.diags_array((1.0, 0.5)[piece] * rates * math.cos(t)))
 
-    found = propagate_time_dependent(matrix, np.ones(4), edges, 4)
+    found, moved = propagate_time_dependent(matrix, np.ones(4), edges, 4, np.ones(4))
     assert found.shape == (9, 4)
     first = np.exp(rates * math.sin(0.4))
     assert_allclose(found[4], first, atol=1e-6)
     assert_allclose(found[-1], first * np.exp(0.5 * rates * (math.sin(1.0) - math.sin(0.4))), atol=1e-6)
+    assert moved <= exponential.MAGNUS_TOLERANCE
 
 
-def test_bdf_that_gives_up_says_in_which_piece(monkeypatch):
-    def matrix(piece, t):
-        return sp.csr_array(np.array([[1 / (0.5 - t) ** 2 if piece == 1 else 0.0]]))
+def swinging(_, t):
+    """Two matrices that do not commute, mixed over time."""
+    still, swing = np.array([[0.0, 1.0], [-2.0, -0.3]]), np.array([[0.2, -1.0], [3.0, 0.0]])
+    return sp.csr_array(still + math.sin(5 * t) * swing)
 
-    monkeypatch.setattr(exponential, "RELATIVE_TOLERANCE", 1e-2)  # in fewer steps
-    with pytest.raises(ArithmeticError, match="piece 2"), np.errstate(over="ignore", invalid="ignore"):
-        propagate_time_dependent(matrix, np.ones(1), np.array([0.0, 0.2, 1.0]), 2)
+
+@pytest.fixture(scope="module")
+def swung():
+    """The exact solution at t = 1 from (1, 0)."""
+    start = np.array([1.0, 0.0])
+    return solve_ivp(lambda t, y: swinging(0, t) @ y, (0, 1), start, "DOP853", rtol=1e-13, atol=1e-14).y[:, -1]
+
+
+def test_the_integrator_for_drifts_that_vary_in_time_has_order_four(monkeypatch, swung):
+    monkeypatch.setattr(exponential, "MAGNUS_TOLERANCE", math.inf)  # two steps between two outputs
+    outputs = np.array([2, 4, 8, 16])
+    errors, moves = [], []
+    for count in outputs:
+        found, moved = propagate_time_dependent(
+            swinging, np.array([1.0, 0.0]), np.array([0.0, 1.0]), int(count), np.ones(2)
+        )
+        errors.append(np.linalg.norm(found[-1] - swung) / np.linalg.norm(swung))
+        moves.append(moved)
+    assert abs(fitted_order(outputs, errors) - 4) < 0.3
+    assert (np.array(moves) > np.array(errors)).all()  # what the last doubling moved bounds what is left
+
+
+@pytest.mark.parametrize("limit", [0, 10**6], ids=["arnoldi", "dense"])
+def test_the_integrator_for_drifts_that_vary_in_time_meets_its_tolerance_from_any_outputs(monkeypatch, swung, limit):
+    monkeypatch.setattr(exponential, "DENSE_LIMIT", limit)
+    for outputs in (1, 4):
+        found, moved = propagate_time_dependent(
+            swinging, np.array([1.0, 0.0]), np.array([0.0, 0.3, 1.0]), outputs, np.ones(2)
+        )
+        assert moved <= exponential.MAGNUS_TOLERANCE
+        assert np.linalg.norm(found[-1] - swung) < 2 * exponential.MAGNUS_TOLERANCE * np.linalg.norm(swung)
+
+
+def test_steps_that_were_not_enough_are_owned_up_to(monkeypatch, swung):
+    monkeypatch.setattr(exponential, "MOST_SUBSTEPS", 1)
+    found, moved = propagate_time_dependent(swinging, np.array([1.0, 0.0]), np.array([0.0, 1.0]), 1, np.ones(2))
+    error = np.linalg.norm(found[-1] - swung) / np.linalg.norm(swung)
+    assert moved > error > exponential.MAGNUS_TOLERANCE
 
 
 @pytest.mark.parametrize(("name", "noise"), [("two-bumps", 1.0), ("two-bumps", 0.0), ("moser-bumps", 0.5)])
-def test_bdf_follows_an_exact_reference_at_every_time(name, noise):
+def test_the_refined_mesh_follows_an_exact_reference_at_every_time(name, noise):
     problem = load_problem(name, set={"drift": "exact", "noise": noise})
     reference = build_reference(problem.reference, problem.domain)
-    drift = ExactDrift(reference, noise, np.linspace(0, reference.horizon, 5))
+    drift = given_drift(problem, reference, np.linspace(0, reference.horizon, 5))
     mesh = Mesh.build(problem.domain.box, problem.domain.walls, (24,), 8)
     found = refined_density(problem, reference, drift, mesh, once=True)
     assert len(found.times) == 4 * OUTPUTS_PER_PIECE + 1
@@ -166,9 +203,9 @@ def test_characteristics_are_zero_where_the_path_back_leaves_through_a_wall():
 
 def test_characteristics_of_mosers_exact_drift_arrive_at_its_end(monkeypatch):
     monkeypatch.setattr(characteristics, "TOLERANCE", 1e-4)
-    problem = load_problem("moser-bumps", set={"noise": 0.0})
+    problem = load_problem("moser-bumps", set={"noise": 0.0, "drift": "exact"})
     reference = build_reference(problem.reference, problem.domain)
-    drift = ExactDrift(reference, 0.0, np.linspace(0, reference.horizon, 2))
+    drift = given_drift(problem, reference, np.linspace(0, reference.horizon, 2))
     points = np.linspace(-3.99, 3.99, 61)[:, None]
     found = density_by_characteristics(drift, reference.initial_density, points, problem.domain.box, "reflecting")
     exact = reference.density(reference.horizon, points)
