@@ -159,12 +159,13 @@ def cure(name: str, problem: Problem) -> str:
     if name == "mass_error":
         return "report this: closed walls must keep the mass"
     if name.startswith("monte_carlo"):
-        steps = 4 * problem.monte_carlo.steps_per_piece
+        steps = min(1_000_000, 4 * problem.monte_carlo.steps_per_piece)
         return f"particles and mesh disagree: try --set monte_carlo.steps_per_piece={steps}"
     if problem.mesh.elements != "auto" or problem.mesh.steps_per_piece != "auto":
         return "the mesh or the steps are too coarse: try --set mesh.elements=auto --set mesh.steps_per_piece=auto"
     if problem.drift is not None:
-        return "the drift makes densities sharper than the finest mesh holds: try more --set noise=1"
+        more = min(1e6, max(1.0, 2 * problem.noise))
+        return f"the drift makes densities sharper than the finest mesh holds: try more noise, --set noise={more:g}"
     if problem.noise == 0 and problem.domain.walls != "absorbing" and not problem.network.tangential:
         return "without noise, mass that reaches a wall piles up there: try --set network.tangential=true"
     return (

@@ -96,7 +96,11 @@ def _arnoldi(matrix: sp.csc_array, start: Array, times: Array) -> Array | None:
         complete = count == size or rest <= 1e-14
         if complete or count % ARNOLDI_BLOCK == 0:
             projected = (np.eye(count) - np.linalg.inv(hessenberg[:count, :count])) / gamma
-            now = np.stack([norm * basis[:, :count] @ scipy.linalg.expm(t * projected)[:, 0] for t in times])
+            step = scipy.linalg.expm(float(times[0]) * projected)  # the times are equally spaced
+            columns = [step[:, 0]]
+            for _ in times[1:]:
+                columns.append(step @ columns[-1])
+            now = np.stack([norm * basis[:, :count] @ column for column in columns])
             change = float("inf") if before is None else float(np.abs(now - before).max())
             if complete or change <= ARNOLDI_TOLERANCE * max(norm, float(np.abs(now).max())):
                 return now

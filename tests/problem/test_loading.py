@@ -416,9 +416,9 @@ def test_everything_wrong_is_told_at_once_in_reading_order():
     ids=range(18),
 )
 def test_a_file_that_is_not_a_problem_is_refused_in_one_line(text, expected):
-    started = time.perf_counter()
+    started = time.process_time()
     found = messages(text)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
     assert len(found) == 1
     assert "\n" not in found[0]
     assert expected in found[0]
@@ -428,9 +428,9 @@ def test_aliases_cannot_blow_up():
     bomb = "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
         f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 12)
     )
-    started = time.perf_counter()
+    started = time.process_time()
     found = messages(bomb)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
     assert found[0].endswith("more than 200000 values, aliases written out")
 
 
