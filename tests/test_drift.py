@@ -1,5 +1,6 @@
 """Drifts of every kind: the divergence is that of the values, and NumPy and PyTorch agree."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -148,6 +149,55 @@ def test_the_exact_drift_is_the_field_with_noise_times_the_score_and_its_diverge
     balance = (noise * reference.diffusivity * bend - in_time - drift.values(0, t, x)[:, 0] * slope) / p
     scale = np.abs(balance).max()
     assert_allclose(drift.divergence(0, t, x), balance, atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+@pytest.mark.parametrize("name", ["moser-bumps", "jump", "circle", "heat-compact"])
+def test_the_divergence_of_the_exact_drift_at_the_walls_is_the_one_sided_slope_within(name, noise):
+    problem = load_problem(name, set={"noise": noise, "drift": "exact"})
+    reference = build_reference(problem.reference, problem.domain)
+    drift = given_drift(problem, reference, np.linspace(0, reference.horizon, 3))
+    low, high = problem.domain.box[0]
+    slope = np.array([-25 / 12, 4, -3, 4 / 3, -1 / 4])
+    for wall, inward in ((low, high - low), (high, low - high)):
+        x = wall + inward * np.array([[0.0], [1e-5], [1e-4], [1e-3]])
+        step = 1e-3 * inward
+        inner = [drift.values(0, 0.0, x + number * step)[:, 0] for number in range(5)]
+        found = drift.divergence(0, 0.0, x)
+        assert_allclose(found, slope @ np.array(inner) / step, rtol=1e-4, atol=1e-6)
+
+
+@dataclasses.dataclass(frozen=True)
+class Waves:
+    """A reference whose exact drift is sin ax + y², cos(x) cos by + xt, asked for nothing outside its box."""
+
+    box: tuple
+    waves: tuple
+
+    def exact_drift(self, t, x, _):
+        for axis, (low, high) in enumerate(self.box):
+            assert (x[:, axis] >= low).all()
+            assert (x[:, axis] <= high).all()
+        a, b = self.waves
+        first = np.sin(a * x[:, 0]) + x[:, 1] ** 2
+        return np.stack([first, np.cos(x[:, 0]) * np.cos(b * x[:, 1]) + t * x[:, 0]], axis=1)
+
+    def divergence(self, x):
+        a, b = self.waves
+        return a * np.cos(a * x[:, 0]) - b * np.cos(x[:, 0]) * np.sin(b * x[:, 1])
+
+
+@pytest.mark.parametrize("length", [1e-3, 1.0, 1e3])
+def test_the_divergence_of_the_exact_drift_holds_in_small_and_large_boxes_without_leaving_them(length):
+    box = ((0.0, length), (-2 * length, -length))
+    waves = Waves(box, (3 / length, 7 / length))
+    drift = ExactDrift(waves, 1.0, EDGES, box)
+    x = np.random.default_rng(3).uniform(*np.array(box).T, (300, 2))
+    x[:8] = np.array([[x, y] for x in (box[0][0], 0.3 * length, 1e-5 * length, box[0][1]) for y in box[1]])
+    exact = waves.divergence(x)
+    # rounding 1e-16 · |v| / step, where |v| of y² grows with the box
+    rounding = 1e-15 * max(1.0, 4 * length**2) / (1e-4 * length)
+    assert_allclose(drift.divergence(0, 0.3, x), exact, atol=max(1e-8 * np.abs(exact).max(), 10 * rounding))
 
 
 def test_the_exact_drift_in_pytorch_keeps_the_kind_of_the_tensor():
