@@ -44,6 +44,12 @@ class Modes:
         waves = 2.0 * np.ceil(numbers / 2) if walls == "periodic" else numbers
         return Modes(box, walls == "periodic", numbers, np.exp(-np.sum((np.pi * waves * epsilon) ** 2, axis=1)))
 
+    @property
+    def peaks(self) -> Array:
+        """Largest |φ| of each mode, (m,)."""
+        volume = math.prod(high - low for low, high in self.box)
+        return np.asarray(np.sqrt(2.0 ** np.count_nonzero(self.numbers, axis=1) / volume))
+
     def __call__(self, x: Array) -> Array:
         """φ at points (n, d): shape (n, m)."""
         values = np.ones((len(x), len(self.numbers)))
@@ -127,19 +133,27 @@ def agreement(modes: Modes, sample: Sample, density: Array, reference: Array) ->
 
     The statistic Σ w_k a_k (φ̄_k − c_k) with a = c − c_reference is what moves the L² error to first order. Where the
     density is the reference (a = 0), a_k = 1/(1 + |k|) instead. coefficients (m,) each.
+
+    Particles that all died, or all met in one point, show no spread: no error is stated that is smaller than what a
+    single particle can add.
     """
     direction = density - reference
     if float(np.abs(direction).max()) < 1e-6 * float(np.abs(density).max()):
         direction = 1.0 / (1.0 + np.linalg.norm(modes.numbers, axis=1))
     lever = modes.weights * direction
     variance = float(lever @ sample.covariance @ lever) / sample.particles
-    return float(lever @ (sample.mean - density)) / math.sqrt(variance)
+    single = float(np.abs(lever) @ modes.peaks) / sample.particles
+    return float(lever @ (sample.mean - density)) / math.sqrt(max(variance, single**2))
 
 
 def agreement_of_all_modes(modes: Modes, sample: Sample, density: Array) -> float:
-    """Σ w_k [(φ̄_k − c_k)² − s_k²/N] in units of its own standard deviation when particles and density agree."""
+    """Σ w_k [(φ̄_k − c_k)² − s_k²/N] in units of its own standard deviation when particles and density agree.
+
+    As in `agreement`, that deviation is at least what a single particle can add.
+    """
     gap = sample.mean - density
     noise = modes.weights @ np.diag(sample.covariance) / sample.particles
     weighted = modes.weights[:, None] * sample.covariance
     spread = math.sqrt(2.0 * float(np.sum(weighted * weighted.T))) / sample.particles
-    return float(modes.weights @ gap**2 - noise) / spread
+    single = float(modes.weights @ modes.peaks**2) / sample.particles**2
+    return float(modes.weights @ gap**2 - noise) / max(spread, single)

@@ -188,6 +188,52 @@ def test_z_grows_with_the_root_of_the_particles_against_a_wrong_density(unit_mod
     assert z[few] > 5
 
 
+def spread_like(modes, value, count, living):
+    """The statistics of particles that all lie at one point, alive or dead."""
+    return summarise(modes, np.full((count, 1), value), np.full(count, living))
+
+
+@pytest.mark.parametrize("walls", ["reflecting", "periodic", "absorbing"])
+@pytest.mark.parametrize(("box", "cells"), [(((-2.0, 3.0),), 4000), (((0.0, 1.0), (-1.0, 2.0)), 200)])
+def test_peaks_are_the_largest_values_of_the_modes(walls, box, cells):
+    modes = Modes.of_box(box, walls)
+    points, _ = midpoints(box, cells)
+    # half a cell off the peak of the fastest wave, on each axis: 1 − cos²(π/20)
+    assert_allclose(modes.peaks, np.abs(modes(points)).max(axis=0), rtol=0.03)
+    assert (modes.peaks >= np.abs(modes(points)).max(axis=0) - 1e-12).all()
+
+
+@pytest.mark.parametrize("share", [0.0, 1e-4, 3e-2])
+def test_particles_that_all_died_agree_only_with_densities_of_less_than_a_few_particles(unit_modes, share):
+    count = 1000
+    dead = spread_like(unit_modes, 0.5, count, False)
+    left = share * coefficients(unit_modes, 0.0)
+    z = abs(statistics.agreement(unit_modes, dead, left, coefficients(unit_modes, 0.0)))
+    assert z == pytest.approx(share * count, abs=1e-9)  # how many particles should have lived
+    assert (z < 4) == (share * count < 4)
+    everywhere = statistics.agreement_of_all_modes(unit_modes, dead, left)
+    assert everywhere == pytest.approx((share * count) ** 2 / (unit_modes.weights @ unit_modes.peaks**2), abs=1e-9)
+
+
+def test_particles_that_all_met_in_one_point_have_a_finite_z_and_contradict_a_broad_density(unit_modes):
+    truth = coefficients(unit_modes, 0.3)
+    for place in np.linspace(0.05, 0.95, 19):  # at some, rounding makes a variance negative
+        met = spread_like(unit_modes, place, 500, True)
+        z = statistics.agreement(unit_modes, met, truth, coefficients(unit_modes, 0.0))
+        assert math.isfinite(z)
+        assert statistics.agreement_of_all_modes(unit_modes, met, truth) > 100
+        point = unit_modes(np.array([[place]]))[0]
+        assert abs(statistics.agreement(unit_modes, met, point, truth)) < 1e-6  # it is the density that agrees
+        assert abs(statistics.agreement_of_all_modes(unit_modes, met, point)) < 1e-6
+
+
+def test_particles_whose_place_is_no_number_give_no_z(unit_modes):
+    lost = summarise(unit_modes, np.array([[0.2], [math.nan], [0.4]]), np.ones(3, dtype=bool))
+    truth, uniform = coefficients(unit_modes, 0.3), coefficients(unit_modes, 0.0)
+    assert math.isnan(statistics.agreement(unit_modes, lost, truth, uniform))
+    assert math.isnan(statistics.agreement_of_all_modes(unit_modes, lost, truth))
+
+
 def test_a_wrong_density_whose_error_z_does_not_see_shows_in_all_modes(unit_modes):
     x = draw(100_000, 0.3, 6)
     sample = summarise(unit_modes, x, alive(x))
