@@ -10,6 +10,7 @@ from controlsde.fokker_planck.propagation import Propagator
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
+# Drifts are smooth: without diffusion, rough ones let densities grow until rounding is all that two devices share.
 MESHES = {
     "line": (((-1.0, 1.0),), (6,), 6),
     "long-line": (((-1.0, 1.0),), (24,), 6),  # more unknowns than the CPU's dense solver takes
@@ -22,7 +23,8 @@ def density_and_gradients(device, mesh, walls, diffusivity, stages):
     operator = Operator.build(Mesh.build(mesh[0], walls, mesh[1], mesh[2]), diffusivity)
     propagator = Propagator(operator, [0.1, 0.05, 0.2], 3, stages, device)
     rng = np.random.default_rng(3)
-    drift = propagator.tensor(rng.normal(size=(3, *operator.drift_points.shape))).requires_grad_()
+    waves = np.sin(operator.drift_points @ rng.normal(size=operator.drift_points.shape[1]) + np.arange(3)[:, None])
+    drift = propagator.tensor(waves[..., None] * rng.normal(size=operator.drift_points.shape[1])).requires_grad_()
     initial = propagator.tensor(1 + 0.1 * rng.random(operator.size)).requires_grad_()
     found = propagator(drift, initial)
     weight = propagator.tensor(rng.random(found.shape))
@@ -40,7 +42,7 @@ def test_density_and_gradients_on_cuda_equal_those_on_the_cpu(mesh, walls, diffu
     on_cuda = density_and_gradients("cuda", MESHES[mesh], walls, diffusivity, stages)
     for expected, found in zip(on_cpu, on_cuda, strict=True):
         scale = np.abs(expected).max()
-        assert scale > 0
+        assert 0 < scale < 1e3
         assert_allclose(found, expected, atol=1e-10 * scale, rtol=0)
 
 
