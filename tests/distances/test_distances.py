@@ -72,6 +72,13 @@ def test_total_variation_of_shifted_gaussians_with_order_two_in_the_cell():
     assert error(257) < 1e-3
 
 
+@pytest.mark.parametrize("moved", [0.0, 0.125, 0.5])
+def test_total_variation_of_shifted_uniforms_is_the_share_that_left(moved):
+    _, x, weights = grid(0, 2, 128)
+    here, there = (np.where((x > start) & (x < start + 1), 1.0, 0.0) for start in (0.25, 0.25 + moved))
+    assert_allclose(distances.total_variation(weights, here, there), moved, atol=1e-14)
+
+
 def test_total_variation_of_disjoint_densities_is_one():
     _, x, weights = grid(0, 1, 100)
     assert_allclose(
