@@ -10,6 +10,7 @@ import pytest
 from scipy.special import i0
 
 from controlsde import pipeline
+from controlsde.controls import Controls
 from controlsde.drift import FormulaDrift, given_drift
 from controlsde.pipeline import evaluate
 from controlsde.problem import load_problem, parse_override
@@ -163,6 +164,50 @@ def test_a_mesh_that_is_too_coarse_on_purpose_fails_by_the_change_under_refineme
     text = cure("refined_l2_change", result.problem)
     cured = evaluate(load_again(result.problem, text))
     assert cured.certificate.refined_l2_change < LIMITS["refined_l2_change"]
+
+
+@pytest.mark.parametrize(("strength", "enough"), [(1, True), (5, False), (20, False)])
+def test_strong_controls_on_three_elements_fail_by_the_change_under_refinement(strength, enough):
+    mesh = {"mesh.elements": [3], "mesh.steps_per_piece": 2, "controls.pieces": 4, "network.tangential": True}
+    signs = np.array([1.0, -1.0, 1.0, -1.0])[:, None, None]  # gather, spread, gather, spread
+    gathering = Controls(strength * np.ones((4, 1, 1)), strength * signs, np.zeros((4, 1)), np.linspace(0, 1.5, 5))
+    result = evaluate(load_problem("two-bumps", set={**FEW, **mesh}), gathering)
+    assert result.verified == enough
+    assert ("refined_l2_change" in failed(result)) != enough
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+def test_the_exact_drift_on_a_circle_tracks_without_error_and_passes(noise):
+    result = evaluate(load_problem("circle", set={"drift": "exact", "noise": noise, "controls.pieces": 2, **FEW}))
+    assert result.verified, failed(result)
+    assert result.tracking.l2_sup < 1e-6
+    assert result.tracking.h_1_final < 1e-6
+    assert result.tracking.w1_final is None  # not between walls
+    assert result.tracking.w2_final is None
+
+
+def open_walls(noise, expression, diffusivity=0.5):
+    more = {"domain.walls": "absorbing", "reference.diffusivity": diffusivity, "monte_carlo.steps_per_piece": 200}
+    return evaluate(on_the_unit_interval(expression, noise=noise, **more))
+
+
+def test_between_absorbing_walls_the_particles_left_are_the_mass_left_and_no_mass_is_missed():
+    result = open_walls(1.0, "0", 0.05)
+    odd = np.pi * np.arange(1, 99, 2)
+    left = float(np.sum(8 / odd**2 * np.exp(-(odd**2) * 0.05)))
+    (x,) = result.fields.axes
+    assert np.trapezoid(result.fields.density[-1], x) == pytest.approx(left, abs=1e-3)  # trapezia of nodes
+    error = math.sqrt(left * (1 - left) / FEW["monte_carlo.particles"])
+    assert abs(result.certificate.monte_carlo.alive_fraction - left) < 4 * error
+    assert "mass_error" not in {check.name for check in result.certificate.checks}
+    assert result.verified, failed(result)
+
+
+def test_where_all_particles_die_they_agree_with_a_density_that_vanishes():
+    result = open_walls(1.0, "20")
+    assert result.certificate.monte_carlo.alive_fraction == 0.0
+    assert result.verified, failed(result)
+    assert result.tracking.l2_final == pytest.approx(1, abs=1e-3)  # the reference, and nothing to track it
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
