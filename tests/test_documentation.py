@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from controlsde.problem import json_schema, parse_problem
 
@@ -50,6 +51,32 @@ def test_every_key_of_a_problem_is_explained():
             if not re.search(rf"\b{re.escape(key)}\b", text):
                 missing.append(f"{name}.{key}")
     assert not missing
+
+
+def written_default(cell):
+    """The default in a cell of the table of keys, as YAML reads it; None where the cell holds words."""
+    plain = cell.strip().strip("`")
+    return None if not plain or "required" in plain or " " in plain else YAML(typ="safe").load(plain)
+
+
+def test_the_defaults_in_the_table_are_the_real_ones():
+    text = (ROOT / "docs/problem-files.md").read_text("utf-8")
+    resolved = parse_problem(
+        "domain: {box: [[-5, 5]]}\n"
+        "reference: {kind: reversed-diffusion, horizon: 1, data: {kind: mixture, means: [0], stds: [0.5]}}"
+    ).model_dump(by_alias=True)
+    compared = 0
+    for key, cell in re.findall(r"^\| `([a-z_.]+)` \| ([^|]*) \|", text, re.MULTILINE):
+        wanted, value = written_default(cell), resolved
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        if wanted is None or value is None:  # words, or a key of another kind of reference
+            continue
+        if key == "reference.forward":
+            value = value["kind"]
+        assert float(wanted) == value if isinstance(value, float) else wanted == value, key
+        compared += 1
+    assert compared >= 20
 
 
 def test_the_checks_of_the_certificate_and_their_limits_are_explained():
