@@ -138,12 +138,12 @@ def agreement(modes: Modes, sample: Sample, density: Array, reference: Array) ->
     single particle can add.
     """
     direction = density - reference
-    if float(np.abs(direction).max()) < 1e-6 * float(np.abs(density).max()):
+    if float(np.abs(direction).max()) <= 1e-6 * float(np.abs(density).max()):
         direction = 1.0 / (1.0 + np.linalg.norm(modes.numbers, axis=1))
-    lever = modes.weights * direction
+    lever = modes.weights * direction / np.abs(direction).max()  # its scale cancels, and squares do not overflow
     variance = float(lever @ sample.covariance @ lever) / sample.particles
     single = float(np.abs(lever) @ modes.peaks) / sample.particles
-    return float(lever @ (sample.mean - density)) / math.sqrt(max(variance, single**2))
+    return float(lever @ (sample.mean - density)) / max(math.sqrt(max(variance, 0.0)), single)
 
 
 def agreement_of_all_modes(modes: Modes, sample: Sample, density: Array) -> float:

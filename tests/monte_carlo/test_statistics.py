@@ -227,6 +227,24 @@ def test_particles_that_all_met_in_one_point_have_a_finite_z_and_contradict_a_br
         assert abs(statistics.agreement_of_all_modes(unit_modes, met, point)) < 1e-6
 
 
+@pytest.mark.parametrize("size", [1e3, 1e100, 1e200, 1e307])
+def test_a_density_that_blew_up_has_a_huge_z_and_raises_nothing(unit_modes, size):
+    x = draw(1000, 0.3, 1)
+    sample = summarise(unit_modes, x, alive(x))
+    wrong, truth = size * coefficients(unit_modes, 0.3), coefficients(unit_modes, 0.3)
+    assert abs(statistics.agreement(unit_modes, sample, wrong, truth)) > size
+    with np.errstate(over="ignore"):  # of its square
+        assert statistics.agreement_of_all_modes(unit_modes, sample, wrong) > size
+
+
+def test_z_along_an_error_does_not_depend_on_its_size(unit_modes):
+    x = draw(1000, 0.3, 1)
+    sample, truth = summarise(unit_modes, x, alive(x)), coefficients(unit_modes, 0.3)
+    error = np.random.default_rng(4).normal(size=len(truth))
+    small, large = (statistics.agreement(unit_modes, sample, truth, truth + size * error) for size in (0.1, 1e200))
+    assert small == pytest.approx(large, rel=1e-9)
+
+
 def test_particles_whose_place_is_no_number_give_no_z(unit_modes):
     lost = summarise(unit_modes, np.array([[0.2], [math.nan], [0.4]]), np.ones(3, dtype=bool))
     truth, uniform = coefficients(unit_modes, 0.3), coefficients(unit_modes, 0.0)
