@@ -162,38 +162,50 @@ class Network:
         return np.asarray(total)
 
     def jacobian(self, points: Array, a: Array, w: Array, b: Array) -> Array:
-        """∂v/∂(weights of one piece): shape (n, d, P)."""
+        """∂v/∂(weights of one piece), for every piece: (…, n, d, P)."""
         n, d, m = len(points), self.dimension, self.width
-        z = points @ w.T + b
+        z = points @ w.swapaxes(-1, -2) + b[..., None, :]  # (…, n, m)
         factor = np.broadcast_to(self.tangential_factor(points), points.shape)
-        slope = _FIRST[self.activation](z)
-        jacobian = np.zeros((n, d, self.weights_per_piece))
         value = activate(self.activation, z)
+        lead = z.shape[:-2]
+        jacobian = np.zeros((*lead, n, d, self.weights_per_piece))
         for c in range(d):
-            jacobian[:, c, c * m : (c + 1) * m] = factor[:, c : c + 1] * value
-        inner = np.einsum("nc,cj,nj->ncj", factor, a, slope)
-        jacobian[:, :, d * m : 2 * d * m] = np.einsum("ncj,ni->ncji", inner, points).reshape(n, d, m * d)
-        jacobian[:, :, 2 * d * m :] = inner
+            jacobian[..., c, c * m : (c + 1) * m] = factor[:, c : c + 1] * value
+        slope = _FIRST[self.activation](z)
+        inner = factor[:, :, None] * a[..., None, :, :] * slope[..., None, :]  # (…, n, d, m): τ_c A_cj σ′(z_j)
+        jacobian[..., d * m : 2 * d * m] = (inner[..., None] * points[:, None, None, :]).reshape(*lead, n, d, m * d)
+        jacobian[..., 2 * d * m :] = inner
         return jacobian
 
+    def pullback(self, points: Array, a: Array, w: Array, b: Array, multiplier: Array) -> Array:
+        """Σ_{n,c} multiplier_nc ∂v_c(x_n)/∂θ of every piece: (…, P) for a multiplier (…, n, d)."""
+        z = points @ w.swapaxes(-1, -2) + b[..., None, :]
+        weighted = multiplier * self.tangential_factor(points)
+        inner = (weighted @ a) * _FIRST[self.activation](z)
+        return self.join(
+            weighted.swapaxes(-1, -2) @ activate(self.activation, z),
+            inner.swapaxes(-1, -2) @ points,
+            inner.sum(axis=-2),
+        )
+
     def curvature(self, points: Array, a: Array, w: Array, b: Array, multiplier: Array) -> Array:
-        """Σ_{n,c} multiplier_nc ∂²v_c(x_n)/∂θ∂θ for one piece: (P, P) for a multiplier (n, d)."""
+        """Σ_{n,c} multiplier_nc ∂²v_c(x_n)/∂θ∂θ of every piece: (…, P, P) for a multiplier (…, n, d)."""
         d, m = self.dimension, self.width
-        z = points @ w.T + b
+        z = points @ w.swapaxes(-1, -2) + b[..., None, :]  # (…, n, m)
         weighted = multiplier * self.tangential_factor(points)
         slope = _FIRST[self.activation](z)
-        bend = (weighted @ a) * _SECOND[self.activation](z)  # (n, m)
+        bend = (weighted @ a) * _SECOND[self.activation](z)  # (…, n, m)
         extended = np.concatenate([points, np.ones((len(points), 1))], axis=1)  # the inputs of (W_j, b_j)
-        mixed = np.einsum("nc,nj,ni->cji", weighted, slope, extended)  # ∂A_cj ∂(W_j, b_j)
-        inner = np.einsum("nj,ni,nk->jik", bend, extended, extended)  # ∂(W_j, b_j) ∂(W_j, b_j)
         size = self.weights_per_piece
-        hessian = np.zeros((size, size))
+        hessian = np.zeros((*z.shape[:-2], size, size))
         for j in range(m):
             position = np.array([*(d * m + j * d + np.arange(d)), 2 * d * m + j])
-            hessian[np.ix_(position, position)] = inner[j]
+            inner = np.swapaxes(bend[..., j : j + 1] * extended, -1, -2) @ extended  # ∂(W_j, b_j) ∂(W_j, b_j)
+            hessian[..., position[:, None], position] = inner
+            mixed = np.swapaxes(weighted * slope[..., j : j + 1], -1, -2) @ extended  # ∂A_cj ∂(W_j, b_j)
             for c in range(d):
-                hessian[c * m + j, position] = mixed[c, j]
-                hessian[position, c * m + j] = mixed[c, j]
+                hessian[..., c * m + j, position] = mixed[..., c, :]
+                hessian[..., position, c * m + j] = mixed[..., c, :]
         return hessian
 
     def random_weights(self, pieces: int, rng: np.random.Generator, scale: float = 1.0) -> Array:

@@ -94,13 +94,13 @@ class ReducedObjective:
         stage_weights, mean = self._adjoint(trajectory)
         jacobian, curvature = self._network_derivatives(weights, mean)
         gauss_newton, cross = self._sensitivities(trajectory, stage_weights, jacobian)
-        pieces, size = tracking.weight_shape
+        size = tracking.network.weights_per_piece
         effort = np.repeat(tracking.effort, size)
         gauss_newton = gauss_newton + np.diag(effort)
         hessian = gauss_newton + cross + cross.T
-        for piece in range(pieces):
+        for piece, own in enumerate(curvature):
             block = slice(piece * size, (piece + 1) * size)
-            hessian[block, block] += curvature[piece]
+            hessian[block, block] += own
         return Expansion(self._value(trajectory, weights), self._gradient(weights, mean).ravel(), gauss_newton, hessian)
 
     def _value(self, trajectory: Trajectory, weights: Array) -> float:
@@ -118,38 +118,28 @@ class ReducedObjective:
 
     def _gradient(self, weights: Array, mean: Array) -> Array:
         tracking = self.tracking
-        split = tracking.network.split
-        points = tracking.operator.drift_points
-        rows = [
-            np.einsum("kd,kdp->p", mean[piece], self._active(row, tracking.network.jacobian(points, *split(row))))
-            for piece, row in enumerate(weights)
-        ]
-        return np.stack(rows) + tracking.effort[:, None] * weights
+        operator, network = tracking.operator, tracking.network
+        parts = network.split(weights)
+        multiplier = mean
+        if operator.outward.any():
+            multiplier = mean * self._passes(np.asarray(network.drift(operator.drift_points, *parts)))
+        return network.pullback(operator.drift_points, *parts, multiplier) + tracking.effort[:, None] * weights
 
-    def _active(self, row: Array, jacobian: Array) -> Array:
-        """∂v/∂θ of the rectified drift: zero on outflow faces where nothing flows out."""
-        operator, network = self.tracking.operator, self.tracking.network
-        if not operator.outward.any():
-            return jacobian
-        drift = np.asarray(network.drift(operator.drift_points, *network.split(row)))
-        open_face = (operator.outward == 0) | (operator.outward * drift > 0)
-        return np.asarray(jacobian * open_face[..., None])
+    def _passes(self, drift: Array) -> NDArray[np.bool_]:
+        """Where the rectified drift follows the drift (…, k, d): not on wall faces where nothing flows out."""
+        outward = self.tracking.operator.outward
+        return np.asarray((outward == 0) | (outward * drift > 0))
 
-    def _network_derivatives(self, weights: Array, mean: Array) -> tuple[Tensor, list[Array]]:
-        """S ∂v/∂θ of every piece (K, P, q), and ⟨v̄, ∂²v/∂θ∂θ⟩ (P, P) of every piece."""
+    def _network_derivatives(self, weights: Array, mean: Array) -> tuple[Tensor, Array]:
+        """S ∂v/∂θ of every piece (K, P, q), and ⟨v̄, ∂²v/∂θ∂θ⟩ of every piece (K, P, P); v rectified."""
         operator, network = self.tracking.operator, self.tracking.network
-        points = operator.drift_points
-        jacobians, curvatures = [], []
-        for piece, row in enumerate(weights):
-            parts = network.split(row)
-            jacobians.append(self._active(row, network.jacobian(points, *parts)))
-            multiplier = mean[piece]
-            if operator.outward.any():
-                drift = np.asarray(network.drift(points, *parts))
-                multiplier = multiplier * ((operator.outward == 0) | (operator.outward * drift > 0))
-            curvatures.append(network.curvature(points, *parts, multiplier))
-        flat = self.propagator.tensor(np.stack(jacobians)).flatten(1, 2)  # (K, k·d, P)
-        return self.propagator.sample(flat.transpose(1, 2)), curvatures
+        points, parts = operator.drift_points, network.split(weights)
+        jacobian, multiplier = network.jacobian(points, *parts), mean
+        if operator.outward.any():
+            passes = self._passes(np.asarray(network.drift(points, *parts)))
+            jacobian, multiplier = jacobian * passes[..., None], mean * passes
+        flat = self.propagator.tensor(jacobian).flatten(1, 2)  # (K, k·d, P)
+        return self.propagator.sample(flat.transpose(1, 2)), network.curvature(points, *parts, multiplier)
 
     def _sensitivities(self, trajectory: Trajectory, stage_weights: Tensor, jacobian: Tensor) -> tuple[Array, Array]:
         """Σ weight δY_p δY_q and the cross term Σ μ_j · (S ∂_p v ∘ T δY_jq), both (N, N)."""
@@ -158,24 +148,26 @@ class ReducedObjective:
         steps, stages = tracking.grid.steps_per_piece, tracking.grid.stages
         unknowns = len(tracking.initial)
         responses = self._own_responses(trajectory, jacobian)  # (K, S, s, n, P)
-        # (S ∂_p v ∘ μ)ᵀ T, what a piece's own weights do to the adjoint: (K, S, s, P, n)
+        # (S ∂_p v ∘ μ)ᵀ T, what a piece's own weights do to the adjoint: (K, P, S·s·n)
         pulls = propagator.gather_transposed(stage_weights[:, :, :, None, :] * jacobian[:, None, None])
-        root = self._weight.sqrt()
+        pulls = pulls.permute(0, 3, 1, 2, 4).reshape(pieces, size, -1)
+        root = self._weight.sqrt().reshape(pieces, -1, 1)
         normal = propagator.tensor(np.zeros((pieces * size, pieces * size)))
         cross = torch.zeros_like(normal)
         carried = normal.new_zeros((unknowns, 0))
         for piece in range(pieces):
-            own = slice(piece * size, (piece + 1) * size)
             seen = (piece + 1) * size
+            own = slice(seen - size, seen)
+            moved = normal.new_empty((steps, stages, unknowns, seen))
             carried = torch.cat([carried, carried.new_zeros((unknowns, size))], dim=1)
             for step in range(steps):
-                moved = trajectory.solver.advance(piece, carried)  # (s, n, seen)
-                moved[..., own] += responses[piece, step]
-                weighted = (root[piece, step][..., None] * moved).reshape(stages * unknowns, seen)
-                normal[:seen, :seen] += weighted.T @ weighted
-                pull = pulls[piece, step].transpose(0, 1).reshape(size, stages * unknowns)
-                cross[own, :seen] += pull @ moved.reshape(stages * unknowns, seen)
-                carried = moved[-1]
+                moved[step] = trajectory.solver.advance(piece, carried)
+                moved[step, ..., own] += responses[piece, step]
+                carried = moved[step, -1]
+            flat = moved.reshape(-1, seen)
+            cross[own, :seen] = pulls[piece] @ flat
+            weighted = root[piece] * flat
+            normal[:seen, :seen] += weighted.T @ weighted
         return np.asarray(normal.cpu().numpy()), np.asarray(cross.cpu().numpy())
 
     def _own_responses(self, trajectory: Trajectory, jacobian: Tensor) -> Tensor:

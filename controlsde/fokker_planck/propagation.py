@@ -17,6 +17,7 @@ number of steps.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,16 +25,13 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from controlsde.fokker_planck.assembly import Assembly, Layout
+from controlsde.fokker_planck.dense_stages import DenseStageSolver
+from controlsde.fokker_planck.lu_stages import LuStageSolver
 from controlsde.fokker_planck.operator import DENSE_LIMIT, Operator
 from controlsde.fokker_planck.radau import Radau, radau
-from controlsde.fokker_planck.stage_solvers import (
-    DenseConstants,
-    DenseStageSolver,
-    LuStageSolver,
-    NonFiniteError,
-    SparseStageSolver,
-    StageSolver,
-)
+from controlsde.fokker_planck.sparse_stages import SparseStageSolver
+from controlsde.fokker_planck.stage_solvers import NonFiniteError, StageSolver
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +76,6 @@ class Propagator:
         self._steps = torch.from_numpy(self.durations / steps_per_piece).to(self.device)
         self._outward = self.tensor(operator.outward) if operator.outward.any() else None
         self._a = torch.from_numpy(self.scheme.a).to(self.device)
-        self._constants = DenseConstants(operator, self.device) if self.dense else None
 
     @property
     def pieces(self) -> int:
@@ -102,18 +99,8 @@ class Propagator:
 
     def forward(self, drift: Tensor, initial: Tensor) -> Trajectory:
         """One sweep from t = 0 to the horizon for a rectified drift, without recording a graph."""
-        solver = self._factorise(drift)
-        stages = torch.empty(
-            (self.pieces, self.steps_per_piece, self.scheme.stages, len(initial)),
-            dtype=torch.float64,
-            device=self.device,
-        )
-        density = initial[:, None]
-        for piece in range(self.pieces):
-            for step in range(self.steps_per_piece):
-                value = solver.advance(piece, density)
-                stages[piece, step] = value[..., 0]
-                density = value[-1]
+        solver = self._stage_solver(drift)
+        stages = solver.sweep_forward(initial, self.steps_per_piece)
         finite = torch.isfinite(stages).flatten(1).all(dim=1)
         if not bool(finite.all()):
             raise NonFiniteError(int(torch.argmin(finite.int())), "the density")
@@ -150,17 +137,39 @@ class Propagator:
         mixed = torch.einsum("K,ij,K...jq->K...iq", self._steps, self._a, forcing)
         return self._times(mixed, "combine")
 
-    def _factorise(self, drift: Tensor) -> StageSolver:
-        if self._constants is not None:
-            if self.device.type == "cpu":
-                return LuStageSolver(self._constants, self.scheme.stages, drift, self._steps)
-            return DenseStageSolver.factorise(self._constants, self.scheme.stages, drift, self._steps)
-        return SparseStageSolver(self.operator, self.scheme.stages, drift, self._steps)
+    @cached_property
+    def _dense_assembly(self) -> Assembly:
+        return Assembly(self.operator, Layout(self.operator.size), self.device)
+
+    @cached_property
+    def _sweep_assembly(self) -> Assembly | None:
+        """How the matrices of the sweeps are put together: in a band, else dense, else (None) not as arrays."""
+        banded = Layout.banded(self.operator)
+        if banded is not None:
+            return Assembly(self.operator, banded, self.device)
+        return self._dense_assembly if self.dense else None
+
+    def _stage_solver(self, drift: Tensor) -> StageSolver:
+        stages = self.scheme.stages
+
+        def many_columns() -> StageSolver:
+            if self.dense:
+                return DenseStageSolver.factorise(self._dense_assembly, stages, drift, self._steps)
+            return SparseStageSolver(self.operator, stages, drift, self._steps)
+
+        if self.device.type != "cpu" or self._sweep_assembly is None:
+            return many_columns()
+        return LuStageSolver(self._sweep_assembly, stages, drift, self._steps, many_columns)
+
+    @cached_property
+    def _matrices(self) -> dict[str, Tensor]:
+        """B, T and S on the device."""
+        return {name: self.tensor(getattr(self.operator, name).toarray()) for name in ("combine", "gather", "sampling")}
 
     def _times(self, values: Tensor, name: str, *, transposed: bool = False) -> Tensor:
         """One of the operator's matrices, by name, applied along the last axis."""
-        if self._constants is not None:
-            matrix: Tensor = getattr(self._constants, name)
+        if self.device.type != "cpu":
+            matrix = self._matrices[name]
             return values @ (matrix if transposed else matrix.T)
         sparse = getattr(self.operator, name)
         flat = values.detach().reshape(-1, values.shape[-1]).numpy()

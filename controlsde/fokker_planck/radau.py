@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,3 +79,8 @@ def radau(stages: int) -> Radau:
         right=vectors[:, keep],
         left=np.linalg.inv(vectors)[keep],
     )
+
+
+def simplify(value: complex) -> Any:
+    """A complex number as a real one where it has no imaginary part."""
+    return value if abs(value.imag) > 1e-12 else value.real

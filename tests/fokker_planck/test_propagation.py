@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from controlsde.fokker_planck import Mesh, Operator
+from controlsde.fokker_planck.assembly import Layout
 from controlsde.fokker_planck.evolution import evolve
 from controlsde.fokker_planck.propagation import Propagator
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
@@ -29,15 +30,22 @@ def setting(case, stages=3, pieces=3):
     return operator, drift, initial, Propagator(operator, np.full(pieces, 0.2), 2, stages)
 
 
+@pytest.fixture(params=["banded", "dense", "sparse"])
+def factors(request, monkeypatch):
+    """How the stage equations are solved, whatever the size: in a band (in more than one dimension sparsely), …"""
+    limit = dict.fromkeys((1, 2, 3), 10_000 if request.param == "dense" else 0)
+    monkeypatch.setattr("controlsde.fokker_planck.propagation.DENSE_LIMIT", limit)
+    monkeypatch.setattr("controlsde.fokker_planck.assembly.BAND_SHARE", 1.0 if request.param == "banded" else 0.0)
+    return request.param
+
+
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("stages", [1, 2, 3])
-@pytest.mark.parametrize("dense", [True, False])
-def test_stages_equal_those_of_the_plain_radau_scheme(case, stages, dense, monkeypatch):
-    monkeypatch.setattr(
-        "controlsde.fokker_planck.propagation.DENSE_LIMIT", dict.fromkeys((1, 2, 3), 10_000 if dense else 0)
-    )
+def test_stages_equal_those_of_the_plain_radau_scheme(case, stages, factors):
     operator, drift, initial, propagator = setting(case, stages)
-    assert propagator.dense is dense
+    if operator.mesh.dimension == 1:
+        assert (Layout.banded(operator) is not None) is (factors == "banded")
+    assert propagator.dense is (factors == "dense")
     result = propagator(torch.from_numpy(drift), torch.from_numpy(initial)).numpy()
     rectified = operator.rectify(drift)
     plain = evolve(
@@ -46,12 +54,9 @@ def test_stages_equal_those_of_the_plain_radau_scheme(case, stages, dense, monke
     np.testing.assert_allclose(result.reshape(plain.shape), plain, atol=1e-10)
 
 
+@pytest.mark.usefixtures("factors")
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("dense", [True, False])
-def test_the_gradient_of_any_loss_is_exact(case, dense, monkeypatch):
-    monkeypatch.setattr(
-        "controlsde.fokker_planck.propagation.DENSE_LIMIT", dict.fromkeys((1, 2, 3), 10_000 if dense else 0)
-    )
+def test_the_gradient_of_any_loss_is_exact(case):
     _, drift, initial, propagator = setting(case)
     rng = np.random.default_rng(2)
     probe = torch.from_numpy(rng.normal(size=(3, 2, 3, len(initial))))
@@ -80,11 +85,8 @@ def test_mass_is_conserved_to_rounding_through_all_pieces():
     np.testing.assert_allclose(mass, operator.mesh.mass @ initial, rtol=1e-12)
 
 
-@pytest.mark.parametrize("dense", [True, False])
-def test_a_drift_that_is_not_finite_is_refused_with_its_piece(dense, monkeypatch):
-    monkeypatch.setattr(
-        "controlsde.fokker_planck.propagation.DENSE_LIMIT", dict.fromkeys((1, 2, 3), 10_000 if dense else 0)
-    )
+@pytest.mark.usefixtures("factors")
+def test_a_drift_that_is_not_finite_is_refused_with_its_piece():
     _, drift, initial, propagator = setting("1-D reflecting")
     drift[1, 3, 0] = np.nan
     with pytest.raises(NonFiniteError) as error:

@@ -1,0 +1,114 @@
+"""λI − h_k A(v_k) for the drifts of all pieces at once: arrays whose entries are linear in the drift.
+
+Comes in: an operator, and how a matrix is stored. Goes out: tensors (K, …), one for each eigenvalue λ of the Radau
+scheme, on any device, ready for LAPACK or for `torch.linalg`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from controlsde.fokker_planck.operator import Operator
+from controlsde.fokker_planck.radau import radau, simplify
+from controlsde.fokker_planck.stage_solvers import refuse_non_finite
+
+Indices = NDArray[np.int64]
+
+BAND_SHARE = 0.5  # of a dense matrix: a band that needs more than this share of its storage is no gain
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How an n × n matrix is stored: all of it by rows, or only the diagonals |i − j| ≤ band, as LAPACK wants them.
+
+    LAPACK's band storage is a column-major array (3·band + 1, n) with entry (i, j) in row 2·band + i − j of column j,
+    the first `band` rows left free for the factors; here it is its transpose, (n, 3·band + 1).
+    """
+
+    size: int
+    band: int | None = None
+
+    @staticmethod
+    def banded(operator: Operator) -> Layout | None:
+        """The band that holds A(v) for every v; None where it is no gain over a dense matrix."""
+        pattern = (abs(operator.combine) @ abs(operator.gather) + abs(operator.diffusion)).tocoo()
+        band = int(np.abs(pattern.row - pattern.col).max(initial=0))
+        return Layout(operator.size, band) if 3 * band + 1 <= BAND_SHARE * operator.size else None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of the array that holds one matrix."""
+        return self.size, self.size if self.band is None else 3 * self.band + 1
+
+    def position(self, i: Indices, j: Indices) -> Indices:
+        """Where entries (i, j) stand in the flattened array."""
+        if self.band is None:
+            return i * self.size + j
+        return j * (3 * self.band + 1) + 2 * self.band + i - j
+
+
+class Assembly:
+    """λI − h_k A(v_k) of every piece in one layout, on one device."""
+
+    def __init__(self, operator: Operator, layout: Layout, device: torch.device) -> None:
+        self.layout = layout
+        rows, columns, inputs, values = _entries_linear_in_drift(operator)
+        entries = math.prod(layout.shape)
+        self._linear = (
+            torch.sparse_coo_tensor(
+                torch.from_numpy(np.stack([layout.position(rows, columns), inputs])),
+                torch.from_numpy(values),
+                (entries, operator.sampling.shape[1]),
+                dtype=torch.float64,
+                check_invariants=False,
+            )
+            .coalesce()
+            .to(device)
+        )
+        diffusion = (operator.diffusivity * operator.diffusion).tocoo()
+        constant = np.zeros(entries)
+        constant[layout.position(diffusion.row.astype(np.int64), diffusion.col.astype(np.int64))] = diffusion.data
+        diagonal = np.zeros(entries)
+        every = np.arange(layout.size)
+        diagonal[layout.position(every, every)] = 1.0
+        self._constant = torch.from_numpy(constant.reshape(layout.shape)).to(device)
+        self._identity = torch.from_numpy(diagonal.reshape(layout.shape)).to(device)
+
+    def shifted(self, stages: int, drift: Tensor, steps: Tensor) -> list[Tensor]:
+        """λ_l I − h_k A_k for drift (K, k, d) and steps h (K,): one (K, *layout.shape) each, real where λ_l is.
+
+        Raises NonFiniteError for a drift that is not finite.
+        """
+        refuse_non_finite(drift)
+        transported = torch.sparse.mm(self._linear, drift.flatten(1).T.contiguous())  # (entries, K)
+        generators = torch.add(transported.T.reshape(-1, *self.layout.shape), self._constant)
+        scaled = generators.mul_(-steps[:, None, None])
+        return [torch.add(scaled, self._identity * simplify(value)) for value in radau(stages).eigenvalues]
+
+
+def _entries_linear_in_drift(operator: Operator) -> tuple[Any, Any, Any, Any]:
+    """Entries (i, j) of B diag(S v) T as linear functions of v: rows i, columns j, entries of v, coefficients."""
+    combine, gather = operator.combine.tocsc(), operator.gather.tocsr()
+    left, right = np.diff(combine.indptr), np.diff(gather.indptr)
+    points = np.repeat(np.arange(len(left)), left * right)  # one for each pair (B_iq, T_qj)
+    within = np.arange(len(points)) - np.repeat(np.cumsum(left * right) - left * right, left * right)
+    i = combine.indptr[points] + within // right[points]
+    j = gather.indptr[points] + within % right[points]
+    pairs = sp.coo_array(
+        (
+            combine.data[i] * gather.data[j],
+            (combine.indices[i].astype(np.int64) * operator.size + gather.indices[j], points),
+        ),
+        shape=(operator.size**2, len(left)),
+    )
+    total = (pairs.tocsr() @ operator.sampling).tocoo()
+    rows, columns = np.divmod(total.row.astype(np.int64), operator.size)
+    return rows, columns, total.col.astype(np.int64), total.data
