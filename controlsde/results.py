@@ -23,7 +23,10 @@ from controlsde.verification.certificate import Certificate, Check, MonteCarloEv
 from controlsde.verification.evidence import Fields, TrackingErrors
 
 if TYPE_CHECKING:
+    import torch
     import xarray as xr
+
+    from controlsde.torch_module import ControlledProcess
 
 Array = NDArray[np.float64]
 
@@ -137,6 +140,21 @@ class Result:
             "device": self.device,
         }
         return xr.Dataset(data, coordinates, attributes)
+
+    def to_torch(self, dtype: torch.dtype | None = None) -> ControlledProcess:
+        """The controlled process as a `torch.nn.Module`: f, g, sde_type, noise_type for torchsde, forward(t, x).
+
+        Reflecting and periodic walls are unfolded: integrate freely, then call the module's `fold`. dtype: of its
+        parameters, PyTorch's default if not given. Raises ResultError for a result without a network's controls.
+        """
+        from controlsde.torch_module import ControlledProcess
+        from controlsde.tracking import build_network
+
+        if self.controls is None:
+            raise ResultError("this result has no network: its drift was given by the problem's own `drift:`")
+        diffusivity = self.noise * self.problem.reference.unit_diffusivity
+        network, walls = build_network(self.problem), self.problem.domain.walls
+        return ControlledProcess(network, self.controls, diffusivity, walls, dtype)
 
     def save(self, path: str | Path) -> Result:
         """Write the NetCDF file in one step, and return the result with its path."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from numpy.testing import assert_array_equal
 
@@ -340,3 +341,17 @@ def test_numbers_that_are_not_finite_become_null_at_any_depth(result):
 def test_the_json_says_where_the_result_lies_once_it_is_saved(result, saved, tmp_path):
     assert result.to_json()["result"] is None
     assert saved.to_json()["result"] == str(tmp_path / "two-bumps.nc")
+
+
+def test_a_result_becomes_a_pytorch_module_with_its_drift_and_its_diffusion(result):
+    process = result.to_torch(torch.float64)
+    x = np.linspace(-4, 4, 9)[:, None]
+    expected = result.controls.A[1] @ np.tanh(result.controls.W[1] @ x.T + result.controls.b[1][:, None])
+    np.testing.assert_allclose(process(1.0, torch.from_numpy(x)).detach(), expected.T, rtol=1e-12)
+    np.testing.assert_allclose(process.g(1.0, torch.from_numpy(x)), np.sqrt(2 * result.noise) * np.ones((9, 1)))
+    assert result.to_torch().A.dtype == torch.get_default_dtype()
+
+
+def test_a_result_without_a_network_does_not_become_a_module(without_controls):
+    with pytest.raises(ResultError, match="has no network"):
+        without_controls.to_torch()

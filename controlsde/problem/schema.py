@@ -131,6 +131,11 @@ class ReversedDiffusion(Section):
     data: DensitySpec
     start: Literal["exact", "stationary"] = "exact"
 
+    @property
+    def unit_diffusivity(self) -> float:
+        """D₀, which the noise level scales."""
+        return self.forward.diffusivity
+
 
 class Moser(Section):
     """The reference (1 - g) from + g to, with Moser's field; `diffusivity` is the D₀ that noise scales."""
@@ -140,6 +145,11 @@ class Moser(Section):
     to: DensitySpec
     horizon: Annotated[Width, Field(le=1e6)] = 1.0
     diffusivity: Annotated[Width, Field(le=1e6)] = 1.0
+
+    @property
+    def unit_diffusivity(self) -> float:
+        """D₀, which the noise level scales."""
+        return self.diffusivity
 
 
 Reference = Annotated[ReversedDiffusion | Moser, Field(discriminator="kind"), Shorthand(())]
