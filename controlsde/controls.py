@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from controlsde.files import atomic_file
+
 Array = NDArray[np.float64]
 
 
@@ -89,9 +91,27 @@ class Controls:
         a, w, b = (np.repeat(part, parts, axis=0) for part in (self.A, self.W, self.b))
         return Controls(a, w, b, times)
 
+    def variables(self) -> dict[str, tuple[tuple[str, ...], Array]]:
+        """A, W, b and the times of the pieces as variables of a NetCDF file: dimensions and values by name."""
+        return {
+            "A": (("piece", "dimension", "neuron"), self.A),
+            "W": (("piece", "neuron", "dimension"), self.W),
+            "b": (("piece", "neuron"), self.b),
+            "piece_times": (("piece_edge",), self.times),
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write a NetCDF file, in one step, that `load` and `controlsde evaluate --controls` read."""
+        import xarray as xr
+
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(target) as temporary:
+            xr.Dataset(self.variables()).to_netcdf(temporary, engine="h5netcdf")
+
     @staticmethod
     def load(path: str | Path) -> Controls:
-        """Controls from a result file (NetCDF with A, W, b and piece_times).
+        """Controls from a result file, or from one that `save` wrote (NetCDF with A, W, b and piece_times).
 
         Raises ControlsError when the file is missing, cut short, or holds no controls.
         """

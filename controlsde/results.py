@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.controls import Controls
+from controlsde.files import atomic_file
 from controlsde.problem import Problem
 from controlsde.verification.certificate import Certificate, Check, MonteCarloEvidence
 from controlsde.verification.evidence import Fields, TrackingErrors
@@ -119,10 +118,7 @@ class Result:
             "starts": (("start",), np.asarray(self.starts, dtype=float)),
         }
         if self.controls is not None:
-            data["A"] = (("piece", "dimension", "neuron"), self.controls.A)
-            data["W"] = (("piece", "neuron", "dimension"), self.controls.W)
-            data["b"] = (("piece", "neuron"), self.controls.b)
-            data["piece_times"] = (("piece_edge",), self.controls.times)
+            data |= self.controls.variables()
         coordinates: dict[str, Any] = {
             "time": self.fields.times,
             "curve_time": self.fields.curve_times,
@@ -181,34 +177,6 @@ class Result:
             raise
         except (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise ResultError(f"{source}: not a complete result file ({type(error).__name__}); solve again") from None
-
-
-class atomic_file:  # noqa: N801 - used like the function `open`
-    """A temporary path beside the target that replaces it when the block ends without an error."""
-
-    def __init__(self, target: Path) -> None:
-        self._target = target
-
-    def __enter__(self) -> Path:
-        handle, name = tempfile.mkstemp(
-            dir=self._target.parent, prefix=f".{self._target.stem}-", suffix=self._target.suffix
-        )
-        os.close(handle)
-        os.chmod(name, 0o666 & ~_umask())
-        self._temporary = Path(name)
-        return self._temporary
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if kind is None:
-            os.replace(self._temporary, self._target)
-        else:
-            self._temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
 
 
 def _plain(value: Any) -> Any:

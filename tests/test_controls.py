@@ -122,6 +122,14 @@ def test_controls_are_read_back_as_they_were_stored(parts, tmp_path):
             assert_array_equal(getattr(controls, name), value)
 
 
+def test_saved_controls_are_read_back(parts, tmp_path):
+    Controls(**parts).save(tmp_path / "new" / "mine.nc")
+    controls = Controls.load(tmp_path / "new" / "mine.nc")
+    for name, value in parts.items():
+        assert_array_equal(getattr(controls, name), value)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["mine.nc"]
+
+
 def test_a_missing_file_says_which_and_what_to_give(tmp_path):
     with pytest.raises(ControlsError, match=r"nothing\.nc: no such file; give a result"):
         Controls.load(tmp_path / "nothing.nc")

@@ -16,9 +16,10 @@ from numpy.testing import assert_array_equal
 
 from controlsde import results
 from controlsde.controls import Controls, ControlsError
+from controlsde.files import atomic_file
 from controlsde.pipeline import evaluate
 from controlsde.problem import load_problem
-from controlsde.results import Result, ResultError, atomic_file
+from controlsde.results import Result, ResultError
 
 FEW = {"monte_carlo.particles": 500, "monte_carlo.steps_per_piece": 4, "mesh.elements": [4], "mesh.degree": 4}
 

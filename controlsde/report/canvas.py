@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.results import Result, atomic_file
+from controlsde.files import atomic_file
+from controlsde.results import Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
