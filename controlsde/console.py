@@ -43,6 +43,8 @@ MEANINGS = {
     "resolution": "share of the top mode of ρ",
     "refined_l2_change": "solver's ρ on a finer mesh",
     "refinement": "the two finest meshes",
+    "target_mass": "p(T) on the finest grid",
+    "target_change": "p(T) on the solver's mesh",
     "characteristics_l2_change": "ρ along characteristics",
     "monte_carlo_z": "particles, standard errors",
     "monte_carlo_modes": "particles, all modes",

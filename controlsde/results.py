@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 FORMAT = "controlsde-result"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 class ResultError(ValueError):

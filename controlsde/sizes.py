@@ -51,8 +51,9 @@ def predict(problem: Problem) -> Prediction:
     times = (0.0, 0.5 * reference.horizon, reference.horizon)
     resolution = max(mesh.resolution(reference.density(t, mesh.points)) for t in times)
     elements = tuple(axis.elements for axis in mesh.axes)
-    mass = float(mesh.weights @ reference.density(reference.horizon, mesh.points))
-    refused = (*_refuse(problem, len(mesh.mass)), *_too_narrow(mass))
+    masses = [float(mesh.weights @ reference.density(t, mesh.points)) for t in (0.0, reference.horizon)]
+    worst = max(masses, key=lambda mass: abs(mass - 1.0))
+    refused = (*_refuse(problem, len(mesh.mass)), *_too_narrow(worst))
     return _prediction(problem, len(mesh.mass), elements, resolution, reference.description, refused)
 
 
@@ -121,10 +122,12 @@ def _too_much_memory(what: str, memory: int) -> tuple[str, ...]:
 
 
 def _too_narrow(mass: float) -> tuple[str, ...]:
-    if 0.5 < mass < 1.5:
+    from controlsde.tracking import holds
+
+    if holds(mass):
         return ()
     return (
-        f"the mesh holds a mass of {mass:.2g} of the reference at T, where it should hold 1: the density falls between "
+        f"the mesh holds a mass of {mass:.2g} of the reference, where it should hold 1: the density falls between "
         "the nodes; use more mesh.elements, a broader density or a smaller domain.box",
     )
 

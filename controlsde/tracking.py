@@ -30,6 +30,8 @@ Array = NDArray[np.float64]
 
 AUTO_ELEMENTS = {1: (8, 10, 12, 14, 16, 20, 24), 2: (3, 4, 5, 6), 3: (2, 3)}
 AUTO_RESOLUTION = 2e-3  # top-mode share of the reference below which `mesh.elements: auto` is content
+AUTO_MASS = 1e-3  # and by how much the reference's mass on the mesh may miss one
+MISSED_MASS = 0.1  # beyond which a density has fallen between the nodes
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,8 +142,8 @@ def build_network(problem: Problem) -> Network:
 def build_mesh(problem: Problem, reference: Reference) -> Mesh:
     """The mesh that a problem asks for.
 
-    `elements: auto` takes the smallest number of elements a axis that resolves the reference at its start, middle
-    and end (share of the top Legendre mode <= 2e-3), or the largest that `AUTO_ELEMENTS` allows.
+    `elements: auto` takes the smallest number of elements an axis that resolves the reference at its start, middle
+    and end (share of the top Legendre mode <= 2e-3, mass one to 1e-3), or the largest that `AUTO_ELEMENTS` allows.
     """
     spec = problem.mesh
     if spec.elements != "auto":
@@ -150,9 +152,16 @@ def build_mesh(problem: Problem, reference: Reference) -> Mesh:
     times = (0.0, 0.5 * reference.horizon, reference.horizon)
     for count in candidates:
         mesh = Mesh.build(problem.domain.box, problem.domain.walls, (count,) * problem.dimension, spec.degree)
-        if max(mesh.resolution(reference.density(t, mesh.points)) for t in times) <= AUTO_RESOLUTION:
+        densities = [reference.density(t, mesh.points) for t in times]
+        missed = max(abs(float(mesh.weights @ density) - 1.0) for density in densities)
+        if missed <= AUTO_MASS and max(mesh.resolution(density) for density in densities) <= AUTO_RESOLUTION:
             break
     return mesh
+
+
+def holds(mass: float) -> bool:
+    """Whether a mesh on which a density has this mass, instead of one, can stand for it at all."""
+    return abs(mass - 1.0) <= MISSED_MASS
 
 
 def time_grid(problem: Problem, reference: Reference) -> TimeGrid:
@@ -167,7 +176,7 @@ def build_tracking(
     """The discrete tracking problem of a problem and its reference, at the problem's noise level.
 
     `mesh` and `grid` replace the problem's own (refinement, coarse search). The initial density is scaled to the
-    mass 1 under the mesh's quadrature.
+    mass 1 under the mesh's quadrature. Raises ReferenceError where the mesh misses mass of the reference.
     """
     mesh = build_mesh(problem, reference) if mesh is None else mesh
     grid = time_grid(problem, reference) if grid is None else grid
@@ -175,10 +184,10 @@ def build_tracking(
     mesh = operator.mesh
     stage_times = grid.stage_times
     targets = np.stack([mesh.restrict(reference.density(t, mesh.points)) for t in stage_times.ravel()])
-    initial = mesh.restrict(reference.initial_density(mesh.points))
-    for t, density in ((0.0, initial), (reference.horizon, targets[-1])):
-        mass = float(mesh.mass @ density)
-        if not 0.5 < mass < 1.5:
+    initial = reference.initial_density(mesh.points)
+    for t, density in ((0.0, initial), (reference.horizon, reference.density(reference.horizon, mesh.points))):
+        mass = float(mesh.weights @ density)
+        if not holds(mass):
             raise ReferenceError(
                 f"the mesh holds a mass of {mass:.2g} of the reference at t = {t:g}, where it should hold 1: use more "
                 "mesh.elements, a broader density or a smaller domain.box"
@@ -189,7 +198,7 @@ def build_tracking(
         operator=operator,
         network=build_network(problem),
         grid=grid,
-        initial=initial / float(mesh.mass @ initial),
+        initial=mesh.unit_mass(initial),
         targets=targets.reshape(*stage_times.shape, -1),
         initial_target=mesh.restrict(reference.density(0.0, mesh.points)),
         weight=weight,

@@ -18,7 +18,7 @@ from controlsde.densities.sampling import sample_from_density
 from controlsde.problem.formula import Formula as Expression
 
 MAX_UNRESOLVED = 1e-6
-PANELS = {2: 24, 3: 6}  # panels an axis of the finer grid in several dimensions
+PANELS = {2: 32, 3: 8}  # panels an axis of the grid in several dimensions, on which modes are projected, too
 
 
 @dataclass(frozen=True)

@@ -187,6 +187,13 @@ class Mesh:
         """
         return np.asarray((values * self.weights) @ self.prolongation / self.mass)
 
+    def unit_mass(self, grid_values: Array) -> Array:
+        """A density in grid values (N,), scaled to mass one over the whole box, as unknowns (n,).
+
+        The whole box: where walls absorb, the values at the walls count although they are not unknowns.
+        """
+        return self.restrict(grid_values) / float(self.weights @ grid_values)
+
     def to_grid(self, unknowns: Array) -> Array:
         """Unknowns (…, n) to grid values (…, N)."""
         return np.asarray(unknowns @ self.prolongation.T)

@@ -2,7 +2,8 @@
 
 Comes in: a drift by piece, initial positions, an integer clock (piece, step). Goes out: positions at T.
 
-With noise: the stochastic Heun scheme, of weak order 2 for additive noise inside the domain, folded at the walls
+With noise: the stochastic Heun scheme, of weak order 2 for additive noise inside the domain, pushed back at the walls
+as a path that touches them is (see `walls`)
 
     X̃ = X + v(t, X) h + √(2D) ΔW,      X⁺ = X + ½ (v(t, X) + v(t + h, X̃)) h + √(2D) ΔW;
 
@@ -26,11 +27,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from controlsde.drift import Drift
-from controlsde.monte_carlo.walls import fold, survives, wrap
+from controlsde.monte_carlo.walls import fold, push_back, survives, wrap
 
 Array = NDArray[np.float64]
 
 CHUNK = 16_384
+FARTHEST = 16.0  # box lengths from zero for which single precision is enough
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +92,7 @@ def _simulate_chunk(
     drift: Drift, start: Tensor, setting: Setting, generator: torch.Generator, stop: threading.Event
 ) -> tuple[Tensor, Tensor]:
     noisy = setting.diffusivity > 0
-    x = start.float() if noisy else start  # the noise hides single precision; without it, keep double
+    x = start.float() if noisy and _near_zero(setting.box) else start
     low, high = (x.new_tensor(side) for side in zip(*setting.box, strict=True))
     alive = torch.ones(len(x), dtype=torch.bool)
     steps = setting.steps_per_piece if noisy else max(1, math.ceil(setting.steps_per_piece / 4))
@@ -109,8 +111,17 @@ def _simulate_chunk(
             if setting.walls == "absorbing":
                 uniform = torch.rand(len(x), generator=generator)
                 alive &= survives(x, after, low, high, 2.0 * setting.diffusivity * h, uniform.to(x))
-            x = place(after, low, high)
+            if noisy and setting.walls == "reflecting":
+                variance = 2.0 * setting.diffusivity * h
+                x = push_back(x, after, low, high, variance, lambda n: torch.rand(n, generator=generator).to(low))
+            else:
+                x = place(after, low, high)
     return x.double(), alive
+
+
+def _near_zero(box: tuple[tuple[float, float], ...]) -> bool:
+    """Whether single precision places a particle in the box well enough for the noise to hide its rounding."""
+    return all(max(abs(low), abs(high)) <= FARTHEST * (high - low) for low, high in box)
 
 
 def _heun(

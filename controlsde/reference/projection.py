@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from controlsde.densities import Density
-from controlsde.densities.formula import axis_rule
+from controlsde.densities.formula import PANELS, axis_rule
 from controlsde.densities.panels import resolve
 from controlsde.densities.protocol import Array, Box
 from controlsde.reference.bases import Basis
@@ -17,7 +17,6 @@ from controlsde.reference.series import Coefficients, FactoredCoefficients, Tens
 
 MODES_PER_PANEL = 1.5  # half-waves on one panel of sixteen nodes: the quadrature error is below 1e-14
 LEAST_PANELS = 64
-GRID_PANELS = {2: 32, 3: 8}  # an axis, for formulas in several dimensions
 
 
 def project(data: Density | ClosedForm, s: float, bases: tuple[Basis, ...], box: Box) -> Coefficients:
@@ -51,7 +50,7 @@ def _factored(form: ClosedForm, s: float, bases: tuple[Basis, ...], box: Box) ->
 
 
 def _tensor(data: Density, bases: tuple[Basis, ...], box: Box) -> TensorCoefficients:
-    rules = [axis_rule(low, high, GRID_PANELS[len(box)]) for low, high in box]
+    rules = [axis_rule(low, high, PANELS[len(box)]) for low, high in box]
     points = np.stack(np.meshgrid(*(nodes for nodes, _ in rules), indexing="ij"), axis=-1)
     tensor: Array = data.pdf(points.reshape(-1, len(box))).reshape(points.shape[:-1])
     for basis, (nodes, weights) in zip(bases, rules, strict=True):

@@ -14,14 +14,17 @@ from typing import Protocol
 import numpy as np
 
 from controlsde.densities import Density, sample_from_density
+from controlsde.densities.formula import FormulaDensity
 from controlsde.densities.protocol import Array, Box
 from controlsde.reference.bases import Basis
 
 NEGLIGIBLE = 1e-18  # modes that have decayed below this are left out
 FLOOR = 1e-10  # times the uniform density: scores divide by no less
+TINY = 1e-300  # a density below has no digits left to divide by
 CHUNK = 4_000_000  # numbers in one table of modes
 REMEMBERED = 1_000_000  # numbers in a table that is kept
 KEPT = 6  # tables
+ROUGH = 1e-6  # disagreement of two quadratures of a formula's mass
 RESOLVED = 1e-10  # what "resolved" means: the share of the last modes
 
 # Modes and their derivatives on one axis, each (modes, n).
@@ -128,7 +131,7 @@ class Series:
 
     `resolved_from` is the time from which on the left-out modes are below 1e-10 of the largest.
 
-    Scores are ∇q / max(q, 1e-10/volume): finite where q underflows, and small there.
+    Scores are ∇q / max(q, 1e-10/volume): finite where q has no digits left, and small there. At s = 0 they are exact.
     """
 
     data: Density
@@ -152,7 +155,9 @@ class Series:
         """How q is computed."""
         since = f" for s ≥ {self.resolved_from:.1e}" if self.resolved_from > self.origin else ""
         counts = " x ".join(str(basis.rates.size) for basis in self.bases)
-        return f"{self.label}, {counts} modes, resolved to {RESOLVED:.0e}{since}"
+        blur = self.data.normalisation_error if isinstance(self.data, FormulaDensity) else 0.0
+        jumps = f"; the data are rough, and known to {blur:.0e} of their mass" if blur > ROUGH else ""
+        return f"{self.label}, {counts} modes, resolved to {RESOLVED:.0e}{since}{jumps}"
 
     def density(self, s: float, x: Array) -> Array:
         """q(s, x) at points (n, d), shape (n,)."""
@@ -160,7 +165,10 @@ class Series:
 
     def score(self, s: float, x: Array) -> Array:
         """∇q / max(q, floor) at points (n, d), shape (n, d)."""
-        density, gradient = (self.data.pdf(x), self.data.grad(x)) if s == 0.0 else self._evaluate(s, x)
+        if s == 0.0:
+            density, gradient = self.data.pdf(x), self.data.grad(x)
+            return np.where(density > TINY, 1.0, 0.0)[:, None] * gradient / np.maximum(density, TINY)[:, None]
+        density, gradient = self._evaluate(s, x)
         volume = math.prod(high - low for low, high in self.box)
         return np.asarray(gradient / np.maximum(density, FLOOR / volume)[:, None])
 

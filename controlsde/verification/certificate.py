@@ -9,6 +9,10 @@ The limits, and why:
 - refined_l2_change ≤ 0.03: largest ‖ρ_solver − ρ_refined‖ / ‖p(T)‖ over the ends of the pieces. The solver worked
   on a mesh that was too coarse when its density moves by more under refinement.
 - refinement ≤ 0.01: the same norm between the last two meshes of the verification itself at t = T.
+- target_mass ≤ 0.01: |∫p(T) − 1| on the fine grid on which the final distances are taken. More means that even this
+  grid misses part of the target.
+- target_change ≤ 0.2: ‖p_mesh(T) − p(T)‖ / ‖p(T)‖, p_mesh the target as the solver's mesh holds it. A jump costs up to
+  0.15 on a usual mesh; more means that the solver tracked something else than the target.
 - characteristics_l2_change ≤ 0.03 (η = 0): ‖ρ_refined(T) − ρ_characteristics(T)‖ / ‖p(T)‖.
 - monte_carlo |z| ≤ 4: particles against the refined density along its own error, in standard errors;
   monte_carlo_modes ≤ 5: the same over all modes at once.
@@ -27,6 +31,8 @@ LIMITS = {
     "resolution": 5e-2,
     "refined_l2_change": 3e-2,
     "refinement": 1e-2,
+    "target_mass": 1e-2,
+    "target_change": 0.2,
     "characteristics_l2_change": 3e-2,
     "monte_carlo_z": 4.0,
     "monte_carlo_modes": 5.0,
@@ -79,6 +85,8 @@ class Certificate:
     resolution: float
     refined_l2_change: float
     refinement: float
+    target_mass: float
+    target_change: float
     characteristics_l2_change: float | None
     monte_carlo: MonteCarloEvidence | None
     gradient_norm: float | None
@@ -103,6 +111,8 @@ class Certificate:
             "resolution": self.resolution,
             "refined_l2_change": self.refined_l2_change,
             "refinement": self.refinement,
+            "target_mass": self.target_mass,
+            "target_change": self.target_change,
             "characteristics_l2_change": self.characteristics_l2_change,
             "monte_carlo": self.monte_carlo.to_json() if self.monte_carlo else None,
             "gradient_norm": self.gradient_norm,
@@ -119,6 +129,8 @@ def judge(
     resolution: float,
     refined_l2_change: float,
     refinement: float,
+    target_mass: float,
+    target_change: float,
     characteristics_l2_change: float | None,
     monte_carlo: MonteCarloEvidence | None,
     gradient_norm: float | None,
@@ -131,6 +143,8 @@ def judge(
         "resolution": resolution,
         "refined_l2_change": refined_l2_change,
         "refinement": refinement,
+        "target_mass": target_mass,
+        "target_change": target_change,
         "characteristics_l2_change": characteristics_l2_change,
         "monte_carlo_z": abs(monte_carlo.z) if monte_carlo else None,
         "monte_carlo_modes": monte_carlo.z_modes if monte_carlo else None,
@@ -146,6 +160,8 @@ def judge(
         resolution,
         refined_l2_change,
         refinement,
+        target_mass,
+        target_change,
         characteristics_l2_change,
         monte_carlo,
         gradient_norm,
@@ -158,6 +174,8 @@ def cure(name: str, problem: Problem) -> str:
     """One thing to try when a check fails, as a `--set` that can be pasted."""
     if name == "mass_error":
         return "report this: closed walls must keep the mass"
+    if name.startswith("target_"):
+        return "the mesh misses part of the target: " + _finer_mesh(problem)
     if name.startswith("monte_carlo"):
         steps = min(1_000_000, 4 * problem.monte_carlo.steps_per_piece)
         return f"particles and mesh disagree: try --set monte_carlo.steps_per_piece={steps}"
@@ -172,3 +190,10 @@ def cure(name: str, problem: Problem) -> str:
         f"the controls make densities sharper than the finest mesh holds: try "
         f"--set controls.bounds={problem.controls.bounds / 5:g}"
     )
+
+
+def _finer_mesh(problem: Problem) -> str:
+    """A mesh with more elements than any that `auto` takes, or than the one that was given, to try."""
+    given = problem.mesh.elements
+    counts = (40,) * problem.dimension if given == "auto" else tuple(2 * count for count in given)
+    return f"try --set mesh.elements=[{','.join(map(str, counts))}] or broader data"

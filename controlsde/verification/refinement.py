@@ -9,6 +9,7 @@ Space: the elements are multiplied until the density at T changes by less than R
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,22 +28,29 @@ REFINED_ENOUGH = 1e-3
 MULTIPLES: dict[int, tuple[float, ...]] = {1: (1.5, 2, 3, 4, 6), 2: (1.5, 2), 3: (1.5, 2)}
 MOST_UNKNOWNS = {1: 1000, 2: 5_000, 3: 10_000}
 FEWEST_MESHES = 2  # whatever their size: one alone says nothing about its error
-OUTPUTS_PER_PIECE = 4
+FIELDS_PER_PIECE = 4  # densities that are kept
+MOMENTS = {1: 192, 2: 64, 3: 64}  # of the error curve, at least, by dimension
+MOMENTS_OF_VARYING = 64  # where the drift is not constant on pieces, and every one takes exponentials of its own
 
 
 @dataclass(frozen=True, eq=False)
 class Refined:
-    """Densities on the finest mesh: `density` (times, N) in grid values at `times`; the rest is about t = T.
+    """Densities on the finest mesh, `density` (times, N) in grid values at `times`, and the errors at more times.
+
+    times: the start, and FIELDS_PER_PIECE equal parts of every piece. curve_times, errors: the same with `moments`
+    parts, a multiple of that. The rest is about t = T.
 
     refinement: ‖change‖ / ‖p(T)‖ between the last two meshes, or with smaller time steps where that is larger.
-    time_error: that of smaller time steps alone. mass_error: largest relative change of mass.
+    time_error: that of smaller time steps alone. mass_error: largest change of mass, over ∫|ρ|.
     """
 
     mesh: Mesh
     times: Array
     density: Array
     reference: Array
-    errors: Array  # ‖ρ − p‖ at `times`
+    curve_times: Array
+    errors: Array  # ‖ρ − p‖ at `curve_times`
+    moments: int  # a piece
     refinement: float
     time_error: float
     mass_error: float
@@ -57,12 +65,23 @@ class Refined:
         """‖ρ(T) − p(T)‖."""
         return float(self.errors[-1])
 
+    @property
+    def mean_square_error(self) -> float:
+        """The mean of ‖ρ − p‖² over [0, T], by Simpson's rule within every piece: it may bend between pieces."""
+        squares = self.errors**2
+        pieces = np.stack(
+            [squares[first : first + self.moments + 1] for first in range(0, len(squares) - 1, self.moments)]
+        )
+        weights = np.array([1.0, *[4.0, 2.0] * (self.moments // 2 - 1), 4.0, 1.0]) / (3.0 * self.moments)
+        edges = self.curve_times[:: self.moments]
+        return float(np.diff(edges) @ (pieces @ weights)) / float(edges[-1] - edges[0])
+
 
 def refined_density(problem: Problem, reference: Reference, drift: Drift, mesh: Mesh, *, once: bool = False) -> Refined:
     """Refine until the density at T settles, or until the largest size is reached; `once` stops after one mesh."""
     coarser: Refined | None = None
     for number, multiple in enumerate(MULTIPLES[mesh.dimension]):
-        finer = _multiplied(mesh, multiple)
+        finer = _multiplied(mesh, multiple, number + 1)
         if number >= FEWEST_MESHES and len(finer.mass) > MOST_UNKNOWNS[mesh.dimension]:
             break
         current = _on_mesh(problem, reference, drift, finer, coarser)
@@ -74,13 +93,14 @@ def refined_density(problem: Problem, reference: Reference, drift: Drift, mesh: 
     return coarser
 
 
-def _multiplied(mesh: Mesh, multiple: float) -> Mesh:
+def _multiplied(mesh: Mesh, multiple: float, more: int) -> Mesh:
+    """`multiple` times the elements on every axis, and at least so many more."""
     return Mesh(
         tuple(
             Axis(
                 axis.low,
                 axis.high,
-                max(int(np.ceil(axis.elements * multiple)), axis.elements + 1),
+                max(int(np.ceil(axis.elements * multiple)), axis.elements + more),
                 axis.degree,
                 axis.walls,
             )
@@ -95,9 +115,11 @@ def _on_mesh(problem: Problem, reference: Reference, drift: Drift, mesh: Mesh, c
         problem.noise * reference.diffusivity,
     )
     mesh = operator.mesh
-    initial = mesh.restrict(reference.initial_density(mesh.points))
-    initial = initial / float(mesh.mass @ initial)
-    times, unknowns, moved = _propagate(operator, drift, initial)
+    initial = mesh.unit_mass(reference.initial_density(mesh.points))
+    least = MOMENTS[mesh.dimension] if drift.constant else MOMENTS_OF_VARYING
+    moments = FIELDS_PER_PIECE * math.ceil(least / ((len(drift.edges) - 1) * FIELDS_PER_PIECE))
+    times, unknowns, moved = _propagate(operator, drift, initial, moments)
+    kept = slice(None, None, moments // FIELDS_PER_PIECE)
     density = mesh.to_grid(unknowns)
     target = np.stack([reference.density(float(t), mesh.points) for t in times])
     errors = np.sqrt(((density - target) ** 2) @ mesh.weights)
@@ -105,11 +127,12 @@ def _on_mesh(problem: Problem, reference: Reference, drift: Drift, mesh: Mesh, c
     change = float("inf")
     if coarser is not None:
         change = max(moved, mesh.l2_distance(density[-1], coarser.mesh, coarser.final) / scale)
-    mass_error = float(np.abs(unknowns @ mesh.mass - 1.0).max())
-    return Refined(mesh, times, density, target, errors, change, moved, mass_error)
+    amount = np.abs(unknowns) @ mesh.mass  # 1, or more for a density that swings below zero, with its rounding
+    mass_error = float((np.abs(unknowns @ mesh.mass - 1.0) / np.maximum(amount, 1.0)).max())
+    return Refined(mesh, times[kept], density[kept], target[kept], times, errors, moments, change, moved, mass_error)
 
 
-def _propagate(operator: Operator, drift: Drift, initial: Array) -> tuple[Array, Array, float]:
+def _propagate(operator: Operator, drift: Drift, initial: Array, moments: int) -> tuple[Array, Array, float]:
     """Output times, unknowns there (both ends of every piece included once), and the relative error in time."""
     moved = 0.0
     edges = drift.edges
@@ -120,7 +143,7 @@ def _propagate(operator: Operator, drift: Drift, initial: Array) -> tuple[Array,
             lambda piece: operator.matrix(operator.rectify(drift.values(piece, float(edges[piece]), points))),
             initial,
             durations,
-            OUTPUTS_PER_PIECE,
+            moments,
             operator.mesh.mass,
         )
     else:
@@ -128,9 +151,9 @@ def _propagate(operator: Operator, drift: Drift, initial: Array) -> tuple[Array,
             lambda piece, t: operator.matrix(operator.rectify(drift.values(piece, t, points))),
             initial,
             edges,
-            OUTPUTS_PER_PIECE,
+            moments,
             operator.mesh.mass,
         )
-    fractions = np.arange(1, OUTPUTS_PER_PIECE + 1) / OUTPUTS_PER_PIECE
+    fractions = np.arange(1, moments + 1) / moments
     times = np.concatenate([edges[:1], (edges[:-1, None] + durations[:, None] * fractions).ravel()])
     return times, values, moved

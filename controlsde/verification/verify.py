@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from controlsde import distances
 from controlsde.drift import Drift
+from controlsde.fokker_planck.mesh import Mesh
 from controlsde.problem import Problem
 from controlsde.progress import Progress, Step
 from controlsde.reference import Reference
 from controlsde.verification.certificate import MonteCarloEvidence, judge
 from controlsde.verification.characteristics import density_by_characteristics
 from controlsde.verification.evidence import DiscreteRun, Evidence, Fields, TrackingErrors
-from controlsde.verification.refinement import OUTPUTS_PER_PIECE, Refined, refined_density
+from controlsde.verification.refinement import FIELDS_PER_PIECE, Refined, refined_density
 
 Array = NDArray[np.float64]
 
@@ -75,6 +76,8 @@ def verify(
         resolution=refined.mesh.resolution(refined.final),
         refined_l2_change=_change_from(run, refined, scale),
         refinement=refined.refinement,
+        target_mass=abs(float(grid.weights @ target) - 1.0),
+        target_change=_target_change(reference, run.mesh, grid, target, scale),
         characteristics_l2_change=along_paths,
         monte_carlo=particles,
         gradient_norm=gradient_norm,
@@ -85,11 +88,17 @@ def verify(
 
 def _change_from(run: DiscreteRun, refined: Refined, scale: float) -> float:
     """Largest ‖ρ_solver − ρ_refined‖ / ‖p(T)‖ over the ends of the pieces."""
-    ends = refined.density[OUTPUTS_PER_PIECE::OUTPUTS_PER_PIECE]
+    ends = refined.density[FIELDS_PER_PIECE::FIELDS_PER_PIECE]
     return max(
         refined.mesh.l2_distance(fine, run.mesh, run.mesh.to_grid(coarse)) / scale
         for fine, coarse in zip(ends, run.ends, strict=True)
     )
+
+
+def _target_change(reference: Reference, mesh: Mesh, grid: _FinalGrid, target: Array, scale: float) -> float:
+    """‖p_mesh(T) − p(T)‖ / ‖p(T)‖, p_mesh the target as the solver's own mesh holds it."""
+    held = mesh.interpolate(reference.density(reference.horizon, mesh.points), grid.centres)
+    return distances.l2(grid.weights, held, target) / scale
 
 
 def _characteristics_change(
@@ -150,10 +159,9 @@ def _errors(problem: Problem, refined: Refined, grid: _FinalGrid, final: Array, 
     shape = tuple(len(centres) for centres in grid.centres)
     closed = problem.domain.walls != "absorbing"
     transport = one and closed and problem.domain.walls == "reflecting"
-    squares = refined.errors**2
     return TrackingErrors(
         l2_sup=float(refined.errors.max()),
-        l2_rms=math.sqrt(float(np.trapezoid(squares, refined.times)) / float(refined.times[-1])),
+        l2_rms=math.sqrt(refined.mean_square_error),
         l2_final=distances.l2(grid.weights, final, target),
         l2_initial=float(refined.errors[0]),
         tv_final=distances.total_variation(grid.weights, final, target),
@@ -175,7 +183,7 @@ def _fields(refined: Refined, run: DiscreteRun) -> Fields:
         axes=tuple(axis.grid for axis in refined.mesh.axes),
         density=refined.density.reshape(shape),
         reference=refined.reference.reshape(shape),
-        curve_times=refined.times,
+        curve_times=refined.curve_times,
         l2=refined.errors,
         discrete_times=run.curve_times,
         discrete_l2=run.curve,

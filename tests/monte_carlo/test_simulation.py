@@ -302,3 +302,21 @@ def test_an_error_in_the_drift_comes_through():
         simulate(
             Field(broken, np.array([0.0, 1.0])), np.full((3, 1), 0.5), simulation.Setting(0, "periodic", UNIT, 4, 0)
         )
+
+
+@pytest.mark.parametrize("steps", [8, 32])
+def test_mass_pressed_against_a_wall_settles_in_the_exponential_layer_for_any_step(steps):
+    drift, diffusivity = 3.0, 0.5
+    pressing = Field(lambda _, __, x: torch.full_like(x, drift), np.linspace(0, 4, 9))
+    moved = simulate(pressing, np.full((100_000, 1), 0.5), setting(diffusivity, steps=steps, seed=3)).positions
+    rate, waves = drift / diffusivity, np.pi * np.arange(1, 7)
+    # ∫ cos(kπx) e^{rx} dx / ∫ e^{rx} dx on [0, 1]
+    exact = rate**2 / (rate**2 + waves**2) * (np.cos(waves) * np.exp(rate) - 1) / np.expm1(rate)
+    assert np.abs(z_of_means(np.cos(waves * moved), exact)).max() < 4.5
+
+
+@pytest.mark.parametrize("diffusivity", [1e-4, 0.05, 1.0, 50.0])
+def test_no_particle_leaves_the_box(diffusivity):
+    moved = simulate(still(1.0), np.linspace(0, 1, 5000)[:, None], setting(diffusivity, steps=3)).positions
+    assert moved.min() >= 0.0
+    assert moved.max() <= 1.0

@@ -21,7 +21,7 @@ from controlsde.verification.exponential import (
     propagate_piecewise,
     propagate_time_dependent,
 )
-from controlsde.verification.refinement import OUTPUTS_PER_PIECE, refined_density
+from controlsde.verification.refinement import FIELDS_PER_PIECE, refined_density
 
 
 def fitted_order(sizes, errors):
@@ -189,7 +189,7 @@ def test_the_refined_mesh_follows_an_exact_reference_at_every_time(name, noise):
     drift = given_drift(problem, reference, np.linspace(0, reference.horizon, 5))
     mesh = Mesh.build(problem.domain.box, problem.domain.walls, (24,), 8)
     found = refined_density(problem, reference, drift, mesh, once=True)
-    assert len(found.times) == 4 * OUTPUTS_PER_PIECE + 1
+    assert len(found.times) == 4 * FIELDS_PER_PIECE + 1
     scale = float(np.sqrt(found.reference[-1] ** 2 @ found.mesh.weights))
     assert found.errors.max() < 1e-5 * scale
     assert found.mass_error < 1e-9
