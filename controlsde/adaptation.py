@@ -65,15 +65,19 @@ def solve_resolved(
         best = solve(tracking, options, progress, initial)
         starts = starts or best.starts
         spent = spent[0] + best.build_seconds, spent[1] + best.solve_seconds
-        judged = _judge(problem, reference, tracking, best, progress)
+        judged: list[Judged] = []
         finer = None
-        if judged and not best.interrupted:
-            promising = min(judged, key=lambda one: one.objective)
-            if RESOLVED < promising.change <= SETTLING * change:
-                finer = refined(problem, reference, tracking, _run(promising.outcome.weights))
-                change = promising.change
-            if finer is not None and finer.targets.size > MOST_STAGE_VALUES[options.kind]:
-                finer = None
+        try:
+            judged = _judge(problem, reference, tracking, best, progress)
+            if judged and not best.interrupted:
+                promising = min(judged, key=lambda one: one.objective)
+                if RESOLVED < promising.change <= SETTLING * change:
+                    finer = refined(problem, reference, tracking, _run(promising.outcome.weights))
+                    change = promising.change
+                if finer is not None and finer.targets.size > MOST_STAGE_VALUES[options.kind]:
+                    finer = None
+        except KeyboardInterrupt:  # what was solved is kept
+            best, finer = replace(best, interrupted=True), None
         if finer is None:
             answer = _preferred(judged) if judged else best
             interrupted = best.interrupted

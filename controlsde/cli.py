@@ -7,7 +7,7 @@ imported before a command needs it.
 from __future__ import annotations
 
 import json
-import os
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
@@ -79,7 +79,7 @@ def solve(
     _refuse(problem, refusals(loaded))
 
     console = Console(quiet=quiet, verbose=verbose)
-    with _running(console) as progress:
+    with _running(console, problem) as progress:
         result = run(loaded, progress=progress)
         progress(Step("writing the result and figures"))
         result = _write(result, folder)
@@ -110,7 +110,8 @@ def compare(
     levels = check_levels(noise or DEFAULT_NOISE)
     for level in levels:  # each must be as valid as one in the file
         _load(problem, [*(overrides or []), f"noise={level!r}"])
-    folder = _folder(output, loaded.name)
+    stems = _stems(levels)
+    folder = _folder(output, loaded.name, *stems.values())
 
     from dataclasses import replace
 
@@ -120,10 +121,10 @@ def compare(
 
     _refuse(problem, refusals(loaded))
     console = Console(quiet=quiet, verbose=verbose)
-    with _running(console) as progress:
+    with _running(console, problem) as progress:
         comparison = run(loaded, levels, progress=progress)
         progress(Step("writing the results and figures"))
-        written = tuple(_write(result, folder, f"noise-{result.noise:g}") for result in comparison.results)
+        written = tuple(_write(result, folder, stems[result.noise]) for result in comparison.results)
         comparison = replace(comparison, results=written)
         from controlsde.report.figures import save_comparison
 
@@ -131,7 +132,7 @@ def compare(
     console.comparison(comparison, folder)
     if as_json:
         _print_json(comparison.to_json())
-    if len(comparison.results) < len(levels):
+    if comparison.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
     _finish(list(comparison.results))
 
@@ -153,6 +154,10 @@ def evaluate(
 
     loaded = _load(problem, overrides)
     given = Controls.load(controls) if controls else None
+    if given is not None and loaded.drift is not None:
+        raise UsageError(f"{problem}: gives its own drift, and --controls gives another; leave one of them out")
+    if controls is not None:
+        _warn_of_another_network(controls, loaded)
     folder = _folder(output, loaded.name) if output else None
 
     from controlsde.console import Console
@@ -162,7 +167,7 @@ def evaluate(
 
     _refuse(problem, refusals_of_evaluation(loaded))
     console = Console(quiet=quiet, verbose=verbose)
-    with _running(console) as progress:
+    with _running(console, problem) as progress:
         result = run(loaded, given, progress)
         if folder:
             progress(Step("writing the result and figures"))
@@ -181,7 +186,8 @@ def check(problem: ProblemArgument, overrides: SetOption = None, as_json: JsonOp
     from controlsde.console import Console
     from controlsde.sizes import predict
 
-    prediction = predict(loaded)
+    with _placed(problem):
+        prediction = predict(loaded)
     Console().prediction(loaded, prediction)
     if as_json:
         _print_json(prediction.to_json())
@@ -214,6 +220,7 @@ def main() -> None:
     """Run the command line; every known kind of failure ends in one clear line and its exit code."""
     if not sys.warnoptions:  # the certificate tells what went wrong with the numbers, in words
         warnings.simplefilter("ignore")
+    _end_gently()
     try:
         app(prog_name="controlsde")
     except KeyboardInterrupt:
@@ -221,6 +228,17 @@ def main() -> None:
         sys.exit(EXIT_INTERRUPTED)
     except (ValueError, RuntimeError, ArithmeticError, OSError, MemoryError) as error:
         sys.exit(_explain(error))
+
+
+def _end_gently() -> None:
+    """Treat a request to end, or a closed terminal, like Ctrl-C: keep what there is, and leave no process behind."""
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), interrupt)
 
 
 def _explain(error: BaseException) -> int:
@@ -295,15 +313,48 @@ def _known_solver(name: str) -> str:
     return name
 
 
-def _folder(output: Path | None, name: str) -> Path:
-    """The folder for results, checked to be writable before anything runs."""
+def _folder(output: Path | None, name: str, *stems: str) -> Path:
+    """The folder for results, checked to be writable before anything runs; nothing is left in it.
+
+    stems: of the files and folders of several results that will be written there.
+    """
+    import tempfile
+
     folder = output or Path("results") / name
     nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     if not nearest.is_dir():
         raise UsageError(f"{nearest}: is not a folder; give another with -o DIR")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise UsageError(f"{nearest}: not writable; give another folder with -o DIR")
+    try:
+        with tempfile.TemporaryDirectory(dir=nearest, prefix=".controlsde-"):
+            pass
+    except OSError as error:
+        raise UsageError(f"{nearest}: not writable ({error.strerror}); give another folder with -o DIR") from None
+    for stem in stems or ("result",):
+        if (folder / f"{stem}.nc").is_dir():
+            raise UsageError(f"{folder / stem}.nc: is a folder where the result would be written; move it away")
+        if stems and (folder / stem).is_file():
+            raise UsageError(f"{folder / stem}: is a file where a folder of figures would be written; move it away")
     return folder
+
+
+def _stems(levels: tuple[float, ...]) -> dict[float, str]:
+    """The file name of each noise level: as short as tells them apart."""
+    short = {level: f"noise-{level:g}" for level in levels}
+    return short if len(set(short.values())) == len(levels) else {level: f"noise-{level!r}" for level in levels}
+
+
+def _warn_of_another_network(controls: Path, problem: Problem) -> None:
+    """Say so where a result's controls are about to run in a network of another form than they were made for."""
+    from controlsde.results import Result, ResultError
+
+    try:
+        made_for = Result.load(controls).problem.network
+    except ResultError:  # controls alone do not say what they were made for
+        return
+    for key in ("activation", "tangential"):
+        old, new = getattr(made_for, key), getattr(problem.network, key)
+        if old != new:
+            _say(f"warning: {controls} was made for network.{key}={str(old).lower()}, not {str(new).lower()}")
 
 
 def _refuse(problem: str, reasons: tuple[str, ...]) -> None:
@@ -313,10 +364,23 @@ def _refuse(problem: str, reasons: tuple[str, ...]) -> None:
 
 
 @contextmanager
-def _running(console: Console) -> Iterator[Progress]:
+def _placed(problem: str) -> Iterator[None]:
+    """Errors about a problem's parts that do not fit say which problem that was."""
+    from controlsde.controls import ControlsError
+
+    try:
+        yield
+    except ValueError as error:
+        if isinstance(error, ControlsError) or type(error).__name__ == "ReferenceError":
+            raise UsageError(f"{problem}: {error}") from None
+        raise
+
+
+@contextmanager
+def _running(console: Console, problem: str) -> Iterator[Progress]:
     """Progress of the work inside; an interruption that no solver turned into a result ends the command."""
     try:
-        with console.progress() as progress:
+        with _placed(problem), console.progress() as progress:
             yield progress
     except KeyboardInterrupt:
         _fail(["interrupted; what was not yet written is lost"], EXIT_INTERRUPTED)

@@ -36,6 +36,7 @@ class Comparison:
     results: tuple[Result, ...]
     cross: Array
     note: str
+    interrupted: bool = False  # before every level was solved and applied to every other
 
     @property
     def noise(self) -> tuple[float, ...]:
@@ -77,7 +78,9 @@ def check_levels(noise: Sequence[float]) -> tuple[float, ...]:
     if not levels:
         raise NoiseLevelsError("give at least one noise level, e.g. --noise 0 --noise 1")
     if any(not np.isfinite(level) or level < 0 for level in levels):
-        raise NoiseLevelsError("noise levels must be finite and >= 0")
+        raise NoiseLevelsError(
+            f"noise levels must be finite and >= 0 (got {', '.join(f'{level:g}' for level in levels)})"
+        )
     if len(set(levels)) < len(levels):
         raise NoiseLevelsError(f"give each noise level once (got {', '.join(f'{level:g}' for level in levels)})")
     return levels
@@ -109,16 +112,25 @@ def compare(
         if results[-1].status == "interrupted":
             break
     progress(Step("cross-applying the controls"))
-    return Comparison(problem, tuple(results), cross_apply(results), note(results))
+    cross, interrupted = cross_apply(results)
+    return Comparison(problem, tuple(results), cross, note(results), interrupted or len(results) < len(levels))
 
 
-def cross_apply(results: list[Result]) -> Array:
-    """cross[i][j]: verified final L² error of the controls of result i at the noise of result j."""
-    table = np.empty((len(results), len(results)))
-    for i, own in enumerate(results):
-        for j, other in enumerate(results):
-            table[i, j] = own.tracking.l2_final if i == j else _final_error(own, other.problem)
-    return table
+def cross_apply(results: list[Result]) -> tuple[Array, bool]:
+    """cross[i][j], the verified final L² error of the controls of result i at the noise of result j.
+
+    And whether a keyboard interrupt cut it short: what is missing is nan.
+    """
+    table = np.full((len(results), len(results)), np.nan)
+    np.fill_diagonal(table, [own.tracking.l2_final for own in results])
+    try:
+        for i, own in enumerate(results):
+            for j, other in enumerate(results):
+                if i != j:
+                    table[i, j] = _final_error(own, other.problem)
+    except KeyboardInterrupt:
+        return table, True
+    return table, False
 
 
 def _final_error(result: Result, problem: Problem) -> float:

@@ -202,13 +202,19 @@ def given_drift(problem: Problem, reference: Reference, edges: Array) -> Drift |
 
 def network_drift(network: Network, controls: Controls, horizon: float) -> NetworkDrift:
     """The drift of controls that must fit the network and the horizon. Raises ControlsError where they do not."""
-    if (controls.dimension, controls.width) != (network.dimension, network.width):
+    if controls.dimension != network.dimension:
         raise ControlsError(
-            f"the controls are for dimension {controls.dimension} and width {controls.width}, the problem has "
-            f"dimension {network.dimension} and width {network.width}; set network.width={controls.width}"
+            f"the controls are for dimension {controls.dimension}, the problem has dimension {network.dimension}: "
+            "give controls that were made for this problem"
+        )
+    if controls.width != network.width:
+        raise ControlsError(
+            f"the controls are for width {controls.width}, the problem has width {network.width}; "
+            f"set network.width={controls.width}"
         )
     if abs(controls.times[0]) > 1e-9 or abs(controls.times[-1] - horizon) > 1e-9 * horizon:
         raise ControlsError(
-            f"the controls cover [{controls.times[0]:g}, {controls.times[-1]:g}], the problem [0, {horizon:g}]"
+            f"the controls cover [{controls.times[0]:g}, {controls.times[-1]:g}], the problem [0, {horizon:g}]; "
+            f"set reference.horizon={controls.times[-1]:g}, or give controls that were made for this problem"
         )
     return NetworkDrift(network, controls)

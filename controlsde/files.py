@@ -23,9 +23,12 @@ class atomic_file:  # noqa: N801 - used like the function `open`
         return self._temporary
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if kind is None:
-            os.replace(self._temporary, self._target)
-        else:
+        try:
+            if kind is None:
+                os.replace(self._temporary, self._target)
+        except OSError as reason:
+            raise OSError(reason.errno, reason.strerror, str(self._target)) from None
+        finally:
             self._temporary.unlink(missing_ok=True)
 
 

@@ -81,8 +81,8 @@ def solve(
         raise SolveError(outcome.message)
     answer = _Answer(
         solver=options.kind,
-        status="converged" if outcome.converged else "interrupted" if outcome.interrupted else "not-converged",
-        message=outcome.message,
+        status="interrupted" if outcome.interrupted else "converged" if outcome.converged else "not-converged",
+        message="interrupted; this is the best point so far" if outcome.interrupted else outcome.message,
         objective=outcome.objective,
         gradient_norm=outcome.gradient_norm,
         iterations=outcome.iterations,

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
+from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 import loky
 import torch
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+PARENT_WATCH = 1.0  # seconds between two looks of a worker at its parent
 POOL_PAYS_ABOVE = 6.0  # seconds of remaining work below which starting processes costs more than it saves
 
 
@@ -62,10 +65,13 @@ def _in_processes(
 ) -> tuple[list[R], bool]:
     results: dict[int, R] = {}
     # Unlike the standard library's pool, this one does not run the caller's main module again in every worker.
-    pool = loky.ProcessPoolExecutor(min(os.cpu_count() or 1, len(starts)), initializer=_start_worker, env=ONE_THREAD)
+    pool = loky.ProcessPoolExecutor(
+        min(os.cpu_count() or 1, len(starts)), initializer=_start_worker, initargs=(os.getpid(),), env=ONE_THREAD
+    )
     interrupted = False
     try:
-        futures: dict[Future[R], int] = {pool.submit(work, start): number for number, start in enumerate(starts)}
+        with _interrupts_held_back():  # workers inherit that, and never see a Ctrl-C at all
+            futures: dict[Future[R], int] = {pool.submit(work, start): number for number, start in enumerate(starts)}
         for future in as_completed(futures):
             results[futures[future]] = future.result()
             finished(len(before) + len(results), future.result())
@@ -76,6 +82,27 @@ def _in_processes(
     return [*before, *(results[number] for number in sorted(results))], interrupted
 
 
-def _start_worker() -> None:
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Keep a keyboard interrupt waiting until the block has ended; where a system cannot, do nothing."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start_worker(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process soon after its parent has ended, however that came about."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_WATCH)
+    os._exit(1)

@@ -82,9 +82,11 @@ def solve(
         trouble = (runs[0].trouble if runs else None) or "interrupted before the first iteration"
         outcomes = [_nothing(starts[0], trouble)]
     best, *others = sorted(outcomes, key=lambda outcome: outcome.objective)
+    interrupted = any(run.interrupted for run in runs)
     return replace(
         best,
-        interrupted=any(run.interrupted for run in runs),
+        interrupted=interrupted,
+        message="interrupted; this is the best point so far" if interrupted else best.message,
         starts=tuple(run.best.value if run.best else float("nan") for run in runs),
         others=tuple(others),
         build_seconds=built - began,

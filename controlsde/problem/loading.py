@@ -109,6 +109,8 @@ def _read(path: Path) -> str:
         if path.stat().st_size > yaml_text.MAX_BYTES:
             raise ProblemError(f"{path}: the file is larger than {yaml_text.MAX_BYTES // 1_000_000} MB")
         content = path.read_bytes()
+    except ProblemError:
+        raise
     except FileNotFoundError:
         raise ProblemError(f"{path}: no such file") from None
     except (OSError, ValueError) as error:

@@ -6,11 +6,14 @@ had been written in the file, and an error about one says `--set network.width=2
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from controlsde.problem.values import Location, dotted, short
 from controlsde.problem.yaml_text import Document, Place, ProblemError, read
+
+INDEX = re.compile("[0-9]{1,9}")  # of an entry of a list
 
 # Where a bare word may stand for a mapping with that kind.
 KINDS = frozenset(
@@ -50,7 +53,7 @@ def apply(document: Document, overrides: Mapping[str, Any]) -> None:
     """Put the values of `overrides` into the document, in order; what cannot be placed becomes a fault."""
     for key, value in overrides.items():
         label = f"--set {key}={_shown(value)}"
-        location = tuple(int(part) if part.isdigit() else part for part in key.split("."))
+        location = tuple(int(part) if INDEX.fullmatch(part) else part for part in key.split("."))
         if "" in location:
             fault = "the key is missing, or a part of it"
         else:

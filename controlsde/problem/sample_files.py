@@ -93,6 +93,8 @@ def _rows(reader: Any, shown: str, columns: list[str]) -> list[list[float]]:
             close = difflib.get_close_matches(name, header, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"columns: {', '.join(header)}"
             raise _UnusableError(("columns", i), f"{name!r} is not a column of {shown!r}; {hint}")
+        if header.count(name) > 1:
+            raise _UnusableError(("columns", i), f"{name!r} is the name of {header.count(name)} columns of {shown!r}")
     wanted = [header.index(name) for name in columns]
     points = []
     for row in reader:
