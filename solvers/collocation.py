@@ -64,6 +64,7 @@ REMEDIES = {
     "Restoration_Failed": "try another start: --set solver.seed={seed}, or --set controls.bounds=10",
     "Invalid_Number_Detected": "the weights left the range of numbers; try --set controls.bounds=10",
     "Error_In_Step_Computation": "try another start: --set solver.seed={seed}",
+    "Solved_To_Acceptable_Level": "the tolerance was met but loosely; try --set solver.tolerance=1e-6",
     "Search_Direction_Becomes_Too_Small": "try a looser --set solver.tolerance=1e-6, or another solver.seed",
 }
 
@@ -150,7 +151,7 @@ def solve_nlp(
         costates=transcription.costates(multipliers),
         objective=float(answer["f"]),
         iterations=int(stats["iter_count"]),
-        success=bool(stats["success"]),
+        success=str(stats["return_status"]) == "Solve_Succeeded",  # not "to acceptable level"
         status=str(stats["return_status"]),
         history=tuple(monitor.history),
         last_weights=tuple(monitor.weights),

@@ -2,7 +2,7 @@
 
 The limits, and why:
 
-- mass_error ≤ 1e-9 (closed walls): the scheme keeps the mass to rounding; more means a broken operator.
+- mass_error ≤ 1e-9 (closed walls), over ∫|ρ|: the scheme keeps the mass to rounding; more means a broken operator.
 - negative_mass ≤ 0.01: ∫ρ⁻ at the end. The scheme is not positive; a per cent of negative mass means that the
   mesh does not hold the density.
 - resolution ≤ 0.05: share of the top Legendre mode of the refined density. Above it the refined mesh, too, is coarse.

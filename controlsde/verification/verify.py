@@ -27,6 +27,7 @@ Array = NDArray[np.float64]
 
 FINE_CELLS = {1: 4096, 2: 192, 3: 48}  # per axis: the grid on which final distances are taken
 CHARACTERISTIC_POINTS = {1: 1024, 2: 64, 3: 16}
+DEARER = 4  # fewer of them on each axis for drifts that vary in time, which are evaluated anew at every step
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +106,8 @@ def _characteristics_change(
     problem: Problem, reference: Reference, drift: Drift, refined: Refined, scale: float
 ) -> float:
     """‖ρ_refined(T) − ρ_characteristics(T)‖ / ‖p(T)‖."""
-    grid = _FinalGrid.over(problem.domain.box, CHARACTERISTIC_POINTS[problem.dimension])
+    points = CHARACTERISTIC_POINTS[problem.dimension]
+    grid = _FinalGrid.over(problem.domain.box, points if drift.constant else math.ceil(points / DEARER))
     mass = float(refined.mesh.weights @ reference.initial_density(refined.mesh.points))
     traced = density_by_characteristics(
         drift, reference.initial_density, grid.points, problem.domain.box, problem.domain.walls
