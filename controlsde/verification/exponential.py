@@ -81,6 +81,8 @@ def _arnoldi(matrix: sp.csc_array, start: Array, times: Array) -> Array | None:
     solve = sparse_linalg.splu(sp.csc_array(sp.eye_array(size) - gamma * matrix)).solve
     most = min(size, MOST_VECTORS)
     norm = float(np.linalg.norm(start))
+    if not np.isfinite(norm):  # blown up before: say so, and let the certificate fail
+        return np.full((len(times), size), np.nan)
     basis = np.zeros((size, most + 1))
     hessenberg = np.zeros((most + 1, most))
     basis[:, 0] = start / norm

@@ -71,6 +71,15 @@ def test_arnoldi_is_exact_on_an_eigenvector_and_on_a_small_invariant_space():
     assert np.abs(np.delete(found, [0, 7])).max() < 1e-12
 
 
+@pytest.mark.parametrize("size", [np.inf, np.nan, 1e200])
+def test_a_density_that_blew_up_stays_not_finite_and_raises_nothing(size):
+    with np.errstate(all="ignore"):
+        values = exponential_action(
+            sp.csr_array(np.diag([1.0, -1.0, 2.0])), np.full(3, size), np.array([0.5, 1.0]), np.ones(3)
+        )
+    assert not np.isfinite(values).any()
+
+
 def test_arnoldi_keeps_the_mass():
     matrix, start, mass = generator(0.05, 10.0)
     found = exponential_action(matrix, start, np.array([0.1, 0.2]), mass)
