@@ -232,8 +232,8 @@ class Mesh:
             lines = np.moveaxis(values, number, -1)[..., axis.index]  # (…, elements, degree+1)
             energy = np.einsum("mq,...q->...m", modal, lines) ** 2
             total = float(energy.sum())
-            shares.append(float(energy[..., -1].sum()) / total if total > 0 else 0.0)
-        return float(np.sqrt(max(shares)))
+            shares.append(float(energy[..., -1].sum()) / total if total != 0 else 0.0)
+        return float(np.sqrt(np.max(shares)))  # nan where a value is no number
 
 
 def _outer(factors: list[Array]) -> Array:

@@ -173,7 +173,10 @@ def judge(
 def cure(name: str, problem: Problem) -> str:
     """One thing to try when a check fails, as a `--set` that can be pasted."""
     if name == "mass_error":
-        return "report this: closed walls must keep the mass"
+        return (
+            "where the density blew up, other checks fail, too, and say what to try; where this one fails alone, "
+            "report it: closed walls must keep the mass"
+        )
     if name.startswith("target_"):
         return "the mesh misses part of the target: " + _finer_mesh(problem)
     if name.startswith("monte_carlo"):

@@ -157,6 +157,8 @@ def _monte_carlo(
 
 
 def _errors(problem: Problem, refined: Refined, grid: _FinalGrid, final: Array, target: Array) -> TrackingErrors:
+    if not np.all(np.isfinite(final)):  # blown up: no distance means anything
+        return TrackingErrors(math.nan, math.nan, math.nan, float(refined.errors[0]))
     one = problem.dimension == 1
     shape = tuple(len(centres) for centres in grid.centres)
     closed = problem.domain.walls != "absorbing"

@@ -394,3 +394,16 @@ def test_a_component_too_narrow_for_the_mesh_is_never_certified(std):
         assert "mesh.elements" in str(error)  # noqa: PT017 - either is right
     else:
         assert not result.verified
+
+
+def test_a_density_that_blows_up_is_not_certified_and_has_no_distances():
+    problem = load_problem("two-bumps", set={**FEW, "noise": 0, "mesh.elements": [8]})
+    drift = {"kind": "formula", "expressions": ["1e5*sin(20*x)"]}
+    document = {**problem.model_dump(by_alias=True, exclude_none=True), "drift": drift}
+    with np.errstate(all="ignore"):  # of the overflow
+        result = evaluate(type(problem).model_validate(document))
+    assert not result.verified
+    assert {"mass_error", "negative_mass", "resolution"} <= failed(result)
+    assert math.isnan(result.tracking.l2_final)
+    assert result.tracking.w2_final is None
+    assert result.to_json()["tracking"]["l2_final"] is None
