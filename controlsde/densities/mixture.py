@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import log_ndtr, ndtr
 
 from controlsde.densities.gaussian import Gaussians
-from controlsde.densities.products import Products
+from controlsde.densities.products import Products, log_sum
 from controlsde.densities.protocol import Array, Box, line_points
 
 
@@ -71,6 +71,16 @@ class GaussianMixture:
     def _tail(self, x: Array, sign: float) -> Array:
         z = sign * (x[None, :] - self.means) / np.sqrt(self.variances)
         return np.asarray(self.weights @ ndtr(z))
+
+    def log_tails(self, x: Array) -> tuple[Array, Array]:
+        """log F and log(1 − F) at points (n, 1), each (n,), right also where they underflow.
+
+        Raises ValueError unless d = 1.
+        """
+        z = (line_points(x, self.dimension)[None, :] - self.means) / np.sqrt(self.variances)
+        with np.errstate(divide="ignore"):
+            shares = np.log(self.weights)[:, None]
+        return log_sum(shares + log_ndtr(z))[0], log_sum(shares + log_ndtr(-z))[0]
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         """Draw n independent points, shape (n, d)."""

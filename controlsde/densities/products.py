@@ -54,6 +54,10 @@ class Products:
         log_density, score = self.log_density_and_score(x, self._unspread)
         return np.asarray(np.exp(log_density)[:, None] * score)
 
+    def log_density(self, x: Array) -> tuple[Array, Array]:
+        """log p (n,) and its gradient (n, d) at points (n, d), right also where p underflows."""
+        return self.log_density_and_score(x, self._unspread)
+
     def _unspread(self, axis: int, x: Array) -> tuple[Array, Array]:
         return self.axes[axis].spread(x, 1.0, 0.0)
 

@@ -65,7 +65,7 @@ def _mesh(problem: Problem) -> Iterator[Misfit]:
 
 def _reference(problem: Problem) -> Iterator[Misfit]:
     reference, box = problem.reference, problem.domain.box
-    if reference.kind == "moser":
+    if reference.kind != "reversed-diffusion":
         yield from _density(("reference", "from"), reference.from_, box)
         yield from _density(("reference", "to"), reference.to, box)
         return

@@ -41,6 +41,7 @@ __all__ = [
     "Collocation",
     "Controls",
     "DensitySpec",
+    "Displacement",
     "Domain",
     "ExactDrift",
     "Formula",
@@ -66,7 +67,7 @@ MAX_NODES = 2_000_000
 MAX_STEPS = 10_000
 FIRST_STEPS = 2  # Radau steps per piece that `mesh.steps_per_piece: auto` begins with
 
-REFERENCE_KINDS = ("reversed-diffusion", "moser")
+REFERENCE_KINDS = ("reversed-diffusion", "moser", "displacement")
 FORWARD_KINDS = ("ornstein-uhlenbeck", "heat")
 SOLVER_KINDS = ("shooting", "collocation")
 
@@ -152,7 +153,25 @@ class Moser(Section):
         return self.diffusivity
 
 
-Reference = Annotated[ReversedDiffusion | Moser, Field(discriminator="kind"), Shorthand(())]
+class Displacement(Section):
+    """The reference whose mass moves on straight lines from `from` to `to`; `diffusivity` is the D₀ that noise scales.
+
+    In one dimension any two densities will do, in more two Gaussians: mixtures of one component.
+    """
+
+    kind: Literal["displacement"] = "displacement"
+    from_: DensitySpec = Field(alias="from")
+    to: DensitySpec
+    horizon: Annotated[Width, Field(le=1e6)] = 1.0
+    diffusivity: Annotated[Width, Field(le=1e6)] = 1.0
+
+    @property
+    def unit_diffusivity(self) -> float:
+        """D₀, which the noise level scales."""
+        return self.diffusivity
+
+
+Reference = Annotated[ReversedDiffusion | Moser | Displacement, Field(discriminator="kind"), Shorthand(())]
 
 
 class Network(Section):

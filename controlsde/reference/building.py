@@ -17,6 +17,7 @@ from controlsde.densities import (
 )
 from controlsde.densities.protocol import Box
 from controlsde.problem import schema
+from controlsde.reference.displacement import GaussianDisplacement, IntervalDisplacement
 from controlsde.reference.flows import REACH, Process
 from controlsde.reference.forward import MAX_MASS_OUTSIDE, forward_flow
 from controlsde.reference.moser import MoserReference
@@ -24,7 +25,9 @@ from controlsde.reference.protocol import Reference, ReferenceError  # noqa: A00
 from controlsde.reference.reversed_diffusion import ReversedDiffusionReference
 
 
-def build_reference(spec: schema.ReversedDiffusion | schema.Moser, domain: schema.Domain) -> Reference:
+def build_reference(
+    spec: schema.ReversedDiffusion | schema.Moser | schema.Displacement, domain: schema.Domain
+) -> Reference:
     """The reference trajectory that `spec` asks for on `domain`.
 
     Raises ReferenceError, one line with the cure, when it cannot be computed.
@@ -32,6 +35,8 @@ def build_reference(spec: schema.ReversedDiffusion | schema.Moser, domain: schem
     try:
         if isinstance(spec, schema.Moser):
             return _moser(spec, domain)
+        if isinstance(spec, schema.Displacement):
+            return _displacement(spec, domain)
         return _reversed_diffusion(spec, domain)
     except ReferenceError:
         raise
@@ -63,13 +68,46 @@ def _moser(spec: schema.Moser, domain: schema.Domain) -> Reference:
     return MoserReference(start, end, domain.box[0], spec.horizon, spec.diffusivity, periodic)
 
 
+def _displacement(spec: schema.Displacement, domain: schema.Domain) -> Reference:
+    if domain.walls == "periodic":
+        raise ReferenceError(
+            "displacement references move mass on straight lines, which a circle does not have: use walls: reflecting"
+        )
+    if len(domain.box) == 1:
+        whole = [build_density(part, domain.box) for part in (spec.from_, spec.to)]
+        if isinstance(whole[0], GaussianMixture) and isinstance(whole[1], GaussianMixture):
+            interval = _long_interval(whole[0], whole[1], domain.box[0])
+            return IntervalDisplacement(whole[0], whole[1], interval, spec.horizon, spec.diffusivity)
+        start, end = (_on_interval(part, domain.box, False) for part in (spec.from_, spec.to))
+        return IntervalDisplacement(start, end, domain.box[0], spec.horizon, spec.diffusivity)
+    first, last = (_gaussian(part, domain.box) for part in (spec.from_, spec.to))
+    return GaussianDisplacement(first, last, spec.horizon, spec.diffusivity)
+
+
+def _long_interval(start: GaussianMixture, end: GaussianMixture, side: tuple[float, float]) -> tuple[float, float]:
+    """Where the mass that passes through the box may come from and go to: the narrowest may become the broadest."""
+    stds = np.sqrt(np.concatenate([start.variances, end.variances]))
+    reach = (side[1] - side[0]) * (1.0 + float(stds.max() / stds.min()))
+    return side[0] - reach, side[1] + reach
+
+
+def _gaussian(spec: schema.DensitySpec, box: Box) -> GaussianMixture:
+    density = build_density(spec, box)
+    if not isinstance(density, GaussianMixture) or density.weights.size > 1:
+        raise ReferenceError(
+            "displacement references in several dimensions join two Gaussians: give from and to as mixtures of one "
+            "component, or use one dimension"
+        )
+    return density
+
+
 def _on_interval(spec: schema.DensitySpec, box: Box, periodic: bool) -> LineDensity:
     density = build_density(spec, box)
     if periodic and isinstance(density, GaussianMixture):
         density = _wrapped(density, box)
     inside = condition(density, box)
     if not isinstance(inside, LineDensity):
-        raise ReferenceError("moser references need densities with distribution functions")
+        raise ReferenceError("references between two densities need ones with distribution functions")
     return inside
 
 

@@ -271,9 +271,10 @@ def test_a_csv_that_is_not_text_is_refused(tmp_path):
         ("kind: mixture", "kind: student-t",
          ["p.yaml:7:16: reference.data.kind 'student-t' is not supported yet; "
           "supported: 'mixture', 'samples', 'uniform', 'truncated', 'formula'"]),
-        ("kind: reversed-diffusion", "kind: displacement",
-         ["p.yaml:5:9: reference.kind 'displacement' is not supported yet; "
-          "supported: 'reversed-diffusion', 'moser'"]),
+        ("kind: reversed-diffusion", "kind: displacment",
+         ["p.yaml:5:9: reference.kind must be one of 'reversed-diffusion', 'moser', 'displacement' "
+          "(got 'displacment'); "
+          "did you mean 'displacement'?"]),
         ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: {kind: vp}",
          ["p.yaml:6:19: reference.forward.kind 'vp' is not supported yet; "
           "supported: 'ornstein-uhlenbeck', 'heat'"]),

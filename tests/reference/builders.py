@@ -12,11 +12,21 @@ def reversed_diffusion(data, box, forward="heat", walls="reflecting", horizon=0.
     return build_reference(spec, schema.Domain(box=box, walls=walls))
 
 
-def moser(start, end, box, walls="reflecting", horizon=1.0, diffusivity=1.0):
-    spec = schema.Moser.model_validate(
-        {"from": start.model_dump(), "to": end.model_dump(), "horizon": horizon, "diffusivity": diffusivity}
-    )
+def between(kind, start, end, box, walls, **rest):
+    spec = kind.model_validate({"from": start.model_dump(), "to": end.model_dump(), **rest})
     return build_reference(spec, schema.Domain(box=box, walls=walls))
+
+
+def moser(start, end, box, walls="reflecting", **rest):
+    return between(schema.Moser, start, end, box, walls, **rest)
+
+
+def displacement(start, end, box, walls="reflecting", **rest):
+    return between(schema.Displacement, start, end, box, walls, **rest)
+
+
+def gaussian(mean, std):
+    return schema.Mixture(means=(mean,), stds=(std,))
 
 
 def formula(text):

@@ -9,6 +9,7 @@ from scipy.stats import truncnorm
 
 from controlsde.densities import GaussianMixture, TruncatedMixture, build_density
 from controlsde.densities.formula import gauss_grid
+from controlsde.distances import wasserstein_2
 from controlsde.problem import schema
 from controlsde.reference import ReferenceError  # noqa: A004
 from controlsde.reference.bases import CosineBasis, ReflectedOrnsteinUhlenbeckBasis
@@ -24,7 +25,9 @@ from .builders import (
     TRUNCATED,
     UNIFORM,
     column,
+    displacement,
     formula,
+    gaussian,
     moser,
     reversed_diffusion,
 )
@@ -233,3 +236,44 @@ def test_the_description_says_how_the_density_is_computed():
     assert "images" in reversed_diffusion(UNIFORM, ((-1, 1),)).description
     assert "cosine series" in reversed_diffusion(SMOOTH, ((-1, 1),)).description
     assert "Ornstein–Uhlenbeck modes" in reversed_diffusion(SMOOTH, ((-1, 1),), OU).description
+
+
+@pytest.mark.parametrize("t", [0.0, 1e-6, 0.5, 1.0, 1.4, 2.0])
+def test_displacement_between_gaussians_in_the_middle_of_the_box(t):
+    reference = displacement(gaussian(-1.0, 0.5), gaussian(2.0, 0.3), ((-9.0, 9.0),), horizon=2.0)
+    g = t / 2.0
+    mean, std = -1.0 + 3.0 * g, 0.5 - 0.2 * g
+    x = mean + std * column(-5, 5, 101)
+    gauss = np.exp(-0.5 * ((x[:, 0] - mean) / std) ** 2) / (std * np.sqrt(2 * np.pi))
+    np.testing.assert_allclose(reference.density(t, x), gauss, rtol=1e-9)
+    np.testing.assert_allclose(reference.score(t, x), -(x - mean) / std**2, rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(reference.field(t, x), 1.5 - 0.1 * (x - mean) / std, rtol=1e-9, atol=1e-9)
+
+
+def test_displacement_between_uniforms_is_uniform_and_its_field_linear():
+    halves = schema.Uniform(low=(0.1,), high=(0.3,)), schema.Uniform(low=(0.5,), high=(0.9,))
+    reference = displacement(*halves, ((0.0, 1.0),))
+    x = column(0.0, 1.0, 402)
+    inside = (x[:, 0] > 0.3) & (x[:, 0] < 0.6)  # at g = ½
+    np.testing.assert_allclose(reference.density(0.5, x), np.where(inside, 1 / 0.3, 0.0), atol=1e-9)
+    np.testing.assert_allclose(reference.field(0.5, x)[inside, 0], 0.4 + (x[inside, 0] - 0.3) / 0.3 * 0.2, rtol=1e-9)
+
+
+def test_displacement_costs_the_wasserstein_distance_at_every_time():
+    reference = displacement(MIXTURE, formula("exp(-4*(x - 0.2)**2) + 0.1"), ((-1.6, 1.6),))
+    edges = np.linspace(-1.6, 1.6, 8193)
+    x = 0.5 * (edges[1:] + edges[:-1])[:, None]
+    distance = wasserstein_2(edges, reference.density(0.0, x), reference.density(1.0, x))
+    for t in (0.2, 0.7):
+        energy = np.sum(reference.density(t, x) * reference.field(t, x)[:, 0] ** 2) * (edges[1] - edges[0])
+        assert np.sqrt(energy) == pytest.approx(distance, rel=1e-6)
+        assert wasserstein_2(edges, reference.density(0.0, x), reference.density(t, x)) == pytest.approx(
+            t * distance, rel=1e-5
+        )
+
+
+def test_displacements_that_do_not_exist_are_refused():
+    with pytest.raises(ReferenceError, match="circle"):
+        displacement(MIXTURE, MIXTURE, ((-3.0, 3.0),), walls="periodic")
+    with pytest.raises(ReferenceError, match="join two Gaussians"):
+        displacement(MIXTURE_2D, MIXTURE_2D, ((-3.0, 3.0),) * 2)

@@ -18,7 +18,9 @@ from .builders import (
     TRUNCATED,
     UNIFORM,
     UNIFORM_2D,
+    displacement,
     formula,
+    gaussian,
     moser,
     reversed_diffusion,
 )
@@ -59,6 +61,9 @@ REFERENCES = {
     "heat formula 3d": lambda: reversed_diffusion(formula("1 + x*y*z"), ((-0.9, 0.8),) * 3),
     "moser formula": lambda: moser(*BUMPS, NARROW, diffusivity=0.3),
     "moser mixture": lambda: moser(formula("1"), MIXTURE, NARROW, horizon=2.0),
+    "displacement formula": lambda: displacement(*BUMPS, NARROW, diffusivity=0.3, horizon=2.0),
+    "displacement truncated": lambda: displacement(formula("1"), TRUNCATED, NARROW),
+    "displacement free 2d": lambda: displacement(gaussian((-0.5, 0.2), 0.4), gaussian((0.6, 0), (0.3, 0.7)), WIDE * 2),
     "moser ring": lambda: moser(BUMPS[0], MIXTURE, NARROW, walls="periodic"),
 }
 BOXES = {

@@ -1,0 +1,256 @@
+"""Displacement interpolation: mass travels from one density to another on straight lines, at constant speed.
+
+With T the optimal map from p₀ to p₁ and g = t/horizon, the density at time t is the law of (1 − g)X + gT(X), X ~ p₀
+(McCann 1997). Every point x at time t lies between one x₀ and its goal x₁ = T(x₀),
+
+    x = (1 − g) x₀ + g x₁,      w(t, x) = (x₁ − x₀) / horizon.
+
+On an interval T matches quantiles, F₀(x₀) = F₁(x₁); for Gaussians on the same axes it is linear on each axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.optimize import elementwise
+
+from controlsde.densities import GaussianMixture, LineDensity
+from controlsde.densities.protocol import Array, as_points
+from controlsde.reference.protocol import clock
+
+PAIRS = 2048  # of points and their goals, that narrow down every search
+NEWTON_STEPS = 4
+NEWTON_TOLERANCE = 1e-13  # of the interval
+TINY = 1e-300  # a density below has no digits left to divide by
+
+
+@dataclass(frozen=True)
+class IntervalDisplacement:
+    """See Reference. `start` and `end` live on `interval`, which holds x₀ and x₁ of every x that is asked for.
+
+    Densities between walls live on the box. Two mixtures live in free space, of which `interval` is a long piece: cut
+    at the walls, where next to nothing of them is, their map would have boundary layers that no mesh resolves.
+
+    With a = p/p₀(x₀) and b = p/p₁(x₁), which conservation of mass makes dx₀/dx and dx₁/dx (derived here):
+
+        1/p = (1 − g)/p₀(x₀) + g/p₁(x₁),      ∂ₓ log p = (1 − g) a² ∂ log p₀ + g b² ∂ log p₁.
+    """
+
+    start: LineDensity
+    end: LineDensity
+    interval: tuple[float, float]
+    horizon: float
+    diffusivity: float
+
+    @property
+    def dimension(self) -> int:
+        """1: the map matches quantiles."""
+        return 1
+
+    @property
+    def description(self) -> str:
+        """How p is computed."""
+        return "displacement interpolation: matched quantiles"
+
+    def density(self, t: float, x: Array) -> Array:
+        """p(t, x) at points (n, 1), shape (n,); 0 where either density vanishes."""
+        g = self._fraction(t)
+        return self._joined(g, *self._ends(g, as_points(x, 1)))[0]
+
+    def score(self, t: float, x: Array) -> Array:
+        """∂ₓ log p at points (n, 1), shape (n, 1); 0 where p = 0."""
+        return self._field_and_score(t, x)[1]
+
+    def field(self, t: float, x: Array) -> Array:
+        """w = (x₁ − x₀)/horizon at points (n, 1), shape (n, 1)."""
+        return self._field_and_score(t, x)[0]
+
+    def exact_drift(self, t: float, x: Array, noise: float) -> Array:
+        """w + ηD₀ ∇log p at points (n, 1), shape (n, 1)."""
+        field, score = self._field_and_score(t, x)
+        return np.asarray(field + noise * self.diffusivity * score)
+
+    def initial_density(self, x: Array) -> Array:
+        """p₀ at points (n, 1), shape (n,)."""
+        return self.start.pdf(x)
+
+    def sample_initial(self, n: int, rng: np.random.Generator) -> Array:
+        """Draw n independent points of p₀, shape (n, 1)."""
+        return self.start.sample(n, rng)
+
+    def _field_and_score(self, t: float, x: Array) -> tuple[Array, Array]:
+        g = self._fraction(t)
+        from_, to = self._ends(g, as_points(x, 1))
+        return (to - from_)[:, None] / self.horizon, self._joined(g, from_, to)[1][:, None]
+
+    def _fraction(self, t: float) -> float:
+        return clock(t, self.horizon) / self.horizon
+
+    @cached_property
+    def _pairs(self) -> tuple[Array, Array]:
+        """Some x₀, ascending, with their x₁ = T(x₀): equally spaced ones of both, where the other is on the interval.
+
+        Before them and after them the ends of the interval.
+        """
+        low, high = self.interval
+        inner = np.linspace(low, high, PAIRS + 2)[1:-1]
+        goals, origins = self._partners(self.start, self.end, inner), self._partners(self.end, self.start, inner)
+        from_ = np.sort(np.concatenate([inner[np.isfinite(goals)], origins[np.isfinite(origins)]]))
+        to = np.sort(np.concatenate([goals[np.isfinite(goals)], inner[np.isfinite(origins)]]))
+        return np.concatenate([[low], from_, [high]]), np.concatenate([[low], to, [high]])
+
+    def _partners(self, density: LineDensity, partner: LineDensity, x: Array) -> Array:
+        """Points with as much of `partner` to the left as x (n,) have of `density`; nan beyond the interval."""
+        low, high = (np.full_like(x, side) for side in self.interval)
+        return _roots(lambda y, x: _logit(partner, y)[0] - _logit(density, x)[0], low, high, x, np.full_like(x, np.nan))
+
+    def _ends(self, g: float, points: Array) -> tuple[Array, Array]:
+        """Where the mass at points (n, 1) comes from and goes to, x₀ and x₁, each (n,).
+
+        Solved for is the end on which the other one depends without a division by something small.
+        """
+        if g < 0.5:
+            to, from_ = self._solved(g, points, self.end, self.start, *reversed(self._pairs))
+        else:
+            from_, to = self._solved(1.0 - g, points, self.start, self.end, *self._pairs)
+        return from_, to
+
+    def _solved(
+        self, share: float, points: Array, density: LineDensity, partner: LineDensity, mine: Array, theirs: Array
+    ) -> tuple[Array, Array]:
+        """y and y′, each (n,), with x = share·y + (1 − share)·y′ and equal masses to the left of both."""
+        low, high = self.interval
+        x = np.clip(points[:, 0], low, high)
+
+        def other(y: Array, x: Array) -> Array:
+            return np.clip((x - share * y) / (1.0 - share), low, high)
+
+        def mismatch(y: Array, x: Array) -> Array:
+            return _logit(density, y)[0] - _logit(partner, other(y, x))[0]
+
+        between = share * mine + (1.0 - share) * theirs
+        place = np.clip(np.searchsorted(between, x, side="right") - 1, 0, len(between) - 2)
+        left, right = mine[place], mine[place + 1]
+        gap = between[place + 1] - between[place]
+        y = left + (right - left) * np.where(gap > 0, (x - between[place]) / np.where(gap > 0, gap, 1.0), 0.0)
+        for _ in range(NEWTON_STEPS):  # most converge: the brackets are narrow
+            (mine_level, rise), (their_level, fall) = _logit(density, y), _logit(partner, other(y, x))
+            with np.errstate(invalid="ignore"):
+                step = (mine_level - their_level) / (rise + share / (1.0 - share) * fall)
+            moved = np.clip(y - np.where(np.isfinite(step), step, 0.0), left, right)  # no slope: at a wall
+            change, y = np.abs(moved - y), moved
+            if not (change > NEWTON_TOLERANCE * (high - low)).any():
+                break
+        left_over = change > NEWTON_TOLERANCE * (high - low)
+        if left_over.any():
+            # where rounding or a flat stretch leaves no change of sign, what Newton found is as good as any
+            y[left_over] = _roots(mismatch, left[left_over], right[left_over], x[left_over], y[left_over])
+        return y, other(y, x)
+
+    def _joined(self, g: float, from_: Array, to: Array) -> tuple[Array, Array]:
+        """p and ∂ₓ log p, each (n,); at either end what the other end has does not matter."""
+        (first, first_slope), (second, second_slope) = _log_density(self.start, from_), _log_density(self.end, to)
+        if g in (0.0, 1.0):
+            return (np.exp(second), second_slope) if g == 1.0 else (np.exp(first), first_slope)
+        # log(1/p) = log((1 − g)/p₀ + g/p₁)
+        empty = ~(np.isfinite(first) & np.isfinite(second))
+        first, second = np.where(empty, 0.0, first), np.where(empty, 0.0, second)
+        level = -np.logaddexp(np.log1p(-g) - first, np.log(g) - second)
+        a, b = np.exp(level - first), np.exp(level - second)
+        slope = (1.0 - g) * a**2 * first_slope + g * b**2 * second_slope
+        return np.where(empty, 0.0, np.exp(level)), np.where(empty, 0.0, slope)
+
+
+def _roots(function: Callable[[Array, Array], Array], low: Array, high: Array, x: Array, otherwise: Array) -> Array:
+    """y in [low, high] with function(y, x) = 0 for a function that grows in y; else, without such a y, `otherwise`."""
+    found = elementwise.find_root(function, (low, high), args=(x,))
+    return np.where(found.success, found.x, otherwise)
+
+
+def _logit(density: LineDensity, x: Array) -> tuple[Array, Array]:
+    """log F − log(1 − F) at x (n,), which grows and keeps its digits in both tails, and its slope p/(F(1 − F))."""
+    points = x[:, None]
+    if isinstance(density, GaussianMixture):
+        below, above = density.log_tails(points)
+        return below - above, np.exp(density.products.log_density(points)[0] - below - above)
+    left, right = density.cdf(points), density.survival(points)
+    level = np.log(np.maximum(left, TINY)) - np.log(np.maximum(right, TINY))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(level), np.asarray(density.pdf(points) / left / right)
+
+
+def _log_density(density: LineDensity, x: Array) -> tuple[Array, Array]:
+    """log p (−inf where p = 0) and ∂ log p (there 0) at x (n,)."""
+    points = x[:, None]
+    if isinstance(density, GaussianMixture):
+        level, slope = density.products.log_density(points)
+        return level, slope[:, 0]
+    value = density.pdf(points)
+    with np.errstate(divide="ignore"):
+        level = np.log(value)
+    return level, np.where(value > TINY, density.grad(points)[:, 0] / np.maximum(value, TINY), 0.0)
+
+
+@dataclass(frozen=True)
+class GaussianDisplacement:
+    """See Reference. From N(m₀, diag σ₀²) to N(m₁, diag σ₁²): Gaussian all along, means and σ interpolated.
+
+    For covariances with the same axes this is the Bures geodesic; T(x) = m₁ + (σ₁/σ₀) ∘ (x − m₀).
+    """
+
+    start: GaussianMixture  # of one component each
+    end: GaussianMixture
+    horizon: float
+    diffusivity: float
+
+    @property
+    def dimension(self) -> int:
+        """The number of coordinates d."""
+        return self.start.dimension
+
+    @property
+    def description(self) -> str:
+        """How p is computed."""
+        return "displacement interpolation: closed form between Gaussians"
+
+    def density(self, t: float, x: Array) -> Array:
+        """p(t, x) at points (n, d), shape (n,)."""
+        mean, std = self._moments(t)
+        return GaussianMixture(np.ones(1), mean[None, :], std[None, :] ** 2).pdf(x)
+
+    def score(self, t: float, x: Array) -> Array:
+        """−(x − m)/σ² at points (n, d), shape (n, d)."""
+        mean, std = self._moments(t)
+        return np.asarray((mean - as_points(x, self.dimension)) / std**2)
+
+    def field(self, t: float, x: Array) -> Array:
+        """w = ṁ + (σ̇/σ) ∘ (x − m) at points (n, d), shape (n, d)."""
+        mean, std = self._moments(t)
+        (first_mean, first_std), (last_mean, last_std) = _moments(self.start), _moments(self.end)
+        growth = (last_std - first_std) / std
+        return np.asarray((last_mean - first_mean + growth * (as_points(x, self.dimension) - mean)) / self.horizon)
+
+    def exact_drift(self, t: float, x: Array, noise: float) -> Array:
+        """w + ηD₀ ∇log p at points (n, d), shape (n, d)."""
+        return np.asarray(self.field(t, x) + noise * self.diffusivity * self.score(t, x))
+
+    def initial_density(self, x: Array) -> Array:
+        """p₀ at points (n, d), shape (n,)."""
+        return self.start.pdf(x)
+
+    def sample_initial(self, n: int, rng: np.random.Generator) -> Array:
+        """Draw n independent points of p₀, shape (n, d)."""
+        return self.start.sample(n, rng)
+
+    def _moments(self, t: float) -> tuple[Array, Array]:
+        """Mean and standard deviations at time t, each (d,)."""
+        g = clock(t, self.horizon) / self.horizon
+        first, last = _moments(self.start), _moments(self.end)
+        return (1.0 - g) * first[0] + g * last[0], (1.0 - g) * first[1] + g * last[1]
+
+
+def _moments(gaussian: GaussianMixture) -> tuple[Array, Array]:
+    return gaussian.means[0], np.sqrt(gaussian.variances[0])
