@@ -407,3 +407,19 @@ def test_a_density_that_blows_up_is_not_certified_and_has_no_distances():
     assert math.isnan(result.tracking.l2_final)
     assert result.tracking.w2_final is None
     assert result.to_json()["tracking"]["l2_final"] is None
+
+
+def test_the_exact_drift_of_a_displacement_arrives_without_error_and_passes():
+    ends = {"from": {"means": [-1], "stds": [0.6]}, "to": {"weights": [0.4, 0.6], "means": [-1, 1], "stds": [0.5, 0.5]}}
+    reference = {
+        "kind": "displacement",
+        "diffusivity": 0.5,
+        **{key: {"kind": "mixture", **end} for key, end in ends.items()},
+    }
+    more = {"domain.box": [[-4, 4]], "mesh": {"elements": [12], "steps_per_piece": 8}, "controls.pieces": 1}
+    result = evaluate(
+        load_problem("moser-bumps", set={**FEW, **more, "noise": 1, "drift": "exact", "reference": reference})
+    )
+    assert result.verified, failed(result)
+    assert result.tracking.l2_final < 1e-4
+    assert result.tracking.l2_sup < 1e-2  # half-way the mass parts, in a gap that is narrower than the mesh
