@@ -2,7 +2,7 @@
 
 Comes in: a tracking problem and options. Goes out: an `Outcome`. Methods: `newton` (exact Hessian), `gauss-newton`
 (Levenberg–Marquardt), `l-bfgs`, `adam`. Many local minima are the rule, so the starts are random and several: from
-four on, all take a first look of 20 iterations and the best quarter goes on to the end. They run in processes of
+four on, all take a first look of 40 iterations and the best quarter goes on to the end. They run in processes of
 their own when that pays.
 """
 
@@ -32,7 +32,7 @@ from controlsde.tracking import TrackingProblem
 Array = NDArray[np.float64]
 
 SCREENED_FROM = 4  # starts: with fewer, all run to the end
-SCREENING_ITERATIONS = 20
+SCREENING_ITERATIONS = 40
 KEPT_SHARE = 0.25  # of the starts goes on after the first look
 ONE_THREAD_BELOW = 2000  # unknowns; with fewer, more threads only wait for each other
 
