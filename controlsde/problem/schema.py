@@ -138,10 +138,9 @@ class ReversedDiffusion(Section):
         return self.forward.diffusivity
 
 
-class Moser(Section):
-    """The reference (1 - g) from + g to, with Moser's field; `diffusivity` is the D₀ that noise scales."""
+class _Between(Section):
+    """What references between two given densities share; `diffusivity` is the D₀ that noise scales."""
 
-    kind: Literal["moser"] = "moser"
     from_: DensitySpec = Field(alias="from")
     to: DensitySpec
     horizon: Annotated[Width, Field(le=1e6)] = 1.0
@@ -153,22 +152,19 @@ class Moser(Section):
         return self.diffusivity
 
 
-class Displacement(Section):
+class Moser(_Between):
+    """The reference (1 - g) from + g to, with Moser's field; `diffusivity` is the D₀ that noise scales."""
+
+    kind: Literal["moser"] = "moser"
+
+
+class Displacement(_Between):
     """The reference whose mass moves on straight lines from `from` to `to`; `diffusivity` is the D₀ that noise scales.
 
     In one dimension any two densities will do, in more two Gaussians: mixtures of one component.
     """
 
     kind: Literal["displacement"] = "displacement"
-    from_: DensitySpec = Field(alias="from")
-    to: DensitySpec
-    horizon: Annotated[Width, Field(le=1e6)] = 1.0
-    diffusivity: Annotated[Width, Field(le=1e6)] = 1.0
-
-    @property
-    def unit_diffusivity(self) -> float:
-        """D₀, which the noise level scales."""
-        return self.diffusivity
 
 
 Reference = Annotated[ReversedDiffusion | Moser | Displacement, Field(discriminator="kind"), Shorthand(())]
