@@ -198,5 +198,6 @@ def cure(name: str, problem: Problem) -> str:
 def _finer_mesh(problem: Problem) -> str:
     """A mesh with more elements than any that `auto` takes, or than the one that was given, to try."""
     given = problem.mesh.elements
-    counts = (40,) * problem.dimension if given == "auto" else tuple(2 * count for count in given)
+    most = {1: 40, 2: 12, 3: 6}[problem.dimension]
+    counts = (most,) * problem.dimension if given == "auto" else tuple(2 * count for count in given)
     return f"try --set mesh.elements=[{','.join(map(str, counts))}] or broader data"
