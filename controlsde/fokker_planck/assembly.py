@@ -102,7 +102,7 @@ class Assembly(Generic[Stored]):
     """λI − h_k A(v_k) of every piece in one layout, on one device."""
 
     def __init__(self, operator: Operator, layout: Stored, device: torch.device) -> None:
-        self.layout = layout
+        self.layout: Stored = layout
         rows, columns, inputs, values = _entries_linear_in_drift(operator)
         entries = math.prod(layout.shape)
         self._linear = (
