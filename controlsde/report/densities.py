@@ -52,6 +52,12 @@ def final_densities(results: tuple[Result, ...], title: str, subtitle: str, *, a
     return _final_images(results, title, subtitle, alarm=alarm)
 
 
+def _error(result: Result, index: int) -> float:
+    """The L² error at the time of a field; its curve has times of its own."""
+    fields = result.fields
+    return float(np.interp(fields.times[index], fields.curve_times, fields.l2))
+
+
 def chosen_times(times: Array, count: int) -> list[int]:
     """Indices of at most `count` times, about equally spaced, with the first and the last."""
     wanted = np.linspace(times[0], times[-1], min(count, len(times)))
@@ -86,7 +92,7 @@ def _curves(result: Result) -> Figure:
     for axes, index in zip(panels.ravel(), chosen, strict=False):
         _curve(axes, fields.axes[0], fields.density[index], fields.reference[index], colour, limits)
         dress(axes, title=_when(result, index))
-        axes.set_title(f"L² error {number(fields.l2[index])}", fontsize=SMALL, color=FAINT, loc="right")
+        axes.set_title(f"L² error {number(_error(result, index))}", fontsize=SMALL, color=FAINT, loc="right")
     label_edges(panels, len(chosen), "x", "density")
     handles = [Patch(facecolor=colour, alpha=0.35, edgecolor=colour, label="controlled density ρ"), _dashed()]
     _legend_on_top(figure, handles)
@@ -185,7 +191,7 @@ def _images(result: Result) -> Figure:
             image = _image(axes, fields.axes, values[column], top)
             if row == 0:
                 axes.set_title(
-                    f"{_when(result, index)}\nL² error {number(fields.l2[index])}", fontsize=SMALL, loc="left"
+                    f"{_when(result, index)}\nL² error {number(_error(result, index))}", fontsize=SMALL, loc="left"
                 )
             else:
                 axes.set_xlabel("x", fontsize=NORMAL)

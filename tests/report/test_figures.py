@@ -272,10 +272,21 @@ def test_the_strip_shows_density_and_reference_at_eight_times_with_their_errors(
         np.testing.assert_array_equal(reference.get_ydata(), fields.reference[index])
         assert reference.get_linestyle() == "--"
         assert f"t = {fields.times[index]:.3g}" in axes.get_title("left")
-        assert number(fields.l2[index]) in axes.get_title("right")
+        error = np.interp(fields.times[index], fields.curve_times, fields.l2)
+        assert number(float(error)) in axes.get_title("right")
         assert axes.get_ylim() == shown[0].get_ylim()
     assert "(noise)" in shown[0].get_title("left")
     assert "(data)" in shown[-1].get_title("left")
+
+
+def test_errors_are_those_at_the_times_shown_though_their_curve_is_finer(result, plane):
+    for shown in (result, plane):
+        times = np.linspace(0.0, shown.fields.times[-1], 801)
+        fields = dataclasses.replace(shown.fields, curve_times=times, l2=times**2)
+        figure = densities.density_strip(dataclasses.replace(shown, fields=fields))
+        titles = [axes.get_title("left") + axes.get_title("right") for axes in panels(figure)]
+        for index in densities.chosen_times(fields.times, 8 if shown is result else 6):
+            assert any(number(float(fields.times[index] ** 2)) in title for title in titles)
 
 
 def test_a_peak_far_above_the_reference_is_cut_and_its_height_written(result):
