@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from controlsde.controls import Controls
+from controlsde.diffusivity import Steady
 from controlsde.drift import NetworkDrift
 from controlsde.monte_carlo.simulation import Setting, simulate
 from controlsde.network import Network
@@ -22,7 +23,7 @@ def build(walls="reflecting", diffusivity=0.3, dimension=2, dtype=torch.float64)
         rng.normal(size=(3, 2)),
         [0, 0.2, 0.5, 1],
     )
-    return network, controls, ControlledProcess(network, controls, diffusivity, walls, dtype)
+    return network, controls, ControlledProcess(network, controls, Steady(diffusivity), walls, dtype)
 
 
 def inside(count=50):
@@ -85,7 +86,7 @@ def test_free_paths_folded_at_the_end_have_the_law_of_particles_that_meet_the_wa
     network, controls, process = build(walls, diffusivity=0.4, dimension=1)
     count = 40_000
     start = np.full((count, 1), 0.7)
-    setting = Setting(0.4, walls, BOX[:1], 100, seed=1)
+    setting = Setting(Steady(0.4), walls, BOX[:1], 100, seed=1)
     expected = simulate(NetworkDrift(network, controls), start, setting).positions[:, 0]
     ours = euler_maruyama(process, torch.from_numpy(start), 400, torch.Generator().manual_seed(0))[:, 0].numpy()
     for mode in range(1, 6):

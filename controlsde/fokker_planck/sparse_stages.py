@@ -18,13 +18,17 @@ from controlsde.fokker_planck.stage_solvers import march, refuse_non_finite
 class SparseStageSolver:
     """Sparse LU factors of λ_l I − h_k A_k, made when a piece is first visited; CPU only."""
 
-    def __init__(self, operator: Operator, stages: int, drift: Tensor, steps: Tensor) -> None:
-        """For drift (K, k, d) and step lengths h (K,). Raises NonFiniteError for a drift that is not finite."""
+    def __init__(self, operator: Operator, stages: int, drift: Tensor, steps: Tensor, diffusivity: Tensor) -> None:
+        """For drift (K, k, d), step lengths h and diffusivities D (K,).
+
+        Raises NonFiniteError for a drift that is not finite.
+        """
         refuse_non_finite(drift)
         self._operator = operator
         self._scheme = radau(stages)
         self._drift = drift.detach().cpu().numpy()
         self._steps = steps.cpu().numpy()
+        self._diffusivity = diffusivity.cpu().numpy()
         self._factors: dict[int, list[Any]] = {}
 
     def advance(self, piece: int, density: Tensor) -> Tensor:
@@ -55,7 +59,7 @@ class SparseStageSolver:
 
     def _of(self, piece: int) -> list[Any]:
         if piece not in self._factors:
-            matrix = self._steps[piece] * self._operator.matrix(self._drift[piece])
+            matrix = self._steps[piece] * self._operator.matrix(self._drift[piece], self._diffusivity[piece])
             identity = sp.eye_array(matrix.shape[0])
             self._factors[piece] = [
                 sparse_linalg.splu(sp.csc_array(identity * simplify(value) - matrix))

@@ -30,6 +30,7 @@ from controlsde.reference.flows import (
     Flow,
     Free,
     Mirrors,
+    Noising,
     Process,
     Switched,
     Windings,
@@ -77,7 +78,7 @@ def _not_periodic(reason: str) -> ReferenceError:
     )
 
 
-def mass_outside(data: ProductDensity, process: Process, s: float, box: Box) -> float:
+def mass_outside(data: ProductDensity, process: Noising, s: float, box: Box) -> float:
     """An upper bound of the mass that the free process has outside the box at time s; exact for mixtures."""
     shrink, blur = process.shrink(s), process.blur(s)
     if isinstance(data, GaussianMixture):

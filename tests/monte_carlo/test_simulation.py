@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.linalg import expm
 from scipy.stats import truncnorm
 
+from controlsde.diffusivity import Steady
 from controlsde.monte_carlo import simulation
 from controlsde.monte_carlo.simulation import CHUNK, Setting, simulate
 from controlsde.monte_carlo.walls import fold, survives, wrap
@@ -37,7 +38,7 @@ def still(horizon):
 
 
 def setting(diffusivity=0.0, walls="reflecting", box=UNIT, steps=64, seed=0):
-    return Setting(diffusivity, walls, box, steps, seed)
+    return Setting(Steady(diffusivity), walls, box, steps, seed)
 
 
 def fitted_order(steps, errors):
@@ -300,7 +301,9 @@ def test_an_error_in_the_drift_comes_through():
 
     with pytest.raises(ZeroDivisionError):
         simulate(
-            Field(broken, np.array([0.0, 1.0])), np.full((3, 1), 0.5), simulation.Setting(0, "periodic", UNIT, 4, 0)
+            Field(broken, np.array([0.0, 1.0])),
+            np.full((3, 1), 0.5),
+            simulation.Setting(Steady(0.0), "periodic", UNIT, 4, 0),
         )
 
 
