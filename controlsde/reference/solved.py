@@ -30,7 +30,7 @@ Force = Callable[[Array], Array]  # x (n, d) → f (n, d)
 
 DEGREE = 8
 ELEMENTS = {1: (16, 24, 36, 54, 80, 120), 2: (4, 6, 8)}  # an axis
-TOLERANCES = {1: 1e-11, 2: 1e-9}  # of a pair of steps
+TOLERANCES = {1: 1e-10, 2: 1e-8}  # of a pair of steps on the first mesh; half of it on each one after it
 ENOUGH = {1: 1e-9, 2: 1e-6}  # change of q, over its largest value, after which no finer mesh is tried
 MOST = {1: 1e-5, 2: 1e-3}  # and up to which the finest mesh is accepted
 COMPARED = (0.0, 1e-3, 1e-2, 0.0637, 0.211, 0.5, 0.77, 1.0)  # shares of the horizon at which meshes are compared
@@ -139,9 +139,9 @@ def solved_flow(data: Density, force: Force, diffusivity: float, horizon: float,
     grid = np.meshgrid(*(np.linspace(low, high, POINTS[dimension]) for low, high in box), indexing="ij")
     points = np.stack([axis.ravel() for axis in grid], axis=1)
     coarse: SolvedFlow | None = None
-    for elements in ELEMENTS[dimension]:
+    for number, elements in enumerate(ELEMENTS[dimension]):
         mesh = Mesh.build(box, walls, (elements,) * dimension, DEGREE)
-        fine = _on_mesh(data, mesh, force, diffusivity, horizon, TOLERANCES[dimension])
+        fine = _on_mesh(data, mesh, force, diffusivity, horizon, 0.5**number * TOLERANCES[dimension])
         if fine is not None and coarse is not None:
             fine = SolvedFlow(data, mesh, fine.solution, _difference(coarse, fine, horizon, points))
             if fine.error <= ENOUGH[dimension]:
@@ -172,7 +172,10 @@ def stationary_density(mesh: Mesh, force: Force, diffusivity: float) -> MeshDens
 
 def _generator(mesh: Mesh, force: Force, diffusivity: float) -> sp.csr_array:
     operator = Operator.build(mesh, diffusivity)
-    return operator.matrix(force(operator.drift_points))
+    drift = force(operator.drift_points)
+    if not np.all(np.isfinite(drift)):
+        raise ReferenceError("the forward drift is not finite everywhere on the box: bound it, for instance with min(…)")
+    return operator.matrix(drift)
 
 
 def _on_mesh(
