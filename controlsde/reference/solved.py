@@ -174,7 +174,9 @@ def _generator(mesh: Mesh, force: Force, diffusivity: float) -> sp.csr_array:
     operator = Operator.build(mesh, diffusivity)
     drift = force(operator.drift_points)
     if not np.all(np.isfinite(drift)):
-        raise ReferenceError("the forward drift is not finite everywhere on the box: bound it, for instance with min(…)")
+        raise ReferenceError(
+            "the forward drift is not finite everywhere on the box: bound it, for instance with min(…)"
+        )
     return operator.matrix(drift)
 
 
