@@ -37,6 +37,8 @@ WIDE = ((-6.0, 6.0),)
 NARROW_2D = ((-1.5, 1.2), (-1.2, 1.4))
 OU = {"forward": "ornstein-uhlenbeck"}
 RING = {"walls": "periodic"}
+BROAD_2D = gaussian((0.2, -0.3), (0.9, 0.7))
+COSINES_3D = formula("1 + 0.5*cos(pi*(x + 1.5)/3)*cos(pi*(y + 1.5)/1.5) + 0.2*cos(pi*(z + 1.5)/3)")
 BUMPS = (formula("0.2 + exp(-4*(x + 0.5)**2)"), formula("0.3 + exp(-4*(x - 0.5)**2)"))
 
 REFERENCES = {
@@ -85,6 +87,10 @@ REFERENCES = {
     "foellmer free": lambda: foellmer(MIXTURE, WIDE, width=0.4),
     "foellmer free uniform": lambda: foellmer(UNIFORM, WIDE, width=0.4, point=(0.3,), diffusivity=0.3),
     "foellmer free 2d": lambda: foellmer(MIXTURE_2D, WIDE * 2, width=0.4, point=(0.3, -0.1), horizon=0.8),
+    "moser mixture 2d": lambda: moser(formula("1 + 0.3*x*y"), BROAD_2D, NARROW_2D, diffusivity=0.4),
+    "moser formula 2d": lambda: moser(SMOOTH_2D, formula("exp(-2*(x - 0.2)**2 - y**2) + 0.1"), NARROW_2D),
+    "moser ring 2d": lambda: moser(formula("2 + sin(2*pi*(x + 1.5)/2.7)"), BROAD_2D, NARROW_2D, **RING),
+    "moser 3d": lambda: moser(formula("1"), COSINES_3D, ((-1.5, 1.5),) * 3),
     "moser ring": lambda: moser(BUMPS[0], MIXTURE, NARROW, walls="periodic"),
 }
 FREE = ("ou stationary start", "vp linear", "vp cosine", "vp 2d", "vp stationary start", "ve geometric")
