@@ -240,6 +240,15 @@ def test_free_student_t_is_its_scale_mixture_of_gaussians():
     )
 
 
+@pytest.mark.parametrize("spec", [MIXTURE, TRUNCATED, schema.Uniform()])
+def test_without_any_blur_heat_between_walls_is_the_data_at_the_walls_too(spec):
+    box = ((-1.5, 1.2),)
+    data = build_density(spec, box)
+    data = TruncatedMixture(data, box) if isinstance(data, GaussianMixture) else data
+    x = column(-1.5, 1.2, 13)
+    np.testing.assert_allclose(reversed_diffusion(spec, box).density(0.5, x), data.pdf(x), rtol=1e-12)
+
+
 def test_the_two_halves_of_a_switched_flow_agree():
     for reference in (
         reversed_diffusion(MIXTURE, ((-1.5, 1.2),)),
