@@ -147,12 +147,13 @@ class Result:
         Reflecting and periodic walls are unfolded: integrate freely, then call the module's `fold`. dtype: of its
         parameters, PyTorch's default if not given. Raises ResultError for a result without a network's controls.
         """
+        from controlsde.reference import build_diffusivity
         from controlsde.torch_module import ControlledProcess
         from controlsde.tracking import build_network
 
         if self.controls is None:
             raise ResultError("this result has no network: its drift was given by the problem's own `drift:`")
-        diffusivity = self.noise * self.problem.reference.unit_diffusivity
+        diffusivity = build_diffusivity(self.problem.reference).times(self.noise)
         network, walls = build_network(self.problem), self.problem.domain.walls
         return ControlledProcess(network, self.controls, diffusivity, walls, dtype)
 

@@ -93,12 +93,20 @@ def _memory_of_evaluation(problem: Problem, unknowns: int) -> int:
     verification = _sparse_factors(unknowns * 2**3) if problem.dimension == 3 else 0
     densities = 2 * 8 * (4 * pieces + 1) * unknowns * int(2**problem.dimension)
     particles = 8 * 6 * problem.monte_carlo.particles * problem.dimension
-    return 8 * 4 * _stage_values(problem, unknowns) + pieces * factors + verification + densities + particles
+    stages = 8 * 4 * _stage_values(problem, unknowns)
+    return stages + _matrices(problem) * factors + verification + densities + particles
 
 
 def _sparse_factors(unknowns: int) -> int:
     """Bytes of one real and one complex sparse factorisation."""
     return int(24 * 40 * unknowns**1.5)
+
+
+def _matrices(problem: Problem) -> int:
+    """How many matrices are factorised: one a piece, or one a step where the diffusivity varies in time."""
+    reference = problem.reference
+    varies = reference.kind == "reversed-diffusion" and reference.forward.kind in ("vp", "ve") and problem.noise > 0
+    return problem.controls.pieces * (problem.mesh.first_steps if varies else 1)
 
 
 def refusals(problem: Problem) -> tuple[str, ...]:

@@ -138,7 +138,7 @@ def _monte_carlo(
     progress(Step("verifying: particles", fraction=0.0))
     initial = reference.sample_initial(options.particles, np.random.default_rng([options.seed, 1]))
     setting = Setting(
-        diffusivity=problem.noise * reference.diffusivity,
+        diffusivity=reference.diffusivity.times(problem.noise),
         walls=problem.domain.walls,
         box=problem.domain.box,
         steps_per_piece=options.steps_per_piece,
