@@ -156,7 +156,7 @@ def _box_step(point: Array, gradient: Array, matrix: Array, free: NDArray[np.boo
         leaving = moving & (np.abs(point + step) > bound)
         if not leaving.any():
             break
-        step[leaving] = np.clip(point[leaving] + step[leaving], -bound, bound) - point[leaving]
+        step = np.where(leaving, np.clip(point + step, -bound, bound) - point, step)
         moving &= ~leaving
         if not moving.any():
             break
