@@ -22,7 +22,7 @@ from controlsde.controls import Controls
 from controlsde.drift import network_drift
 from controlsde.pipeline import solve
 from controlsde.problem import parse_problem
-from controlsde.problem.schema import ExactDrift, FormulaDrift
+from controlsde.problem.schema import Bounds, ExactDrift, FormulaDrift
 from controlsde.report import compared, curves, densities
 from controlsde.report.canvas import noise_colour, number
 from controlsde.report.figures import save_comparison, save_figures
@@ -99,7 +99,7 @@ def wide(result, width, bound=50.0, largest=None):
     if largest is not None:
         a[1, 0, 0] = largest
     problem = result.problem.model_copy(
-        update={"controls": result.problem.controls.model_copy(update={"bounds": bound})}
+        update={"controls": result.problem.controls.model_copy(update={"bounds": Bounds(A=bound, W=bound, b=bound)})}
     )
     return dataclasses.replace(result, problem=problem, controls=Controls(a, w, b, times))
 

@@ -1,4 +1,4 @@
-"""The least effort whose error at T is within a limit: first-order conditions, both solvers, and limits out of reach."""
+"""The least effort whose error at T is within a limit: optimality, both solvers, and limits out of reach."""
 
 import numpy as np
 import pytest

@@ -20,7 +20,7 @@ def test_newton_ends_quadratically_where_the_gradient_vanishes_and_the_hessian_i
     norms = [row.gradient_norm for row in outcome.history]
     assert norms[-1] < 1e-2 * norms[-3]
     hessian = ReducedObjective(tracking).evaluate(outcome.weights).expand().hessian
-    inside = np.abs(outcome.weights.ravel()) < tracking.bound
+    inside = np.abs(outcome.weights.ravel()) < tracking.bounds
     assert np.linalg.eigvalsh(hessian[np.ix_(inside, inside)]).min() > 0
 
 
@@ -29,7 +29,7 @@ def test_every_method_lowers_the_objective_and_keeps_the_bounds(tracking, method
     outcome = shooting.solve(tracking, options(method=method, iterations=300 if method == "adam" else 40))
     assert outcome.objective <= min(row.objective for row in outcome.history) * (1 + 1e-12)
     assert outcome.objective < 0.9 * outcome.history[0].objective
-    assert np.abs(outcome.weights).max() <= tracking.bound
+    assert (np.abs(outcome.weights) <= tracking.bound).all()
 
 
 def test_gauss_newton_and_l_bfgs_reach_stationary_points_of_the_same_objective(small_tracking):
@@ -39,6 +39,15 @@ def test_gauss_newton_and_l_bfgs_reach_stationary_points_of_the_same_objective(s
     for method in ("gauss-newton", "l-bfgs"):
         outcome = shooting.solve(tracking, options(method=method, iterations=2000), initial=[start])
         assert outcome.objective == pytest.approx(newton.objective, rel=1e-6)
+
+
+def test_every_group_of_weights_has_its_own_bound(small_tracking):
+    limits = {"A": 1.5, "W": 0.9, "b": 0.4}
+    tracking = small_tracking(**{"controls.bounds": limits})
+    outcome = shooting.solve(tracking, options(starts=1))
+    controls = tracking.controls(outcome.weights)
+    for name, limit in limits.items():
+        assert np.abs(getattr(controls, name)).max() == pytest.approx(limit, abs=1e-12), name
 
 
 def test_weights_stop_at_their_bounds_and_the_gradient_points_outward_there(small_tracking):
