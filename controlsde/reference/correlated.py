@@ -17,7 +17,7 @@ import numpy as np
 from controlsde.densities import CorrelatedMixture
 from controlsde.densities.products import log_sum
 from controlsde.densities.protocol import Array, as_points
-from controlsde.reference.flows import Process, Walls
+from controlsde.reference.flows import Noising, Walls
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class CorrelatedClosedForm:
     """See Flow. (Images do not fold the Ornstein–Uhlenbeck kernel, so that process is only given `Free`.)"""
 
     data: CorrelatedMixture
-    process: Process
+    process: Noising
     walls: Walls
 
     @property

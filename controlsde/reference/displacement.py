@@ -19,6 +19,7 @@ from scipy.optimize import elementwise
 
 from controlsde.densities import CorrelatedMixture, GaussianMixture, LineDensity
 from controlsde.densities.protocol import Array, as_points
+from controlsde.diffusivity import Diffusivity
 from controlsde.reference.protocol import clock
 
 PAIRS = 2048  # of points and their goals, that narrow down every search
@@ -43,7 +44,7 @@ class IntervalDisplacement:
     end: LineDensity
     interval: tuple[float, float]
     horizon: float
-    diffusivity: float
+    diffusivity: Diffusivity
 
     @property
     def dimension(self) -> int:
@@ -71,7 +72,7 @@ class IntervalDisplacement:
     def exact_drift(self, t: float, x: Array, noise: float) -> Array:
         """w + ηD₀ ∇log p at points (n, 1), shape (n, 1)."""
         field, score = self._field_and_score(t, x)
-        return np.asarray(field + noise * self.diffusivity * score)
+        return np.asarray(field + noise * self.diffusivity.at(t) * score)
 
     def initial_density(self, x: Array) -> Array:
         """p₀ at points (n, 1), shape (n,)."""
@@ -208,7 +209,7 @@ class GaussianDisplacement:
     start: CorrelatedMixture  # of one component each
     end: CorrelatedMixture
     horizon: float
-    diffusivity: float
+    diffusivity: Diffusivity
 
     @property
     def dimension(self) -> int:
@@ -238,7 +239,7 @@ class GaussianDisplacement:
 
     def exact_drift(self, t: float, x: Array, noise: float) -> Array:
         """w + ηD₀ ∇log p at points (n, d), shape (n, d)."""
-        return np.asarray(self.field(t, x) + noise * self.diffusivity * self.score(t, x))
+        return np.asarray(self.field(t, x) + noise * self.diffusivity.at(t) * self.score(t, x))
 
     def initial_density(self, x: Array) -> Array:
         """p₀ at points (n, d), shape (n,)."""

@@ -38,6 +38,7 @@ from controlsde.reference.flows import (
     Flow,
     Free,
     Mirrors,
+    Noising,
     Process,
     Switched,
     Walls,
@@ -88,13 +89,13 @@ def _not_periodic(reason: str) -> ReferenceError:
     )
 
 
-def _closed_form(data: SpreadDensity, process: Process, walls: Walls) -> AnyClosedForm:
+def _closed_form(data: SpreadDensity, process: Noising, walls: Walls) -> AnyClosedForm:
     if isinstance(data, CorrelatedMixture):
         return CorrelatedClosedForm(data, process, walls)
     return ClosedForm(data, data.products, process, walls)
 
 
-def mass_outside(data: SpreadDensity, process: Process, s: float, box: Box) -> float:
+def mass_outside(data: SpreadDensity, process: Noising, s: float, box: Box) -> float:
     """An upper bound of the mass that the free process has outside the box at time s.
 
     Exact for mixtures, with full covariances up to the square of the mass.

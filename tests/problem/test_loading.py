@@ -342,15 +342,38 @@ def test_pictures_that_cannot_be_used_are_refused(tmp_path, content, options, ex
          ["p.yaml:7:16: reference.data.kind must be one of 'mixture', 'samples', 'uniform', 'truncated', "
           "'student-t', 'funnel', 'image', 'formula' (got 'mixtur'); did you mean 'mixture'?"]),
         ("kind: reversed-diffusion", "kind: displacment",
-         ["p.yaml:5:9: reference.kind must be one of 'reversed-diffusion', 'moser', 'displacement' "
-          "(got 'displacment'); "
+         ["p.yaml:5:9: reference.kind must be one of 'reversed-diffusion', 'moser', 'displacement', "
+          "'foellmer' (got 'displacment'); "
           "did you mean 'displacement'?"]),
-        ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: {kind: vp}",
-         ["p.yaml:6:19: reference.forward.kind 'vp' is not supported yet; "
-          "supported: 'ornstein-uhlenbeck', 'heat'"]),
+        ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: {kind: formula, drift: [-x, -y]}",
+         ["p.yaml:6:35: reference.forward.drift must have 1 formula(s), one a dimension of domain.box (got 2)"]),
+        ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: {kind: formula, drift: 1/x}",
+         ["p.yaml:6:35: reference.forward.drift must be finite on the box (got inf at x = 0)"]),
+        ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: {kind: formula, drift: -t*x}",
+         ["p.yaml:6:35: reference.forward.drift column 2: 't' is not a known name; known: x, pi, e"]),
+        ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: {kind: vp, schedule: cosin}",
+         ["p.yaml:6:33: reference.forward.schedule must be linear, cosine or a formula in s; as a formula, "
+          "column 1: 'cosin' is not a known name; known: s, pi, e"]),
+        ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: {kind: vp, schedule: s - 1}",
+         ["p.yaml:6:33: reference.forward.schedule must be finite and positive between s = 0 and the horizon "
+          "(got -1 at s = 0)"]),
+        ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: {kind: ve, schedule: 2, sigma_max: 3}",
+         ["p.yaml:6:47: reference.forward.sigma_max belongs to the named schedules; a formula says all by itself"]),
+        ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: {kind: vp, beta_min: 3, beta_max: 2}",
+         ["p.yaml:6:33: reference.forward.beta_min must be below beta_max (got 3 and 2)"]),
+        ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: {kind: vp, schedule: cosine, beta_min: 2}",
+         ["p.yaml:6:51: reference.forward.beta_min must leave 1/beta_min - 1/beta_max > horizon for a cosine schedule "
+          "(got 0.4, horizon 1.5); use a smaller beta_min"]),
+        ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: {kind: ve, beta_max: 2}",
+         ["p.yaml:6:23: reference.forward.beta_max is not a known key of kind ve; known keys: kind, schedule, "
+          "sigma_min, sigma_max"]),
+        ("kind: reversed-diffusion", "kind: foellmer\n  point: [1, 2]",
+         ["p.yaml:6:10: reference.point must have 1 number(s), one a dimension of domain.box (got 2)"]),
+        ("kind: reversed-diffusion", "kind: foellmer\n  point: 12",
+         ["p.yaml:6:10: reference.point must lie inside the box [-5, 5] (got 12)"]),
         ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: heet",
-         ["p.yaml:6:12: reference.forward must be one of 'ornstein-uhlenbeck', 'heat' (got 'heet'); "
-          "did you mean 'heat'?"]),
+         ["p.yaml:6:12: reference.forward must be one of 'ornstein-uhlenbeck', 'heat', 'vp', 've', 'formula' "
+          "(got 'heet'); did you mean 'heat'?"]),
         ("name: two", "name: a/b",
          ["p.yaml:1:7: name must be usable as a file name, without slashes or a leading dot"]),
         ("name: two", "name: 7", ["p.yaml:1:7: name must be text (got 7)"]),
@@ -387,7 +410,7 @@ def test_pictures_that_cannot_be_used_are_refused(tmp_path, content, options, ex
           "supported: 'shooting', 'collocation'"]),
         ("name: two", "solver: {kind: collocation, method: adam}",
          ["p.yaml:1:29: solver.method is not a known key of kind collocation; "
-          "known keys: kind, starts, seed, iterations, tolerance"]),
+          "known keys: kind, starts, seed, iterations, tolerance, refine"]),
         ("name: two", "solver: 3",
          ["p.yaml:1:9: solver must be a mapping with a kind, one of 'shooting', 'collocation' (got 3)"]),
         ("name: two", "drift: {kind: formula, expressions: ['x +']}",
@@ -663,7 +686,7 @@ def test_changing_the_kind_keeps_common_options_and_tells_the_others():
     found = messages(GOOD + "solver: {kind: shooting, method: adam}\n", set={"solver.kind": "collocation"})
     assert found == [
         "p.yaml:10:26: solver.method is not a known key of kind collocation; "
-        "known keys: kind, starts, seed, iterations, tolerance"
+        "known keys: kind, starts, seed, iterations, tolerance, refine"
     ]
 
 

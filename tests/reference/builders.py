@@ -12,6 +12,22 @@ def reversed_diffusion(data, box, forward="heat", walls="reflecting", horizon=0.
     return build_reference(spec, schema.Domain(box=box, walls=walls))
 
 
+def scheduled(data, box, forward, walls="reflecting", horizon=0.5, **rest):
+    spec = schema.ReversedDiffusion(forward=forward, horizon=horizon, data=data, **rest)
+    return build_reference(spec, schema.Domain(box=box, walls=walls))
+
+
+def formula_forward(data, box, drift, walls="reflecting", horizon=0.5, diffusivity=1.0, **rest):
+    texts = (drift,) if isinstance(drift, str) else drift
+    forward = schema.FormulaForward(drift=texts, diffusivity=diffusivity)
+    return scheduled(data, box, forward, walls, horizon, **rest)
+
+
+def foellmer(data, box, walls="reflecting", **rest):
+    spec = schema.Foellmer(data=data, **{"point": (0.0,) * len(box), **rest})
+    return build_reference(spec, schema.Domain(box=box, walls=walls))
+
+
 def between(kind, start, end, box, walls, **rest):
     spec = kind.model_validate({"from": start.model_dump(), "to": end.model_dump(), **rest})
     return build_reference(spec, schema.Domain(box=box, walls=walls))
