@@ -23,7 +23,7 @@ from controlsde.problem import schema
 from controlsde.reference.displacement import GaussianDisplacement, IntervalDisplacement
 from controlsde.reference.flows import REACH, Process
 from controlsde.reference.foellmer import pinned_reference
-from controlsde.reference.forward import MAX_MASS_OUTSIDE, ProductDensity, forward_flow
+from controlsde.reference.forward import MAX_MASS_OUTSIDE, SpreadDensity, forward_flow
 from controlsde.reference.moser import MoserReference
 from controlsde.reference.moser_box import BoxMoserReference
 from controlsde.reference.protocol import Reference, ReferenceError  # noqa: A004
@@ -154,7 +154,7 @@ def _linear_force(process: Process, schedule: Schedule | None) -> Callable[[floa
 
 def _foellmer(spec: schema.Foellmer, domain: schema.Domain) -> Reference:
     data = build_density(spec.data, domain.box)
-    if not isinstance(data, ProductDensity):
+    if not isinstance(data, SpreadDensity):
         raise ReferenceError(
             "foellmer references have a closed form for mixtures, samples, uniform and truncated data only: use one of "
             "these, or reference.kind: reversed-diffusion"
@@ -223,12 +223,12 @@ def _on_interval(spec: schema.DensitySpec, box: Box, periodic: bool) -> LineDens
 
 def _on_box(spec: schema.DensitySpec, box: Box, periodic: bool) -> Density:
     density = build_density(spec, box)
-    if periodic and isinstance(density, GaussianMixture):
+    if periodic and isinstance(density, GaussianMixture | CorrelatedMixture):
         density = _wrapped(density, box)
     return condition(density, box)
 
 
-def _wrapped(mixture: GaussianMixture, box: Box) -> GaussianMixture:
+def _wrapped(mixture: GaussianMixture | CorrelatedMixture, box: Box) -> GaussianMixture | CorrelatedMixture:
     """The mixture and its images, one box length apart along each axis, as far as they reach into the box."""
     for axis, (low, high) in enumerate(box):
         length = high - low
@@ -237,9 +237,10 @@ def _wrapped(mixture: GaussianMixture, box: Box) -> GaussianMixture:
         count = math.ceil(reach / length + 0.5)
         shifts = np.zeros((2 * count + 1, len(box)))
         shifts[:, axis] = length * np.arange(-count, count + 1)
-        mixture = GaussianMixture(
-            np.tile(mixture.weights, len(shifts)),
-            (mixture.means[None, :, :] + shifts[:, None, :]).reshape(-1, len(box)),
-            np.tile(mixture.variances, (len(shifts), 1)),
-        )
+        weights = np.tile(mixture.weights, len(shifts))
+        means = (mixture.means[None, :, :] + shifts[:, None, :]).reshape(-1, len(box))
+        if isinstance(mixture, CorrelatedMixture):
+            mixture = CorrelatedMixture(weights, means, np.tile(mixture.covariances, (len(shifts), 1, 1)))
+        else:
+            mixture = GaussianMixture(weights, means, np.tile(mixture.variances, (len(shifts), 1)))
     return mixture

@@ -19,6 +19,8 @@ from controlsde.densities.products import log_sum
 from controlsde.densities.protocol import Array, as_points
 from controlsde.reference.flows import Noising, Walls
 
+LEAST_BLUR = 1e-300  # so that walls give their images of the data themselves, too
+
 
 @dataclass(frozen=True)
 class CorrelatedClosedForm:
@@ -50,7 +52,7 @@ class CorrelatedClosedForm:
 
     def _evaluate(self, s: float, x: Array) -> tuple[Array, Array]:
         points, blur = as_points(x, self.data.dimension), self.process.blur(s)
-        copies = itertools.product(*(self.walls.copies(axis, blur) for axis in range(points.shape[1])))
+        copies = itertools.product(*(self.walls.copies(axis, max(blur, LEAST_BLUR)) for axis in range(points.shape[1])))
         signs, shifts = np.moveaxis(np.array(list(copies)), 2, 0)  # each (copies, d)
         seen = signs[:, None, :] * points + shifts[:, None, :]
         mixture = self.data.spread(self.process.shrink(s), blur)

@@ -23,11 +23,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from controlsde.densities import GaussianMixture, TruncatedMixture, UniformDensity
 from controlsde.densities.protocol import Array, Box
 from controlsde.diffusivity import Steady
-from controlsde.reference.flows import ClosedForm, Free
-from controlsde.reference.forward import MAX_MASS_OUTSIDE, WATCHED, mass_outside
+from controlsde.reference.flows import Free
+from controlsde.reference.forward import (
+    MAX_MASS_OUTSIDE,
+    WATCHED,
+    AnyClosedForm,
+    SpreadDensity,
+    closed_form,
+    mass_outside,
+)
 from controlsde.reference.protocol import ReferenceError  # noqa: A004
 from controlsde.reference.reversed_diffusion import ReversedDiffusionReference
 
@@ -52,7 +58,7 @@ class Bridge:
 class Moved:
     """See Flow. Another flow, seen from the point `centre` (d,) at which it takes its place 1 − g(s) of the way."""
 
-    flow: ClosedForm
+    flow: AnyClosedForm
     bridge: Bridge
     centre: Array
 
@@ -79,7 +85,7 @@ class Moved:
 
 
 def pinned_reference(
-    data: GaussianMixture | TruncatedMixture | UniformDensity,
+    data: SpreadDensity,
     centre: Array,
     width: float,
     horizon: float,
@@ -92,7 +98,7 @@ def pinned_reference(
     """
     length = horizon + width**2 / (2.0 * diffusivity.value)
     bridge = Bridge(length, diffusivity.value)
-    flow = Moved(ClosedForm(data, data.products, bridge, Free()), bridge, centre)
+    flow = Moved(closed_form(data, bridge, Free()), bridge, centre)
     worst = max(
         mass_outside(data, bridge, s, _seen_from(box, flow.shift(s))) for s in horizon * np.linspace(0, 1, WATCHED)
     )

@@ -72,7 +72,7 @@ def forward_flow(data: Density, process: Process, horizon: float, box: Box, wall
         times = horizon * np.linspace(0.0, 1.0, WATCHED) ** 2
         outside = np.array([mass_outside(data, process, s, box) for s in times])
         if np.max(outside) <= MAX_MASS_OUTSIDE:
-            return _closed_form(data, process, Free())
+            return closed_form(data, process, Free())
         if walls == "periodic":
             raise _not_periodic(f"has up to {np.max(outside):.1e} of its mass outside the box")
         felt = int(np.argmax(outside > UNFELT))
@@ -89,7 +89,8 @@ def _not_periodic(reason: str) -> ReferenceError:
     )
 
 
-def _closed_form(data: SpreadDensity, process: Noising, walls: Walls) -> AnyClosedForm:
+def closed_form(data: SpreadDensity, process: Noising, walls: Walls) -> AnyClosedForm:
+    """q for a Gaussian process between walls that its kernel allows."""
     if isinstance(data, CorrelatedMixture):
         return CorrelatedClosedForm(data, process, walls)
     return ClosedForm(data, data.products, process, walls)
@@ -122,7 +123,7 @@ def mass_outside(data: SpreadDensity, process: Noising, s: float, box: Box) -> f
 def _walled(data: Density, process: Process, horizon: float, box: Box, unfelt_until: float) -> Flow:
     """Reflected Ornstein–Uhlenbeck: the closed form while the walls are not felt, then modes."""
     inside = data if unfelt_until > 0.0 else condition(data, box)
-    early = _closed_form(inside, process, Free()) if isinstance(inside, SpreadDensity) else None
+    early = closed_form(inside, process, Free()) if isinstance(inside, SpreadDensity) else None
     late = _modes(inside if early is None else early, process, horizon, box, unfelt_until)
     return late if early is None or unfelt_until == 0.0 else Switched(early, late, unfelt_until)
 
@@ -197,11 +198,11 @@ def _heat_series(
 
 def _images(data: SpreadDensity, process: Process, box: Box, walls: str) -> AnyClosedForm:
     if walls == "periodic":
-        return _closed_form(data, process, Windings(box, _overhang(data, box)))
+        return closed_form(data, process, Windings(box, _overhang(data, box)))
     inside: SpreadDensity = data
     if isinstance(data, GaussianMixture) and data.mass_outside(box) > UNFELT:
         inside = TruncatedMixture(data, box)
-    return _closed_form(inside, process, Mirrors(box))
+    return closed_form(inside, process, Mirrors(box))
 
 
 def _overhang(data: SpreadDensity, box: Box) -> float:

@@ -74,8 +74,8 @@ def test_any_description_round_trips(text):
 def test_the_shipped_problems_are_these():
     names = [shipped.name for shipped in list_problems()]
     assert set(names) >= {
-        "circle", "heat-compact", "iris-petals", "jump", "moser-bumps", "three-bumps", "two-bumps",
-        "wide-network",
+        "circle", "funnel", "heat-compact", "heavy-tail", "iris-petals", "jump", "moser-bumps", "smiley",
+        "three-bumps", "tilted-bumps", "two-bumps", "wide-network",
     }  # fmt: skip
 
 

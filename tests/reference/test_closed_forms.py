@@ -206,6 +206,16 @@ def test_covariances_that_are_diagonal_change_nothing(forward):
         np.testing.assert_allclose(one.density(t, x), other.density(t, x), atol=1e-11)
 
 
+@pytest.mark.parametrize("walls", [Mirrors, Windings])
+def test_what_lies_beyond_a_wall_is_folded_or_wrapped_into_the_box_from_the_beginning(walls):
+    box = ((-1.0, 1.2), (-0.8, 1.0))
+    flow = CorrelatedClosedForm(build_density(CORRELATED, box), Process(0.0, 0.7), walls(box))
+    nodes, weights = gauss_grid(box, 4)
+    for s in (0.0, 1e-9, 1e-3):
+        assert weights @ flow.density(s, nodes) == pytest.approx(1.0, abs=1e-10)
+    np.testing.assert_allclose(flow.density(0.0, nodes), flow.density(1e-9, nodes), atol=1e-6)
+
+
 @pytest.mark.parametrize(("walls", "basis"), [(Mirrors, CosineBasis), (Windings, FourierBasis)])
 def test_correlated_images_match_the_series(walls, basis):
     box, process = ((-1.5, 1.2), (-1.2, 1.4)), Process(0.0, 1.0)
