@@ -172,7 +172,8 @@ def test_too_few_iterations_exit_3_and_say_what_to_try(run):
     assert answer.code == 3
     assert answer.json["status"] == "not-converged"
     assert "NOT CONVERGED" in answer.err
-    assert "--set solver.iterations=4" in answer.err
+    assert "try --set solver.iterations=100\n" in answer.err
+    assert answer.json["diagnosis"][0]["try"] == "--set solver.iterations=100"
     assert Path("out/result.nc").is_file()
 
 
@@ -192,6 +193,31 @@ def test_an_unresolved_density_exits_4_and_names_the_check_its_value_its_limit_a
     assert first["cause"] == "mesh"
     assert f"  mesh: {first['message']}\n" in answer.err
     assert f"  try {first['try']}\n" in answer.err.replace("'", "")
+
+
+def test_retry_solves_once_more_with_the_remedy_keeps_the_better_answer_and_says_what_was_changed(run):
+    answer = run("solve", "small.yaml", "-o", "out", "--set", "solver.iterations=2", "--retry", "--json")
+    assert answer.code == 0
+    document = answer.json
+    assert document["diagnosis"] == []
+    assert document["retry"]["set"] == {"solver.iterations": 100}
+    assert document["retry"]["cause"] == "iterations"
+    assert document["retry"]["kept"] is True
+    assert document["retry"]["other"]["status"] == "not-converged"
+    assert "once more with --set solver.iterations=100" in answer.err
+    kept = Result.load("out/result.nc")
+    assert kept.problem.solver.iterations == 100
+    assert kept.retry.to_json() == document["retry"]
+
+
+def test_retry_of_a_comparison_changes_every_level(run):
+    levels = ("--noise", "0.5", "--noise", "1")
+    few = ("--set", "solver.iterations=2")
+    answer = run("compare", "small.yaml", *levels, *few, "-o", "out", "--retry", "--json", "-q")
+    assert answer.code == 0
+    for entry in answer.json["entries"]:
+        assert entry["retry"]["set"] == {"solver.iterations": 100}
+        assert Result.load(entry["result"]).problem.solver.iterations == 100
 
 
 def test_quiet_leaves_stderr_empty_when_all_is_well(run):

@@ -28,6 +28,7 @@ CAUSES: tuple[Cause, ...] = (
     of_meshes.mesh,
     of_meshes.steps,
     of_meshes.coarse,
+    of_meshes.too_coarse_for_any,
     of_controls.bounds,
     of_controls.saturated,
     of_solvers.disagrees,

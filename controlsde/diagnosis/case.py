@@ -20,6 +20,7 @@ AT_BOUND = 1e-4  # of the bound: a weight that is nearer is at it
 FLAT = 0.02  # of its steepest slope: an activation with less is flat
 FLAT_SHARE = 0.99  # of the box on which a saturated neuron is flat
 SAMPLES = {1: 401, 2: 41, 3: 15}  # points per axis of the box to judge that by
+EXACT_SHARE = 0.2  # of a poor error: the exact drift's own on the same mesh, for the mesh not to be at fault
 POOR = 0.5  # L² error at T over ‖p(T)‖ from which on a density does not track
 
 
@@ -45,7 +46,7 @@ class Trials:
 
     elements, steps: the fewest elements an axis, or steps per piece, that alone make the same drift's density agree
     with the verified one; by_elements, by_steps: how near either alone brought them. target_elements: that hold the
-    target. exact_error: ‖ρ(T) − p(T)‖ / ‖p(T)‖ of the reference's exact drift on the solver's mesh and steps.
+    target. exact_error: ‖ρ(T) − p(T)‖ / ‖p(T)‖ of the reference's exact drift on the solver's mesh.
     exact_drift: its largest component where there is mass.
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from controlsde.diagnosis.case import Case
+from controlsde.diagnosis.case import EXACT_SHARE, Case
 from controlsde.diagnosis.entries import Diagnosis, Remedy, listed, rounded_up
 from controlsde.problem.schema import Shooting
 
@@ -15,7 +15,6 @@ MOST_STARTS = 10_000
 ENOUGH_STARTS = 4  # from which on a poor optimum is not bad luck
 WIDE = 8  # neurons a dimension, beyond which more pieces are tried instead
 MOST_PIECES = 100_000
-EXACT_SHARE = 0.2  # of the error: the exact drift's own on the same mesh, for the mesh not to be at fault
 
 
 def bounds(case: Case) -> Diagnosis | None:

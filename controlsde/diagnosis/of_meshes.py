@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from controlsde.diagnosis.case import Case, Wall
+from controlsde.diagnosis.case import EXACT_SHARE, Case, Wall
 from controlsde.diagnosis.entries import Diagnosis, Remedy, rounded_up
 from controlsde.diagnosis.of_solvers import smaller_bound
 from controlsde.verification.certificate import LIMITS
@@ -96,7 +96,20 @@ def coarse(case: Case) -> Diagnosis | None:
     in_space = given.steps_per_piece == "auto" or case.trials.by_elements <= case.trials.by_steps
     key = "mesh.elements" if in_space and given.elements != "auto" else "mesh.steps_per_piece"
     seen = f"{_counts(case.elements)} elements with {case.steps} steps a piece do not hold the density: "
-    return Diagnosis("mesh", seen + _symptoms(case), Remedy(key, "auto"))
+    return Diagnosis("mesh" if key == "mesh.elements" else "steps", seen + _symptoms(case), Remedy(key, "auto"))
+
+
+def too_coarse_for_any(case: Case) -> Diagnosis | None:
+    """A mesh on which not even the reference's own drift tracks: what a network reaches there says little."""
+    exact, given = case.trials.exact_error, case.problem.mesh
+    if not case.poor or exact is None or case.error is None or exact <= EXACT_SHARE * case.error:
+        return None
+    seen = (
+        f"the error at T is {case.error:.0%} of ‖p(T)‖, but even the exact drift has {exact:.0%} on "
+        f"{_counts(case.elements)} elements"
+    )
+    more = tuple(2 * count for count in case.elements) if given.elements == "auto" else "auto"
+    return Diagnosis("mesh", seen, Remedy("mesh.elements", more))
 
 
 def sharp(case: Case) -> Diagnosis | None:
@@ -121,7 +134,9 @@ def particles(case: Case) -> Diagnosis | None:
     if c is None or c.monte_carlo is None or not case.failed or not case.failed <= PARTICLES:
         return None
     options, evidence = case.problem.monte_carlo, c.monte_carlo
-    worst = max(abs(evidence.z) / LIMITS["monte_carlo_z"], evidence.z_modes / LIMITS["monte_carlo_modes"])
+    # the bias is of first order in the step; z_modes goes with its square
+    modes = np.sqrt(max(evidence.z_modes, 0.0) / LIMITS["monte_carlo_modes"])
+    worst = max(abs(evidence.z) / LIMITS["monte_carlo_z"], float(modes))
     factor = 4 if not np.isfinite(worst) else max(4, int(np.ceil(2 * worst)))
     seen = (
         f"the density is resolved, but particles with {options.steps_per_piece} steps a piece are {evidence.z:.1f} "

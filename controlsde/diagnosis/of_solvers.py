@@ -16,6 +16,7 @@ STUCK = 0.1  # share of the early regularisation below which a late one has fall
 LAST_SHARE = 0.1  # of the iterations: the last ones
 FALLING = 1e-3  # share of J by which the last iterations lower an objective that still descends
 MET = 1e-4  # of an equation's residual: below, the state equation is all but met
+LEAST_ITERATIONS = 100
 MOST_ITERATIONS = 10_000_000
 MOST_PIVOT_TOLERANCE = 0.5
 SMALL_GRADIENT = 1e-4  # below, an optimum at the limit of rounding
@@ -109,7 +110,10 @@ def _out_of_iterations(case: Case) -> Diagnosis | None:
 
 
 def _more_iterations(case: Case) -> int:
-    """As many as it takes if the gradient goes on falling as in the last third, from twice to ten times as many."""
+    """As many as it takes if the gradient goes on falling as in the last third, from twice to ten times as many.
+
+    At least a hundred: fewer say too little to extrapolate.
+    """
     options = case.problem.solver
     norms = case.history[:, 2]
     norms = norms[np.isfinite(norms) & (norms > 0)]
@@ -119,7 +123,8 @@ def _more_iterations(case: Case) -> int:
         fall = float(np.median(np.log(norms[-2 * third : -third])) - np.median(np.log(norms[-third:])))
         missing = float(np.log(norms[-1] / options.tolerance))
         factor = 1 + 2 * missing / fall * third / options.iterations if fall > 0 else 10.0
-    return min(MOST_ITERATIONS, int(np.ceil(np.clip(factor, 2.0, 10.0) * options.iterations)))
+    more = int(np.ceil(np.clip(factor, 2.0, 10.0) * options.iterations))
+    return min(MOST_ITERATIONS, max(LEAST_ITERATIONS, more))
 
 
 def set_aside(case: Case) -> Diagnosis | None:
