@@ -165,8 +165,9 @@ def holds(mass: float) -> bool:
 
 
 def time_grid(problem: Problem, reference: Reference) -> TimeGrid:
-    """Equal pieces on [0, T]."""
-    edges = np.linspace(0.0, reference.horizon, problem.controls.pieces + 1)
+    """The problem's pieces on [0, T]."""
+    edges = reference.horizon * np.concatenate([[0.0], np.cumsum(problem.controls.shares)])
+    edges[-1] = reference.horizon
     return TimeGrid(edges, problem.mesh.first_steps, problem.mesh.stages)
 
 

@@ -7,7 +7,7 @@ import torch
 from scipy.linalg import lapack
 from torch import Tensor
 
-from controlsde.fokker_planck.assembly import Assembly
+from controlsde.fokker_planck.assembly import Assembly, Layout
 from controlsde.fokker_planck.radau import radau
 from controlsde.fokker_planck.stage_solvers import march
 
@@ -16,7 +16,7 @@ class DenseStageSolver:
     """Explicit inverses (λ_l I − h_k A_k)⁻¹ of all pieces, batched; float64 and complex128, on any device."""
 
     @staticmethod
-    def factorise(assembly: Assembly, stages: int, drift: Tensor, steps: Tensor) -> DenseStageSolver:
+    def factorise(assembly: Assembly[Layout], stages: int, drift: Tensor, steps: Tensor) -> DenseStageSolver:
         """For drift (K, k, d) and step lengths h (K,), assembled densely.
 
         Raises NonFiniteError for a drift that is not finite.

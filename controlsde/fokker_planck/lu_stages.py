@@ -17,7 +17,7 @@ import torch
 from scipy.linalg import lapack
 from torch import Tensor
 
-from controlsde.fokker_planck.assembly import Assembly
+from controlsde.fokker_planck.assembly import Assembly, Layout
 from controlsde.fokker_planck.radau import radau
 from controlsde.fokker_planck.stage_solvers import StageSolver
 
@@ -28,7 +28,7 @@ class LuStageSolver:
     """For drift (K, k, d) and step lengths h (K,). Raises NonFiniteError for a drift that is not finite."""
 
     def __init__(
-        self, assembly: Assembly, stages: int, drift: Tensor, steps: Tensor, many: Callable[[], StageSolver]
+        self, assembly: Assembly[Layout], stages: int, drift: Tensor, steps: Tensor, many: Callable[[], StageSolver]
     ) -> None:
         """many: makes the solver that takes many columns at once."""
         scheme = radau(stages)

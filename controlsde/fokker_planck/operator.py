@@ -39,7 +39,7 @@ from controlsde.fokker_planck.mesh import Mesh, kronecker
 
 Array = NDArray[np.float64]
 
-DENSE_LIMIT = {1: 100, 2: 400, 3: 400}  # unknowns by dimension; above it sparse factors beat dense ones on a CPU
+DENSE_LIMIT = {1: 100, 2: 400, 3: 400}  # unknowns by dimension; above it condensed factors beat dense ones on a CPU
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,12 +25,14 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from controlsde.fokker_planck.assembly import Assembly, Layout
+from controlsde.fokker_planck.assembly import Assembly, Entries, Layout
+from controlsde.fokker_planck.condensation import CondensedFactors, Plan
 from controlsde.fokker_planck.dense_stages import DenseStageSolver
+from controlsde.fokker_planck.dissection import dissect
 from controlsde.fokker_planck.lu_stages import LuStageSolver
 from controlsde.fokker_planck.operator import DENSE_LIMIT, Operator
+from controlsde.fokker_planck.piecewise_stages import Factor, PiecewiseStageSolver
 from controlsde.fokker_planck.radau import Radau, radau
-from controlsde.fokker_planck.sparse_stages import SparseStageSolver
 from controlsde.fokker_planck.stage_solvers import NonFiniteError, StageSolver
 
 
@@ -138,13 +140,13 @@ class Propagator:
         return self._times(mixed, "combine")
 
     @cached_property
-    def _dense_assembly(self) -> Assembly:
+    def _dense_assembly(self) -> Assembly[Layout]:
         return Assembly(self.operator, Layout(self.operator.size), self.device)
 
     @cached_property
-    def _sweep_assembly(self) -> Assembly | None:
-        """How the matrices of the sweeps are put together: in a band, else dense, else (None) not as arrays."""
-        banded = Layout.banded(self.operator)
+    def _sweep_assembly(self) -> Assembly[Layout] | None:
+        """How the matrices of the sweeps are put together: in a band, else dense, else (None) condensed."""
+        banded = Layout.banded(self.operator) if self.operator.mesh.dimension == 1 else None
         if banded is not None:
             return Assembly(self.operator, banded, self.device)
         return self._dense_assembly if self.dense else None
@@ -155,11 +157,27 @@ class Propagator:
         def many_columns() -> StageSolver:
             if self.dense:
                 return DenseStageSolver.factorise(self._dense_assembly, stages, drift, self._steps)
-            return SparseStageSolver(self.operator, stages, drift, self._steps)
+            return self._condensed(drift)
 
         if self.device.type != "cpu" or self._sweep_assembly is None:
             return many_columns()
         return LuStageSolver(self._sweep_assembly, stages, drift, self._steps, many_columns)
+
+    @cached_property
+    def _condensation(self) -> tuple[Assembly[Entries], Plan]:
+        entries = Entries.of(self.operator)
+        plan = Plan(dissect(self.operator.mesh, entries.pattern), entries.rows, entries.columns)
+        return Assembly(self.operator, entries, self.device), plan
+
+    def _condensed(self, drift: Tensor) -> StageSolver:
+        """Factors by static condensation, piece by piece."""
+        assembly, plan = self._condensation
+        shifted = assembly.shifted(self.scheme.stages, drift, self._steps)
+
+        def factorise(piece: int) -> list[Factor]:
+            return [CondensedFactors(plan, matrices[piece].numpy()) for matrices in shifted]
+
+        return PiecewiseStageSolver(self.scheme.stages, self.pieces, factorise)
 
     @cached_property
     def _matrices(self) -> dict[str, Tensor]:

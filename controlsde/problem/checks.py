@@ -39,26 +39,54 @@ MAX_MASS_OUTSIDE = 1e-6
 MIN_MASS_INSIDE = 1e-9
 SMALLEST_PEAK, LARGEST_PEAK = 1e-100, 1e100
 MAX_NODES = 2_000_000
+LEAST_SHARE = 1e-6  # of the horizon, of a control piece
 
 GRID = {1: 2001, 2: 101, 3: 31}
 
 
 def misfits(problem: Problem) -> list[Misfit]:
     """Return everything about `problem` that does not fit together."""
-    return [*_mesh(problem), *_reference(problem), *_drift(problem)]
+    return [*_mesh(problem), *_controls(problem), *_rungs(problem), *_reference(problem), *_drift(problem)]
+
+
+def _controls(problem: Problem) -> Iterator[Misfit]:
+    lengths, pieces = problem.controls.lengths, problem.controls.pieces
+    if lengths is not None and len(lengths) not in {1, pieces}:
+        yield (
+            ("controls", "lengths"),
+            f"must hold one length for each of the {pieces} controls.pieces, or one ratio (got {len(lengths)})",
+        )
+    elif lengths is not None and min(problem.controls.shares) < LEAST_SHARE:
+        yield ("controls", "lengths"), f"make a piece shorter than {LEAST_SHARE:g} of the horizon"
+
+
+def _rungs(problem: Problem) -> Iterator[Misfit]:
+    before = 1
+    for number, rung in enumerate(problem.solver.refine):
+        where: Location = ("solver", "refine", number)
+        pieces = rung.pieces or problem.controls.pieces
+        if problem.controls.pieces % pieces:
+            yield (*where, "pieces"), f"must divide the problem's {problem.controls.pieces} pieces (got {pieces})"
+        elif pieces % before:
+            yield (*where, "pieces"), f"must be a multiple of the {before} pieces of the rung before (got {pieces})"
+        before = pieces
+        if rung.elements is not None:
+            yield from _elements((*where, "elements"), rung.elements, problem)
 
 
 def _mesh(problem: Problem) -> Iterator[Misfit]:
-    elements, degree = problem.mesh.elements, problem.mesh.degree
-    if elements == "auto":
-        return
+    if problem.mesh.elements != "auto":
+        yield from _elements(("mesh", "elements"), problem.mesh.elements, problem)
+
+
+def _elements(where: Location, elements: tuple[int, ...], problem: Problem) -> Iterator[Misfit]:
     if len(elements) != problem.dimension:
-        yield ("mesh", "elements"), _wrong_length(problem.dimension, len(elements))
+        yield where, _wrong_length(problem.dimension, len(elements))
         return
-    nodes = math.prod(count * degree + 1 for count in elements)
+    nodes = math.prod(count * problem.mesh.degree + 1 for count in elements)
     if nodes > MAX_NODES:
         yield (
-            ("mesh", "elements"),
+            where,
             f"make {nodes} nodes, and at most {MAX_NODES} are allowed; use fewer elements or a lower degree",
         )
 

@@ -179,11 +179,47 @@ class Network(Section):
     tangential: Annotated[bool, Field(strict=True)] = False
 
 
+def _lengths(value: object) -> object:
+    if value is None or not is_number(value):
+        return value
+    return (value,)
+
+
 class Controls(Section):
-    """Piecewise constant weights: how many pieces, and how large a weight may be."""
+    """Piecewise constant weights: how many pieces, how long each is, and how large a weight may be.
+
+    `lengths`: relative, one a piece; or one number, the ratio of each piece to the one before. Without: all the same.
+    """
 
     pieces: Annotated[Whole, Field(ge=1, le=100_000)] = 16
+    lengths: Annotated[
+        tuple[Annotated[Positive, Field(le=1e6)], ...] | None,
+        BeforeValidator(_lengths),
+        WithJsonSchema(
+            {
+                "anyOf": [
+                    {"type": "number", "exclusiveMinimum": 0, "maximum": 1e6},
+                    {"type": "array", "items": {"type": "number", "exclusiveMinimum": 0, "maximum": 1e6}},
+                    {"type": "null"},
+                ]
+            }
+        ),
+    ] = None
     bounds: Annotated[Positive, Field(le=1e6)] = 50.0
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The length of each piece as a share of the horizon, (pieces,)."""
+        if self.lengths is None:
+            relative = [1.0] * self.pieces
+        elif len(self.lengths) == self.pieces:
+            relative = list(self.lengths)
+        else:  # the ratio of each piece to the one before, with the longest as unit
+            ratio = self.lengths[0]
+            first = 0 if ratio <= 1.0 else self.pieces - 1
+            relative = [ratio ** (number - first) for number in range(self.pieces)]
+        total = sum(relative)
+        return tuple(length / total for length in relative)
 
 
 class Objective(Section):
@@ -255,6 +291,32 @@ class Mesh(Section):
         return FIRST_STEPS if self.steps_per_piece == "auto" else self.steps_per_piece
 
 
+class Rung(Section):
+    """A coarser problem that is solved first: what it does not name is the problem's own."""
+
+    pieces: Annotated[Whole, Field(ge=1, le=100_000)] | None = None
+    noise: Annotated[NonNegative, Field(le=1e6)] | None = None
+    elements: Annotated[
+        tuple[int, ...] | None, BeforeValidator(_elements), WithJsonSchema({"anyOf": [_COUNT, _COUNTS]})
+    ] = None
+    steps_per_piece: Annotated[Whole, Field(ge=1, le=MAX_STEPS)] | None = None
+    stages: Annotated[Literal[1, 2, 3] | None, BeforeValidator(_whole_number)] = None
+
+
+def _rungs(value: object) -> object:
+    if is_number(value) or isinstance(value, dict):
+        value = [value]
+    if not isinstance(value, list | tuple):
+        return value
+    return tuple({"pieces": each} if is_number(each) else each for each in value)
+
+
+Rungs = Annotated[
+    tuple[Rung, ...],
+    BeforeValidator(_rungs, json_schema_input_type=tuple[Rung | Annotated[int, Field(ge=1, le=100_000)], ...]),
+]
+
+
 class Shooting(Section):
     """The solver that simulates the state and moves the controls along the discrete gradient."""
 
@@ -264,6 +326,7 @@ class Shooting(Section):
     seed: Seed = 0
     iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 500
     tolerance: Positive = 1e-6
+    refine: Rungs = ()
 
 
 class Collocation(Section):
@@ -278,6 +341,7 @@ class Collocation(Section):
     iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 500
     tolerance: Positive = 1e-8
     pivot_tolerance: Annotated[Positive, Field(le=0.5)] = 1e-2
+    refine: Rungs = ()
 
 
 Solver = Annotated[Shooting | Collocation, Field(discriminator="kind"), Shorthand(SOLVER_KINDS, default="shooting")]

@@ -21,6 +21,7 @@ from controlsde.reference.displacement import GaussianDisplacement, IntervalDisp
 from controlsde.reference.flows import REACH, Process
 from controlsde.reference.forward import MAX_MASS_OUTSIDE, forward_flow
 from controlsde.reference.moser import MoserReference
+from controlsde.reference.moser_box import BoxMoserReference
 from controlsde.reference.protocol import Reference, ReferenceError  # noqa: A004
 from controlsde.reference.reversed_diffusion import ReversedDiffusionReference
 
@@ -61,9 +62,10 @@ def _stationary(process: Process, box: Box) -> Density:
 
 
 def _moser(spec: schema.Moser, domain: schema.Domain) -> Reference:
-    if len(domain.box) != 1:
-        raise ReferenceError("moser references are built in one dimension only: use reversed-diffusion instead")
     periodic = domain.walls == "periodic"
+    if len(domain.box) > 1:
+        first, last = (_on_box(part, domain.box, periodic) for part in (spec.from_, spec.to))
+        return BoxMoserReference(first, last, domain.box, spec.horizon, spec.diffusivity, periodic)
     start, end = (_on_interval(part, domain.box, periodic) for part in (spec.from_, spec.to))
     return MoserReference(start, end, domain.box[0], spec.horizon, spec.diffusivity, periodic)
 
@@ -102,24 +104,31 @@ def _gaussian(spec: schema.DensitySpec, box: Box) -> GaussianMixture:
 
 
 def _on_interval(spec: schema.DensitySpec, box: Box, periodic: bool) -> LineDensity:
-    density = build_density(spec, box)
-    if periodic and isinstance(density, GaussianMixture):
-        density = _wrapped(density, box)
-    inside = condition(density, box)
+    inside = _on_box(spec, box, periodic)
     if not isinstance(inside, LineDensity):
         raise ReferenceError("references between two densities need ones with distribution functions")
     return inside
 
 
+def _on_box(spec: schema.DensitySpec, box: Box, periodic: bool) -> Density:
+    density = build_density(spec, box)
+    if periodic and isinstance(density, GaussianMixture):
+        density = _wrapped(density, box)
+    return condition(density, box)
+
+
 def _wrapped(mixture: GaussianMixture, box: Box) -> GaussianMixture:
-    """The mixture and its images, one box length apart, as far as they reach into the box."""
-    (low, high) = box[0]
-    length = high - low
-    reach = float(np.max(np.abs(mixture.means - 0.5 * (low + high)) + REACH * np.sqrt(mixture.variances)))
-    count = math.ceil(reach / length + 0.5)
-    shifts = length * np.arange(-count, count + 1)
-    return GaussianMixture(
-        np.tile(mixture.weights, shifts.size),
-        (mixture.means[None, :, :] + shifts[:, None, None]).reshape(-1, 1),
-        np.tile(mixture.variances, (shifts.size, 1)),
-    )
+    """The mixture and its images, one box length apart along each axis, as far as they reach into the box."""
+    for axis, (low, high) in enumerate(box):
+        length = high - low
+        spread = REACH * np.sqrt(mixture.variances[:, axis])
+        reach = float(np.max(np.abs(mixture.means[:, axis] - 0.5 * (low + high)) + spread))
+        count = math.ceil(reach / length + 0.5)
+        shifts = np.zeros((2 * count + 1, len(box)))
+        shifts[:, axis] = length * np.arange(-count, count + 1)
+        mixture = GaussianMixture(
+            np.tile(mixture.weights, len(shifts)),
+            (mixture.means[None, :, :] + shifts[:, None, :]).reshape(-1, len(box)),
+            np.tile(mixture.variances, (len(shifts), 1)),
+        )
+    return mixture

@@ -30,7 +30,8 @@ def project(data: Density | ClosedForm, s: float, bases: tuple[Basis, ...], box:
         return TensorCoefficients(_project_axis(lambda x: pdf(x[:, None])[None, :], bases[0], box[0])[0])
     if isinstance(data, ClosedForm):
         return _factored(data, s, bases, box)
-    return _tensor(data, bases, box)
+    rules = [axis_rule(low, high, PANELS[len(box)]) for low, high in box]
+    return TensorCoefficients(tensor_coefficients(data, bases, rules))
 
 
 def _project_axis(function: Callable[[Array], Array], basis: Basis, side: tuple[float, float]) -> Array:
@@ -49,13 +50,13 @@ def _factored(form: ClosedForm, s: float, bases: tuple[Basis, ...], box: Box) ->
     return FactoredCoefficients(form.products.weights, matrices)
 
 
-def _tensor(data: Density, bases: tuple[Basis, ...], box: Box) -> TensorCoefficients:
-    rules = [axis_rule(low, high, PANELS[len(box)]) for low, high in box]
+def tensor_coefficients(data: Density, bases: tuple[Basis, ...], rules: list[tuple[Array, Array]]) -> Array:
+    """∫ data Π_i χ_ji by quadrature with nodes and weights for each axis, (K_1, …, K_d)."""
     points = np.stack(np.meshgrid(*(nodes for nodes, _ in rules), indexing="ij"), axis=-1)
-    tensor: Array = data.pdf(points.reshape(-1, len(box))).reshape(points.shape[:-1])
+    tensor: Array = data.pdf(points.reshape(-1, len(bases))).reshape(points.shape[:-1])
     for basis, (nodes, weights) in zip(bases, rules, strict=True):
         # Each turn projects the first axis and moves its modes to the end: d turns restore the order.
         rows = np.moveaxis(tensor, 0, -1)
         flat = basis.project(rows.reshape(-1, nodes.size) * weights, nodes)
         tensor = np.reshape(flat, (*rows.shape[:-1], -1))
-    return TensorCoefficients(tensor)
+    return tensor

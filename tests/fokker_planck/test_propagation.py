@@ -30,9 +30,9 @@ def setting(case, stages=3, pieces=3):
     return operator, drift, initial, Propagator(operator, np.full(pieces, 0.2), 2, stages)
 
 
-@pytest.fixture(params=["banded", "dense", "sparse"])
+@pytest.fixture(params=["banded", "dense", "condensed"])
 def factors(request, monkeypatch):
-    """How the stage equations are solved, whatever the size: in a band (in more than one dimension sparsely), …"""
+    """How the stage equations are solved, whatever the size: in a band (in more than one dimension condensed), …"""
     limit = dict.fromkeys((1, 2, 3), 10_000 if request.param == "dense" else 0)
     monkeypatch.setattr("controlsde.fokker_planck.propagation.DENSE_LIMIT", limit)
     monkeypatch.setattr("controlsde.fokker_planck.assembly.BAND_SHARE", 1.0 if request.param == "banded" else 0.0)

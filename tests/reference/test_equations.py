@@ -30,6 +30,8 @@ WIDE = ((-6.0, 6.0),)
 NARROW_2D = ((-1.5, 1.2), (-1.2, 1.4))
 OU = {"forward": "ornstein-uhlenbeck"}
 RING = {"walls": "periodic"}
+BROAD_2D = gaussian((0.2, -0.3), (0.9, 0.7))
+COSINES_3D = formula("1 + 0.5*cos(pi*(x + 1.5)/3)*cos(pi*(y + 1.5)/1.5) + 0.2*cos(pi*(z + 1.5)/3)")
 BUMPS = (formula("0.2 + exp(-4*(x + 0.5)**2)"), formula("0.3 + exp(-4*(x - 0.5)**2)"))
 
 REFERENCES = {
@@ -64,6 +66,10 @@ REFERENCES = {
     "displacement formula": lambda: displacement(*BUMPS, NARROW, diffusivity=0.3, horizon=2.0),
     "displacement truncated": lambda: displacement(formula("1"), TRUNCATED, NARROW),
     "displacement free 2d": lambda: displacement(gaussian((-0.5, 0.2), 0.4), gaussian((0.6, 0), (0.3, 0.7)), WIDE * 2),
+    "moser mixture 2d": lambda: moser(formula("1 + 0.3*x*y"), BROAD_2D, NARROW_2D, diffusivity=0.4),
+    "moser formula 2d": lambda: moser(SMOOTH_2D, formula("exp(-2*(x - 0.2)**2 - y**2) + 0.1"), NARROW_2D),
+    "moser ring 2d": lambda: moser(formula("2 + sin(2*pi*(x + 1.5)/2.7)"), BROAD_2D, NARROW_2D, **RING),
+    "moser 3d": lambda: moser(formula("1"), COSINES_3D, ((-1.5, 1.5),) * 3),
     "moser ring": lambda: moser(BUMPS[0], MIXTURE, NARROW, walls="periodic"),
 }
 BOXES = {
