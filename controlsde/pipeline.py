@@ -18,6 +18,7 @@ from controlsde.adaptation import Run, run_resolved, solve_resolved
 from controlsde.controls import Controls, ControlsError
 from controlsde.diagnosis import Case, Diagnosis, diagnose
 from controlsde.diagnosis.trials import try_out, walls
+from controlsde.diffusivity import Diffusivity
 from controlsde.drift import Drift, ExactDrift, given_drift, network_drift
 from controlsde.fokker_planck.evolution import evolve
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
@@ -137,10 +138,11 @@ def evaluate(problem: Problem, controls: Controls | None = None, progress: Progr
     if drift is None:
         raise ControlsError("nothing to evaluate: give --controls FILE, or a `drift:` in the problem")
     grid = TimeGrid(drift.edges, problem.mesh.first_steps, problem.mesh.stages)
+    diffusivity = reference.diffusivity.times(problem.noise)
     built = time.perf_counter()
 
     def run(tracking: TrackingProblem) -> Array:
-        return discrete_stages(tracking, drift)
+        return discrete_stages(tracking, drift, diffusivity)
 
     try:
         tracking, stages = run_resolved(problem, reference, run, grid)
@@ -164,8 +166,8 @@ def evaluate(problem: Problem, controls: Controls | None = None, progress: Progr
     return _verified(problem, reference, tracking, stages, drift, answer, progress, thorough=True)
 
 
-def discrete_stages(tracking: TrackingProblem, drift: Drift) -> Array:
-    """Stage densities (K, S, s, n) of any drift on the tracking problem's own mesh and time grid."""
+def discrete_stages(tracking: TrackingProblem, drift: Drift, diffusivity: Diffusivity) -> Array:
+    """Stage densities (K, S, s, n) of any drift on the tracking problem's own mesh and time grid, with D = ηD₀(t)."""
     operator, grid = tracking.operator, tracking.grid
     stages = np.empty_like(tracking.targets)
     density = tracking.initial
@@ -177,6 +179,7 @@ def discrete_stages(tracking: TrackingProblem, drift: Drift) -> Array:
             density,
             edges,
             grid.stages,
+            diffusivity=diffusivity.at,
         )
         if not np.all(np.isfinite(values)):
             raise NonFiniteError(piece, "the density")
@@ -257,6 +260,7 @@ def _verified(
         starts=answer.starts,
         diagnosis=diagnose(case),
         versions=versions(),
+        transport=evidence.transport,
     )
 
 
@@ -291,10 +295,11 @@ def _examined(
 ) -> Case:
     """The case with what must be run to tell its causes apart."""
     problem = case.problem
+    diffusivity = reference.diffusivity.times(problem.noise)
 
     def exact(tracking: TrackingProblem) -> Array:
-        edges = tracking.grid.edges
-        return discrete_stages(tracking, ExactDrift(reference, problem.noise, edges, problem.domain.box))
+        exact_drift = ExactDrift(reference, problem.noise, tracking.grid.edges, problem.domain.box)
+        return discrete_stages(tracking, exact_drift, diffusivity)
 
     run_exact = exact if case.poor else None
     trials = try_out(problem, reference, tracking, answer.run, run_exact, evidence.certificate, evidence.fields)

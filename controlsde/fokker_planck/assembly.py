@@ -1,4 +1,4 @@
-"""λI − h_k A(v_k) for the drifts of all pieces at once: arrays whose entries are linear in the drift.
+"""λI − h_k A(v_k) for the drifts of all pieces at once: arrays with entries linear in the drift and the diffusivity.
 
 Comes in: an operator, and how a matrix is stored: dense, in a band, or only the entries that can differ from zero.
 Goes out: tensors (K, …), one for each eigenvalue λ of the Radau scheme, on any device.
@@ -116,24 +116,27 @@ class Assembly(Generic[Stored]):
             .coalesce()
             .to(device)
         )
-        diffusion = (operator.diffusivity * operator.diffusion).tocoo()
-        constant = np.zeros(entries)
-        constant[layout.position(diffusion.row.astype(np.int64), diffusion.col.astype(np.int64))] = diffusion.data
+        laplacian = operator.diffusion.tocoo()
+        diffusion = np.zeros(entries)
+        diffusion[layout.position(laplacian.row.astype(np.int64), laplacian.col.astype(np.int64))] = laplacian.data
         diagonal = np.zeros(entries)
         every = np.arange(layout.size)
         diagonal[layout.position(every, every)] = 1.0
-        self._constant = torch.from_numpy(constant.reshape(layout.shape)).to(device)
+        self._diffusion = torch.from_numpy(diffusion.reshape(layout.shape)).to(device)
         self._identity = torch.from_numpy(diagonal.reshape(layout.shape)).to(device)
 
-    def shifted(self, stages: int, drift: Tensor, steps: Tensor) -> list[Tensor]:
-        """λ_l I − h_k A_k for drift (K, k, d) and steps h (K,): one (K, *layout.shape) each, real where λ_l is.
+    def shifted(self, stages: int, drift: Tensor, steps: Tensor, diffusivity: Tensor) -> list[Tensor]:
+        """λ_l I − h_k A_k for drift (K, k, d), steps h and diffusivities D (K,): (K, *layout.shape) each, real as λ_l.
 
         Raises NonFiniteError for a drift that is not finite.
         """
         refuse_non_finite(drift)
         transported = torch.sparse.mm(self._linear, drift.flatten(1).T.contiguous())  # (entries, K)
-        generators = torch.add(transported.T.reshape(-1, *self.layout.shape), self._constant)
-        scaled = generators.mul_(-steps.reshape(-1, *(1 for _ in self.layout.shape)))
+        each = (-1, *(1 for _ in self.layout.shape))
+        generators = torch.addcmul(
+            transported.T.reshape(-1, *self.layout.shape), diffusivity.reshape(each), self._diffusion
+        )
+        scaled = generators.mul_(-steps.reshape(each))
         return [torch.add(scaled, self._identity * simplify(value)) for value in radau(stages).eigenvalues]
 
 

@@ -1,6 +1,7 @@
 """Radau stage solves for pieces of constant drift: what every way of doing them offers.
 
-Each holds an operator with drift values, one set per control piece, and gives linear maps on PyTorch tensors:
+Each holds an operator with drift values and a diffusivity for each control piece, and gives linear maps on PyTorch
+tensors:
 
     advance:          ρ (n, c) of one piece           → stages Y (s, n, c),        (I − h a⊗A) Y = 1⊗ρ
     solve:            R (K, s, n, c) of all pieces    → Y (K, s, n, c),            (I − h a⊗A) Y = R

@@ -14,13 +14,17 @@ from controlsde.problem.density_specs import (
     DensitySpec,
     Formula,
     FormulaText,
+    Funnel,
+    Image,
     Mixture,
     Samples,
+    StudentT,
     Truncated,
     Uniform,
     variables,
 )
 from controlsde.problem.formula import Formula as Expression
+from controlsde.problem.formula import FormulaError
 from controlsde.problem.values import (
     MAX_DIMENSION,
     Coordinate,
@@ -31,6 +35,7 @@ from controlsde.problem.values import (
     Section,
     Seed,
     Shorthand,
+    Vector,
     Whole,
     Width,
     is_number,
@@ -44,9 +49,13 @@ __all__ = [
     "Displacement",
     "Domain",
     "ExactDrift",
+    "Foellmer",
     "Formula",
     "FormulaDrift",
+    "FormulaForward",
+    "Funnel",
     "Heat",
+    "Image",
     "Mesh",
     "MisfitError",
     "Mixture",
@@ -58,8 +67,11 @@ __all__ = [
     "ReversedDiffusion",
     "Samples",
     "Shooting",
+    "StudentT",
     "Truncated",
     "Uniform",
+    "VarianceExploding",
+    "VariancePreserving",
     "json_schema",
 ]
 
@@ -67,9 +79,13 @@ MAX_NODES = 2_000_000
 MAX_STEPS = 10_000
 FIRST_STEPS = 2  # Radau steps per piece that `mesh.steps_per_piece: auto` begins with
 
-REFERENCE_KINDS = ("reversed-diffusion", "moser", "displacement")
-FORWARD_KINDS = ("ornstein-uhlenbeck", "heat")
+REFERENCE_KINDS = ("reversed-diffusion", "moser", "displacement", "foellmer")
+FORWARD_KINDS = ("ornstein-uhlenbeck", "heat", "vp", "ve")
 SOLVER_KINDS = ("shooting", "collocation")
+
+
+def _one_text_as_list(value: object) -> object:
+    return (value,) if isinstance(value, str) or is_number(value) else value
 
 
 class Domain(Section):
@@ -113,8 +129,115 @@ class Heat(Section):
     diffusivity: Annotated[Width, Field(le=1e6)] = 1.0
 
 
+NAMED_SCHEDULES = {"vp": ("linear", "cosine"), "ve": ("geometric", "linear", "cosine")}
+
+
+class _Scheduled(Section):
+    """What forward processes with a schedule share: `schedule` is one of their names, or a formula in `s`."""
+
+    def _fill_limits(self, names: tuple[str, str], defaults: tuple[float, float]) -> None:
+        """Put in the defaults of the two limits of a named schedule; refuse them with a formula."""
+        schedule, kind = self.__dict__["schedule"], self.__dict__["kind"]
+        named = schedule in NAMED_SCHEDULES[kind]
+        misfits: list[tuple[Location, str]] = []
+        for name, default in zip(names, defaults, strict=True):
+            given = self.__dict__[name]
+            if named and given is None:
+                self.__dict__[name] = default
+            if not named and given is not None:
+                misfits.append(((name,), "belongs to the named schedules; a formula says all by itself"))
+        low, high = (self.__dict__[name] for name in names)
+        if named and not low < high:
+            misfits.append(((names[0],), f"must be below {names[1]} (got {low:g} and {high:g})"))
+        if not named:
+            misfits += self._formula_misfits(schedule)
+        if misfits:
+            raise MisfitError(misfits)
+
+    def _formula_misfits(self, schedule: str) -> list[tuple[Location, str]]:
+        try:
+            Expression(schedule, ("s",))
+        except FormulaError as error:
+            names = ", ".join(NAMED_SCHEDULES[self.__dict__["kind"]])
+            return [
+                (
+                    ("schedule",),
+                    f"must be {names} or a formula in s; as a formula, column {error.column}: {error.reason}",
+                )
+            ]
+        return []
+
+    def formula(self) -> Expression | None:
+        """The formula of the schedule, or None where it has a name."""
+        schedule, kind = self.__dict__["schedule"], self.__dict__["kind"]
+        return None if schedule in NAMED_SCHEDULES[kind] else Expression(schedule, ("s",))
+
+
+class VariancePreserving(_Scheduled):
+    """The forward process dX = -β(s) X ds + σ√(2β(s)) dW.
+
+    β runs from `beta_min` to `beta_max` by a `linear` or `cosine` schedule, or is a formula in s.
+    """
+
+    kind: Literal["vp"] = "vp"
+    schedule: FormulaText = "linear"
+    beta_min: Annotated[NonNegative, Field(le=1e6)] | None = None
+    beta_max: Annotated[Positive, Field(le=1e6)] | None = None
+    sigma: Width = 1.0
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """β at both ends of a named schedule."""
+        return self.beta_min or 0.0, self.beta_max or 0.0
+
+    @model_validator(mode="after")
+    def _fill(self) -> Self:
+        self._fill_limits(("beta_min", "beta_max"), (0.05, 10.0))
+        return self
+
+
+class VarianceExploding(_Scheduled):
+    """The forward process dX = √(2·D₀(s)) dW.
+
+    Its noise σ(s) runs from `sigma_min` to `sigma_max` by a `geometric`, `linear` or `cosine` schedule, with
+    D₀ = ½ dσ²/ds; or D₀ is a formula in s.
+    """
+
+    kind: Literal["ve"] = "ve"
+    schedule: FormulaText = "geometric"
+    sigma_min: Width | None = None
+    sigma_max: Width | None = None
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """σ at both ends of a named schedule."""
+        return self.sigma_min or 0.0, self.sigma_max or 0.0
+
+    @model_validator(mode="after")
+    def _fill(self) -> Self:
+        self._fill_limits(("sigma_min", "sigma_max"), (0.01, 1.0))
+        return self
+
+
+class FormulaForward(Section):
+    """The forward process dX = f(X) ds + √(2·diffusivity) dW, f one formula a dimension, reflected at the walls."""
+
+    kind: Literal["formula"] = "formula"
+    drift: Annotated[
+        tuple[FormulaText, ...],
+        Field(min_length=1, max_length=MAX_DIMENSION),
+        BeforeValidator(_one_text_as_list),
+    ]
+    diffusivity: Annotated[Width, Field(le=1e6)] = 1.0
+
+    def compiled(self) -> tuple[Expression, ...]:
+        """Return the formulas, ready to evaluate at `x`, …."""
+        names = variables(len(self.drift))
+        return tuple(Expression(text, names) for text in self.drift)
+
+
 Forward = Annotated[
-    OrnsteinUhlenbeck | Heat,
+    OrnsteinUhlenbeck | Heat | VariancePreserving | VarianceExploding | FormulaForward,
     Field(discriminator="kind"),
     Shorthand(FORWARD_KINDS, default="ornstein-uhlenbeck"),
 ]
@@ -132,10 +255,20 @@ class ReversedDiffusion(Section):
     data: DensitySpec
     start: Literal["exact", "stationary"] = "exact"
 
-    @property
-    def unit_diffusivity(self) -> float:
-        """D₀, which the noise level scales."""
-        return self.forward.diffusivity
+
+class Foellmer(Section):
+    """The reference that pins Brownian motion of a `diffusivity` D₀ from `point` to the data: Föllmer's process.
+
+    It left the point a little before t = 0, where its noise has the standard deviation `width`.
+    """
+
+    kind: Literal["foellmer"] = "foellmer"
+    data: DensitySpec
+    # None only until the problem fills in the origin: within a Problem the point is always one.
+    point: Vector = Field(default=cast(Any, None))
+    width: Width = 0.2
+    horizon: Annotated[Width, Field(le=1e6)] = 1.0
+    diffusivity: Annotated[Width, Field(le=1e6)] = 0.5
 
 
 class _Between(Section):
@@ -145,11 +278,6 @@ class _Between(Section):
     to: DensitySpec
     horizon: Annotated[Width, Field(le=1e6)] = 1.0
     diffusivity: Annotated[Width, Field(le=1e6)] = 1.0
-
-    @property
-    def unit_diffusivity(self) -> float:
-        """D₀, which the noise level scales."""
-        return self.diffusivity
 
 
 class Moser(_Between):
@@ -167,7 +295,7 @@ class Displacement(_Between):
     kind: Literal["displacement"] = "displacement"
 
 
-Reference = Annotated[ReversedDiffusion | Moser | Displacement, Field(discriminator="kind"), Shorthand(())]
+Reference = Annotated[ReversedDiffusion | Moser | Displacement | Foellmer, Field(discriminator="kind"), Shorthand(())]
 
 
 class Network(Section):
@@ -355,10 +483,6 @@ class MonteCarlo(Section):
     seed: Seed = 0
 
 
-def _one_text_as_list(value: object) -> object:
-    return (value,) if isinstance(value, str) or is_number(value) else value
-
-
 class FormulaDrift(Section):
     """A drift given by one formula a dimension, in the point and the time `t`; for evaluation only."""
 
@@ -418,6 +542,8 @@ class Problem(Section):
 
         if self.network.width is None:
             self.__dict__["network"] = self.network.model_copy(update={"width": self.dimension})
+        if self.reference.kind == "foellmer" and self.reference.point is None:
+            self.__dict__["reference"] = self.reference.model_copy(update={"point": (0.0,) * self.dimension})
         found = misfits(self)
         if found:
             raise MisfitError(found)

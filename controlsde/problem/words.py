@@ -22,7 +22,7 @@ from controlsde.problem.values import Location, MisfitError, short
 Part = Literal["key", "value", "parent"]
 
 # Kinds that the design names and that cannot be used yet.
-PLANNED = frozenset({"vp", "ve", "student-t", "funnel", "image", "switching", "score-matching"}) | {"formula"}
+PLANNED = frozenset({"switching", "score-matching"})
 
 
 @dataclass(frozen=True)

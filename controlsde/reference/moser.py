@@ -18,6 +18,7 @@ import numpy as np
 from controlsde.densities import Density, LineDensity
 from controlsde.densities.formula import axis_rule
 from controlsde.densities.protocol import Array, as_points
+from controlsde.diffusivity import Diffusivity
 from controlsde.reference.protocol import ReferenceError, clock  # noqa: A004
 
 MAX_FIELD = 1e6  # in units of length/horizon: a faster field means a density that vanishes
@@ -61,7 +62,7 @@ class MoserReference:
     end: LineDensity
     interval: tuple[float, float]
     horizon: float
-    diffusivity: float
+    diffusivity: Diffusivity
     periodic: bool
 
     def __post_init__(self) -> None:
@@ -106,7 +107,7 @@ class MoserReference:
 
     def exact_drift(self, t: float, x: Array, noise: float) -> Array:
         """w + ηD₀ ∇log p at points (n, 1), shape (n, 1)."""
-        return np.asarray(self.field(t, x) + noise * self.diffusivity * self.score(t, x))
+        return np.asarray(self.field(t, x) + noise * self.diffusivity.at(t) * self.score(t, x))
 
     def initial_density(self, x: Array) -> Array:
         """p₀ at points (n, 1), shape (n,)."""

@@ -20,6 +20,7 @@ import numpy as np
 from controlsde.densities import Density
 from controlsde.densities.formula import graded_rule
 from controlsde.densities.protocol import Array, Box, as_points
+from controlsde.diffusivity import Diffusivity
 from controlsde.reference.bases import Basis, FourierBasis, PolynomialCosineBasis
 from controlsde.reference.moser import MAX_FIELD, MoserMixture, ratio
 from controlsde.reference.projection import tensor_coefficients
@@ -45,7 +46,7 @@ class BoxMoserReference:
     end: Density
     box: Box
     horizon: float
-    diffusivity: float
+    diffusivity: Diffusivity
     periodic: bool
 
     def __post_init__(self) -> None:
@@ -72,7 +73,7 @@ class BoxMoserReference:
         rules = [graded_rule(*side, PANELS[len(self.box)]) for side in self.box]
         for count in MODES[len(self.box)]:
             bases = tuple(_basis(side, count, self.periodic) for side in self.box)
-            last, first = (tensor_coefficients(density, bases, rules) for density in (self.end, self.start))
+            last, first = (tensor_coefficients(density.pdf, bases, rules) for density in (self.end, self.start))
             difference = last - first
             rates = np.zeros(difference.shape)
             for axis, basis in enumerate(bases):
@@ -125,7 +126,7 @@ class BoxMoserReference:
 
     def exact_drift(self, t: float, x: Array, noise: float) -> Array:
         """w + ηD₀ ∇log p at points (n, d), shape (n, d)."""
-        return np.asarray(self.field(t, x) + noise * self.diffusivity * self.score(t, x))
+        return np.asarray(self.field(t, x) + noise * self.diffusivity.at(t) * self.score(t, x))
 
     def initial_density(self, x: Array) -> Array:
         """p₀ at points (n, d), shape (n,)."""

@@ -47,7 +47,8 @@ def test_solves_equal_those_with_the_whole_matrix(case):
     entries = Entries.of(operator)
     plan = Plan(dissect(operator.mesh, entries.pattern), entries.rows, entries.columns)
     assembly = Assembly(operator, entries, torch.device("cpu"))
-    shifted = assembly.shifted(3, torch.from_numpy(drift[None]), torch.tensor([step], dtype=torch.float64))
+    lengths, diffusivities = (torch.tensor([x], dtype=torch.float64) for x in (step, operator.diffusivity))
+    shifted = assembly.shifted(3, torch.from_numpy(drift[None]), lengths, diffusivities)
     right = rng.normal(size=(operator.size, 3))
     for value, matrix in zip(radau(3).eigenvalues, shifted, strict=True):
         whole = simplify(value) * np.eye(operator.size) - step * operator.matrix(drift).toarray()
