@@ -19,8 +19,9 @@ from controlsde.progress import Progress, Step
 
 if TYPE_CHECKING:
     from controlsde.comparison import Comparison
+    from controlsde.diagnosis import Diagnosis
     from controlsde.problem import Problem
-    from controlsde.results import Result
+    from controlsde.results import Result, Retry
     from controlsde.sizes import Prediction
 
 QUIET_SECONDS = 5.0  # between lines of progress where there is no terminal
@@ -133,20 +134,24 @@ class Console:
             self._say(f"warning: {warning}", "yellow")
 
     def _verdict(self, result: Result) -> None:
-        """Whether to trust a result: in quiet mode only if not; every failure with a cure on a line of its own."""
-        from controlsde.verification.certificate import cure
-
+        """Whether to trust a result: in quiet mode only if not; what failed, why, and one thing to try."""
         where = f"{result.problem.name}, noise {result.noise:g}: "
-        if result.status in ("not-converged", "interrupted"):
+        stopped = result.status in ("not-converged", "interrupted")
+        if stopped:
             self._say(f"{where}{result.status.replace('-', ' ').upper()}", "bold red")
-            self._say(f"  {_pasteable(result.message)}")
+            self._say(f"  {result.message}")
         if not result.verified:
             self._say(f"{where}NOT VERIFIED", "bold red")
         for failed in result.certificate.failed:
-            measured = f"{failed.name} is {_figure(failed.value)}, limit {failed.limit:.2g}"
-            self._say(f"  {measured}; {_pasteable(cure(failed.name, result.problem))}")
+            self._say(f"  {failed.name} is {_figure(failed.value)}, limit {failed.limit:.2g}")
+        sound = result.verified and not stopped
         if result.verified and not self._quiet:
             self._say(f"{where}verified, {len(result.certificate.checks)} checks passed", "green")
+        if not (sound and self._quiet):
+            for line in explained(result.diagnosis):
+                self._say(f"  {line}")
+        if result.retry and not (sound and self._quiet):
+            self._say(f"{where}{_retried(result.retry)}")
 
     def _heading(self, text: str) -> None:
         self._rich.print()
@@ -167,6 +172,28 @@ def describe(step: Step) -> str:
     if step.fraction is not None:
         parts.append(f"{100 * step.fraction:.0f} %")
     return ", ".join(parts)
+
+
+def explained(diagnosis: tuple[Diagnosis, ...]) -> list[str]:
+    """Every cause on a line of its own, most likely first, and the first remedy."""
+    lines = [f"{entry.cause}: {entry.evidence}" for entry in diagnosis]
+    remedy = next((entry.remedy for entry in diagnosis if entry.remedy), None)
+    return [*lines, f"try {_pasteable(remedy.option)}"] if remedy else lines
+
+
+def _retried(retry: Retry) -> str:
+    """What was tried, and which answer this is."""
+    option = _pasteable(retry.remedy.option)
+    if retry.interrupted:
+        return f"interrupted while it was solved once more with {option}; this is the first answer"
+    if retry.other_status is None:
+        lost = "no start could be evaluated"
+        other = f"before, {lost}" if retry.kept else f"{lost} then, so this is the first answer"
+        return f"solved once more with {option}; {other}"
+    other = f"{retry.other_status.replace('-', ' ')}, {'' if retry.other_verified else 'not '}verified"
+    error = _figure(retry.other_l2_final)
+    which = "this is the new answer; the first was" if retry.kept else "this is the first answer; the new one was"
+    return f"solved once more with {option}; {which} {other}, with an L² error at T of {error}"
 
 
 def _pasteable(text: str) -> str:

@@ -147,6 +147,10 @@ class Network:
         z = points @ w.swapaxes(-1, -2) + b[..., None, :]
         return self.tangential_factor(points) * (activate(self.activation, z) @ a.swapaxes(-1, -2))
 
+    def slopes(self, points: Array, w: Array, b: Array) -> Array:
+        """σ′(Wx + b) at points (n, d): shape (…, n, m)."""
+        return _FIRST[self.activation](points @ w.swapaxes(-1, -2) + b[..., None, :])
+
     def divergence(self, points: Array, a: Array, w: Array, b: Array) -> Array:
         """∇·v at points (n, d) for one piece: shape (n,).
 

@@ -1,4 +1,4 @@
-"""The way from a problem to a result: reference → tracking → solver → controls → verification → result.
+"""The way from a problem to a result: reference → tracking → solver → controls → verification → diagnosis → result.
 
 Comes in: a problem (and controls, or the problem's own drift, for `evaluate`). Goes out: a `Result`.
 """
@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.adaptation import run_resolved, solve_resolved
+from controlsde.adaptation import Run, run_resolved, solve_resolved
 from controlsde.controls import Controls, ControlsError
+from controlsde.diagnosis import Case, Diagnosis, diagnose
+from controlsde.diagnosis.trials import try_out, walls
 from controlsde.diffusivity import Diffusivity
-from controlsde.drift import Drift, given_drift, network_drift
+from controlsde.drift import Drift, ExactDrift, given_drift, network_drift
 from controlsde.fokker_planck.evolution import evolve
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.problem import Problem
@@ -25,6 +27,7 @@ from controlsde.progress import Progress, Step, silent
 from controlsde.reference import Reference, build_reference
 from controlsde.results import Result
 from controlsde.solvers import Outcome
+from controlsde.solvers.outcome import Ending
 from controlsde.solvers.reduced import ReducedObjective
 from controlsde.tracking import TimeGrid, TrackingProblem, build_network, time_grid
 from controlsde.verification import DiscreteRun, Evidence, TrackingErrors, verify
@@ -35,13 +38,22 @@ PACKAGES = ("controlsde", "numpy", "scipy", "torch", "casadi")
 
 
 class SolveError(RuntimeError):
-    """A solve that left nothing to report: no start could be evaluated."""
+    """A solve that left nothing to report: no start could be evaluated. `diagnosis` says why, most likely first."""
+
+    def __init__(self, message: str, diagnosis: tuple[Diagnosis, ...] = ()) -> None:
+        super().__init__(message)
+        self.diagnosis = diagnosis
 
 
 @dataclass(frozen=True, eq=False)
 class _Answer:
-    """What the verification is asked to judge, and how it came about."""
+    """What the verification is asked to judge, and how it came about.
 
+    run: the stage densities of its drift on any discretisation.
+    """
+
+    run: Run
+    ending: Ending
     solver: str
     status: str
     message: str
@@ -76,11 +88,10 @@ def solve(
     start = _initial_weights(problem, reference, initial)
     prepared = time.perf_counter() - began
     tracking, outcome = solve_resolved(problem, reference, options, progress, start)
-    if not np.isfinite(outcome.objective):
-        if outcome.interrupted:
-            raise KeyboardInterrupt
-        raise SolveError(outcome.message)
+    problem = problem.model_copy(update={"solver": options})
     answer = _Answer(
+        run=lambda tracking: ReducedObjective(tracking).stages(outcome.weights),
+        ending=outcome.ending,
         solver=options.kind,
         status="interrupted" if outcome.interrupted else "converged" if outcome.converged else "not-converged",
         message="interrupted; this is the best point so far" if outcome.interrupted else outcome.message,
@@ -92,7 +103,11 @@ def solve(
         seconds={"build": prepared + outcome.build_seconds, "solve": outcome.solve_seconds},
         controls=tracking.controls(outcome.weights),
     )
-    stages = ReducedObjective(tracking).stages(outcome.weights)
+    if not np.isfinite(outcome.objective):
+        if outcome.interrupted:
+            raise KeyboardInterrupt
+        raise SolveError(outcome.message, diagnose(_case(problem, tracking, answer)))
+    stages = answer.run(tracking)
     drift = network_drift(tracking.network, tracking.controls(outcome.weights), reference.horizon)
     try:
         return _verified(
@@ -103,7 +118,7 @@ def solve(
             raise
     # The controls are worth keeping: judge them without particles. A second interruption ends it all.
     message = "interrupted while it was verified; the controls are the solver's answer"
-    answer = replace(answer, status="interrupted", message=message)
+    answer = replace(answer, status="interrupted", message=message, ending=Ending("interrupted"))
     return _verified(problem, reference, tracking, stages, drift, answer, progress, thorough=False)
 
 
@@ -125,14 +140,18 @@ def evaluate(problem: Problem, controls: Controls | None = None, progress: Progr
     grid = TimeGrid(drift.edges, problem.mesh.first_steps, problem.mesh.stages)
     diffusivity = reference.diffusivity.times(problem.noise)
     built = time.perf_counter()
+
+    def run(tracking: TrackingProblem) -> Array:
+        return discrete_stages(tracking, drift, diffusivity)
+
     try:
-        tracking, stages = run_resolved(
-            problem, reference, lambda tracking: discrete_stages(tracking, drift, diffusivity), grid
-        )
+        tracking, stages = run_resolved(problem, reference, run, grid)
     except NonFiniteError as error:
         raise ControlsError(f"{error.what} is not finite in piece {error.piece + 1}") from None
     weights = np.zeros(tracking.weight_shape) if controls is None else tracking.flatten(controls)
     answer = _Answer(
+        run=run,
+        ending=Ending("converged"),
         solver="given" if controls is not None else f"drift: {problem.drift.kind if problem.drift else ''}",
         status="given",
         message="given, not solved for",
@@ -218,6 +237,10 @@ def _verified(
     times, curve = tracking.l2_curve(stages)
     run = DiscreteRun(tracking.mesh, tracking.grid.edges, stages[:, -1, -1], times, curve)
     evidence: Evidence = verify(problem, reference, drift, run, answer.gradient_norm, progress, thorough=thorough)
+    case = _case(problem, tracking, answer, evidence)
+    if case.in_trouble:
+        progress(Step("looking for what went wrong"))
+        case = _examined(case, reference, tracking, drift, answer, evidence)
     l2_rms = float(np.sqrt(np.sum(tracking.grid.quadrature.ravel() * curve[1:] ** 2) / reference.horizon))
     seconds = {**answer.seconds, "verify": time.perf_counter() - began}
     return Result(
@@ -235,6 +258,50 @@ def _verified(
         controls=answer.controls,
         history=answer.history,
         starts=answer.starts,
+        diagnosis=diagnose(case),
         versions=versions(),
         transport=evidence.transport,
     )
+
+
+def _case(problem: Problem, tracking: TrackingProblem, answer: _Answer, evidence: Evidence | None = None) -> Case:
+    """What is known of an answer, for a diagnosis; without evidence where nothing could be evaluated."""
+    worst = answer.ending.violation
+    target = tracking.targets[-1, -1, -1]
+    error = None
+    if evidence is not None:
+        error = evidence.tracking.l2_final / float(np.sqrt(target**2 @ tracking.mesh.mass))
+    return Case(
+        problem=problem,
+        network=tracking.network,
+        controls=answer.controls,
+        status=answer.status,
+        message=answer.message,
+        ending=answer.ending,
+        iterations=answer.iterations,
+        gradient_norm=float("nan") if answer.gradient_norm is None else answer.gradient_norm,
+        history=answer.history,
+        starts=answer.starts,
+        elements=tuple(axis.elements for axis in tracking.mesh.axes),
+        steps=tracking.grid.steps_per_piece,
+        place=None if worst is None else tracking.mesh.place(worst.unknown),
+        certificate=evidence.certificate if evidence else None,
+        error=error,
+    )
+
+
+def _examined(
+    case: Case, reference: Reference, tracking: TrackingProblem, drift: Drift, answer: _Answer, evidence: Evidence
+) -> Case:
+    """The case with what must be run to tell its causes apart."""
+    problem = case.problem
+    diffusivity = reference.diffusivity.times(problem.noise)
+
+    def exact(tracking: TrackingProblem) -> Array:
+        exact_drift = ExactDrift(reference, problem.noise, tracking.grid.edges, problem.domain.box)
+        return discrete_stages(tracking, exact_drift, diffusivity)
+
+    run_exact = exact if case.poor else None
+    trials = try_out(problem, reference, tracking, answer.run, run_exact, evidence.certificate, evidence.fields)
+    piled = walls(tracking, reference, drift, evidence.fields) if problem.noise == 0 and case.failed else ()
+    return replace(case, trials=trials, walls=piled)

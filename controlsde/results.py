@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.controls import Controls
+from controlsde.diagnosis import Diagnosis, Remedy
 from controlsde.distances import BoxTransport
 from controlsde.files import atomic_file
 from controlsde.problem import Problem
@@ -38,11 +39,49 @@ class ResultError(ValueError):
     """A result file that is missing, cut short, of another kind or of another version."""
 
 
+@dataclass(frozen=True)
+class Retry:
+    """What was changed before a problem was solved once more, and the other answer: the one that was not kept.
+
+    kept: whether the changed problem gave the answer that was kept. The other's numbers are None where there is none.
+    """
+
+    cause: str
+    remedy: Remedy
+    kept: bool
+    interrupted: bool = False
+    other_status: str | None = None
+    other_verified: bool | None = None
+    other_l2_final: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As in the JSON of a result."""
+        other = {"status": self.other_status, "verified": self.other_verified, "l2_final": self.other_l2_final}
+        return {
+            "cause": self.cause,
+            "set": self.remedy.to_json(),
+            "kept": self.kept,
+            "interrupted": self.interrupted,
+            "other": other if self.other_status else None,
+        }
+
+    @staticmethod
+    def from_json(stored: dict[str, Any]) -> Retry:
+        """What `to_json` wrote."""
+        other = stored["other"] or {"status": None, "verified": None, "l2_final": None}
+        error = _number(other["l2_final"]) if stored["other"] else None
+        remedy = Remedy.from_json(stored["set"])
+        return Retry(
+            stored["cause"], remedy, stored["kept"], stored["interrupted"], other["status"], other["verified"], error
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Result:
     """What is known about one control of one problem at one noise level.
 
     status: converged | not-converged | interrupted | given. verified: every check of the certificate passed.
+    diagnosis: what went wrong, most likely first. retry: what was changed, where it was solved twice.
     transport: how W₂ was estimated where there is no exact formula for it, else None.
     """
 
@@ -60,6 +99,8 @@ class Result:
     controls: Controls | None
     history: Array  # (iterations, 3): number, objective, gradient norm
     starts: tuple[float, ...] = ()
+    diagnosis: tuple[Diagnosis, ...] = ()
+    retry: Retry | None = None
     device: str = "cpu"
     versions: dict[str, str] = field(default_factory=dict)
     path: str | None = None
@@ -103,6 +144,8 @@ class Result:
                 "discrete": self.discrete.l2_json(),
                 "distances": {"w2_final": self.transport.to_json() if self.transport else None},
                 "certificate": self.certificate.to_json(),
+                "diagnosis": [entry.to_json() for entry in self.diagnosis],
+                "retry": self.retry.to_json() if self.retry else None,
                 "result": self.path,
             }
         )
@@ -239,6 +282,8 @@ def _from_dataset(data: xr.Dataset, source: Path) -> Result:
         controls=controls,
         history=data["history"].values,
         starts=tuple(float(value) for value in data["starts"].values),
+        diagnosis=tuple(Diagnosis.from_json(entry) for entry in summary.get("diagnosis", [])),
+        retry=Retry.from_json(summary["retry"]) if summary.get("retry") else None,
         device=data.attrs["device"],
         versions=json.loads(data.attrs["versions"]),
         path=str(source),

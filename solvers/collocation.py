@@ -24,7 +24,7 @@ from controlsde.fokker_planck.radau import radau
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.problem.schema import Collocation
 from controlsde.progress import Progress, Step, silent
-from controlsde.solvers.outcome import Iteration, Outcome
+from controlsde.solvers.outcome import Ending, Iteration, Outcome, Reason, Violation
 from controlsde.solvers.processes import run_starts
 from controlsde.solvers.reduced import ReducedObjective
 from controlsde.solvers.starts import starts_from
@@ -58,14 +58,16 @@ WARM_OPTIONS: dict[str, Any] = {
 
 LAST_ITERATES = 20  # kept, to choose from when a solve is cut short
 
-REMEDIES = {
-    "Maximum_Iterations_Exceeded": "try more: --set solver.iterations={more}",
-    "Infeasible_Problem_Detected": "the collocation equations could not be met; try --set mesh.steps_per_piece={steps}",
-    "Restoration_Failed": "try another start: --set solver.seed={seed}, or --set controls.bounds=10",
-    "Invalid_Number_Detected": "the weights left the range of numbers; try --set controls.bounds=10",
-    "Error_In_Step_Computation": "try another start: --set solver.seed={seed}",
-    "Solved_To_Acceptable_Level": "the tolerance was met but loosely; try --set solver.tolerance=1e-6",
-    "Search_Direction_Becomes_Too_Small": "try a looser --set solver.tolerance=1e-6, or another solver.seed",
+REASONS: dict[str, Reason] = {  # IPOPT's words in ours
+    "Solve_Succeeded": "converged",
+    "User_Requested_Stop": "interrupted",
+    "Maximum_Iterations_Exceeded": "iterations",
+    "Infeasible_Problem_Detected": "infeasible",
+    "Restoration_Failed": "infeasible",
+    "Invalid_Number_Detected": "non-finite",
+    "Error_In_Step_Computation": "no-descent",
+    "Search_Direction_Becomes_Too_Small": "no-descent",
+    "Solved_To_Acceptable_Level": "loose",
 }
 
 
@@ -92,6 +94,8 @@ class NlpSolution:
     status: str
     history: tuple[Iteration, ...]
     last_weights: tuple[Array, ...]  # of the last iterates, for a solve that was cut short
+    violation: Violation  # at the last iterate
+    regularisation: tuple[float, ...]  # of the Hessian, by iteration
 
 
 def warm_start_from(objective: ReducedObjective, weights: Array) -> WarmStart:
@@ -155,7 +159,16 @@ def solve_nlp(
         status=str(stats["return_status"]),
         history=tuple(monitor.history),
         last_weights=tuple(monitor.weights),
+        violation=_worst(np.asarray(answer["g"]).reshape(transcription.tracking.targets.shape)),
+        regularisation=tuple(stats["iterations"].get("regularization_size", ())),
     )
+
+
+def _worst(residual: Array) -> Violation:
+    """The largest residual (K, S, s, n) of the state equation, and where it is; a number that is none counts most."""
+    size = np.where(np.isfinite(residual), np.abs(residual), np.inf)
+    place = np.unravel_index(int(np.argmax(size)), size.shape)
+    return Violation(float(size[place]), *(int(part) for part in place))
 
 
 def solve(
@@ -215,8 +228,9 @@ def _solve_one(
     point = WarmStart(start.weights, objective.tracking.targets)
     if start.warm:
         point = warm_start_from(objective, start.weights)
-    solution = solve_nlp(transcription, point, options.iterations, options.tolerance, progress, task)
-    return _outcome(objective, options, solution)
+    pivoting = {"ipopt.mumps_pivtol": options.pivot_tolerance}
+    solution = solve_nlp(transcription, point, options.iterations, options.tolerance, progress, task, pivoting)
+    return _outcome(objective, solution)
 
 
 def _solve_elsewhere(tracking: TrackingProblem, options: Collocation, start: _Start) -> Outcome:
@@ -240,7 +254,7 @@ def _best_weights(objective: ReducedObjective, solution: NlpSolution) -> Array:
     return candidates[int(np.argmin(np.where(np.isfinite(values), values, np.inf)))]
 
 
-def _outcome(objective: ReducedObjective, options: Collocation, solution: NlpSolution) -> Outcome:
+def _outcome(objective: ReducedObjective, solution: NlpSolution) -> Outcome:
     weights = _best_weights(objective, solution)
     value, gradient_norm = _value(objective, weights), float("nan")
     agrees = bool(np.isclose(value, solution.objective, rtol=1e-6, atol=1e-12))
@@ -253,13 +267,26 @@ def _outcome(objective: ReducedObjective, options: Collocation, solution: NlpSol
         gradient_norm=gradient_norm,
         converged=solution.success and agrees,
         interrupted=solution.status == "User_Requested_Stop",
-        message=_message(solution, value, options, agrees),
+        message=_message(solution, value, agrees),
         iterations=solution.iterations,
         history=solution.history,
+        ending=_ending(solution, agrees),
     )
 
 
-def _message(solution: NlpSolution, value: float, options: Collocation, agrees: bool) -> str:
+def _ending(solution: NlpSolution, agrees: bool) -> Ending:
+    """Why IPOPT stopped, and what its last iterate and its iterations tell about it."""
+    reason = REASONS.get(solution.status, "unknown")
+    return Ending(
+        reason="disagrees" if reason == "converged" and not agrees else reason,
+        words=solution.status,
+        what="the program" if reason == "non-finite" else "",
+        violation=solution.violation,
+        regularisation=solution.regularisation,
+    )
+
+
+def _message(solution: NlpSolution, value: float, agrees: bool) -> str:
     if solution.status == "User_Requested_Stop":
         return "interrupted; this is the best of the last points"
     if solution.success and agrees:
@@ -269,10 +296,7 @@ def _message(solution: NlpSolution, value: float, options: Collocation, agrees: 
             f"IPOPT reports {solution.status}, but the weights give {value:.6g} through the state equation, "
             f"not {solution.objective:.6g}"
         )
-    remedy = REMEDIES.get(solution.status, "try another start: --set solver.seed={seed}").format(
-        more=4 * options.iterations, steps=4, seed=options.seed + 1
-    )
-    return f"IPOPT stopped after {solution.iterations} iterations: {solution.status}; {remedy}"
+    return f"IPOPT stopped after {solution.iterations} iterations: {solution.status}"
 
 
 @contextmanager

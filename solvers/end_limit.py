@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.progress import Progress, Step
-from controlsde.solvers.outcome import Outcome
+from controlsde.solvers.outcome import Ending, Outcome
 from controlsde.solvers.reduced import ReducedObjective
 from controlsde.solvers.starts import starts_from
 from controlsde.tracking import TrackingProblem
@@ -79,10 +79,12 @@ def solve_within_limit(
         value = float(objective.value(outcome.weights))  # without what the multiplier adds
         outcome = replace(outcome, objective=value)
     met = _met(found, limit)
+    if not met and not outcome.interrupted:
+        words = _words(found, limit)
+        outcome = replace(outcome, message=words, ending=Ending("limit", words))
     return replace(
         outcome,
         converged=outcome.converged and met,
-        message=outcome.message if outcome.interrupted else _message(found, limit, met),
         starts=first.outcome.starts,
         others=(),
         iterations=int(spent[2]),
@@ -144,17 +146,11 @@ def _met(tried: _Tried, limit: float) -> bool:
     return abs(tried.excess(limit)) <= MET or (tried.multiplier == 0.0 and tried.error <= limit)
 
 
-def _message(found: _Tried, limit: float, met: bool) -> str:
-    if met and found.outcome.converged:
-        return "converged"
-    if met:
-        return found.outcome.message
+def _words(found: _Tried, limit: float) -> str:
+    """How far from the limit the search ended."""
     if found.error <= limit:
         return (
             f"the error at T jumps across the limit {limit:g} as its multiplier grows; kept an answer within it, "
             f"{found.error:.4g}, which need not be the cheapest"
         )
-    return (
-        f"no controls were found whose error at T is at most {limit:g}; the closest reached {found.error:.4g}: allow "
-        "more, or try more pieces, a wider network or more starts"
-    )
+    return f"no controls were found whose error at T is at most {limit:g}; the closest reached {found.error:.4g}"

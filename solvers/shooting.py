@@ -22,7 +22,7 @@ from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.problem.schema import Shooting
 from controlsde.progress import Progress, Step, silent
 from controlsde.solvers.first_order import minimise_adam, minimise_l_bfgs
-from controlsde.solvers.outcome import Iteration, Outcome
+from controlsde.solvers.outcome import Ending, Iteration, Outcome
 from controlsde.solvers.processes import run_starts
 from controlsde.solvers.reduced import ReducedObjective
 from controlsde.solvers.starts import starts_from
@@ -43,7 +43,7 @@ class _Run:
 
     best: Iterate | None = None
     history: list[Iteration] = field(default_factory=list)
-    trouble: str | None = None
+    trouble: Ending | None = None
     interrupted: bool = False
 
     def accept(self, iterate: Iterate) -> None:
@@ -79,7 +79,7 @@ def solve(
     runs = _run_all(objective, options, starts, progress)
     outcomes = [_outcome(run, options, tracking) for run in runs if run.best is not None]
     if not outcomes:
-        trouble = (runs[0].trouble if runs else None) or "interrupted before the first iteration"
+        trouble = (runs[0].trouble if runs else None) or Ending("interrupted", "before the first iteration")
         outcomes = [_nothing(starts[0], trouble)]
     best, *others = sorted(outcomes, key=lambda outcome: outcome.objective)
     interrupted = any(run.interrupted for run in runs)
@@ -96,34 +96,55 @@ def solve(
 
 def _outcome(run: _Run, options: Shooting, tracking: TrackingProblem) -> Outcome:
     assert run.best is not None  # callers pass runs that hold an iterate
+    ending = _ending(run, options)
     return Outcome(
         weights=run.best.point.reshape(tracking.weight_shape),
         objective=run.best.value,
         gradient_norm=run.best.gradient_norm,
         converged=run.best.converged,
         interrupted=run.interrupted,
-        message=_message(run, options),
+        message=_message(run, ending),
         iterations=run.best.number,
         history=tuple(run.history),
+        ending=ending,
     )
 
 
-def _message(run: _Run, options: Shooting) -> str:
-    best = run.best
-    if best is None or best.converged:
-        return "converged"
+def _ending(run: _Run, options: Shooting) -> Ending:
+    """Why this run stopped."""
     if run.interrupted:
-        return "interrupted; this is the best point so far"
+        return Ending("interrupted")
+    if run.best is not None and run.best.converged:
+        return Ending("converged")
     if run.trouble:
-        return f"{run.trouble}; kept the last good iterate. Try --set controls.bounds=10 or another solver.seed"
-    return (
-        f"stopped after {options.iterations} iterations with a gradient of {best.gradient_norm:.1e}; "
-        f"try --set solver.iterations={4 * options.iterations}"
-    )
+        return run.trouble
+    gave_up = options.method == "l-bfgs" and len(run.history) < options.iterations  # its line search found nothing
+    return Ending("no-descent" if gave_up else "iterations")
 
 
-def _nothing(start: Array, trouble: str) -> Outcome:
+def _message(run: _Run, ending: Ending) -> str:
+    gradient = f"with a gradient of {run.best.gradient_norm:.1e}" if run.best else ""
+    if ending.reason == "interrupted":
+        return "interrupted; this is the best point so far"
+    if ending.reason == "non-finite":
+        return f"{_broken(ending)}; kept the last good iterate"
+    if ending.reason == "no-descent":
+        return f"no step lowers the objective any further, {gradient}"
+    if ending.reason == "screened":
+        return f"set aside after {run.history[-1].number} iterations for more promising starts, {gradient}"
+    if ending.reason == "iterations":
+        return f"stopped after {run.history[-1].number} iterations {gradient}"
+    return "converged"
+
+
+def _broken(ending: Ending) -> str:
+    piece = "" if ending.piece is None else f" in piece {ending.piece + 1}"
+    return f"{ending.what} stopped being finite{piece}{', ' * bool(ending.words)}{ending.words}"
+
+
+def _nothing(start: Array, ending: Ending) -> Outcome:
     """The outcome when no start could even be evaluated."""
+    trouble = _broken(ending) if ending.reason == "non-finite" else f"{ending.reason} {ending.words}"
     return Outcome(
         weights=start,
         objective=float("nan"),
@@ -133,6 +154,7 @@ def _nothing(start: Array, trouble: str) -> Outcome:
         message=f"no start could be evaluated: {trouble}",
         iterations=0,
         history=(),
+        ending=ending,
     )
 
 
@@ -153,6 +175,8 @@ def _run_all(objective: ReducedObjective, options: Shooting, starts: list[Array]
         kept, _run_several(objective, rest, points, progress, "most promising start"), strict=False
     ):
         runs[i] = runs[i].followed_by(continued)
+    for i in set(range(len(runs))) - set(kept):
+        runs[i].trouble = runs[i].trouble or Ending("screened")
     return runs
 
 
@@ -212,7 +236,7 @@ def _run_one(objective: ReducedObjective, options: Shooting, start: Array, progr
             for iterate in iterates:
                 accept(iterate)
     except NonFiniteError as error:
-        run.trouble = f"{error.what} stopped being finite in piece {error.piece + 1}"
+        run.trouble = Ending("non-finite", what=error.what, piece=error.piece)
     except KeyboardInterrupt:
         run.interrupted = True
     finally:

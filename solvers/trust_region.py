@@ -21,6 +21,7 @@ import scipy.linalg as la
 from numpy.typing import NDArray
 
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
+from controlsde.solvers.outcome import Ending
 from controlsde.solvers.reduced import Expansion
 
 Array = NDArray[np.float64]
@@ -56,7 +57,7 @@ class Iterate:
     value: float
     gradient_norm: float
     converged: bool
-    trouble: str | None = None
+    trouble: Ending | None = None
 
 
 def projected_gradient_norm(point: Array, gradient: Array, bound: Array) -> float:
@@ -92,7 +93,7 @@ def minimise(
         matrix = local.hessian if model == "newton" else local.gauss_newton
         scale = np.maximum(0.5 * scale, np.sqrt(np.maximum(np.diag(local.gauss_newton), 1e-12)))
         accepted = _search(evaluate, point, local, matrix, scale, free, bound, damping)
-        if isinstance(accepted, str):
+        if isinstance(accepted, Ending):
             # at the limit of rounding no step can lower J any further: that is an optimum, too
             rounding = norm <= 100 * tolerance
             yield Iterate(number, point, local.value, norm, rounding, None if rounding else accepted)
@@ -109,7 +110,7 @@ def _search(
     free: NDArray[np.bool_],
     bound: Array,
     damping: float,
-) -> tuple[Array, Evaluation, float] | str:
+) -> tuple[Array, Evaluation, float] | Ending:
     """The next point, its evaluation and damping; or why there is none."""
     smallest = _smallest_eigenvalue(matrix, scale, free)
     broken: NonFiniteError | None = None
@@ -138,8 +139,8 @@ def _search(
             return trial, candidate, damping
         damping *= 4.0
     if broken is not None:
-        return f"{broken.what} stops being finite in piece {broken.piece + 1}, however short the step"
-    return "no step lowers the objective any further"
+        return Ending("non-finite", "however short the step", what=broken.what, piece=broken.piece)
+    return Ending("no-descent")
 
 
 def _box_step(point: Array, gradient: Array, matrix: Array, free: NDArray[np.bool_], bound: Array) -> Array:

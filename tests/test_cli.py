@@ -14,10 +14,9 @@ import pytest
 import controlsde.cli
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.pipeline import evaluate
-from controlsde.problem import list_problems, load_problem
+from controlsde.problem import list_problems
 from controlsde.results import Result
 from controlsde.solvers.reduced import ReducedObjective
-from controlsde.verification.certificate import cure
 
 HEAT = """\
 name: small
@@ -38,7 +37,7 @@ EVALUATE = HEAT + 'drift: {kind: formula, expressions: ["0.1*sin(2*pi*x)"]}\n'
 
 ENTRY_KEYS = {
     "problem", "solver", "noise", "status", "verified", "objective", "iterations", "seconds", "tracking",
-    "discrete", "certificate", "result",
+    "discrete", "certificate", "diagnosis", "retry", "result",
 }  # fmt: skip
 L2_KEYS = {"l2_sup", "l2_rms", "l2_final", "l2_initial"}
 TRACKING_KEYS = L2_KEYS | {"tv_final", "kl_final", "w1_final", "w2_final", "h-1_final"}
@@ -173,11 +172,12 @@ def test_too_few_iterations_exit_3_and_say_what_to_try(run):
     assert answer.code == 3
     assert answer.json["status"] == "not-converged"
     assert "NOT CONVERGED" in answer.err
-    assert "--set solver.iterations=4" in answer.err
+    assert "try --set solver.iterations=100\n" in answer.err
+    assert answer.json["diagnosis"][0]["try"] == "--set solver.iterations=100"
     assert Path("out/result.nc").is_file()
 
 
-def test_an_unresolved_density_exits_4_and_names_the_check_its_value_its_limit_and_a_cure(run):
+def test_an_unresolved_density_exits_4_and_names_the_check_its_value_its_limit_and_what_to_try(run):
     Path("coarse.yaml").write_text(
         EVALUATE.replace("0.1*sin(2*pi*x)", "40*(0.5-x)").replace(
             "elements: [4], degree: 6", "elements: [1], degree: 3"
@@ -188,9 +188,36 @@ def test_an_unresolved_density_exits_4_and_names_the_check_its_value_its_limit_a
     failed = next(check for check in answer.json["certificate"]["checks"] if check["name"] == "refined_l2_change")
     assert failed["passed"] is False
     assert "NOT VERIFIED" in answer.err
-    advice = cure("refined_l2_change", load_problem("coarse.yaml"))
-    assert "--set " in advice
-    assert f"refined_l2_change is {failed['value']:.2g}, limit {failed['limit']:.2g}; {advice}\n" in answer.err
+    assert f"refined_l2_change is {failed['value']:.2g}, limit {failed['limit']:.2g}\n" in answer.err
+    first = answer.json["diagnosis"][0]
+    assert first["cause"] == "mesh"
+    assert f"  mesh: {first['message']}\n" in answer.err
+    assert f"  try {first['try']}\n" in answer.err.replace("'", "")
+
+
+def test_retry_solves_once_more_with_the_remedy_keeps_the_better_answer_and_says_what_was_changed(run):
+    answer = run("solve", "small.yaml", "-o", "out", "--set", "solver.iterations=2", "--retry", "--json")
+    assert answer.code == 0
+    document = answer.json
+    assert document["diagnosis"] == []
+    assert document["retry"]["set"] == {"solver.iterations": 100}
+    assert document["retry"]["cause"] == "iterations"
+    assert document["retry"]["kept"] is True
+    assert document["retry"]["other"]["status"] == "not-converged"
+    assert "once more with --set solver.iterations=100" in answer.err
+    kept = Result.load("out/result.nc")
+    assert kept.problem.solver.iterations == 100
+    assert kept.retry.to_json() == document["retry"]
+
+
+def test_retry_of_a_comparison_changes_every_level(run):
+    levels = ("--noise", "0.5", "--noise", "1")
+    few = ("--set", "solver.iterations=2")
+    answer = run("compare", "small.yaml", *levels, *few, "-o", "out", "--retry", "--json", "-q")
+    assert answer.code == 0
+    for entry in answer.json["entries"]:
+        assert entry["retry"]["set"] == {"solver.iterations": 100}
+        assert Result.load(entry["result"]).problem.solver.iterations == 100
 
 
 def test_quiet_leaves_stderr_empty_when_all_is_well(run):

@@ -10,12 +10,13 @@ import pytest
 
 from controlsde.comparison import Comparison, at_noise
 from controlsde.console import Console, describe
+from controlsde.diagnosis import Diagnosis, Remedy
 from controlsde.distances import BoxTransport
 from controlsde.pipeline import solve
 from controlsde.problem import parse_problem
 from controlsde.progress import Step
+from controlsde.results import Retry
 from controlsde.sizes import predict
-from controlsde.verification import certificate
 from controlsde.verification.certificate import Check
 
 PROBLEM = """\
@@ -110,16 +111,40 @@ def test_an_estimate_of_w2_stands_over_its_lower_bound_and_says_when_it_did_not_
     assert "lower bound" not in shown(lambda console: console.result(result, None))
 
 
-def test_a_failed_check_is_named_with_its_value_its_limit_and_a_cure_that_a_shell_takes_as_it_is(
-    result, shown, monkeypatch
-):
-    monkeypatch.setattr(certificate, "cure", lambda name, _: f"for {name} try --set mesh.elements=[8,8] or --set a=1")
+def test_what_failed_and_why_and_one_thing_to_try_that_a_shell_takes_as_it_is(result, shown):
     one = with_checks(result, Check("mass_error", 1e-14, 1e-9, True), Check("refined_l2_change", 0.2345, 0.03, False))
-    lines = shown(lambda console: console.result(one, None)).splitlines()
+    causes = (
+        Diagnosis("scheme", "nothing can be set"),
+        Diagnosis("mesh", "too coarse " * 20 + "indeed", Remedy("mesh.elements", (8, 8))),
+        Diagnosis("bounds", "held", Remedy("controls.bounds", 5.0)),
+    )
+    lines = shown(lambda console: console.result(dataclasses.replace(one, diagnosis=causes), None)).splitlines()
     at = lines.index("small, noise 1: NOT VERIFIED")
-    advice = "for refined_l2_change try --set 'mesh.elements=[8,8]' or --set a=1"
-    assert lines[at + 1] == f"  refined_l2_change is 0.23, limit 0.03; {advice}"
-    assert "small, noise 1: verified" not in "\n".join(lines)
+    assert lines[at + 1 :] == [
+        "  refined_l2_change is 0.23, limit 0.03",
+        "  scheme: nothing can be set",
+        f"  mesh: {'too coarse ' * 20}indeed",
+        "  bounds: held",
+        "  try --set 'mesh.elements=[8,8]'",
+    ]
+
+
+def test_a_second_attempt_says_what_was_changed_and_which_answer_this_is(result, shown):
+    remedy = Remedy("mesh.elements", (8,))
+    cases = {
+        "this is the new answer; the first was converged, not verified, with an L² error at T of 0.5": Retry(
+            "mesh", remedy, True, False, "converged", False, 0.5
+        ),
+        "this is the first answer; the new one was not converged, verified, with an L² error at T of not finite": Retry(
+            "mesh", remedy, False, False, "not-converged", True, float("nan")
+        ),
+        "before, no start could be evaluated": Retry("mesh", remedy, True),
+        "no start could be evaluated then, so this is the first answer": Retry("mesh", remedy, False),
+    }
+    for words, retry in cases.items():
+        one = dataclasses.replace(result, retry=retry)
+        text = shown(lambda console, one=one: console.result(one, None))
+        assert f"small, noise 1: solved once more with --set 'mesh.elements=[8]'; {words}\n" in text
 
 
 def test_a_value_that_is_not_finite_is_called_so(result, shown):
@@ -128,7 +153,7 @@ def test_a_value_that_is_not_finite_is_called_so(result, shown):
 
 
 def test_a_solve_that_did_not_converge_gives_its_message_whole_on_one_line(result, shown):
-    message = "stopped; " + "many words " * 20 + "try --set solver.iterations=80"
+    message = "stopped; " + "many words " * 20 + "at last"
     one = dataclasses.replace(result, status="not-converged", message=message)
     lines = shown(lambda console: console.result(one, None)).splitlines()
     assert lines[lines.index("small, noise 1: NOT CONVERGED") + 1] == f"  {message}"

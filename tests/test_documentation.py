@@ -86,3 +86,13 @@ def test_the_checks_of_the_certificate_and_their_limits_are_explained():
     for name, limit in LIMITS.items():
         row = next(line for line in text.splitlines() if line.startswith(f"| `{name}`"))
         assert float(row.split("|")[2]) == limit
+
+
+def test_every_cause_of_a_failure_is_explained():
+    text = (ROOT / "docs/when-it-fails.md").read_text("utf-8")
+    named = set()
+    for page in sorted((ROOT / "controlsde/diagnosis").glob("of_*.py")):
+        named |= set(re.findall(r'Diagnosis\(\s*"([a-z-]+)"', page.read_text("utf-8")))
+    assert {"mesh", "steps", "wall", "unreachable", "regularisation"} <= named
+    explained = set(re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE))
+    assert explained == named

@@ -202,6 +202,10 @@ class Mesh:
         """
         return np.asarray((values * self.weights) @ self.prolongation / self.mass)
 
+    def place(self, unknown: int) -> Array:
+        """The point (d,) of one unknown; of those that a periodic axis identifies, the first."""
+        return np.asarray(self.points[int(self.prolongation[:, [unknown]].nonzero()[0][0])])
+
     def unit_mass(self, grid_values: Array) -> Array:
         """A density in grid values (N,), scaled to mass one over the whole box, as unknowns (n,).
 

@@ -510,13 +510,17 @@ class Shooting(Section):
 
 
 class Collocation(Section):
-    """The solver that hands state and controls together to a nonlinear program."""
+    """The solver that hands state and controls together to a nonlinear program.
+
+    `pivot_tolerance` is of the linear solver: larger is slower, but sees the curvature of the program for what it is.
+    """
 
     kind: Literal["collocation"] = "collocation"
     starts: Annotated[Whole, Field(ge=1, le=10_000)] = 1
     seed: Seed = 0
     iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 500
     tolerance: Positive = 1e-8
+    pivot_tolerance: Annotated[Positive, Field(le=0.5)] = 1e-2
     refine: Rungs = ()
 
 

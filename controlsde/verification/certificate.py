@@ -23,8 +23,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from controlsde.problem import Problem
-
 LIMITS = {
     "mass_error": 1e-9,
     "negative_mass": 1e-2,
@@ -168,36 +166,3 @@ def judge(
         nodes,
         checks,
     )
-
-
-def cure(name: str, problem: Problem) -> str:
-    """One thing to try when a check fails, as a `--set` that can be pasted."""
-    if name == "mass_error":
-        return (
-            "where the density blew up, other checks fail, too, and say what to try; where this one fails alone, "
-            "report it: closed walls must keep the mass"
-        )
-    if name.startswith("target_"):
-        return "the mesh misses part of the target: " + _finer_mesh(problem)
-    if name.startswith("monte_carlo"):
-        steps = min(1_000_000, 4 * problem.monte_carlo.steps_per_piece)
-        return f"particles and mesh disagree: try --set monte_carlo.steps_per_piece={steps}"
-    if problem.mesh.elements != "auto" or problem.mesh.steps_per_piece != "auto":
-        return "the mesh or the steps are too coarse: try --set mesh.elements=auto --set mesh.steps_per_piece=auto"
-    if problem.drift is not None:
-        more = min(1e6, max(1.0, 2 * problem.noise))
-        return f"the drift makes densities sharper than the finest mesh holds: try more noise, --set noise={more:g}"
-    if problem.noise == 0 and problem.domain.walls != "absorbing" and not problem.network.tangential:
-        return "without noise, mass that reaches a wall piles up there: try --set network.tangential=true"
-    return (
-        f"the controls make densities sharper than the finest mesh holds: try "
-        f"--set controls.bounds={problem.controls.bounds.largest / 5:g}"
-    )
-
-
-def _finer_mesh(problem: Problem) -> str:
-    """A mesh with more elements than any that `auto` takes, or than the one that was given, to try."""
-    given = problem.mesh.elements
-    most = {1: 40, 2: 12, 3: 6}[problem.dimension]
-    counts = (most,) * problem.dimension if given == "auto" else tuple(2 * count for count in given)
-    return f"try --set mesh.elements=[{','.join(map(str, counts))}] or broader data"

