@@ -21,6 +21,10 @@ def test_every_kind_of_problem_is_shipped():
         "moser-bumps",
         "wide-network",
         "circle",
+        "vp-cosine",
+        "ve-geometric",
+        "double-well",
+        "foellmer",
     } <= set(NAMES)
 
 
