@@ -12,7 +12,7 @@ does not. (The verification measures all this again, by other integrators.)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,8 +24,11 @@ from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.problem import Problem
 from controlsde.progress import Progress, Step
 from controlsde.reference import Reference
+from controlsde.rungs import Climbed, climb
 from controlsde.solvers import Outcome, solver_named
+from controlsde.solvers.end_limit import solve_within_limit
 from controlsde.solvers.reduced import ReducedObjective
+from controlsde.solvers.trust_region import projected_gradient_norm
 from controlsde.tracking import TimeGrid, TrackingProblem, build_tracking
 
 Array = NDArray[np.float64]
@@ -56,10 +59,15 @@ def solve_resolved(
     problem: Problem, reference: Reference, options: Any, progress: Progress, initial: tuple[Array, ...] = ()
 ) -> tuple[TrackingProblem, Outcome]:
     """Solve, judge on a finer mesh, refine where the problem says `auto`, and go on until the answer settles."""
-    solve = solver_named(options.kind)
+    solve = _solver(options.kind)
+    climbed = climb(problem, reference, options, progress, initial)
     tracking = build_tracking(problem, reference)
-    spent = 0.0, 0.0
-    starts: tuple[float, ...] = ()
+    spent, starts = (climbed.build_seconds, climbed.solve_seconds), climbed.starts
+    if climbed.interrupted and climbed.weights:
+        return tracking, _cut_short(tracking, climbed)
+    if options.refine:
+        initial = climbed.weights
+        options = options.model_copy(update={"starts": max(1, len(initial))})
     change = float("inf")
     while True:
         best = solve(tracking, options, progress, initial)
@@ -87,6 +95,37 @@ def solve_resolved(
         tracking = finer
         initial = tuple(one.outcome.weights for one in sorted(judged, key=lambda one: one.objective))
         options = options.model_copy(update={"starts": len(initial)})
+
+
+def _cut_short(tracking: TrackingProblem, climbed: Climbed) -> Outcome:
+    """The best answer of an interrupted rung, as the problem itself sees it."""
+    weights = climbed.weights[0]
+    value, gradient = ReducedObjective(tracking).value_and_gradient(weights)
+    return Outcome(
+        weights=weights,
+        objective=value,
+        gradient_norm=projected_gradient_norm(weights, gradient, tracking.bound),
+        converged=False,
+        interrupted=True,
+        message="interrupted on a coarser problem; this is its best answer",
+        iterations=0,
+        history=(),
+        starts=climbed.starts,
+        build_seconds=climbed.build_seconds,
+        solve_seconds=climbed.solve_seconds,
+    )
+
+
+def _solver(kind: str) -> Callable[..., Outcome]:
+    """The solver of this name, with a search for the multiplier around it where the error at T is limited."""
+    plain = solver_named(kind)
+
+    def solve(tracking: TrackingProblem, options: Any, progress: Progress, initial: Sequence[Array] = ()) -> Outcome:
+        if tracking.end_limit is None:
+            return plain(tracking, options, progress, initial)
+        return solve_within_limit(plain, tracking, options, progress, initial)
+
+    return solve
 
 
 def run_resolved(

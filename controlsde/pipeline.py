@@ -236,4 +236,5 @@ def _verified(
         history=answer.history,
         starts=answer.starts,
         versions=versions(),
+        transport=evidence.transport,
     )

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 from controlsde.problem.density_specs import (
     DensitySpec,
     Formula,
+    Funnel,
+    Image,
     Mixture,
     Samples,
+    StudentT,
     Truncated,
     Uniform,
     variables,
@@ -45,7 +48,10 @@ Component = tuple[float, tuple[float, ...], tuple[float, ...]]
 MAX_MASS_OUTSIDE = 1e-6
 MIN_MASS_INSIDE = 1e-9
 SMALLEST_PEAK, LARGEST_PEAK = 1e-100, 1e100
+LEAST_BLUR = 0.01  # of the box: the quadrature of pictures resolves no less
+MIN_TAIL = 1e-9  # of the peak: a density that is nowhere larger on the box lies elsewhere
 MAX_NODES = 2_000_000
+LEAST_SHARE = 1e-6  # of the horizon, of a control piece
 MAX_FORMULA_DIMENSION = 2  # of a forward process by formula, whose equation is solved on a mesh
 
 GRID = {1: 2001, 2: 101, 3: 31}
@@ -53,20 +59,59 @@ GRID = {1: 2001, 2: 101, 3: 31}
 
 def misfits(problem: Problem) -> list[Misfit]:
     """Return everything about `problem` that does not fit together."""
-    return [*_mesh(problem), *_reference(problem), *_drift(problem)]
+    return [
+        *_mesh(problem),
+        *_objective(problem),
+        *_controls(problem),
+        *_rungs(problem),
+        *_reference(problem),
+        *_drift(problem),
+    ]
+
+
+def _objective(problem: Problem) -> Iterator[Misfit]:
+    if problem.objective.norm == "h-1" and problem.domain.walls == "absorbing":
+        yield ("objective", "norm"), "h-1 compares densities of one mass, which absorbing walls do not keep: use l2"
+
+
+def _controls(problem: Problem) -> Iterator[Misfit]:
+    lengths, pieces = problem.controls.lengths, problem.controls.pieces
+    if lengths is not None and len(lengths) not in {1, pieces}:
+        yield (
+            ("controls", "lengths"),
+            f"must hold one length for each of the {pieces} controls.pieces, or one ratio (got {len(lengths)})",
+        )
+    elif lengths is not None and min(problem.controls.shares) < LEAST_SHARE:
+        yield ("controls", "lengths"), f"make a piece shorter than {LEAST_SHARE:g} of the horizon"
+
+
+def _rungs(problem: Problem) -> Iterator[Misfit]:
+    before = 1
+    for number, rung in enumerate(problem.solver.refine):
+        where: Location = ("solver", "refine", number)
+        pieces = rung.pieces or problem.controls.pieces
+        if problem.controls.pieces % pieces:
+            yield (*where, "pieces"), f"must divide the problem's {problem.controls.pieces} pieces (got {pieces})"
+        elif pieces % before:
+            yield (*where, "pieces"), f"must be a multiple of the {before} pieces of the rung before (got {pieces})"
+        before = pieces
+        if rung.elements is not None:
+            yield from _elements((*where, "elements"), rung.elements, problem)
 
 
 def _mesh(problem: Problem) -> Iterator[Misfit]:
-    elements, degree = problem.mesh.elements, problem.mesh.degree
-    if elements == "auto":
-        return
+    if problem.mesh.elements != "auto":
+        yield from _elements(("mesh", "elements"), problem.mesh.elements, problem)
+
+
+def _elements(where: Location, elements: tuple[int, ...], problem: Problem) -> Iterator[Misfit]:
     if len(elements) != problem.dimension:
-        yield ("mesh", "elements"), _wrong_length(problem.dimension, len(elements))
+        yield where, _wrong_length(problem.dimension, len(elements))
         return
-    nodes = math.prod(count * degree + 1 for count in elements)
+    nodes = math.prod(count * problem.mesh.degree + 1 for count in elements)
     if nodes > MAX_NODES:
         yield (
-            ("mesh", "elements"),
+            where,
             f"make {nodes} nodes, and at most {MAX_NODES} are allowed; use fewer elements or a lower degree",
         )
 
@@ -150,10 +195,10 @@ def _density(where: Location, density: DensitySpec, box: Box) -> Iterator[Misfit
     match density:
         case Mixture():
             yield from _gaussians(where, "means", density, box)
-        case Samples() if density.file is not None:
+        case Samples() | Image() if density.file is not None:
             yield (
                 (*where, "file"),
-                "has not been read: load the problem with load_problem, or give points instead",
+                f"has not been read: load the problem with load_problem, or give {_contents(density)} instead",
             )
         case Samples():
             yield from _gaussians(where, "points", density, box)
@@ -161,8 +206,18 @@ def _density(where: Location, density: DensitySpec, box: Box) -> Iterator[Misfit
             yield from _limits(where, density, box)
         case Truncated():
             yield from _truncated(where, density, box)
+        case StudentT():
+            yield from _student_t(where, density, box)
+        case Funnel():
+            yield from _funnel(where, density, box)
+        case Image():
+            yield from _image(where, density, box)
         case Formula():
             yield from _formula(where, density, box)
+
+
+def _contents(density: Samples | Image) -> str:
+    return "pixels" if isinstance(density, Image) else "points"
 
 
 def _wrong_length(expected: int, got: int) -> str:
@@ -183,13 +238,16 @@ def _gaussians(where: Location, key: str, density: Mixture | Samples, box: Box) 
 
 def _components(density: Mixture | Samples) -> list[Component]:
     if isinstance(density, Mixture):
-        return list(zip(density.weights, density.means, density.stds, strict=True))
+        return list(zip(density.weights, density.means, density.marginal_stds, strict=True))
     share = 1 / len(density.points)
     return [(share, point, density.bandwidth) for point in density.points]
 
 
 def _mass_outside(components: list[Component], box: Box) -> float:
-    """Return the mass of a mixture of Gaussians outside the box, exact also when it is tiny."""
+    """Return the mass of a mixture of Gaussians outside the box, also when it is tiny.
+
+    Exact for independent coordinates; a small one is right to its square for correlated ones.
+    """
     total = 0.0
     for weight, mean, std in components:
         log_inside = 0.0
@@ -248,6 +306,43 @@ def _truncated(where: Location, density: Truncated, box: Box) -> Iterator[Misfit
     inside = 1 - _mass_outside([(1.0, density.mean, density.std)], cut)
     if inside < MIN_MASS_INSIDE:
         yield (*where, "mean"), f"puts only {inside:.3g} of the Gaussian between the limits; move it inside"
+
+
+def _student_t(where: Location, density: StudentT, box: Box) -> Iterator[Misfit]:
+    if density.dimension != len(box):
+        yield (*where, "location"), _wrong_length(len(box), density.dimension)
+        return
+    # It falls with the distance from its location: it is largest where the box is nearest to that.
+    distances = [
+        (min(max(m, low), high) - m) / s for m, s, (low, high) in zip(density.location, density.scale, box, strict=True)
+    ]
+    nu = density.degrees_of_freedom
+    largest = -0.5 * (nu + len(box)) * math.log1p(math.fsum(r * r for r in distances) / nu)
+    if largest < math.log(MIN_TAIL):
+        yield (*where, "location"), f"is so far outside the box that less than {MIN_TAIL:g} of the peak is on it"
+
+
+def _funnel(where: Location, density: Funnel, box: Box) -> Iterator[Misfit]:
+    if len(box) == 1:
+        yield (*where, "kind"), "funnel needs at least two dimensions (domain.box has 1)"
+        return
+    import numpy as np
+
+    values = density.compiled(len(box)).numpy(**dict(zip(variables(len(box)), _grid(box), strict=True)))
+    if not np.isfinite(values).all() or values.max() < MIN_TAIL:
+        yield where, "must have the origin, where its neck opens, in or near the box; move or narrow domain.box"
+
+
+def _image(where: Location, density: Image, box: Box) -> Iterator[Misfit]:
+    if len(box) != 2:
+        yield (*where, "kind"), f"image needs two dimensions (domain.box has {len(box)})"
+        return
+    for width, (low, high) in zip(density.bandwidth, box, strict=True):
+        least = LEAST_BLUR * (high - low)
+        if not least <= width <= high - low:
+            limits = f"from a hundredth of the box, {least:.4g}, to the whole of it, {high - low:.4g}"
+            yield (*where, "bandwidth"), f"must be {limits} (got {width:g})"
+            return
 
 
 def _formula(where: Location, density: Formula, box: Box) -> Iterator[Misfit]:

@@ -8,14 +8,25 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    WithJsonSchema,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from controlsde.problem.density_specs import (
     DensitySpec,
     Formula,
     FormulaText,
+    Funnel,
+    Image,
     Mixture,
     Samples,
+    StudentT,
     Truncated,
     Uniform,
     variables,
@@ -50,7 +61,9 @@ __all__ = [
     "Formula",
     "FormulaDrift",
     "FormulaForward",
+    "Funnel",
     "Heat",
+    "Image",
     "Mesh",
     "MisfitError",
     "Mixture",
@@ -62,6 +75,7 @@ __all__ = [
     "ReversedDiffusion",
     "Samples",
     "Shooting",
+    "StudentT",
     "Truncated",
     "Uniform",
     "VarianceExploding",
@@ -71,6 +85,7 @@ __all__ = [
 
 MAX_NODES = 2_000_000
 MAX_STEPS = 10_000
+BOUND = 50.0  # of every weight, where the problem does not say otherwise
 FIRST_STEPS = 2  # Radau steps per piece that `mesh.steps_per_piece: auto` begins with
 
 REFERENCE_KINDS = ("reversed-diffusion", "moser", "displacement", "foellmer")
@@ -301,19 +316,98 @@ class Network(Section):
     tangential: Annotated[bool, Field(strict=True)] = False
 
 
+def _lengths(value: object) -> object:
+    if value is None or not is_number(value):
+        return value
+    return (value,)
+
+
+class Bounds(Section):
+    """The largest absolute value of a weight of each group."""
+
+    A: Annotated[Positive, Field(le=1e6)] = BOUND
+    W: Annotated[Positive, Field(le=1e6)] = BOUND
+    b: Annotated[Positive, Field(le=1e6)] = BOUND
+
+    @property
+    def groups(self) -> dict[str, float]:
+        """The bound of each group by its name."""
+        return {"A": self.A, "W": self.W, "b": self.b}
+
+    @property
+    def largest(self) -> float:
+        """Of the three."""
+        return max(self.groups.values())
+
+    def __str__(self) -> str:
+        """±50, or ±50 (A), ±10 (W), ±10 (b)."""
+        if self.A == self.W == self.b:
+            return f"±{self.A:g}"
+        return ", ".join(f"±{bound:g} ({name})" for name, bound in self.groups.items())
+
+    @model_serializer(mode="wrap")
+    def _one_number_where_it_does(self, handler: SerializerFunctionWrapHandler) -> Any:
+        return self.A if self.A == self.W == self.b else handler(self)
+
+
+def _bounds(value: object) -> object:
+    if isinstance(value, dict | Bounds):
+        return value
+    return {"A": value, "W": value, "b": value}
+
+
 class Controls(Section):
-    """Piecewise constant weights: how many pieces, and how large a weight may be."""
+    """Piecewise constant weights: how many pieces, how long each is, and how large a weight may be.
+
+    `lengths`: relative, one a piece; or one number, the ratio of each piece to the one before. Without: all the same.
+    """
 
     pieces: Annotated[Whole, Field(ge=1, le=100_000)] = 16
-    bounds: Annotated[Positive, Field(le=1e6)] = 50.0
+    lengths: Annotated[
+        tuple[Annotated[Positive, Field(le=1e6)], ...] | None,
+        BeforeValidator(_lengths),
+        WithJsonSchema(
+            {
+                "anyOf": [
+                    {"type": "number", "exclusiveMinimum": 0, "maximum": 1e6},
+                    {"type": "array", "items": {"type": "number", "exclusiveMinimum": 0, "maximum": 1e6}},
+                    {"type": "null"},
+                ]
+            }
+        ),
+    ] = None
+    bounds: Annotated[
+        Bounds, BeforeValidator(_bounds, json_schema_input_type=Annotated[Positive, Field(le=1e6)] | Bounds)
+    ] = Bounds()
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The length of each piece as a share of the horizon, (pieces,)."""
+        if self.lengths is None:
+            relative = [1.0] * self.pieces
+        elif len(self.lengths) == self.pieces:
+            relative = list(self.lengths)
+        else:  # the ratio of each piece to the one before, with the longest as unit
+            ratio = self.lengths[0]
+            first = 0 if ratio <= 1.0 else self.pieces - 1
+            relative = [ratio ** (number - first) for number in range(self.pieces)]
+        total = sum(relative)
+        return tuple(length / total for length in relative)
 
 
 class Objective(Section):
-    """What is minimised: the tracking error in `norm`, its `terminal` weight, and the price of `effort`."""
+    """What is minimised: the tracking error in `norm`, on the way and at the end, and the price of the weights.
 
-    norm: Literal["l2"] = "l2"
+    `running` weighs the error on [0, T] (0: only the end counts), `terminal` that at T, `effort` the size of the
+    weights and `variation` their change from piece to piece. With `terminal_error`, the error at T may be no larger.
+    """
+
+    norm: Literal["l2", "h-1"] = "l2"
+    running: Annotated[NonNegative, Field(le=1e12)] = 1.0
     terminal: Annotated[NonNegative, Field(le=1e12)] = 1.0
     effort: Annotated[NonNegative, Field(le=1e12)] = 1.0e-5
+    variation: Annotated[NonNegative, Field(le=1e12)] = 0.0
+    terminal_error: Positive | None = None
 
 
 def _elements(value: object) -> tuple[int, ...] | Literal["auto"]:
@@ -377,6 +471,32 @@ class Mesh(Section):
         return FIRST_STEPS if self.steps_per_piece == "auto" else self.steps_per_piece
 
 
+class Rung(Section):
+    """A coarser problem that is solved first: what it does not name is the problem's own."""
+
+    pieces: Annotated[Whole, Field(ge=1, le=100_000)] | None = None
+    noise: Annotated[NonNegative, Field(le=1e6)] | None = None
+    elements: Annotated[
+        tuple[int, ...] | None, BeforeValidator(_elements), WithJsonSchema({"anyOf": [_COUNT, _COUNTS]})
+    ] = None
+    steps_per_piece: Annotated[Whole, Field(ge=1, le=MAX_STEPS)] | None = None
+    stages: Annotated[Literal[1, 2, 3] | None, BeforeValidator(_whole_number)] = None
+
+
+def _rungs(value: object) -> object:
+    if is_number(value) or isinstance(value, dict):
+        value = [value]
+    if not isinstance(value, list | tuple):
+        return value
+    return tuple({"pieces": each} if is_number(each) else each for each in value)
+
+
+Rungs = Annotated[
+    tuple[Rung, ...],
+    BeforeValidator(_rungs, json_schema_input_type=tuple[Rung | Annotated[int, Field(ge=1, le=100_000)], ...]),
+]
+
+
 class Shooting(Section):
     """The solver that simulates the state and moves the controls along the discrete gradient."""
 
@@ -386,6 +506,7 @@ class Shooting(Section):
     seed: Seed = 0
     iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 500
     tolerance: Positive = 1e-6
+    refine: Rungs = ()
 
 
 class Collocation(Section):
@@ -396,6 +517,7 @@ class Collocation(Section):
     seed: Seed = 0
     iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 500
     tolerance: Positive = 1e-8
+    refine: Rungs = ()
 
 
 Solver = Annotated[Shooting | Collocation, Field(discriminator="kind"), Shorthand(SOLVER_KINDS, default="shooting")]

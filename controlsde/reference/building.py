@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from controlsde.densities import (
+    CorrelatedMixture,
     Density,
     GaussianMixture,
     LineDensity,
@@ -203,14 +204,14 @@ def _long_interval(start: GaussianMixture, end: GaussianMixture, side: tuple[flo
     return side[0] - reach, side[1] + reach
 
 
-def _gaussian(spec: schema.DensitySpec, box: Box) -> GaussianMixture:
+def _gaussian(spec: schema.DensitySpec, box: Box) -> CorrelatedMixture:
     density = build_density(spec, box)
-    if not isinstance(density, GaussianMixture) or density.weights.size > 1:
+    if not isinstance(density, GaussianMixture | CorrelatedMixture) or density.weights.size > 1:
         raise ReferenceError(
             "displacement references in several dimensions join two Gaussians: give from and to as mixtures of one "
             "component, or use one dimension"
         )
-    return density
+    return CorrelatedMixture.from_independent(density) if isinstance(density, GaussianMixture) else density
 
 
 def _on_interval(spec: schema.DensitySpec, box: Box, periodic: bool) -> LineDensity:

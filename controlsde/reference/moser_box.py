@@ -73,7 +73,7 @@ class BoxMoserReference:
         rules = [graded_rule(*side, PANELS[len(self.box)]) for side in self.box]
         for count in MODES[len(self.box)]:
             bases = tuple(_basis(side, count, self.periodic) for side in self.box)
-            last, first = (tensor_coefficients(density, bases, rules) for density in (self.end, self.start))
+            last, first = (tensor_coefficients(density.pdf, bases, rules) for density in (self.end, self.start))
             difference = last - first
             rates = np.zeros(difference.shape)
             for axis, basis in enumerate(bases):

@@ -11,12 +11,18 @@ import pytest
 from controlsde.problem import schema
 
 from .builders import (
+    CORRELATED,
+    CORRELATED_3D,
+    FUNNEL,
+    IMAGE,
     JUMP,
     MIXTURE,
     MIXTURE_2D,
     MIXTURE_3D,
     SMOOTH,
     SMOOTH_2D,
+    STUDENT_T,
+    STUDENT_T_2D,
     TRUNCATED,
     UNIFORM,
     UNIFORM_2D,
@@ -40,6 +46,7 @@ RING = {"walls": "periodic"}
 BROAD_2D = gaussian((0.2, -0.3), (0.9, 0.7))
 COSINES_3D = formula("1 + 0.5*cos(pi*(x + 1.5)/3)*cos(pi*(y + 1.5)/1.5) + 0.2*cos(pi*(z + 1.5)/3)")
 BUMPS = (formula("0.2 + exp(-4*(x + 0.5)**2)"), formula("0.3 + exp(-4*(x - 0.5)**2)"))
+TILTED = schema.Mixture(means=((-0.5, 0.2),), covariances=(((0.3, 0.12), (0.12, 0.2)),))
 
 REFERENCES = {
     "ou free mixture": lambda: reversed_diffusion(MIXTURE, WIDE, **OU),
@@ -68,10 +75,26 @@ REFERENCES = {
     "ou free 3d": lambda: reversed_diffusion(MIXTURE_3D, WIDE * 3, **OU),
     "heat mixture 3d": lambda: reversed_diffusion(MIXTURE_3D, ((-1.5, 1.5),) * 3),
     "heat formula 3d": lambda: reversed_diffusion(formula("1 + x*y*z"), ((-0.9, 0.8),) * 3),
+    "ou free correlated 2d": lambda: reversed_diffusion(CORRELATED, WIDE * 2, **OU),
+    "ou free correlated 3d": lambda: reversed_diffusion(CORRELATED_3D, WIDE * 3, **OU),
+    "ou walled correlated 2d": lambda: reversed_diffusion(CORRELATED, NARROW_2D, **OU),
+    "heat correlated 2d": lambda: reversed_diffusion(CORRELATED, NARROW_2D),
+    "heat ring correlated 2d": lambda: reversed_diffusion(CORRELATED, NARROW_2D, **RING),
+    "ou walled student-t": lambda: reversed_diffusion(STUDENT_T, NARROW, **OU),
+    "heat student-t": lambda: reversed_diffusion(STUDENT_T, NARROW),
+    "ou walled student-t 2d": lambda: reversed_diffusion(STUDENT_T_2D, NARROW_2D, **OU),
+    "heat student-t 2d": lambda: reversed_diffusion(STUDENT_T_2D, NARROW_2D),
+    "ou walled funnel 2d": lambda: reversed_diffusion(FUNNEL, NARROW_2D, **OU),
+    "heat funnel 2d": lambda: reversed_diffusion(FUNNEL, NARROW_2D),
+    "ou walled image 2d": lambda: reversed_diffusion(IMAGE, NARROW_2D, **OU),
+    "heat image 2d": lambda: reversed_diffusion(IMAGE, NARROW_2D),
     "moser formula": lambda: moser(*BUMPS, NARROW, diffusivity=0.3),
     "moser mixture": lambda: moser(formula("1"), MIXTURE, NARROW, horizon=2.0),
     "displacement formula": lambda: displacement(*BUMPS, NARROW, diffusivity=0.3, horizon=2.0),
     "displacement truncated": lambda: displacement(formula("1"), TRUNCATED, NARROW),
+    "moser student-t": lambda: moser(formula("1"), STUDENT_T, NARROW),
+    "displacement student-t": lambda: displacement(formula("1"), STUDENT_T, NARROW),
+    "displacement free correlated 2d": lambda: displacement(TILTED, gaussian((0.6, 0), (0.3, 0.7)), WIDE * 2),
     "displacement free 2d": lambda: displacement(gaussian((-0.5, 0.2), 0.4), gaussian((0.6, 0), (0.3, 0.7)), WIDE * 2),
     "vp linear": lambda: scheduled(MIXTURE, WIDE, VP(beta_max=3.0)),
     "vp cosine": lambda: scheduled(MIXTURE, WIDE, VP(schedule="cosine", sigma=0.8)),
