@@ -129,7 +129,8 @@ def test_a_given_drift_is_refined_like_a_solved_one():
     from controlsde.drift import given_drift
 
     drift = given_drift(of, reference, np.linspace(0, 1, 5))
-    tracking, stages = run_resolved(of, reference, lambda tracking: discrete_stages(tracking, drift))
+    diffusivity = reference.diffusivity.times(of.noise)
+    tracking, stages = run_resolved(of, reference, lambda tracking: discrete_stages(tracking, drift, diffusivity))
     assert tracking.mesh.axes[0].elements > 8
     assert stages.shape == tracking.targets.shape
     result = evaluate(of)

@@ -26,6 +26,14 @@ def test_every_kind_of_problem_is_shipped():
         "funnel",
         "smiley",
         "tilted-bumps",
+        "vp-cosine",
+        "ve-geometric",
+        "double-well",
+        "foellmer",
+        "iris-plane",
+        "moons",
+        "moser-square",
+        "rotation",
     } <= set(NAMES)
 
 

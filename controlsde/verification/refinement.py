@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import scipy.sparse as sp
@@ -146,8 +147,14 @@ def _propagate(
     durations = np.diff(edges)
     points = operator.drift_points
 
+    def transport(piece: int, t: float) -> sp.csr_array:
+        return operator.matrix(operator.rectify(drift.values(piece, t, points)), 0.0)
+
+    constant = lru_cache(maxsize=1)(lambda piece: transport(piece, float(edges[piece])))
+
     def generator(piece: int, t: float) -> sp.csr_array:
-        return operator.matrix(operator.rectify(drift.values(piece, t, points)), diffusivity.at(t))
+        moved = constant(piece) if drift.constant else transport(piece, t)
+        return sp.csr_array(moved + diffusivity.at(t) * operator.diffusion)
 
     mass = operator.mesh.mass
     if drift.constant and diffusivity.steady:
