@@ -267,9 +267,10 @@ class Shooting(Section):
 
 
 class Collocation(Section):
-    """The solver that hands state and controls together to a nonlinear program."""
+    """The solver that hands state and controls together to a nonlinear program, solved by IPOPT or FATROP."""
 
     kind: Literal["collocation"] = "collocation"
+    nlp_solver: Literal["ipopt", "fatrop"] = "ipopt"
     starts: Annotated[Whole, Field(ge=1, le=10_000)] = 1
     seed: Seed = 0
     iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 500
