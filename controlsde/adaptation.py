@@ -24,8 +24,10 @@ from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.problem import Problem
 from controlsde.progress import Progress, Step
 from controlsde.reference import Reference
+from controlsde.rungs import Climbed, climb
 from controlsde.solvers import Outcome, solver_named
 from controlsde.solvers.reduced import ReducedObjective
+from controlsde.solvers.trust_region import projected_gradient_norm
 from controlsde.tracking import TimeGrid, TrackingProblem, build_tracking
 
 Array = NDArray[np.float64]
@@ -57,9 +59,14 @@ def solve_resolved(
 ) -> tuple[TrackingProblem, Outcome]:
     """Solve, judge on a finer mesh, refine where the problem says `auto`, and go on until the answer settles."""
     solve = solver_named(options.kind)
+    climbed = climb(problem, reference, options, progress, initial)
     tracking = build_tracking(problem, reference)
-    spent = 0.0, 0.0
-    starts: tuple[float, ...] = ()
+    spent, starts = (climbed.build_seconds, climbed.solve_seconds), climbed.starts
+    if climbed.interrupted and climbed.weights:
+        return tracking, _cut_short(tracking, climbed)
+    if options.refine:
+        initial = climbed.weights
+        options = options.model_copy(update={"starts": max(1, len(initial))})
     change = float("inf")
     while True:
         best = solve(tracking, options, progress, initial)
@@ -87,6 +94,25 @@ def solve_resolved(
         tracking = finer
         initial = tuple(one.outcome.weights for one in sorted(judged, key=lambda one: one.objective))
         options = options.model_copy(update={"starts": len(initial)})
+
+
+def _cut_short(tracking: TrackingProblem, climbed: Climbed) -> Outcome:
+    """The best answer of an interrupted rung, as the problem itself sees it."""
+    weights = climbed.weights[0]
+    value, gradient = ReducedObjective(tracking).value_and_gradient(weights)
+    return Outcome(
+        weights=weights,
+        objective=value,
+        gradient_norm=projected_gradient_norm(weights, gradient, tracking.bound),
+        converged=False,
+        interrupted=True,
+        message="interrupted on a coarser problem; this is its best answer",
+        iterations=0,
+        history=(),
+        starts=climbed.starts,
+        build_seconds=climbed.build_seconds,
+        solve_seconds=climbed.solve_seconds,
+    )
 
 
 def run_resolved(

@@ -196,6 +196,9 @@ def _errors_table(result: Result) -> Table:
         value = tracking[key]
         if value is not None:
             table.add_row(label, f"{value:.4g}", f"{discrete[key]:.4g}" if key in discrete else "")
+        if key == "w2_final" and result.transport:
+            stuck = "" if result.transport.converged else ", W₂ NOT CONVERGED"
+            table.add_row("  certified lower bound", f"{result.transport.lower_bound:.4g}{stuck}", "")
     table.add_row("L² error at T, particles", _particles(result), "")
     table.add_row("objective", "", f"{result.objective:.6g}")
     return table

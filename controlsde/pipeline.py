@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from controlsde.adaptation import run_resolved, solve_resolved
 from controlsde.controls import Controls, ControlsError
+from controlsde.diffusivity import Diffusivity
 from controlsde.drift import Drift, given_drift, network_drift
 from controlsde.fokker_planck.evolution import evolve
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
@@ -122,9 +123,12 @@ def evaluate(problem: Problem, controls: Controls | None = None, progress: Progr
     if drift is None:
         raise ControlsError("nothing to evaluate: give --controls FILE, or a `drift:` in the problem")
     grid = TimeGrid(drift.edges, problem.mesh.first_steps, problem.mesh.stages)
+    diffusivity = reference.diffusivity.times(problem.noise)
     built = time.perf_counter()
     try:
-        tracking, stages = run_resolved(problem, reference, lambda tracking: discrete_stages(tracking, drift), grid)
+        tracking, stages = run_resolved(
+            problem, reference, lambda tracking: discrete_stages(tracking, drift, diffusivity), grid
+        )
     except NonFiniteError as error:
         raise ControlsError(f"{error.what} is not finite in piece {error.piece + 1}") from None
     weights = np.zeros(tracking.weight_shape) if controls is None else tracking.flatten(controls)
@@ -143,8 +147,8 @@ def evaluate(problem: Problem, controls: Controls | None = None, progress: Progr
     return _verified(problem, reference, tracking, stages, drift, answer, progress, thorough=True)
 
 
-def discrete_stages(tracking: TrackingProblem, drift: Drift) -> Array:
-    """Stage densities (K, S, s, n) of any drift on the tracking problem's own mesh and time grid."""
+def discrete_stages(tracking: TrackingProblem, drift: Drift, diffusivity: Diffusivity) -> Array:
+    """Stage densities (K, S, s, n) of any drift on the tracking problem's own mesh and time grid, with D = ηD₀(t)."""
     operator, grid = tracking.operator, tracking.grid
     stages = np.empty_like(tracking.targets)
     density = tracking.initial
@@ -156,6 +160,7 @@ def discrete_stages(tracking: TrackingProblem, drift: Drift) -> Array:
             density,
             edges,
             grid.stages,
+            diffusivity=diffusivity.at,
         )
         if not np.all(np.isfinite(values)):
             raise NonFiniteError(piece, "the density")
@@ -231,4 +236,5 @@ def _verified(
         history=answer.history,
         starts=answer.starts,
         versions=versions(),
+        transport=evidence.transport,
     )

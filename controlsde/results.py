@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.controls import Controls
+from controlsde.distances import BoxTransport
 from controlsde.files import atomic_file
 from controlsde.problem import Problem
 from controlsde.verification.certificate import Certificate, Check, MonteCarloEvidence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 FORMAT = "controlsde-result"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 class ResultError(ValueError):
@@ -42,6 +43,7 @@ class Result:
     """What is known about one control of one problem at one noise level.
 
     status: converged | not-converged | interrupted | given. verified: every check of the certificate passed.
+    transport: how W₂ was estimated where there is no exact formula for it, else None.
     """
 
     problem: Problem
@@ -61,6 +63,7 @@ class Result:
     device: str = "cpu"
     versions: dict[str, str] = field(default_factory=dict)
     path: str | None = None
+    transport: BoxTransport | None = None
 
     @property
     def noise(self) -> float:
@@ -98,6 +101,7 @@ class Result:
                 "seconds": self.seconds,
                 "tracking": self.tracking.to_json(),
                 "discrete": self.discrete.l2_json(),
+                "distances": {"w2_final": self.transport.to_json() if self.transport else None},
                 "certificate": self.certificate.to_json(),
                 "result": self.path,
             }
@@ -143,12 +147,13 @@ class Result:
         Reflecting and periodic walls are unfolded: integrate freely, then call the module's `fold`. dtype: of its
         parameters, PyTorch's default if not given. Raises ResultError for a result without a network's controls.
         """
+        from controlsde.reference import build_diffusivity
         from controlsde.torch_module import ControlledProcess
         from controlsde.tracking import build_network
 
         if self.controls is None:
             raise ResultError("this result has no network: its drift was given by the problem's own `drift:`")
-        diffusivity = self.noise * self.problem.reference.unit_diffusivity
+        diffusivity = build_diffusivity(self.problem.reference).times(self.noise)
         network, walls = build_network(self.problem), self.problem.domain.walls
         return ControlledProcess(network, self.controls, diffusivity, walls, dtype)
 
@@ -237,7 +242,12 @@ def _from_dataset(data: xr.Dataset, source: Path) -> Result:
         device=data.attrs["device"],
         versions=json.loads(data.attrs["versions"]),
         path=str(source),
+        transport=_transport(summary["distances"]["w2_final"]),
     )
+
+
+def _transport(stored: dict[str, Any] | None) -> BoxTransport | None:
+    return BoxTransport(**{**stored, "cells": tuple(stored["cells"])}) if stored else None
 
 
 def _certificate(stored: dict[str, Any]) -> Certificate:

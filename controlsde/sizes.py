@@ -14,6 +14,7 @@ from controlsde.problem import Problem
 MOST_MEMORY = 16 * 2**30  # bytes for the largest arrays of a solve
 MOST_VARIABLES = 2_000_000  # of a collocation program
 MOST_PARTICLE_STEPS = 1e12
+AUTO_GUESS = {1: 12, 2: 6, 3: 3}  # elements that `auto` takes on an axis; in two and three dimensions the most
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def predict(problem: Problem) -> Prediction:
 
 def _estimated_unknowns(problem: Problem) -> int:
     elements = problem.mesh.elements
-    counts = (12,) * problem.dimension if elements == "auto" else elements
+    counts = (AUTO_GUESS[problem.dimension],) * problem.dimension if elements == "auto" else elements
     total = 1
     for count in counts:
         total *= int(count) * problem.mesh.degree + 1
@@ -87,10 +88,25 @@ def _memory_of_evaluation(problem: Problem, unknowns: int) -> int:
     """Bytes of stages and their adjoint, inverses or factors, densities of the verification, and particles."""
     pieces = problem.controls.pieces
     dense = unknowns <= DENSE_LIMIT[problem.dimension]
-    factors = 16 * unknowns**2 * 4 if dense else int(24 * 40 * unknowns**1.5)
+    factors = 16 * unknowns**2 * 4 if dense else _sparse_factors(unknowns)
+    # In three dimensions the verification's finer meshes cost more than all else.
+    verification = _sparse_factors(unknowns * 2**3) if problem.dimension == 3 else 0
     densities = 2 * 8 * (4 * pieces + 1) * unknowns * int(2**problem.dimension)
     particles = 8 * 6 * problem.monte_carlo.particles * problem.dimension
-    return 8 * 4 * _stage_values(problem, unknowns) + pieces * factors + densities + particles
+    stages = 8 * 4 * _stage_values(problem, unknowns)
+    return stages + _matrices(problem) * factors + verification + densities + particles
+
+
+def _sparse_factors(unknowns: int) -> int:
+    """Bytes of one real and one complex sparse factorisation."""
+    return int(24 * 40 * unknowns**1.5)
+
+
+def _matrices(problem: Problem) -> int:
+    """How many matrices are factorised: one a piece, or one a step where the diffusivity varies in time."""
+    reference = problem.reference
+    varies = reference.kind == "reversed-diffusion" and reference.forward.kind in ("vp", "ve") and problem.noise > 0
+    return problem.controls.pieces * (problem.mesh.first_steps if varies else 1)
 
 
 def refusals(problem: Problem) -> tuple[str, ...]:
@@ -117,7 +133,8 @@ def _too_much_memory(what: str, memory: int) -> tuple[str, ...]:
         return ()
     return (
         f"{what} would need about {memory / 2**30:,.0f} GiB, and at most {MOST_MEMORY // 2**30} are allowed; use "
-        "smaller mesh.elements, controls.pieces, mesh.steps_per_piece, network.width or monte_carlo.particles",
+        "smaller mesh.elements, mesh.degree, controls.pieces, mesh.steps_per_piece, network.width or "
+        "monte_carlo.particles",
     )
 
 

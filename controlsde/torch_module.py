@@ -18,12 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from controlsde.controls import Controls
+from controlsde.diffusivity import Diffusivity
 from controlsde.monte_carlo.walls import fold, wrap
 from controlsde.network import Network
 
 
 class ControlledProcess(nn.Module):
-    """dX = v(t, X) dt + √(2D) dW with piecewise-constant weights, as parameters A (K, d, m), W (K, m, d), b (K, m).
+    """dX = v(t, X) dt + √(2D(t)) dW with piecewise-constant weights, as parameters A (K, d, m), W (K, m, d), b (K, m).
 
     `f` and `g` serve torchsde (`sde_type` Itô, `noise_type` diagonal); `forward(t, x)`, the drift, torchdiffeq. Times
     run from 0 to T; a time on the edge of two pieces belongs to the later one. Let the steps end at `times`.
@@ -33,9 +34,14 @@ class ControlledProcess(nn.Module):
     noise_type = "diagonal"
 
     def __init__(
-        self, network: Network, controls: Controls, diffusivity: float, walls: str, dtype: torch.dtype | None = None
+        self,
+        network: Network,
+        controls: Controls,
+        diffusivity: Diffusivity,
+        walls: str,
+        dtype: torch.dtype | None = None,
     ) -> None:
-        """diffusivity: D = ηD₀ in length²/time. dtype: of the parameters, PyTorch's default if not given."""
+        """diffusivity: D(t) = ηD₀(t) in length²/time. dtype: of the parameters, PyTorch's default if not given."""
         super().__init__()
         dtype = torch.get_default_dtype() if dtype is None else dtype
 
@@ -69,9 +75,10 @@ class ControlledProcess(nn.Module):
         """The drift, by the name that torchsde gives it."""
         return self.forward(t, x)
 
-    def g(self, t: Tensor | float, x: Tensor) -> Tensor:  # noqa: ARG002 - the diffusion is constant
-        """The diagonal of the diffusion √(2D), shape of x."""
-        return torch.full_like(x, math.sqrt(2.0 * self.diffusivity))
+    def g(self, t: Tensor | float, x: Tensor) -> Tensor:
+        """The diagonal of the diffusion √(2D(t)), shape of x; before 0 and after T as there."""
+        time = min(max(float(t), float(self.times[0])), float(self.times[-1]))
+        return torch.full_like(x, math.sqrt(2.0 * self.diffusivity.at(time)))
 
     def fold(self, x: Tensor) -> Tensor:
         """Points of free space (…, d) as points of the box; unchanged where the walls absorb."""

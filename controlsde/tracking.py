@@ -8,6 +8,9 @@ over the Radau stages Y (K pieces, S steps, s stages), with ‖f‖²_M = Σ mas
 stage, so ρ(T) = Y of the last stage of the last step, and both tracking terms are one weighted sum of squares:
 
     J(θ) = ½ Σ weight ∘ (Y − p)² + ½ Σ effort_k |θ_k|².
+
+Where the diffusivity D(t) varies, every step has its mean over that step, which is exact for the spread of the noise
+and of second order in the step for the density. Both solvers see the same means; the verification sees D(t).
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.controls import Controls
+from controlsde.diffusivity import step_means
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.fokker_planck.operator import Operator
 from controlsde.fokker_planck.radau import radau
@@ -79,6 +83,7 @@ class TrackingProblem:
     operator: Operator
     network: Network
     grid: TimeGrid
+    diffusivity: Array  # (K, S): D = ηD₀, its mean over every step
     initial: Array  # (n,) density at t = 0
     targets: Array  # (K, S, s, n) reference at the stages
     initial_target: Array  # (n,) reference at t = 0
@@ -165,8 +170,9 @@ def holds(mass: float) -> bool:
 
 
 def time_grid(problem: Problem, reference: Reference) -> TimeGrid:
-    """Equal pieces on [0, T]."""
-    edges = np.linspace(0.0, reference.horizon, problem.controls.pieces + 1)
+    """The problem's pieces on [0, T]."""
+    edges = reference.horizon * np.concatenate([[0.0], np.cumsum(problem.controls.shares)])
+    edges[-1] = reference.horizon
     return TimeGrid(edges, problem.mesh.first_steps, problem.mesh.stages)
 
 
@@ -180,7 +186,8 @@ def build_tracking(
     """
     mesh = build_mesh(problem, reference) if mesh is None else mesh
     grid = time_grid(problem, reference) if grid is None else grid
-    operator = Operator.build(mesh, problem.noise * reference.diffusivity)
+    diffusivity = reference.diffusivity.times(problem.noise)
+    operator = Operator.build(mesh, diffusivity.mean(0.0, reference.horizon))
     mesh = operator.mesh
     stage_times = grid.stage_times
     targets = np.stack([mesh.restrict(reference.density(t, mesh.points)) for t in stage_times.ravel()])
@@ -198,6 +205,7 @@ def build_tracking(
         operator=operator,
         network=build_network(problem),
         grid=grid,
+        diffusivity=step_means(diffusivity, grid.edges, grid.steps_per_piece),
         initial=mesh.unit_mass(initial),
         targets=targets.reshape(*stage_times.shape, -1),
         initial_target=mesh.restrict(reference.density(0.0, mesh.points)),

@@ -66,18 +66,18 @@ def _layout(tracking: TrackingProblem) -> _Layout:
 
 
 def program_derivatives(tracking: TrackingProblem, step: Any) -> dict[str, Any]:
-    """`jac_g` and `hess_lag` of the program of `transcribe`, from the residual step(before, stages, θ, h)."""
+    """`jac_g` and `hess_lag` of the program of `transcribe`, from the residual step(before, stages, θ, h, D)."""
     layout = _layout(tracking)
     before = ca.SX.sym("before", layout.unknowns)
     stages = ca.SX.sym("stages", layout.stage_values)
     theta = ca.SX.sym("theta", layout.size)
-    length = ca.SX.sym("h")
+    length, diffusivity = ca.SX.sym("h"), ca.SX.sym("D")
     multipliers = ca.SX.sym("lambda", layout.stage_values)
-    residual = step(before, stages, theta, length)
+    residual = step(before, stages, theta, length, diffusivity)
     own = ca.vertcat(theta, stages)
     jacobian = ca.jacobian(residual, ca.vertcat(own, before))
     hessian = ca.triu(ca.hessian(ca.dot(multipliers, residual), own)[0])
-    inputs = [before, stages, theta, length]
+    inputs = [before, stages, theta, length, diffusivity]
     slopes = ca.Function("slopes", inputs, [residual, _nonzeros(jacobian)])
     bends = ca.Function("bends", [*inputs, multipliers], [_nonzeros(hessian)])
 
@@ -86,7 +86,8 @@ def program_derivatives(tracking: TrackingProblem, step: Any) -> dict[str, Any]:
     weights = ca.reshape(ca.repmat(table[: layout.size, :], layout.steps, 1), layout.size, layout.count)
     densities = ca.reshape(table[layout.size :, :], layout.stage_values, layout.count)
     starts = ca.horzcat(ca.DM(tracking.initial), densities[-layout.unknowns :, :-1])
-    arguments = (starts, densities, weights, ca.DM(np.repeat(tracking.grid.step_lengths, layout.steps)).T)
+    lengths = ca.DM(np.repeat(tracking.grid.step_lengths, layout.steps)).T
+    arguments = (starts, densities, weights, lengths, ca.DM(tracking.diffusivity.reshape(1, -1)))
     return {
         "jac_g": _jacobian(layout, jacobian.sparsity(), slopes.map(layout.count)(*arguments), x, p),
         "hess_lag": _hessian(tracking, layout, hessian.sparsity(), bends, arguments, x, p),

@@ -43,7 +43,7 @@ class ReducedObjective:
         self.tracking = tracking
         grid = tracking.grid
         self.propagator = Propagator(
-            tracking.operator, grid.durations, grid.steps_per_piece, grid.stages, device=device
+            tracking.operator, grid.durations, grid.steps_per_piece, grid.stages, device, tracking.diffusivity
         )
         self._initial = self.propagator.tensor(tracking.initial)
         self._targets = self.propagator.tensor(tracking.targets)
@@ -161,7 +161,7 @@ class ReducedObjective:
             moved = normal.new_empty((steps, stages, unknowns, seen))
             carried = torch.cat([carried, carried.new_zeros((unknowns, size))], dim=1)
             for step in range(steps):
-                moved[step] = trajectory.solver.advance(piece, carried)
+                moved[step] = trajectory.advance(piece, step, carried)
                 moved[step, ..., own] += responses[piece, step]
                 carried = moved[step, -1]
             flat = moved.reshape(-1, seen)
@@ -174,11 +174,7 @@ class ReducedObjective:
         """What each step adds to the sensitivity to its own piece's weights, all at once: (K, S, s, n, P)."""
         density = self.propagator.gather(trajectory.stages)  # (K, S, s, q)
         forcing = jacobian[:, None, :, None, :] * density[:, :, None]  # (K, S, P, s, q)
-        right = self.propagator.spread(forcing)  # (K, S, P, s, n)
-        pieces, steps, size, stages, unknowns = right.shape
-        columns = right.permute(0, 3, 4, 1, 2).reshape(pieces, stages, unknowns, steps * size)
-        solved = trajectory.solver.solve(columns).reshape(pieces, stages, unknowns, steps, size)
-        return solved.permute(0, 3, 1, 2, 4).contiguous()
+        return trajectory.solve(self.propagator.spread(forcing)).contiguous()
 
 
 @dataclass(frozen=True, eq=False)

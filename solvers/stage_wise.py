@@ -83,7 +83,8 @@ def stage_wise(tracking: TrackingProblem) -> StageWiseProgram:
     table = ca.reshape(ca.vertcat(ca.DM(tracking.initial), variables), width, count)
     before, weights, densities = table[:unknowns, :], table[unknowns : unknowns + size, :], table[unknowns + size :, :]
     lengths = ca.DM(np.repeat(grid.step_lengths, steps)).T
-    residual = step_residual(tracking).map(count)(before, densities, weights, lengths)
+    diffusivity = ca.DM(tracking.diffusivity.reshape(1, -1))
+    residual = step_residual(tracking).map(count)(before, densities, weights, lengths, diffusivity)
     begins = np.arange(count) % steps == 0
     rows = []
     for step in range(count):

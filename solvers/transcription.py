@@ -8,6 +8,8 @@ Constraints, one block of s·n for each step, scaled by a⁻¹ so that the opera
 
     g_i = Σ_j (a⁻¹)_ij (Y_j − ρ) − h A(v_k) Y_i = 0,      ρ the last stage of the step before
 
+with the diffusivity D of each step in A.
+
 Objective: the same weighted sum of squares as everywhere (`tracking`). One step is an SX function, the program a
 `map` of it over all steps in MX: small graphs, fast to build; its derivatives are those of the step (`derivatives`).
 """
@@ -76,9 +78,10 @@ def transcribe(tracking: TrackingProblem) -> Transcription:
     before = ca.horzcat(ca.DM(tracking.initial), densities[-unknowns:, :-1])
     lengths = np.repeat(grid.step_lengths, steps)
     step = step_residual(tracking)
+    diffusivity = ca.DM(tracking.diffusivity.reshape(1, -1))
     mapped = step.map(pieces * steps)
     repeated = ca.reshape(ca.repmat(weights, steps, 1), size, pieces * steps)
-    residual = mapped(before, densities, repeated, ca.DM(lengths).T)
+    residual = mapped(before, densities, repeated, ca.DM(lengths).T, diffusivity)
     error = densities - ca.DM(tracking.targets.reshape(pieces * steps, -1).T)
     weight = ca.DM(tracking.weight.reshape(pieces * steps, -1).T)
     effort = ca.DM(np.repeat(tracking.effort[None, :], size, axis=0))
@@ -95,7 +98,7 @@ def transcribe(tracking: TrackingProblem) -> Transcription:
 
 
 def step_residual(tracking: TrackingProblem) -> Any:
-    """g of one step as an SX function of (ρ (n), stages (s·n), θ (P), h)."""
+    """g of one step as an SX function of (ρ (n), stages (s·n), θ (P), h, D)."""
     operator, network, grid = tracking.operator, tracking.network, tracking.grid
     scheme = radau(grid.stages)
     unknowns = operator.size
@@ -103,19 +106,20 @@ def step_residual(tracking: TrackingProblem) -> Any:
     stages = ca.SX.sym("stages", unknowns, grid.stages)
     theta = ca.SX.sym("theta", network.weights_per_piece)
     length = ca.SX.sym("h")
+    diffusivity = ca.SX.sym("D")
     drift = symbolic_drift(tracking, theta)
     sampled = sparse_to_casadi(operator.sampling) @ ca.vec(drift.T)
     gathered = sparse_to_casadi(operator.gather) @ stages
     transported = ca.horzcat(*(sampled * gathered[:, j] for j in range(grid.stages)))
-    rate = sparse_to_casadi(operator.diffusivity * operator.diffusion) @ stages
+    rate = diffusivity * (sparse_to_casadi(operator.diffusion) @ stages)
     rate = rate + sparse_to_casadi(operator.combine) @ transported
     differences = stages - ca.repmat(before, 1, grid.stages)
     residual = differences @ ca.DM(scheme.inverse.T) - length * rate
     return ca.Function(
         "step",
-        [before, ca.vec(stages), theta, length],
+        [before, ca.vec(stages), theta, length, diffusivity],
         [ca.vec(residual)],
-        ["before", "stages", "theta", "h"],
+        ["before", "stages", "theta", "h", "D"],
         ["g"],
     )
 

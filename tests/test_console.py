@@ -10,6 +10,7 @@ import pytest
 
 from controlsde.comparison import Comparison, at_noise
 from controlsde.console import Console, describe
+from controlsde.distances import BoxTransport
 from controlsde.pipeline import solve
 from controlsde.problem import parse_problem
 from controlsde.progress import Step
@@ -96,6 +97,17 @@ def test_particles_are_shown_with_two_digits_of_their_standard_error(result, sho
     one = dataclasses.replace(result, certificate=dataclasses.replace(result.certificate, monte_carlo=evidence))
     row = next(line for line in shown(lambda c: c.result(one, None)).splitlines() if "particles" in line)
     assert re.sub(r"^.*particles\s+", "", row).strip() == text
+
+
+def test_an_estimate_of_w2_stands_over_its_lower_bound_and_says_when_it_did_not_converge(result, shown):
+    transport = BoxTransport(0.25, 0.125, False, 40, 0.1, 0.0, (64, 64))
+    tracking = dataclasses.replace(result.tracking, w2_final=0.25)
+    estimated = dataclasses.replace(result, tracking=tracking, transport=transport)
+    text = shown(lambda console: console.result(estimated, None))
+    assert re.search(r"Wasserstein-2 at T +0\.25 *\n +certified lower bound +0\.125, W₂ NOT CONVERGED", text)
+    converged = dataclasses.replace(estimated, transport=dataclasses.replace(transport, converged=True))
+    assert "W₂ NOT" not in shown(lambda console: console.result(converged, None))
+    assert "lower bound" not in shown(lambda console: console.result(result, None))
 
 
 def test_a_failed_check_is_named_with_its_value_its_limit_and_a_cure_that_a_shell_takes_as_it_is(

@@ -138,7 +138,7 @@ def test_the_exact_drift_is_the_field_with_noise_times_the_score_and_its_diverge
     assert not drift.constant
     x = np.linspace(-2.5, 2.5, 41)[:, None]
     t = 0.4 * reference.horizon
-    expected = reference.field(t, x) + noise * reference.diffusivity * reference.score(t, x)
+    expected = reference.field(t, x) + noise * reference.diffusivity.at(t) * reference.score(t, x)
     assert_allclose(drift.values(0, t, x), expected, atol=1e-12)
     # the reference's mass: ∂ₜp + ∇·(wp) = ηD₀Δp gives ∇·v = (ηD₀Δp − ∂ₜp − v·∇p)/p
     step = 1e-4
@@ -146,7 +146,7 @@ def test_the_exact_drift_is_the_field_with_noise_times_the_score_and_its_diverge
     p, ahead, behind = density(t, x), density(t, x + step), density(t, x - step)
     in_time = (density(t + step, x) - density(t - step, x)) / (2 * step)
     slope, bend = (ahead - behind) / (2 * step), (ahead - 2 * p + behind) / step**2
-    balance = (noise * reference.diffusivity * bend - in_time - drift.values(0, t, x)[:, 0] * slope) / p
+    balance = (noise * reference.diffusivity.at(t) * bend - in_time - drift.values(0, t, x)[:, 0] * slope) / p
     scale = np.abs(balance).max()
     assert_allclose(drift.divergence(0, t, x), balance, atol=1e-5 * scale)
 

@@ -137,6 +137,8 @@ def test_a_two_dimensional_density_is_stored_on_both_axes(tmp_path):
     again = Result.load(found.save(tmp_path / "r.nc").path)
     assert again.density.dims == ("time", "x", "y")
     same(again.fields, found.fields)
+    same(again.transport, found.transport)
+    assert again.to_json()["distances"]["w2_final"]["value"] == again.tracking.w2_final > 0
 
 
 def test_density_and_reference_are_labelled_arrays(result):

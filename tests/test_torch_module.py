@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from controlsde.controls import Controls
+from controlsde.diffusivity import Steady, Varying
 from controlsde.drift import NetworkDrift
 from controlsde.monte_carlo.simulation import Setting, simulate
 from controlsde.network import Network
@@ -22,7 +23,7 @@ def build(walls="reflecting", diffusivity=0.3, dimension=2, dtype=torch.float64)
         rng.normal(size=(3, 2)),
         [0, 0.2, 0.5, 1],
     )
-    return network, controls, ControlledProcess(network, controls, diffusivity, walls, dtype)
+    return network, controls, ControlledProcess(network, controls, Steady(diffusivity), walls, dtype)
 
 
 def inside(count=50):
@@ -48,6 +49,16 @@ def test_the_diffusion_is_diagonal_and_the_root_of_twice_the_diffusivity():
     x = torch.from_numpy(inside())
     np.testing.assert_allclose(process.g(0.1, x), np.sqrt(0.6) * np.ones((50, 2)))
     assert (process.sde_type, process.noise_type) == ("ito", "diagonal")
+
+
+def test_the_diffusion_follows_the_schedule_within_the_horizon():
+    network, controls, _ = build()
+    varying = Varying(lambda t: 0.1 + t, lambda t: 0.1 * t + t**2 / 2, 0.5)
+    process = ControlledProcess(network, controls, varying, "reflecting", torch.float64)
+    x = torch.from_numpy(inside())
+    first, last = controls.times[0], controls.times[-1]
+    for t, seen in ((first, first), (0.3 * last, 0.3 * last), (last + 1.0, last)):
+        np.testing.assert_allclose(process.g(t, x), np.sqrt(2 * 0.5 * (0.1 + seen)), rtol=1e-12)
 
 
 def test_beyond_a_reflecting_wall_the_drift_is_the_mirror_image():
@@ -85,7 +96,7 @@ def test_free_paths_folded_at_the_end_have_the_law_of_particles_that_meet_the_wa
     network, controls, process = build(walls, diffusivity=0.4, dimension=1)
     count = 40_000
     start = np.full((count, 1), 0.7)
-    setting = Setting(0.4, walls, BOX[:1], 100, seed=1)
+    setting = Setting(Steady(0.4), walls, BOX[:1], 100, seed=1)
     expected = simulate(NetworkDrift(network, controls), start, setting).positions[:, 0]
     ours = euler_maruyama(process, torch.from_numpy(start), 400, torch.Generator().manual_seed(0))[:, 0].numpy()
     for mode in range(1, 6):

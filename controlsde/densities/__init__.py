@@ -1,7 +1,10 @@
-"""Data densities: mixtures, samples, uniform, truncated and formulas, with gradients and samples."""
+"""Data densities: mixtures, samples, pictures, uniform, truncated and formulas, with gradients and samples."""
 
 from controlsde.densities.building import build_density, condition
+from controlsde.densities.conditioned import ConditionedDensity
+from controlsde.densities.correlated import CorrelatedMixture
 from controlsde.densities.formula import FormulaDensity
+from controlsde.densities.image import ImageDensity
 from controlsde.densities.mixture import GaussianMixture
 from controlsde.densities.protocol import Density, LineDensity
 from controlsde.densities.sampling import sample_from_density
@@ -9,9 +12,12 @@ from controlsde.densities.truncated import TruncatedMixture
 from controlsde.densities.uniform import UniformDensity
 
 __all__ = [
+    "ConditionedDensity",
+    "CorrelatedMixture",
     "Density",
     "FormulaDensity",
     "GaussianMixture",
+    "ImageDensity",
     "LineDensity",
     "TruncatedMixture",
     "UniformDensity",

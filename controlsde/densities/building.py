@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from controlsde.densities.conditioned import ConditionedDensity
+from controlsde.densities.correlated import CorrelatedMixture
 from controlsde.densities.formula import FormulaDensity
+from controlsde.densities.image import ImageDensity
 from controlsde.densities.mixture import GaussianMixture
 from controlsde.densities.protocol import Box, Density
 from controlsde.densities.truncated import TruncatedMixture
 from controlsde.densities.uniform import UniformDensity
 from controlsde.problem import schema
+
+MAX_UNKNOWN = 1e-6  # of a named density's mass, that two quadratures may differ by
 
 
 def build_density(spec: schema.DensitySpec, box: Box) -> Density:
@@ -21,7 +26,7 @@ def build_density(spec: schema.DensitySpec, box: Box) -> Density:
     """
     match spec:
         case schema.Mixture():
-            return GaussianMixture(np.array(spec.weights), np.array(spec.means), np.array(spec.stds) ** 2)
+            return _mixture(spec)
         case schema.Samples():
             return _from_samples(spec)
         case schema.Uniform():
@@ -29,8 +34,39 @@ def build_density(spec: schema.DensitySpec, box: Box) -> Density:
         case schema.Truncated():
             whole = GaussianMixture(np.ones(1), np.array([spec.mean]), np.array([spec.std]) ** 2)
             return TruncatedMixture(whole, _inner_box(spec, box))
+        case schema.StudentT() | schema.Funnel():
+            return _named(spec, box)
+        case schema.Image():
+            return _picture(spec, box)
         case schema.Formula():
             return FormulaDensity.from_expression(spec.compiled(len(box)), box)
+
+
+def _mixture(spec: schema.Mixture) -> GaussianMixture | CorrelatedMixture:
+    weights, means = np.array(spec.weights), np.array(spec.means)
+    if spec.covariances is None:
+        return GaussianMixture(weights, means, np.array(spec.stds) ** 2)
+    mixture = CorrelatedMixture(weights, means, np.array(spec.covariances))
+    independent = np.all(mixture.covariances == mixture.variances[:, :, None] * np.eye(spec.dimension))
+    return GaussianMixture(weights, means, mixture.variances) if independent else mixture
+
+
+def _named(spec: schema.StudentT | schema.Funnel, box: Box) -> FormulaDensity:
+    density = FormulaDensity.from_expression(spec.compiled(len(box)), box)
+    if density.normalisation_error > MAX_UNKNOWN:
+        raise ValueError(
+            f"the {spec.kind} is too narrow somewhere for its box (two quadratures of its mass differ by "
+            f"{density.normalisation_error:.1e}): use a smaller domain.box, or a broader {spec.kind}"
+        )
+    return density
+
+
+def _picture(spec: schema.Image, box: Box) -> ImageDensity:
+    if spec.pixels is None:
+        raise ValueError("the image holds no pixels: load the problem with load_problem, or give pixels")
+    greys = np.array(spec.pixels)[::-1].T  # from rows downwards to (columns, rows upwards)
+    masses = greys - np.min(greys) if spec.mass == "bright" else np.max(greys) - greys
+    return ImageDensity(masses, box, (spec.bandwidth[0], spec.bandwidth[1]), spec.floor)
 
 
 def _from_samples(spec: schema.Samples) -> GaussianMixture:
@@ -51,4 +87,6 @@ def _inner_box(spec: schema.Uniform | schema.Truncated, box: Box) -> Box:
 
 def condition(density: Density, box: Box) -> Density:
     """`density` given that the point is in `box`. Other kinds than mixtures live in the box already."""
-    return TruncatedMixture(density, box) if isinstance(density, GaussianMixture) else density
+    if isinstance(density, GaussianMixture):
+        return TruncatedMixture(density, box)
+    return ConditionedDensity.condition_on(density, box) if isinstance(density, CorrelatedMixture) else density

@@ -1,14 +1,14 @@
-"""λI − h_k A(v_k) for the drifts of all pieces at once: arrays whose entries are linear in the drift.
+"""λI − h_k A(v_k) for the drifts of all pieces at once: arrays with entries linear in the drift and the diffusivity.
 
-Comes in: an operator, and how a matrix is stored. Goes out: tensors (K, …), one for each eigenvalue λ of the Radau
-scheme, on any device, ready for LAPACK or for `torch.linalg`.
+Comes in: an operator, and how a matrix is stored: dense, in a band, or only the entries that can differ from zero.
+Goes out: tensors (K, …), one for each eigenvalue λ of the Radau scheme, on any device.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -39,7 +39,7 @@ class Layout:
     @staticmethod
     def banded(operator: Operator) -> Layout | None:
         """The band that holds A(v) for every v; None where it is no gain over a dense matrix."""
-        pattern = (abs(operator.combine) @ abs(operator.gather) + abs(operator.diffusion)).tocoo()
+        pattern = _pattern(operator).tocoo()
         band = int(np.abs(pattern.row - pattern.col).max(initial=0))
         return Layout(operator.size, band) if 3 * band + 1 <= BAND_SHARE * operator.size else None
 
@@ -55,11 +55,54 @@ class Layout:
         return j * (3 * self.band + 1) + 2 * self.band + i - j
 
 
-class Assembly:
+@dataclass(frozen=True, eq=False)
+class Entries:
+    """Only the entries (rows, columns) that can differ from zero, for any v, are stored: (nnz,)."""
+
+    size: int
+    keys: Indices  # i · size + j, increasing
+
+    @staticmethod
+    def of(operator: Operator) -> Entries:
+        """The entries of λI − hA(v) that can differ from zero; the whole diagonal is among them."""
+        pattern = _pattern(operator) + sp.eye_array(operator.size)
+        entries = pattern.tocoo()
+        return Entries(operator.size, np.sort(entries.row.astype(np.int64) * operator.size + entries.col))
+
+    @property
+    def shape(self) -> tuple[int]:
+        """Of the array that holds one matrix."""
+        return (len(self.keys),)
+
+    @property
+    def rows(self) -> Indices:
+        """Row of each entry."""
+        return self.keys // self.size
+
+    @property
+    def columns(self) -> Indices:
+        """Column of each entry."""
+        return self.keys % self.size
+
+    @property
+    def pattern(self) -> sp.csr_array:
+        """Ones where an entry is stored, (size, size)."""
+        ones = np.ones(len(self.keys))
+        return sp.coo_array((ones, (self.rows, self.columns)), shape=(self.size, self.size)).tocsr()
+
+    def position(self, i: Indices, j: Indices) -> Indices:
+        """Where entries (i, j) stand."""
+        return np.searchsorted(self.keys, i * self.size + j)
+
+
+Stored = TypeVar("Stored", Layout, Entries)
+
+
+class Assembly(Generic[Stored]):
     """λI − h_k A(v_k) of every piece in one layout, on one device."""
 
-    def __init__(self, operator: Operator, layout: Layout, device: torch.device) -> None:
-        self.layout = layout
+    def __init__(self, operator: Operator, layout: Stored, device: torch.device) -> None:
+        self.layout: Stored = layout
         rows, columns, inputs, values = _entries_linear_in_drift(operator)
         entries = math.prod(layout.shape)
         self._linear = (
@@ -73,24 +116,27 @@ class Assembly:
             .coalesce()
             .to(device)
         )
-        diffusion = (operator.diffusivity * operator.diffusion).tocoo()
-        constant = np.zeros(entries)
-        constant[layout.position(diffusion.row.astype(np.int64), diffusion.col.astype(np.int64))] = diffusion.data
+        laplacian = operator.diffusion.tocoo()
+        diffusion = np.zeros(entries)
+        diffusion[layout.position(laplacian.row.astype(np.int64), laplacian.col.astype(np.int64))] = laplacian.data
         diagonal = np.zeros(entries)
         every = np.arange(layout.size)
         diagonal[layout.position(every, every)] = 1.0
-        self._constant = torch.from_numpy(constant.reshape(layout.shape)).to(device)
+        self._diffusion = torch.from_numpy(diffusion.reshape(layout.shape)).to(device)
         self._identity = torch.from_numpy(diagonal.reshape(layout.shape)).to(device)
 
-    def shifted(self, stages: int, drift: Tensor, steps: Tensor) -> list[Tensor]:
-        """λ_l I − h_k A_k for drift (K, k, d) and steps h (K,): one (K, *layout.shape) each, real where λ_l is.
+    def shifted(self, stages: int, drift: Tensor, steps: Tensor, diffusivity: Tensor) -> list[Tensor]:
+        """λ_l I − h_k A_k for drift (K, k, d), steps h and diffusivities D (K,): (K, *layout.shape) each, real as λ_l.
 
         Raises NonFiniteError for a drift that is not finite.
         """
         refuse_non_finite(drift)
         transported = torch.sparse.mm(self._linear, drift.flatten(1).T.contiguous())  # (entries, K)
-        generators = torch.add(transported.T.reshape(-1, *self.layout.shape), self._constant)
-        scaled = generators.mul_(-steps[:, None, None])
+        each = (-1, *(1 for _ in self.layout.shape))
+        generators = torch.addcmul(
+            transported.T.reshape(-1, *self.layout.shape), diffusivity.reshape(each), self._diffusion
+        )
+        scaled = generators.mul_(-steps.reshape(each))
         return [torch.add(scaled, self._identity * simplify(value)) for value in radau(stages).eigenvalues]
 
 
@@ -102,13 +148,14 @@ def _entries_linear_in_drift(operator: Operator) -> tuple[Any, Any, Any, Any]:
     within = np.arange(len(points)) - np.repeat(np.cumsum(left * right) - left * right, left * right)
     i = combine.indptr[points] + within // right[points]
     j = gather.indptr[points] + within % right[points]
-    pairs = sp.coo_array(
-        (
-            combine.data[i] * gather.data[j],
-            (combine.indices[i].astype(np.int64) * operator.size + gather.indices[j], points),
-        ),
-        shape=(operator.size**2, len(left)),
-    )
+    keys = combine.indices[i].astype(np.int64) * operator.size + gather.indices[j]
+    entries, entry = np.unique(keys, return_inverse=True)
+    pairs = sp.coo_array((combine.data[i] * gather.data[j], (entry, points)), shape=(len(entries), len(left)))
     total = (pairs.tocsr() @ operator.sampling).tocoo()
-    rows, columns = np.divmod(total.row.astype(np.int64), operator.size)
+    rows, columns = np.divmod(entries[total.row], operator.size)
     return rows, columns, total.col.astype(np.int64), total.data
+
+
+def _pattern(operator: Operator) -> sp.csr_array:
+    """Not zero where A(v) can differ from zero for some v."""
+    return sp.csr_array(abs(operator.combine) @ abs(operator.gather) + abs(operator.diffusion))

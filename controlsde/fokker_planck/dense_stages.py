@@ -7,7 +7,7 @@ import torch
 from scipy.linalg import lapack
 from torch import Tensor
 
-from controlsde.fokker_planck.assembly import Assembly
+from controlsde.fokker_planck.assembly import Assembly, Layout
 from controlsde.fokker_planck.radau import radau
 from controlsde.fokker_planck.stage_solvers import march
 
@@ -16,12 +16,14 @@ class DenseStageSolver:
     """Explicit inverses (λ_l I − h_k A_k)⁻¹ of all pieces, batched; float64 and complex128, on any device."""
 
     @staticmethod
-    def factorise(assembly: Assembly, stages: int, drift: Tensor, steps: Tensor) -> DenseStageSolver:
-        """For drift (K, k, d) and step lengths h (K,), assembled densely.
+    def factorise(
+        assembly: Assembly[Layout], stages: int, drift: Tensor, steps: Tensor, diffusivity: Tensor
+    ) -> DenseStageSolver:
+        """For drift (K, k, d), step lengths h and diffusivities D (K,), assembled densely.
 
         Raises NonFiniteError for a drift that is not finite.
         """
-        return DenseStageSolver(stages, [_inverse(one) for one in assembly.shifted(stages, drift, steps)])
+        return DenseStageSolver(stages, [_inverse(one) for one in assembly.shifted(stages, drift, steps, diffusivity)])
 
     def __init__(self, stages: int, inverses: list[Tensor]) -> None:
         scheme = radau(stages)

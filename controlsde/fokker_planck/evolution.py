@@ -1,4 +1,4 @@
-"""The state equation with a drift that varies within a step: the same Radau scheme, one sparse solve a step.
+"""The state equation with a drift or a diffusivity that varies within a step: the same Radau scheme, one solve a step.
 
 Comes in: an operator, a drift as a function of time, the initial density. Goes out: the stages of every step. For
 drifts that are constant on pieces, `propagation` is faster and differentiable; this one serves given drifts.
@@ -26,10 +26,12 @@ def evolve(
     step_edges: Sequence[float] | Array,
     stages: int = 3,
     source: Callable[[float], Array] | None = None,
+    diffusivity: Callable[[float], float] | None = None,
 ) -> Array:
     """Stage densities (steps, s, n) from t = step_edges[0] to step_edges[-1].
 
-    drift(t) → (k, d) at the operator's drift points, sampled at the stage times; source(t) → (n,), optional.
+    drift(t) → (k, d) at the operator's drift points, sampled at the stage times; source(t) → (n,), optional, and
+    diffusivity(t) where it is not the operator's own at all times.
 
         Σ_j (a⁻¹)_ij (Y_j − ρ) − h A(v(t_i)) Y_i = h source(t_i)
     """
@@ -40,10 +42,14 @@ def evolve(
     coupling = sp.kron(sp.csr_array(scheme.inverse), identity, format="csc")
     row_sums = scheme.inverse.sum(axis=1)
     result = np.empty((len(edges) - 1, stages, size))
+
+    def matrix(t: float) -> sp.csr_array:
+        return operator.matrix(operator.rectify(drift(t)), None if diffusivity is None else diffusivity(t))
+
     density = np.asarray(initial, dtype=float)
     for number, (start, length) in enumerate(zip(edges[:-1], np.diff(edges), strict=True)):
         times = start + scheme.c * length
-        blocks = sp.block_diag([operator.matrix(operator.rectify(drift(float(t)))) for t in times], format="csc")
+        blocks = sp.block_diag([matrix(float(t)) for t in times], format="csc")
         right = np.outer(row_sums, density)
         if source is not None:
             right = right + length * np.stack([source(float(t)) for t in times])

@@ -17,7 +17,7 @@ import torch
 from scipy.linalg import lapack
 from torch import Tensor
 
-from controlsde.fokker_planck.assembly import Assembly
+from controlsde.fokker_planck.assembly import Assembly, Layout
 from controlsde.fokker_planck.radau import radau
 from controlsde.fokker_planck.stage_solvers import StageSolver
 
@@ -25,10 +25,19 @@ Solve = Callable[[int, Any, bool], Any]  # (piece, right-hand side (n,), with th
 
 
 class LuStageSolver:
-    """For drift (K, k, d) and step lengths h (K,). Raises NonFiniteError for a drift that is not finite."""
+    """For drift (K, k, d), step lengths h and diffusivities D (K,).
+
+    Raises NonFiniteError for a drift that is not finite.
+    """
 
     def __init__(
-        self, assembly: Assembly, stages: int, drift: Tensor, steps: Tensor, many: Callable[[], StageSolver]
+        self,
+        assembly: Assembly[Layout],
+        stages: int,
+        drift: Tensor,
+        steps: Tensor,
+        diffusivity: Tensor,
+        many: Callable[[], StageSolver],
     ) -> None:
         """many: makes the solver that takes many columns at once."""
         scheme = radau(stages)
@@ -39,7 +48,7 @@ class LuStageSolver:
         self._lift = self._left.sum(axis=1)  # T⁻¹1
         band = assembly.layout.band
         self._solves: list[Solve] = []
-        for tensor in assembly.shifted(stages, drift, steps):
+        for tensor in assembly.shifted(stages, drift, steps, diffusivity):
             matrices = tensor.numpy()
             self._solves.append(_dense_solve(matrices) if band is None else _banded_solve(matrices, band))
         self._real = scheme.multiplicity == 1.0

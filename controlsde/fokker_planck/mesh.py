@@ -115,6 +115,21 @@ class Axis:
         size = self.elements * self.degree + 1
         return sp.coo_array((local.ravel(), (rows, self.index[element].ravel())), shape=(len(element), size)).tocsr()
 
+    def cell_integration(self, edges: Array) -> sp.csr_array:
+        """Grid values to integrals over cells, exactly for the nodal polynomials: shape (len(edges) - 1, grid).
+
+        edges: increasing, from low to high. A cell that reaches over several elements is cut where they meet.
+        """
+        cuts = np.unique(np.concatenate([edges, self.grid[:: self.degree]]))
+        nodes, weights = np.polynomial.legendre.leggauss(self.degree // 2 + 1)
+        middle, half = 0.5 * (cuts[1:] + cuts[:-1]), 0.5 * np.diff(cuts)
+        points = (middle[:, None] + half[:, None] * nodes).ravel()
+        cell = np.repeat(np.searchsorted(edges, middle) - 1, len(nodes))
+        shares = sp.coo_array(
+            ((half[:, None] * weights).ravel(), (cell, np.arange(len(points)))), shape=(len(edges) - 1, len(points))
+        )
+        return sp.csr_array(shares @ self.interpolation(points))
+
 
 @dataclass(frozen=True)
 class Mesh:
@@ -202,6 +217,13 @@ class Mesh:
         """Grid values (N,) on the tensor product of new axis points: shape (∏ len(points_i),)."""
         matrix = kronecker([axis.interpolation(p) for axis, p in zip(self.axes, points, strict=True)])
         return np.asarray(matrix @ grid_values)
+
+    def cell_masses(self, grid_values: Array, edges: tuple[Array, ...]) -> Array:
+        """∫ over the cells between edges on every axis, exactly for grid values (N,): shape (n_1, …, n_d)."""
+        masses = grid_values.reshape(self.shape)
+        for number, (axis, edge) in enumerate(zip(self.axes, edges, strict=True)):
+            masses = np.moveaxis(np.tensordot(axis.cell_integration(edge).toarray(), masses, (1, number)), 0, number)
+        return np.asarray(masses)
 
     def l2_distance(self, values: Array, coarser: Mesh, coarser_values: Array) -> float:
         """‖f − g‖_{L²} for grid values of f here (N,) and of g on a coarser mesh of the same box."""

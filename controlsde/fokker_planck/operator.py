@@ -39,12 +39,16 @@ from controlsde.fokker_planck.mesh import Mesh, kronecker
 
 Array = NDArray[np.float64]
 
-DENSE_LIMIT = {1: 100, 2: 400, 3: 400}  # unknowns by dimension; above it sparse factors beat dense ones on a CPU
+DENSE_LIMIT = {1: 100, 2: 400, 3: 400}  # unknowns by dimension; above it condensed factors beat dense ones on a CPU
 
 
 @dataclass(frozen=True, eq=False)
 class Operator:
-    """A(v) on one mesh for one diffusivity D; build it with `Operator.build`."""
+    """A(v) on one mesh for one diffusivity D; build it with `Operator.build`.
+
+    Where D varies in time, `diffusivity` is its mean: what counts here is only whether it is zero. The propagation and
+    `matrix` are given its values.
+    """
 
     mesh: Mesh
     diffusivity: float
@@ -92,10 +96,11 @@ class Operator:
             return drift
         return np.where(self.outward == 0, drift, self.outward * np.maximum(self.outward * drift, 0.0))
 
-    def matrix(self, drift: Array) -> sp.csr_array:
-        """A(v) as a sparse matrix (n, n) for a rectified drift (k, d)."""
+    def matrix(self, drift: Array, diffusivity: float | None = None) -> sp.csr_array:
+        """A(v) as a sparse matrix (n, n) for a rectified drift (k, d); `diffusivity` stands in for the operator's."""
         sampled = self.sampling @ drift.ravel()
-        return sp.csr_array(self.diffusivity * self.diffusion + self.combine @ sp.diags_array(sampled) @ self.gather)
+        factor = self.diffusivity if diffusivity is None else diffusivity
+        return sp.csr_array(factor * self.diffusion + self.combine @ sp.diags_array(sampled) @ self.gather)
 
 
 def _diffusion(mesh: Mesh) -> sp.csr_array:

@@ -1,6 +1,7 @@
 """Radau stage solves for pieces of constant drift: what every way of doing them offers.
 
-Each holds an operator with drift values, one set per control piece, and gives linear maps on PyTorch tensors:
+Each holds an operator with drift values and a diffusivity for each control piece, and gives linear maps on PyTorch
+tensors:
 
     advance:          ρ (n, c) of one piece           → stages Y (s, n, c),        (I − h a⊗A) Y = 1⊗ρ
     solve:            R (K, s, n, c) of all pieces    → Y (K, s, n, c),            (I − h a⊗A) Y = R
@@ -14,7 +15,8 @@ three stages, shared by every step, every sensitivity and the adjoint. Three way
 - `lu_stages`: LU factors in LAPACK's band storage, or dense ones for few unknowns that have no narrow band; for the
   sweeps, on the CPU. Many columns at once it leaves to one of the others, which is made when first asked;
 - `dense_stages`: explicit inverses of all pieces at once, for up to a few hundred unknowns, on CPU or CUDA;
-- `sparse_stages`: sparse LU factors, piece by piece, for more unknowns, on the CPU.
+- `piecewise_stages`: factors by static condensation and nested dissection (`condensation`), piece by piece, for more
+  unknowns, on the CPU.
 """
 
 from __future__ import annotations

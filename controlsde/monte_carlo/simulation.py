@@ -1,4 +1,4 @@
-"""Particles of dX = v(t, X) dt + √(2D) dW between walls: a plain simulation on PyTorch.
+"""Particles of dX = v(t, X) dt + √(2D(t)) dW between walls: a plain simulation on PyTorch.
 
 Comes in: a drift by piece, initial positions, an integer clock (piece, step). Goes out: positions at T.
 
@@ -7,7 +7,8 @@ as a path that touches them is (see `walls`)
 
     X̃ = X + v(t, X) h + √(2D) ΔW,      X⁺ = X + ½ (v(t, X) + v(t + h, X̃)) h + √(2D) ΔW;
 
-without: the classical Runge–Kutta scheme of order 4, with a quarter of the steps. Time is counted in whole steps of
+with √(2D) ΔW of the exact variance 2∫D dt where D varies (which keeps the weak order); without noise: the classical
+Runge–Kutta scheme of order 4, with a quarter of the steps. Time is counted in whole steps of
 a piece, so that no particle ever sees the weights of another piece. Random numbers depend on (seed, chunk) alone,
 with chunks of a fixed size, so results do not depend on memory or threads.
 """
@@ -26,6 +27,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from controlsde.diffusivity import Diffusivity
 from controlsde.drift import Drift
 from controlsde.monte_carlo.walls import fold, push_back, survives, wrap
 
@@ -45,9 +47,9 @@ class Particles:
 
 @dataclass(frozen=True)
 class Setting:
-    """Everything but the drift and the positions: D, walls, box, steps a piece, seed."""
+    """Everything but the drift and the positions: D(t), walls, box, steps a piece, seed."""
 
-    diffusivity: float
+    diffusivity: Diffusivity
     walls: str
     box: tuple[tuple[float, float], ...]
     steps_per_piece: int
@@ -91,7 +93,7 @@ def simulate(
 def _simulate_chunk(
     drift: Drift, start: Tensor, setting: Setting, generator: torch.Generator, stop: threading.Event
 ) -> tuple[Tensor, Tensor]:
-    noisy = setting.diffusivity > 0
+    noisy = setting.diffusivity.mean(float(drift.edges[0]), float(drift.edges[-1])) > 0
     x = start.float() if noisy and _near_zero(setting.box) else start
     low, high = (x.new_tensor(side) for side in zip(*setting.box, strict=True))
     alive = torch.ones(len(x), dtype=torch.bool)
@@ -103,16 +105,16 @@ def _simulate_chunk(
             if stop.is_set():
                 break
             t = float(begin) + step * h
+            variance = 2.0 * h * setting.diffusivity.mean(t, t + h) if noisy else 0.0  # of the noise of this step
             if noisy:
-                shock = torch.randn(x.shape, generator=generator) * math.sqrt(2.0 * setting.diffusivity * h)
+                shock = torch.randn(x.shape, generator=generator) * math.sqrt(variance)
                 after = _heun(drift, piece, t, h, x, shock, lambda y: place(y, low, high))
             else:
                 after = _runge_kutta(drift, piece, t, h, x, lambda y: place(y, low, high))
             if setting.walls == "absorbing":
                 uniform = torch.rand(len(x), generator=generator)
-                alive &= survives(x, after, low, high, 2.0 * setting.diffusivity * h, uniform.to(x))
+                alive &= survives(x, after, low, high, variance, uniform.to(x))
             if noisy and setting.walls == "reflecting":
-                variance = 2.0 * setting.diffusivity * h
                 x = push_back(x, after, low, high, variance, lambda n: torch.rand(n, generator=generator).to(low))
             else:
                 x = place(after, low, high)

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 from controlsde.problem.density_specs import (
     DensitySpec,
     Formula,
+    Funnel,
+    Image,
     Mixture,
     Samples,
+    StudentT,
     Truncated,
     Uniform,
     variables,
@@ -26,7 +29,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from controlsde.problem.schema import FormulaDrift, Problem
+    from controlsde.problem.schema import (
+        FormulaDrift,
+        FormulaForward,
+        Problem,
+        ReversedDiffusion,
+        VarianceExploding,
+        VariancePreserving,
+    )
 
     Array = NDArray[np.float64]
 
@@ -38,48 +48,145 @@ Component = tuple[float, tuple[float, ...], tuple[float, ...]]
 MAX_MASS_OUTSIDE = 1e-6
 MIN_MASS_INSIDE = 1e-9
 SMALLEST_PEAK, LARGEST_PEAK = 1e-100, 1e100
+LEAST_BLUR = 0.01  # of the box: the quadrature of pictures resolves no less
+MIN_TAIL = 1e-9  # of the peak: a density that is nowhere larger on the box lies elsewhere
 MAX_NODES = 2_000_000
+LEAST_SHARE = 1e-6  # of the horizon, of a control piece
+MAX_FORMULA_DIMENSION = 2  # of a forward process by formula, whose equation is solved on a mesh
 
 GRID = {1: 2001, 2: 101, 3: 31}
 
 
 def misfits(problem: Problem) -> list[Misfit]:
     """Return everything about `problem` that does not fit together."""
-    return [*_mesh(problem), *_reference(problem), *_drift(problem)]
+    return [*_mesh(problem), *_controls(problem), *_rungs(problem), *_reference(problem), *_drift(problem)]
+
+
+def _controls(problem: Problem) -> Iterator[Misfit]:
+    lengths, pieces = problem.controls.lengths, problem.controls.pieces
+    if lengths is not None and len(lengths) not in {1, pieces}:
+        yield (
+            ("controls", "lengths"),
+            f"must hold one length for each of the {pieces} controls.pieces, or one ratio (got {len(lengths)})",
+        )
+    elif lengths is not None and min(problem.controls.shares) < LEAST_SHARE:
+        yield ("controls", "lengths"), f"make a piece shorter than {LEAST_SHARE:g} of the horizon"
+
+
+def _rungs(problem: Problem) -> Iterator[Misfit]:
+    before = 1
+    for number, rung in enumerate(problem.solver.refine):
+        where: Location = ("solver", "refine", number)
+        pieces = rung.pieces or problem.controls.pieces
+        if problem.controls.pieces % pieces:
+            yield (*where, "pieces"), f"must divide the problem's {problem.controls.pieces} pieces (got {pieces})"
+        elif pieces % before:
+            yield (*where, "pieces"), f"must be a multiple of the {before} pieces of the rung before (got {pieces})"
+        before = pieces
+        if rung.elements is not None:
+            yield from _elements((*where, "elements"), rung.elements, problem)
 
 
 def _mesh(problem: Problem) -> Iterator[Misfit]:
-    elements, degree = problem.mesh.elements, problem.mesh.degree
-    if elements == "auto":
-        return
+    if problem.mesh.elements != "auto":
+        yield from _elements(("mesh", "elements"), problem.mesh.elements, problem)
+
+
+def _elements(where: Location, elements: tuple[int, ...], problem: Problem) -> Iterator[Misfit]:
     if len(elements) != problem.dimension:
-        yield ("mesh", "elements"), _wrong_length(problem.dimension, len(elements))
+        yield where, _wrong_length(problem.dimension, len(elements))
         return
-    nodes = math.prod(count * degree + 1 for count in elements)
+    nodes = math.prod(count * problem.mesh.degree + 1 for count in elements)
     if nodes > MAX_NODES:
         yield (
-            ("mesh", "elements"),
+            where,
             f"make {nodes} nodes, and at most {MAX_NODES} are allowed; use fewer elements or a lower degree",
         )
 
 
 def _reference(problem: Problem) -> Iterator[Misfit]:
+    from controlsde.problem.schema import Displacement, Foellmer, Moser
+
     reference, box = problem.reference, problem.domain.box
-    if reference.kind != "reversed-diffusion":
+    if isinstance(reference, Moser | Displacement):
         yield from _density(("reference", "from"), reference.from_, box)
         yield from _density(("reference", "to"), reference.to, box)
         return
     yield from _density(("reference", "data"), reference.data, box)
+    if isinstance(reference, Foellmer):
+        yield from _start_point(reference.point, box)
+    else:
+        yield from _forward(reference, box)
+
+
+def _forward(reference: ReversedDiffusion, box: Box) -> Iterator[Misfit]:
+    match reference.forward.kind:
+        case "formula":
+            yield from _forward_drift(reference.forward, box)
+        case "vp" | "ve":
+            yield from _schedule(reference.forward, reference.horizon)
+
+
+def _start_point(point: tuple[float, ...], box: Box) -> Iterator[Misfit]:
+    where = ("reference", "point")
+    if len(point) != len(box):
+        yield where, _wrong_length(len(box), len(point))
+        return
+    for i, (value, (low, high)) in enumerate(zip(point, box, strict=True)):
+        if not low < value < high:
+            yield (*where, i), f"must lie inside the box [{low:g}, {high:g}] (got {value:g})"
+
+
+def _schedule(forward: VariancePreserving | VarianceExploding, horizon: float) -> Iterator[Misfit]:
+    where = ("reference", "forward", "schedule")
+    formula = forward.formula()
+    if formula is None:
+        low, high = forward.limits
+        if forward.kind == "vp" and forward.schedule == "cosine" and low > 0:
+            reach = 1.0 / low - 1.0 / high
+            if reach <= horizon:
+                yield (
+                    ("reference", "forward", "beta_min"),
+                    f"must leave 1/beta_min - 1/beta_max > horizon for a cosine schedule (got {reach:.4g}, horizon "
+                    f"{horizon:g}); use a smaller beta_min",
+                )
+        return
+    import numpy as np
+
+    times = horizon * np.linspace(0.0, 1.0, GRID[1])
+    rates = formula.numpy(s=times)
+    bad = ~np.isfinite(rates) | (rates < 0) | ((rates == 0) & (times > 0) & (times < horizon))
+    if bad.any():
+        first = int(np.argmax(bad))
+        yield (
+            where,
+            f"must be finite and positive between s = 0 and the horizon (got {rates[first]:g} at s = {times[first]:g})",
+        )
+
+
+def _forward_drift(forward: FormulaForward, box: Box) -> Iterator[Misfit]:
+    where = ("reference", "forward", "drift")
+    if len(box) > MAX_FORMULA_DIMENSION:
+        yield (
+            ("reference", "forward", "kind"),
+            f"'formula' is solved in up to {MAX_FORMULA_DIMENSION} dimensions (domain.box has {len(box)}); "
+            "use ornstein-uhlenbeck, heat, vp or ve",
+        )
+        return
+    if len(forward.drift) != len(box):
+        yield where, _wrong_formulas(len(box), len(forward.drift))
+        return
+    yield from _finite_formulas(where, forward.drift, variables(len(box)), _grid(box))
 
 
 def _density(where: Location, density: DensitySpec, box: Box) -> Iterator[Misfit]:
     match density:
         case Mixture():
             yield from _gaussians(where, "means", density, box)
-        case Samples() if density.file is not None:
+        case Samples() | Image() if density.file is not None:
             yield (
                 (*where, "file"),
-                "has not been read: load the problem with load_problem, or give points instead",
+                f"has not been read: load the problem with load_problem, or give {_contents(density)} instead",
             )
         case Samples():
             yield from _gaussians(where, "points", density, box)
@@ -87,8 +194,18 @@ def _density(where: Location, density: DensitySpec, box: Box) -> Iterator[Misfit
             yield from _limits(where, density, box)
         case Truncated():
             yield from _truncated(where, density, box)
+        case StudentT():
+            yield from _student_t(where, density, box)
+        case Funnel():
+            yield from _funnel(where, density, box)
+        case Image():
+            yield from _image(where, density, box)
         case Formula():
             yield from _formula(where, density, box)
+
+
+def _contents(density: Samples | Image) -> str:
+    return "pixels" if isinstance(density, Image) else "points"
 
 
 def _wrong_length(expected: int, got: int) -> str:
@@ -109,13 +226,16 @@ def _gaussians(where: Location, key: str, density: Mixture | Samples, box: Box) 
 
 def _components(density: Mixture | Samples) -> list[Component]:
     if isinstance(density, Mixture):
-        return list(zip(density.weights, density.means, density.stds, strict=True))
+        return list(zip(density.weights, density.means, density.marginal_stds, strict=True))
     share = 1 / len(density.points)
     return [(share, point, density.bandwidth) for point in density.points]
 
 
 def _mass_outside(components: list[Component], box: Box) -> float:
-    """Return the mass of a mixture of Gaussians outside the box, exact also when it is tiny."""
+    """Return the mass of a mixture of Gaussians outside the box, also when it is tiny.
+
+    Exact for independent coordinates; a small one is right to its square for correlated ones.
+    """
     total = 0.0
     for weight, mean, std in components:
         log_inside = 0.0
@@ -176,6 +296,43 @@ def _truncated(where: Location, density: Truncated, box: Box) -> Iterator[Misfit
         yield (*where, "mean"), f"puts only {inside:.3g} of the Gaussian between the limits; move it inside"
 
 
+def _student_t(where: Location, density: StudentT, box: Box) -> Iterator[Misfit]:
+    if density.dimension != len(box):
+        yield (*where, "location"), _wrong_length(len(box), density.dimension)
+        return
+    # It falls with the distance from its location: it is largest where the box is nearest to that.
+    distances = [
+        (min(max(m, low), high) - m) / s for m, s, (low, high) in zip(density.location, density.scale, box, strict=True)
+    ]
+    nu = density.degrees_of_freedom
+    largest = -0.5 * (nu + len(box)) * math.log1p(math.fsum(r * r for r in distances) / nu)
+    if largest < math.log(MIN_TAIL):
+        yield (*where, "location"), f"is so far outside the box that less than {MIN_TAIL:g} of the peak is on it"
+
+
+def _funnel(where: Location, density: Funnel, box: Box) -> Iterator[Misfit]:
+    if len(box) == 1:
+        yield (*where, "kind"), "funnel needs at least two dimensions (domain.box has 1)"
+        return
+    import numpy as np
+
+    values = density.compiled(len(box)).numpy(**dict(zip(variables(len(box)), _grid(box), strict=True)))
+    if not np.isfinite(values).all() or values.max() < MIN_TAIL:
+        yield where, "must have the origin, where its neck opens, in or near the box; move or narrow domain.box"
+
+
+def _image(where: Location, density: Image, box: Box) -> Iterator[Misfit]:
+    if len(box) != 2:
+        yield (*where, "kind"), f"image needs two dimensions (domain.box has {len(box)})"
+        return
+    for width, (low, high) in zip(density.bandwidth, box, strict=True):
+        least = LEAST_BLUR * (high - low)
+        if not least <= width <= high - low:
+            limits = f"from a hundredth of the box, {least:.4g}, to the whole of it, {high - low:.4g}"
+            yield (*where, "bandwidth"), f"must be {limits} (got {width:g})"
+            return
+
+
 def _formula(where: Location, density: Formula, box: Box) -> Iterator[Misfit]:
     place = (*where, "expression")
     try:
@@ -206,24 +363,35 @@ def _drift(problem: Problem) -> Iterator[Misfit]:
     drift: FormulaDrift = problem.drift
     where, box = ("drift", "expressions"), problem.domain.box
     if len(drift.expressions) != len(box):
-        got = len(drift.expressions)
-        yield where, f"must have {len(box)} formula(s), one a dimension of domain.box (got {got})"
+        yield where, _wrong_formulas(len(box), len(drift.expressions))
         return
+    horizon = problem.reference.horizon
+    names = (*variables(len(box)), "t")
+    yield from _finite_formulas(where, drift.expressions, names, _grid(box), (0.0, 0.5 * horizon, horizon))
+
+
+def _wrong_formulas(expected: int, got: int) -> str:
+    return f"must have {expected} formula(s), one a dimension of domain.box (got {got})"
+
+
+def _finite_formulas(
+    where: Location, texts: tuple[str, ...], names: tuple[str, ...], points: list[Array], times: tuple[float, ...] = ()
+) -> Iterator[Misfit]:
+    """Faults of formulas in the coordinates and, where `times` to try are given, in t."""
     import numpy as np
 
-    points = _grid(box)
-    names = (*variables(len(box)), "t")
-    for i, text in enumerate(drift.expressions):
+    for i, text in enumerate(texts):
         try:
             formula = Expression(text, names)
         except FormulaError as error:
             yield (*where, i), f"column {error.column}: {error.reason}"
             continue
-        for time in (0.0, 0.5 * problem.reference.horizon, problem.reference.horizon):
-            values = formula.numpy(**dict(zip(names, (*points, np.array(time)), strict=True)))
+        clocks: list[tuple[Array, ...]] = [(np.array(time),) for time in times] or [()]
+        for clock in clocks:
+            values = formula.numpy(**dict(zip(names, (*points, *clock), strict=True)))
             if not np.isfinite(values).all():
                 bad = int(np.argmin(np.isfinite(values)))
-                at = f"{_point(points, bad)}, t = {time:g}"
+                at = ", ".join([_point(points, bad), *(f"t = {time:g}" for time in clock)])
                 yield (*where, i), f"must be finite on the box (got {values[bad]:g} at {at})"
                 break
 

@@ -1,4 +1,4 @@
-"""What a user may write for a density: a mixture, samples, uniform, truncated Gaussian, or a formula.
+"""What a user may write for a density: mixtures, samples, a picture, a named density, or a formula.
 
 In: a mapping with a `kind`. Out: a frozen model whose vectors are tuples with one number a dimension. Only
 what one density can know by itself is checked here; whether it fits the box is for `checks`.
@@ -14,20 +14,23 @@ from pydantic import BeforeValidator, Field, model_validator
 from controlsde.problem.formula import Formula as Expression
 from controlsde.problem.values import (
     Location,
+    Matrix,
     MisfitError,
     Positive,
     PositiveVector,
     Section,
     Shorthand,
     Vector,
+    Width,
     is_number,
 )
 
 # So many that the resolved problem, written out, can still be read back.
 MAX_COMPONENTS = 5_000
 MAX_POINTS = 10_000
-
-DENSITY_KINDS = ("mixture", "samples", "uniform", "truncated", "formula")
+MAX_PIXELS = 128  # an axis
+ASYMMETRY = 1e-9  # of a covariance, as a share of the standard deviations: rounding in what was copied
+SINGULAR = 1e-12  # of a variance: what the coordinates before it may leave
 
 
 def variables(dimension: int) -> tuple[str, ...]:
@@ -43,45 +46,91 @@ FormulaText = Annotated[str, Field(min_length=1), BeforeValidator(_number_as_tex
 
 
 class Mixture(Section):
-    """A mixture of Gaussians with diagonal covariances.
+    """A mixture of Gaussians, with diagonal covariances by `stds` or with full ones by `covariances`.
 
     `means` and `stds` hold one list of d numbers a component; a plain number stands for d = 1 in `means`
-    and for the same standard deviation in every dimension in `stds`. `weights` default to equal ones.
+    and for the same standard deviation in every dimension in `stds`. `covariances` hold one symmetric,
+    positive definite d x d matrix a component. `weights` default to equal ones.
     """
 
     kind: Literal["mixture"] = "mixture"
     weights: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=MAX_COMPONENTS)] = Field(default=())
     means: Annotated[tuple[Vector, ...], Field(min_length=1, max_length=MAX_COMPONENTS)]
-    stds: Annotated[tuple[PositiveVector, ...], Field(min_length=1, max_length=MAX_COMPONENTS)]
+    stds: Annotated[tuple[PositiveVector, ...], Field(min_length=1, max_length=MAX_COMPONENTS)] | None = None
+    covariances: Annotated[tuple[Matrix, ...], Field(min_length=1, max_length=MAX_COMPONENTS)] | None = None
 
     @property
     def dimension(self) -> int:
         """The dimension of the means."""
         return len(self.means[0])
 
+    @property
+    def marginal_stds(self) -> tuple[tuple[float, ...], ...]:
+        """The standard deviation of every coordinate of every component."""
+        if self.stds is not None:
+            return self.stds
+        return tuple(tuple(math.sqrt(m[i][i]) for i in range(self.dimension)) for m in self.covariances or ())
+
     @model_validator(mode="after")
     def _fill_and_check(self) -> Self:
+        if (self.stds is None) == (self.covariances is None):
+            raise MisfitError([((), "needs either stds or covariances, and not both")])
         count, dimension = len(self.means), self.dimension
         weights = self.weights or (1 / count,) * count
-        stds = tuple(std * dimension if len(std) == 1 else std for std in self.stds)
+        stds = self.stds and tuple(std * dimension if len(std) == 1 else std for std in self.stds)
         self.__dict__.update(weights=weights, stds=stds)
+        given = {"weights": weights, "stds": stds, "covariances": self.covariances}
         misfits: list[tuple[Location, str]] = [
-            ((name,), f"must have one entry for each of the {count} means (got {len(given)})")
-            for name, given in (("weights", weights), ("stds", stds))
-            if len(given) != count
+            ((name,), f"must have one entry for each of the {count} means (got {len(entries)})")
+            for name, entries in given.items()
+            if entries is not None and len(entries) != count
         ]
-        for name, vectors in (("means", self.means), ("stds", stds)):
+        for name, vectors in (("means", self.means), ("stds", stds or ())):
             misfits += [
                 ((name, i), f"must have {dimension} number(s), as the first mean has (got {len(vector)})")
                 for i, vector in enumerate(vectors)
                 if len(vector) != dimension
             ]
+        for i, matrix in enumerate(self.covariances or ()):
+            fault = _covariance_fault(matrix, dimension)
+            if fault:
+                misfits.append((("covariances", i), fault))
         total = math.fsum(weights)
         if abs(total - 1) > 1e-9:
             misfits.append((("weights",), f"must sum to one (got {total:.10g})"))
         if misfits:
             raise MisfitError(misfits)
         return self
+
+
+def _covariance_fault(matrix: tuple[tuple[float, ...], ...], dimension: int) -> str | None:
+    """Say why a matrix is no d x d covariance; nothing when it is one."""
+    if len(matrix) != dimension or any(len(row) != dimension for row in matrix):
+        rows = ", ".join(str(len(row)) for row in matrix)
+        return f"must be a {dimension} x {dimension} matrix, a list of rows (got rows of length {rows})"
+    for i in range(dimension):
+        if not matrix[i][i] > 0:
+            return f"must be positive definite (the variance of coordinate {i + 1} is {matrix[i][i]:g})"
+    for i in range(dimension):
+        for j in range(i):
+            scale = math.sqrt(matrix[i][i] * matrix[j][j])
+            if abs(matrix[i][j] - matrix[j][i]) > ASYMMETRY * scale:
+                pair = f"{matrix[j][i]:g} and {matrix[i][j]:g}"
+                return f"must be symmetric (got {pair} for coordinates {j + 1} and {i + 1})"
+    return _indefinite(matrix, dimension)
+
+
+def _indefinite(matrix: tuple[tuple[float, ...], ...], dimension: int) -> str | None:
+    """Eliminate coordinate after coordinate; what is left of a variance is that given the ones before."""
+    left = [list(row) for row in matrix]
+    for k in range(dimension):
+        if not left[k][k] > SINGULAR * matrix[k][k]:
+            given = f"given those before it, coordinate {k + 1} has variance {left[k][k]:.3g}"
+            return f"must be positive definite ({given})"
+        for i in range(k + 1, dimension):
+            for j in range(k + 1, dimension):
+                left[i][j] -= left[i][k] * left[k][j] / left[k][k]
+    return None
 
 
 class Samples(Section):
@@ -195,8 +244,107 @@ class Formula(Section):
         return Expression(self.expression, variables(dimension))
 
 
+class StudentT(Section):
+    """Student's t with location and scale, heavier in the tails than any Gaussian, conditioned on the box.
+
+    In several dimensions the multivariate t: with r² = Σ ((x_i - location_i) / scale_i)²,
+
+        p ∝ (1 + r²/ν)^(-(ν + d)/2),   ν the degrees of freedom.
+
+    Its coordinates are uncorrelated and not independent: far points are far in all of them.
+    """
+
+    kind: Literal["student-t"] = "student-t"
+    degrees_of_freedom: Annotated[Width, Field(le=1e6)]
+    location: Vector
+    scale: PositiveVector
+
+    @property
+    def dimension(self) -> int:
+        """The dimension of the location."""
+        return len(self.location)
+
+    @model_validator(mode="after")
+    def _same_scale_everywhere(self) -> Self:
+        if len(self.scale) == 1:
+            self.__dict__["scale"] = self.scale * self.dimension
+        if len(self.scale) != self.dimension:
+            raise MisfitError([(("scale",), f"must have {self.dimension} number(s), as location has")])
+        return self
+
+    def compiled(self, dimension: int) -> Expression:
+        """Return the density, up to a factor, as a formula of the coordinates: 1 at the location."""
+        names = variables(dimension)
+        squares = (
+            f"(({name} - ({m!r})) / {s!r})**2" for name, m, s in zip(names, self.location, self.scale, strict=True)
+        )
+        nu = self.degrees_of_freedom
+        return Expression(f"(1 + ({' + '.join(squares)}) / {nu!r})**(-{0.5 * (nu + dimension)!r})", names)
+
+
+class Funnel(Section):
+    """Neal's funnel, conditioned on the box: x ~ N(0, std²), and given x every other coordinate N(0, eˣ).
+
+    Neal's own has `std: 3`; the neck, at x = -k·std, is e^(-k·std/2) wide.
+    """
+
+    kind: Literal["funnel"] = "funnel"
+    std: Annotated[Width, Field(le=100)]
+
+    def compiled(self, dimension: int) -> Expression:
+        """Return the density, up to a factor, as a formula of the coordinates: 1 at the origin."""
+        names = variables(dimension)
+        squares = " + ".join(f"{name}**2" for name in names[1:])
+        log_density = f"-x**2 / {2 * self.std**2!r} - {0.5 * (dimension - 1)!r}*x - ({squares}) * exp(-x) / 2"
+        return Expression(f"exp({log_density})", names)
+
+
+Grey = Annotated[float, Field(strict=True, ge=0, le=255)]
+GreyRow = Annotated[tuple[Grey, ...], Field(min_length=1, max_length=MAX_PIXELS)]
+
+
+class Image(Section):
+    """A grey picture as a density in two dimensions, stretched over the box, its first row at the top.
+
+    Every pixel is spread evenly over its rectangle, with mass in proportion to how `dark` or `bright` it is
+    (`mass`), then blurred by a Gaussian of standard deviation `bandwidth` that the walls reflect. `floor` is
+    the share of the mass that is uniform on the box, which keeps the density positive.
+
+    Written with a `file`, or with the `pixels` themselves: rows of greys from 0, black, to 255, white.
+    Loading a problem reads the file and puts its pixels in place of it.
+    """
+
+    kind: Literal["image"] = "image"
+    file: str | None = None
+    pixels: Annotated[tuple[GreyRow, ...], Field(min_length=1, max_length=MAX_PIXELS)] | None = None
+    mass: Literal["dark", "bright"] = "dark"
+    bandwidth: PositiveVector
+    floor: Annotated[float, Field(strict=True, ge=0, lt=1)] = 0.01
+
+    @model_validator(mode="after")
+    def _check_pixels(self) -> Self:
+        if (self.file is None) == (self.pixels is None):
+            raise MisfitError([((), "needs either file or pixels, and not both")])
+        if len(self.bandwidth) == 1:
+            self.__dict__["bandwidth"] = self.bandwidth * 2
+        misfits: list[tuple[Location, str]] = []
+        if len(self.bandwidth) != 2:
+            misfits.append((("bandwidth",), "must have 2 numbers, one a dimension"))
+        rows = self.pixels or ((0.0, 1.0),)
+        misfits += [
+            (("pixels", i), f"must have {len(rows[0])} number(s), as the first row has (got {len(row)})")
+            for i, row in enumerate(rows)
+            if len(row) != len(rows[0])
+        ]
+        if not misfits and len({grey for row in rows for grey in row}) == 1:
+            misfits.append((("pixels",), "are all of the same grey: a picture needs two; or use kind: uniform"))
+        if misfits:
+            raise MisfitError(misfits)
+        return self
+
+
 DensitySpec = Annotated[
-    Mixture | Samples | Uniform | Truncated | Formula,
+    Mixture | Samples | Uniform | Truncated | StudentT | Funnel | Image | Formula,
     Field(discriminator="kind"),
     Shorthand(("uniform",)),
 ]

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from controlsde.problem import overrides, sample_files, words, yaml_text
+from controlsde.problem import data_files, overrides, words, yaml_text
 from controlsde.problem.schema import Problem
 from controlsde.problem.values import Location, dotted, short
 from controlsde.problem.yaml_text import Document, ProblemError
@@ -49,7 +49,7 @@ def parse_problem(
 ) -> Problem:
     """Return the problem in a YAML text, such as `Problem.to_yaml` writes.
 
-    `name` is used if the text has none, `label` stands for the file in messages, and files of samples are
+    `name` is used if the text has none, `label` stands for the file in messages, and files of data are
     looked for in `folder` (the current folder by default). Raises `ProblemError`.
     """
     document = yaml_text.read(text, label)
@@ -60,7 +60,7 @@ def parse_problem(
         raise ProblemError(f"{place}: a problem must be a mapping (got {short(document.data)})")
     document.data.setdefault("name", name)
     overrides.apply(document, set or {})
-    unread = sample_files.fill_in(document, folder or Path())
+    unread = data_files.fill_in(document, folder or Path())
     return _validated(document, unread)
 
 
@@ -135,7 +135,7 @@ def _validated(document: Document, unread: frozenset[Location]) -> Problem:
     if document.faults or messages:
         raise ProblemError(*sorted({*document.faults, *messages}, key=_reading_order))
     if problem is None:
-        raise ProblemError(f"{document.label}: the samples could not be read")
+        raise ProblemError(f"{document.label}: the data could not be read")
     return problem
 
 

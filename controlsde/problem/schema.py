@@ -14,13 +14,17 @@ from controlsde.problem.density_specs import (
     DensitySpec,
     Formula,
     FormulaText,
+    Funnel,
+    Image,
     Mixture,
     Samples,
+    StudentT,
     Truncated,
     Uniform,
     variables,
 )
 from controlsde.problem.formula import Formula as Expression
+from controlsde.problem.formula import FormulaError
 from controlsde.problem.values import (
     MAX_DIMENSION,
     Coordinate,
@@ -31,6 +35,7 @@ from controlsde.problem.values import (
     Section,
     Seed,
     Shorthand,
+    Vector,
     Whole,
     Width,
     is_number,
@@ -44,9 +49,13 @@ __all__ = [
     "Displacement",
     "Domain",
     "ExactDrift",
+    "Foellmer",
     "Formula",
     "FormulaDrift",
+    "FormulaForward",
+    "Funnel",
     "Heat",
+    "Image",
     "Mesh",
     "MisfitError",
     "Mixture",
@@ -58,8 +67,11 @@ __all__ = [
     "ReversedDiffusion",
     "Samples",
     "Shooting",
+    "StudentT",
     "Truncated",
     "Uniform",
+    "VarianceExploding",
+    "VariancePreserving",
     "json_schema",
 ]
 
@@ -67,9 +79,13 @@ MAX_NODES = 2_000_000
 MAX_STEPS = 10_000
 FIRST_STEPS = 2  # Radau steps per piece that `mesh.steps_per_piece: auto` begins with
 
-REFERENCE_KINDS = ("reversed-diffusion", "moser", "displacement")
-FORWARD_KINDS = ("ornstein-uhlenbeck", "heat")
+REFERENCE_KINDS = ("reversed-diffusion", "moser", "displacement", "foellmer")
+FORWARD_KINDS = ("ornstein-uhlenbeck", "heat", "vp", "ve")
 SOLVER_KINDS = ("shooting", "collocation")
+
+
+def _one_text_as_list(value: object) -> object:
+    return (value,) if isinstance(value, str) or is_number(value) else value
 
 
 class Domain(Section):
@@ -113,8 +129,115 @@ class Heat(Section):
     diffusivity: Annotated[Width, Field(le=1e6)] = 1.0
 
 
+NAMED_SCHEDULES = {"vp": ("linear", "cosine"), "ve": ("geometric", "linear", "cosine")}
+
+
+class _Scheduled(Section):
+    """What forward processes with a schedule share: `schedule` is one of their names, or a formula in `s`."""
+
+    def _fill_limits(self, names: tuple[str, str], defaults: tuple[float, float]) -> None:
+        """Put in the defaults of the two limits of a named schedule; refuse them with a formula."""
+        schedule, kind = self.__dict__["schedule"], self.__dict__["kind"]
+        named = schedule in NAMED_SCHEDULES[kind]
+        misfits: list[tuple[Location, str]] = []
+        for name, default in zip(names, defaults, strict=True):
+            given = self.__dict__[name]
+            if named and given is None:
+                self.__dict__[name] = default
+            if not named and given is not None:
+                misfits.append(((name,), "belongs to the named schedules; a formula says all by itself"))
+        low, high = (self.__dict__[name] for name in names)
+        if named and not low < high:
+            misfits.append(((names[0],), f"must be below {names[1]} (got {low:g} and {high:g})"))
+        if not named:
+            misfits += self._formula_misfits(schedule)
+        if misfits:
+            raise MisfitError(misfits)
+
+    def _formula_misfits(self, schedule: str) -> list[tuple[Location, str]]:
+        try:
+            Expression(schedule, ("s",))
+        except FormulaError as error:
+            names = ", ".join(NAMED_SCHEDULES[self.__dict__["kind"]])
+            return [
+                (
+                    ("schedule",),
+                    f"must be {names} or a formula in s; as a formula, column {error.column}: {error.reason}",
+                )
+            ]
+        return []
+
+    def formula(self) -> Expression | None:
+        """The formula of the schedule, or None where it has a name."""
+        schedule, kind = self.__dict__["schedule"], self.__dict__["kind"]
+        return None if schedule in NAMED_SCHEDULES[kind] else Expression(schedule, ("s",))
+
+
+class VariancePreserving(_Scheduled):
+    """The forward process dX = -β(s) X ds + σ√(2β(s)) dW.
+
+    β runs from `beta_min` to `beta_max` by a `linear` or `cosine` schedule, or is a formula in s.
+    """
+
+    kind: Literal["vp"] = "vp"
+    schedule: FormulaText = "linear"
+    beta_min: Annotated[NonNegative, Field(le=1e6)] | None = None
+    beta_max: Annotated[Positive, Field(le=1e6)] | None = None
+    sigma: Width = 1.0
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """β at both ends of a named schedule."""
+        return self.beta_min or 0.0, self.beta_max or 0.0
+
+    @model_validator(mode="after")
+    def _fill(self) -> Self:
+        self._fill_limits(("beta_min", "beta_max"), (0.05, 10.0))
+        return self
+
+
+class VarianceExploding(_Scheduled):
+    """The forward process dX = √(2·D₀(s)) dW.
+
+    Its noise σ(s) runs from `sigma_min` to `sigma_max` by a `geometric`, `linear` or `cosine` schedule, with
+    D₀ = ½ dσ²/ds; or D₀ is a formula in s.
+    """
+
+    kind: Literal["ve"] = "ve"
+    schedule: FormulaText = "geometric"
+    sigma_min: Width | None = None
+    sigma_max: Width | None = None
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """σ at both ends of a named schedule."""
+        return self.sigma_min or 0.0, self.sigma_max or 0.0
+
+    @model_validator(mode="after")
+    def _fill(self) -> Self:
+        self._fill_limits(("sigma_min", "sigma_max"), (0.01, 1.0))
+        return self
+
+
+class FormulaForward(Section):
+    """The forward process dX = f(X) ds + √(2·diffusivity) dW, f one formula a dimension, reflected at the walls."""
+
+    kind: Literal["formula"] = "formula"
+    drift: Annotated[
+        tuple[FormulaText, ...],
+        Field(min_length=1, max_length=MAX_DIMENSION),
+        BeforeValidator(_one_text_as_list),
+    ]
+    diffusivity: Annotated[Width, Field(le=1e6)] = 1.0
+
+    def compiled(self) -> tuple[Expression, ...]:
+        """Return the formulas, ready to evaluate at `x`, …."""
+        names = variables(len(self.drift))
+        return tuple(Expression(text, names) for text in self.drift)
+
+
 Forward = Annotated[
-    OrnsteinUhlenbeck | Heat,
+    OrnsteinUhlenbeck | Heat | VariancePreserving | VarianceExploding | FormulaForward,
     Field(discriminator="kind"),
     Shorthand(FORWARD_KINDS, default="ornstein-uhlenbeck"),
 ]
@@ -132,10 +255,20 @@ class ReversedDiffusion(Section):
     data: DensitySpec
     start: Literal["exact", "stationary"] = "exact"
 
-    @property
-    def unit_diffusivity(self) -> float:
-        """D₀, which the noise level scales."""
-        return self.forward.diffusivity
+
+class Foellmer(Section):
+    """The reference that pins Brownian motion of a `diffusivity` D₀ from `point` to the data: Föllmer's process.
+
+    It left the point a little before t = 0, where its noise has the standard deviation `width`.
+    """
+
+    kind: Literal["foellmer"] = "foellmer"
+    data: DensitySpec
+    # None only until the problem fills in the origin: within a Problem the point is always one.
+    point: Vector = Field(default=cast(Any, None))
+    width: Width = 0.2
+    horizon: Annotated[Width, Field(le=1e6)] = 1.0
+    diffusivity: Annotated[Width, Field(le=1e6)] = 0.5
 
 
 class _Between(Section):
@@ -145,11 +278,6 @@ class _Between(Section):
     to: DensitySpec
     horizon: Annotated[Width, Field(le=1e6)] = 1.0
     diffusivity: Annotated[Width, Field(le=1e6)] = 1.0
-
-    @property
-    def unit_diffusivity(self) -> float:
-        """D₀, which the noise level scales."""
-        return self.diffusivity
 
 
 class Moser(_Between):
@@ -167,7 +295,7 @@ class Displacement(_Between):
     kind: Literal["displacement"] = "displacement"
 
 
-Reference = Annotated[ReversedDiffusion | Moser | Displacement, Field(discriminator="kind"), Shorthand(())]
+Reference = Annotated[ReversedDiffusion | Moser | Displacement | Foellmer, Field(discriminator="kind"), Shorthand(())]
 
 
 class Network(Section):
@@ -179,11 +307,47 @@ class Network(Section):
     tangential: Annotated[bool, Field(strict=True)] = False
 
 
+def _lengths(value: object) -> object:
+    if value is None or not is_number(value):
+        return value
+    return (value,)
+
+
 class Controls(Section):
-    """Piecewise constant weights: how many pieces, and how large a weight may be."""
+    """Piecewise constant weights: how many pieces, how long each is, and how large a weight may be.
+
+    `lengths`: relative, one a piece; or one number, the ratio of each piece to the one before. Without: all the same.
+    """
 
     pieces: Annotated[Whole, Field(ge=1, le=100_000)] = 16
+    lengths: Annotated[
+        tuple[Annotated[Positive, Field(le=1e6)], ...] | None,
+        BeforeValidator(_lengths),
+        WithJsonSchema(
+            {
+                "anyOf": [
+                    {"type": "number", "exclusiveMinimum": 0, "maximum": 1e6},
+                    {"type": "array", "items": {"type": "number", "exclusiveMinimum": 0, "maximum": 1e6}},
+                    {"type": "null"},
+                ]
+            }
+        ),
+    ] = None
     bounds: Annotated[Positive, Field(le=1e6)] = 50.0
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The length of each piece as a share of the horizon, (pieces,)."""
+        if self.lengths is None:
+            relative = [1.0] * self.pieces
+        elif len(self.lengths) == self.pieces:
+            relative = list(self.lengths)
+        else:  # the ratio of each piece to the one before, with the longest as unit
+            ratio = self.lengths[0]
+            first = 0 if ratio <= 1.0 else self.pieces - 1
+            relative = [ratio ** (number - first) for number in range(self.pieces)]
+        total = sum(relative)
+        return tuple(length / total for length in relative)
 
 
 class Objective(Section):
@@ -255,6 +419,32 @@ class Mesh(Section):
         return FIRST_STEPS if self.steps_per_piece == "auto" else self.steps_per_piece
 
 
+class Rung(Section):
+    """A coarser problem that is solved first: what it does not name is the problem's own."""
+
+    pieces: Annotated[Whole, Field(ge=1, le=100_000)] | None = None
+    noise: Annotated[NonNegative, Field(le=1e6)] | None = None
+    elements: Annotated[
+        tuple[int, ...] | None, BeforeValidator(_elements), WithJsonSchema({"anyOf": [_COUNT, _COUNTS]})
+    ] = None
+    steps_per_piece: Annotated[Whole, Field(ge=1, le=MAX_STEPS)] | None = None
+    stages: Annotated[Literal[1, 2, 3] | None, BeforeValidator(_whole_number)] = None
+
+
+def _rungs(value: object) -> object:
+    if is_number(value) or isinstance(value, dict):
+        value = [value]
+    if not isinstance(value, list | tuple):
+        return value
+    return tuple({"pieces": each} if is_number(each) else each for each in value)
+
+
+Rungs = Annotated[
+    tuple[Rung, ...],
+    BeforeValidator(_rungs, json_schema_input_type=tuple[Rung | Annotated[int, Field(ge=1, le=100_000)], ...]),
+]
+
+
 class Shooting(Section):
     """The solver that simulates the state and moves the controls along the discrete gradient."""
 
@@ -264,6 +454,7 @@ class Shooting(Section):
     seed: Seed = 0
     iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 500
     tolerance: Positive = 1e-6
+    refine: Rungs = ()
 
 
 class Collocation(Section):
@@ -275,6 +466,7 @@ class Collocation(Section):
     seed: Seed = 0
     iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 500
     tolerance: Positive = 1e-8
+    refine: Rungs = ()
 
 
 Solver = Annotated[Shooting | Collocation, Field(discriminator="kind"), Shorthand(SOLVER_KINDS, default="shooting")]
@@ -286,10 +478,6 @@ class MonteCarlo(Section):
     particles: Annotated[Whole, Field(ge=2, le=10**12)] = 200_000
     steps_per_piece: Annotated[Whole, Field(ge=1, le=1_000_000)] = 64
     seed: Seed = 0
-
-
-def _one_text_as_list(value: object) -> object:
-    return (value,) if isinstance(value, str) or is_number(value) else value
 
 
 class FormulaDrift(Section):
@@ -351,6 +539,8 @@ class Problem(Section):
 
         if self.network.width is None:
             self.__dict__["network"] = self.network.model_copy(update={"width": self.dimension})
+        if self.reference.kind == "foellmer" and self.reference.point is None:
+            self.__dict__["reference"] = self.reference.model_copy(update={"point": (0.0,) * self.dimension})
         found = misfits(self)
         if found:
             raise MisfitError(found)

@@ -119,6 +119,23 @@ PositiveVector = Annotated[
 ]
 
 
+def _one_number_as_matrix(value: object) -> object:
+    if isinstance(value, list | tuple) and any(is_number(row) for row in value):
+        raise ValueError(f"must be a matrix, a list of rows such as [[1, 0], [0, 1]] (got {short(value)})")
+    return ((value,),) if is_number(value) else value
+
+
+_ROW = {"type": "array", "items": _NUMBER, "minItems": 1, "maxItems": MAX_DIMENSION}
+
+# Rows of numbers; a plain number is the 1 x 1 matrix of that number.
+Matrix = Annotated[
+    tuple[Annotated[tuple[Coordinate, ...], Field(min_length=1, max_length=MAX_DIMENSION)], ...],
+    Field(min_length=1, max_length=MAX_DIMENSION),
+    BeforeValidator(_one_number_as_matrix),
+    WithJsonSchema({"anyOf": [_NUMBER, {**_ROW, "items": _ROW}]}),
+]
+
+
 @dataclass(frozen=True)
 class Shorthand:
     """Let the bare word `kind` stand for the mapping `{kind: kind}`, and a default kind be left out."""

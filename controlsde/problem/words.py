@@ -22,7 +22,7 @@ from controlsde.problem.values import Location, MisfitError, short
 Part = Literal["key", "value", "parent"]
 
 # Kinds that the design names and that cannot be used yet.
-PLANNED = frozenset({"vp", "ve", "student-t", "funnel", "image", "switching", "score-matching"}) | {"formula"}
+PLANNED = frozenset({"switching", "score-matching"})
 
 
 @dataclass(frozen=True)
@@ -177,10 +177,10 @@ def _annotation(model: type[BaseModel], key: str) -> Any:
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
-    """Return the models in an annotation such as `Annotated[A | B, …] | None`."""
+    """Return the models in an annotation such as `Annotated[A | B, …] | None` or `tuple[A, …]`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    if get_origin(annotation) in (Union, UnionType) or hasattr(annotation, "__metadata__"):
+    if get_origin(annotation) in (Union, UnionType, tuple) or hasattr(annotation, "__metadata__"):
         found = [_models(argument) for argument in get_args(annotation)]
         return [model for models in found for model in models]
     return []

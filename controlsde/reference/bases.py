@@ -226,6 +226,55 @@ class ReflectedOrnsteinUhlenbeckBasis:
         return np.asarray(total @ self._solved[1])
 
 
+@dataclass(frozen=True)
+class PolynomialCosineBasis:
+    """Heat between reflecting walls with D₀ = 1, by a Legendre–Galerkin method: all degree + 1 modes of it.
+
+    The polynomials u_j, orthonormal, with ∫ u' v' = rate ∫ u v for all polynomials v. The first are the cosines; all
+    of them together diagonalise the Neumann problem among the polynomials, where smooth right-hand sides converge
+    faster than any power of the degree, also those whose slope does not vanish on the walls.
+    """
+
+    low: float
+    high: float
+    degree: int
+
+    @cached_property
+    def _solved(self) -> tuple[Array, Array]:
+        half_width = 0.5 * (self.high - self.low)
+        nodes, weights = legendre.leggauss(self.degree + 1)
+        transform = _integrated_legendre(self.degree)
+        table = _legendre_table(nodes, self.degree)
+        values = transform.T @ table
+        slopes = transform.T @ _legendre_slopes(table) / half_width
+        mass = (values * weights) @ values.T * half_width
+        stiffness = (slopes * weights) @ slopes.T * half_width
+        unit = 1.0 / half_width**2
+        shares, vectors = scipy.linalg.eigh(unit * mass, stiffness + unit * mass)
+        shares, vectors = shares[::-1], vectors[:, ::-1]
+        # vᵀ(stiffness + unit mass)v = 1 to rounding, so unit vᵀ mass v is the share itself, small ones included
+        shares = np.maximum(shares, np.finfo(float).tiny)
+        return np.maximum(unit * (1.0 / shares - 1.0), 0.0), transform @ (vectors / np.sqrt(shares / unit))
+
+    @property
+    def rates(self) -> Array:
+        """Decay rates (K,)."""
+        return self._solved[0]
+
+    def values(self, x: Array, count: int) -> tuple[Array, Array]:
+        """See Basis."""
+        table = self._table(x)
+        coefficients = self._solved[1][:, :count].T
+        return coefficients @ table, coefficients @ _legendre_slopes(table) * (2.0 / (self.high - self.low))
+
+    def project(self, values: Array, x: Array) -> Array:
+        """See Basis; the modes are their own duals."""
+        return np.asarray((values @ self._table(x).T) @ self._solved[1])
+
+    def _table(self, x: Array) -> Array:
+        return _legendre_table(2.0 * (x - self.low) / (self.high - self.low) - 1.0, self.degree)
+
+
 def _integrated_legendre(degree: int) -> Array:
     """Legendre coefficients, as columns, of 1/√2, ξ/√2, and (P_n - P_{n-2})/√(4n-2), n = 2 … degree."""
     columns = np.zeros((degree + 1, degree + 1))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from controlsde.densities import (
+    CorrelatedMixture,
     Density,
     GaussianMixture,
     LineDensity,
@@ -15,18 +17,38 @@ from controlsde.densities import (
     build_density,
     condition,
 )
-from controlsde.densities.protocol import Box
+from controlsde.densities.protocol import Array, Box
+from controlsde.diffusivity import Diffusivity, Steady
 from controlsde.problem import schema
 from controlsde.reference.displacement import GaussianDisplacement, IntervalDisplacement
 from controlsde.reference.flows import REACH, Process
-from controlsde.reference.forward import MAX_MASS_OUTSIDE, forward_flow
+from controlsde.reference.foellmer import pinned_reference
+from controlsde.reference.forward import MAX_MASS_OUTSIDE, ProductDensity, forward_flow
 from controlsde.reference.moser import MoserReference
+from controlsde.reference.moser_box import BoxMoserReference
 from controlsde.reference.protocol import Reference, ReferenceError  # noqa: A004
 from controlsde.reference.reversed_diffusion import ReversedDiffusionReference
+from controlsde.reference.schedules import (
+    Retimed,
+    Schedule,
+    cosine_noise,
+    cosine_rate,
+    formula_rate,
+    geometric_noise,
+    linear_noise,
+    linear_rate,
+)
+from controlsde.reference.solved import solved_flow, stationary_density
+
+Scheduled = schema.VariancePreserving | schema.VarianceExploding
+SCHEDULES = {
+    "vp": {"linear": linear_rate, "cosine": cosine_rate},
+    "ve": {"geometric": geometric_noise, "linear": linear_noise, "cosine": cosine_noise},
+}
 
 
 def build_reference(
-    spec: schema.ReversedDiffusion | schema.Moser | schema.Displacement, domain: schema.Domain
+    spec: schema.ReversedDiffusion | schema.Moser | schema.Displacement | schema.Foellmer, domain: schema.Domain
 ) -> Reference:
     """The reference trajectory that `spec` asks for on `domain`.
 
@@ -37,6 +59,8 @@ def build_reference(
             return _moser(spec, domain)
         if isinstance(spec, schema.Displacement):
             return _displacement(spec, domain)
+        if isinstance(spec, schema.Foellmer):
+            return _foellmer(spec, domain)
         return _reversed_diffusion(spec, domain)
     except ReferenceError:
         raise
@@ -45,11 +69,99 @@ def build_reference(
 
 
 def _reversed_diffusion(spec: schema.ReversedDiffusion, domain: schema.Domain) -> Reference:
-    process = Process(1.0 if isinstance(spec.forward, schema.OrnsteinUhlenbeck) else 0.0, spec.forward.diffusivity)
     data = build_density(spec.data, domain.box)
-    flow = forward_flow(data, process, spec.horizon, domain.box, domain.walls)
-    start = None if spec.start == "exact" else _stationary(process, domain.box)
-    return ReversedDiffusionReference(flow, process, spec.horizon, len(domain.box), start)
+    if isinstance(spec.forward, schema.FormulaForward):
+        return _formula_diffusion(spec, spec.forward, data, domain)
+    process = _process(spec.forward)
+    schedule = build_schedule(spec.forward, spec.horizon) if isinstance(spec.forward, Scheduled) else None
+    elapsed = spec.horizon if schedule is None else schedule.elapsed(spec.horizon)
+    flow = forward_flow(data, process, elapsed, domain.box, domain.walls)
+    return ReversedDiffusionReference(
+        flow=flow if schedule is None else Retimed(flow, schedule),
+        force=_linear_force(process, schedule),
+        diffusivity=build_diffusivity(spec),
+        horizon=spec.horizon,
+        dimension=len(domain.box),
+        start=None if spec.start == "exact" else _stationary(process, domain.box),
+    )
+
+
+def _formula_diffusion(
+    spec: schema.ReversedDiffusion, forward: schema.FormulaForward, data: Density, domain: schema.Domain
+) -> Reference:
+    formulas = forward.compiled()
+
+    def force(x: Array) -> Array:
+        coordinates = dict(zip(formulas[0].variables, x.T, strict=True))
+        return np.stack([formula.numpy(**coordinates) for formula in formulas], axis=1)
+
+    # absorbing walls absorb the controlled process only: the reference has to keep its mass
+    walls = "reflecting" if domain.walls == "absorbing" else domain.walls
+    flow = solved_flow(condition(data, domain.box), force, forward.diffusivity, spec.horizon, domain.box, walls)
+    return ReversedDiffusionReference(
+        flow=flow,
+        force=lambda _, x: force(x),
+        diffusivity=Steady(forward.diffusivity),
+        horizon=spec.horizon,
+        dimension=len(domain.box),
+        start=None if spec.start == "exact" else stationary_density(flow.mesh, force, forward.diffusivity),
+    )
+
+
+def build_diffusivity(
+    spec: schema.ReversedDiffusion | schema.Moser | schema.Displacement | schema.Foellmer,
+) -> Diffusivity:
+    """D₀(t) of a reference, without building the rest of it."""
+    if not isinstance(spec, schema.ReversedDiffusion):
+        return Steady(spec.diffusivity)
+    if isinstance(spec.forward, Scheduled):
+        return build_schedule(spec.forward, spec.horizon).diffusivity(_process(spec.forward).diffusivity, spec.horizon)
+    return Steady(spec.forward.diffusivity)
+
+
+def build_schedule(forward: Scheduled, horizon: float) -> Schedule:
+    """The schedule of a forward process on [0, horizon]."""
+    formula = forward.formula()
+    if formula is not None:
+        return formula_rate(formula, horizon)
+    kinds = SCHEDULES[forward.kind]
+    return kinds[forward.schedule](*forward.limits, horizon)
+
+
+def _process(forward: schema.Forward) -> Process:
+    """The process that a forward process is under its own clock."""
+    match forward:
+        case schema.VariancePreserving():
+            return Process(1.0, forward.sigma**2)
+        case schema.VarianceExploding():
+            return Process(0.0, 1.0)
+        case schema.OrnsteinUhlenbeck():
+            return Process(1.0, forward.diffusivity)
+        case schema.Heat():
+            return Process(0.0, forward.diffusivity)
+    raise TypeError(f"not a process with a linear force: {forward.kind}")
+
+
+def _linear_force(process: Process, schedule: Schedule | None) -> Callable[[float, Array], Array]:
+    """f = −r(s)·pull·x."""
+
+    def force(s: float, x: Array) -> Array:
+        rate = 1.0 if schedule is None else schedule.rate(s)
+        return np.asarray(-rate * process.pull * x)
+
+    return force
+
+
+def _foellmer(spec: schema.Foellmer, domain: schema.Domain) -> Reference:
+    data = build_density(spec.data, domain.box)
+    if not isinstance(data, ProductDensity):
+        raise ReferenceError(
+            "foellmer references have a closed form for mixtures, samples, uniform and truncated data only: use one of "
+            "these, or reference.kind: reversed-diffusion"
+        )
+    if domain.walls == "periodic":
+        raise ReferenceError("foellmer references pull to points of free space: use walls: reflecting")
+    return pinned_reference(data, np.array(spec.point), spec.width, spec.horizon, Steady(spec.diffusivity), domain.box)
 
 
 def _stationary(process: Process, box: Box) -> Density:
@@ -61,11 +173,12 @@ def _stationary(process: Process, box: Box) -> Density:
 
 
 def _moser(spec: schema.Moser, domain: schema.Domain) -> Reference:
-    if len(domain.box) != 1:
-        raise ReferenceError("moser references are built in one dimension only: use reversed-diffusion instead")
     periodic = domain.walls == "periodic"
+    if len(domain.box) > 1:
+        first, last = (_on_box(part, domain.box, periodic) for part in (spec.from_, spec.to))
+        return BoxMoserReference(first, last, domain.box, spec.horizon, build_diffusivity(spec), periodic)
     start, end = (_on_interval(part, domain.box, periodic) for part in (spec.from_, spec.to))
-    return MoserReference(start, end, domain.box[0], spec.horizon, spec.diffusivity, periodic)
+    return MoserReference(start, end, domain.box[0], spec.horizon, build_diffusivity(spec), periodic)
 
 
 def _displacement(spec: schema.Displacement, domain: schema.Domain) -> Reference:
@@ -77,11 +190,11 @@ def _displacement(spec: schema.Displacement, domain: schema.Domain) -> Reference
         whole = [build_density(part, domain.box) for part in (spec.from_, spec.to)]
         if isinstance(whole[0], GaussianMixture) and isinstance(whole[1], GaussianMixture):
             interval = _long_interval(whole[0], whole[1], domain.box[0])
-            return IntervalDisplacement(whole[0], whole[1], interval, spec.horizon, spec.diffusivity)
+            return IntervalDisplacement(whole[0], whole[1], interval, spec.horizon, build_diffusivity(spec))
         start, end = (_on_interval(part, domain.box, False) for part in (spec.from_, spec.to))
-        return IntervalDisplacement(start, end, domain.box[0], spec.horizon, spec.diffusivity)
+        return IntervalDisplacement(start, end, domain.box[0], spec.horizon, build_diffusivity(spec))
     first, last = (_gaussian(part, domain.box) for part in (spec.from_, spec.to))
-    return GaussianDisplacement(first, last, spec.horizon, spec.diffusivity)
+    return GaussianDisplacement(first, last, spec.horizon, build_diffusivity(spec))
 
 
 def _long_interval(start: GaussianMixture, end: GaussianMixture, side: tuple[float, float]) -> tuple[float, float]:
@@ -91,35 +204,42 @@ def _long_interval(start: GaussianMixture, end: GaussianMixture, side: tuple[flo
     return side[0] - reach, side[1] + reach
 
 
-def _gaussian(spec: schema.DensitySpec, box: Box) -> GaussianMixture:
+def _gaussian(spec: schema.DensitySpec, box: Box) -> CorrelatedMixture:
     density = build_density(spec, box)
-    if not isinstance(density, GaussianMixture) or density.weights.size > 1:
+    if not isinstance(density, GaussianMixture | CorrelatedMixture) or density.weights.size > 1:
         raise ReferenceError(
             "displacement references in several dimensions join two Gaussians: give from and to as mixtures of one "
             "component, or use one dimension"
         )
-    return density
+    return CorrelatedMixture.from_independent(density) if isinstance(density, GaussianMixture) else density
 
 
 def _on_interval(spec: schema.DensitySpec, box: Box, periodic: bool) -> LineDensity:
-    density = build_density(spec, box)
-    if periodic and isinstance(density, GaussianMixture):
-        density = _wrapped(density, box)
-    inside = condition(density, box)
+    inside = _on_box(spec, box, periodic)
     if not isinstance(inside, LineDensity):
         raise ReferenceError("references between two densities need ones with distribution functions")
     return inside
 
 
+def _on_box(spec: schema.DensitySpec, box: Box, periodic: bool) -> Density:
+    density = build_density(spec, box)
+    if periodic and isinstance(density, GaussianMixture):
+        density = _wrapped(density, box)
+    return condition(density, box)
+
+
 def _wrapped(mixture: GaussianMixture, box: Box) -> GaussianMixture:
-    """The mixture and its images, one box length apart, as far as they reach into the box."""
-    (low, high) = box[0]
-    length = high - low
-    reach = float(np.max(np.abs(mixture.means - 0.5 * (low + high)) + REACH * np.sqrt(mixture.variances)))
-    count = math.ceil(reach / length + 0.5)
-    shifts = length * np.arange(-count, count + 1)
-    return GaussianMixture(
-        np.tile(mixture.weights, shifts.size),
-        (mixture.means[None, :, :] + shifts[:, None, None]).reshape(-1, 1),
-        np.tile(mixture.variances, (shifts.size, 1)),
-    )
+    """The mixture and its images, one box length apart along each axis, as far as they reach into the box."""
+    for axis, (low, high) in enumerate(box):
+        length = high - low
+        spread = REACH * np.sqrt(mixture.variances[:, axis])
+        reach = float(np.max(np.abs(mixture.means[:, axis] - 0.5 * (low + high)) + spread))
+        count = math.ceil(reach / length + 0.5)
+        shifts = np.zeros((2 * count + 1, len(box)))
+        shifts[:, axis] = length * np.arange(-count, count + 1)
+        mixture = GaussianMixture(
+            np.tile(mixture.weights, len(shifts)),
+            (mixture.means[None, :, :] + shifts[:, None, :]).reshape(-1, len(box)),
+            np.tile(mixture.variances, (len(shifts), 1)),
+        )
+    return mixture

@@ -5,7 +5,7 @@ With T the optimal map from p₀ to p₁ and g = t/horizon, the density at time 
 
     x = (1 − g) x₀ + g x₁,      w(t, x) = (x₁ − x₀) / horizon.
 
-On an interval T matches quantiles, F₀(x₀) = F₁(x₁); for Gaussians on the same axes it is linear on each axis.
+On an interval T matches quantiles, F₀(x₀) = F₁(x₁); for Gaussians it is linear.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from functools import cached_property
 import numpy as np
 from scipy.optimize import elementwise
 
-from controlsde.densities import GaussianMixture, LineDensity
+from controlsde.densities import CorrelatedMixture, GaussianMixture, LineDensity
 from controlsde.densities.protocol import Array, as_points
+from controlsde.diffusivity import Diffusivity
 from controlsde.reference.protocol import clock
 
 PAIRS = 2048  # of points and their goals, that narrow down every search
@@ -43,7 +44,7 @@ class IntervalDisplacement:
     end: LineDensity
     interval: tuple[float, float]
     horizon: float
-    diffusivity: float
+    diffusivity: Diffusivity
 
     @property
     def dimension(self) -> int:
@@ -71,7 +72,7 @@ class IntervalDisplacement:
     def exact_drift(self, t: float, x: Array, noise: float) -> Array:
         """w + ηD₀ ∇log p at points (n, 1), shape (n, 1)."""
         field, score = self._field_and_score(t, x)
-        return np.asarray(field + noise * self.diffusivity * score)
+        return np.asarray(field + noise * self.diffusivity.at(t) * score)
 
     def initial_density(self, x: Array) -> Array:
         """p₀ at points (n, 1), shape (n,)."""
@@ -196,15 +197,19 @@ def _log_density(density: LineDensity, x: Array) -> tuple[Array, Array]:
 
 @dataclass(frozen=True)
 class GaussianDisplacement:
-    """See Reference. From N(m₀, diag σ₀²) to N(m₁, diag σ₁²): Gaussian all along, means and σ interpolated.
+    """See Reference. From N(m₀, S₀) to N(m₁, S₁), Gaussian all along: the Bures geodesic.
 
-    For covariances with the same axes this is the Bures geodesic; T(x) = m₁ + (σ₁/σ₀) ∘ (x − m₀).
+    The optimal map is T(x) = m₁ + A (x − m₀), A = S₀^-½ (S₀^½ S₁ S₀^½)^½ S₀^-½, so that with M = (1 − g) I + g A
+
+        m = (1 − g) m₀ + g m₁,      S = M S₀ M,      w = (m₁ − m₀ + (A − I) M⁻¹ (x − m)) / horizon
+
+    (Olkin and Pukelsheim 1982; McCann 1997).
     """
 
-    start: GaussianMixture  # of one component each
-    end: GaussianMixture
+    start: CorrelatedMixture  # of one component each
+    end: CorrelatedMixture
     horizon: float
-    diffusivity: float
+    diffusivity: Diffusivity
 
     @property
     def dimension(self) -> int:
@@ -218,24 +223,23 @@ class GaussianDisplacement:
 
     def density(self, t: float, x: Array) -> Array:
         """p(t, x) at points (n, d), shape (n,)."""
-        mean, std = self._moments(t)
-        return GaussianMixture(np.ones(1), mean[None, :], std[None, :] ** 2).pdf(x)
+        return self._at(t).pdf(x)
 
     def score(self, t: float, x: Array) -> Array:
-        """−(x − m)/σ² at points (n, d), shape (n, d)."""
-        mean, std = self._moments(t)
-        return np.asarray((mean - as_points(x, self.dimension)) / std**2)
+        """−S⁻¹ (x − m) at points (n, d), shape (n, d)."""
+        return self._at(t).log_density(x)[1]
 
     def field(self, t: float, x: Array) -> Array:
-        """w = ṁ + (σ̇/σ) ∘ (x − m) at points (n, d), shape (n, d)."""
-        mean, std = self._moments(t)
-        (first_mean, first_std), (last_mean, last_std) = _moments(self.start), _moments(self.end)
-        growth = (last_std - first_std) / std
-        return np.asarray((last_mean - first_mean + growth * (as_points(x, self.dimension) - mean)) / self.horizon)
+        """w = (m₁ − m₀ + (A − I) M⁻¹ (x − m)) / horizon at points (n, d), shape (n, d)."""
+        step = self.end.means[0] - self.start.means[0]
+        stretch = self._map - np.eye(self.dimension)
+        mean = self.start.means[0] + self._fraction(t) * step
+        growth = np.linalg.solve(self._moved(t), stretch)  # A and M commute, so that this is symmetric
+        return np.asarray((step + (as_points(x, self.dimension) - mean) @ growth) / self.horizon)
 
     def exact_drift(self, t: float, x: Array, noise: float) -> Array:
         """w + ηD₀ ∇log p at points (n, d), shape (n, d)."""
-        return np.asarray(self.field(t, x) + noise * self.diffusivity * self.score(t, x))
+        return np.asarray(self.field(t, x) + noise * self.diffusivity.at(t) * self.score(t, x))
 
     def initial_density(self, x: Array) -> Array:
         """p₀ at points (n, d), shape (n,)."""
@@ -245,12 +249,29 @@ class GaussianDisplacement:
         """Draw n independent points of p₀, shape (n, d)."""
         return self.start.sample(n, rng)
 
-    def _moments(self, t: float) -> tuple[Array, Array]:
-        """Mean and standard deviations at time t, each (d,)."""
-        g = clock(t, self.horizon) / self.horizon
-        first, last = _moments(self.start), _moments(self.end)
-        return (1.0 - g) * first[0] + g * last[0], (1.0 - g) * first[1] + g * last[1]
+    def _fraction(self, t: float) -> float:
+        return clock(t, self.horizon) / self.horizon
+
+    @cached_property
+    def _map(self) -> Array:
+        """A, (d, d)."""
+        root = _root(self.start.covariances[0])
+        inverse = np.linalg.inv(root)
+        return np.asarray(inverse @ _root(root @ self.end.covariances[0] @ root) @ inverse)
+
+    def _moved(self, t: float) -> Array:
+        """M, (d, d)."""
+        g = self._fraction(t)
+        return np.asarray((1.0 - g) * np.eye(self.dimension) + g * self._map)
+
+    def _at(self, t: float) -> CorrelatedMixture:
+        """N(m, S) at time t."""
+        g, moved = self._fraction(t), self._moved(t)
+        mean = (1.0 - g) * self.start.means + g * self.end.means
+        return CorrelatedMixture(np.ones(1), mean, (moved @ self.start.covariances[0] @ moved)[None])
 
 
-def _moments(gaussian: GaussianMixture) -> tuple[Array, Array]:
-    return gaussian.means[0], np.sqrt(gaussian.variances[0])
+def _root(matrix: Array) -> Array:
+    """The symmetric square root of a symmetric, positive definite matrix (d, d)."""
+    values, vectors = np.linalg.eigh(matrix)
+    return np.asarray((vectors * np.sqrt(values)) @ vectors.T)

@@ -39,6 +39,18 @@ class Flow(Protocol):
         ...
 
 
+class Noising(Protocol):
+    """A Gaussian process that takes data Y to shrink·Y + √blur·Z at time s, Z standard normal."""
+
+    def shrink(self, s: float) -> float:
+        """The factor on the data."""
+        ...
+
+    def blur(self, s: float) -> float:
+        """The variance of the noise added until s."""
+        ...
+
+
 @dataclass(frozen=True)
 class Process:
     """dX = -pull·X ds + √(2D₀) dW: Ornstein–Uhlenbeck for pull 1, heat for pull 0."""
@@ -81,6 +93,8 @@ class Mirrors:
 
     def copies(self, axis: int, blur: float) -> list[tuple[float, float]]:
         """Maps y = sign·x + shift to the images of a point, as many as the blur reaches."""
+        if blur == 0.0:  # the data themselves: at a wall, their image would count them twice
+            return [(1.0, 0.0)]
         low, high = self.box[axis]
         length = high - low
         count = max(1, math.ceil(REACH * math.sqrt(blur) / length))
@@ -126,7 +140,7 @@ class ClosedForm:
 
     data: Density
     products: Products
-    process: Process
+    process: Noising
     walls: Walls
 
     @property

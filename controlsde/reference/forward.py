@@ -1,12 +1,12 @@
 """Which way of computing the forward marginal q fits the data, the process and the walls.
 
-    process   walls        data                        q
+    process   walls        data                        q        (mixtures: with full covariances, too)
     OU        far enough   mixture, uniform, truncated closed form in free space
     OU        reflecting   any                         modes, after the closed form while walls are not felt
     heat      reflecting   mixture, uniform, truncated images; cosine modes once these need fewer terms
-    heat      reflecting   formula                     cosine modes
+    heat      reflecting   any other                   cosine modes
     heat      periodic     mixture, uniform, truncated wrapped; Fourier modes once these need fewer terms
-    heat      periodic     formula                     Fourier modes
+    heat      periodic     any other                   Fourier modes
 
 Absorbing walls absorb the controlled process only. The reference has to keep its mass, so its walls reflect.
 """
@@ -17,21 +17,31 @@ import math
 
 import numpy as np
 
-from controlsde.densities import Density, GaussianMixture, TruncatedMixture, UniformDensity, condition
+from controlsde.densities import (
+    CorrelatedMixture,
+    Density,
+    GaussianMixture,
+    TruncatedMixture,
+    UniformDensity,
+    condition,
+)
 from controlsde.densities.protocol import Box
 from controlsde.reference.bases import (
     CosineBasis,
     FourierBasis,
     ReflectedOrnsteinUhlenbeckBasis,
 )
+from controlsde.reference.correlated import CorrelatedClosedForm
 from controlsde.reference.flows import (
     REACH,
     ClosedForm,
     Flow,
     Free,
     Mirrors,
+    Noising,
     Process,
     Switched,
+    Walls,
     Windings,
 )
 from controlsde.reference.projection import project
@@ -43,30 +53,32 @@ UNFELT = 1e-13  # walls beyond which less mass lies change nothing
 WATCHED = 129  # forward times at which the mass outside the box is looked at
 BLURRED = 0.2  # of the box: heat that has spread so far is a sum of few modes
 DEGREES = {1: (64, 96, 144, 216, 320), 2: (48, 72, 108, 160), 3: (36, 54, 80)}  # of the OU modes, to try
-HEAT_MODES = {1: 4096, 2: 256, 3: 64}  # at most, for formulas
+HEAT_MODES = {1: 4096, 2: 256, 3: 64}  # at most, for data without a closed form
 MAX_UNRESOLVED = 0.1  # of the horizon: data that the modes resolve only later than this are refused
 MAX_MESH_CHANGE = 1e-6  # of the largest density, between two degrees of the basis
 GOOD_MESH_CHANGE = 1e-12  # after which no higher degree is tried
 EARLY = 1e-3  # of the horizon: before that, modes need not resolve the data
 
 ProductDensity = GaussianMixture | TruncatedMixture | UniformDensity
+SpreadDensity = ProductDensity | CorrelatedMixture  # shrunk and blurred in closed form
+AnyClosedForm = ClosedForm | CorrelatedClosedForm
 
 
 def forward_flow(data: Density, process: Process, horizon: float, box: Box, walls: str) -> Flow:
     """q for the data under the process between the walls. Raises ReferenceError with the cure."""
     if process.pull == 0.0:
         return _heat(data, process, horizon, box, walls)
-    if isinstance(data, ProductDensity):
+    if isinstance(data, SpreadDensity):
         times = horizon * np.linspace(0.0, 1.0, WATCHED) ** 2
         outside = np.array([mass_outside(data, process, s, box) for s in times])
         if np.max(outside) <= MAX_MASS_OUTSIDE:
-            return ClosedForm(data, data.products, process, Free())
+            return _closed_form(data, process, Free())
         if walls == "periodic":
             raise _not_periodic(f"has up to {np.max(outside):.1e} of its mass outside the box")
         felt = int(np.argmax(outside > UNFELT))
         return _walled(data, process, horizon, box, float(times[max(felt - 1, 0)]))
     if walls == "periodic":
-        raise _not_periodic("given by a formula has no free-space closed form")
+        raise _not_periodic("has data without a closed form in free space")
     return _walled(data, process, horizon, box, 0.0)
 
 
@@ -77,10 +89,19 @@ def _not_periodic(reason: str) -> ReferenceError:
     )
 
 
-def mass_outside(data: ProductDensity, process: Process, s: float, box: Box) -> float:
-    """An upper bound of the mass that the free process has outside the box at time s; exact for mixtures."""
+def _closed_form(data: SpreadDensity, process: Noising, walls: Walls) -> AnyClosedForm:
+    if isinstance(data, CorrelatedMixture):
+        return CorrelatedClosedForm(data, process, walls)
+    return ClosedForm(data, data.products, process, walls)
+
+
+def mass_outside(data: SpreadDensity, process: Noising, s: float, box: Box) -> float:
+    """An upper bound of the mass that the free process has outside the box at time s.
+
+    Exact for mixtures, with full covariances up to the square of the mass.
+    """
     shrink, blur = process.shrink(s), process.blur(s)
-    if isinstance(data, GaussianMixture):
+    if isinstance(data, GaussianMixture | CorrelatedMixture):
         return data.spread(shrink, blur).mass_outside(box)
     edges = np.array(data.box)
     # The point of the support that is nearest to a wall is the worst start.
@@ -101,12 +122,12 @@ def mass_outside(data: ProductDensity, process: Process, s: float, box: Box) -> 
 def _walled(data: Density, process: Process, horizon: float, box: Box, unfelt_until: float) -> Flow:
     """Reflected Ornstein–Uhlenbeck: the closed form while the walls are not felt, then modes."""
     inside = data if unfelt_until > 0.0 else condition(data, box)
-    early = ClosedForm(inside, inside.products, process, Free()) if isinstance(inside, ProductDensity) else None
+    early = _closed_form(inside, process, Free()) if isinstance(inside, SpreadDensity) else None
     late = _modes(inside if early is None else early, process, horizon, box, unfelt_until)
     return late if early is None or unfelt_until == 0.0 else Switched(early, late, unfelt_until)
 
 
-def _modes(data: Density | ClosedForm, process: Process, horizon: float, box: Box, origin: float) -> Series:
+def _modes(data: Density | AnyClosedForm, process: Process, horizon: float, box: Box, origin: float) -> Series:
     """Modes of rising degree until two of them agree; raises ReferenceError when they never do."""
     series = [_modes_of_degree(data, process, box, origin, DEGREES[len(box)][0])]
     for degree in DEGREES[len(box)][1:]:
@@ -123,9 +144,9 @@ def _modes(data: Density | ClosedForm, process: Process, horizon: float, box: Bo
     return _resolved(fine, horizon)
 
 
-def _modes_of_degree(data: Density | ClosedForm, process: Process, box: Box, origin: float, degree: int) -> Series:
+def _modes_of_degree(data: Density | AnyClosedForm, process: Process, box: Box, origin: float, degree: int) -> Series:
     bases = tuple(ReflectedOrnsteinUhlenbeckBasis(low, high, degree, process.diffusivity) for low, high in box)
-    whole = data.data if isinstance(data, ClosedForm) else data
+    whole = data.data if isinstance(data, AnyClosedForm) else data
     label = "reflected Ornstein–Uhlenbeck modes"
     return Series(whole, bases, project(data, origin, bases, box), box, label, origin)
 
@@ -147,7 +168,7 @@ def _resolved(series: Series, horizon: float) -> Series:
 
 
 def _heat(data: Density, process: Process, horizon: float, box: Box, walls: str) -> Flow:
-    if not isinstance(data, ProductDensity):
+    if not isinstance(data, SpreadDensity):
         most = HEAT_MODES[len(box)]
         for count in (min(256, most), min(1024, most), most):
             series = _heat_series(data, process, box, walls, [count] * len(box))
@@ -165,26 +186,26 @@ def _heat(data: Density, process: Process, horizon: float, box: Box, walls: str)
 
 
 def _heat_series(
-    data: Density | ClosedForm, process: Process, box: Box, walls: str, counts: list[int], origin: float = 0.0
+    data: Density | AnyClosedForm, process: Process, box: Box, walls: str, counts: list[int], origin: float = 0.0
 ) -> Series:
     kind = FourierBasis if walls == "periodic" else CosineBasis
     label = "Fourier series" if walls == "periodic" else "cosine series"
     bases = tuple(kind(low, high, n, process.diffusivity) for (low, high), n in zip(box, counts, strict=True))
-    whole = data.data if isinstance(data, ClosedForm) else data
+    whole = data.data if isinstance(data, AnyClosedForm) else data
     return Series(whole, bases, project(data, origin, bases, box), box, label, origin)
 
 
-def _images(data: ProductDensity, process: Process, box: Box, walls: str) -> ClosedForm:
+def _images(data: SpreadDensity, process: Process, box: Box, walls: str) -> AnyClosedForm:
     if walls == "periodic":
-        return ClosedForm(data, data.products, process, Windings(box, _overhang(data, box)))
-    inside = data
+        return _closed_form(data, process, Windings(box, _overhang(data, box)))
+    inside: SpreadDensity = data
     if isinstance(data, GaussianMixture) and data.mass_outside(box) > UNFELT:
         inside = TruncatedMixture(data, box)
-    return ClosedForm(inside, inside.products, process, Mirrors(box))
+    return _closed_form(inside, process, Mirrors(box))
 
 
-def _overhang(data: ProductDensity, box: Box) -> float:
-    if not isinstance(data, GaussianMixture):
+def _overhang(data: SpreadDensity, box: Box) -> float:
+    if not isinstance(data, GaussianMixture | CorrelatedMixture):
         return 0.0
     low, high = np.array(box).T
     reach = REACH * np.sqrt(data.variances)

@@ -1,5 +1,7 @@
 """Moser's reference on an interval: p = (1 - g)p₀ + g p₁ with g = t/T, and the field that carries it.
 
+On a box of more dimensions, see `moser_box`.
+
     ∂ₜp = (p₁ - p₀)/T = -∂ₓ(w p)   ⇒   w = (F₀ - F₁ + c)/(T p),   F the distribution functions.
 
 Between walls c = 0: no flux leaves. On a circle any constant flux c may be added; the one taken makes the
@@ -9,18 +11,44 @@ kinetic energy ∫ |w|² p dx least, which is c = -∫ (F₀ - F₁)/p dx / ∫ 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from controlsde.densities import LineDensity
+from controlsde.densities import Density, LineDensity
 from controlsde.densities.formula import axis_rule
 from controlsde.densities.protocol import Array, as_points
+from controlsde.diffusivity import Diffusivity
 from controlsde.reference.protocol import ReferenceError, clock  # noqa: A004
 
 MAX_FIELD = 1e6  # in units of length/horizon: a faster field means a density that vanishes
 WATCHED = 2001
 ROUNDING = 1e-12  # of differences of distribution functions
 TINY = 1e-300  # a density below has no digits left to divide by
+
+
+@dataclass(frozen=True)
+class MoserMixture:
+    """p = (1 - g) start + g end with g = t/T, in any dimension."""
+
+    start: Density
+    end: Density
+    horizon: float
+
+    def fraction(self, t: float) -> float:
+        """g."""
+        return clock(t, self.horizon) / self.horizon
+
+    def density(self, t: float, x: Array) -> Array:
+        """p(t, x) at points (n, d), shape (n,)."""
+        g, points = self.fraction(t), as_points(x, self.start.dimension)
+        return np.asarray((1.0 - g) * self.start.pdf(points) + g * self.end.pdf(points))
+
+    def score(self, t: float, x: Array) -> Array:
+        """∇p / p at points (n, d), shape (n, d); 0 where p = 0."""
+        g, points = self.fraction(t), as_points(x, self.start.dimension)
+        slope = (1.0 - g) * self.start.grad(points) + g * self.end.grad(points)
+        return ratio(slope, self.density(t, points)[:, None])
 
 
 @dataclass(frozen=True)
@@ -34,7 +62,7 @@ class MoserReference:
     end: LineDensity
     interval: tuple[float, float]
     horizon: float
-    diffusivity: float
+    diffusivity: Diffusivity
     periodic: bool
 
     def __post_init__(self) -> None:
@@ -65,24 +93,21 @@ class MoserReference:
 
     def density(self, t: float, x: Array) -> Array:
         """p(t, x) at points (n, 1), shape (n,)."""
-        g, points = self._fraction(t), as_points(x, 1)
-        return np.asarray((1.0 - g) * self.start.pdf(points) + g * self.end.pdf(points))
+        return self._mixed.density(t, x)
 
     def score(self, t: float, x: Array) -> Array:
         """∇p / p at points (n, 1), shape (n, 1); 0 where p = 0."""
-        g, points = self._fraction(t), as_points(x, 1)
-        slope = (1.0 - g) * self.start.grad(points) + g * self.end.grad(points)
-        return _ratio(slope[:, 0], self.density(t, points))[:, None]
+        return self._mixed.score(t, x)
 
     def field(self, t: float, x: Array) -> Array:
         """w = (F₀ - F₁ + c)/(T p) at points (n, 1), shape (n, 1); 0 where p = 0."""
         points = as_points(x, 1)
         flux = (self._transfer(points) + self._circulation(t)) / self.horizon
-        return _ratio(flux, self.density(t, points))[:, None]
+        return ratio(flux, self.density(t, points))[:, None]
 
     def exact_drift(self, t: float, x: Array, noise: float) -> Array:
         """w + ηD₀ ∇log p at points (n, 1), shape (n, 1)."""
-        return np.asarray(self.field(t, x) + noise * self.diffusivity * self.score(t, x))
+        return np.asarray(self.field(t, x) + noise * self.diffusivity.at(t) * self.score(t, x))
 
     def initial_density(self, x: Array) -> Array:
         """p₀ at points (n, 1), shape (n,)."""
@@ -92,8 +117,9 @@ class MoserReference:
         """Draw n independent points of p₀, shape (n, 1)."""
         return self.start.sample(n, rng)
 
-    def _fraction(self, t: float) -> float:
-        return clock(t, self.horizon) / self.horizon
+    @cached_property
+    def _mixed(self) -> MoserMixture:
+        return MoserMixture(self.start, self.end, self.horizon)
 
     def _transfer(self, x: Array) -> Array:
         # F₀ - F₁ = S₁ - S₀ with S = 1 - F: subtract the smaller pair, so that tails keep their digits
@@ -111,5 +137,6 @@ class MoserReference:
             return -float(slowness @ self._transfer(nodes[:, None])) / total if np.isfinite(total) else 0.0
 
 
-def _ratio(numerator: Array, density: Array) -> Array:
+def ratio(numerator: Array, density: Array) -> Array:
+    """numerator / density; 0 where the density has no digits left."""
     return np.where(density > TINY, numerator / np.maximum(density, TINY), 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from controlsde.densities.formula import PANELS, axis_rule
 from controlsde.densities.panels import resolve
 from controlsde.densities.protocol import Array, Box
 from controlsde.reference.bases import Basis
+from controlsde.reference.correlated import CorrelatedClosedForm
 from controlsde.reference.flows import ClosedForm
 from controlsde.reference.series import Coefficients, FactoredCoefficients, TensorCoefficients
 
@@ -19,18 +21,21 @@ MODES_PER_PANEL = 1.5  # half-waves on one panel of sixteen nodes: the quadratur
 LEAST_PANELS = 64
 
 
-def project(data: Density | ClosedForm, s: float, bases: tuple[Basis, ...], box: Box) -> Coefficients:
+def project(
+    data: Density | ClosedForm | CorrelatedClosedForm, s: float, bases: tuple[Basis, ...], box: Box
+) -> Coefficients:
     """The coefficients of the data, or of a closed form at time s.
 
     In 1-D by adaptive quadrature; for sums of products axis by axis; else on a tensor grid, whose accuracy
     for data with jumps is that of the grid.
     """
+    pdf = data.pdf if isinstance(data, Density) else partial(data.density, s)
     if len(bases) == 1:
-        pdf = (lambda x: data.density(s, x)) if isinstance(data, ClosedForm) else data.pdf
         return TensorCoefficients(_project_axis(lambda x: pdf(x[:, None])[None, :], bases[0], box[0])[0])
     if isinstance(data, ClosedForm):
         return _factored(data, s, bases, box)
-    return _tensor(data, bases, box)
+    rules = [axis_rule(low, high, PANELS[len(box)]) for low, high in box]
+    return TensorCoefficients(tensor_coefficients(pdf, bases, rules))
 
 
 def _project_axis(function: Callable[[Array], Array], basis: Basis, side: tuple[float, float]) -> Array:
@@ -49,13 +54,15 @@ def _factored(form: ClosedForm, s: float, bases: tuple[Basis, ...], box: Box) ->
     return FactoredCoefficients(form.products.weights, matrices)
 
 
-def _tensor(data: Density, bases: tuple[Basis, ...], box: Box) -> TensorCoefficients:
-    rules = [axis_rule(low, high, PANELS[len(box)]) for low, high in box]
+def tensor_coefficients(
+    pdf: Callable[[Array], Array], bases: tuple[Basis, ...], rules: list[tuple[Array, Array]]
+) -> Array:
+    """∫ pdf Π_i χ_ji by quadrature with nodes and weights for each axis, (K_1, …, K_d)."""
     points = np.stack(np.meshgrid(*(nodes for nodes, _ in rules), indexing="ij"), axis=-1)
-    tensor: Array = data.pdf(points.reshape(-1, len(box))).reshape(points.shape[:-1])
+    tensor: Array = pdf(points.reshape(-1, len(bases))).reshape(points.shape[:-1])
     for basis, (nodes, weights) in zip(bases, rules, strict=True):
         # Each turn projects the first axis and moves its modes to the end: d turns restore the order.
         rows = np.moveaxis(tensor, 0, -1)
         flat = basis.project(rows.reshape(-1, nodes.size) * weights, nodes)
         tensor = np.reshape(flat, (*rows.shape[:-1], -1))
-    return TensorCoefficients(tensor)
+    return tensor

@@ -7,6 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from controlsde.diffusivity import Diffusivity
+
 Array = NDArray[np.float64]
 CLOCK_ROUNDING = 1e-9  # times may leave [0, T] by this share of T
 
@@ -32,8 +34,8 @@ class Reference(Protocol):
         ...
 
     @property
-    def diffusivity(self) -> float:
-        """D₀, which the noise level η scales."""
+    def diffusivity(self) -> Diffusivity:
+        """D₀(t), which the noise level η scales."""
         ...
 
     @property

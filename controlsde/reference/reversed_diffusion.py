@@ -1,37 +1,38 @@
 """The reference that runs a diffusion backwards: p(t, x) = q(T - t, x), from the noised data to the data.
 
-The forward marginal solves ∂ₛq = ∇·(κx q) + D₀Δq (force -κx). With s = T - t,
+The forward marginal of dX = f ds + √(2D₀) dW solves ∂ₛq = -∇·(f q) + D₀Δq. With s = T - t,
 
-    ∂ₜp = -∇·(κx p) - D₀Δp = -∇·(w p),   w = κx + D₀ ∇log p,
+    ∂ₜp = ∇·(f p) - D₀Δp = -∇·(w p),   w = -f + D₀ ∇log p,
 
 which is the probability flow: the field that carries p without noise.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from controlsde.densities.protocol import Array, Density, as_points
-from controlsde.reference.flows import Flow, Process
+from controlsde.diffusivity import Diffusivity
+from controlsde.reference.flows import Flow
 from controlsde.reference.protocol import clock
 
 
 @dataclass(frozen=True)
 class ReversedDiffusionReference:
-    """See Reference. `flow` is q; `start` the density at t = 0 where it is not q(T)."""
+    """See Reference. `flow` is q; `start` the density at t = 0 where it is not q(T).
+
+    force: (s, x (n, d)) → f(s, x) (n, d) at forward time s. diffusivity: D₀ in the software's clock t.
+    """
 
     flow: Flow
-    process: Process
+    force: Callable[[float, Array], Array]
+    diffusivity: Diffusivity
     horizon: float
     dimension: int
     start: Density | None = None
-
-    @property
-    def diffusivity(self) -> float:
-        """D₀ of the forward process."""
-        return self.process.diffusivity
 
     @property
     def description(self) -> str:
@@ -47,12 +48,13 @@ class ReversedDiffusionReference:
         return self.flow.score(self._forward_time(t), as_points(x, self.dimension))
 
     def field(self, t: float, x: Array) -> Array:
-        """w = κx + D₀ ∇log p at points (n, d), shape (n, d)."""
+        """w = -f + D₀ ∇log p at points (n, d), shape (n, d)."""
         return self.exact_drift(t, x, 0.0)
 
     def exact_drift(self, t: float, x: Array, noise: float) -> Array:
-        """v*_η = κx + (1 + η)D₀ ∇log p at points (n, d), shape (n, d)."""
-        return np.asarray(self.process.pull * x + (1.0 + noise) * self.diffusivity * self.score(t, x))
+        """v*_η = -f + (1 + η)D₀ ∇log p at points (n, d), shape (n, d)."""
+        spread = (1.0 + noise) * self.diffusivity.at(clock(t, self.horizon))
+        return np.asarray(spread * self.score(t, x) - self.force(self._forward_time(t), x))
 
     def initial_density(self, x: Array) -> Array:
         """p(0, x), or the stationary density where the process starts from that; shape (n,)."""

@@ -65,7 +65,7 @@ def dress(axes: Axes, xlabel: str = "", ylabel: str = "", title: str = "") -> No
     axes.set_xlabel(xlabel, fontsize=NORMAL, color=INK)
     axes.set_ylabel(ylabel, fontsize=NORMAL, color=INK)
     axes.set_title(title, fontsize=NORMAL, color=INK, loc="left")
-    axes.tick_params(labelsize=SMALL, colors=INK)
+    axes.tick_params(which="both", labelsize=SMALL, colors=INK)
     axes.grid(visible=True, color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from controlsde.distances import BoxTransport
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.verification.certificate import Certificate
 
@@ -81,8 +82,9 @@ class DiscreteRun:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Everything that the verification found."""
+    """Everything that the verification found; `transport` is how W₂ came about where it is not exact, else None."""
 
     tracking: TrackingErrors
     certificate: Certificate
     fields: Fields
+    transport: BoxTransport | None = None

@@ -3,7 +3,8 @@
 Comes in: a problem, its reference, any drift, the solver's mesh. Goes out: densities over time on the finest mesh
 that was needed, and how much the last refinement still changed.
 
-Time: matrix exponentials where the drift is constant on pieces; otherwise a Magnus integrator with error control.
+Time: matrix exponentials where drift and diffusivity are constant on pieces; otherwise a Magnus integrator with error
+control.
 Space: the elements are multiplied until the density at T changes by less than REFINED_ENOUGH of ‖p(T)‖.
 """
 
@@ -13,8 +14,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from controlsde.diffusivity import Diffusivity
 from controlsde.drift import Drift
 from controlsde.fokker_planck.mesh import Axis, Mesh
 from controlsde.fokker_planck.operator import Operator
@@ -30,7 +33,7 @@ MOST_UNKNOWNS = {1: 1000, 2: 5_000, 3: 10_000}
 FEWEST_MESHES = 2  # whatever their size: one alone says nothing about its error
 FIELDS_PER_PIECE = 4  # densities that are kept
 MOMENTS = {1: 192, 2: 64, 3: 64}  # of the error curve, at least, by dimension
-MOMENTS_OF_VARYING = 64  # where the drift is not constant on pieces, and every one takes exponentials of its own
+MOMENTS_OF_VARYING = 64  # where drift or diffusivity vary within pieces, and every one takes exponentials of its own
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,15 +113,17 @@ def _multiplied(mesh: Mesh, multiple: float, more: int) -> Mesh:
 
 
 def _on_mesh(problem: Problem, reference: Reference, drift: Drift, mesh: Mesh, coarser: Refined | None) -> Refined:
+    diffusivity = reference.diffusivity.times(problem.noise)
     operator = Operator.build(
         Mesh(tuple(Axis(a.low, a.high, a.elements, a.degree, problem.domain.walls) for a in mesh.axes)),
-        problem.noise * reference.diffusivity,
+        diffusivity.mean(0.0, reference.horizon),
     )
     mesh = operator.mesh
     initial = mesh.unit_mass(reference.initial_density(mesh.points))
-    least = MOMENTS[mesh.dimension] if drift.constant else MOMENTS_OF_VARYING
+    steady = drift.constant and diffusivity.steady
+    least = MOMENTS[mesh.dimension] if steady else MOMENTS_OF_VARYING
     moments = FIELDS_PER_PIECE * math.ceil(least / ((len(drift.edges) - 1) * FIELDS_PER_PIECE))
-    times, unknowns, moved = _propagate(operator, drift, initial, moments)
+    times, unknowns, moved = _propagate(operator, drift, diffusivity, initial, moments)
     kept = slice(None, None, moments // FIELDS_PER_PIECE)
     density = mesh.to_grid(unknowns)
     target = np.stack([reference.density(float(t), mesh.points) for t in times])
@@ -132,28 +137,25 @@ def _on_mesh(problem: Problem, reference: Reference, drift: Drift, mesh: Mesh, c
     return Refined(mesh, times[kept], density[kept], target[kept], times, errors, moments, change, moved, mass_error)
 
 
-def _propagate(operator: Operator, drift: Drift, initial: Array, moments: int) -> tuple[Array, Array, float]:
+def _propagate(
+    operator: Operator, drift: Drift, diffusivity: Diffusivity, initial: Array, moments: int
+) -> tuple[Array, Array, float]:
     """Output times, unknowns there (both ends of every piece included once), and the relative error in time."""
     moved = 0.0
     edges = drift.edges
     durations = np.diff(edges)
     points = operator.drift_points
-    if drift.constant:
+
+    def generator(piece: int, t: float) -> sp.csr_array:
+        return operator.matrix(operator.rectify(drift.values(piece, t, points)), diffusivity.at(t))
+
+    mass = operator.mesh.mass
+    if drift.constant and diffusivity.steady:
         values = propagate_piecewise(
-            lambda piece: operator.matrix(operator.rectify(drift.values(piece, float(edges[piece]), points))),
-            initial,
-            durations,
-            moments,
-            operator.mesh.mass,
+            lambda piece: generator(piece, float(edges[piece])), initial, durations, moments, mass
         )
     else:
-        values, moved = propagate_time_dependent(
-            lambda piece, t: operator.matrix(operator.rectify(drift.values(piece, t, points))),
-            initial,
-            edges,
-            moments,
-            operator.mesh.mass,
-        )
+        values, moved = propagate_time_dependent(generator, initial, edges, moments, mass)
     fractions = np.arange(1, moments + 1) / moments
     times = np.concatenate([edges[:1], (edges[:-1, None] + durations[:, None] * fractions).ravel()])
     return times, values, moved

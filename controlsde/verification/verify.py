@@ -22,6 +22,7 @@ from controlsde.verification.certificate import MonteCarloEvidence, judge
 from controlsde.verification.characteristics import density_by_characteristics
 from controlsde.verification.evidence import DiscreteRun, Evidence, Fields, TrackingErrors
 from controlsde.verification.refinement import FIELDS_PER_PIECE, Refined, refined_density
+from controlsde.verification.transport import final_transport
 
 Array = NDArray[np.float64]
 
@@ -84,7 +85,12 @@ def verify(
         gradient_norm=gradient_norm,
         nodes=len(refined.mesh.mass),
     )
-    return Evidence(_errors(problem, refined, grid, final, target), certificate, _fields(refined, run))
+    transport = None
+    if np.all(np.isfinite(final)):
+        progress(Step("verifying: distances"))
+        transport = final_transport(refined.mesh, refined.final, lambda x: reference.density(reference.horizon, x))
+    tracking = _errors(problem, refined, grid, final, target, transport)
+    return Evidence(tracking, certificate, _fields(refined, run), transport)
 
 
 def _change_from(run: DiscreteRun, refined: Refined, scale: float) -> float:
@@ -132,7 +138,7 @@ def _monte_carlo(
     progress(Step("verifying: particles", fraction=0.0))
     initial = reference.sample_initial(options.particles, np.random.default_rng([options.seed, 1]))
     setting = Setting(
-        diffusivity=problem.noise * reference.diffusivity,
+        diffusivity=reference.diffusivity.times(problem.noise),
         walls=problem.domain.walls,
         box=problem.domain.box,
         steps_per_piece=options.steps_per_piece,
@@ -156,13 +162,20 @@ def _monte_carlo(
     )
 
 
-def _errors(problem: Problem, refined: Refined, grid: _FinalGrid, final: Array, target: Array) -> TrackingErrors:
+def _errors(
+    problem: Problem,
+    refined: Refined,
+    grid: _FinalGrid,
+    final: Array,
+    target: Array,
+    transport: distances.BoxTransport | None,
+) -> TrackingErrors:
     if not np.all(np.isfinite(final)):  # blown up: no distance means anything
         return TrackingErrors(math.nan, math.nan, math.nan, float(refined.errors[0]))
-    one = problem.dimension == 1
     shape = tuple(len(centres) for centres in grid.centres)
     closed = problem.domain.walls != "absorbing"
-    transport = one and closed and problem.domain.walls == "reflecting"
+    on_a_line = problem.dimension == 1 and problem.domain.walls == "reflecting"
+    w2 = distances.wasserstein_2(grid.edges[0], final, target) if on_a_line else None
     return TrackingErrors(
         l2_sup=float(refined.errors.max()),
         l2_rms=math.sqrt(refined.mean_square_error),
@@ -170,8 +183,8 @@ def _errors(problem: Problem, refined: Refined, grid: _FinalGrid, final: Array, 
         l2_initial=float(refined.errors[0]),
         tv_final=distances.total_variation(grid.weights, final, target),
         kl_final=distances.kullback_leibler(grid.weights, final, target) if closed else None,
-        w1_final=distances.wasserstein_1(grid.edges[0], final, target) if transport else None,
-        w2_final=distances.wasserstein_2(grid.edges[0], final, target) if transport else None,
+        w1_final=distances.wasserstein_1(grid.edges[0], final, target) if on_a_line else None,
+        w2_final=transport.value if transport else w2,
         h_1_final=(
             distances.sobolev_minus_1(problem.domain.box, problem.domain.walls, (final - target).reshape(shape))
             if closed

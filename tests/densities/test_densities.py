@@ -24,6 +24,15 @@ MIXTURE_2D = GaussianMixture(
     np.array([0.4, 0.6]), np.array([[-0.5, 0.3], [0.6, 0.4]]), np.array([[0.09, 0.02], [0.04, 0.05]])
 )
 SPACE = ((0.0, 1.0), (0.0, 2.0), (-1.0, 1.0))
+CORRELATED_2D = build_density(
+    schema.Mixture(
+        weights=(0.4, 0.6),
+        means=((-0.5, 0.3), (0.6, 0.4)),
+        covariances=(((0.09, 0.03), (0.03, 0.05)), ((0.2, -0.1), (-0.1, 0.15))),
+    ),
+    PLANE,
+)
+IMAGE = schema.Image(pixels=((0, 200, 255), (255, 90, 30), (120, 255, 255)), bandwidth=(0.2, 0.3))
 
 
 def formula(text, box):
@@ -35,6 +44,7 @@ ON_LINE = {
     "uniform": UniformDensity(((-1.2, 0.7),)),
     "truncated": build_density(schema.Truncated(mean=(0.4,), std=(0.8,), low=(-1.0,), high=(1.0,)), LINE),
     "far truncated": TruncatedMixture(GaussianMixture(np.ones(1), np.array([[40.0]]), np.ones((1, 1))), LINE),
+    "student-t": build_density(schema.StudentT(degrees_of_freedom=2.5, location=(0.3,), scale=(0.4,)), LINE),
     "formula": formula("exp(-x**2) * (1.5 + sin(3*x))", LINE),
     "kink": formula("0.1 + abs(x - 0.3)", LINE),
     "jump": formula("where(x < 0.3, 1.5, 0.5)", LINE),
@@ -44,6 +54,15 @@ IN_SPACE = {
     "mixture 2d": (MIXTURE_2D, ((-4.0, 4.0), (-3.0, 3.0))),
     "cut mixture 2d": (condition(MIXTURE_2D, PLANE), PLANE),
     "uniform 3d": (UniformDensity(SPACE), SPACE),
+    "correlated 2d": (CORRELATED_2D, ((-4.0, 4.0), (-3.0, 3.0))),
+    "cut correlated 2d": (condition(CORRELATED_2D, PLANE), PLANE),
+    "student-t 2d": (
+        build_density(schema.StudentT(degrees_of_freedom=3, location=(0.2, 0.5), scale=(0.7, 0.5)), PLANE),
+        PLANE,
+    ),
+    "funnel 2d": (build_density(schema.Funnel(std=0.8), PLANE), PLANE),
+    "funnel 3d": (build_density(schema.Funnel(std=0.8), SPACE), SPACE),
+    "image": (build_density(IMAGE, PLANE), PLANE),
     "formula 2d": (formula("exp(-x**2 - y**2 / 2) * (1.2 + sin(x * y))", PLANE), PLANE),
     "formula 3d": (formula("1 + x1 * x2 + x3**2", SPACE), SPACE),
 }

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from controlsde.diffusivity import Varying, step_means
 from controlsde.fokker_planck import Mesh, Operator
 from controlsde.fokker_planck.assembly import Layout
 from controlsde.fokker_planck.evolution import evolve
@@ -19,7 +20,10 @@ CASES = {
 }
 
 
-def setting(case, stages=3, pieces=3):
+VARYING = np.array([[1.7, 0.4], [0.2, 0.9], [1.1, 1.1]])  # factors of D in three pieces of two steps
+
+
+def setting(case, stages=3, pieces=3, factors_of_steps=None):
     box, walls, elements, diffusivity = CASES[case]
     operator = Operator.build(Mesh.build(box, walls, elements, 5), diffusivity)
     rng = np.random.default_rng(1)
@@ -27,12 +31,13 @@ def setting(case, stages=3, pieces=3):
     waves = rng.normal(size=(pieces, x.shape[1], 2))
     drift = np.stack([np.stack([a * np.sin(2 * x[:, 0]) + b for a, b in wave], axis=1) for wave in waves])
     initial = 1.0 + 0.3 * rng.normal(size=operator.size)
-    return operator, drift, initial, Propagator(operator, np.full(pieces, 0.2), 2, stages)
+    of_steps = None if factors_of_steps is None else diffusivity * factors_of_steps
+    return operator, drift, initial, Propagator(operator, np.full(pieces, 0.2), 2, stages, diffusivity=of_steps)
 
 
-@pytest.fixture(params=["banded", "dense", "sparse"])
+@pytest.fixture(params=["banded", "dense", "condensed"])
 def factors(request, monkeypatch):
-    """How the stage equations are solved, whatever the size: in a band (in more than one dimension sparsely), …"""
+    """How the stage equations are solved, whatever the size: in a band (in more than one dimension condensed), …"""
     limit = dict.fromkeys((1, 2, 3), 10_000 if request.param == "dense" else 0)
     monkeypatch.setattr("controlsde.fokker_planck.propagation.DENSE_LIMIT", limit)
     monkeypatch.setattr("controlsde.fokker_planck.assembly.BAND_SHARE", 1.0 if request.param == "banded" else 0.0)
@@ -54,10 +59,43 @@ def test_stages_equal_those_of_the_plain_radau_scheme(case, stages, factors):
     np.testing.assert_allclose(result.reshape(plain.shape), plain, atol=1e-10)
 
 
+@pytest.mark.parametrize("case", ["1-D reflecting", "2-D absorbing"])
+def test_every_step_has_its_own_diffusivity(case, factors):
+    operator, drift, initial, propagator = setting(case, factors_of_steps=VARYING)
+    assert propagator.dense is (factors == "dense")
+    result = propagator(torch.from_numpy(drift), torch.from_numpy(initial)).numpy()
+    rectified = operator.rectify(drift)
+    plain = evolve(
+        operator,
+        lambda t: rectified[min(int((t - 1e-9) / 0.2), 2)],
+        initial,
+        np.linspace(0, 0.6, 7),
+        diffusivity=lambda t: operator.diffusivity * VARYING.ravel()[min(int((t - 1e-9) / 0.1), 5)],
+    )
+    np.testing.assert_allclose(result.reshape(plain.shape), plain, atol=1e-10)
+
+
 @pytest.mark.usefixtures("factors")
+def test_equal_diffusivities_within_pieces_share_factors_and_change_nothing():
+    factors = np.broadcast_to([[0.3], [1.0], [2.0]], (3, 2))
+    _, drift, initial, shared = setting("1-D reflecting", factors_of_steps=factors)
+    nearly = factors * [1.0, 1.0 + 1e-13]
+    apart = setting("1-D reflecting", factors_of_steps=nearly)[-1]
+    assert (shared.blocks, apart.blocks) == (1, 2)
+    one, other = (p(torch.from_numpy(drift), torch.from_numpy(initial)).numpy() for p in (shared, apart))
+    np.testing.assert_allclose(one, other, atol=1e-10)
+
+
+def test_a_diffusivity_that_vanishes_now_and_then_is_refused():
+    with pytest.raises(ValueError, match="zero only where"):
+        setting("1-D reflecting", factors_of_steps=np.array([[1.0, 0.0]] * 3))
+
+
+@pytest.mark.usefixtures("factors")
+@pytest.mark.parametrize("factors_of_steps", [None, VARYING], ids=["steady", "varying"])
 @pytest.mark.parametrize("case", CASES)
-def test_the_gradient_of_any_loss_is_exact(case):
-    _, drift, initial, propagator = setting(case)
+def test_the_gradient_of_any_loss_is_exact(case, factors_of_steps):
+    _, drift, initial, propagator = setting(case, factors_of_steps=factors_of_steps)
     rng = np.random.default_rng(2)
     probe = torch.from_numpy(rng.normal(size=(3, 2, 3, len(initial))))
 
@@ -86,8 +124,9 @@ def test_mass_is_conserved_to_rounding_through_all_pieces():
 
 
 @pytest.mark.usefixtures("factors")
-def test_a_drift_that_is_not_finite_is_refused_with_its_piece():
-    _, drift, initial, propagator = setting("1-D reflecting")
+@pytest.mark.parametrize("factors_of_steps", [None, VARYING], ids=["steady", "varying"])
+def test_a_drift_that_is_not_finite_is_refused_with_its_piece(factors_of_steps):
+    _, drift, initial, propagator = setting("1-D reflecting", factors_of_steps=factors_of_steps)
     drift[1, 3, 0] = np.nan
     with pytest.raises(NonFiniteError) as error:
         propagator(torch.from_numpy(drift), torch.from_numpy(initial))
@@ -111,3 +150,42 @@ def test_memory_is_linear_in_the_number_of_steps():
             propagator(v, torch.from_numpy(initial))
         saved.append(held - len(initial))
     assert saved == [10 * 9 * len(initial), 20 * 9 * len(initial), 40 * 9 * len(initial)]
+
+
+GROWING = Varying(lambda t: np.exp(3 * t), lambda t: np.exp(3 * t) / 3, 0.1)
+
+
+def error_at_the_end(steps, strength, how):
+    """‖ρ − ρ_fine‖ after time 0.8 with D(t) = 0.1 e^{3t}: by means over steps, or by values at the stages."""
+    mesh = Mesh.build(((-2.0, 2.0),), "reflecting", (6,), 6)
+    operator = Operator.build(mesh, GROWING.mean(0.0, 0.8))
+    drift = strength * np.sin(np.pi * mesh.points)  # nothing presses on a wall, where a layer would change with D
+    initial = np.exp(-(mesh.points[:, 0] ** 2))
+
+    def at_stages(count):
+        return evolve(operator, lambda _: drift, initial, np.linspace(0, 0.8, count + 1), diffusivity=GROWING.at)[
+            -1, -1
+        ]
+
+    def by_means(count):
+        means = step_means(GROWING, np.array([0.0, 0.8]), count)
+        propagate = Propagator(operator, [0.8], count, diffusivity=means)
+        return propagate(torch.from_numpy(drift[None]), torch.from_numpy(initial)).numpy()[-1, -1, -1]
+
+    value = at_stages(steps) if how == "stages" else by_means(steps)
+    return float(np.sqrt((value - at_stages(160)) ** 2 @ mesh.mass))
+
+
+def fitted_order(counts, errors):
+    return -np.polyfit(np.log(counts), np.log(errors), 1)[0]
+
+
+def test_means_over_steps_are_of_second_order_in_time_and_values_at_stages_of_fifth():
+    counts = [10, 20, 40]
+    assert fitted_order(counts, [error_at_the_end(n, 1.0, "means") for n in counts]) == pytest.approx(2.0, abs=0.1)
+    assert fitted_order([4, 8, 16], [error_at_the_end(n, 1.0, "stages") for n in (4, 8, 16)]) > 4.3
+
+
+def test_means_over_steps_are_exact_where_only_the_noise_acts():
+    # then time is only stretched: what is left is the error of Radau steps with one diffusivity
+    assert error_at_the_end(20, 0.0, "means") < 1e-7 < 1e-4 < error_at_the_end(20, 1.0, "means")

@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.linalg import expm
 from scipy.stats import truncnorm
 
+from controlsde.diffusivity import Steady, Varying
 from controlsde.monte_carlo import simulation
 from controlsde.monte_carlo.simulation import CHUNK, Setting, simulate
 from controlsde.monte_carlo.walls import fold, survives, wrap
@@ -37,7 +38,7 @@ def still(horizon):
 
 
 def setting(diffusivity=0.0, walls="reflecting", box=UNIT, steps=64, seed=0):
-    return Setting(diffusivity, walls, box, steps, seed)
+    return Setting(Steady(diffusivity), walls, box, steps, seed)
 
 
 def fitted_order(steps, errors):
@@ -300,7 +301,9 @@ def test_an_error_in_the_drift_comes_through():
 
     with pytest.raises(ZeroDivisionError):
         simulate(
-            Field(broken, np.array([0.0, 1.0])), np.full((3, 1), 0.5), simulation.Setting(0, "periodic", UNIT, 4, 0)
+            Field(broken, np.array([0.0, 1.0])),
+            np.full((3, 1), 0.5),
+            simulation.Setting(Steady(0.0), "periodic", UNIT, 4, 0),
         )
 
 
@@ -320,3 +323,32 @@ def test_no_particle_leaves_the_box(diffusivity):
     moved = simulate(still(1.0), np.linspace(0, 1, 5000)[:, None], setting(diffusivity, steps=3)).positions
     assert moved.min() >= 0.0
     assert moved.max() <= 1.0
+
+
+@pytest.mark.parametrize("steps", [1, 7])
+def test_the_noise_of_a_schedule_has_the_variance_of_its_integral_whatever_the_steps(steps):
+    varying = Varying(lambda t: np.exp(3 * t), lambda t: np.exp(3 * t) / 3, 0.2)
+    particles = simulate(still(0.9), np.zeros((100_000, 1)), Setting(varying, "reflecting", FREE, steps, 0)).positions
+    expected = 2 * 0.2 * (np.exp(2.7) - 1) / 3
+    assert abs(particles.var() / expected - 1) < 4 * np.sqrt(2 / 100_000)
+
+
+def test_a_linear_drift_under_a_schedule_is_of_weak_second_order():
+    # the noise of step k reaches the end times (1 - ah + a²h²/2)^(steps after it), and half of ah less of its own step
+    rate, horizon = 2.0, 1.0
+    varying = Varying(lambda t: np.exp(2 * t), lambda t: np.exp(2 * t) / 2, 0.3)
+    exact = 2 * 0.3 * (np.exp(2.0) - np.exp(-4.0)) / 6  # 2∫ e^{-4(1-t)} 0.3 e^{2t} dt
+    drift = Field(lambda _, __, x: -rate * x, np.array([0.0, horizon]))
+    errors = []
+    for steps in (2, 4, 8):
+        h = horizon / steps
+        factor = 1 - rate * h + 0.5 * (rate * h) ** 2
+        ends = [
+            varying.mean(k * h, (k + 1) * h) * (1 - 0.5 * rate * h) ** 2 * factor ** (2 * (steps - k - 1))
+            for k in range(steps)
+        ]
+        scheme = 2 * h * sum(ends)
+        moved = simulate(drift, np.zeros((200_000, 1)), Setting(varying, "reflecting", FREE, steps, 1)).positions
+        assert abs(moved.var() / scheme - 1) < 4 * np.sqrt(2 / 200_000)
+        errors.append(abs(scheme - exact))
+    assert fitted_order([2, 4, 8], errors) > 1.8

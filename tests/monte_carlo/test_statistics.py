@@ -7,6 +7,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
+from controlsde.diffusivity import Steady
 from controlsde.monte_carlo import statistics
 from controlsde.monte_carlo.simulation import Setting, simulate
 from controlsde.monte_carlo.statistics import CHUNK, Modes, mollified_l2, summarise
@@ -166,7 +167,7 @@ def test_z_of_simulated_reflected_heat_is_standard_normal_over_seeds(unit_modes)
     uniform = coefficients(unit_modes, 0.0)
     z, z_modes = [], []
     for seed in SEEDS:
-        particles = simulate(Still(), start, Setting(1.0, "reflecting", UNIT, 2, seed))
+        particles = simulate(Still(), start, Setting(Steady(1.0), "reflecting", UNIT, 2, seed))
         sample = summarise(unit_modes, particles.positions, particles.alive)
         z.append(statistics.agreement(unit_modes, sample, exact, uniform))
         z_modes.append(statistics.agreement_of_all_modes(unit_modes, sample, exact))

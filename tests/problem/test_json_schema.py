@@ -24,4 +24,4 @@ def test_shorthands_are_in_the_schema():
     schema = json_schema()
     assert {"enum": ["shooting", "collocation"]} in schema["properties"]["solver"]["anyOf"]
     forward = schema["$defs"]["ReversedDiffusion"]["properties"]["forward"]
-    assert {"enum": ["ornstein-uhlenbeck", "heat"]} in forward["anyOf"]
+    assert {"enum": ["ornstein-uhlenbeck", "heat", "vp", "ve"]} in forward["anyOf"]

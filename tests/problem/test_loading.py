@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from controlsde.problem import (
     Problem,
@@ -219,6 +220,77 @@ def test_a_csv_that_is_not_text_is_refused(tmp_path):
     assert found[0].endswith("reference.data.file 'points.csv' is not UTF-8 text; save it as UTF-8")
 
 
+# --- pictures --------------------------------------------------------------------------------------------
+
+GREYS = np.array([[0, 255, 128], [51, 102, 204]], dtype=np.uint8)
+
+
+def picture(tmp_path, content, name="picture.png", **options):
+    """A problem in two dimensions with a picture: an array, or the bytes of its file."""
+    if isinstance(content, bytes):
+        (tmp_path / name).write_bytes(content)
+    else:
+        Image.fromarray(content).save(tmp_path / name)
+    data = {"kind": "image", "file": name, "bandwidth": 0.3, **options}
+    return parse_problem(TWO_DIMENSIONS, label="p.yaml", folder=tmp_path, set={"reference.data": data})
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.pgm"])
+def test_pixels_come_out_of_a_picture_with_the_first_row_at_the_top(tmp_path, name):
+    problem = picture(tmp_path, GREYS, name)
+    assert problem.reference.data.pixels == ((0, 255, 128), (51, 102, 204))
+    assert problem.reference.data.file is None
+    assert parse_problem(problem.to_yaml()) == problem
+
+
+def test_a_plain_text_picture_is_read(tmp_path):
+    assert picture(tmp_path, b"P2\n2 1\n255\n10 20\n", "a.pgm").reference.data.pixels == ((10, 20),)
+
+
+def test_colours_become_greys_and_the_transparent_is_white(tmp_path):
+    colours = np.array([[[255, 0, 0, 255], [0, 0, 0, 255], [0, 0, 0, 0]]], dtype=np.uint8)
+    assert picture(tmp_path, colours).reference.data.pixels == ((76, 0, 255),)  # 0.299 of red
+
+
+def test_greys_of_sixteen_bits_keep_their_range(tmp_path):
+    assert picture(tmp_path, GREYS.astype(np.uint16) * 257).reference.data.pixels == ((0, 255, 128), (51, 102, 204))
+
+
+def test_a_large_picture_is_averaged_down(tmp_path):
+    large = np.kron(np.arange(128, dtype=np.uint8)[None, :], np.array([[0, 2], [0, 2]], dtype=np.uint8))
+    pixels = np.array(picture(tmp_path, large).reference.data.pixels)
+    assert pixels.shape == (2, 128)
+    np.testing.assert_array_equal(pixels[0], np.arange(128))
+
+
+def test_the_largest_picture_round_trips(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (128, 128), dtype=np.uint8)
+    problem = picture(tmp_path, noise)
+    assert parse_problem(problem.to_yaml()) == problem
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "expected"),
+    [
+        (GREYS, {"file": "nowhere.png"}, "reference.data.file 'nowhere.png' does not exist"),
+        (GREYS, {"file": "."}, "reference.data.file '.' is not a file"),
+        (GREYS, {"file": "\0"}, "is not the name of a file"),
+        (GREYS, {"pixels": [[0, 1]]}, "needs either file or pixels, and not both"),
+        (b"", {}, "reference.data.file 'picture.png' is not a picture that can be read; save it as PNG"),
+        (b"a,b\n1,2\n", {}, "is not a picture that can be read"),
+        (b"P5\n3 2\n255\n\0", {}, "is not a picture that can be read"),
+        (b"P5\n30000 30000\n255\n\0", {}, "has too many pixels"),
+        (GREYS * 0, {}, "reference.data.file 'picture.png' has the same grey everywhere"),
+    ],
+    ids=range(9),
+)  # fmt: skip
+def test_pictures_that_cannot_be_used_are_refused(tmp_path, content, options, expected):
+    with pytest.raises(ProblemError) as refused:
+        picture(tmp_path, content, **options)
+    assert len(refused.value.messages) == 1
+    assert expected in refused.value.messages[0]
+
+
 # --- what is wrong, with line and column -----------------------------------------------------------------
 
 
@@ -264,23 +336,44 @@ def test_a_csv_that_is_not_text_is_refused(tmp_path):
         ("[-1.5, 1.5]", "[a, 1.5]", ["p.yaml:7:54: reference.data.means.0 must be a list (got 'a')"]),
         ("stds: [0.3, 0.3]", "stds: [0, 0.3]", ["p.yaml:7:73: reference.data.stds.0 must be > 0 (got 0)"]),
         ("kind: mixture, ", "", ["p.yaml:7:3: reference.data.kind is required: one of "
-                                 "'mixture', 'samples', 'uniform', 'truncated', 'formula'"]),
+                                 "'mixture', 'samples', 'uniform', 'truncated', 'student-t', 'funnel', "
+                                 "'image', 'formula'"]),
         ("kind: mixture", "kind: mixtur",
          ["p.yaml:7:16: reference.data.kind must be one of 'mixture', 'samples', 'uniform', 'truncated', "
-          "'formula' (got 'mixtur'); did you mean 'mixture'?"]),
-        ("kind: mixture", "kind: student-t",
-         ["p.yaml:7:16: reference.data.kind 'student-t' is not supported yet; "
-          "supported: 'mixture', 'samples', 'uniform', 'truncated', 'formula'"]),
+          "'student-t', 'funnel', 'image', 'formula' (got 'mixtur'); did you mean 'mixture'?"]),
         ("kind: reversed-diffusion", "kind: displacment",
-         ["p.yaml:5:9: reference.kind must be one of 'reversed-diffusion', 'moser', 'displacement' "
-          "(got 'displacment'); "
+         ["p.yaml:5:9: reference.kind must be one of 'reversed-diffusion', 'moser', 'displacement', "
+          "'foellmer' (got 'displacment'); "
           "did you mean 'displacement'?"]),
-        ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: {kind: vp}",
-         ["p.yaml:6:19: reference.forward.kind 'vp' is not supported yet; "
-          "supported: 'ornstein-uhlenbeck', 'heat'"]),
+        ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: {kind: formula, drift: [-x, -y]}",
+         ["p.yaml:6:35: reference.forward.drift must have 1 formula(s), one a dimension of domain.box (got 2)"]),
+        ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: {kind: formula, drift: 1/x}",
+         ["p.yaml:6:35: reference.forward.drift must be finite on the box (got inf at x = 0)"]),
+        ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: {kind: formula, drift: -t*x}",
+         ["p.yaml:6:35: reference.forward.drift column 2: 't' is not a known name; known: x, pi, e"]),
+        ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: {kind: vp, schedule: cosin}",
+         ["p.yaml:6:33: reference.forward.schedule must be linear, cosine or a formula in s; as a formula, "
+          "column 1: 'cosin' is not a known name; known: s, pi, e"]),
+        ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: {kind: vp, schedule: s - 1}",
+         ["p.yaml:6:33: reference.forward.schedule must be finite and positive between s = 0 and the horizon "
+          "(got -1 at s = 0)"]),
+        ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: {kind: ve, schedule: 2, sigma_max: 3}",
+         ["p.yaml:6:47: reference.forward.sigma_max belongs to the named schedules; a formula says all by itself"]),
+        ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: {kind: vp, beta_min: 3, beta_max: 2}",
+         ["p.yaml:6:33: reference.forward.beta_min must be below beta_max (got 3 and 2)"]),
+        ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: {kind: vp, schedule: cosine, beta_min: 2}",
+         ["p.yaml:6:51: reference.forward.beta_min must leave 1/beta_min - 1/beta_max > horizon for a cosine schedule "
+          "(got 0.4, horizon 1.5); use a smaller beta_min"]),
+        ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: {kind: ve, beta_max: 2}",
+         ["p.yaml:6:23: reference.forward.beta_max is not a known key of kind ve; known keys: kind, schedule, "
+          "sigma_min, sigma_max"]),
+        ("kind: reversed-diffusion", "kind: foellmer\n  point: [1, 2]",
+         ["p.yaml:6:10: reference.point must have 1 number(s), one a dimension of domain.box (got 2)"]),
+        ("kind: reversed-diffusion", "kind: foellmer\n  point: 12",
+         ["p.yaml:6:10: reference.point must lie inside the box [-5, 5] (got 12)"]),
         ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: heet",
-         ["p.yaml:6:12: reference.forward must be one of 'ornstein-uhlenbeck', 'heat' (got 'heet'); "
-          "did you mean 'heat'?"]),
+         ["p.yaml:6:12: reference.forward must be one of 'ornstein-uhlenbeck', 'heat', 'vp', 've', 'formula' "
+          "(got 'heet'); did you mean 'heat'?"]),
         ("name: two", "name: a/b",
          ["p.yaml:1:7: name must be usable as a file name, without slashes or a leading dot"]),
         ("name: two", "name: 7", ["p.yaml:1:7: name must be text (got 7)"]),
@@ -317,7 +410,7 @@ def test_a_csv_that_is_not_text_is_refused(tmp_path):
           "supported: 'shooting', 'collocation'"]),
         ("name: two", "solver: {kind: collocation, method: adam}",
          ["p.yaml:1:29: solver.method is not a known key of kind collocation; "
-          "known keys: kind, starts, seed, iterations, tolerance"]),
+          "known keys: kind, starts, seed, iterations, tolerance, refine"]),
         ("name: two", "solver: 3",
          ["p.yaml:1:9: solver must be a mapping with a kind, one of 'shooting', 'collocation' (got 3)"]),
         ("name: two", "drift: {kind: formula, expressions: ['x +']}",
@@ -362,12 +455,93 @@ def test_an_error_names_the_place_and_the_cure(old, new, expected):
         ({"kind": "mixture", "means": [4], "stds": [1]},
          "reference.data has mass 0.159 outside the box, and at most 1e-06 is allowed; "
          "widen domain.box to [[-5, 9.5]], or use a density with kind: truncated"),
+        ({"kind": "mixture", "means": [4], "covariances": [1]},
+         "reference.data has mass 0.159 outside the box, and at most 1e-06 is allowed; "
+         "widen domain.box to [[-5, 9.5]]"),
+        ({"kind": "student-t", "degrees_of_freedom": 0, "location": 0, "scale": 1},
+         "reference.data.degrees_of_freedom must be > 0 (got 0)"),
+        ({"kind": "student-t", "degrees_of_freedom": -1, "location": 0, "scale": 1},
+         "reference.data.degrees_of_freedom must be > 0 (got -1)"),
+        ({"kind": "student-t", "degrees_of_freedom": 3, "location": 0, "scale": 0},
+         "reference.data.scale must be > 0 (got 0)"),
+        ({"kind": "student-t", "degrees_of_freedom": 3, "location": 0, "scale": [1, 2]},
+         "reference.data.scale must have 1 number(s), as location has"),
+        ({"kind": "student-t", "degrees_of_freedom": 3, "location": [0, 0], "scale": 1},
+         "reference.data.location must have 1 number(s), one a dimension of domain.box (got 2)"),
+        ({"kind": "student-t", "degrees_of_freedom": 30, "location": 99, "scale": 1},
+         "reference.data.location is so far outside the box that less than 1e-09 of the peak is on it"),
+        ({"kind": "funnel", "std": 1},
+         "reference.data.kind funnel needs at least two dimensions (domain.box has 1)"),
+        ({"kind": "image", "pixels": [[0, 1]], "bandwidth": 1},
+         "reference.data.kind image needs two dimensions (domain.box has 1)"),
     ],
 )  # fmt: skip
 def test_a_density_must_fit_the_box(data, expected):
     found = messages(set={"reference.data": data})
     assert len(found) == 1
     assert expected in found[0]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({"kind": "mixture", "means": [[0, 0]]}, "reference.data needs either stds or covariances, and not both"),
+        ({"kind": "mixture", "means": [[0, 0]], "stds": [1], "covariances": [[[1, 0], [0, 1]]]},
+         "reference.data needs either stds or covariances, and not both"),
+        ({"kind": "mixture", "means": [[0, 0]], "covariances": [[1, 0]]},
+         "reference.data.covariances.0 must be a matrix, a list of rows such as [[1, 0], [0, 1]] (got [1, 0])"),
+        ({"kind": "mixture", "means": [[0, 0], [1, 1]], "covariances": [[[1, 0], [0, 1]]]},
+         "reference.data.covariances must have one entry for each of the 2 means (got 1)"),
+        ({"kind": "mixture", "means": [[0, 0]], "covariances": [[[1, 0], [0]]]},
+         "reference.data.covariances.0 must be a 2 x 2 matrix, a list of rows (got rows of length 2, 1)"),
+        ({"kind": "mixture", "means": [[0, 0]], "covariances": [[[1]]]},
+         "reference.data.covariances.0 must be a 2 x 2 matrix, a list of rows (got rows of length 1)"),
+        ({"kind": "mixture", "means": [[0, 0]], "covariances": [[[1, 0.5], [0.4, 1]]]},
+         "reference.data.covariances.0 must be symmetric (got 0.5 and 0.4 for coordinates 1 and 2)"),
+        ({"kind": "mixture", "means": [[0, 0]], "covariances": [[[1, 2], [2, 1]]]},
+         "reference.data.covariances.0 must be positive definite "
+         "(given those before it, coordinate 2 has variance -3)"),
+        ({"kind": "mixture", "means": [[0, 0]], "covariances": [[[0.25, 0.5], [0.5, 1]]]},
+         "reference.data.covariances.0 must be positive definite "
+         "(given those before it, coordinate 2 has variance 0)"),
+        ({"kind": "mixture", "means": [[0, 0]], "covariances": [[[1, 0], [0, -1]]]},
+         "reference.data.covariances.0 must be positive definite (the variance of coordinate 2 is -1)"),
+        ({"kind": "mixture", "means": [[0, 0]], "covariances": [[[25, 0], [0, 0.1]]]},
+         "reference.data has mass 0.23 outside the box"),
+        ({"kind": "funnel", "std": 0}, "reference.data.std must be > 0 (got 0)"),
+        ({"kind": "image", "bandwidth": 0.3}, "reference.data needs either file or pixels, and not both"),
+        ({"kind": "image", "pixels": [[0, 1], [1]], "bandwidth": 0.3},
+         "reference.data.pixels.1 must have 2 number(s), as the first row has (got 1)"),
+        ({"kind": "image", "pixels": [[7, 7]], "bandwidth": 0.3},
+         "reference.data.pixels are all of the same grey"),
+        ({"kind": "image", "pixels": [[0, 256]], "bandwidth": 0.3},
+         "reference.data.pixels.0.1 must be <= 255 (got 256)"),
+        ({"kind": "image", "pixels": [[0, 1]], "bandwidth": 0.01},
+         "reference.data.bandwidth must be from a hundredth of the box, 0.12, to the whole of it, 12 (got 0.01)"),
+        ({"kind": "image", "pixels": [[0, 1]], "bandwidth": [0.3, 13]},
+         "reference.data.bandwidth must be from a hundredth of the box, 0.12, to the whole of it, 12 (got 13)"),
+        ({"kind": "image", "pixels": [[0, 1]], "bandwidth": [1, 1, 1]},
+         "reference.data.bandwidth must have 2 numbers"),
+        ({"kind": "image", "pixels": [[0, 1]], "bandwidth": 1, "mass": "grey"},
+         "reference.data.mass must be 'dark' or 'bright' (got 'grey')"),
+        ({"kind": "image", "pixels": [[0, 1]], "bandwidth": 1, "floor": 1},
+         "reference.data.floor must be < 1 (got 1)"),
+    ],
+)  # fmt: skip
+def test_a_density_in_two_dimensions_must_fit_together(data, expected):
+    found = messages(TWO_DIMENSIONS, set={"reference.data": data})
+    assert len(found) == 1
+    assert expected in found[0]
+
+
+def test_a_funnel_must_reach_the_box():
+    far = {"reference.data": {"kind": "funnel", "std": 1}, "domain.box": [[-900, -800], [-1, 1]]}
+    assert "reference.data must have the origin" in messages(TWO_DIMENSIONS, set=far)[0]
+
+
+def test_a_covariance_may_be_a_plain_number_in_one_dimension():
+    data = {"kind": "mixture", "means": [0.5, 1], "covariances": [0.09, [[0.16]]]}
+    assert parse_problem(GOOD, set={"reference.data": data}).reference.data.marginal_stds == ((0.3,), (0.4,))
 
 
 def test_the_box_named_as_a_cure_is_a_cure():
@@ -512,7 +686,7 @@ def test_changing_the_kind_keeps_common_options_and_tells_the_others():
     found = messages(GOOD + "solver: {kind: shooting, method: adam}\n", set={"solver.kind": "collocation"})
     assert found == [
         "p.yaml:10:26: solver.method is not a known key of kind collocation; "
-        "known keys: kind, starts, seed, iterations, tolerance"
+        "known keys: kind, starts, seed, iterations, tolerance, refine"
     ]
 
 

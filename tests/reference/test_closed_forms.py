@@ -5,23 +5,30 @@ import math
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
-from scipy.stats import truncnorm
+from scipy.linalg import sqrtm
+from scipy.stats import multivariate_normal, truncnorm
+from scipy.stats import t as student_t
 
 from controlsde.densities import GaussianMixture, TruncatedMixture, build_density
 from controlsde.densities.formula import gauss_grid
 from controlsde.distances import wasserstein_2
 from controlsde.problem import schema
 from controlsde.reference import ReferenceError  # noqa: A004
-from controlsde.reference.bases import CosineBasis, ReflectedOrnsteinUhlenbeckBasis
-from controlsde.reference.flows import ClosedForm, Mirrors, Process
+from controlsde.reference.bases import CosineBasis, FourierBasis, ReflectedOrnsteinUhlenbeckBasis
+from controlsde.reference.correlated import CorrelatedClosedForm
+from controlsde.reference.flows import ClosedForm, Mirrors, Process, Windings
 from controlsde.reference.projection import project
 from controlsde.reference.series import Series
 
 from .builders import (
+    CORRELATED,
+    CORRELATED_3D,
+    IMAGE,
     JUMP,
     MIXTURE,
     MIXTURE_2D,
     SMOOTH,
+    STUDENT_T,
     TRUNCATED,
     UNIFORM,
     column,
@@ -166,10 +173,88 @@ def test_a_jump_is_blurred_exactly_at_small_times(s):
     np.testing.assert_allclose(series.density(T - s, x), expected, atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("spec", "walls"), [(CORRELATED, "reflecting"), (CORRELATED, "periodic"), (CORRELATED_3D, "reflecting")]
+)
+@pytest.mark.parametrize("forward", [OU, "heat"])
+def test_correlated_gaussians_shrink_and_blur_in_free_space(spec, walls, forward):
+    # OU: N(m, S) -> N(e^{-s} m, e^{-2s} S + (1 - e^{-2s}) D₀ I); heat: N(m, S + 2 D₀ s I), walls far away
+    D0, T, d = 0.7, 0.6, len(spec.means[0])
+    reference = reversed_diffusion(spec, ((-9.0, 9.0),) * d, forward, walls, horizon=T, diffusivity=D0)
+    x = np.random.default_rng(1).normal(size=(30, d))
+    for s in (0.0, 1e-3, 0.3, T):
+        shrink = math.exp(-s) if forward == OU else 1.0
+        blur = D0 * (1 - math.exp(-2 * s)) if forward == OU else 2 * D0 * s
+        expected = sum(
+            w * multivariate_normal(shrink * np.array(m), shrink**2 * np.array(c) + blur * np.eye(d)).pdf(x)
+            for w, m, c in zip(spec.weights, spec.means, spec.covariances, strict=True)
+        )
+        np.testing.assert_allclose(reference.density(T - s, x), expected, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("forward", [OU, "heat"])
+def test_covariances_that_are_diagonal_change_nothing(forward):
+    box = ((-3.2, 3.0), (-3.0, 3.1))
+    full = schema.Mixture(  # not quite diagonal: else it would be the same mixture
+        weights=MIXTURE_2D.weights,
+        means=MIXTURE_2D.means,
+        covariances=tuple(((a * a, 1e-14), (1e-14, b * b)) for a, b in MIXTURE_2D.stds),
+    )
+    one, other = (reversed_diffusion(spec, box, forward) for spec in (MIXTURE_2D, full))
+    x = np.random.default_rng(1).uniform(-2.0, 2.0, (30, 2))
+    for t in (0.0, 0.2, 0.49):
+        np.testing.assert_allclose(one.density(t, x), other.density(t, x), atol=1e-11)
+
+
+@pytest.mark.parametrize(("walls", "basis"), [(Mirrors, CosineBasis), (Windings, FourierBasis)])
+def test_correlated_images_match_the_series(walls, basis):
+    box, process = ((-1.5, 1.2), (-1.2, 1.4)), Process(0.0, 1.0)
+    images = CorrelatedClosedForm(build_density(CORRELATED, box), process, walls(box))
+    bases = tuple(basis(low, high, 120, 1.0) for low, high in box)
+    series = Series(images.data, bases, project(images, 0.02, bases, box), box, "series", 0.02)
+    x = np.random.default_rng(1).uniform([-1.5, -1.2], [1.2, 1.4], (40, 2))
+    for s in (0.02, 0.05, 0.3):
+        np.testing.assert_allclose(images.density(s, x), series.density(s, x), atol=1e-12)
+        np.testing.assert_allclose(images.score(s, x), series.score(s, x), rtol=1e-6, atol=1e-6)
+
+
+def test_heat_blurs_an_image_by_more():
+    # Blurring by h and diffusing for a time s between mirrors is blurring by √(h² + 2 D₀ s).
+    box, D0, s = ((-1.5, 1.2), (-1.2, 1.4)), 0.7, 0.03
+    reference = reversed_diffusion(IMAGE, box, horizon=0.1, diffusivity=D0)
+    blurred = IMAGE.model_copy(update={"bandwidth": (math.sqrt(0.2**2 + 2 * D0 * s),) * 2})
+    x = np.random.default_rng(1).uniform([-1.5, -1.2], [1.2, 1.4], (40, 2))
+    np.testing.assert_allclose(reference.density(0.1 - s, x), build_density(blurred, box).pdf(x), atol=1e-11)
+
+
+def test_free_student_t_is_its_scale_mixture_of_gaussians():
+    # In a box so wide that next to nothing is outside: ∫ f(y) N(x; e^{-s} y, D₀(1 - e^{-2s})) dy with SciPy's f.
+    D0, T, s, box = 0.7, 1.0, 0.4, ((-7.0, 7.0),)
+    narrow = schema.StudentT(degrees_of_freedom=30, location=(0.1,), scale=(0.3,))
+    reference = reversed_diffusion(narrow, box, OU, horizon=T, diffusivity=D0)
+    y, weights = gauss_grid(box, 60)
+    x, variance = np.linspace(-2, 2, 13), D0 * (1 - math.exp(-2 * s))
+    kernel = np.exp(-((x[:, None] - math.exp(-s) * y[:, 0]) ** 2) / (2 * variance)) / math.sqrt(2 * math.pi * variance)
+    np.testing.assert_allclose(
+        reference.density(T - s, x[:, None]), kernel @ (weights * student_t(30, 0.1, 0.3).pdf(y[:, 0])), atol=1e-11
+    )
+
+
+@pytest.mark.parametrize("spec", [MIXTURE, TRUNCATED, schema.Uniform()])
+def test_without_any_blur_heat_between_walls_is_the_data_at_the_walls_too(spec):
+    box = ((-1.5, 1.2),)
+    data = build_density(spec, box)
+    data = TruncatedMixture(data, box) if isinstance(data, GaussianMixture) else data
+    x = column(-1.5, 1.2, 13)
+    np.testing.assert_allclose(reversed_diffusion(spec, box).density(0.5, x), data.pdf(x), rtol=1e-12)
+
+
 def test_the_two_halves_of_a_switched_flow_agree():
     for reference in (
         reversed_diffusion(MIXTURE, ((-1.5, 1.2),)),
         reversed_diffusion(MIXTURE_2D, ((-1.5, 1.2), (-1.2, 1.4))),
+        reversed_diffusion(CORRELATED, ((-1.5, 1.2), (-1.2, 1.4))),
+        reversed_diffusion(CORRELATED, ((-3.0, 3.0), (-3.0, 3.0)), OU, horizon=1.5, diffusivity=1.0),
         reversed_diffusion(MIXTURE, ((-3.0, 3.0),), OU, horizon=1.5, diffusivity=1.0),
     ):
         flow = reference.flow
@@ -215,6 +300,58 @@ def test_moser_flux_on_a_circle_costs_least():
     assert energy(0.01) == pytest.approx(energy(-0.01), rel=1e-12)  # a minimum exactly: no slope
 
 
+def test_moser_of_a_product_of_cosines_in_two_dimensions():
+    """p₁ = 1 + c cos πx cos 2πy: Δφ = p₀ − p₁ has the solution c cos πx cos 2πy / 5π²."""
+    c, horizon = 0.5, 2.0
+    reference = moser(formula("1"), formula(f"1 + {c}*cos(pi*x)*cos(2*pi*y)"), ((0, 1), (0, 1)), horizon=horizon)
+    x = np.random.default_rng(0).uniform(size=(50, 2))
+    t = 0.7
+    density = 1.0 + t / horizon * c * np.cos(np.pi * x[:, 0]) * np.cos(2 * np.pi * x[:, 1])
+    flux = -c / (5 * np.pi) * np.sin(np.pi * x[:, 0]) * np.cos(2 * np.pi * x[:, 1])
+    np.testing.assert_allclose(reference.density(t, x), density, rtol=1e-12)
+    np.testing.assert_allclose(reference.field(t, x)[:, 0], flux / horizon / density, atol=1e-12)
+
+
+@pytest.mark.parametrize("walls", ["reflecting", "periodic"])
+def test_moser_in_two_dimensions_is_that_of_one_where_nothing_depends_on_the_other(walls):
+    ends = "0.3 + exp(-4*(x - 0.5)**2)" if walls == "reflecting" else "2 + sin(2*pi*x) + 0.3*cos(4*pi*x)"
+    line = moser(formula("1"), formula(ends), ((0, 1),), walls=walls)
+    plane = moser(formula("1"), formula(ends), ((0, 1), (-1, 3)), walls=walls)
+    x = np.random.default_rng(1).uniform((0, -1), (1, 3), size=(40, 2))
+    field = plane.field(0.6, x)
+    np.testing.assert_allclose(field[:, 1], 0.0, atol=1e-11)
+    if walls == "reflecting":  # on a circle, the line's flux may circulate
+        np.testing.assert_allclose(field[:, :1], line.field(0.6, x[:, :1]), atol=1e-11)
+    else:
+        flux = [
+            one.field(0.6, x[:, : one.dimension])[:, 0] * one.density(0.6, x[:, : one.dimension])
+            for one in (line, plane)
+        ]
+        np.testing.assert_allclose(np.ptp(flux[0] - 4 * flux[1]), 0.0, atol=1e-11)
+
+
+def test_moser_flux_lets_nothing_through_the_walls_and_survives_a_jump():
+    jump = formula("where(x + y < 0.9, 1.5, 0.5)")
+    reference = moser(formula("1"), jump, ((0, 1), (0, 1)))
+    side = np.linspace(0.0, 1.0, 41)
+    for axis in (0, 1):
+        for wall in (0.0, 1.0):
+            x = np.stack([side, side], axis=1)
+            x[:, axis] = wall
+            assert np.max(np.abs(reference.flux(x)[:, axis])) < 2e-3  # converges like modes^-2 where the jump ends
+    smooth = moser(formula("1"), formula("exp(-x - 2*y)"), ((0, 1), (0, 1)))
+    assert np.max(np.abs(smooth.flux(np.stack([side, 0 * side], axis=1))[:, 1])) < 1e-7
+
+
+def test_moser_in_two_dimensions_through_an_empty_gap_is_refused():
+    with pytest.raises(ReferenceError, match="broad density"):
+        moser(
+            schema.Uniform(low=(0.0, 0.0), high=(0.3, 1.0)),
+            schema.Uniform(low=(0.7, 0.0), high=(1.0, 1.0)),
+            ((0, 1), (0, 1)),
+        )
+
+
 def test_moser_through_an_empty_gap_is_refused():
     with pytest.raises(ReferenceError, match="broad density"):
         moser(schema.Uniform(low=(0.0,), high=(0.3,)), schema.Uniform(low=(0.7,), high=(1.0,)), ((0, 1),))
@@ -223,10 +360,12 @@ def test_moser_through_an_empty_gap_is_refused():
 def test_what_cannot_be_computed_is_refused_with_a_cure():
     with pytest.raises(ReferenceError, match="forward: heat"):
         reversed_diffusion(MIXTURE, ((-1.5, 1.2),), OU, "periodic")
-    with pytest.raises(ReferenceError, match="one dimension only"):
-        moser(MIXTURE_2D, MIXTURE_2D, ((-2, 2), (-2, 2)))
     with pytest.raises(ReferenceError, match="narrower box"):
         reversed_diffusion(JUMP, ((-30, 30),), OU)
+    with pytest.raises(ReferenceError, match="forward: heat"):
+        reversed_diffusion(STUDENT_T, ((-1.5, 1.2),), OU, "periodic")
+    with pytest.raises(ReferenceError, match="broader funnel"):
+        reversed_diffusion(schema.Funnel(std=3), ((-12, 12), (-40, 40)))
     with pytest.raises(ReferenceError, match="negative"):
         reversed_diffusion(formula("x"), ((-1, 1),))
 
@@ -272,8 +411,25 @@ def test_displacement_costs_the_wasserstein_distance_at_every_time():
         )
 
 
+def test_displacement_between_correlated_gaussians_costs_the_bures_distance_at_every_time(rng):
+    # W₂² = |m₁ - m₀|² + tr(S₀ + S₁ - 2 (S₀^½ S₁ S₀^½)^½)
+    (m0, S0), (m1, S1) = ((-0.5, 0.2), [[0.3, 0.2], [0.2, 0.25]]), ((0.4, 0.0), [[0.2, -0.1], [-0.1, 0.5]])
+    start, end = (schema.Mixture(means=(m,), covariances=(S,)) for m, S in ((m0, S0), (m1, S1)))
+    reference = displacement(start, end, ((-6.0, 6.0),) * 2, horizon=2.0)
+    cost = np.sum(np.subtract(m1, m0) ** 2) + np.trace(np.add(S0, S1) - 2 * sqrtm(sqrtm(S0) @ S1 @ sqrtm(S0)))
+    nodes, weights = gauss_grid(((-6.0, 6.0),) * 2, 16)
+    for t in (0.0, 0.7, 2.0):
+        energy = weights @ (reference.density(t, nodes) * np.sum(reference.field(t, nodes) ** 2, axis=1))
+        assert energy == pytest.approx(cost / 4, rel=1e-9)  # speeds are distances over the horizon
+    x = rng.normal(size=(20, 2))
+    for t, m, S in ((0.0, m0, S0), (2.0, m1, S1)):
+        np.testing.assert_allclose(reference.density(t, x), multivariate_normal(m, S).pdf(x), rtol=1e-9)
+
+
 def test_displacements_that_do_not_exist_are_refused():
     with pytest.raises(ReferenceError, match="circle"):
         displacement(MIXTURE, MIXTURE, ((-3.0, 3.0),), walls="periodic")
     with pytest.raises(ReferenceError, match="join two Gaussians"):
         displacement(MIXTURE_2D, MIXTURE_2D, ((-3.0, 3.0),) * 2)
+    with pytest.raises(ReferenceError, match="join two Gaussians"):
+        displacement(CORRELATED, IMAGE, ((-3.0, 3.0),) * 2)

@@ -8,29 +8,45 @@ Checked by sixth-order differences at random points, so a wrong sign or factor a
 import numpy as np
 import pytest
 
+from controlsde.problem import schema
+
 from .builders import (
+    CORRELATED,
+    CORRELATED_3D,
+    FUNNEL,
+    IMAGE,
     JUMP,
     MIXTURE,
     MIXTURE_2D,
     MIXTURE_3D,
     SMOOTH,
     SMOOTH_2D,
+    STUDENT_T,
+    STUDENT_T_2D,
     TRUNCATED,
     UNIFORM,
     UNIFORM_2D,
     displacement,
+    foellmer,
     formula,
+    formula_forward,
     gaussian,
     moser,
     reversed_diffusion,
+    scheduled,
 )
+
+VP, VE = schema.VariancePreserving, schema.VarianceExploding
 
 NARROW = ((-1.5, 1.2),)
 WIDE = ((-6.0, 6.0),)
 NARROW_2D = ((-1.5, 1.2), (-1.2, 1.4))
 OU = {"forward": "ornstein-uhlenbeck"}
 RING = {"walls": "periodic"}
+BROAD_2D = gaussian((0.2, -0.3), (0.9, 0.7))
+COSINES_3D = formula("1 + 0.5*cos(pi*(x + 1.5)/3)*cos(pi*(y + 1.5)/1.5) + 0.2*cos(pi*(z + 1.5)/3)")
 BUMPS = (formula("0.2 + exp(-4*(x + 0.5)**2)"), formula("0.3 + exp(-4*(x - 0.5)**2)"))
+TILTED = schema.Mixture(means=((-0.5, 0.2),), covariances=(((0.3, 0.12), (0.12, 0.2)),))
 
 REFERENCES = {
     "ou free mixture": lambda: reversed_diffusion(MIXTURE, WIDE, **OU),
@@ -59,13 +75,48 @@ REFERENCES = {
     "ou free 3d": lambda: reversed_diffusion(MIXTURE_3D, WIDE * 3, **OU),
     "heat mixture 3d": lambda: reversed_diffusion(MIXTURE_3D, ((-1.5, 1.5),) * 3),
     "heat formula 3d": lambda: reversed_diffusion(formula("1 + x*y*z"), ((-0.9, 0.8),) * 3),
+    "ou free correlated 2d": lambda: reversed_diffusion(CORRELATED, WIDE * 2, **OU),
+    "ou free correlated 3d": lambda: reversed_diffusion(CORRELATED_3D, WIDE * 3, **OU),
+    "ou walled correlated 2d": lambda: reversed_diffusion(CORRELATED, NARROW_2D, **OU),
+    "heat correlated 2d": lambda: reversed_diffusion(CORRELATED, NARROW_2D),
+    "heat ring correlated 2d": lambda: reversed_diffusion(CORRELATED, NARROW_2D, **RING),
+    "ou walled student-t": lambda: reversed_diffusion(STUDENT_T, NARROW, **OU),
+    "heat student-t": lambda: reversed_diffusion(STUDENT_T, NARROW),
+    "ou walled student-t 2d": lambda: reversed_diffusion(STUDENT_T_2D, NARROW_2D, **OU),
+    "heat student-t 2d": lambda: reversed_diffusion(STUDENT_T_2D, NARROW_2D),
+    "ou walled funnel 2d": lambda: reversed_diffusion(FUNNEL, NARROW_2D, **OU),
+    "heat funnel 2d": lambda: reversed_diffusion(FUNNEL, NARROW_2D),
+    "ou walled image 2d": lambda: reversed_diffusion(IMAGE, NARROW_2D, **OU),
+    "heat image 2d": lambda: reversed_diffusion(IMAGE, NARROW_2D),
     "moser formula": lambda: moser(*BUMPS, NARROW, diffusivity=0.3),
     "moser mixture": lambda: moser(formula("1"), MIXTURE, NARROW, horizon=2.0),
     "displacement formula": lambda: displacement(*BUMPS, NARROW, diffusivity=0.3, horizon=2.0),
     "displacement truncated": lambda: displacement(formula("1"), TRUNCATED, NARROW),
+    "moser student-t": lambda: moser(formula("1"), STUDENT_T, NARROW),
+    "displacement student-t": lambda: displacement(formula("1"), STUDENT_T, NARROW),
+    "displacement free correlated 2d": lambda: displacement(TILTED, gaussian((0.6, 0), (0.3, 0.7)), WIDE * 2),
     "displacement free 2d": lambda: displacement(gaussian((-0.5, 0.2), 0.4), gaussian((0.6, 0), (0.3, 0.7)), WIDE * 2),
+    "vp linear": lambda: scheduled(MIXTURE, WIDE, VP(beta_max=3.0)),
+    "vp cosine": lambda: scheduled(MIXTURE, WIDE, VP(schedule="cosine", sigma=0.8)),
+    "vp formula, walls": lambda: scheduled(MIXTURE, NARROW, VP(schedule="0.2 + 3*s", sigma=0.8)),
+    "vp 2d": lambda: scheduled(MIXTURE_2D, WIDE * 2, VP(schedule="cosine")),
+    "vp stationary start": lambda: scheduled(MIXTURE, WIDE, VP(beta_max=3.0), start="stationary"),
+    "ve geometric": lambda: scheduled(MIXTURE, WIDE, VE(sigma_min=0.05)),
+    "ve linear, walls": lambda: scheduled(MIXTURE, NARROW, VE(schedule="linear")),
+    "ve cosine, ring": lambda: scheduled(UNIFORM, NARROW, VE(schedule="cosine"), walls="periodic"),
+    "ve formula": lambda: scheduled(SMOOTH, NARROW, VE(schedule="0.3 + cos(s)**2")),
+    "quartic": lambda: formula_forward(MIXTURE, NARROW, "-x^3", diffusivity=0.5),
+    "double well": lambda: formula_forward(SMOOTH, NARROW, "4*(x - x^3)", diffusivity=0.5),
+    "foellmer free": lambda: foellmer(MIXTURE, WIDE, width=0.4),
+    "foellmer free uniform": lambda: foellmer(UNIFORM, WIDE, width=0.4, point=(0.3,), diffusivity=0.3),
+    "foellmer free 2d": lambda: foellmer(MIXTURE_2D, WIDE * 2, width=0.4, point=(0.3, -0.1), horizon=0.8),
+    "moser mixture 2d": lambda: moser(formula("1 + 0.3*x*y"), BROAD_2D, NARROW_2D, diffusivity=0.4),
+    "moser formula 2d": lambda: moser(SMOOTH_2D, formula("exp(-2*(x - 0.2)**2 - y**2) + 0.1"), NARROW_2D),
+    "moser ring 2d": lambda: moser(formula("2 + sin(2*pi*(x + 1.5)/2.7)"), BROAD_2D, NARROW_2D, **RING),
+    "moser 3d": lambda: moser(formula("1"), COSINES_3D, ((-1.5, 1.5),) * 3),
     "moser ring": lambda: moser(BUMPS[0], MIXTURE, NARROW, walls="periodic"),
 }
+FREE = ("ou stationary start", "vp linear", "vp cosine", "vp 2d", "vp stationary start", "ve geometric")
 BOXES = {
     name: ((-0.9, 0.8),) * 3 if name == "heat formula 3d" else ((-1.5, 1.2), (-1.2, 1.4), (-1.0, 1.0))
     for name in REFERENCES
@@ -109,7 +160,7 @@ def test_density_is_carried_by_the_exact_drift_at_every_noise_level(name, built,
             def flux(y, axis, t=t, noise=noise):
                 drift = reference.exact_drift(t, y, noise)[:, axis]
                 slope = difference(lambda dx: reference.density(t, y + dx * axes[axis]), H)
-                return drift * reference.density(t, y) - noise * reference.diffusivity * slope
+                return drift * reference.density(t, y) - noise * reference.diffusivity.at(t) * slope
 
             divergence = sum(
                 difference(lambda dx, axis=axis: flux(x + dx * axes[axis], axis), H) for axis in range(len(axes))
@@ -125,7 +176,7 @@ def test_score_is_the_gradient_of_the_log_density(name, built, rng):
         slope = difference(lambda dx, step=step: np.log(reference.density(t, x + dx * step)), 2e-3)
         np.testing.assert_allclose(reference.score(t, x)[:, axis], slope, rtol=1e-6, atol=1e-7)
     drift = reference.exact_drift(t, x, 0.7) - reference.field(t, x)
-    np.testing.assert_allclose(drift, 0.7 * reference.diffusivity * reference.score(t, x), atol=1e-12)
+    np.testing.assert_allclose(drift, 0.7 * reference.diffusivity.at(t) * reference.score(t, x), atol=1e-12)
 
 
 @pytest.mark.parametrize("name", REFERENCES)
@@ -145,7 +196,7 @@ def test_everything_is_finite_everywhere_at_all_times(name, built):
 @pytest.mark.parametrize("name", [name for name in REFERENCES if "3d" not in name])
 def test_initial_samples_have_the_moments_of_the_initial_density(name, built, rng):
     reference = built(name)
-    free = "free" in name or name == "ou stationary start"
+    free = "free" in name or name in FREE
     box = (WIDE * 3 if free else BOXES[name])[: reference.dimension]
     axes = [np.linspace(low, high, 4001 if len(box) == 1 else 401) for low, high in box]
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(box))

@@ -15,14 +15,19 @@ from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.patches import StepPatch
+from matplotlib.quiver import Quiver
 
 from controlsde.comparison import Comparison, at_noise
 from controlsde.controls import Controls
+from controlsde.drift import network_drift
 from controlsde.pipeline import solve
 from controlsde.problem import parse_problem
+from controlsde.problem.schema import ExactDrift, FormulaDrift
 from controlsde.report import compared, curves, densities
 from controlsde.report.canvas import noise_colour, number
 from controlsde.report.figures import save_comparison, save_figures
+from controlsde.report.moments import chosen_times, error_then
+from controlsde.tracking import build_network
 from controlsde.verification.evidence import Fields
 
 PROBLEM = """\
@@ -264,7 +269,7 @@ def test_the_strip_shows_density_and_reference_at_eight_times_with_their_errors(
     fields = result.fields
     shown = panels(densities.density_strip(result))
     assert len(shown) == 8
-    chosen = densities.chosen_times(fields.times, 8)
+    chosen = chosen_times(fields.times, 8)
     assert (chosen[0], chosen[-1]) == (0, len(fields.times) - 1)
     for axes, index in zip(shown, chosen, strict=True):
         density, reference = axes.get_lines()
@@ -272,7 +277,8 @@ def test_the_strip_shows_density_and_reference_at_eight_times_with_their_errors(
         np.testing.assert_array_equal(reference.get_ydata(), fields.reference[index])
         assert reference.get_linestyle() == "--"
         assert f"t = {fields.times[index]:.3g}" in axes.get_title("left")
-        assert number(fields.l2[index]) in axes.get_title("right")
+        then = np.flatnonzero(fields.curve_times == fields.times[index])
+        assert axes.get_title("right") == f"L² error {number(fields.l2[then[0]])}"
         assert axes.get_ylim() == shown[0].get_ylim()
     assert "(noise)" in shown[0].get_title("left")
     assert "(data)" in shown[-1].get_title("left")
@@ -287,15 +293,75 @@ def test_a_peak_far_above_the_reference_is_cut_and_its_height_written(result):
     assert number(density[-1].max()) in last.texts[0].get_text()
 
 
-def test_images_share_one_colour_scale_and_show_the_densities(plane):
+def test_errors_over_densities_are_those_of_their_own_time(result, plane):
+    fields = result.fields
+    assert len(fields.curve_times) > len(fields.times)  # the curve is finer than the densities
+    weights = np.gradient(fields.axes[0])
+    for index in chosen_times(fields.times, 8):
+        own = np.sqrt(weights @ (fields.density[index] - fields.reference[index]) ** 2)
+        assert error_then(result, index) == pytest.approx(own, rel=0.1, abs=1e-6)
+    titles = [axes.get_title("left") for axes in panels(densities.density_strip(plane))[:6]]
+    assert titles[-1].endswith(f"L² error {number(plane.fields.l2[-1])}")
+
+
+def shown_values(axes):
+    """What an image shows, as (n_x, n_y)."""
+    image = axes.collections[0]
+    rows, columns = np.unique(image.get_coordinates()[..., 1]).size, np.unique(image.get_coordinates()[..., 0]).size
+    return np.asarray(image.get_array()).reshape(rows, columns).T
+
+
+def test_reference_density_and_error_are_shown_each_on_one_scale_of_colours(plane):
+    fields = plane.fields
+    shown = panels(densities.density_strip(plane))
+    chosen = chosen_times(fields.times, 6)
+    rows = [shown[:6], shown[6:12], shown[12:]]
+    assert [row[0].get_ylabel().split("\n")[0] for row in rows] == ["reference p", "controlled ρ", "error ρ − p"]
+    error = fields.density[chosen] - fields.reference[chosen]
+    for row, values in zip(rows, (fields.reference[chosen], fields.density[chosen], error), strict=True):
+        for axes, one in zip(row, values, strict=True):
+            np.testing.assert_allclose(shown_values(axes), one)
+            assert axes.get_aspect() == 1
+    top = max(fields.density.max(), fields.reference.max())
+    assert {axes.collections[0].norm.vmax for axes in shown[:12]} == {top}
+    assert {axes.collections[0].norm.vmin for axes in shown[12:]} == {-np.abs(error).max()}
+    assert {axes.collections[0].norm.vmax for axes in shown[12:]} == {np.abs(error).max()}
+
+
+def arrows_of(axes):
+    (arrows,) = [item for item in axes.collections if isinstance(item, Quiver)]
+    return arrows.get_offsets(), np.stack([arrows.U, arrows.V], axis=1)
+
+
+def test_arrows_are_the_drift_of_the_piece_on_one_scale_where_there_is_mass(plane):
+    fields, controls = plane.fields, plane.controls
+    drift = network_drift(build_network(plane.problem), controls, 1.0)
     figure = densities.density_strip(plane)
-    images = [axes.collections[0] for axes in panels(figure)]
-    assert len(images) == 12
-    assert {image.norm.vmax for image in images} == {max(plane.fields.density.max(), plane.fields.reference.max())}
-    chosen = densities.chosen_times(plane.fields.times, 6)
-    for image, values in zip(images, [*plane.fields.density[chosen], *plane.fields.reference[chosen]], strict=True):
-        np.testing.assert_allclose(np.asarray(image.get_array()).reshape(values.T.shape), values.T)
-    assert {"controlled ρ", "reference p"} <= {axes.get_ylabel().split("\n")[0] for axes in panels(figure)}
+    scales = []
+    for axes, index in zip(panels(figure)[6:12], chosen_times(fields.times, 6), strict=True):
+        places, arrows = arrows_of(axes)
+        piece = min(int(fields.times[index] * 4), 3)
+        wanted = drift.values(piece, fields.times[index], np.asarray(places))
+        scales.append(arrows / wanted)
+        (x, y), density = fields.axes, fields.density[index]
+        mass = density[np.abs(x[:, None] - places[:, 0]).argmin(0), np.abs(y[:, None] - places[:, 1]).argmin(0)]
+        assert 5 < len(places) < 60
+        assert mass.min() > 0.01 * density.max()
+    np.testing.assert_allclose(np.concatenate(scales), scales[0][0, 0])
+    assert "arrows: the drift, |v| up to" in words(figure)
+
+
+def test_a_formula_has_arrows_and_an_exact_drift_has_none(plane):
+    def given(drift):
+        problem = plane.problem.model_copy(update={"drift": drift})
+        return dataclasses.replace(plane, controls=None, problem=problem)
+
+    formula = given(FormulaDrift(kind="formula", expressions=["-y", "x"]))
+    places, arrows = arrows_of(panels(densities.density_strip(formula))[6])
+    np.testing.assert_allclose(arrows[:, 0] * places[:, 0] + arrows[:, 1] * places[:, 1], 0.0, atol=1e-12)
+    exact = densities.density_strip(given(ExactDrift(kind="exact")))
+    assert "arrows" not in words(exact)
+    assert not any(isinstance(item, Quiver) for axes in panels(exact) for item in axes.collections)
 
 
 def test_a_density_of_three_dimensions_is_shown_integrated_over_z(plane):
@@ -308,8 +374,10 @@ def test_a_density_of_three_dimensions_is_shown_integrated_over_z(plane):
         reference=np.repeat(fields.reference[..., None], 5, axis=-1),
     )
     figure = densities.density_strip(dataclasses.replace(plane, fields=deep))
-    first = panels(figure)[0].collections[0]
-    np.testing.assert_allclose(np.asarray(first.get_array()).reshape(17, 33), 2 * fields.density[0].T)
+    shown = panels(figure)
+    np.testing.assert_allclose(shown_values(shown[0]), 2 * fields.reference[0])
+    np.testing.assert_allclose(shown_values(shown[6]), 2 * fields.density[0])
+    assert len(shown[6].collections) == 1  # no arrows
     assert "∫ρ dz" in " ".join(axes.get_ylabel() for axes in figure.axes)
 
 
@@ -501,10 +569,14 @@ def test_a_comparison_that_should_not_be_trusted_says_so(comparison):
     assert text == "not converged at noise 0.25"
 
 
-def test_final_densities_in_two_dimensions_show_every_level_and_the_reference(plane):
+def test_final_densities_in_two_dimensions_are_a_row_for_each_level(plane):
     results = (plane, at_noise_level(plane, 0.5))
     figure = densities.final_densities(results, "", "", alarm=False)
-    titles = [axes.get_title("left") for axes in panels(figure)]
-    assert [title.split(",")[0] for title in titles] == ["noise 1", "noise 0.5", "reference p"]
-    last = panels(figure)[-1].collections[0]
-    np.testing.assert_allclose(np.asarray(last.get_array()).reshape(17, 33), plane.fields.reference[-1].T)
+    shown = panels(figure)
+    assert [axes.get_ylabel().split("\n")[0] for axes in shown[::3]] == ["noise 1", "noise 0.5"]
+    density, reference = plane.fields.density[-1], plane.fields.reference[-1]
+    for row in (shown[:3], shown[3:]):
+        assert [axes.get_title("left").split(",")[0] for axes in row] == ["reference p", "controlled ρ", "error ρ − p"]
+        for axes, values in zip(row, (reference, density, density - reference), strict=True):
+            np.testing.assert_allclose(shown_values(axes), values)
+    assert_nothing_is_cut_off_or_covered(figure)

@@ -6,6 +6,7 @@ from controlsde.problem import load_problem
 from controlsde.reference import build_reference
 from controlsde.tracking import build_tracking
 
+VARYING = {"reference.forward": {"kind": "vp", "schedule": "0.2 + s"}, "mesh.steps_per_piece": 3}
 SMALL = {"controls.pieces": 6, "mesh.elements": [6], "mesh.degree": 6}
 
 
@@ -17,6 +18,14 @@ def build_small(name="two-bumps", **changes):
 @pytest.fixture(params=[0.0, 1.0], ids=["noise-free", "noisy"])
 def tracking(request):
     return build_small(noise=request.param)
+
+
+@pytest.fixture(params=["noise-free", "noisy", "varying"])
+def any_tracking(request):
+    """As `tracking`, and with a diffusivity that varies within pieces."""
+    if request.param == "varying":
+        return build_small(**VARYING)
+    return build_small(noise=1.0 if request.param == "noisy" else 0.0)
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ from scipy.special import i0
 
 from controlsde import pipeline
 from controlsde.controls import Controls
+from controlsde.diffusivity import Steady
 from controlsde.drift import FormulaDrift, given_drift
+from controlsde.monte_carlo import simulation
 from controlsde.pipeline import evaluate
 from controlsde.problem import load_problem, parse_override
 from controlsde.reference import ReferenceError, build_reference  # noqa: A004
@@ -423,3 +425,69 @@ def test_the_exact_drift_of_a_displacement_arrives_without_error_and_passes():
     assert result.verified, failed(result)
     assert result.tracking.l2_final < 1e-4
     assert result.tracking.l2_sup < 1e-2  # half-way the mass parts, in a gap that is narrower than the mesh
+
+
+SCHEDULES = {
+    "vp formula": ({"kind": "vp", "schedule": "0.2 + 3*s^2", "sigma": 0.7}, lambda s: 0.49 * (0.2 + 3 * s**2)),
+    "ve geometric": (
+        {"kind": "ve", "sigma_min": 0.1, "sigma_max": 1.0},
+        lambda s: 0.01 * math.log(10) * 100**s,  # σσ̇
+    ),
+}
+
+
+def under_a_schedule(forward, drift, **more):
+    """A schedule's reference on [-7, 7] from a Gaussian, with a given drift for evaluation."""
+    data = {"kind": "mixture", "means": [0.6], "stds": [0.5]}
+    reference = {"kind": "reversed-diffusion", "forward": forward, "horizon": 1.0, "data": data}
+    settings = {"domain.box": [[-7, 7]], "mesh": {}, "controls.pieces": 4, "reference": reference, "drift": drift}
+    return load_problem("two-bumps", set={**settings, "monte_carlo.steps_per_piece": 64, **more})
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_linear_drift_under_a_schedule_has_the_known_gaussian_on_every_mesh_and_in_the_particles(name):
+    # dX = -a(X - c) dt + √(2ηD₀(1 - t)) dW from N(m, v): the variance is e^{-2at}v + 2η∫e^{-2a(t-r)}D₀(1 - r) dr
+    forward, diffusivity = SCHEDULES[name]
+    a, c, noise = 1.3, 0.4, 0.8
+    drift = {"kind": "formula", "expressions": [f"-{a}*(x - {c})"]}
+    problem = under_a_schedule(forward, drift, noise=noise, **{"monte_carlo.particles": 100_000})
+    start = build_reference(problem.reference, problem.domain)
+    grid = np.linspace(-7, 7, 4001)
+    weight = start.initial_density(grid[:, None])
+    weight /= weight.sum()
+    mean, square = weight @ grid, weight @ grid**2
+    r = np.linspace(0, 1, 200_001)
+    gained = np.trapezoid(2 * noise * np.exp(-2 * a * (1 - r)) * diffusivity(1 - r), r)
+    variance = math.exp(-2 * a) * (square - mean**2) + gained
+    centre = c + math.exp(-a) * (mean - c)
+    result = evaluate(problem)
+    assert result.verified, failed(result)
+    (x,) = result.fields.axes
+    expected = np.exp(-((x - centre) ** 2) / (2 * variance)) / math.sqrt(2 * math.pi * variance)
+    np.testing.assert_allclose(result.fields.density[-1], expected, atol=2e-4 * expected.max())
+    assert abs(result.certificate.monte_carlo.z) < 4
+    assert abs(result.certificate.monte_carlo.z_modes) < 4
+
+
+@pytest.mark.parametrize(
+    ("forward", "noise"),
+    [("vp", 0.0), ({"kind": "ve", "schedule": "linear"}, 1.0), ({"kind": "formula", "drift": "-x^3"}, 1.0)],
+)
+def test_the_exact_drift_of_other_forward_processes_arrives_without_error(forward, noise):
+    more = {"monte_carlo.particles": 20_000, "mesh": {"elements": [24], "steps_per_piece": 8}, "noise": noise}
+    box = [[-3, 3]] if isinstance(forward, dict) and forward["kind"] == "formula" else [[-7, 7]]
+    result = evaluate(under_a_schedule(forward, "exact", **{**more, "domain.box": box}))
+    assert result.verified, failed(result)
+    assert result.tracking.l2_sup < 2e-3
+
+
+def test_particles_that_ignore_the_schedule_are_found_out(monkeypatch):
+    honest = simulation.simulate
+
+    def steady(drift, initial, setting, report):
+        mean = Steady(setting.diffusivity.mean(0.0, 1.0))
+        return honest(drift, initial, dataclasses.replace(setting, diffusivity=mean), report)
+
+    monkeypatch.setattr(simulation, "simulate", steady)
+    result = evaluate(under_a_schedule("vp", "exact", **{"monte_carlo.particles": 20_000}))
+    assert "monte_carlo_z" in failed(result) or "monte_carlo_modes" in failed(result)

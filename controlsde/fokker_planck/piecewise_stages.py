@@ -1,34 +1,39 @@
-"""Stage solves by sparse LU factors, piece by piece: for many unknowns, on the CPU."""
+"""Stage solves piece by piece, by factors of λ_l I − h_k A_k made when a piece is first visited; on the CPU."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
-import scipy.sparse as sp
-import scipy.sparse.linalg as sparse_linalg
 import torch
 from torch import Tensor
 
-from controlsde.fokker_planck.operator import Operator
-from controlsde.fokker_planck.radau import radau, simplify
-from controlsde.fokker_planck.stage_solvers import march, refuse_non_finite
+from controlsde.fokker_planck.radau import radau
+from controlsde.fokker_planck.stage_solvers import march
 
 
-class SparseStageSolver:
-    """Sparse LU factors of λ_l I − h_k A_k, made when a piece is first visited; CPU only."""
+class Factor(Protocol):
+    """Of one matrix, real or complex."""
 
-    def __init__(self, operator: Operator, stages: int, drift: Tensor, steps: Tensor) -> None:
-        """For drift (K, k, d) and step lengths h (K,). Raises NonFiniteError for a drift that is not finite."""
-        refuse_non_finite(drift)
-        self._operator = operator
+    def solve(self, right: Any, direction: str, /) -> Any:
+        """x (n, c) for right-hand sides (n, c), with the matrix ("N") or its transpose ("T")."""
+        ...
+
+
+class PiecewiseStageSolver:
+    """For a number of pieces; `factorise(k)` makes the factors of λ_l I − h_k A_k, one for each eigenvalue λ_l."""
+
+    def __init__(self, stages: int, pieces: int, factorise: Callable[[int], list[Factor]]) -> None:
         self._scheme = radau(stages)
-        self._drift = drift.detach().cpu().numpy()
-        self._steps = steps.cpu().numpy()
-        self._factors: dict[int, list[Any]] = {}
+        self._pieces = pieces
+        self._factorise = factorise
+        self._factors: dict[int, list[Factor]] = {}
 
     def advance(self, piece: int, density: Tensor) -> Tensor:
         """ρ (n, c) → stages (s, n, c)."""
+        if density.shape[1] == 0:
+            return density.new_empty((self._scheme.stages, *density.shape))
         return self._apply(piece, density.expand((self._scheme.stages, *density.shape)), "N")
 
     def solve(self, right: Tensor) -> Tensor:
@@ -37,7 +42,7 @@ class SparseStageSolver:
 
     def sweep_forward(self, initial: Tensor, steps: int) -> Tensor:
         """ρ (n,) → stages (K, S, s, n)."""
-        return march(self.advance, initial, len(self._steps), steps, self._scheme.stages)
+        return march(self.advance, initial, self._pieces, steps, self._scheme.stages)
 
     def sweep_back(self, cotangent: Tensor) -> tuple[Tensor, Tensor]:
         """Ȳ (K, S, s, n) → Λ (K, S, s, n), ρ̄ (K, n), step by step."""
@@ -53,14 +58,9 @@ class SparseStageSolver:
             starts[piece] = carried
         return multipliers, starts
 
-    def _of(self, piece: int) -> list[Any]:
+    def _of(self, piece: int) -> list[Factor]:
         if piece not in self._factors:
-            matrix = self._steps[piece] * self._operator.matrix(self._drift[piece])
-            identity = sp.eye_array(matrix.shape[0])
-            self._factors[piece] = [
-                sparse_linalg.splu(sp.csc_array(identity * simplify(value) - matrix))
-                for value in self._scheme.eigenvalues
-            ]
+            self._factors[piece] = self._factorise(piece)
         return self._factors[piece]
 
     def _apply(self, piece: int, right: Tensor, direction: str) -> Tensor:

@@ -1,0 +1,71 @@
+"""Any density, given that the point is in a box; its mass there by quadrature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from controlsde.densities.formula import PANELS, gauss_grid
+from controlsde.densities.protocol import Array, Box, Density, as_points
+
+LEAST_MASS = 1e-3  # on the box: what samples are drawn and thrown away for
+MAX_ERROR = 1e-6  # between two quadratures of the mass
+
+
+@dataclass(frozen=True)
+class ConditionedDensity:
+    """`whole` / `mass` on `box`, 0 outside, in two or three dimensions; build it with `condition_on`."""
+
+    whole: Density
+    box: Box
+    mass: float
+
+    @classmethod
+    def condition_on(cls, whole: Density, box: Box) -> ConditionedDensity:
+        """Condition a density on a box, one (low, high) a dimension.
+
+        Raises ValueError, with the cure, when next to nothing of it is there, or it is too narrow there.
+        """
+        fine, coarse = (_mass(whole, box, PANELS[len(box)] // k) for k in (1, 2))
+        if fine < LEAST_MASS:
+            raise ValueError(f"the density has only {fine:.1e} of its mass in the box: move or widen the box")
+        change = abs(fine - coarse) / fine
+        if change > MAX_ERROR:
+            raise ValueError(
+                f"the density is too narrow for its box (two quadratures of its mass differ by {change:.1e}): "
+                "use a smaller box, or one whose walls it stays away from"
+            )
+        return cls(whole, box, fine)
+
+    @property
+    def dimension(self) -> int:
+        """The number of coordinates d."""
+        return len(self.box)
+
+    def pdf(self, x: Array) -> Array:
+        """The density at points (n, d), shape (n,); the box is closed."""
+        points = as_points(x, self.dimension)
+        return np.where(self._inside(points), self.whole.pdf(points) / self.mass, 0.0)
+
+    def grad(self, x: Array) -> Array:
+        """Its gradient, shape (n, d); 0 outside the box."""
+        points = as_points(x, self.dimension)
+        return np.where(self._inside(points)[:, None], self.whole.grad(points) / self.mass, 0.0)
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """Draw n independent points by rejection, shape (n, d)."""
+        kept = np.empty((0, self.dimension))
+        while len(kept) < n:
+            drawn = self.whole.sample(1 + int(1.1 * (n - len(kept)) / self.mass), rng)
+            kept = np.concatenate([kept, drawn[self._inside(drawn)]])
+        return kept[:n]
+
+    def _inside(self, points: Array) -> np.ndarray:
+        low, high = np.array(self.box).T
+        return np.asarray(np.all((points >= low) & (points <= high), axis=1))
+
+
+def _mass(density: Density, box: Box, panels: int) -> float:
+    points, weights = gauss_grid(box, panels)
+    return float(weights @ density.pdf(points))

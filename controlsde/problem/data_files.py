@@ -1,0 +1,72 @@
+"""Data out of the files that a problem names: the rows of a CSV file, the pixels of a picture.
+
+In: a document and the folder that files are relative to. Out: the document with the data in place of the
+file, so that a resolved problem stands by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from controlsde.problem.values import Location, dotted
+from controlsde.problem.yaml_text import Document
+
+MAX_BYTES = 20_000_000
+
+PLACES: tuple[Location, ...] = (("reference", "data"), ("reference", "from"), ("reference", "to"))
+
+
+class UnusableError(ValueError):
+    """A data file that cannot be used: at which key, and why."""
+
+    def __init__(self, key: Location, reason: str) -> None:
+        self.key = key
+        super().__init__(reason)
+
+
+def fill_in(document: Document, folder: Path) -> frozenset[Location]:
+    """Read the files that the document's densities name, and put what is in them in their place.
+
+    What cannot be read becomes a fault. Returns the locations of the `file` keys that stay unread.
+    """
+    from controlsde.problem import image_files, sample_files
+
+    unread = set()
+    reference = document.data.get("reference")
+    for where in PLACES:
+        density: Any = reference.get(where[-1]) if isinstance(reference, dict) else None
+        try:
+            if sample_files.names_a_file(density):
+                points = sample_files.read_points(folder / density["file"], density["file"], density["columns"])
+                density["points"] = points
+            elif image_files.names_a_file(density):
+                density["pixels"] = image_files.read_pixels(folder / density["file"], density["file"])
+            else:
+                continue
+        except UnusableError as error:
+            location = (*where, *error.key)
+            document.faults.append(f"{document.place(location).value}: {dotted(location)} {error}")
+            unread.add((*where, "file"))
+        else:
+            del density["file"]
+    return frozenset(unread)
+
+
+@contextmanager
+def readable(path: Path, shown: str) -> Iterator[None]:
+    """Raise `UnusableError`, saying why, if `path` is no file of a sane size or cannot be read in the block."""
+    try:
+        if "\0" in shown:
+            raise UnusableError(("file",), f"{shown!r} is not the name of a file")
+        if path.exists() and not path.is_file():
+            raise UnusableError(("file",), f"{shown!r} is not a file")
+        if path.stat().st_size > MAX_BYTES:
+            raise UnusableError(("file",), f"{shown!r} is larger than {MAX_BYTES // 1_000_000} MB")
+        yield
+    except FileNotFoundError:
+        raise UnusableError(("file",), f"{shown!r} does not exist (looked for {path})") from None
+    except OSError as error:
+        raise UnusableError(("file",), f"{shown!r} cannot be read: {error.strerror}") from None

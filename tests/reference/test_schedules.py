@@ -1,0 +1,139 @@
+"""Schedules against closed forms, quadrature, and the processes whose clock they change."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.stats import norm
+
+from controlsde.problem import schema
+from controlsde.problem.formula import Formula
+from controlsde.reference import build_diffusivity
+from controlsde.reference.schedules import (
+    cosine_noise,
+    cosine_rate,
+    formula_rate,
+    geometric_noise,
+    linear_noise,
+    linear_rate,
+)
+
+from .builders import MIXTURE, SMOOTH, column, reversed_diffusion, scheduled
+
+T = 1.3
+SCHEDULES = {
+    "linear": lambda: linear_rate(0.05, 10.0, T),
+    "cosine": lambda: cosine_rate(0.05, 10.0, T),
+    "cosine from nothing": lambda: cosine_rate(0.0, 200.0, T),
+    "geometric noise": lambda: geometric_noise(0.01, 5.0, T),
+    "linear noise": lambda: linear_noise(0.01, 2.0, T),
+    "cosine noise": lambda: cosine_noise(0.01, 2.0, T),
+    "formula": lambda: formula_rate(Formula("0.1 + where(s < 0.4, s, 1) + sin(s)**2", ("s",)), T),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_the_elapsed_time_is_the_integral_of_the_rate(name):
+    schedule = SCHEDULES[name]()
+    assert schedule.elapsed(0.0) == 0.0
+    for s in (1e-4, 0.2, 0.7, T):
+        expected = quad(schedule.rate, 0, s, points=[0.4] if s > 0.4 else None, epsabs=0, epsrel=1e-11, limit=200)[0]
+        assert schedule.elapsed(s) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_cosine_schedule_shrinks_by_a_cosine_between_its_two_rates():
+    schedule = cosine_rate(0.05, 10.0, T)
+    assert schedule.rate(0.0) == pytest.approx(0.05, rel=1e-10)
+    assert schedule.rate(T) == pytest.approx(10.0, rel=1e-10)
+    shrink = [math.exp(-schedule.elapsed(s)) for s in np.linspace(0, T, 5)]
+    # samples of c·cos(a + bk) satisfy y_{k+1} + y_{k-1} = 2cos(b) y_k
+    twice = [(shrink[k + 1] + shrink[k - 1]) / shrink[k] for k in (1, 2, 3)]
+    np.testing.assert_allclose(twice, twice[0], rtol=1e-12)
+
+
+def test_a_cosine_schedule_without_limits_is_the_whole_cosine():
+    schedule = cosine_rate(0.0, 1e6, 1.0)
+    for s in (0.1, 0.5, 0.9):
+        assert math.exp(-schedule.elapsed(s)) == pytest.approx(math.cos(0.5 * math.pi * s), rel=1e-5)
+
+
+def test_a_cosine_schedule_that_begins_too_fast_is_refused():
+    with pytest.raises(ValueError, match="smaller beta_min"):
+        cosine_rate(1.0, 10.0, T)
+
+
+def test_the_linear_schedule_is_half_of_the_one_of_score_based_models():
+    # Song et al. 2021, equation (33): mean e^{-s²(20-0.1)/4 - 0.1s/2}
+    schedule = linear_rate(0.05, 10.0, 1.0)
+    for s in (0.1, 0.6, 1.0):
+        assert math.exp(-schedule.elapsed(s)) == pytest.approx(math.exp(-0.25 * s**2 * 19.9 - 0.05 * s), rel=1e-12)
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "0.2 + 3*s"])
+def test_variance_preserving_noise_takes_gaussians_to_the_stated_gaussians(schedule):
+    sigma = 0.8
+    reference = scheduled(MIXTURE, ((-6, 6),), schema.VariancePreserving(schedule=schedule, sigma=sigma), horizon=T)
+    beta = {
+        "linear": lambda s: 0.05 + 9.95 * s / T,
+        "cosine": cosine_rate(0.05, 10.0, T).rate,
+        "0.2 + 3*s": lambda s: 0.2 + 3 * s,
+    }[schedule]
+    x = column(-3, 3, 25)
+    for s in (0.05, 0.5, T):
+        share = -math.expm1(-2 * quad(beta, 0, s, epsabs=1e-13)[0])  # λ
+        expected = sum(
+            w * norm.pdf(x[:, 0], math.sqrt(1 - share) * m, math.sqrt((1 - share) * v**2 + sigma**2 * share))
+            for w, m, v in ((0.4, -0.5, 0.3), (0.6, 0.6, 0.2))
+        )
+        np.testing.assert_allclose(reference.density(T - s, x), expected, rtol=1e-9, atol=1e-13)
+        assert reference.diffusivity.at(T - s) == pytest.approx(sigma**2 * beta(s), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "level"),
+    [
+        ("geometric", lambda s: 0.01 * 100 ** (s / T)),
+        ("linear", lambda s: 0.01 + 0.99 * s / T),
+        ("cosine", lambda s: math.tan(math.atan(0.01) + (math.pi / 4 - math.atan(0.01)) * s / T)),
+    ],
+)
+def test_variance_exploding_noise_adds_the_growth_of_its_squared_level(schedule, level):
+    reference = scheduled(MIXTURE, ((-7, 7),), schema.VarianceExploding(schedule=schedule), horizon=T)
+    x = column(-3, 3, 25)
+    for s in (0.05, 0.5, T):
+        extra = level(s) ** 2 - level(0.0) ** 2
+        expected = sum(
+            w * norm.pdf(x[:, 0], m, math.sqrt(v**2 + extra)) for w, m, v in ((0.4, -0.5, 0.3), (0.6, 0.6, 0.2))
+        )
+        np.testing.assert_allclose(reference.density(T - s, x), expected, rtol=1e-9, atol=1e-13)
+        slope = (level(s + 1e-6) ** 2 - level(s - 1e-6) ** 2) / 4e-6  # ½ dσ²/ds
+        assert reference.diffusivity.at(T - s) == pytest.approx(slope, rel=1e-6)
+
+
+@pytest.mark.parametrize("data", [MIXTURE, SMOOTH])
+@pytest.mark.parametrize(
+    ("forward", "same"),
+    [
+        (schema.VariancePreserving(schedule="1", sigma=math.sqrt(0.7)), "ornstein-uhlenbeck"),
+        (schema.VarianceExploding(schedule="0.7"), "heat"),
+    ],
+)
+def test_a_constant_schedule_is_the_process_without_one(data, forward, same):
+    box, x = ((-1.5, 1.2),), column(-1.5, 1.2, 25)
+    one = scheduled(data, box, forward, horizon=0.5, start="stationary")
+    other = reversed_diffusion(data, box, same, diffusivity=0.7, start="stationary")
+    for t in (0.0, 0.2, 0.45):
+        np.testing.assert_allclose(one.density(t, x), other.density(t, x), atol=1e-12)
+        np.testing.assert_allclose(one.exact_drift(t, x, 0.6), other.exact_drift(t, x, 0.6), atol=1e-9)
+    np.testing.assert_allclose(one.initial_density(x), other.initial_density(x), rtol=1e-12)
+
+
+def test_the_diffusivity_of_a_problem_is_that_of_its_reference():
+    spec = schema.ReversedDiffusion(forward=schema.VariancePreserving(), horizon=T, data=MIXTURE)
+    alone = build_diffusivity(spec)
+    built = scheduled(MIXTURE, ((-6, 6),), schema.VariancePreserving(), horizon=T).diffusivity
+    for t in (0.0, 0.4, T):
+        assert alone.at(t) == built.at(t)
+    assert alone.at(0.0) == pytest.approx(10.0)  # noise end: s = T
+    assert alone.at(T) == pytest.approx(0.05)

@@ -1,0 +1,62 @@
+"""The whole way in three dimensions, on a mesh that the software chose: against a wave that only diffuses."""
+
+import importlib
+import math
+
+import pytest
+
+from controlsde.pipeline import evaluate
+from controlsde.problem import parse_problem
+from controlsde.report.figures import save_figures
+from controlsde.sizes import refusals_of_evaluation
+
+WAVE = """\
+name: wave
+domain: {box: [[0, 1], [0, 1], [0, 1]]}
+reference:
+  kind: reversed-diffusion
+  forward: heat
+  horizon: 0.1
+  data: {kind: formula, expression: "1 + 0.5*cos(pi*x)*cos(pi*y)*cos(pi*z)"}
+controls: {pieces: 1}
+mesh: {degree: 3}
+drift: {kind: formula, expressions: ["0", "0", "0"]}
+monte_carlo: {particles: 500, steps_per_piece: 8}
+"""
+
+
+@pytest.fixture(scope="module")
+def result():
+    """Fewer cells for the final distances than users get: the same numbers, sooner."""
+    verify = importlib.import_module("controlsde.verification.verify")
+    transport = importlib.import_module("controlsde.verification.transport")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(verify.FINE_CELLS, 3, 20)
+        patch.setitem(transport.WORK, 3, 3 * 12**4)
+        return evaluate(parse_problem(WAVE))
+
+
+def test_a_wave_without_a_drift_decays_as_heat_does_and_is_verified(result):
+    assert result.verified, result.certificate.failed
+    decay = math.exp(-3 * math.pi**2 * 0.1)
+    amplitude = 0.5 - 0.5 * decay**2  # the data's wave went out twice: there and back
+    assert result.tracking.l2_final == pytest.approx(amplitude / math.sqrt(8), rel=1e-3)
+    assert result.fields.density.ndim == 4
+
+
+def test_near_the_uniform_density_w2_is_the_negative_sobolev_distance(result):
+    assert result.transport.converged
+    assert result.tracking.w1_final is None
+    assert result.tracking.w2_final == pytest.approx(result.tracking.h_1_final, rel=0.01)
+    assert result.transport.lower_bound <= result.tracking.w2_final
+
+
+def test_a_result_of_three_dimensions_has_pictures_of_its_density_and_its_error(result, tmp_path):
+    assert [path.name for path in save_figures(result, tmp_path)] == ["density.png", "error.png"]
+
+
+def test_a_mesh_that_the_verification_could_not_refine_in_three_dimensions_is_refused():
+    assert refusals_of_evaluation(parse_problem(WAVE)) == ()
+    (reason,) = refusals_of_evaluation(parse_problem(WAVE, set={"mesh.degree": 8}))
+    assert "mesh.degree" in reason
+    assert refusals_of_evaluation(parse_problem(WAVE, set={"mesh.degree": 8, "mesh.elements": [2, 2, 2]})) == ()
