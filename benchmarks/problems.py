@@ -34,3 +34,18 @@ def sizes(tracking: TrackingProblem) -> str:
         f"two bumps, {tracking.operator.size} nodes, {pieces} pieces of {grid.steps_per_piece} steps of "
         f"{grid.stages} stages, {pieces * weights} weights"
     )
+
+
+PLANE = """
+name: plane
+domain: {box: [[-4, 4], [-4, 4]]}
+reference:
+  kind: reversed-diffusion
+  horizon: 1.0
+  data: {kind: mixture, weights: [0.5, 0.5], means: [[-1, 0], [1, 0.5]], stds: [0.6, 0.6]}
+noise: 0.5
+network: {width: 2}
+controls: {pieces: 12}
+mesh: {elements: [5, 5], degree: 4, steps_per_piece: 1, stages: 3}
+solver: {kind: collocation}
+"""

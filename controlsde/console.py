@@ -304,6 +304,10 @@ def _prediction_table(prediction: Prediction) -> Table:
         "unknowns at all stages": f"{prediction.stage_values:,}",
         "weights": f"{prediction.weights:,}",
         "variables of collocation": f"{prediction.collocation_variables:,}",
+        "non-zeros of its Jacobian, Hessian": f"{prediction.jacobian_nonzeros:,}, {prediction.hessian_nonzeros:,}",
+        "entries of its factors, roughly": f"{prediction.factor_entries:.2g}",
+        "memory of collocation": _bytes(prediction.collocation_memory_bytes),
+        "time of collocation, roughly": _duration(prediction.collocation_seconds),
         "memory of a solve": _bytes(prediction.solver_memory_bytes),
         "particle steps": f"{prediction.particle_steps:.2g}",
         "top-mode share of the reference": _figure(prediction.resolution),
@@ -311,6 +315,14 @@ def _prediction_table(prediction: Prediction) -> Table:
     for name, value in rows.items():
         table.add_row(name, value)
     return table
+
+
+def _duration(seconds: float) -> str:
+    """For one start; iterations differ by a factor of two to either side."""
+    for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 1.0):.0f} s"
 
 
 def _bytes(count: int) -> str:

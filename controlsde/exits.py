@@ -55,7 +55,7 @@ def explain(error: BaseException) -> int:
         say(f"{error.filename or 'output'}: {error.strerror or error}")
         return EXIT_INVALID if error.filename else EXIT_UNEXPECTED  # a path that was given, or a full disk
     kind = type(error).__name__
-    if kind in ("NoiseLevelsError", "ReferenceError", "ResultError"):
+    if kind in ("NoiseLevelsError", "ReferenceError", "ResultError", "SolverUnavailableError"):
         say(str(error))
         return EXIT_INVALID
     if kind == "SolveError":

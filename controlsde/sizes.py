@@ -5,14 +5,26 @@ Comes in: a problem. Goes out: numbers, and reasons to refuse it.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from controlsde.costs import (
+    ITERATIONS,
+    Sizes,
+    calibration_seconds,
+    collocation_memory,
+    collocation_seconds,
+    operator_entries,
+    shooting_memory,
+)
+from controlsde.fokker_planck.mesh import Mesh
 from controlsde.fokker_planck.operator import DENSE_LIMIT
 from controlsde.problem import Problem
 
 MOST_MEMORY = 16 * 2**30  # bytes for the largest arrays of a solve
 MOST_VARIABLES = 2_000_000  # of a collocation program
+MOST_OF_MACHINE = 0.8  # share of the machine's memory that a solve may take
 MOST_PARTICLE_STEPS = 1e12
 AUTO_GUESS = {1: 12, 2: 6, 3: 3}  # elements that `auto` takes on an axis; in two and three dimensions the most
 
@@ -26,7 +38,13 @@ class Prediction:
     stage_values: int
     weights: int
     collocation_variables: int
+    jacobian_nonzeros: int
+    hessian_nonzeros: int
+    factor_entries: int
+    collocation_memory_bytes: int
+    collocation_seconds: float
     solver_memory_bytes: int
+    machine_memory_bytes: int | None
     verification_unknowns: int
     particle_steps: float
     resolution: float | None
@@ -41,9 +59,10 @@ class Prediction:
 
 def predict(problem: Problem) -> Prediction:
     """Predict the sizes of a problem. Raises ReferenceError when its reference cannot be built."""
-    too_large = _refuse(problem, _estimated_unknowns(problem))
+    estimated = sizes_of(problem, None)
+    too_large = _refuse(problem, estimated)
     if too_large:  # do not even build a mesh of that size
-        return _prediction(problem, _estimated_unknowns(problem), (), None, "not built", too_large)
+        return _prediction(problem, estimated, (), None, "not built", too_large)
     from controlsde.reference import build_reference
     from controlsde.tracking import build_mesh
 
@@ -54,8 +73,9 @@ def predict(problem: Problem) -> Prediction:
     elements = tuple(axis.elements for axis in mesh.axes)
     masses = [float(mesh.weights @ reference.density(t, mesh.points)) for t in (0.0, reference.horizon)]
     worst = max(masses, key=lambda mass: abs(mass - 1.0))
-    refused = (*_refuse(problem, len(mesh.mass)), *_too_narrow(worst))
-    return _prediction(problem, len(mesh.mass), elements, resolution, reference.description, refused)
+    sizes = sizes_of(problem, mesh)
+    refused = (*_refuse(problem, sizes), *_too_narrow(worst))
+    return _prediction(problem, sizes, elements, resolution, reference.description, refused)
 
 
 def _estimated_unknowns(problem: Problem) -> int:
@@ -71,30 +91,53 @@ def _stage_values(problem: Problem, unknowns: int) -> int:
     return unknowns * problem.mesh.stages * problem.mesh.first_steps * problem.controls.pieces
 
 
+def sizes_of(problem: Problem, mesh: Mesh | None) -> Sizes:
+    """The sizes of the discrete problem on a mesh; without one, by estimates from above that build nothing."""
+    if mesh is not None and mesh.walls == "absorbing" and problem.noise == 0:  # then the walls carry unknowns, too
+        mesh = Mesh(tuple(replace(axis, walls="reflecting") for axis in mesh.axes))
+    unknowns = _estimated_unknowns(problem) if mesh is None else len(mesh.mass)
+    coupled = 1 + problem.dimension * 2 * problem.mesh.degree  # nodes that a corner of elements sees
+    return Sizes(
+        dimension=problem.dimension,
+        unknowns=unknowns,
+        operator=unknowns * coupled if mesh is None else operator_entries(mesh),
+        pieces=problem.controls.pieces,
+        steps_per_piece=problem.mesh.first_steps,
+        stages=problem.mesh.stages,
+        width=int(problem.network.width or problem.dimension),
+    )
+
+
 def _weights(problem: Problem) -> int:
     return problem.controls.pieces * problem.network.width * (2 * problem.dimension + 1)
 
 
-def _memory(problem: Problem, unknowns: int) -> int:
-    """Bytes of the largest arrays of a solve: of an evaluation, sensitivities, and the Hessian where there is one."""
-    weights = _weights(problem)
-    sensitivities = 8 * problem.mesh.stages * unknowns * weights
-    second_order = problem.solver.kind == "shooting" and problem.solver.method in ("newton", "gauss-newton")
-    hessian = 3 * 8 * weights**2 if second_order else 0
-    return _memory_of_evaluation(problem, unknowns) + sensitivities + hessian
+def _memory(problem: Problem, sizes: Sizes) -> int:
+    """Bytes of a solve: of what its solver needs and of an evaluation, and of the Hessian where there is one."""
+    evaluation = _memory_of_evaluation(problem, sizes.unknowns)
+    if problem.solver.kind == "collocation":
+        return int(evaluation + collocation_memory(sizes))
+    if problem.solver.method not in ("newton", "gauss-newton"):
+        return evaluation
+    hessian = 3 * 8 * _weights(problem) ** 2
+    return int(evaluation + shooting_memory(sizes, factor_bytes(problem, sizes.unknowns)) + hessian)
+
+
+def factor_bytes(problem: Problem, unknowns: int) -> int:
+    """Bytes of inverses or factors of all pieces, as the stage solvers of shooting keep them."""
+    dense = unknowns <= DENSE_LIMIT[problem.dimension]
+    return _matrices(problem) * (16 * unknowns**2 * 4 if dense else _sparse_factors(unknowns))
 
 
 def _memory_of_evaluation(problem: Problem, unknowns: int) -> int:
     """Bytes of stages and their adjoint, inverses or factors, densities of the verification, and particles."""
     pieces = problem.controls.pieces
-    dense = unknowns <= DENSE_LIMIT[problem.dimension]
-    factors = 16 * unknowns**2 * 4 if dense else _sparse_factors(unknowns)
     # In three dimensions the verification's finer meshes cost more than all else.
     verification = _sparse_factors(unknowns * 2**3) if problem.dimension == 3 else 0
     densities = 2 * 8 * (4 * pieces + 1) * unknowns * int(2**problem.dimension)
     particles = 8 * 6 * problem.monte_carlo.particles * problem.dimension
     stages = 8 * 4 * _stage_values(problem, unknowns)
-    return stages + _matrices(problem) * factors + verification + densities + particles
+    return stages + factor_bytes(problem, unknowns) + verification + densities + particles
 
 
 def _sparse_factors(unknowns: int) -> int:
@@ -111,7 +154,7 @@ def _matrices(problem: Problem) -> int:
 
 def refusals(problem: Problem) -> tuple[str, ...]:
     """Why a solve of this problem is refused, by estimates that build nothing; empty when it may run."""
-    return _refuse(problem, _estimated_unknowns(problem))
+    return _refuse(problem, sizes_of(problem, None))
 
 
 def refusals_of_evaluation(problem: Problem) -> tuple[str, ...]:
@@ -120,11 +163,12 @@ def refusals_of_evaluation(problem: Problem) -> tuple[str, ...]:
     return (*_too_much_memory("an evaluation", memory), *_too_many_steps(problem))
 
 
-def _refuse(problem: Problem, unknowns: int) -> tuple[str, ...]:
-    reasons = [*_too_much_memory("a solve", _memory(problem, unknowns))]
-    variables = _stage_values(problem, unknowns) + _weights(problem)
-    if problem.solver.kind == "collocation" and variables > MOST_VARIABLES:
-        reasons.append(f"collocation would have {variables:,} variables; use --set solver=shooting or a smaller mesh")
+def _refuse(problem: Problem, sizes: Sizes) -> tuple[str, ...]:
+    reasons = [*_too_much_memory("a solve", _memory(problem, sizes))]
+    if problem.solver.kind == "collocation" and sizes.variables > MOST_VARIABLES:
+        reasons.append(
+            f"collocation would have {sizes.variables:,} variables; use --set solver=shooting or a smaller mesh"
+        )
     return (*reasons, *_too_many_steps(problem))
 
 
@@ -135,6 +179,23 @@ def _too_much_memory(what: str, memory: int) -> tuple[str, ...]:
         f"{what} would need about {memory / 2**30:,.0f} GiB, and at most {MOST_MEMORY // 2**30} are allowed; use "
         "smaller mesh.elements, mesh.degree, controls.pieces, mesh.steps_per_piece, network.width or "
         "monte_carlo.particles",
+    )
+
+
+def machine_memory() -> int | None:
+    """Bytes of memory that this machine has; None where the system does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _does_not_fit(memory: int, machine: int | None) -> tuple[str, ...]:
+    if machine is None or memory <= MOST_OF_MACHINE * machine:
+        return ()
+    return (
+        f"a solve needs about {memory / 2**30:,.1f} GiB, and this machine has {machine / 2**30:,.1f} GiB: use smaller "
+        "mesh.elements, mesh.degree, controls.pieces, mesh.steps_per_piece or mesh.stages, or the other solver",
     )
 
 
@@ -162,7 +223,7 @@ def _particle_steps(problem: Problem) -> float:
 
 def _prediction(
     problem: Problem,
-    unknowns: int,
+    sizes: Sizes,
     elements: tuple[int, ...],
     resolution: float | None,
     reference: str,
@@ -175,14 +236,23 @@ def _prediction(
             f"the mesh does not resolve the reference (top-mode share {resolution:.1e}); try "
             f"--set 'mesh.elements=[{finer}]', or expect this of a density with a jump"
         )
+    memory, machine = _memory(problem, sizes), machine_memory()
+    if not refused:
+        warnings += _does_not_fit(memory, machine)
     return Prediction(
-        unknowns=unknowns,
+        unknowns=sizes.unknowns,
         elements=elements,
-        stage_values=_stage_values(problem, unknowns),
+        stage_values=sizes.stage_values,
         weights=_weights(problem),
-        collocation_variables=_stage_values(problem, unknowns) + _weights(problem),
-        solver_memory_bytes=_memory(problem, unknowns),
-        verification_unknowns=unknowns * 3**problem.dimension,
+        collocation_variables=sizes.variables,
+        jacobian_nonzeros=sizes.jacobian,
+        hessian_nonzeros=sizes.hessian,
+        factor_entries=int(sizes.factor_entries),
+        collocation_memory_bytes=int(collocation_memory(sizes)),
+        collocation_seconds=ITERATIONS * collocation_seconds(sizes, calibration_seconds()),
+        solver_memory_bytes=memory,
+        machine_memory_bytes=machine,
+        verification_unknowns=sizes.unknowns * 3**problem.dimension,
         particle_steps=_particle_steps(problem),
         resolution=resolution,
         reference=reference,

@@ -1,4 +1,4 @@
-"""Direct collocation: states and weights together in one sparse nonlinear program, solved by IPOPT.
+"""Direct collocation: states and weights together in one sparse nonlinear program, solved by IPOPT or FATROP.
 
 Comes in: a tracking problem and options. Goes out: an `Outcome`, the multipliers and the costates. A cold start puts
 the states on the reference and the weights at random; a warm start takes weights and, where given, duals.
@@ -6,12 +6,8 @@ the states on the reference and the weights at random; a warm start takes weight
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -24,9 +20,12 @@ from controlsde.fokker_planck.radau import radau
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.problem.schema import Collocation
 from controlsde.progress import Progress, Step, silent
-from controlsde.solvers.outcome import Ending, Iteration, Outcome, Reason, Violation
+from controlsde.solvers.fatrop import require_fatrop, solve_stage_wise
+from controlsde.solvers.nonlinear_program import IterateLog, NlpSolution, WarmStart, interrupt_sets
+from controlsde.solvers.outcome import Ending, Outcome, Reason, Violation
 from controlsde.solvers.processes import run_starts
 from controlsde.solvers.reduced import ReducedObjective
+from controlsde.solvers.stage_wise import StageWiseProgram, stage_wise
 from controlsde.solvers.starts import starts_from
 from controlsde.solvers.transcription import Transcription, transcribe
 from controlsde.solvers.trust_region import projected_gradient_norm
@@ -56,9 +55,7 @@ WARM_OPTIONS: dict[str, Any] = {
     "ipopt.warm_start_mult_bound_push": 1e-12,
 }
 
-LAST_ITERATES = 20  # kept, to choose from when a solve is cut short
-
-REASONS: dict[str, Reason] = {  # IPOPT's words in ours
+REASONS: dict[str, Reason] = {  # the solvers' words in ours
     "Solve_Succeeded": "converged",
     "User_Requested_Stop": "interrupted",
     "Maximum_Iterations_Exceeded": "iterations",
@@ -69,33 +66,6 @@ REASONS: dict[str, Reason] = {  # IPOPT's words in ours
     "Search_Direction_Becomes_Too_Small": "no-descent",
     "Solved_To_Acceptable_Level": "loose",
 }
-
-
-@dataclass(frozen=True, eq=False)
-class WarmStart:
-    """A point to start from: weights (K, P), stages (K, S, s, n), and multipliers of the constraints (or None)."""
-
-    weights: Array
-    stages: Array
-    multipliers: Array | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class NlpSolution:
-    """What IPOPT returned: weights, stages, multipliers λ_g, costates (K, n), and its own words."""
-
-    weights: Array
-    stages: Array
-    multipliers: Array
-    costates: Array
-    objective: float
-    iterations: int
-    success: bool
-    status: str
-    history: tuple[Iteration, ...]
-    last_weights: tuple[Array, ...]  # of the last iterates, for a solve that was cut short
-    violation: Violation  # at the last iterate
-    regularisation: tuple[float, ...]  # of the Hessian, by iteration
 
 
 def warm_start_from(objective: ReducedObjective, weights: Array) -> WarmStart:
@@ -119,7 +89,8 @@ def solve_nlp(
     options: dict[str, Any] | None = None,
 ) -> NlpSolution:
     """Run IPOPT once. A keyboard interrupt stops it and keeps its last iterate (status User_Requested_Stop)."""
-    monitor = _Monitor(transcription, progress, task)
+    log = IterateLog(progress, task)
+    monitor = _Monitor(transcription, log)
     settings = {**IPOPT_OPTIONS, "ipopt.max_iter": iterations, "ipopt.tol": tolerance, **(options or {})}
     arguments: dict[str, Any] = {}
     if start.multipliers is not None:
@@ -136,7 +107,7 @@ def solve_nlp(
             "iteration_callback_ignore_errors": False,
         },
     )
-    with _interrupt_sets(monitor):
+    with interrupt_sets(log):
         answer = solver(
             x0=transcription.pack(start.weights, start.stages),
             lbx=transcription.lower,
@@ -157,8 +128,8 @@ def solve_nlp(
         iterations=int(stats["iter_count"]),
         success=str(stats["return_status"]) == "Solve_Succeeded",  # not "to acceptable level"
         status=str(stats["return_status"]),
-        history=tuple(monitor.history),
-        last_weights=tuple(monitor.weights),
+        history=tuple(log.history),
+        last_weights=tuple(log.weights),
         violation=_worst(np.asarray(answer["g"]).reshape(transcription.tracking.targets.shape)),
         regularisation=tuple(stats["iterations"].get("regularization_size", ())),
     )
@@ -184,7 +155,7 @@ def solve(
     re-evaluation of the answers through the state equation.
     """
     began = time.perf_counter()
-    transcription = transcribe(tracking)
+    program = _program(tracking, options)
     objective = ReducedObjective(tracking, device=device)
     points = starts_from(tracking, initial, options.starts, options.seed)
     starts = [_Start(weights, number < len(initial)) for number, weights in enumerate(points)]
@@ -192,7 +163,7 @@ def solve(
 
     def here(number: int, start: _Start) -> Outcome:
         task = f"collocation, start {number + 1}/{len(starts)}"
-        return _solve_one(transcription, objective, options, start, progress, task)
+        return _solve_one(program, objective, options, start, progress, task)
 
     def finished(count: int, outcome: Outcome) -> None:
         progress(Step(f"collocation: {count} of {len(starts)} starts done", None, outcome.objective))
@@ -217,8 +188,16 @@ class _Start:
     warm: bool
 
 
+def _program(tracking: TrackingProblem, options: Collocation) -> Transcription | StageWiseProgram:
+    """The program in the shape that the chosen solver wants. Raises SolverUnavailableError."""
+    if options.nlp_solver == "fatrop":
+        require_fatrop()
+        return stage_wise(tracking)
+    return transcribe(tracking)
+
+
 def _solve_one(
-    transcription: Transcription,
+    program: Transcription | StageWiseProgram,
     objective: ReducedObjective,
     options: Collocation,
     start: _Start,
@@ -228,13 +207,17 @@ def _solve_one(
     point = WarmStart(start.weights, objective.tracking.targets)
     if start.warm:
         point = warm_start_from(objective, start.weights)
-    pivoting = {"ipopt.mumps_pivtol": options.pivot_tolerance}
-    solution = solve_nlp(transcription, point, options.iterations, options.tolerance, progress, task, pivoting)
+    limits = options.iterations, options.tolerance
+    if isinstance(program, StageWiseProgram):
+        solution = solve_stage_wise(program, point, *limits, progress, task)
+    else:
+        pivoting = {"ipopt.mumps_pivtol": options.pivot_tolerance}
+        solution = solve_nlp(program, point, *limits, progress, task, pivoting)
     return _outcome(objective, solution)
 
 
 def _solve_elsewhere(tracking: TrackingProblem, options: Collocation, start: _Start) -> Outcome:
-    return _solve_one(transcribe(tracking), ReducedObjective(tracking), options, start)
+    return _solve_one(_program(tracking, options), ReducedObjective(tracking), options, start)
 
 
 def _value(objective: ReducedObjective, weights: Array) -> float:
@@ -246,7 +229,7 @@ def _value(objective: ReducedObjective, weights: Array) -> float:
 
 
 def _best_weights(objective: ReducedObjective, solution: NlpSolution) -> Array:
-    """The weights of the solution; if IPOPT was stopped or failed, those with the least J among its last iterates."""
+    """The weights of the solution; if that is no solution, those with the least J among the last iterates."""
     if solution.success:
         return solution.weights
     candidates = (solution.weights, *solution.last_weights)
@@ -293,42 +276,21 @@ def _message(solution: NlpSolution, value: float, agrees: bool) -> str:
         return "converged"
     if solution.success:
         return (
-            f"IPOPT reports {solution.status}, but the weights give {value:.6g} through the state equation, "
-            f"not {solution.objective:.6g}"
+            f"{solution.solver} reports {solution.status}, but the weights give {value:.6g} through the state "
+            f"equation, not {solution.objective:.6g}"
         )
-    return f"IPOPT stopped after {solution.iterations} iterations: {solution.status}"
-
-
-@contextmanager
-def _interrupt_sets(monitor: _Monitor) -> Iterator[None]:
-    """Turn Ctrl-C into a request to stop at the next iteration: an exception would not survive IPOPT."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def request(_signal: int, _frame: object) -> None:
-        monitor.interrupted = True
-
-    before = signal.signal(signal.SIGINT, request)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    return f"{solution.solver} stopped after {solution.iterations} iterations: {solution.status}"
 
 
 class _Monitor(ca.Callback):
-    """IPOPT's iteration callback: keeps the history, reports progress, and stops on request."""
+    """IPOPT's iteration callback: takes down the iterates, and stops on request."""
 
-    def __init__(self, transcription: Transcription, progress: Progress, task: str) -> None:
+    def __init__(self, transcription: Transcription, log: IterateLog) -> None:
         ca.Callback.__init__(self)
-        self.history: list[Iteration] = []
-        self.weights: deque[Array] = deque(maxlen=LAST_ITERATES)
-        self.interrupted = False
+        self._log = log
         self._transcription = transcription
         self._variables = transcription.nlp["x"].shape[0]
         self._constraints = transcription.nlp["g"].shape[0]
-        self._progress = progress
-        self._task = task
         self.construct("monitor", {})
 
     def get_n_in(self) -> int:
@@ -354,8 +316,6 @@ class _Monitor(ca.Callback):
 
     def eval(self, arguments: Any) -> Any:
         """Called by IPOPT after each iteration."""
-        value = float(arguments[1])
-        self.history.append(Iteration(len(self.history), value, float("nan")))
-        self.weights.append(self._transcription.unpack(np.asarray(arguments[0]).ravel())[0])
-        self._progress(Step(self._task, len(self.history) - 1, value))
-        return [int(self.interrupted)]
+        weights, _ = self._transcription.unpack(np.asarray(arguments[0]).ravel())
+        self._log.record(float(arguments[1]), weights)
+        return [int(self._log.interrupted)]

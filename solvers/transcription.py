@@ -51,15 +51,18 @@ class Transcription:
         return rows[:, :size].copy(), rows[:, size:].reshape(self.tracking.targets.shape).copy()
 
     def costates(self, multipliers: Array) -> Array:
-        """Costate ψ = δJ/δρ at the start of each piece, (K, n), from the multipliers λ_g of the constraints.
+        """Costate ψ = δJ/δρ at the start of each piece, (K, n), from the multipliers λ_g of the constraints."""
+        return costates(self.tracking, np.asarray(multipliers, dtype=float).reshape(self.tracking.targets.shape))
 
-        With the Lagrangian J + λ·g, moving the density ρ at the start of a step changes J by
-        −Σ_i (Σ_j (a⁻¹)_ij) λ_i; the mass turns that into a function. Same sign as the shooting adjoint.
-        """
-        tracking = self.tracking
-        scheme = radau(tracking.grid.stages)
-        blocks = np.asarray(multipliers, dtype=float).reshape(tracking.targets.shape)[:, 0]
-        return np.asarray(-np.einsum("i,Kin->Kn", scheme.inverse.sum(axis=1), blocks) / tracking.mesh.mass)
+
+def costates(tracking: TrackingProblem, multipliers: Array) -> Array:
+    """Costate ψ = δJ/δρ at the start of each piece, (K, n), from multipliers (K, S, s, n) of the steps' residuals.
+
+    With the Lagrangian J + λ·g, moving the density ρ at the start of a step changes J by −Σ_i (Σ_j (a⁻¹)_ij) λ_i; the
+    mass turns that into a function. Same sign as the shooting adjoint.
+    """
+    scheme = radau(tracking.grid.stages)
+    return np.asarray(-np.einsum("i,Kin->Kn", scheme.inverse.sum(axis=1), multipliers[:, 0]) / tracking.mesh.mass)
 
 
 def transcribe(tracking: TrackingProblem) -> Transcription:
@@ -74,7 +77,7 @@ def transcribe(tracking: TrackingProblem) -> Transcription:
     densities = ca.reshape(table[size:, :], stages * unknowns, pieces * steps)
     before = ca.horzcat(ca.DM(tracking.initial), densities[-unknowns:, :-1])
     lengths = np.repeat(grid.step_lengths, steps)
-    step = _step_residual(tracking)
+    step = step_residual(tracking)
     diffusivity = ca.DM(tracking.diffusivity.reshape(1, -1))
     mapped = step.map(pieces * steps)
     repeated = ca.reshape(ca.repmat(weights, steps, 1), size, pieces * steps)
@@ -93,7 +96,7 @@ def transcribe(tracking: TrackingProblem) -> Transcription:
     )
 
 
-def _step_residual(tracking: TrackingProblem) -> Any:
+def step_residual(tracking: TrackingProblem) -> Any:
     """g of one step as an SX function of (ρ (n), stages (s·n), θ (P), h, D)."""
     operator, network, grid = tracking.operator, tracking.network, tracking.grid
     scheme = radau(grid.stages)

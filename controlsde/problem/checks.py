@@ -62,6 +62,7 @@ def misfits(problem: Problem) -> list[Misfit]:
     return [
         *_mesh(problem),
         *_objective(problem),
+        *_solver(problem),
         *_controls(problem),
         *_rungs(problem),
         *_reference(problem),
@@ -72,6 +73,15 @@ def misfits(problem: Problem) -> list[Misfit]:
 def _objective(problem: Problem) -> Iterator[Misfit]:
     if problem.objective.norm == "h-1" and problem.domain.walls == "absorbing":
         yield ("objective", "norm"), "h-1 compares densities of one mass, which absorbing walls do not keep: use l2"
+
+
+def _solver(problem: Problem) -> Iterator[Misfit]:
+    objective, solver = problem.objective, problem.solver
+    if solver.kind != "collocation" or solver.nlp_solver != "fatrop":
+        return
+    for key, given in (("norm", objective.norm == "h-1"), ("variation", objective.variation > 0)):
+        if given:
+            yield ("solver", "nlp_solver"), f"fatrop takes no objective.{key} that couples its variables: use ipopt"
 
 
 def _controls(problem: Problem) -> Iterator[Misfit]:

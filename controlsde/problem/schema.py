@@ -510,12 +510,13 @@ class Shooting(Section):
 
 
 class Collocation(Section):
-    """The solver that hands state and controls together to a nonlinear program.
+    """The solver that hands state and controls together to a nonlinear program, solved by IPOPT or FATROP.
 
-    `pivot_tolerance` is of the linear solver: larger is slower, but sees the curvature of the program for what it is.
+    `pivot_tolerance` is of IPOPT's linear solver: larger is slower, but sees the program's curvature for what it is.
     """
 
     kind: Literal["collocation"] = "collocation"
+    nlp_solver: Literal["ipopt", "fatrop"] = "ipopt"
     starts: Annotated[Whole, Field(ge=1, le=10_000)] = 1
     seed: Seed = 0
     iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 500
