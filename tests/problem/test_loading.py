@@ -410,7 +410,7 @@ def test_pictures_that_cannot_be_used_are_refused(tmp_path, content, options, ex
           "supported: 'shooting', 'collocation'"]),
         ("name: two", "solver: {kind: collocation, method: adam}",
          ["p.yaml:1:29: solver.method is not a known key of kind collocation; "
-          "known keys: kind, starts, seed, iterations, tolerance, refine"]),
+          "known keys: kind, nlp_solver, starts, seed, iterations, tolerance, pivot_tolerance, refine"]),
         ("name: two", "solver: 3",
          ["p.yaml:1:9: solver must be a mapping with a kind, one of 'shooting', 'collocation' (got 3)"]),
         ("name: two", "drift: {kind: formula, expressions: ['x +']}",
@@ -686,7 +686,7 @@ def test_changing_the_kind_keeps_common_options_and_tells_the_others():
     found = messages(GOOD + "solver: {kind: shooting, method: adam}\n", set={"solver.kind": "collocation"})
     assert found == [
         "p.yaml:10:26: solver.method is not a known key of kind collocation; "
-        "known keys: kind, starts, seed, iterations, tolerance, refine"
+        "known keys: kind, nlp_solver, starts, seed, iterations, tolerance, pivot_tolerance, refine"
     ]
 
 
