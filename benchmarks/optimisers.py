@@ -97,7 +97,7 @@ def second_order(tracking: TrackingProblem, start: Array, method: Method) -> Tra
     for iterate in minimise(
         lambda point: objective.evaluate(point.reshape(shape)),
         start.ravel(),
-        tracking.bound,
+        tracking.bounds,
         ITERATIONS,
         TOLERANCE,
         method,

@@ -12,7 +12,7 @@ does not. (The verification measures all this again, by other integrators.)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from controlsde.progress import Progress, Step
 from controlsde.reference import Reference
 from controlsde.rungs import Climbed, climb
 from controlsde.solvers import Outcome, solver_named
+from controlsde.solvers.end_limit import solve_within_limit
 from controlsde.solvers.reduced import ReducedObjective
 from controlsde.solvers.trust_region import projected_gradient_norm
 from controlsde.tracking import TimeGrid, TrackingProblem, build_tracking
@@ -58,7 +59,7 @@ def solve_resolved(
     problem: Problem, reference: Reference, options: Any, progress: Progress, initial: tuple[Array, ...] = ()
 ) -> tuple[TrackingProblem, Outcome]:
     """Solve, judge on a finer mesh, refine where the problem says `auto`, and go on until the answer settles."""
-    solve = solver_named(options.kind)
+    solve = _solver(options.kind)
     climbed = climb(problem, reference, options, progress, initial)
     tracking = build_tracking(problem, reference)
     spent, starts = (climbed.build_seconds, climbed.solve_seconds), climbed.starts
@@ -113,6 +114,18 @@ def _cut_short(tracking: TrackingProblem, climbed: Climbed) -> Outcome:
         build_seconds=climbed.build_seconds,
         solve_seconds=climbed.solve_seconds,
     )
+
+
+def _solver(kind: str) -> Callable[..., Outcome]:
+    """The solver of this name, with a search for the multiplier around it where the error at T is limited."""
+    plain = solver_named(kind)
+
+    def solve(tracking: TrackingProblem, options: Any, progress: Progress, initial: Sequence[Array] = ()) -> Outcome:
+        if tracking.end_limit is None:
+            return plain(tracking, options, progress, initial)
+        return solve_within_limit(plain, tracking, options, progress, initial)
+
+    return solve
 
 
 def run_resolved(

@@ -2,12 +2,15 @@
 
 Comes in: a mesh, a time grid, the reference and a network. Goes out: everything a solver needs as plain arrays.
 
-    J(θ) = ½ Σ_{k,i,j} h b_j ‖Y_kij − p(t_kij)‖²_M + ½ w_T ‖ρ(T) − p(T)‖²_M + ½ r Σ_k Δt_k |θ_k|²
+    J(θ) = ½ w_R Σ_{k,i,j} h b_j ‖Y_kij − p(t_kij)‖² + ½ w_T ‖ρ(T) − p(T)‖²
+           + ½ r Σ_k Δt_k |θ_k|² + ½ μ Σ_k |θ_{k+1} − θ_k|² / τ_k,        τ_k = ½ (Δt_k + Δt_{k+1})
 
-over the Radau stages Y (K pieces, S steps, s stages), with ‖f‖²_M = Σ mass f². Radau IIA ends a step in its last
-stage, so ρ(T) = Y of the last stage of the last step, and both tracking terms are one weighted sum of squares:
+over the Radau stages Y (K pieces, S steps, s stages), in L² or Ḣ⁻¹ (see `metric`). Radau IIA ends a step in its last
+stage, so ρ(T) = Y of the last stage of the last step, and the terms are two weighted sums of squares:
 
-    J(θ) = ½ Σ weight ∘ (Y − p)² + ½ Σ effort_k |θ_k|².
+    J(θ) = ½ Σ time_weight ‖Y − p‖² + ½ Σ_kl regularity_kl θ_k·θ_l.
+
+With an `end_limit` ε the problem is to minimise J subject to ‖ρ(T) − p(T)‖ ≤ ε.
 
 Where the diffusivity D(t) varies, every step has its mean over that step, which is exact for the spread of the noise
 and of second order in the step for the density. Both solvers see the same means; the verification sees D(t).
@@ -15,7 +18,7 @@ and of second order in the step for the density. Both solvers see the same means
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,8 +29,10 @@ from controlsde.diffusivity import step_means
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.fokker_planck.operator import Operator
 from controlsde.fokker_planck.radau import radau
+from controlsde.metric import Metric
 from controlsde.network import Network
 from controlsde.problem import Problem
+from controlsde.problem.schema import Bounds
 from controlsde.reference import Reference, ReferenceError  # noqa: A004
 
 Array = NDArray[np.float64]
@@ -87,10 +92,12 @@ class TrackingProblem:
     initial: Array  # (n,) density at t = 0
     targets: Array  # (K, S, s, n) reference at the stages
     initial_target: Array  # (n,) reference at t = 0
-    weight: Array  # (K, S, s, n): quadrature in time × mass in space, the terminal weight in the last stage
-    effort: Array  # (K,): r Δt_k
-    bound: float
+    metric: Metric  # the norm of the tracking error
+    time_weight: Array  # (K, S, s): running weight × quadrature in time, plus the terminal weight in the last stage
+    regularity: Array  # (K, K): r Δt_k on the diagonal, plus what the variation costs
+    bound: Array  # (P,): largest absolute value of each weight of a piece
     noise: float
+    end_limit: float | None = None
 
     @property
     def mesh(self) -> Mesh:
@@ -102,10 +109,37 @@ class TrackingProblem:
         """(K, P): shape of all flattened network weights."""
         return self.grid.pieces, self.network.weights_per_piece
 
+    @property
+    def bounds(self) -> Array:
+        """Largest absolute values of all weights, flattened (K·P,)."""
+        return np.tile(self.bound, self.grid.pieces)
+
+    @property
+    def weight(self) -> Array:
+        """(K, S, s, n): quadrature in time × mass in space, where the norm is L². Raises ValueError where it is not."""
+        if not self.metric.diagonal:
+            raise ValueError("only the L² norm is a weighted sum of squares of the nodes")
+        return np.asarray(self.time_weight[..., None] * self.metric.scale**2)
+
     def objective(self, stages: Any, weights: Any) -> Any:
         """J for stage densities (K, S, s, n) and network weights (K, P); NumPy arrays."""
-        tracking = 0.5 * float(np.sum(self.weight * (stages - self.targets) ** 2))
-        return tracking + 0.5 * float(np.sum(self.effort[:, None] * weights**2))
+        error = self.metric.root(stages - self.targets)
+        tracking = 0.5 * float(np.sum(self.time_weight * np.sum(error**2, axis=-1)))
+        return tracking + self.price(weights)
+
+    def price(self, weights: Array) -> float:
+        """What the weights (K, P) cost: ½ Σ_kl regularity_kl θ_k·θ_l."""
+        return 0.5 * float(np.sum(weights * (self.regularity @ weights)))
+
+    def end_error(self, stages: Array) -> float:
+        """‖ρ(T) − p(T)‖ in the problem's norm, for stage densities (K, S, s, n)."""
+        return float(np.linalg.norm(self.metric.root(stages[-1, -1, -1] - self.targets[-1, -1, -1])))
+
+    def pressed(self, multiplier: float) -> TrackingProblem:
+        """Without the limit at the end, but with the terminal weight larger by `multiplier`."""
+        time_weight = self.time_weight.copy()
+        time_weight[-1, -1, -1] += multiplier
+        return replace(self, time_weight=time_weight, end_limit=None)
 
     def drift_values(self, weights: Array) -> Array:
         """Rectified drift at the drift points for network weights (K, P): shape (K, k, d)."""
@@ -199,18 +233,33 @@ def build_tracking(
                 f"the mesh holds a mass of {mass:.2g} of the reference at t = {t:g}, where it should hold 1: use more "
                 "mesh.elements, a broader density or a smaller domain.box"
             )
-    weight = grid.quadrature[..., None] * mesh.mass
-    weight[-1, -1, -1] += problem.objective.terminal * mesh.mass
+    objective = problem.objective
+    time_weight = objective.running * grid.quadrature
+    time_weight[-1, -1, -1] += objective.terminal
+    network = build_network(problem)
     return TrackingProblem(
         operator=operator,
-        network=build_network(problem),
+        network=network,
         grid=grid,
         diffusivity=step_means(diffusivity, grid.edges, grid.steps_per_piece),
         initial=mesh.unit_mass(initial),
         targets=targets.reshape(*stage_times.shape, -1),
         initial_target=mesh.restrict(reference.density(0.0, mesh.points)),
-        weight=weight,
-        effort=problem.objective.effort * grid.durations,
-        bound=float(problem.controls.bounds),
+        metric=Metric.l2(mesh) if objective.norm == "l2" else Metric.negative_sobolev(mesh),
+        time_weight=time_weight,
+        regularity=_regularity(grid.durations, objective.effort, objective.variation),
+        bound=_bound(network, problem.controls.bounds),
         noise=problem.noise,
+        end_limit=objective.terminal_error,
     )
+
+
+def _regularity(durations: Array, effort: float, variation: float) -> Array:
+    """r diag(Δt) + μ DᵀD with (Dθ)_k = (θ_{k+1} − θ_k)/√τ_k, (K, K)."""
+    jumps = np.diff(np.eye(len(durations)), axis=0) / np.sqrt(0.5 * (durations[:-1] + durations[1:]))[:, None]
+    return np.asarray(effort * np.diag(durations) + variation * jumps.T @ jumps)
+
+
+def _bound(network: Network, bounds: Bounds) -> Array:
+    d, m = network.dimension, network.width
+    return np.concatenate([np.full(d * m, bounds.A), np.full(m * d, bounds.W), np.full(m, bounds.b)])

@@ -119,9 +119,9 @@ def _hessian(
     factor = ca.MX.sym("lam_f")
     multipliers = ca.MX.sym("lam_g", layout.count * layout.stage_values)
     row, column = (np.array(index, dtype=np.int64) for index in pattern.get_triplet())
-    diagonal = np.arange(layout.variables)
-    rows = np.concatenate([layout.columns[:, row].ravel(), diagonal])
-    columns = np.concatenate([layout.columns[:, column].ravel(), diagonal])
+    own = sp.triu(objective_matrix(tracking)).tocoo()
+    rows = np.concatenate([layout.columns[:, row].ravel(), own.row])
+    columns = np.concatenate([layout.columns[:, column].ravel(), own.col])
     places, position = np.unique(columns * layout.variables + rows, return_inverse=True)
     # steps of one piece share its weights, so their entries are summed: sum (places, entries) is of zeros and ones
     entries = np.arange(len(position))
@@ -132,11 +132,8 @@ def _hessian(
         (places % layout.variables).tolist(),
         (places // layout.variables).tolist(),
     )
-    own = np.concatenate(
-        [np.repeat(tracking.effort[:, None], layout.size, axis=1), tracking.weight.reshape(layout.pieces, -1)], axis=1
-    )
     bent = bends.map(layout.count)(*arguments, ca.reshape(multipliers, layout.stage_values, layout.count))
-    values = sparse_to_casadi(summing) @ ca.vertcat(ca.vec(bent), factor * ca.DM(own.ravel()))
+    values = sparse_to_casadi(summing) @ ca.vertcat(ca.vec(bent), factor * ca.DM(own.data))
     return ca.Function(
         "nlp_hess_l",
         [x, p, factor, multipliers],
@@ -144,6 +141,22 @@ def _hessian(
         ["x", "p", "lam_f", "lam_g"],
         ["triu_hess_gamma_x_x"],
     )
+
+
+def objective_matrix(tracking: TrackingProblem) -> sp.csc_array:
+    """Q with J = ½ (x − x*)ᵀ Q (x − x*), x* the targets and no weights, in the layout of `transcription`."""
+    pieces, size = tracking.weight_shape
+    grid, unknowns = tracking.grid, tracking.operator.size
+    block = size + grid.steps_per_piece * grid.stages * unknowns
+    norm = tracking.metric.matrix().tocoo()
+    starts = size + unknowns * np.arange(grid.steps_per_piece * grid.stages)
+    first = (block * np.arange(pieces)[:, None] + starts).ravel()  # of each stage of each step
+    regularity = sp.coo_array(sp.kron(tracking.regularity, sp.eye_array(size)))
+    row, column = ((index // size) * block + index % size for index in (regularity.row, regularity.col))
+    rows = np.concatenate([row, np.add.outer(first, norm.row).ravel()])
+    columns = np.concatenate([column, np.add.outer(first, norm.col).ravel()])
+    values = np.concatenate([regularity.data, np.multiply.outer(tracking.time_weight.ravel(), norm.data).ravel()])
+    return sp.csc_array(sp.coo_array((values, (rows, columns)), shape=(pieces * block, pieces * block)))
 
 
 def sparse_to_casadi(matrix: Any) -> Any:

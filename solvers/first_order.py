@@ -27,7 +27,7 @@ def minimise_l_bfgs(
     objective: ReducedObjective, start: Array, iterations: int, tolerance: float, accept: Accept
 ) -> None:
     """L-BFGS-B from flattened weights (N,); hands every iterate to `accept`."""
-    shape, bound = objective.tracking.weight_shape, objective.tracking.bound
+    shape, bound = objective.tracking.weight_shape, objective.tracking.bounds
     seen: dict[bytes, tuple[float, Array]] = {}
 
     def function(point: Array) -> tuple[float, Array]:
@@ -67,7 +67,8 @@ def minimise_l_bfgs(
 
 def minimise_adam(objective: ReducedObjective, start: Array, iterations: int, tolerance: float, accept: Accept) -> None:
     """Adam with a rate that falls as a cosine, projected on the bounds; hands every iterate to `accept`."""
-    shape, bound = objective.tracking.weight_shape, objective.tracking.bound
+    shape, bound = objective.tracking.weight_shape, objective.tracking.bounds
+    limit = torch.from_numpy(bound)
     parameter = torch.from_numpy(np.clip(start, -bound, bound).copy()).requires_grad_()
     optimiser = torch.optim.Adam([parameter], lr=ADAM_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, iterations)
@@ -82,4 +83,4 @@ def minimise_adam(objective: ReducedObjective, start: Array, iterations: int, to
         optimiser.step()
         schedule.step()
         with torch.no_grad():
-            parameter.clamp_(-bound, bound)
+            parameter.clamp_(-limit, limit)

@@ -6,8 +6,8 @@ Let δY_p be the sensitivity of the stages to weight p, Λ the stage multipliers
 `fokker_planck.propagation`. The state equation is bilinear in drift and density, so the exact Hessian needs no
 solves beyond those of Gauss–Newton and of the gradient:
 
-    gradient      g_p  = ⟨v̄, ∂v/∂θ_p⟩ + effort θ_p
-    Gauss–Newton  N_pq = Σ weight δY_p δY_q + effort δ_pq
+    gradient      g_p  = ⟨v̄, ∂v/∂θ_p⟩ + (regularity θ)_p
+    Gauss–Newton  N_pq = Σ time_weight ⟨R δY_p, R δY_q⟩ + regularity_pq
     Hessian       H_pq = N_pq + Σ_j μ_j · (S ∂_p v ∘ T δY_jq + S ∂_q v ∘ T δY_jp) + ⟨v̄, ∂²v/∂θ_p∂θ_q⟩
 """
 
@@ -47,7 +47,8 @@ class ReducedObjective:
         )
         self._initial = self.propagator.tensor(tracking.initial)
         self._targets = self.propagator.tensor(tracking.targets)
-        self._weight = self.propagator.tensor(tracking.weight)
+        self._time_weight = self.propagator.tensor(tracking.time_weight)
+        self._metric = tracking.metric.converted(self.propagator.tensor)
 
     def trajectory(self, weights: Array) -> Trajectory:
         """Forward sweep. Raises NonFiniteError with the piece where a number stops being finite."""
@@ -75,7 +76,7 @@ class ReducedObjective:
     def multipliers(self, weights: Array) -> Array:
         """Stage multipliers Λ (K, S, s, n): (I − h a⊗A)ᵀ Λ = ∂J/∂Y, the adjoint included."""
         trajectory = self.trajectory(weights)
-        values, _ = self.propagator.adjoint(trajectory, self._weight * (trajectory.stages - self._targets))
+        values, _ = self.propagator.adjoint(trajectory, self._cotangent(trajectory))
         return np.asarray(values.cpu().numpy())
 
     def costates(self, weights: Array) -> Array:
@@ -84,7 +85,7 @@ class ReducedObjective:
         Sign: a small extra density e added at t_k changes J by ∫ψ e dx; ψ(T) = w_T (ρ(T) − p(T)).
         """
         trajectory = self.trajectory(weights)
-        _, starts = self.propagator.adjoint(trajectory, self._weight * (trajectory.stages - self._targets))
+        _, starts = self.propagator.adjoint(trajectory, self._cotangent(trajectory))
         return np.asarray(starts.cpu().numpy()) / self.tracking.mesh.mass
 
     def expand(self, weights: Array, trajectory: Trajectory | None = None) -> Expansion:
@@ -95,8 +96,7 @@ class ReducedObjective:
         jacobian, curvature = self._network_derivatives(weights, mean)
         gauss_newton, cross = self._sensitivities(trajectory, stage_weights, jacobian)
         size = tracking.network.weights_per_piece
-        effort = np.repeat(tracking.effort, size)
-        gauss_newton = gauss_newton + np.diag(effort)
+        gauss_newton = gauss_newton + np.kron(tracking.regularity, np.eye(size))
         hessian = gauss_newton + cross + cross.T
         for piece, own in enumerate(curvature):
             block = slice(piece * size, (piece + 1) * size)
@@ -104,14 +104,18 @@ class ReducedObjective:
         return Expansion(self._value(trajectory, weights), self._gradient(weights, mean).ravel(), gauss_newton, hessian)
 
     def _value(self, trajectory: Trajectory, weights: Array) -> float:
-        error = trajectory.stages - self._targets
-        tracking = 0.5 * float((self._weight * error * error).sum())
-        return tracking + 0.5 * float(np.sum(self.tracking.effort[:, None] * weights**2))
+        error = self._metric.root(trajectory.stages - self._targets)
+        tracking = 0.5 * float((self._time_weight * (error * error).sum(dim=-1)).sum())
+        return tracking + self.tracking.price(weights)
+
+    def _cotangent(self, trajectory: Trajectory) -> Tensor:
+        """∂J/∂Y = time_weight RᵀR (Y − p), (K, S, s, n)."""
+        slope: Tensor = self._metric.apply(trajectory.stages - self._targets)
+        return self._time_weight[..., None] * slope
 
     def _adjoint(self, trajectory: Trajectory) -> tuple[Tensor, Array]:
         """μ (K, S, s, q) and v̄ (K, k, d)."""
-        cotangent = self._weight * (trajectory.stages - self._targets)
-        multipliers, _ = self.propagator.adjoint(trajectory, cotangent)
+        multipliers, _ = self.propagator.adjoint(trajectory, self._cotangent(trajectory))
         stage_weights = self.propagator.stage_weights(multipliers)
         mean = self.propagator.drift_gradient(stage_weights, trajectory.stages)
         return stage_weights, np.asarray(mean.cpu().numpy())
@@ -123,7 +127,7 @@ class ReducedObjective:
         multiplier = mean
         if operator.outward.any():
             multiplier = mean * self._passes(np.asarray(network.drift(operator.drift_points, *parts)))
-        return network.pullback(operator.drift_points, *parts, multiplier) + tracking.effort[:, None] * weights
+        return network.pullback(operator.drift_points, *parts, multiplier) + tracking.regularity @ weights
 
     def _passes(self, drift: Array) -> NDArray[np.bool_]:
         """Where the rectified drift follows the drift (…, k, d): not on wall faces where nothing flows out."""
@@ -151,7 +155,7 @@ class ReducedObjective:
         # (S ∂_p v ∘ μ)ᵀ T, what a piece's own weights do to the adjoint: (K, P, S·s·n)
         pulls = propagator.gather_transposed(stage_weights[:, :, :, None, :] * jacobian[:, None, None])
         pulls = pulls.permute(0, 3, 1, 2, 4).reshape(pieces, size, -1)
-        root = self._weight.sqrt().reshape(pieces, -1, 1)
+        root = self._time_weight.sqrt()[..., None, None]  # (K, S, s, 1, 1)
         normal = propagator.tensor(np.zeros((pieces * size, pieces * size)))
         cross = torch.zeros_like(normal)
         carried = normal.new_zeros((unknowns, 0))
@@ -166,7 +170,7 @@ class ReducedObjective:
                 carried = moved[step, -1]
             flat = moved.reshape(-1, seen)
             cross[own, :seen] = pulls[piece] @ flat
-            weighted = root[piece] * flat
+            weighted = (root[piece] * self._metric.root_columns(moved)).reshape(-1, seen)
             normal[:seen, :seen] += weighted.T @ weighted
         return np.asarray(normal.cpu().numpy()), np.asarray(cross.cpu().numpy())
 

@@ -204,7 +204,7 @@ def _run_one(objective: ReducedObjective, options: Shooting, start: Array, progr
             iterates = minimise(
                 lambda point: objective.evaluate(point.reshape(shape)),
                 start.ravel(),
-                objective.tracking.bound,
+                objective.tracking.bounds,
                 options.iterations,
                 options.tolerance,
                 options.method,

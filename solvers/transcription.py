@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.fokker_planck.radau import radau
-from controlsde.solvers.derivatives import program_derivatives, sparse_to_casadi
+from controlsde.solvers.derivatives import objective_matrix, program_derivatives, sparse_to_casadi
 from controlsde.tracking import TrackingProblem
 
 Array = NDArray[np.float64]
@@ -83,9 +83,8 @@ def transcribe(tracking: TrackingProblem) -> Transcription:
     repeated = ca.reshape(ca.repmat(weights, steps, 1), size, pieces * steps)
     residual = mapped(before, densities, repeated, ca.DM(lengths).T, diffusivity)
     error = densities - ca.DM(tracking.targets.reshape(pieces * steps, -1).T)
-    weight = ca.DM(tracking.weight.reshape(pieces * steps, -1).T)
-    effort = ca.DM(np.repeat(tracking.effort[None, :], size, axis=0))
-    objective = 0.5 * ca.dot(weight * error, error) + 0.5 * ca.dot(effort * weights, weights)
+    from_target = ca.vec(ca.vertcat(weights, ca.reshape(error, steps * stages * unknowns, pieces)))
+    objective = 0.5 * ca.dot(from_target, sparse_to_casadi(objective_matrix(tracking)) @ from_target)
     limit = np.full((pieces, block), np.inf)
     limit[:, :size] = tracking.bound
     return Transcription(

@@ -1,4 +1,4 @@
-"""A trust-region Newton method with bounds: minimise J(θ) subject to |θ| ≤ bound.
+"""A trust-region Newton method with bounds: minimise J(θ) subject to |θ| ≤ bound, one bound for each variable.
 
 Comes in: a function that evaluates J and expands it to second order. Goes out: the accepted points, one by one.
 
@@ -59,7 +59,7 @@ class Iterate:
     trouble: str | None = None
 
 
-def projected_gradient_norm(point: Array, gradient: Array, bound: float) -> float:
+def projected_gradient_norm(point: Array, gradient: Array, bound: Array) -> float:
     """Largest entry of θ − clip(θ − g): zero exactly where the first-order conditions hold within the bounds."""
     return float(np.abs(point - np.clip(point - gradient, -bound, bound)).max())
 
@@ -67,7 +67,7 @@ def projected_gradient_norm(point: Array, gradient: Array, bound: float) -> floa
 def minimise(
     evaluate: Callable[[Array], Evaluation],
     start: Array,
-    bound: float,
+    bound: Array,
     iterations: int,
     tolerance: float,
     model: Model = "newton",
@@ -107,7 +107,7 @@ def _search(
     matrix: Array,
     scale: Array,
     free: NDArray[np.bool_],
-    bound: float,
+    bound: Array,
     damping: float,
 ) -> tuple[Array, Evaluation, float] | str:
     """The next point, its evaluation and damping; or why there is none."""
@@ -142,7 +142,7 @@ def _search(
     return "no step lowers the objective any further"
 
 
-def _box_step(point: Array, gradient: Array, matrix: Array, free: NDArray[np.bool_], bound: float) -> Array:
+def _box_step(point: Array, gradient: Array, matrix: Array, free: NDArray[np.bool_], bound: Array) -> Array:
     """The minimiser of the positive definite model in the box, nearly: variables that leave it stop at its side.
 
     Those that stop are held there, and the others are solved for again, until none leaves.
@@ -156,7 +156,7 @@ def _box_step(point: Array, gradient: Array, matrix: Array, free: NDArray[np.boo
         leaving = moving & (np.abs(point + step) > bound)
         if not leaving.any():
             break
-        step[leaving] = np.clip(point[leaving] + step[leaving], -bound, bound) - point[leaving]
+        step = np.where(leaving, np.clip(point + step, -bound, bound) - point, step)
         moving &= ~leaving
         if not moving.any():
             break

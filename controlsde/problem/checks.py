@@ -59,7 +59,19 @@ GRID = {1: 2001, 2: 101, 3: 31}
 
 def misfits(problem: Problem) -> list[Misfit]:
     """Return everything about `problem` that does not fit together."""
-    return [*_mesh(problem), *_controls(problem), *_rungs(problem), *_reference(problem), *_drift(problem)]
+    return [
+        *_mesh(problem),
+        *_objective(problem),
+        *_controls(problem),
+        *_rungs(problem),
+        *_reference(problem),
+        *_drift(problem),
+    ]
+
+
+def _objective(problem: Problem) -> Iterator[Misfit]:
+    if problem.objective.norm == "h-1" and problem.domain.walls == "absorbing":
+        yield ("objective", "norm"), "h-1 compares densities of one mass, which absorbing walls do not keep: use l2"
 
 
 def _controls(problem: Problem) -> Iterator[Misfit]:

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    WithJsonSchema,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from controlsde.problem.density_specs import (
     DensitySpec,
@@ -77,6 +85,7 @@ __all__ = [
 
 MAX_NODES = 2_000_000
 MAX_STEPS = 10_000
+BOUND = 50.0  # of every weight, where the problem does not say otherwise
 FIRST_STEPS = 2  # Radau steps per piece that `mesh.steps_per_piece: auto` begins with
 
 REFERENCE_KINDS = ("reversed-diffusion", "moser", "displacement", "foellmer")
@@ -313,6 +322,40 @@ def _lengths(value: object) -> object:
     return (value,)
 
 
+class Bounds(Section):
+    """The largest absolute value of a weight of each group."""
+
+    A: Annotated[Positive, Field(le=1e6)] = BOUND
+    W: Annotated[Positive, Field(le=1e6)] = BOUND
+    b: Annotated[Positive, Field(le=1e6)] = BOUND
+
+    @property
+    def groups(self) -> dict[str, float]:
+        """The bound of each group by its name."""
+        return {"A": self.A, "W": self.W, "b": self.b}
+
+    @property
+    def largest(self) -> float:
+        """Of the three."""
+        return max(self.groups.values())
+
+    def __str__(self) -> str:
+        """±50, or ±50 (A), ±10 (W), ±10 (b)."""
+        if self.A == self.W == self.b:
+            return f"±{self.A:g}"
+        return ", ".join(f"±{bound:g} ({name})" for name, bound in self.groups.items())
+
+    @model_serializer(mode="wrap")
+    def _one_number_where_it_does(self, handler: SerializerFunctionWrapHandler) -> Any:
+        return self.A if self.A == self.W == self.b else handler(self)
+
+
+def _bounds(value: object) -> object:
+    if isinstance(value, dict | Bounds):
+        return value
+    return {"A": value, "W": value, "b": value}
+
+
 class Controls(Section):
     """Piecewise constant weights: how many pieces, how long each is, and how large a weight may be.
 
@@ -333,7 +376,9 @@ class Controls(Section):
             }
         ),
     ] = None
-    bounds: Annotated[Positive, Field(le=1e6)] = 50.0
+    bounds: Annotated[
+        Bounds, BeforeValidator(_bounds, json_schema_input_type=Annotated[Positive, Field(le=1e6)] | Bounds)
+    ] = Bounds()
 
     @property
     def shares(self) -> tuple[float, ...]:
@@ -351,11 +396,18 @@ class Controls(Section):
 
 
 class Objective(Section):
-    """What is minimised: the tracking error in `norm`, its `terminal` weight, and the price of `effort`."""
+    """What is minimised: the tracking error in `norm`, on the way and at the end, and the price of the weights.
 
-    norm: Literal["l2"] = "l2"
+    `running` weighs the error on [0, T] (0: only the end counts), `terminal` that at T, `effort` the size of the
+    weights and `variation` their change from piece to piece. With `terminal_error`, the error at T may be no larger.
+    """
+
+    norm: Literal["l2", "h-1"] = "l2"
+    running: Annotated[NonNegative, Field(le=1e12)] = 1.0
     terminal: Annotated[NonNegative, Field(le=1e12)] = 1.0
     effort: Annotated[NonNegative, Field(le=1e12)] = 1.0e-5
+    variation: Annotated[NonNegative, Field(le=1e12)] = 0.0
+    terminal_error: Positive | None = None
 
 
 def _elements(value: object) -> tuple[int, ...] | Literal["auto"]:

@@ -47,17 +47,16 @@ def weights(result: Result) -> Figure | None:
 
 
 def _weights_title(result: Result, controls: Controls) -> tuple[str, str]:
-    bound = result.problem.controls.bounds
-    largest = finite(controls.A, controls.W, controls.b)
-    largest_size = float(np.abs(largest).max())
-    at_bound = np.mean(
-        np.abs(np.concatenate([p.ravel() for p in (controls.A, controls.W, controls.b)])) > 0.999 * bound
-    )
+    bounds = result.problem.controls.bounds
+    groups = {"A": controls.A, "W": controls.W, "b": controls.b}
+    largest_size = float(np.abs(finite(*groups.values())).max())
+    held = [(np.abs(part) > 0.999 * bounds.groups[name]).ravel() for name, part in groups.items()]
+    at_bound = np.mean(np.concatenate(held))
     plural = "s" if controls.width > 1 else ""
     title = f"{result.problem.name}, noise {result.noise:g}: weights of {controls.width} neuron{plural}"
     title += f" on {controls.pieces} piece{'s' if controls.pieces > 1 else ''}"
-    reached = f"{100 * at_bound:.0f} % of the weights at the bound ±{bound:g}"
-    free = f"largest {number(largest_size)}, bound ±{bound:g}"
+    reached = f"{100 * at_bound:.0f} % of the weights at the bound {bounds}"
+    free = f"largest {number(largest_size)}, bound {bounds}"
     return title, reached if at_bound else free
 
 
@@ -71,8 +70,8 @@ def _steps(result: Result, controls: Controls) -> Figure:
     rows = controls.width
     figure = new_figure(1.3 + (2.6 if rows == 1 else 1.6 * rows), title, subtitle)
     panels = figure.subplots(rows, 3, sharex=True, sharey="col", squeeze=False)
-    bound = result.problem.controls.bounds
     for column, (name, values) in enumerate(_parts(controls).items()):
+        bound = result.problem.controls.bounds.groups[name]
         near = np.abs(finite(values)).max() > NEAR_BOUND * bound
         for neuron in range(rows):
             axes = panels[neuron, column]

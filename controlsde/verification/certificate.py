@@ -191,7 +191,7 @@ def cure(name: str, problem: Problem) -> str:
         return "without noise, mass that reaches a wall piles up there: try --set network.tangential=true"
     return (
         f"the controls make densities sharper than the finest mesh holds: try "
-        f"--set controls.bounds={problem.controls.bounds / 5:g}"
+        f"--set controls.bounds={problem.controls.bounds.largest / 5:g}"
     )
 
 

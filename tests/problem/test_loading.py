@@ -402,7 +402,7 @@ def test_pictures_that_cannot_be_used_are_refused(tmp_path, content, options, ex
         ("name: two", "noise: -1", ["p.yaml:1:8: noise must be >= 0 (got -1)"]),
         ("name: two", "objective: {effort: -1, norm: l1}",
          ["p.yaml:1:21: objective.effort must be >= 0 (got -1)",
-          "p.yaml:1:31: objective.norm must be 'l2' (got 'l1')"]),
+          "p.yaml:1:31: objective.norm must be 'l2' or 'h-1' (got 'l1')"]),
         ("name: two", "solver: switching",
          ["p.yaml:1:9: solver 'switching' is not supported yet; supported: 'shooting', 'collocation'"]),
         ("name: two", "solver: {kind: score-matching}",

@@ -20,6 +20,10 @@ CASES = {
     "two stages": {"mesh.stages": 2, "network.activation": "sin"},
     "one stage, absorbing": {"mesh.stages": 1, "domain.walls": "absorbing", "network.activation": "sigmoid"},
     "outflow": {"domain.walls": "absorbing", "noise": 0.0},
+    "Ḣ⁻¹ norm": {"objective.norm": "h-1"},
+    "Ḣ⁻¹ norm, periodic": {"objective.norm": "h-1", "domain.walls": "periodic", "reference.forward": "heat"},
+    "terminal only": {"objective": {"running": 0, "terminal": 2}},
+    "variation": {"objective": {"variation": 0.03}, "controls.lengths": 0.7},
     "varying diffusivity": {"reference.forward": {"kind": "vp", "schedule": "0.2 + s"}, "mesh.steps_per_piece": 3},
 }
 
@@ -51,25 +55,27 @@ def test_the_hessian_equals_central_differences_of_the_gradient(case, small_trac
     np.testing.assert_allclose(expansion.gradient, objective.value_and_gradient(weights)[1].ravel())
 
 
-def test_gauss_newton_is_the_normal_matrix_of_the_weighted_residuals(small_tracking):
-    tracking = small_tracking()
+@pytest.mark.parametrize("case", ["noisy", "Ḣ⁻¹ norm", "terminal only", "variation"])
+def test_gauss_newton_is_the_normal_matrix_of_the_weighted_residuals(case, small_tracking):
+    tracking = small_tracking(**CASES[case])
     objective = ReducedObjective(tracking)
     weights = tracking.network.random_weights(tracking.grid.pieces, np.random.default_rng(2))
 
     def residual(flat):
         stages = objective.stages(flat.reshape(weights.shape))
-        return (np.sqrt(tracking.weight) * (stages - tracking.targets)).ravel()
+        return (np.sqrt(tracking.time_weight)[..., None] * tracking.metric.root(stages - tracking.targets)).ravel()
 
     flat = weights.ravel()
     columns = [central(lambda s, e=e: residual(flat + s * e), 1e-3) for e in np.eye(flat.size)]
     jacobian = np.stack(columns, axis=1)
-    expected = jacobian.T @ jacobian + np.diag(np.repeat(tracking.effort, weights.shape[1]))
+    expected = jacobian.T @ jacobian + np.kron(tracking.regularity, np.eye(weights.shape[1]))
     expansion = objective.evaluate(weights).expand()
     np.testing.assert_allclose(expansion.gauss_newton, expected, atol=1e-7 * np.abs(expected).max())
 
 
-def test_objective_and_gradient_equal_casadis_of_the_same_discrete_objective_to_1e_10(any_tracking):
-    tracking = any_tracking
+@pytest.mark.parametrize("case", CASES)
+def test_objective_and_gradient_equal_casadis_of_the_same_discrete_objective_to_1e_10(case, small_tracking):
+    tracking = small_tracking(**CASES[case])
     objective = ReducedObjective(tracking)
     weights = tracking.network.random_weights(tracking.grid.pieces, np.random.default_rng(3))
     transcription = transcribe(tracking)
