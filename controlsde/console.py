@@ -308,6 +308,7 @@ def _prediction_table(prediction: Prediction) -> Table:
         "entries of its factors, roughly": f"{prediction.factor_entries:.2g}",
         "memory of collocation": _bytes(prediction.collocation_memory_bytes),
         "time of collocation, roughly": _duration(prediction.collocation_seconds),
+        "an iteration of shooting, roughly": _duration(prediction.shooting_iteration_seconds),
         "memory of a solve": _bytes(prediction.solver_memory_bytes),
         "particle steps": f"{prediction.particle_steps:.2g}",
         "top-mode share of the reference": _figure(prediction.resolution),
@@ -318,11 +319,11 @@ def _prediction_table(prediction: Prediction) -> Table:
 
 
 def _duration(seconds: float) -> str:
-    """For one start; iterations differ by a factor of two to either side."""
+    """In the unit that suits it."""
     for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
-    return f"{max(seconds, 1.0):.0f} s"
+    return f"{seconds:.0f} s" if seconds >= 2 else f"{1000 * seconds:.0f} ms"
 
 
 def _bytes(count: int) -> str:

@@ -19,6 +19,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as sparse_linalg
 
 from controlsde.fokker_planck.mesh import Axis, Mesh
+from controlsde.fokker_planck.operator import DENSE_LIMIT
 
 FACTORISATIONS = 2.0  # an iteration of IPOPT: one, and more where the curvature must be corrected
 ITERATIONS = 60  # of IPOPT on this family of problems: 16 to 103 were seen, 60 is common
@@ -34,13 +35,17 @@ BYTES_PER_FACTOR_ENTRY = 11.6
 BYTES_PER_NONZERO = 139.0
 BYTES_PER_NONZERO_OF_A_STEP = 2680.0
 
-SHOOTING_BYTES = 22e6
-RESPONSE_ARRAYS = 11.0
-FACTOR_ARRAYS = 2.5
+SHOOTING_BYTES = 20e6
+RESPONSE_ARRAYS = 7.0
+FACTOR_ARRAYS = 1.9
 
 # Work that takes as long as one run of `calibration_seconds`.
-FLOPS_PER_CALIBRATION = 1.2e8
-NONZEROS_PER_CALIBRATION = 2.5e5
+FLOPS_PER_CALIBRATION = 4.2e7
+NONZEROS_PER_CALIBRATION = 4.8e3
+SHOOTING_CALIBRATIONS = 0.78
+SOLVES_PER_CALIBRATION = 2.8e7  # each of an unknown, times its couplings
+RESPONSES_PER_CALIBRATION = 1.0e4
+INVERSION_PER_CALIBRATION = 7.7e6
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class Sizes:
     steps_per_piece: int
     stages: int
     width: int
+    degree: int
 
     @property
     def weights_per_piece(self) -> int:
@@ -145,6 +151,27 @@ def shooting_memory(sizes: Sizes, factors: float) -> float:
     """
     responses = 8 * sizes.stage_values * sizes.weights_per_piece * (3 * sizes.dimension + 1)
     return SHOOTING_BYTES + RESPONSE_ARRAYS * responses + FACTOR_ARRAYS * factors
+
+
+def shooting_seconds(sizes: Sizes, calibration: float) -> float:
+    """Seconds of one second-order iteration of shooting, where `calibration_seconds` measured `calibration`.
+
+    Of the N = K·P weights, half are at work in a step, on average: their sensitivities take L·N/2 stage solves, each of
+    s·n unknowns that couple with c others: a band in one dimension; all in two where the inverses are dense, which cost
+    K·n³ on top; about 8√n where factors come from a dissection. A stage's responses to its own P weights come once.
+    This holds for the stage solvers as they are; where they change, fit it again.
+    """
+    dense = sizes.dimension > 1 and sizes.unknowns <= DENSE_LIMIT[sizes.dimension]
+    couplings = sizes.unknowns if dense else 8 * sizes.unknowns**0.5 if sizes.dimension > 1 else sizes.degree
+    solves = sizes.stage_values * sizes.pieces * sizes.weights_per_piece / 2 * couplings
+    responses = sizes.stage_values * sizes.weights_per_piece
+    inversion = sizes.pieces * sizes.unknowns**3 if dense else 0
+    return calibration * (
+        SHOOTING_CALIBRATIONS
+        + solves / SOLVES_PER_CALIBRATION
+        + responses / RESPONSES_PER_CALIBRATION
+        + inversion / INVERSION_PER_CALIBRATION
+    )
 
 
 def calibration_seconds() -> float:

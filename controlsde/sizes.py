@@ -17,6 +17,7 @@ from controlsde.costs import (
     collocation_seconds,
     operator_entries,
     shooting_memory,
+    shooting_seconds,
 )
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.fokker_planck.operator import DENSE_LIMIT
@@ -43,6 +44,7 @@ class Prediction:
     factor_entries: int
     collocation_memory_bytes: int
     collocation_seconds: float
+    shooting_iteration_seconds: float
     solver_memory_bytes: int
     machine_memory_bytes: int | None
     verification_unknowns: int
@@ -105,6 +107,7 @@ def sizes_of(problem: Problem, mesh: Mesh | None) -> Sizes:
         steps_per_piece=problem.mesh.first_steps,
         stages=problem.mesh.stages,
         width=int(problem.network.width or problem.dimension),
+        degree=problem.mesh.degree,
     )
 
 
@@ -124,20 +127,30 @@ def _memory(problem: Problem, sizes: Sizes) -> int:
 
 
 def factor_bytes(problem: Problem, unknowns: int) -> int:
-    """Bytes of inverses or factors of all pieces, as the stage solvers of shooting keep them."""
-    dense = unknowns <= DENSE_LIMIT[problem.dimension]
-    return _matrices(problem) * (16 * unknowns**2 * 4 if dense else _sparse_factors(unknowns))
+    """Bytes of inverses or factors of all pieces, as the stage solvers of shooting keep them.
+
+    In one dimension bands, in two dense inverses, or sparse factors by dissection beyond `DENSE_LIMIT`.
+    """
+    if problem.dimension == 1:
+        each = 24 * unknowns * (3 * problem.mesh.degree + 1)
+    elif unknowns <= DENSE_LIMIT[problem.dimension]:
+        each = 64 * unknowns**2
+    else:
+        each = int(29 * unknowns**1.5) if problem.dimension == 2 else _sparse_factors(unknowns)
+    return _matrices(problem) * each
 
 
 def _memory_of_evaluation(problem: Problem, unknowns: int) -> int:
     """Bytes of stages and their adjoint, inverses or factors, densities of the verification, and particles."""
     pieces = problem.controls.pieces
+    dense = unknowns <= DENSE_LIMIT[problem.dimension]
+    factors = 16 * unknowns**2 * 4 if dense else _sparse_factors(unknowns)
     # In three dimensions the verification's finer meshes cost more than all else.
     verification = _sparse_factors(unknowns * 2**3) if problem.dimension == 3 else 0
     densities = 2 * 8 * (4 * pieces + 1) * unknowns * int(2**problem.dimension)
     particles = 8 * 6 * problem.monte_carlo.particles * problem.dimension
     stages = 8 * 4 * _stage_values(problem, unknowns)
-    return stages + factor_bytes(problem, unknowns) + verification + densities + particles
+    return stages + _matrices(problem) * factors + verification + densities + particles
 
 
 def _sparse_factors(unknowns: int) -> int:
@@ -236,7 +249,7 @@ def _prediction(
             f"the mesh does not resolve the reference (top-mode share {resolution:.1e}); try "
             f"--set 'mesh.elements=[{finer}]', or expect this of a density with a jump"
         )
-    memory, machine = _memory(problem, sizes), machine_memory()
+    memory, machine, speed = _memory(problem, sizes), machine_memory(), calibration_seconds()
     if not refused:
         warnings += _does_not_fit(memory, machine)
     return Prediction(
@@ -249,7 +262,8 @@ def _prediction(
         hessian_nonzeros=sizes.hessian,
         factor_entries=int(sizes.factor_entries),
         collocation_memory_bytes=int(collocation_memory(sizes)),
-        collocation_seconds=ITERATIONS * collocation_seconds(sizes, calibration_seconds()),
+        collocation_seconds=ITERATIONS * collocation_seconds(sizes, speed),
+        shooting_iteration_seconds=shooting_seconds(sizes, speed),
         solver_memory_bytes=memory,
         machine_memory_bytes=machine,
         verification_unknowns=sizes.unknowns * 3**problem.dimension,

@@ -6,11 +6,18 @@ import numpy as np
 import pytest
 
 from controlsde import sizes as predictions
-from controlsde.costs import Sizes, collocation_memory, collocation_seconds, operator_entries
+from controlsde.costs import (
+    Sizes,
+    collocation_memory,
+    collocation_seconds,
+    operator_entries,
+    shooting_memory,
+    shooting_seconds,
+)
 from controlsde.fokker_planck import Mesh, Operator
 from controlsde.problem import load_problem, parse_problem
 from controlsde.reference import build_reference
-from controlsde.sizes import predict, sizes_of
+from controlsde.sizes import factor_bytes, predict, sizes_of
 from controlsde.solvers.transcription import transcribe
 from controlsde.tracking import build_tracking
 
@@ -82,13 +89,13 @@ def test_an_estimate_without_a_mesh_is_not_below_the_sizes_on_it():
 # entries of the factors as MUMPS reports them, and the bytes by which a process grew: measured once, on programs of
 # 1,188 to 37,104 variables; `python -m benchmarks sizes` measures such again
 MEASURED = {
-    "1-D, 49 nodes": (Sizes(1, 49, 0, 4, 2, 3, 1), 18_453, 4_728, 1.40e5, 28e6),
-    "1-D, 129 nodes": (Sizes(1, 129, 0, 32, 2, 3, 1), 394_173, 99_264, 6.11e6, 177e6),
-    "1-D, 193 nodes": (Sizes(1, 193, 0, 16, 4, 3, 1), 590_589, 148_320, 1.08e7, 288e6),
-    "2-D, 81 nodes": (Sizes(2, 81, 0, 6, 1, 3, 2), 33_129, 16_206, 5.26e5, 48e6),
-    "2-D, 289 nodes": (Sizes(2, 289, 0, 12, 1, 3, 2), 242_709, 114_780, 9.80e6, 252e6),
-    "2-D, 441 nodes": (Sizes(2, 441, 0, 12, 1, 3, 2), 372_141, 174_972, 1.76e7, 419e6),
-    "2-D, 441 nodes, one stage": (Sizes(2, 441, 0, 12, 1, 1, 2), 113_463, 58_548, 4.74e6, 154e6),
+    "1-D, 49 nodes": (Sizes(1, 49, 0, 4, 2, 3, 1, 8), 18_453, 4_728, 1.40e5, 28e6),
+    "1-D, 129 nodes": (Sizes(1, 129, 0, 32, 2, 3, 1, 8), 394_173, 99_264, 6.11e6, 177e6),
+    "1-D, 193 nodes": (Sizes(1, 193, 0, 16, 4, 3, 1, 8), 590_589, 148_320, 1.08e7, 288e6),
+    "2-D, 81 nodes": (Sizes(2, 81, 0, 6, 1, 3, 2, 4), 33_129, 16_206, 5.26e5, 48e6),
+    "2-D, 289 nodes": (Sizes(2, 289, 0, 12, 1, 3, 2, 4), 242_709, 114_780, 9.80e6, 252e6),
+    "2-D, 441 nodes": (Sizes(2, 441, 0, 12, 1, 3, 2, 4), 372_141, 174_972, 1.76e7, 419e6),
+    "2-D, 441 nodes, one stage": (Sizes(2, 441, 0, 12, 1, 1, 2, 4), 113_463, 58_548, 4.74e6, 154e6),
 }
 
 
@@ -103,15 +110,36 @@ def test_factors_and_memory_are_predicted_within_a_factor_of_two(name):
     assert 0.5 < collocation_memory(sizes) / grown < 2.0
 
 
+# the bytes by which a process grew in a Newton iteration of shooting, and its factors: bands, dense, sparse
+MEASURED_SHOOTING = {
+    "1-D, 49 nodes": (Sizes(1, 49, 0, 8, 2, 3, 1, 8), {"mesh.elements": [6]}, 22e6),
+    "1-D, 129 nodes": (Sizes(1, 129, 0, 32, 2, 3, 1, 8), {"mesh.elements": [16]}, 40e6),
+    "2-D, 81 nodes": (Sizes(2, 81, 0, 6, 1, 3, 2, 4), {"mesh.elements": [2, 2]}, 27e6),
+    "2-D, 289 nodes, width 4": (Sizes(2, 289, 0, 6, 1, 3, 4, 4), {"mesh.elements": [4, 4]}, 121e6),
+    "2-D, 441 nodes": (Sizes(2, 441, 0, 12, 1, 3, 2, 4), {"mesh.elements": [5, 5]}, 82e6),
+    "2-D, 1089 nodes": (Sizes(2, 1089, 0, 12, 1, 3, 2, 4), {"mesh.elements": [8, 8]}, 188e6),
+    "2-D, 2401 nodes": (Sizes(2, 2401, 0, 12, 1, 3, 1, 4), {"mesh.elements": [12, 12]}, 301e6),
+}
+
+
+@pytest.mark.parametrize("name", MEASURED_SHOOTING)
+def test_the_memory_of_shooting_is_predicted_within_a_factor_of_two(name):
+    sizes, mesh, grown = MEASURED_SHOOTING[name]
+    settings = {**mesh, "controls.pieces": sizes.pieces}
+    problem = load_problem("two-bumps", set=settings) if sizes.dimension == 1 else parse_problem(PLANE, set=settings)
+    assert 0.5 < shooting_memory(sizes, factor_bytes(problem, sizes.unknowns)) / grown < 2.0
+
+
 def test_factors_are_never_larger_than_dense_ones():
-    sizes = Sizes(dimension=1, unknowns=2, operator=4, pieces=1, steps_per_piece=1, stages=1, width=64)
+    sizes = Sizes(dimension=1, unknowns=2, operator=4, pieces=1, steps_per_piece=1, stages=1, width=64, degree=1)
     order = sizes.variables + sizes.stage_values
     assert sizes.factor_entries <= order * (order + 1) / 2
 
 
 def test_time_is_proportional_to_the_calibration():
-    sizes = Sizes(dimension=2, unknowns=441, operator=10_000, pieces=12, steps_per_piece=1, stages=3, width=2)
-    assert collocation_seconds(sizes, 0.02) == pytest.approx(2 * collocation_seconds(sizes, 0.01))
+    sizes = MEASURED["2-D, 441 nodes"][0]
+    for seconds in (collocation_seconds, shooting_seconds):
+        assert seconds(sizes, 0.02) == pytest.approx(2 * seconds(sizes, 0.01))
 
 
 def test_check_warns_where_a_solve_does_not_fit_into_the_machine(monkeypatch):
