@@ -8,7 +8,7 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-NAMES = ("startup", "gradient", "optimisers", "transcription", "certificates", "optima", "scaling")
+NAMES = ("startup", "gradient", "optimisers", "transcription", "certificates", "optima", "scaling", "peers")
 
 
 def main(arguments: list[str] | None = None) -> int:
