@@ -251,10 +251,22 @@ def run(fast: bool, present: Sequence[str]) -> Report:
         rows.append(_row(f"{size:.0%} off: {OURS}", own, own))
         for name in present:
             peer = PEERS[name](ode, start, {**IPOPT_OPTIONS, **limits})
-            _assert_same_program(name, objective, peer)
-            rows.append(_row(f"{size:.0%} off: {name}", peer, own))
+            off = _assert_same_program(name, objective, peer)
+            rows.append(_row(f"{size:.0%} off: {name}", peer, own, f"{off:.0e}"))
             ratios[name].append((_seconds(peer) / _seconds(own), _an_iteration(peer) / _an_iteration(own)))
-    columns = ("", "variables", "build", "solve", "both", "over ours", "iterations", "an iteration", "J", "answer")
+    columns = (
+        "",
+        "variables",
+        "build",
+        "solve",
+        "both",
+        "over ours",
+        "iterations",
+        "an iteration",
+        "J",
+        "off",
+        "answer",
+    )
     return Report(
         f"Collocation in modelling languages: {sizes(tracking)}",
         [Table("η = 1, one run each, IPOPT with our options", (*columns, "verdict"), rows)],
@@ -267,11 +279,12 @@ def _ours(tracking: TrackingProblem, start: Array, cap: float, variables: int) -
     return Answer(own.build, own.solve, own.value, own.weights, own.iterations, own.status, variables)
 
 
-def _assert_same_program(name: str, objective: ReducedObjective, answer: Answer) -> None:
-    """Our state equation gives the peer's weights the objective that the peer reports."""
+def _assert_same_program(name: str, objective: ReducedObjective, answer: Answer) -> float:
+    """The relative difference of the peer's objective from the one that our state equation gives its weights."""
+    off = abs(objective.value(answer.weights) / answer.value - 1.0)
     if answer.success:
-        off = abs(objective.value(answer.weights) / answer.value - 1.0)
         assert off <= SAME_PROGRAM, f"{name}: its objective differs from ours at its weights by {off:.1e} (relative)"
+    return off
 
 
 def _seconds(answer: Answer) -> float:
@@ -282,7 +295,7 @@ def _an_iteration(answer: Answer) -> float:
     return answer.solve / max(answer.iterations, 1)
 
 
-def _row(name: str, answer: Answer, own: Answer) -> tuple[str, ...]:
+def _row(name: str, answer: Answer, own: Answer, off: str = "") -> tuple[str, ...]:
     same = answer.success and own.success and abs(answer.value / own.value - 1.0) <= SAME_VALLEY
     return (
         name,
@@ -294,6 +307,7 @@ def _row(name: str, answer: Answer, own: Answer) -> tuple[str, ...]:
         str(answer.iterations),
         seconds(_an_iteration(answer)),
         f"{answer.value:.8f}",
+        off,
         "ours" if same else "other",
         "converged" if answer.success else answer.status,
     )
