@@ -8,7 +8,10 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-NAMES = ("startup", "gradient", "optimisers", "transcription", "certificates", "optima", "sizes", "fatrop", "large")
+NAMES = (
+    "startup", "gradient", "optimisers", "transcription", "certificates", "optima", "sizes", "fatrop", "large",
+    "scaling", "peers",
+)  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:
