@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+PIVOT = 1e-3  # share of the largest entry of a column from which on its diagonal is a pivot
 DENSE_LIMIT = 200  # unknowns, where the exponential of a piece serves all its outputs
 DENSE_LIMIT_ONCE = 110  # where it serves one vector: from there on a basis for that one is faster
 MAGNUS_TOLERANCE = 1e-6
@@ -80,7 +81,11 @@ def _arnoldi(matrix: sp.csc_array, start: Array, times: Array) -> Array | None:
     """exp(tA) y at all times from one basis; None where it is not enough."""
     size = len(start)
     gamma = float(times[-1]) / 10.0
-    solve = sparse_linalg.splu(sp.csc_array(sp.eye_array(size) - gamma * matrix)).solve
+    shifted = sp.csc_array(sp.eye_array(size) - gamma * matrix)
+    # the pattern is symmetric and the diagonal dominates: an ordering for that, kept by pivoting only where it must
+    solve = sparse_linalg.splu(
+        shifted, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=PIVOT, options={"SymmetricMode": True}
+    ).solve
     most = min(size, MOST_VECTORS)
     norm = float(np.linalg.norm(start))
     if not np.isfinite(norm):  # blown up before: say so, and let the certificate fail
