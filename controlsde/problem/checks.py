@@ -71,6 +71,12 @@ def misfits(problem: Problem) -> list[Misfit]:
 
 
 def _objective(problem: Problem) -> Iterator[Misfit]:
+    objective = problem.objective
+    if objective.running == 0 and objective.terminal == 0 and objective.terminal_error is None:
+        yield (
+            ("objective", "running"),
+            "is 0, and so is objective.terminal: nothing is tracked; weigh one of them, or give a terminal_error",
+        )
     if problem.objective.norm == "h-1" and problem.domain.walls == "absorbing":
         yield ("objective", "norm"), "h-1 compares densities of one mass, which absorbing walls do not keep: use l2"
 

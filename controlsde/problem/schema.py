@@ -353,6 +353,8 @@ class Bounds(Section):
 def _bounds(value: object) -> object:
     if isinstance(value, dict | Bounds):
         return value
+    if not is_number(value):
+        raise ValueError(f"must be a number, or a mapping of A, W and b to numbers (got {short(value)})")
     return {"A": value, "W": value, "b": value}
 
 
