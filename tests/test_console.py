@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -201,3 +202,15 @@ def test_on_a_terminal_progress_is_one_line_that_disappears(shown, monkeypatch):
     text = shown(report([Step("solving [fast]", 7, 1.0)]))
     assert "solving [fast], iteration 7, objective 1" in text
     assert text.endswith("\x1b[1A\x1b[2K")  # back up, and the line is cleared
+
+
+def test_the_spread_of_the_starts_is_told(result, shown):
+    def told(*starts):
+        text = shown(lambda console: console.result(replace(result, starts=starts), None))
+        return [line for line in text.splitlines() if "starts reached" in line]
+
+    assert told(3.0, 1.0, 2.0, 4.0, 8.0, 5.0, 6.0, 7.0) == ["8 starts reached 1, the best quarter 2 or less, half 4"]
+    (line,) = told(2.0, float("nan"), 1.5)
+    assert line.startswith("3 starts reached 1.5")
+    assert "1 broke down" in line
+    assert told(1.0) == []
