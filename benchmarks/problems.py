@@ -42,7 +42,7 @@ domain: {box: [[-4, 4], [-4, 4]]}
 reference:
   kind: reversed-diffusion
   horizon: 1.0
-  data: {kind: mixture, weights: [0.5, 0.5], means: [[-1, 0], [1, 0.5]], stds: [0.6, 0.6]}
+  data: {kind: mixture, weights: [0.5, 0.5], means: [[-0.5, 0], [0.5, 0.3]], stds: [0.7, 0.7]}
 noise: 0.5
 network: {width: 2}
 controls: {pieces: 12}

@@ -35,6 +35,8 @@ SIZES: tuple[tuple[str, dict[str, object]], ...] = (
     ("plane", {"mesh.elements": [4, 4], "controls.pieces": 6, "network.width": 4}),
     ("plane", {"mesh.elements": [3, 5], "controls.pieces": 8, "mesh.steps_per_piece": 2, "mesh.stages": 2}),
     ("plane", {"mesh.elements": [5, 5], "controls.pieces": 12}),
+    ("two-bumps", {"mesh.elements": [8], "controls.pieces": 16, "objective.norm": "h-1"}),
+    ("plane", {"mesh.elements": [4, 4], "controls.pieces": 6, "objective.norm": "h-1"}),
 )
 FEW = (0, 1, 5)
 

@@ -27,6 +27,7 @@ ITERATIONS = 60  # of IPOPT on this family of problems: 16 to 103 were seen, 60 
 # Fitted to MUMPS with METIS ordering, 24 programs of 1,188 to 37,104 variables; in three dimensions as in two.
 FACTOR_ENTRIES = {1: (13.5, 1.50, 0.99, 1.11), 2: (13.8, 1.60, 1.21, 1.16)}  # c nᵃ sᵇ Lᶜ
 FACTOR_FLOPS = {1: (10.3, 2.62, 1.02, 1.19, 0.18), 2: (42.8, 2.42, 1.32, 1.36, 0.089)}  # c nᵃ sᵇ Lᶜ Pᵈ
+COUPLED_ENTRIES, COUPLED_FLOPS = 2.8, 4.1  # of a step, over (s·n)² and (s·n)³, where the norm couples all nodes
 DENSE_COLUMN_FILL = 2.8  # entries that the columns of the weights add to the factors, over those of the columns
 
 # Bytes of a collocation solve, over what Python with its libraries needs: the factors, and CasADi's functions.
@@ -60,6 +61,9 @@ class Sizes:
     stages: int
     width: int
     degree: int
+    coupled_norm: bool = False  # whether the norm of the error couples all nodes, as Ḣ⁻¹ does
+    coupled_pieces: bool = False  # whether the objective couples the weights of one piece with those of the next
+    priced: bool = True  # whether it prices the weights at all
 
     @property
     def weights_per_piece(self) -> int:
@@ -92,15 +96,19 @@ class Sizes:
     def hessian(self) -> int:
         """Non-zeros of the upper triangle of ∇²(J + λ·g); a few more where walls absorb a noise-free flow."""
         d = self.dimension
-        # of one neuron: A_j with (W_j, b_j), these among themselves, and the effort of A_j
-        neuron = d * (d + 1) + (d + 1) * (d + 2) // 2 + d
-        return self.pieces * self.width * neuron + self.stage_values * (self.weights_per_piece + 1)
+        # of one neuron: A_j with (W_j, b_j), these among themselves, and the price of A_j
+        neuron = d * (d + 1) + (d + 1) * (d + 2) // 2 + (d if self.priced else 0)
+        between = (self.pieces - 1) * self.weights_per_piece if self.coupled_pieces else 0
+        norm = (self.unknowns + 1) / 2 if self.coupled_norm else 1
+        return self.pieces * self.width * neuron + between + int(self.stage_values * (self.weights_per_piece + norm))
 
     @property
     def factor_entries(self) -> float:
         """Entries of the factors of IPOPT's system; at most those of a dense one."""
         constant, in_unknowns, in_stages, in_steps = FACTOR_ENTRIES[min(self.dimension, 2)]
         chain = float(constant * self.unknowns**in_unknowns * self.stages**in_stages * self.steps**in_steps)
+        if self.coupled_norm:
+            chain = max(chain, COUPLED_ENTRIES * self.stage_values * self.stages * self.unknowns)
         order = self.variables + self.stage_values
         return min(chain + DENSE_COLUMN_FILL * self.stage_values * self.weights_per_piece, 0.5 * order * (order + 1))
 
@@ -109,7 +117,10 @@ class Sizes:
         """Floating-point operations of one factorisation."""
         constant, in_unknowns, in_stages, in_steps, in_weights = FACTOR_FLOPS[min(self.dimension, 2)]
         chain = constant * self.unknowns**in_unknowns * self.stages**in_stages * self.steps**in_steps
-        return float(chain * self.weights_per_piece**in_weights)
+        flops = float(chain * self.weights_per_piece**in_weights)
+        if self.coupled_norm:
+            flops = max(flops, COUPLED_FLOPS * self.stage_values * (self.stages * self.unknowns) ** 2)
+        return flops
 
 
 def operator_entries(mesh: Mesh) -> int:

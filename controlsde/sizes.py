@@ -108,6 +108,9 @@ def sizes_of(problem: Problem, mesh: Mesh | None) -> Sizes:
         stages=problem.mesh.stages,
         width=int(problem.network.width or problem.dimension),
         degree=problem.mesh.degree,
+        coupled_norm=problem.objective.norm != "l2",
+        coupled_pieces=problem.objective.variation > 0,
+        priced=problem.objective.effort > 0 or problem.objective.variation > 0,
     )
 
 
