@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
@@ -23,7 +22,7 @@ from controlsde.problem.schema import Shooting
 from controlsde.progress import Progress, Step, silent
 from controlsde.solvers.first_order import minimise_adam, minimise_l_bfgs
 from controlsde.solvers.outcome import Ending, Iteration, Outcome
-from controlsde.solvers.processes import run_starts
+from controlsde.solvers.processes import one_thread, run_starts
 from controlsde.solvers.reduced import ReducedObjective
 from controlsde.solvers.starts import starts_from
 from controlsde.solvers.trust_region import Iterate, minimise
@@ -34,7 +33,6 @@ Array = NDArray[np.float64]
 SCREENED_FROM = 4  # starts: with fewer, all run to the end
 SCREENING_ITERATIONS = 40
 KEPT_SHARE = 0.25  # of the starts goes on after the first look
-ONE_THREAD_BELOW = 2000  # unknowns; with fewer, more threads only wait for each other
 
 
 @dataclass
@@ -216,31 +214,27 @@ def _run_one(objective: ReducedObjective, options: Shooting, start: Array, progr
         run.accept(iterate)
         progress(Step(task, iterate.number, iterate.value))
 
-    threads = torch.get_num_threads()
-    small = objective.tracking.operator.size <= ONE_THREAD_BELOW
-    torch.set_num_threads(1 if small else threads)
     try:
-        if options.method == "l-bfgs":
-            minimise_l_bfgs(objective, start.ravel(), options.iterations, options.tolerance, accept)
-        elif options.method == "adam":
-            minimise_adam(objective, start.ravel(), options.iterations, options.tolerance, accept)
-        else:
-            iterates = minimise(
-                lambda point: objective.evaluate(point.reshape(shape)),
-                start.ravel(),
-                objective.tracking.bounds,
-                options.iterations,
-                options.tolerance,
-                options.method,
-            )
-            for iterate in iterates:
-                accept(iterate)
+        with one_thread():
+            if options.method == "l-bfgs":
+                minimise_l_bfgs(objective, start.ravel(), options.iterations, options.tolerance, accept)
+            elif options.method == "adam":
+                minimise_adam(objective, start.ravel(), options.iterations, options.tolerance, accept)
+            else:
+                iterates = minimise(
+                    lambda point: objective.evaluate(point.reshape(shape)),
+                    start.ravel(),
+                    objective.tracking.bounds,
+                    options.iterations,
+                    options.tolerance,
+                    options.method,
+                )
+                for iterate in iterates:
+                    accept(iterate)
     except NonFiniteError as error:
         run.trouble = Ending("non-finite", what=error.what, piece=error.piece)
     except KeyboardInterrupt:
         run.interrupted = True
-    finally:
-        torch.set_num_threads(threads)
     return run
 
 

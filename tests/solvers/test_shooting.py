@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.problem import load_problem
@@ -163,3 +165,21 @@ def test_an_interruption_keeps_the_best_point_so_far(small_tracking):
     assert outcome.interrupted
     assert not outcome.converged
     assert outcome.objective == min(seen)
+
+
+def test_a_solve_uses_one_thread_and_gives_the_others_back(small_tracking):
+    tracking, seen = small_tracking(), []
+
+    def blas():
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with threadpool_limits(2, user_api="blas"):
+            shooting.solve(tracking, options(iterations=3), lambda step: seen.append((torch.get_num_threads(), blas())))
+            assert torch.get_num_threads() == 2
+            assert blas() == {2}
+    finally:
+        torch.set_num_threads(threads)
+    assert (1, {1}) in seen
