@@ -177,7 +177,7 @@ def test_a_solve_uses_one_thread_and_gives_the_others_back(small_tracking):
     torch.set_num_threads(2)
     try:
         with threadpool_limits(2, user_api="blas"):
-            shooting.solve(tracking, options(iterations=3), lambda step: seen.append((torch.get_num_threads(), blas())))
+            shooting.solve(tracking, options(iterations=3), lambda _: seen.append((torch.get_num_threads(), blas())))
             assert torch.get_num_threads() == 2
             assert blas() == {2}
     finally:
