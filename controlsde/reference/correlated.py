@@ -9,7 +9,6 @@ little of the mixture lies beyond a wall is folded, or wrapped, into the box.
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +16,7 @@ import numpy as np
 from controlsde.densities import CorrelatedMixture
 from controlsde.densities.products import log_sum
 from controlsde.densities.protocol import Array, as_points
-from controlsde.reference.flows import Noising, Walls
+from controlsde.reference.flows import Noising, Walls, sample_noised
 
 LEAST_BLUR = 1e-300  # so that walls give their images of the data themselves, too
 
@@ -45,10 +44,8 @@ class CorrelatedClosedForm:
         return self._evaluate(s, x)[1]
 
     def sample(self, s: float, n: int, rng: np.random.Generator) -> Array:
-        """Draw data, shrink them, add noise, and return them into the box: exact."""
-        data = self.data.sample(n, rng)
-        noise = math.sqrt(self.process.blur(s)) * rng.standard_normal(data.shape)
-        return self.walls.return_to_box(self.process.shrink(s) * data + noise)
+        """Draw n independent points of q(s, ·), shape (n, d)."""
+        return sample_noised(self.data, self.process, self.walls, s, n, rng)
 
     def _evaluate(self, s: float, x: Array) -> tuple[Array, Array]:
         points, blur = as_points(x, self.data.dimension), self.process.blur(s)

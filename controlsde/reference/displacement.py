@@ -21,11 +21,11 @@ from controlsde.densities import CorrelatedMixture, GaussianMixture, LineDensity
 from controlsde.densities.protocol import Array, as_points
 from controlsde.diffusivity import Diffusivity
 from controlsde.reference.protocol import clock
+from controlsde.reference.quotients import TINY, ratio
 
 PAIRS = 2048  # of points and their goals, that narrow down every search
 NEWTON_STEPS = 4
 NEWTON_TOLERANCE = 1e-13  # of the interval
-TINY = 1e-300  # a density below has no digits left to divide by
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ def _log_density(density: LineDensity, x: Array) -> tuple[Array, Array]:
     value = density.pdf(points)
     with np.errstate(divide="ignore"):
         level = np.log(value)
-    return level, np.where(value > TINY, density.grad(points)[:, 0] / np.maximum(value, TINY), 0.0)
+    return level, ratio(density.grad(points)[:, 0], value)
 
 
 @dataclass(frozen=True)

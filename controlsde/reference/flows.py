@@ -130,6 +130,13 @@ class Windings:
 Walls = Free | Mirrors | Windings
 
 
+def sample_noised(data: Density, process: Noising, walls: Walls, s: float, n: int, rng: np.random.Generator) -> Array:
+    """Draw n points of the data, shrink them, add noise, and return them into the box: exact, shape (n, d)."""
+    drawn = data.sample(n, rng)
+    noise = math.sqrt(process.blur(s)) * rng.standard_normal(drawn.shape)
+    return walls.return_to_box(process.shrink(s) * drawn + noise)
+
+
 @dataclass(frozen=True)
 class ClosedForm:
     """q(s, x) = Σ_k w_k Π_i Σ_j u_ki(s, y_j(x_i)): every factor shrunk and blurred, summed over images.
@@ -158,10 +165,8 @@ class ClosedForm:
         return self._evaluate(s, x)[1]
 
     def sample(self, s: float, n: int, rng: np.random.Generator) -> Array:
-        """Draw data, shrink them, add noise, and return them into the box: exact."""
-        data = self.data.sample(n, rng)
-        noise = math.sqrt(self.process.blur(s)) * rng.standard_normal(data.shape)
-        return self.walls.return_to_box(self.process.shrink(s) * data + noise)
+        """Draw n independent points of q(s, ·), shape (n, d)."""
+        return sample_noised(self.data, self.process, self.walls, s, n, rng)
 
     def _evaluate(self, s: float, x: Array) -> tuple[Array, Array]:
         return self.products.log_density_and_score(x, self.axis_logs(s))

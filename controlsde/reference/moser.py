@@ -20,11 +20,11 @@ from controlsde.densities.formula import axis_rule
 from controlsde.densities.protocol import Array, as_points
 from controlsde.diffusivity import Diffusivity
 from controlsde.reference.protocol import ReferenceError, clock  # noqa: A004
+from controlsde.reference.quotients import TINY, ratio
 
 MAX_FIELD = 1e6  # in units of length/horizon: a faster field means a density that vanishes
 WATCHED = 2001
 ROUNDING = 1e-12  # of differences of distribution functions
-TINY = 1e-300  # a density below has no digits left to divide by
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,3 @@ class MoserReference:
             slowness = weights / density
             total = float(np.sum(slowness))
             return -float(slowness @ self._transfer(nodes[:, None])) / total if np.isfinite(total) else 0.0
-
-
-def ratio(numerator: Array, density: Array) -> Array:
-    """numerator / density; 0 where the density has no digits left."""
-    return np.where(density > TINY, numerator / np.maximum(density, TINY), 0.0)

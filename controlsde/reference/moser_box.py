@@ -22,9 +22,10 @@ from controlsde.densities.formula import graded_rule
 from controlsde.densities.protocol import Array, Box, as_points
 from controlsde.diffusivity import Diffusivity
 from controlsde.reference.bases import Basis, FourierBasis, PolynomialCosineBasis
-from controlsde.reference.moser import MAX_FIELD, MoserMixture, ratio
+from controlsde.reference.moser import MAX_FIELD, MoserMixture
 from controlsde.reference.projection import tensor_coefficients
 from controlsde.reference.protocol import ReferenceError  # noqa: A004
+from controlsde.reference.quotients import ratio
 from controlsde.reference.series import TensorCoefficients
 
 PANELS = {2: 48, 3: 10}  # an axis, of sixteen nodes each: enough for products of two modes

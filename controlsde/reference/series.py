@@ -17,10 +17,9 @@ from controlsde.densities import Density, sample_from_density
 from controlsde.densities.formula import FormulaDensity
 from controlsde.densities.protocol import Array, Box
 from controlsde.reference.bases import Basis
+from controlsde.reference.quotients import floored_score, ratio
 
 NEGLIGIBLE = 1e-18  # modes that have decayed below this are left out
-FLOOR = 1e-10  # times the uniform density: scores divide by no less
-TINY = 1e-300  # a density below has no digits left to divide by
 CHUNK = 4_000_000  # numbers in one table of modes
 REMEMBERED = 1_000_000  # numbers in a table that is kept
 KEPT = 6  # tables
@@ -166,11 +165,8 @@ class Series:
     def score(self, s: float, x: Array) -> Array:
         """∇q / max(q, floor) at points (n, d), shape (n, d)."""
         if s == 0.0:
-            density, gradient = self.data.pdf(x), self.data.grad(x)
-            return np.where(density > TINY, 1.0, 0.0)[:, None] * gradient / np.maximum(density, TINY)[:, None]
-        density, gradient = self._evaluate(s, x)
-        volume = math.prod(high - low for low, high in self.box)
-        return np.asarray(gradient / np.maximum(density, FLOOR / volume)[:, None])
+            return ratio(self.data.grad(x), self.data.pdf(x)[:, None])
+        return floored_score(*self._evaluate(s, x), self.box)
 
     def _evaluate(self, s: float, x: Array) -> tuple[Array, Array]:
         decays = [np.exp(-basis.rates * (s - self.origin)) for basis in self.bases]

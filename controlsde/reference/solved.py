@@ -24,7 +24,7 @@ from controlsde.fokker_planck.mesh import Mesh
 from controlsde.fokker_planck.operator import Operator
 from controlsde.fokker_planck.stencils import Stencil
 from controlsde.reference.protocol import ReferenceError  # noqa: A004
-from controlsde.reference.series import FLOOR, TINY
+from controlsde.reference.quotients import floored_score, ratio
 
 Force = Callable[[Array], Array]  # x (n, d) → f (n, d)
 
@@ -82,10 +82,8 @@ class SolvedFlow:
     def score(self, s: float, x: Array) -> Array:
         """∇q / max(q, floor) at points (n, d), shape (n, d)."""
         if s == 0.0:
-            density, gradient = self.data.pdf(x), self.data.grad(x)
-            return np.where(density > TINY, 1.0, 0.0)[:, None] * gradient / np.maximum(density, TINY)[:, None]
-        density, gradient = self._evaluate(s, x)
-        return np.asarray(gradient / np.maximum(density, FLOOR / _volume(self.mesh))[:, None])
+            return ratio(self.data.grad(x), self.data.pdf(x)[:, None])
+        return floored_score(*self._evaluate(s, x), self.mesh.box)
 
     def sample(self, s: float, n: int, rng: np.random.Generator) -> Array:
         """Draw n independent points of q(s, ·), shape (n, d), from a fine grid (see `densities.sampling`)."""
@@ -203,7 +201,3 @@ def _difference(coarse: SolvedFlow, fine: SolvedFlow, horizon: float, points: Ar
         other = fine.density(0.0, points) if s == 0.0 else coarse.on_mesh(s, points)
         differences.append(float(np.max(np.abs(values - other)) / np.max(np.abs(values))))
     return max(differences)
-
-
-def _volume(mesh: Mesh) -> float:
-    return math.prod(high - low for low, high in mesh.box)
