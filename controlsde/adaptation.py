@@ -62,7 +62,8 @@ def solve_resolved(
     solve = _solver(options.kind)
     climbed = climb(problem, reference, options, progress, initial)
     tracking = build_tracking(problem, reference)
-    spent, starts = (climbed.build_seconds, climbed.solve_seconds), climbed.starts
+    spent = climbed.build_seconds, climbed.solve_seconds
+    starts: tuple[float, ...] = ()  # of the problem itself: objectives of coarser ones are no measure of it
     if climbed.interrupted and climbed.weights:
         return tracking, _cut_short(tracking, climbed)
     if options.refine:
@@ -110,7 +111,6 @@ def _cut_short(tracking: TrackingProblem, climbed: Climbed) -> Outcome:
         message="interrupted on a coarser problem; this is its best answer",
         iterations=0,
         history=(),
-        starts=climbed.starts,
         build_seconds=climbed.build_seconds,
         solve_seconds=climbed.solve_seconds,
     )

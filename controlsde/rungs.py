@@ -32,10 +32,9 @@ SAME = 1e-6  # relative difference of J below which two answers are one
 
 @dataclass(frozen=True, eq=False)
 class Climbed:
-    """Weights (K, P) to start from, best first; J from each start of the first rung; whether it was cut short."""
+    """Weights (K, P) to start from, best first; the seconds that it took; whether it was cut short."""
 
     weights: tuple[Array, ...]
-    starts: tuple[float, ...] = ()
     build_seconds: float = 0.0
     solve_seconds: float = 0.0
     interrupted: bool = False
@@ -57,7 +56,6 @@ def climb(
         outcome = solve(tracking, run, progress, begin)
         climbed = Climbed(
             weights=tuple(resized(one.weights, pieces) for one in _promising(outcome)),
-            starts=climbed.starts or outcome.starts,
             build_seconds=climbed.build_seconds + outcome.build_seconds,
             solve_seconds=climbed.solve_seconds + outcome.solve_seconds,
             interrupted=outcome.interrupted,
