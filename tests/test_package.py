@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 import tomllib
@@ -115,3 +116,40 @@ def test_no_source_runs_text_or_unpickles(path):
 def test_the_search_for_such_calls_finds_them():
     assert offences("x = eval('1')") == ["eval"]
     assert offences("def f():\n    from pickle import loads\n    import dill.source\n") == ["pickle", "dill.source"]
+
+
+def test_data_flow_one_way_as_the_map_says():
+    """Every module is on the map of CONTRIBUTING.md, and imports nothing that stands further down there."""
+    rows = re.findall(r"^\| (`.*?) \|", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.MULTILINE)
+    place = {Path(name.rstrip("/")).stem: n for n, row in enumerate(rows) for name in re.findall(r"`([\w/.]+)`", row)}
+    against = []
+    for path in sources():
+        room = room_of(path)
+        for imported in imports(path):
+            if place[imported] > place[room]:
+                against.append(f"{path.relative_to(ROOT)} imports {imported}")
+    assert not against
+
+
+def sources():
+    """The library's own modules, each once: the packages behind the symlinks where they really are."""
+    linked = {ROOT / "controlsde/solvers", ROOT / "controlsde/problems"}
+    found = [path for path in (ROOT / "controlsde").rglob("*.py") if not linked & set(path.parents)]
+    return [
+        path
+        for path in (*found, *(ROOT / "solvers").glob("*.py"))
+        if path.parent != ROOT / "controlsde" or not path.stem.startswith("__")
+    ]
+
+
+def room_of(path):
+    parts = path.relative_to(ROOT).parts
+    return "solvers" if parts[0] == "solvers" else Path(parts[1]).stem
+
+
+def imports(path):
+    """Rooms that a module imports, at its head or inside a function."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "controlsde":
+            parts = node.module.split(".")
+            yield from [parts[1]] if len(parts) > 1 else [alias.name for alias in node.names]

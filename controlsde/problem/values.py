@@ -161,3 +161,8 @@ class Shorthand:
         if self.default is None:
             mappings["required"] = ["kind"]
         return {"anyOf": [{"enum": list(self.words)}, mappings]} if self.words else mappings
+
+
+def one_text_as_list(value: object) -> object:
+    """A text or a number as a list of one."""
+    return (value,) if isinstance(value, str) or is_number(value) else value

@@ -20,6 +20,7 @@ from controlsde.densities import (
 from controlsde.densities.protocol import Array, Box
 from controlsde.diffusivity import Diffusivity, Steady
 from controlsde.problem import schema
+from controlsde.problem.reference_specs import Forward
 from controlsde.reference.displacement import GaussianDisplacement, IntervalDisplacement
 from controlsde.reference.flows import REACH, Process
 from controlsde.reference.foellmer import pinned_reference
@@ -128,7 +129,7 @@ def build_schedule(forward: Scheduled, horizon: float) -> Schedule:
     return kinds[forward.schedule](*forward.limits, horizon)
 
 
-def _process(forward: schema.Forward) -> Process:
+def _process(forward: Forward) -> Process:
     """The process that a forward process is under its own clock."""
     match forward:
         case schema.VariancePreserving():

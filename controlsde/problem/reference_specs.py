@@ -1,0 +1,208 @@
+"""The reference trajectory in a problem file: forward processes, and the kinds of reference."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self, cast
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from controlsde.problem.density_specs import DensitySpec, FormulaText, variables
+from controlsde.problem.formula import Formula as Expression
+from controlsde.problem.formula import FormulaError
+from controlsde.problem.values import (
+    MAX_DIMENSION,
+    Location,
+    MisfitError,
+    NonNegative,
+    Positive,
+    Section,
+    Shorthand,
+    Vector,
+    Width,
+    one_text_as_list,
+)
+
+FORWARD_KINDS = ("ornstein-uhlenbeck", "heat", "vp", "ve")
+
+
+class OrnsteinUhlenbeck(Section):
+    """The forward process dX = -X ds + √(2·diffusivity) dW."""
+
+    kind: Literal["ornstein-uhlenbeck"] = "ornstein-uhlenbeck"
+    diffusivity: Annotated[Width, Field(le=1e6)] = 1.0
+
+
+class Heat(Section):
+    """The forward process dX = √(2·diffusivity) dW."""
+
+    kind: Literal["heat"] = "heat"
+    diffusivity: Annotated[Width, Field(le=1e6)] = 1.0
+
+
+NAMED_SCHEDULES = {"vp": ("linear", "cosine"), "ve": ("geometric", "linear", "cosine")}
+
+
+class _Scheduled(Section):
+    """What forward processes with a schedule share: `schedule` is one of their names, or a formula in `s`."""
+
+    def _fill_limits(self, names: tuple[str, str], defaults: tuple[float, float]) -> None:
+        """Put in the defaults of the two limits of a named schedule; refuse them with a formula."""
+        schedule, kind = self.__dict__["schedule"], self.__dict__["kind"]
+        named = schedule in NAMED_SCHEDULES[kind]
+        misfits: list[tuple[Location, str]] = []
+        for name, default in zip(names, defaults, strict=True):
+            given = self.__dict__[name]
+            if named and given is None:
+                self.__dict__[name] = default
+            if not named and given is not None:
+                misfits.append(((name,), "belongs to the named schedules; a formula says all by itself"))
+        low, high = (self.__dict__[name] for name in names)
+        if named and not low < high:
+            misfits.append(((names[0],), f"must be below {names[1]} (got {low:g} and {high:g})"))
+        if not named:
+            misfits += self._formula_misfits(schedule)
+        if misfits:
+            raise MisfitError(misfits)
+
+    def _formula_misfits(self, schedule: str) -> list[tuple[Location, str]]:
+        try:
+            Expression(schedule, ("s",))
+        except FormulaError as error:
+            names = ", ".join(NAMED_SCHEDULES[self.__dict__["kind"]])
+            return [
+                (
+                    ("schedule",),
+                    f"must be {names} or a formula in s; as a formula, column {error.column}: {error.reason}",
+                )
+            ]
+        return []
+
+    def formula(self) -> Expression | None:
+        """The formula of the schedule, or None where it has a name."""
+        schedule, kind = self.__dict__["schedule"], self.__dict__["kind"]
+        return None if schedule in NAMED_SCHEDULES[kind] else Expression(schedule, ("s",))
+
+
+class VariancePreserving(_Scheduled):
+    """The forward process dX = -β(s) X ds + σ√(2β(s)) dW.
+
+    β runs from `beta_min` to `beta_max` by a `linear` or `cosine` schedule, or is a formula in s.
+    """
+
+    kind: Literal["vp"] = "vp"
+    schedule: FormulaText = "linear"
+    beta_min: Annotated[NonNegative, Field(le=1e6)] | None = None
+    beta_max: Annotated[Positive, Field(le=1e6)] | None = None
+    sigma: Width = 1.0
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """β at both ends of a named schedule."""
+        return self.beta_min or 0.0, self.beta_max or 0.0
+
+    @model_validator(mode="after")
+    def _fill(self) -> Self:
+        self._fill_limits(("beta_min", "beta_max"), (0.05, 10.0))
+        return self
+
+
+class VarianceExploding(_Scheduled):
+    """The forward process dX = √(2·D₀(s)) dW.
+
+    Its noise σ(s) runs from `sigma_min` to `sigma_max` by a `geometric`, `linear` or `cosine` schedule, with
+    D₀ = ½ dσ²/ds; or D₀ is a formula in s.
+    """
+
+    kind: Literal["ve"] = "ve"
+    schedule: FormulaText = "geometric"
+    sigma_min: Width | None = None
+    sigma_max: Width | None = None
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """σ at both ends of a named schedule."""
+        return self.sigma_min or 0.0, self.sigma_max or 0.0
+
+    @model_validator(mode="after")
+    def _fill(self) -> Self:
+        self._fill_limits(("sigma_min", "sigma_max"), (0.01, 1.0))
+        return self
+
+
+class FormulaForward(Section):
+    """The forward process dX = f(X) ds + √(2·diffusivity) dW, f one formula a dimension, reflected at the walls."""
+
+    kind: Literal["formula"] = "formula"
+    drift: Annotated[
+        tuple[FormulaText, ...],
+        Field(min_length=1, max_length=MAX_DIMENSION),
+        BeforeValidator(one_text_as_list),
+    ]
+    diffusivity: Annotated[Width, Field(le=1e6)] = 1.0
+
+    def compiled(self) -> tuple[Expression, ...]:
+        """Return the formulas, ready to evaluate at `x`, …."""
+        names = variables(len(self.drift))
+        return tuple(Expression(text, names) for text in self.drift)
+
+
+Forward = Annotated[
+    OrnsteinUhlenbeck | Heat | VariancePreserving | VarianceExploding | FormulaForward,
+    Field(discriminator="kind"),
+    Shorthand(FORWARD_KINDS, default="ornstein-uhlenbeck"),
+]
+
+
+class ReversedDiffusion(Section):
+    """The reference that runs a diffusion backwards, from its density at `horizon` to the data.
+
+    `start` is the density at t = 0: `exact`, the noised data, or `stationary`, the forward process's limit.
+    """
+
+    kind: Literal["reversed-diffusion"] = "reversed-diffusion"
+    forward: Forward = OrnsteinUhlenbeck()
+    horizon: Annotated[Width, Field(le=1e6)]
+    data: DensitySpec
+    start: Literal["exact", "stationary"] = "exact"
+
+
+class Foellmer(Section):
+    """The reference that pins Brownian motion of a `diffusivity` D₀ from `point` to the data: Föllmer's process.
+
+    It left the point a little before t = 0, where its noise has the standard deviation `width`.
+    """
+
+    kind: Literal["foellmer"] = "foellmer"
+    data: DensitySpec
+    # None only until the problem fills in the origin: within a Problem the point is always one.
+    point: Vector = Field(default=cast(Any, None))
+    width: Width = 0.2
+    horizon: Annotated[Width, Field(le=1e6)] = 1.0
+    diffusivity: Annotated[Width, Field(le=1e6)] = 0.5
+
+
+class _Between(Section):
+    """What references between two given densities share; `diffusivity` is the D₀ that noise scales."""
+
+    from_: DensitySpec = Field(alias="from")
+    to: DensitySpec
+    horizon: Annotated[Width, Field(le=1e6)] = 1.0
+    diffusivity: Annotated[Width, Field(le=1e6)] = 1.0
+
+
+class Moser(_Between):
+    """The reference (1 - g) from + g to, with Moser's field; `diffusivity` is the D₀ that noise scales."""
+
+    kind: Literal["moser"] = "moser"
+
+
+class Displacement(_Between):
+    """The reference whose mass moves on straight lines from `from` to `to`; `diffusivity` is the D₀ that noise scales.
+
+    In one dimension any two densities will do, in more two Gaussians: mixtures of one component.
+    """
+
+    kind: Literal["displacement"] = "displacement"
+
+
+Reference = Annotated[ReversedDiffusion | Moser | Displacement | Foellmer, Field(discriminator="kind"), Shorthand(())]

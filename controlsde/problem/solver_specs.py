@@ -1,0 +1,144 @@
+"""How a problem is solved, in a problem file: the discretisation, and the solvers with their options."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from controlsde.problem.values import (
+    MAX_DIMENSION,
+    MisfitError,
+    NonNegative,
+    Positive,
+    Section,
+    Seed,
+    Shorthand,
+    Whole,
+    is_number,
+    short,
+)
+
+MAX_NODES = 2_000_000
+MAX_STEPS = 10_000
+FIRST_STEPS = 2  # Radau steps per piece that `mesh.steps_per_piece: auto` begins with
+
+SOLVER_KINDS = ("shooting", "collocation")
+
+
+def _elements(value: object) -> tuple[int, ...] | Literal["auto"]:
+    if value == "auto":
+        return "auto"
+    given = [value] if is_number(value) else value
+    if not isinstance(given, list | tuple) or not given:
+        raise ValueError("must be auto or a list of whole numbers, one a dimension")
+    for i, count in enumerate(given):
+        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MAX_NODES:
+            limits = f"must be a whole number from 1 to {MAX_NODES} (got {short(count)})"
+            raise MisfitError([((i,), limits)])
+    return tuple(given)
+
+
+_COUNT = {"type": "integer", "minimum": 1, "maximum": MAX_NODES}
+_COUNTS = {"type": "array", "items": _COUNT, "minItems": 1, "maxItems": MAX_DIMENSION}
+
+Elements = Annotated[
+    tuple[int, ...] | Literal["auto"],
+    BeforeValidator(_elements),
+    WithJsonSchema({"anyOf": [{"const": "auto"}, _COUNT, _COUNTS]}),
+]
+
+
+def _whole_number(value: object) -> object:
+    if isinstance(value, bool | float):
+        raise ValueError(f"must be a whole number (got {str(value).lower()})")
+    return value
+
+
+def _steps(value: object) -> int | Literal["auto"]:
+    if value == "auto":
+        return "auto"
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_STEPS:
+        raise ValueError(f"must be auto or a whole number from 1 to {MAX_STEPS} (got {short(value)})")
+    return value
+
+
+Steps = Annotated[
+    int | Literal["auto"],
+    BeforeValidator(_steps),
+    WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": MAX_STEPS}]}),
+]
+
+
+class Mesh(Section):
+    """The discretisation: spectral elements of a polynomial degree, Radau steps of some stages a piece.
+
+    `auto` refines until the answer no longer depends on the discretisation.
+    """
+
+    elements: Elements = "auto"
+    degree: Annotated[Whole, Field(ge=2, le=16)] = 8
+    steps_per_piece: Steps = "auto"
+    stages: Annotated[Literal[1, 2, 3], BeforeValidator(_whole_number)] = 3
+
+    @property
+    def first_steps(self) -> int:
+        """The steps per piece to begin with."""
+        return FIRST_STEPS if self.steps_per_piece == "auto" else self.steps_per_piece
+
+
+class Rung(Section):
+    """A coarser problem that is solved first: what it does not name is the problem's own."""
+
+    pieces: Annotated[Whole, Field(ge=1, le=100_000)] | None = None
+    noise: Annotated[NonNegative, Field(le=1e6)] | None = None
+    elements: Annotated[
+        tuple[int, ...] | None, BeforeValidator(_elements), WithJsonSchema({"anyOf": [_COUNT, _COUNTS]})
+    ] = None
+    steps_per_piece: Annotated[Whole, Field(ge=1, le=MAX_STEPS)] | None = None
+    stages: Annotated[Literal[1, 2, 3] | None, BeforeValidator(_whole_number)] = None
+
+
+def _rungs(value: object) -> object:
+    if is_number(value) or isinstance(value, dict):
+        value = [value]
+    if not isinstance(value, list | tuple):
+        return value
+    return tuple({"pieces": each} if is_number(each) else each for each in value)
+
+
+Rungs = Annotated[
+    tuple[Rung, ...],
+    BeforeValidator(_rungs, json_schema_input_type=tuple[Rung | Annotated[int, Field(ge=1, le=100_000)], ...]),
+]
+
+
+class Shooting(Section):
+    """The solver that simulates the state and moves the controls along the discrete gradient."""
+
+    kind: Literal["shooting"] = "shooting"
+    method: Literal["newton", "gauss-newton", "l-bfgs", "adam"] = "newton"
+    starts: Annotated[Whole, Field(ge=1, le=10_000)] = 16
+    seed: Seed = 0
+    iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 500
+    tolerance: Positive = 1e-6
+    refine: Rungs = ()
+
+
+class Collocation(Section):
+    """The solver that hands state and controls together to a nonlinear program, solved by IPOPT or FATROP.
+
+    `pivot_tolerance` is of IPOPT's linear solver: larger is slower, but sees the program's curvature for what it is.
+    """
+
+    kind: Literal["collocation"] = "collocation"
+    nlp_solver: Literal["ipopt", "fatrop"] = "ipopt"
+    starts: Annotated[Whole, Field(ge=1, le=10_000)] = 1
+    seed: Seed = 0
+    iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 500
+    tolerance: Positive = 1e-8
+    pivot_tolerance: Annotated[Positive, Field(le=0.5)] = 1e-2
+    refine: Rungs = ()
+
+
+Solver = Annotated[Shooting | Collocation, Field(discriminator="kind"), Shorthand(SOLVER_KINDS, default="shooting")]
