@@ -9,18 +9,16 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from controlsde.problem.density_specs import (
-    DensitySpec,
-    Formula,
-    Funnel,
-    Image,
-    Mixture,
-    Samples,
-    StudentT,
-    Truncated,
-    Uniform,
-    variables,
+from controlsde.problem.density_checks import (
+    GRID,
+    Box,
+    Misfit,
+    density_misfits,
+    regular_grid,
+    shown_point,
+    wrong_length,
 )
+from controlsde.problem.density_specs import variables
 from controlsde.problem.formula import Formula as Expression
 from controlsde.problem.formula import FormulaError
 from controlsde.problem.values import Location
@@ -40,21 +38,9 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-Box = tuple[tuple[float, float], ...]
-Misfit = tuple[Location, str]
-# A Gaussian component: weight, mean and standard deviations.
-Component = tuple[float, tuple[float, ...], tuple[float, ...]]
-
-MAX_MASS_OUTSIDE = 1e-6
-MIN_MASS_INSIDE = 1e-9
-SMALLEST_PEAK, LARGEST_PEAK = 1e-100, 1e100
-LEAST_BLUR = 0.01  # of the box: the quadrature of pictures resolves no less
-MIN_TAIL = 1e-9  # of the peak: a density that is nowhere larger on the box lies elsewhere
 MAX_NODES = 2_000_000
 LEAST_SHARE = 1e-6  # of the horizon, of a control piece
 MAX_FORMULA_DIMENSION = 2  # of a forward process by formula, whose equation is solved on a mesh
-
-GRID = {1: 2001, 2: 101, 3: 31}
 
 
 def misfits(problem: Problem) -> list[Misfit]:
@@ -122,7 +108,7 @@ def _mesh(problem: Problem) -> Iterator[Misfit]:
 
 def _elements(where: Location, elements: tuple[int, ...], problem: Problem) -> Iterator[Misfit]:
     if len(elements) != problem.dimension:
-        yield where, _wrong_length(problem.dimension, len(elements))
+        yield where, wrong_length(problem.dimension, len(elements))
         return
     nodes = math.prod(count * problem.mesh.degree + 1 for count in elements)
     if nodes > MAX_NODES:
@@ -137,10 +123,10 @@ def _reference(problem: Problem) -> Iterator[Misfit]:
 
     reference, box = problem.reference, problem.domain.box
     if isinstance(reference, Moser | Displacement):
-        yield from _density(("reference", "from"), reference.from_, box)
-        yield from _density(("reference", "to"), reference.to, box)
+        yield from density_misfits(("reference", "from"), reference.from_, box)
+        yield from density_misfits(("reference", "to"), reference.to, box)
         return
-    yield from _density(("reference", "data"), reference.data, box)
+    yield from density_misfits(("reference", "data"), reference.data, box)
     if isinstance(reference, Foellmer):
         yield from _start_point(reference.point, box)
     else:
@@ -158,7 +144,7 @@ def _forward(reference: ReversedDiffusion, box: Box) -> Iterator[Misfit]:
 def _start_point(point: tuple[float, ...], box: Box) -> Iterator[Misfit]:
     where = ("reference", "point")
     if len(point) != len(box):
-        yield where, _wrong_length(len(box), len(point))
+        yield where, wrong_length(len(box), len(point))
         return
     for i, (value, (low, high)) in enumerate(zip(point, box, strict=True)):
         if not low < value < high:
@@ -204,185 +190,7 @@ def _forward_drift(forward: FormulaForward, box: Box) -> Iterator[Misfit]:
     if len(forward.drift) != len(box):
         yield where, _wrong_formulas(len(box), len(forward.drift))
         return
-    yield from _finite_formulas(where, forward.drift, variables(len(box)), _grid(box))
-
-
-def _density(where: Location, density: DensitySpec, box: Box) -> Iterator[Misfit]:
-    match density:
-        case Mixture():
-            yield from _gaussians(where, "means", density, box)
-        case Samples() | Image() if density.file is not None:
-            yield (
-                (*where, "file"),
-                f"has not been read: load the problem with load_problem, or give {_contents(density)} instead",
-            )
-        case Samples():
-            yield from _gaussians(where, "points", density, box)
-        case Uniform():
-            yield from _limits(where, density, box)
-        case Truncated():
-            yield from _truncated(where, density, box)
-        case StudentT():
-            yield from _student_t(where, density, box)
-        case Funnel():
-            yield from _funnel(where, density, box)
-        case Image():
-            yield from _image(where, density, box)
-        case Formula():
-            yield from _formula(where, density, box)
-
-
-def _contents(density: Samples | Image) -> str:
-    return "pixels" if isinstance(density, Image) else "points"
-
-
-def _wrong_length(expected: int, got: int) -> str:
-    return f"must have {expected} number(s), one a dimension of domain.box (got {got})"
-
-
-def _gaussians(where: Location, key: str, density: Mixture | Samples, box: Box) -> Iterator[Misfit]:
-    if density.dimension != len(box):
-        yield (
-            (*where, key),
-            f"must hold points of dimension {len(box)}, as domain.box has (got {density.dimension})",
-        )
-        return
-    outside = _mass_outside(_components(density), box)
-    if outside > MAX_MASS_OUTSIDE:
-        yield where, _widen(outside, _components(density), box)
-
-
-def _components(density: Mixture | Samples) -> list[Component]:
-    if isinstance(density, Mixture):
-        return list(zip(density.weights, density.means, density.marginal_stds, strict=True))
-    share = 1 / len(density.points)
-    return [(share, point, density.bandwidth) for point in density.points]
-
-
-def _mass_outside(components: list[Component], box: Box) -> float:
-    """Return the mass of a mixture of Gaussians outside the box, also when it is tiny.
-
-    Exact for independent coordinates; a small one is right to its square for correlated ones.
-    """
-    total = 0.0
-    for weight, mean, std in components:
-        log_inside = 0.0
-        for (low, high), m, s in zip(box, mean, std, strict=True):
-            tails = 0.5 * (math.erfc((m - low) / s / math.sqrt(2)) + math.erfc((high - m) / s / math.sqrt(2)))
-            if tails >= 1:
-                log_inside = -math.inf
-                break
-            log_inside += math.log1p(-tails)
-        total -= weight * math.expm1(log_inside)
-    return total
-
-
-def _widen(outside: float, components: list[Component], box: Box) -> str:
-    """Say how much mass is outside, and name a box that is wide enough."""
-    wide = [list(limits) for limits in box]
-    for _, mean, std in components:
-        for limits, m, s in zip(wide, mean, std, strict=True):
-            limits[0] = min(limits[0], math.floor(10 * (m - 5.5 * s)) / 10)
-            limits[1] = max(limits[1], math.ceil(10 * (m + 5.5 * s)) / 10)
-    cure = ", ".join(f"[{low:g}, {high:g}]" for low, high in wide)
-    return (
-        f"has mass {outside:.3g} outside the box, and at most {MAX_MASS_OUTSIDE:g} is allowed; "
-        f"widen domain.box to [{cure}], or use a density with kind: truncated"
-    )
-
-
-def _limits(where: Location, density: Uniform | Truncated, box: Box) -> Iterator[Misfit]:
-    for name, limits in (("low", density.low), ("high", density.high)):
-        if limits is not None and len(limits) != len(box):
-            yield (*where, name), _wrong_length(len(box), len(limits))
-            return
-    for i, (wall_low, wall_high) in enumerate(box):
-        low = wall_low if density.low is None else density.low[i]
-        high = wall_high if density.high is None else density.high[i]
-        allowed = f"[{wall_low:g}, {wall_high:g}]"
-        outside = [(k, v) for k, v in (("low", low), ("high", high)) if not wall_low <= v <= wall_high]
-        for key, limit in outside:
-            yield (*where, key, i), f"must lie inside the box {allowed} (got {limit:g})"
-        if not outside and not low < high:
-            key = "low" if density.high is None else "high"
-            yield (*where, key, i), f"must leave low < high (got low {low:g}, high {high:g})"
-
-
-def _truncated(where: Location, density: Truncated, box: Box) -> Iterator[Misfit]:
-    if density.dimension != len(box):
-        yield (*where, "mean"), _wrong_length(len(box), density.dimension)
-        return
-    found = list(_limits(where, density, box))
-    yield from found
-    if found:
-        return
-    low = density.low or tuple(wall for wall, _ in box)
-    high = density.high or tuple(wall for _, wall in box)
-    cut = tuple(zip(low, high, strict=True))
-    inside = 1 - _mass_outside([(1.0, density.mean, density.std)], cut)
-    if inside < MIN_MASS_INSIDE:
-        yield (*where, "mean"), f"puts only {inside:.3g} of the Gaussian between the limits; move it inside"
-
-
-def _student_t(where: Location, density: StudentT, box: Box) -> Iterator[Misfit]:
-    if density.dimension != len(box):
-        yield (*where, "location"), _wrong_length(len(box), density.dimension)
-        return
-    # It falls with the distance from its location: it is largest where the box is nearest to that.
-    distances = [
-        (min(max(m, low), high) - m) / s for m, s, (low, high) in zip(density.location, density.scale, box, strict=True)
-    ]
-    nu = density.degrees_of_freedom
-    largest = -0.5 * (nu + len(box)) * math.log1p(math.fsum(r * r for r in distances) / nu)
-    if largest < math.log(MIN_TAIL):
-        yield (*where, "location"), f"is so far outside the box that less than {MIN_TAIL:g} of the peak is on it"
-
-
-def _funnel(where: Location, density: Funnel, box: Box) -> Iterator[Misfit]:
-    if len(box) == 1:
-        yield (*where, "kind"), "funnel needs at least two dimensions (domain.box has 1)"
-        return
-    import numpy as np
-
-    values = density.compiled(len(box)).numpy(**dict(zip(variables(len(box)), _grid(box), strict=True)))
-    if not np.isfinite(values).all() or values.max() < MIN_TAIL:
-        yield where, "must have the origin, where its neck opens, in or near the box; move or narrow domain.box"
-
-
-def _image(where: Location, density: Image, box: Box) -> Iterator[Misfit]:
-    if len(box) != 2:
-        yield (*where, "kind"), f"image needs two dimensions (domain.box has {len(box)})"
-        return
-    for width, (low, high) in zip(density.bandwidth, box, strict=True):
-        least = LEAST_BLUR * (high - low)
-        if not least <= width <= high - low:
-            limits = f"from a hundredth of the box, {least:.4g}, to the whole of it, {high - low:.4g}"
-            yield (*where, "bandwidth"), f"must be {limits} (got {width:g})"
-            return
-
-
-def _formula(where: Location, density: Formula, box: Box) -> Iterator[Misfit]:
-    place = (*where, "expression")
-    try:
-        formula = density.compiled(len(box))
-    except FormulaError as error:
-        yield place, f"column {error.column}: {error.reason}"
-        return
-    import numpy as np
-
-    points = _grid(box)
-    values = formula.numpy(**dict(zip(variables(len(box)), points, strict=True)))
-    if not np.isfinite(values).all():
-        bad = int(np.argmin(np.isfinite(values)))
-        yield place, f"must be finite on the box (got {values[bad]:g} at {_point(points, bad)})"
-    elif values.min() < 0:
-        bad = int(values.argmin())
-        yield place, f"must be nonnegative on the box (got {values[bad]:.6g} at {_point(points, bad)})"
-    elif values.max() == 0:
-        yield place, "must be positive somewhere on the box (it is zero everywhere)"
-    elif not SMALLEST_PEAK < values.max() < LARGEST_PEAK:
-        limits = f"between {SMALLEST_PEAK:g} and {LARGEST_PEAK:g}"
-        yield place, f"must have its largest value {limits} (got {values.max():g}); multiply it by a constant"
+    yield from _finite_formulas(where, forward.drift, variables(len(box)), regular_grid(box))
 
 
 def _drift(problem: Problem) -> Iterator[Misfit]:
@@ -395,7 +203,7 @@ def _drift(problem: Problem) -> Iterator[Misfit]:
         return
     horizon = problem.reference.horizon
     names = (*variables(len(box)), "t")
-    yield from _finite_formulas(where, drift.expressions, names, _grid(box), (0.0, 0.5 * horizon, horizon))
+    yield from _finite_formulas(where, drift.expressions, names, regular_grid(box), (0.0, 0.5 * horizon, horizon))
 
 
 def _wrong_formulas(expected: int, got: int) -> str:
@@ -419,19 +227,6 @@ def _finite_formulas(
             values = formula.numpy(**dict(zip(names, (*points, *clock), strict=True)))
             if not np.isfinite(values).all():
                 bad = int(np.argmin(np.isfinite(values)))
-                at = ", ".join([_point(points, bad), *(f"t = {time:g}" for time in clock)])
+                at = ", ".join([shown_point(points, bad), *(f"t = {time:g}" for time in clock)])
                 yield (*where, i), f"must be finite on the box (got {values[bad]:g} at {at})"
                 break
-
-
-def _grid(box: Box) -> list[Array]:
-    """Return the coordinates of the points of a regular grid, walls included: d arrays of one length."""
-    import numpy as np
-
-    axes = [np.linspace(low, high, GRID[len(box)]) for low, high in box]
-    return [axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")]
-
-
-def _point(points: list[Array], index: int) -> str:
-    names = variables(len(points))
-    return ", ".join(f"{name} = {axis[index]:.6g}" for name, axis in zip(names, points, strict=True))
