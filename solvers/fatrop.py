@@ -100,34 +100,41 @@ def _status(stats: dict[str, Any], iterations: int, log: IterateLog) -> str:
     return "Error_In_Step_Computation"
 
 
-class _Objective(ca.Callback):
-    """f(z) = ½ Σ weight ∘ (z − target)²."""
+class _OfVariables(ca.Callback):
+    """A function of the dense variables z of a program."""
 
-    def __init__(self, program: StageWiseProgram, slope: _Slope) -> None:
+    def __init__(self, program: StageWiseProgram) -> None:
         ca.Callback.__init__(self)
         self._program = program
-        self._slope = slope
-        self.construct("objective", {})
 
     def get_n_in(self) -> int:
         """z."""
         return 1
 
     def get_n_out(self) -> int:
-        """f."""
+        """One."""
         return 1
 
     def get_sparsity_in(self, i: int) -> Any:  # noqa: ARG002
         """z is dense."""
         return ca.Sparsity.dense(len(self._program.weight), 1)
 
-    def eval(self, arguments: Any) -> Any:
-        """Called for each trial point."""
-        return [_value(self._program, np.asarray(arguments[0]).ravel())]
-
     def has_jacobian(self) -> bool:
         """It has."""
         return True
+
+
+class _Objective(_OfVariables):
+    """f(z) = ½ Σ weight ∘ (z − target)²."""
+
+    def __init__(self, program: StageWiseProgram, slope: _Slope) -> None:
+        super().__init__(program)
+        self._slope = slope
+        self.construct("objective", {})
+
+    def eval(self, arguments: Any) -> Any:
+        """Called for each trial point."""
+        return [_value(self._program, np.asarray(arguments[0]).ravel())]
 
     def get_jacobian(self, name: str, inputs: Any, outputs: Any, options: Any) -> Any:
         """∇fᵀ as a function of z and f."""
@@ -135,27 +142,14 @@ class _Objective(ca.Callback):
         return ca.Function(name, [z, value], [self._slope(z)], inputs, outputs, options)
 
 
-class _Slope(ca.Callback):
+class _Slope(_OfVariables):
     """∇f(z)ᵀ = weight ∘ (z − target), which also takes down each new iterate; not a number once interrupted."""
 
     def __init__(self, program: StageWiseProgram, log: IterateLog) -> None:
-        ca.Callback.__init__(self)
-        self._program = program
+        super().__init__(program)
         self._log = log
         self._seen: Array | None = None
         self.construct("slope", {})
-
-    def get_n_in(self) -> int:
-        """z."""
-        return 1
-
-    def get_n_out(self) -> int:
-        """∇fᵀ."""
-        return 1
-
-    def get_sparsity_in(self, i: int) -> Any:  # noqa: ARG002
-        """z is dense."""
-        return ca.Sparsity.dense(len(self._program.weight), 1)
 
     def get_sparsity_out(self, i: int) -> Any:  # noqa: ARG002
         """A dense row."""
@@ -169,10 +163,6 @@ class _Slope(ca.Callback):
             self._log.record(_value(self._program, z), self._program.unpack(z)[0])
         slope = self._program.weight * (z - self._program.target)
         return [ca.DM(np.full_like(slope, np.nan) if self._log.interrupted else slope).T]
-
-    def has_jacobian(self) -> bool:
-        """It has."""
-        return True
 
     def has_jac_sparsity(self, oind: int, iind: int) -> bool:  # noqa: ARG002
         """It is known: CasADi would search it, and find it dense."""
