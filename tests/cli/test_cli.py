@@ -2,118 +2,42 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import controlsde.cli
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
-from controlsde.pipeline import evaluate
 from controlsde.problem import list_problems
 from controlsde.results import Result
 from controlsde.solvers.reduced import ReducedObjective
 
-HEAT = """\
-name: small
-domain: {box: [[0, 1]]}
-reference:
-  kind: reversed-diffusion
-  forward: heat
-  horizon: 0.2
-  data: {kind: formula, expression: "1 + 0.5*cos(pi*x)"}
-controls: {pieces: 2, bounds: 20}
-objective: {effort: 0.001}
-mesh: {elements: [4], degree: 6, steps_per_piece: 2}
-solver: {kind: shooting, starts: 1, iterations: 60, tolerance: 1e-5}
-monte_carlo: {particles: 2000, steps_per_piece: 16}
-"""
+from .commands import HEAT, files
 
 EVALUATE = HEAT + 'drift: {kind: formula, expressions: ["0.1*sin(2*pi*x)"]}\n'
+
 
 ENTRY_KEYS = {
     "problem", "solver", "noise", "status", "verified", "objective", "iterations", "seconds", "tracking",
     "discrete", "certificate", "diagnosis", "retry", "result",
 }  # fmt: skip
+
+
 L2_KEYS = {"l2_sup", "l2_rms", "l2_final", "l2_initial"}
+
+
 TRACKING_KEYS = L2_KEYS | {"tv_final", "kl_final", "w1_final", "w2_final", "h-1_final"}
+
+
 CERTIFICATE_KEYS = {
     "mass_error", "negative_mass", "resolution", "refined_l2_change", "monte_carlo",
     "characteristics_l2_change", "gradient_norm", "checks",
 }  # fmt: skip
+
+
 PARTICLE_KEYS = {"particles", "l2_final", "l2_final_se", "z"}
-
-
-class Answer:
-    """What a command left: its exit code, and its text on stdout and stderr."""
-
-    def __init__(self, code, out, err):
-        self.code, self.out, self.err = code, out, err
-
-    @property
-    def json(self):
-        return json.loads(self.out, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """An empty current folder with small.yaml."""
-    monkeypatch.chdir(tmp_path)
-    Path("small.yaml").write_text(HEAT)
-    return tmp_path
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, folder):
-    """Run a command in this process, in the folder."""
-    assert folder == Path.cwd()
-
-    def command(*words):
-        monkeypatch.setattr(sys, "argv", ["controlsde", *map(str, words)])
-        capsys.readouterr()
-        code = 0
-        try:
-            controlsde.cli.main()
-        except SystemExit as left:
-            code = left.code or 0
-        out, err = capsys.readouterr()
-        return Answer(code, out, err)
-
-    return command
-
-
-@pytest.fixture(scope="module")
-def solved(tmp_path_factory):
-    """The answer to `solve small.yaml --json`, by a process of its own, and its folder."""
-    folder = tmp_path_factory.mktemp("solved")
-    (folder / "small.yaml").write_text(HEAT)
-    finished = process(folder, "solve", "small.yaml", "-o", "out", "--json")
-    out, err = finished.communicate(timeout=120)
-    return folder, Answer(finished.returncode, out, err)
-
-
-def process(folder, *words, **environment):
-    """Start a command in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "controlsde", *words],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", **environment},
-    )
-
-
-def files(folder):
-    return {str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file()}
-
-
-# --- exit codes and JSON ---------------------------------------------------------------------------------
 
 
 def test_a_solved_and_verified_problem_exits_0_with_one_json_document_and_nothing_else_on_stdout(solved):
@@ -262,9 +186,6 @@ def test_an_unknown_command_or_option_exits_2(run):
     assert run("solve", "small.yaml", "--noisy").code == 2
 
 
-# --- compare -----------------------------------------------------------------------------------------------
-
-
 def test_compare_gives_one_entry_a_noise_level_and_the_cross_table(run, folder):
     answer = run("compare", "small.yaml", "--noise", "0.5", "--noise", "1", "-o", "both", "--json", "-q")
     assert answer.code == 0, answer.err
@@ -286,9 +207,6 @@ def test_a_noise_level_that_is_repeated_negative_or_no_number_exits_2_and_writes
         assert answer.code == 2, levels
         assert answer.out == ""
     assert files(folder) == before
-
-
-# --- evaluate and saved results ----------------------------------------------------------------------------
 
 
 def test_evaluating_saved_controls_gives_the_same_tracking_numbers(solved, run):
@@ -359,9 +277,6 @@ def test_solve_of_a_problem_with_its_own_drift_exits_2_and_points_to_evaluate(ru
     one_line(run("compare", "exact.yaml"), "controlsde evaluate")
 
 
-# --- choosing the problem, the solver, the folder ------------------------------------------------------------
-
-
 def test_an_unknown_problem_exits_2_with_the_nearest_shipped_name(run):
     one_line(run("solve", "two-bump"), "did you mean 'two-bumps'?")
 
@@ -429,9 +344,6 @@ def test_a_folder_that_cannot_be_written_is_found_before_anything_runs(run, monk
     one_line(run("compare", "small.yaml", "-o", "out"), "not writable", "-o DIR")
 
 
-# --- problems, schema, check -----------------------------------------------------------------------------------
-
-
 def test_problems_lists_every_shipped_problem_with_its_description(run):
     answer = run("problems")
     assert answer.code == 0
@@ -446,7 +358,7 @@ def test_problems_as_json_gives_names_and_files(run):
 
 
 def test_schema_equals_the_documented_one(run):
-    documented = Path(__file__).parents[1] / "docs" / "problem.schema.json"
+    documented = Path(__file__).parents[2] / "docs" / "problem.schema.json"
     assert run("schema").json == json.loads(documented.read_text())
 
 
@@ -468,118 +380,6 @@ def test_check_warns_of_a_mesh_that_does_not_hold_the_reference(run):
 def test_check_refuses_a_density_that_falls_between_the_nodes(run):
     narrow = "reference.data={kind: mixture, means: [0.1], stds: [1e-6]}"
     one_line(run("check", "two-bumps", "--set", narrow), "holds a mass of 0 ", "mesh.elements")
-
-
-# --- trouble in the middle ---------------------------------------------------------------------------------------
-
-
-def interrupted(folder, *words, at, by=signal.SIGINT):
-    """Run a command, interrupt it when stderr holds `at`, and return its answer."""
-    running = process(folder, *words)
-    seen = []
-    for line in running.stderr:
-        seen.append(line)
-        if at in line:
-            running.send_signal(by)
-            break
-    out, rest = running.communicate(timeout=60)
-    return Answer(running.returncode, out, "".join(seen) + rest)
-
-
-LONG = [
-    "two-bumps", "-v", "--json", "-o", "out", "--set", "network.width=6", "--set", "solver.iterations=5000",
-    "--set", "solver.tolerance=1e-300", "--set", "monte_carlo.particles=2000", "--set", "mesh.steps_per_piece=2",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("solver", ["shooting", "collocation"])
-def test_an_interrupted_solve_keeps_the_best_iterate_and_exits_130(solver, tmp_path):
-    answer = interrupted(tmp_path, "solve", *LONG, "--solver", solver, at="iteration 4,")
-    assert answer.code == 130, answer.err
-    assert "Traceback" not in answer.err
-    assert answer.json["status"] == "interrupted"
-    kept = Result.load(tmp_path / "out/result.nc")
-    assert kept.status == "interrupted"
-    assert kept.iterations >= 3
-    if solver == "shooting":
-        assert kept.objective == kept.history[:, 1].min() < kept.history[0, 1]
-    assert evaluate(kept.problem, kept.controls).objective == pytest.approx(kept.objective, rel=1e-9)
-    assert (tmp_path / "out/density.png").is_file()
-
-
-def test_an_interruption_in_a_later_start_is_one(tmp_path):
-    """…although an earlier start has converged."""
-    Path(tmp_path / "small.yaml").write_text(HEAT)
-    words = ("small.yaml", "-v", "--json", "-o", "out", "--set", "solver.starts=3")
-    answer = interrupted(tmp_path, "compare", *words, "--noise", "1", "--noise", "0", at="start 2/3, iteration 2,")
-    assert answer.code == 130, answer.err
-    assert [entry["status"] for entry in answer.json["entries"]] == ["interrupted"]
-    assert "best point so far" in answer.json["entries"][0]["message"]
-
-
-@pytest.mark.parametrize("phase", ["_judge", "refined"])
-def test_an_interruption_between_the_phases_of_a_solve_keeps_what_was_solved(run, monkeypatch, phase):
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(f"controlsde.adaptation.{phase}", interrupt)
-    monkeypatch.setattr("controlsde.adaptation.RESOLVED", 0.0)
-    answer = run("solve", "small.yaml", "-o", "out", "--json")
-    assert answer.code == 130
-    assert answer.json["status"] == "interrupted"
-    assert Result.load("out/result.nc").controls is not None
-
-
-def test_an_interruption_while_controls_are_cross_applied_keeps_every_result(run, monkeypatch):
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("controlsde.comparison._final_error", interrupt)
-    answer = run("compare", "small.yaml", "-o", "out", "--json")
-    assert answer.code == 130
-    assert len(answer.json["entries"]) == 2
-    assert answer.json["cross"][0][1] is None
-    assert answer.json["cross"][1][1] == pytest.approx(Result.load("out/noise-1.nc").tracking.l2_final)
-
-
-@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP])
-def test_a_request_to_end_is_an_interruption(by, tmp_path):
-    answer = interrupted(tmp_path, "solve", *LONG, at="iteration 4,", by=by)
-    assert answer.code == 130, answer.err
-    assert Result.load(tmp_path / "out/result.nc").status == "interrupted"
-
-
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
-@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_no_worker_outlives_its_command(by, tmp_path):
-    mark = f"{tmp_path}/out"
-    words = ["solve", "two-bumps", "-v", "-o", mark, "--set", "network.width=6", "--set", "mesh.elements=[12]"]
-    running = process(tmp_path, *words, "--set", "solver.tolerance=1e-300", "--set", "monte_carlo.particles=2000")
-    for line in running.stderr:
-        if "3 of 16 done" in line:
-            break
-    workers = children(running.pid)
-    assert workers
-    running.send_signal(by)
-    running.communicate(timeout=60)
-    began = time.monotonic()
-    while (left := [pid for pid in workers if Path(f"/proc/{pid}/cmdline").exists()]) and time.monotonic() < began + 20:
-        time.sleep(0.2)
-    assert not left
-
-
-def children(pid):
-    """The processes that a process has started."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-            if parent == pid:
-                found.append(int(folder.name))
-    return found
 
 
 def test_results_at_nearly_the_same_noise_keep_apart(run):
@@ -618,25 +418,6 @@ def test_an_index_that_is_no_whole_number_is_refused(run, part):
 def test_a_reference_that_cannot_be_built_names_the_problem(run):
     on_a_circle = ("--set", "domain.walls=periodic", "--set", "domain.box=[[-3, 3]]")
     one_line(run("check", "two-bumps", *on_a_circle), "two-bumps: an ornstein-uhlenbeck process does not fit")
-
-
-def test_an_interrupted_comparison_keeps_what_it_has_and_exits_130(tmp_path):
-    answer = interrupted(tmp_path, "compare", *LONG, "--noise", "1", "--noise", "0", at="iteration 4,")
-    assert answer.code == 130, answer.err
-    assert [entry["status"] for entry in answer.json["entries"]] == ["interrupted"]
-    assert Result.load(tmp_path / "out/noise-1.nc").status == "interrupted"
-    assert not (tmp_path / "out/noise-0.nc").exists()
-
-
-def test_an_interruption_before_the_first_iterate_exits_130_and_writes_nothing(run, folder, monkeypatch):
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("controlsde.pipeline.build_reference", interrupt)
-    answer = run("solve", "small.yaml", "-o", "out")
-    assert answer.code == 130
-    assert "interrupted" in answer.err
-    assert files(folder) == {"small.yaml"}
 
 
 def test_a_number_that_stops_being_finite_stops_the_solve_names_the_piece_and_keeps_the_last_good_iterate(

@@ -1,0 +1,140 @@
+"""Ctrl-C and its like: what was found is kept, and no process is left behind."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from controlsde.pipeline import evaluate
+from controlsde.results import Result
+
+from .commands import HEAT, Answer, files, process
+
+
+def interrupted(folder, *words, at, by=signal.SIGINT):
+    """Run a command, interrupt it when stderr holds `at`, and return its answer."""
+    running = process(folder, *words)
+    seen = []
+    for line in running.stderr:
+        seen.append(line)
+        if at in line:
+            running.send_signal(by)
+            break
+    out, rest = running.communicate(timeout=60)
+    return Answer(running.returncode, out, "".join(seen) + rest)
+
+
+LONG = [
+    "two-bumps", "-v", "--json", "-o", "out", "--set", "network.width=6", "--set", "solver.iterations=5000",
+    "--set", "solver.tolerance=1e-300", "--set", "monte_carlo.particles=2000", "--set", "mesh.steps_per_piece=2",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("solver", ["shooting", "collocation"])
+def test_an_interrupted_solve_keeps_the_best_iterate_and_exits_130(solver, tmp_path):
+    answer = interrupted(tmp_path, "solve", *LONG, "--solver", solver, at="iteration 4,")
+    assert answer.code == 130, answer.err
+    assert "Traceback" not in answer.err
+    assert answer.json["status"] == "interrupted"
+    kept = Result.load(tmp_path / "out/result.nc")
+    assert kept.status == "interrupted"
+    assert kept.iterations >= 3
+    if solver == "shooting":
+        assert kept.objective == kept.history[:, 1].min() < kept.history[0, 1]
+    assert evaluate(kept.problem, kept.controls).objective == pytest.approx(kept.objective, rel=1e-9)
+    assert (tmp_path / "out/density.png").is_file()
+
+
+def test_an_interruption_in_a_later_start_is_one(tmp_path):
+    """…although an earlier start has converged."""
+    Path(tmp_path / "small.yaml").write_text(HEAT)
+    words = ("small.yaml", "-v", "--json", "-o", "out", "--set", "solver.starts=3")
+    answer = interrupted(tmp_path, "compare", *words, "--noise", "1", "--noise", "0", at="start 2/3, iteration 2,")
+    assert answer.code == 130, answer.err
+    assert [entry["status"] for entry in answer.json["entries"]] == ["interrupted"]
+    assert "best point so far" in answer.json["entries"][0]["message"]
+
+
+@pytest.mark.parametrize("phase", ["_judge", "refined"])
+def test_an_interruption_between_the_phases_of_a_solve_keeps_what_was_solved(run, monkeypatch, phase):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"controlsde.adaptation.{phase}", interrupt)
+    monkeypatch.setattr("controlsde.adaptation.RESOLVED", 0.0)
+    answer = run("solve", "small.yaml", "-o", "out", "--json")
+    assert answer.code == 130
+    assert answer.json["status"] == "interrupted"
+    assert Result.load("out/result.nc").controls is not None
+
+
+def test_an_interruption_while_controls_are_cross_applied_keeps_every_result(run, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("controlsde.comparison._final_error", interrupt)
+    answer = run("compare", "small.yaml", "-o", "out", "--json")
+    assert answer.code == 130
+    assert len(answer.json["entries"]) == 2
+    assert answer.json["cross"][0][1] is None
+    assert answer.json["cross"][1][1] == pytest.approx(Result.load("out/noise-1.nc").tracking.l2_final)
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP])
+def test_a_request_to_end_is_an_interruption(by, tmp_path):
+    answer = interrupted(tmp_path, "solve", *LONG, at="iteration 4,", by=by)
+    assert answer.code == 130, answer.err
+    assert Result.load(tmp_path / "out/result.nc").status == "interrupted"
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_worker_outlives_its_command(by, tmp_path):
+    mark = f"{tmp_path}/out"
+    words = ["solve", "two-bumps", "-v", "-o", mark, "--set", "network.width=6", "--set", "mesh.elements=[12]"]
+    running = process(tmp_path, *words, "--set", "solver.tolerance=1e-300", "--set", "monte_carlo.particles=2000")
+    for line in running.stderr:
+        if "3 of 16 done" in line:
+            break
+    workers = children(running.pid)
+    assert workers
+    running.send_signal(by)
+    running.communicate(timeout=60)
+    began = time.monotonic()
+    while (left := [pid for pid in workers if Path(f"/proc/{pid}/cmdline").exists()]) and time.monotonic() < began + 20:
+        time.sleep(0.2)
+    assert not left
+
+
+def children(pid):
+    """The processes that a process has started."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            if parent == pid:
+                found.append(int(folder.name))
+    return found
+
+
+def test_an_interrupted_comparison_keeps_what_it_has_and_exits_130(tmp_path):
+    answer = interrupted(tmp_path, "compare", *LONG, "--noise", "1", "--noise", "0", at="iteration 4,")
+    assert answer.code == 130, answer.err
+    assert [entry["status"] for entry in answer.json["entries"]] == ["interrupted"]
+    assert Result.load(tmp_path / "out/noise-1.nc").status == "interrupted"
+    assert not (tmp_path / "out/noise-0.nc").exists()
+
+
+def test_an_interruption_before_the_first_iterate_exits_130_and_writes_nothing(run, folder, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("controlsde.pipeline.build_reference", interrupt)
+    answer = run("solve", "small.yaml", "-o", "out")
+    assert answer.code == 130
+    assert "interrupted" in answer.err
+    assert files(folder) == {"small.yaml"}
