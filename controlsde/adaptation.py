@@ -95,7 +95,7 @@ def solve_resolved(
             )
         tracking = finer
         initial = tuple(one.outcome.weights for one in sorted(judged, key=lambda one: one.objective))
-        options = options.model_copy(update={"starts": len(initial)})
+        options = options.going_on(len(initial))
 
 
 def _cut_short(tracking: TrackingProblem, climbed: Climbed) -> Outcome:

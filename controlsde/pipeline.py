@@ -194,10 +194,11 @@ def solver_options(problem: Problem, solver: str | None) -> Any:
 
     if solver is None or solver == problem.solver.kind:
         return problem.solver
-    kinds = {"shooting": Shooting, "collocation": Collocation}
+    seed = problem.solver.seed
+    kinds = {"shooting": Shooting(seed=seed).fitted(problem.dimension), "collocation": Collocation(seed=seed)}
     if solver not in kinds:
         raise ValueError(f"solver must be one of {', '.join(kinds)} (got {solver!r})")
-    return kinds[solver](seed=problem.solver.seed)
+    return kinds[solver]
 
 
 def versions() -> dict[str, str]:

@@ -52,7 +52,7 @@ def climb(
         progress(Step(f"rung {number + 1} of {len(options.refine)}: {_words(rung, count)}"))
         tracking = rung_tracking(problem, reference, rung)
         begin = [resized(weights, count) for weights in climbed.weights]
-        run = options if number == 0 else options.model_copy(update={"starts": max(1, len(begin))})
+        run = options.going_on(options.starts if number == 0 else max(1, len(begin)))
         outcome = solve(tracking, run, progress, begin)
         climbed = Climbed(
             weights=tuple(resized(one.weights, pieces) for one in _promising(outcome)),

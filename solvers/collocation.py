@@ -23,7 +23,7 @@ from controlsde.progress import Progress, Step, silent
 from controlsde.solvers.fatrop import require_fatrop, solve_stage_wise
 from controlsde.solvers.nonlinear_program import IterateLog, NlpSolution, WarmStart, interrupt_sets
 from controlsde.solvers.outcome import Ending, Outcome, Reason, Violation
-from controlsde.solvers.processes import run_starts
+from controlsde.solvers.processes import Workers
 from controlsde.solvers.reduced import ReducedObjective
 from controlsde.solvers.stage_wise import StageWiseProgram, stage_wise
 from controlsde.solvers.starts import starts_from
@@ -168,11 +168,13 @@ def solve(
     def finished(count: int, outcome: Outcome) -> None:
         progress(Step(f"collocation: {count} of {len(starts)} starts done", None, outcome.objective))
 
-    outcomes, interrupted = run_starts(starts, here, partial(_solve_elsewhere, tracking, options), finished)
+    with Workers() as workers:
+        ended = workers.run(starts, here, partial(_solve_elsewhere, tracking, options), finished)
+    outcomes = [one for one in ended if one is not None]
     best, *others = sorted(outcomes, key=lambda one: (not np.isfinite(one.objective), not one.converged, one.objective))
     return replace(
         best,
-        interrupted=interrupted,
+        interrupted=len(outcomes) < len(ended) or any(one.interrupted for one in outcomes),
         starts=tuple(one.objective for one in outcomes),
         others=tuple(others),
         build_seconds=built - began,

@@ -60,8 +60,7 @@ def solve_within_limit(
     objective = ReducedObjective(tracking)
     spent = [0.0, 0.0, 0]
 
-    def attempt(multiplier: float, start: Sequence[Array], starts: int) -> _Tried:
-        run = options.model_copy(update={"starts": starts})
+    def attempt(multiplier: float, start: Sequence[Array], run: Any) -> _Tried:
         outcome = solve(tracking.pressed(multiplier), run, progress, start)
         spent[0] += outcome.build_seconds
         spent[1] += outcome.solve_seconds
@@ -72,8 +71,8 @@ def solve_within_limit(
         progress(Step(f"multiplier {multiplier:.3g}: error {error:.4g} at T, at most {limit:.4g} wanted"))
         return _Tried(multiplier, outcome, error)
 
-    first = attempt(_dominant(tracking, options, initial), initial, options.starts)
-    found = _search(first, lambda multiplier, start: attempt(multiplier, [start], 1), limit)
+    first = attempt(_dominant(tracking, options, initial), initial, options)
+    found = _search(first, lambda multiplier, start: attempt(multiplier, [start], options.going_on(1)), limit)
     outcome = found.outcome
     if np.isfinite(outcome.objective):
         value = float(objective.value(outcome.weights))  # without what the multiplier adds

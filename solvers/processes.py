@@ -1,6 +1,6 @@
 """Independent starts of one solve: one after the other, or in processes of their own when that pays.
 
-Comes in: what to do with one start. Goes out: the results in order, and whether a keyboard interrupt cut them short.
+Comes in: what to do with one start. Goes out: the results in order, as far as a keyboard interrupt let them come.
 """
 
 from __future__ import annotations
@@ -36,51 +36,73 @@ S = TypeVar("S")
 R = TypeVar("R", bound=Interruptible)
 
 
-def run_starts(
-    starts: Sequence[S],
-    here: Callable[[int, S], R],
-    elsewhere: Callable[[S], R],
-    finished: Callable[[int, R], None],
-) -> tuple[list[R], bool]:
-    """Results of the starts, in order, and whether they were interrupted.
+class Workers:
+    """The processes of one solve, started when they are first worth it. Use it as a context, which ends them."""
 
-    here(number, start) runs in this process; the first start always does, to see how long one takes.
-    elsewhere(start) runs in another process, and must survive the way there. finished(count, result) is told of
-    each result that comes from elsewhere.
-    """
-    results: list[R] = []
-    began = time.perf_counter()
-    for number, start in enumerate(starts):
-        left = len(starts) - number
-        remaining = (time.perf_counter() - began) / max(number, 1) * left
-        if number and min(os.cpu_count() or 1, left) > 1 and remaining > POOL_PAYS_ABOVE:
-            return _in_processes(results, starts[number:], elsewhere, finished)
-        results.append(here(number, start))
-        if results[-1].interrupted:
-            return results, True
-    return results, False
+    def __init__(self) -> None:
+        self._pool: loky.ProcessPoolExecutor | None = None
+        self._count = loky.cpu_count()
 
+    def __enter__(self) -> Workers:
+        return self
 
-def _in_processes(
-    before: list[R], starts: Sequence[S], work: Callable[[S], R], finished: Callable[[int, R], None]
-) -> tuple[list[R], bool]:
-    results: dict[int, R] = {}
-    # Unlike the standard library's pool, this one does not run the caller's main module again in every worker.
-    pool = loky.ProcessPoolExecutor(
-        min(os.cpu_count() or 1, len(starts)), initializer=_start_worker, initargs=(os.getpid(),), env=ONE_THREAD
-    )
-    interrupted = False
-    try:
-        with _interrupts_held_back():  # workers inherit that, and never see a Ctrl-C at all
-            futures: dict[Future[R], int] = {pool.submit(work, start): number for number, start in enumerate(starts)}
-        for future in as_completed(futures):
-            results[futures[future]] = future.result()
-            finished(len(before) + len(results), future.result())
-    except KeyboardInterrupt:
-        interrupted = True
-    finally:
-        pool.shutdown(kill_workers=interrupted)
-    return [*before, *(results[number] for number in sorted(results))], interrupted
+    def __exit__(self, *_: object) -> None:
+        self._end(kill=False)
+
+    def run(
+        self,
+        starts: Sequence[S],
+        here: Callable[[int, S], R],
+        elsewhere: Callable[[S], R],
+        finished: Callable[[int, R], None],
+        expected: float | None = None,
+    ) -> list[R | None]:
+        """Results of the starts, in order; None for those that a keyboard interrupt kept from ending.
+
+        here(number, start) runs in this process; the first start does, to see how long one takes, unless `expected`
+        gives these seconds. elsewhere(start) runs in another process, and must survive the way there.
+        finished(count, result) is told of each result that comes from elsewhere.
+        """
+        results: list[R | None] = []
+        began = time.perf_counter()
+        for number, start in enumerate(starts):
+            left = len(starts) - number
+            one = (time.perf_counter() - began) / number if number else expected
+            if one is not None and min(self._count, left) > 1 and one * left > POOL_PAYS_ABOVE:
+                return [*results, *self._in_processes(starts[number:], elsewhere, finished, number)]
+            result = here(number, start)
+            results.append(result)
+            if result.interrupted:
+                return [*results, *(None for _ in range(left - 1))]
+        return results
+
+    def _in_processes(
+        self, starts: Sequence[S], work: Callable[[S], R], finished: Callable[[int, R], None], before: int
+    ) -> list[R | None]:
+        results: dict[int, R] = {}
+        if self._pool is None:
+            # Unlike the standard library's pool, this one does not run the caller's main module in every worker.
+            self._pool = loky.ProcessPoolExecutor(
+                min(self._count, len(starts)), initializer=_start_worker, initargs=(os.getpid(),), env=ONE_THREAD
+            )
+        try:
+            with _interrupts_held_back():  # workers inherit that, and never see a Ctrl-C at all
+                futures: dict[Future[R], int] = {
+                    self._pool.submit(work, start): number for number, start in enumerate(starts)
+                }
+            for future in as_completed(futures):
+                results[futures[future]] = future.result()
+                finished(before + len(results), future.result())
+        except BaseException as error:
+            self._end(kill=True)
+            if not isinstance(error, KeyboardInterrupt):
+                raise
+        return [results.get(number) for number in range(len(starts))]
+
+    def _end(self, kill: bool) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(kill_workers=kill)
+            self._pool = None
 
 
 @contextmanager

@@ -49,7 +49,8 @@ class Evaluation(Protocol):
 class Iterate:
     """One accepted point, and whether the first-order conditions hold there.
 
-    gradient_norm is the largest entry of θ − clip(θ − g). `trouble` says why the method could go no further.
+    gradient_norm is the largest entry of θ − clip(θ − g). decrement: by how much the quadratic model expects a Newton
+    step to lower J, inf where the Hessian is not positive definite. `trouble` says why the method could go no further.
     """
 
     number: int
@@ -57,6 +58,7 @@ class Iterate:
     value: float
     gradient_norm: float
     converged: bool
+    decrement: float = float("inf")
     trouble: Ending | None = None
 
 
@@ -86,8 +88,9 @@ def minimise(
         local = current.expand()
         norm = projected_gradient_norm(point, local.gradient, bound)
         free = ~(((point >= bound) & (local.gradient < 0)) | ((point <= -bound) & (local.gradient > 0)))
-        converged = norm <= tolerance and _decrement(local, free) <= DECREMENT_TOLERANCE * abs(local.value)
-        yield Iterate(number, point, local.value, norm, converged)
+        decrement = _decrement(local, free)
+        converged = norm <= tolerance and decrement <= DECREMENT_TOLERANCE * abs(local.value)
+        yield Iterate(number, point, local.value, norm, converged, decrement)
         if converged or number == iterations:
             return
         matrix = local.hessian if model == "newton" else local.gauss_newton
@@ -96,7 +99,7 @@ def minimise(
         if isinstance(accepted, Ending):
             # at the limit of rounding no step can lower J any further: that is an optimum, too
             rounding = norm <= 100 * tolerance
-            yield Iterate(number, point, local.value, norm, rounding, None if rounding else accepted)
+            yield Iterate(number, point, local.value, norm, rounding, decrement, None if rounding else accepted)
             return
         point, current, damping = accepted
 

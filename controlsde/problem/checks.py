@@ -21,6 +21,7 @@ from controlsde.problem.density_checks import (
 from controlsde.problem.density_specs import variables
 from controlsde.problem.formula import Formula as Expression
 from controlsde.problem.formula import FormulaError
+from controlsde.problem.solver_specs import SECOND_ORDER
 from controlsde.problem.values import Location
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def _objective(problem: Problem) -> Iterator[Misfit]:
 
 def _solver(problem: Problem) -> Iterator[Misfit]:
     objective, solver = problem.objective, problem.solver
+    if solver.kind == "shooting" and solver.hops and solver.method not in SECOND_ORDER:
+        yield ("solver", "hops"), f"need solver.method newton or gauss-newton (got {solver.method}): use 0"
     if solver.kind != "collocation" or solver.nlp_solver != "fatrop":
         return
     for key, given in (("norm", objective.norm == "h-1"), ("variation", objective.variation > 0)):

@@ -298,6 +298,8 @@ class Problem(Section):
 
         if self.network.width is None:
             self.__dict__["network"] = self.network.model_copy(update={"width": self.dimension})
+        if self.solver.kind == "shooting":
+            self.__dict__["solver"] = self.solver.fitted(self.dimension)
         if self.reference.kind == "foellmer" and self.reference.point is None:
             self.__dict__["reference"] = self.reference.model_copy(update={"point": (0.0,) * self.dimension})
         found = misfits(self)

@@ -24,6 +24,9 @@ MAX_STEPS = 10_000
 FIRST_STEPS = 2  # Radau steps per piece that `mesh.steps_per_piece: auto` begins with
 
 SOLVER_KINDS = ("shooting", "collocation")
+SECOND_ORDER = ("newton", "gauss-newton")  # methods of shooting
+STARTS = {1: 8, 2: 4}  # of shooting, by dimension; in more dimensions as in two
+HOPS = {1: 128, 2: 8}
 
 
 def _elements(value: object) -> tuple[int, ...] | Literal["auto"]:
@@ -114,15 +117,31 @@ Rungs = Annotated[
 
 
 class Shooting(Section):
-    """The solver that simulates the state and moves the controls along the discrete gradient."""
+    """The solver that simulates the state and moves the controls along the discrete gradient.
+
+    `starts` and `hops` are those of one dimension where a problem does not give them; see `fitted`.
+    """
 
     kind: Literal["shooting"] = "shooting"
     method: Literal["newton", "gauss-newton", "l-bfgs", "adam"] = "newton"
-    starts: Annotated[Whole, Field(ge=1, le=10_000)] = 16
+    starts: Annotated[Whole, Field(ge=1, le=10_000)] = STARTS[1]
+    hops: Annotated[Whole, Field(ge=0, le=1_000_000)] = HOPS[1]
     seed: Seed = 0
     iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 500
     tolerance: Positive = 1e-6
     refine: Rungs = ()
+
+    def fitted(self, dimension: int) -> Shooting:
+        """The same, with the usual starts and hops of a dimension for those that were not given."""
+        second_order = self.method in SECOND_ORDER
+        plane = min(dimension, 2)
+        usual = {"starts": STARTS[plane], "hops": HOPS[plane] if second_order else 0}
+        missing = {key: value for key, value in usual.items() if key not in self.model_fields_set}
+        return self.model_copy(update=missing)
+
+    def going_on(self, starts: int) -> Shooting:
+        """The same for so many starts that come from an earlier search: no hops."""
+        return self.model_copy(update={"starts": starts, "hops": 0})
 
 
 class Collocation(Section):
@@ -139,6 +158,10 @@ class Collocation(Section):
     tolerance: Positive = 1e-8
     pivot_tolerance: Annotated[Positive, Field(le=0.5)] = 1e-2
     refine: Rungs = ()
+
+    def going_on(self, starts: int) -> Collocation:
+        """The same for so many starts that come from an earlier search."""
+        return self.model_copy(update={"starts": starts})
 
 
 Solver = Annotated[Shooting | Collocation, Field(discriminator="kind"), Shorthand(SOLVER_KINDS, default="shooting")]
