@@ -105,7 +105,7 @@ class Console:
         self._rich.print(_certificate_table(result))
         self._rich.print()
         self._say(_account(result))
-        for line in _spread(result.starts):
+        for line in _spread(result):
             self._say(line)
         self._verdict(result)
         if folder:
@@ -265,15 +265,18 @@ def _account(result: Result) -> str:
     return f"{done} after {result.iterations} iterations, solved in {seconds['solve']:.1f} s, {verified}"
 
 
-def _spread(starts: tuple[float, ...]) -> list[str]:
+def _spread(result: Result) -> list[str]:
     """How far apart the starts ended; nothing for a single one."""
+    starts = result.starts
     reached = sorted(value for value in starts if math.isfinite(value))
     if len(starts) < 2 or not reached:
         return []
     quarter, middle = reached[max(1, len(reached) // 4) - 1], reached[(len(reached) - 1) // 2]
     broken = len(starts) - len(reached)
     line = f"{len(starts)} starts reached {reached[0]:.4g}, the best quarter {quarter:.4g} or less, half {middle:.4g}"
-    return [f"{line}{f'; {broken} broke down' if broken else ''}"]
+    hops = getattr(result.problem.solver, "hops", 0)
+    after = f", after {hops} hops from the best" if hops and result.status != "interrupted" else ""
+    return [f"{line}{after}{f'; {broken} broke down' if broken else ''}"]
 
 
 def _comparison_table(comparison: Comparison) -> Table:

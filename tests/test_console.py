@@ -15,6 +15,7 @@ from controlsde.diagnosis import Diagnosis, Remedy
 from controlsde.distances import BoxTransport
 from controlsde.pipeline import solve
 from controlsde.problem import parse_problem
+from controlsde.problem.schema import Shooting
 from controlsde.progress import Step
 from controlsde.results import Retry
 from controlsde.sizes import predict
@@ -214,3 +215,6 @@ def test_the_spread_of_the_starts_is_told(result, shown):
     assert line.startswith("3 starts reached 1.5")
     assert "1 broke down" in line
     assert told(1.0) == []
+    hopping = result.problem.model_copy(update={"solver": Shooting(starts=2, hops=9)})
+    result = replace(result, problem=hopping)
+    assert told(2.0, 1.0) == ["2 starts reached 1, the best quarter 1 or less, half 1, after 9 hops from the best"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from controlsde.problem.values import (
     MAX_DIMENSION,
@@ -26,7 +26,7 @@ FIRST_STEPS = 2  # Radau steps per piece that `mesh.steps_per_piece: auto` begin
 SOLVER_KINDS = ("shooting", "collocation")
 SECOND_ORDER = ("newton", "gauss-newton")  # methods of shooting
 STARTS = {1: 8, 2: 4}  # of shooting, by dimension; in more dimensions as in two
-HOPS = {1: 128, 2: 8}
+HOPS_PER_START = {1: 16, 2: 2}  # where there are several
 
 
 def _elements(value: object) -> tuple[int, ...] | Literal["auto"]:
@@ -116,28 +116,41 @@ Rungs = Annotated[
 ]
 
 
+def usual_hops(method: str, starts: int, dimension: int) -> int:
+    """How many hops follow so many starts where a problem does not say."""
+    if starts == 1 or method not in SECOND_ORDER:
+        return 0
+    return starts * HOPS_PER_START[min(dimension, 2)]
+
+
 class Shooting(Section):
     """The solver that simulates the state and moves the controls along the discrete gradient.
 
-    `starts` and `hops` are those of one dimension where a problem does not give them; see `fitted`.
+    Where a problem does not give them, `starts` and `hops` depend on its dimension; see `fitted`.
     """
 
     kind: Literal["shooting"] = "shooting"
     method: Literal["newton", "gauss-newton", "l-bfgs", "adam"] = "newton"
     starts: Annotated[Whole, Field(ge=1, le=10_000)] = STARTS[1]
-    hops: Annotated[Whole, Field(ge=0, le=1_000_000)] = HOPS[1]
+    hops: Annotated[Whole, Field(ge=0, le=1_000_000)] = STARTS[1] * HOPS_PER_START[1]
     seed: Seed = 0
     iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 500
     tolerance: Positive = 1e-6
     refine: Rungs = ()
 
+    @model_validator(mode="after")
+    def _usual_in_one_dimension(self) -> Self:
+        self.__dict__.update(self._usual(1))
+        return self
+
     def fitted(self, dimension: int) -> Shooting:
-        """The same, with the usual starts and hops of a dimension for those that were not given."""
-        second_order = self.method in SECOND_ORDER
-        plane = min(dimension, 2)
-        usual = {"starts": STARTS[plane], "hops": HOPS[plane] if second_order else 0}
-        missing = {key: value for key, value in usual.items() if key not in self.model_fields_set}
-        return self.model_copy(update=missing)
+        """The same, with what is usual in a dimension where starts or hops were not given."""
+        return self.model_copy(update=self._usual(min(dimension, 2)))
+
+    def _usual(self, dimension: int) -> dict[str, int]:
+        starts = self.starts if "starts" in self.model_fields_set else STARTS[dimension]
+        usual = usual_hops(self.method, starts, dimension)
+        return {"starts": starts, "hops": self.hops if "hops" in self.model_fields_set else usual}
 
     def going_on(self, starts: int) -> Shooting:
         """The same for so many starts that come from an earlier search: no hops."""

@@ -93,7 +93,8 @@ def test_a_request_to_end_is_an_interruption(by, tmp_path):
 def test_no_worker_outlives_its_command(by, tmp_path):
     mark = f"{tmp_path}/out"
     words = ["solve", "two-bumps", "-v", "-o", mark, "--set", "network.width=6", "--set", "mesh.elements=[12]"]
-    running = process(tmp_path, *words, "--set", "solver.tolerance=1e-300", "--set", "monte_carlo.particles=2000")
+    words += ["--set", "solver.starts=16", "--set", "solver.tolerance=1e-300", "--set", "monte_carlo.particles=2000"]
+    running = process(tmp_path, *words)
     for line in running.stderr:
         if "3 of 16 done" in line:
             break

@@ -10,6 +10,7 @@ from controlsde.controls import Controls
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.pipeline import SolveError, evaluate, solve
 from controlsde.problem import load_problem
+from controlsde.problem.schema import Shooting
 from controlsde.solvers.reduced import ReducedObjective
 from controlsde.verification import characteristics
 
@@ -137,7 +138,7 @@ def test_neurons_that_start_saturated_stay_so_and_are_counted():
     first = result.diagnosis[0]
     assert first.cause == "saturated"
     assert "2 of 2 neurons" in first.evidence
-    assert first.remedy.applied_to(problem).solver.starts == 16
+    assert first.remedy.applied_to(problem).solver == Shooting()
     more = problem.model_copy(update={"solver": problem.solver.model_copy(update={"starts": 4})})
     assert solve(more, initial=stuck).diagnosis == ()
 

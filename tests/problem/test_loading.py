@@ -85,7 +85,7 @@ def test_defaults_are_filled_in():
     assert problem.dimension == 2
     assert problem.network.width == 2
     assert problem.noise == 1.0
-    assert problem.solver == Shooting()
+    assert problem.solver == Shooting(starts=4, hops=8)
     assert problem.reference.forward.kind == "ornstein-uhlenbeck"
     assert problem.reference.data.weights == (0.5, 0.5)
     assert problem.reference.data.stds == ((0.5, 0.5), (0.4, 0.6))
@@ -662,8 +662,8 @@ def test_a_large_file_is_not_read(tmp_path):
         ("solver=collocation", lambda p: p.solver, Collocation()),
         ("solver={kind: collocation, starts: 2}", lambda p: p.solver, Collocation(starts=2)),
         ("solver.kind=collocation", lambda p: p.solver, Collocation()),
-        ("solver.starts=3", lambda p: p.solver, Shooting(starts=3)),
-        ("solver.method=adam", lambda p: p.solver, Shooting(method="adam")),
+        ("solver.starts=3", lambda p: p.solver, Shooting(starts=3, hops=48)),
+        ("solver.method=adam", lambda p: p.solver, Shooting(method="adam", hops=0)),
         ("drift=exact", lambda p: p.drift.kind, "exact"),
         ("drift.kind=exact", lambda p: p.drift.kind, "exact"),
         ("mesh.elements=12", lambda p: p.mesh.elements, (12,)),

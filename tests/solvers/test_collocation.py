@@ -136,7 +136,7 @@ def test_cold_starts_in_processes_find_what_one_process_finds(monkeypatch, small
     tracking = small_tracking()
     alone = collocation.solve(tracking, Collocation(starts=2))
     monkeypatch.setattr("controlsde.solvers.processes.POOL_PAYS_ABOVE", 0.0)
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("loky.cpu_count", lambda: 2)
     together = collocation.solve(tracking, Collocation(starts=3))
     np.testing.assert_allclose(together.starts[:2], alone.starts, rtol=1e-6)
     assert together.objective == min(together.starts)

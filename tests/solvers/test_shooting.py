@@ -14,7 +14,7 @@ from controlsde.solvers.reduced import ReducedObjective
 
 
 def options(**changes):
-    return Shooting.model_validate({"kind": "shooting", "starts": 1, **changes})
+    return Shooting.model_validate({"kind": "shooting", "starts": 1, "hops": 0, **changes})
 
 
 def test_newton_ends_quadratically_where_the_gradient_vanishes_and_the_hessian_is_positive(tracking):
@@ -83,7 +83,7 @@ def test_processes_find_what_one_process_finds(monkeypatch, small_tracking):
     tracking = small_tracking()
     alone = shooting.solve(tracking, options(starts=3, iterations=15))
     monkeypatch.setattr("controlsde.solvers.processes.POOL_PAYS_ABOVE", 0.0)
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("loky.cpu_count", lambda: 2)
     together = shooting.solve(tracking, options(starts=3, iterations=15))
     np.testing.assert_allclose(together.starts, alone.starts, rtol=1e-6)
 

@@ -1,0 +1,175 @@
+"""Basin hopping: what a disturbance may change, when a hop is given up, and what hops do to a solve."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from controlsde.fokker_planck.stage_solvers import NonFiniteError
+from controlsde.problem.schema import Shooting
+from controlsde.solvers import shooting
+from controlsde.solvers.hopping import GAIN, disturbed, hopeless, lower, shared_out
+from controlsde.solvers.outcome import Ending
+from controlsde.solvers.reduced import ReducedObjective
+from controlsde.solvers.starts import random_starts
+from controlsde.solvers.trust_region import Iterate
+
+
+def options(**changes):
+    return Shooting.model_validate({"starts": 2, "hops": 12, **changes})
+
+
+def iterate(number, value, decrement=float("inf")):
+    return Iterate(number, np.zeros(1), value, 1.0, False, decrement)
+
+
+@pytest.mark.parametrize(("hops", "answers"), [(1, 1), (7, 1), (1, 4), (3, 2), (128, 4), (9, 3), (2, 4)])
+def test_all_hops_are_shared_out_and_the_second_round_is_for_the_better_half(hops, answers):
+    rounds = shared_out(hops, answers)
+    assert sum(map(sum, rounds)) == hops
+    assert all(len(shares) <= answers for shares in rounds)
+    assert all(max(shares) - min(shares) <= 1 for shares in rounds)
+    if answers > 1 and hops >= 2 * answers:
+        assert [len(shares) for shares in rounds] == [answers, (answers + 1) // 2]
+
+
+def test_a_disturbance_rearranges_renews_or_splices_and_leaves_the_rest(small_tracking):
+    tracking = small_tracking()
+    weights, mate = random_starts(tracking, 2, seed=3)
+    before = weights.copy()
+    rng = np.random.default_rng(0)
+    kinds = Counter()
+    for _ in range(200):
+        changed = disturbed(tracking, weights, [mate], rng)
+        assert changed.shape == weights.shape
+        assert (np.abs(changed) <= tracking.bound).all()
+        own = [any(np.array_equal(row, old) for old in weights) for row in changed]
+        other = [any(np.array_equal(row, old) for old in mate) for row in changed]
+        moved = np.flatnonzero((changed != weights).any(axis=1))
+        if all(own):
+            kinds["exchanged" if len(moved) == 2 else "moved"] += 1
+            assert len(moved)
+        elif all(mine or theirs for mine, theirs in zip(own, other, strict=True)):
+            kinds["spliced"] += 1
+            assert np.array_equal(moved, np.flatnonzero(other))
+            assert np.all(np.diff(moved) == 1)
+            assert moved[0] == 0 or moved[-1] == len(weights) - 1
+        else:
+            kinds["renewed"] += 1
+            assert len(moved) <= 3
+            assert np.all(np.diff(moved) == 1)
+    assert set(kinds) == {"exchanged", "moved", "spliced", "renewed"}
+    assert np.array_equal(weights, before)
+
+
+def test_a_single_piece_and_an_answer_without_others_can_be_disturbed(small_tracking):
+    one = small_tracking(**{"controls.pieces": 1})
+    (weights,) = random_starts(one, 1, seed=0)
+    assert not np.array_equal(disturbed(one, weights, [], np.random.default_rng(0)), weights)
+    many = small_tracking()
+    (weights,) = random_starts(many, 1, seed=0)
+    rng = np.random.default_rng(1)
+    assert all(disturbed(many, weights, [], rng).shape == weights.shape for _ in range(50))
+
+
+def test_a_hop_is_given_up_when_it_is_far_off_late_or_promises_nothing():
+    assert not hopeless(iterate(9, 2.0), best=1.0)
+    assert hopeless(iterate(10, 1.5), best=1.0)
+    assert not hopeless(iterate(10, 1.3), best=1.0)
+    assert hopeless(iterate(20, 1.3), best=1.0)
+    assert hopeless(iterate(6, 1.1, decrement=0.01), best=1.0)
+    assert not hopeless(iterate(6, 1.1, decrement=0.2), best=1.0)
+    assert not hopeless(iterate(2, 1.1, decrement=0.01), best=1.0)
+    assert not hopeless(iterate(25, 0.9, decrement=0.0), best=1.0)
+    assert lower(1.0 - 2 * GAIN, 1.0)
+    assert not lower(1.0 - 0.5 * GAIN, 1.0)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+def test_hops_find_lower_valleys_that_are_optima(small_tracking, noise):
+    tracking = small_tracking("three-bumps", noise=noise)
+    plain = shooting.solve(tracking, options(hops=0))
+    hopped = shooting.solve(tracking, options())
+    assert hopped.objective < (1 - 1e-3) * plain.objective
+    assert hopped.converged
+    assert hopped.gradient_norm < 1e-6
+    assert hopped.objective == min(hopped.starts)
+    assert hopped.objective == pytest.approx(ReducedObjective(tracking).value(hopped.weights), rel=1e-12)
+    assert all(after <= before for after, before in zip(hopped.starts, plain.starts, strict=True))
+    assert hopped.iterations > plain.iterations
+    assert [row.number for row in hopped.history] == list(range(len(hopped.history)))
+
+
+def test_hops_in_processes_are_those_of_one_process(monkeypatch, small_tracking):
+    tracking = small_tracking("three-bumps", noise=0.0)
+    alone = shooting.solve(tracking, options(hops=6, iterations=60))
+    monkeypatch.setattr("controlsde.solvers.processes.POOL_PAYS_ABOVE", 0.0)
+    monkeypatch.setattr("loky.cpu_count", lambda: 2)
+    together = shooting.solve(tracking, options(hops=6, iterations=60))
+    np.testing.assert_allclose(together.starts, alone.starts, rtol=1e-6)
+    assert min(alone.starts) < min(shooting.solve(tracking, options(hops=0, iterations=60)).starts)
+
+
+def breaking_after(monkeypatch, calls, error):
+    """Let the state equation fail from one evaluation on."""
+    honest, count = ReducedObjective.trajectory, 0
+
+    def trajectory(self, weights):
+        nonlocal count
+        count += 1
+        if count > calls:
+            raise error
+        return honest(self, weights)
+
+    monkeypatch.setattr(ReducedObjective, "trajectory", trajectory)
+
+
+def evaluations(monkeypatch, tracking, run):
+    """How often a solve runs the state equation."""
+    honest, count = ReducedObjective.trajectory, 0
+
+    def trajectory(self, weights):
+        nonlocal count
+        count += 1
+        return honest(self, weights)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ReducedObjective, "trajectory", trajectory)
+        shooting.solve(tracking, run)
+    return count
+
+
+def test_an_interrupted_hop_keeps_what_was_found(monkeypatch, small_tracking):
+    tracking = small_tracking()
+    plain = shooting.solve(tracking, options(hops=0))
+    needed = evaluations(monkeypatch, tracking, options(hops=0))
+    breaking_after(monkeypatch, needed + 5, KeyboardInterrupt())
+    outcome = shooting.solve(tracking, options())
+    assert outcome.interrupted
+    assert outcome.objective <= plain.objective
+
+
+def test_hops_that_break_down_leave_the_optimum_as_it_was(monkeypatch, small_tracking):
+    tracking = small_tracking()
+    plain = shooting.solve(tracking, options(hops=0))
+    needed = evaluations(monkeypatch, tracking, options(hops=0))
+    breaking_after(monkeypatch, needed, NonFiniteError(1, "the density"))
+    outcome = shooting.solve(tracking, options())
+    assert outcome.objective == plain.objective
+    assert outcome.converged
+    assert outcome.ending == Ending("converged")
+
+
+def test_first_order_methods_do_not_hop(small_tracking):
+    outcome = shooting.solve(small_tracking(), options(method="l-bfgs", iterations=20))
+    assert outcome.iterations <= 20
+
+
+def test_the_usual_starts_and_hops_depend_on_the_dimension_and_the_method():
+    assert (Shooting().starts, Shooting().hops) == (8, 128)
+    assert (Shooting().fitted(2).starts, Shooting().fitted(2).hops) == (4, 8)
+    assert Shooting(starts=3).hops == 48
+    assert Shooting(starts=1).hops == 0
+    assert Shooting(method="adam").hops == 0
+    assert Shooting(hops=5).fitted(3).hops == 5
+    assert Shooting(starts=20).fitted(2).hops == 40
