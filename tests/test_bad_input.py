@@ -58,7 +58,7 @@ TEXTS = {
     "unknown solver": (GOOD + "solver: magic\n", ("bad.yaml:7:9:", "shooting")),
     "hops without a Hessian": (
         GOOD + "solver: {method: adam, hops: 5}\n",
-        ("bad.yaml:7:31:", "solver.hops", "newton", "use 0"),
+        ("bad.yaml:7:30:", "solver.hops", "newton", "use 0"),
     ),
     "name with a path": (GOOD + "name: ../../up\n", ("bad.yaml:7:7:", "file name")),
     "mesh of nothing": (changed("elements: [8]", "elements: [0]"), ("bad.yaml:6:", "mesh.elements")),

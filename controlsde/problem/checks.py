@@ -71,7 +71,7 @@ def _objective(problem: Problem) -> Iterator[Misfit]:
 def _solver(problem: Problem) -> Iterator[Misfit]:
     objective, solver = problem.objective, problem.solver
     if solver.kind == "shooting" and solver.hops and solver.method not in SECOND_ORDER:
-        yield ("solver", "hops"), f"need solver.method newton or gauss-newton (got {solver.method}): use 0"
+        yield ("solver", "hops"), f"is for solver.method newton or gauss-newton (got {solver.method}): use 0"
     if solver.kind != "collocation" or solver.nlp_solver != "fatrop":
         return
     for key, given in (("norm", objective.norm == "h-1"), ("variation", objective.variation > 0)):
