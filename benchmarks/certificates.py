@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 
 from benchmarks.reporting import Goal, Report, Table, seconds
 from controlsde import Result, evaluate, list_problems, load_problem, solve
@@ -34,9 +35,7 @@ def run(fast: bool) -> Report:
     solved = [result for _, result in answers if result.status != "given"]
     converged = sum(result.status == "converged" for result in solved)
     pairs = [
-        (before.objective, result.objective)
-        for (_, before), (start, result) in zip(answers, answers[1:], strict=False)
-        if start == "warm"
+        (before.objective, result.objective) for (_, before), (start, result) in pairwise(answers) if start == "warm"
     ]
     agree = sum(abs(one - other) <= AGREEMENT * one for one, other in pairs)
     return Report(
