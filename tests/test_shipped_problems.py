@@ -8,7 +8,7 @@ from controlsde.solvers import shooting
 from controlsde.tracking import build_tracking
 
 NAMES = [name for name, _, _ in list_problems()]
-SMALL = {"monte_carlo.particles": 20_000, "solver.starts": 2, "solver.iterations": 30}
+SMALL = {"monte_carlo.particles": 20_000, "solver.starts": 2, "solver.hops": 4, "solver.iterations": 30}
 SMALLER = {  # in two dimensions
     "monte_carlo.particles": 5_000,
     "monte_carlo.steps_per_piece": 16,
@@ -69,14 +69,14 @@ def test_a_shipped_problem_verifies_with_collocation(name):
     assert result.verified, result.certificate.failed
 
 
-def test_two_bumps_comes_by_default_within_3_percent_of_the_best_of_12_random_starts():
+def test_two_bumps_comes_by_default_below_the_best_of_12_random_starts():
     problem = load_problem("two-bumps", set={"monte_carlo.particles": 20_000})
     default = solve(problem)
     assert default.status == "converged"
     assert default.verified
     tracking = build_tracking(problem, build_reference(problem.reference, problem.domain))
     # three at a time: so few are all run to the end, none is given up after a first look
-    runs = [shooting.solve(tracking, Shooting(starts=3, seed=seed)) for seed in (11, 12, 13, 14)]
+    runs = [shooting.solve(tracking, Shooting(starts=3, hops=0, seed=seed)) for seed in (11, 12, 13, 14)]
     reached = [value for run in runs for value in run.starts]
     assert len(reached) == 12
-    assert default.objective <= 1.03 * min(reached)
+    assert default.objective <= min(reached) * (1 + 1e-6)

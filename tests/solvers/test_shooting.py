@@ -9,6 +9,7 @@ from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.problem import load_problem
 from controlsde.problem.schema import Shooting
 from controlsde.solvers import shooting
+from controlsde.solvers.multistart import SCREENING_ITERATIONS
 from controlsde.solvers.outcome import Ending
 from controlsde.solvers.reduced import ReducedObjective
 
@@ -102,7 +103,7 @@ def test_starts_that_were_set_aside_after_the_first_look_say_so(small_tracking):
     assert "screened" in reasons
     for one in outcome.others:
         assert one.converged == (one.ending.reason == "converged")
-        assert one.ending.reason != "screened" or one.history[-1].number == shooting.SCREENING_ITERATIONS
+        assert one.ending.reason != "screened" or one.history[-1].number == SCREENING_ITERATIONS
 
 
 def test_a_line_search_that_gives_up_is_no_lack_of_iterations(monkeypatch, small_tracking):
