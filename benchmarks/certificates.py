@@ -1,7 +1,7 @@
 """Every shipped problem, solved and certified as shipped, by both solvers.
 
 Not a speed but the whole: objective, verified errors, the certificate's numbers that come closest to their limits, and
-the seconds that each took. Collocation starts cold where its program has at most 20,000 variables, and from the answer
+the seconds that each took. Collocation starts cold where its program has at most 16,000 variables, and from the answer
 of shooting, states and duals included, where it is larger: it then checks that this is an optimum of the program, too.
 """
 
@@ -16,7 +16,7 @@ from controlsde import Result, evaluate, list_problems, load_problem, solve
 from controlsde.problem import Problem
 from controlsde.sizes import predict
 
-COLD = 20_000  # variables of the collocation program; more take tens of minutes from a cold start
+COLD = 16_000  # variables of the collocation program; more take tens of minutes from a cold start
 AGREEMENT = 1e-6  # of the objectives, where one solver starts at the answer of the other
 FAST = {"monte_carlo.particles": 5000, "solver.starts": 1, "solver.iterations": 20}
 COLUMNS = (
