@@ -325,6 +325,7 @@ def _prediction_table(prediction: Prediction) -> Table:
         "memory of collocation": _bytes(prediction.collocation_memory_bytes),
         "time of collocation, roughly": _duration(prediction.collocation_seconds),
         "an iteration of shooting, roughly": _duration(prediction.shooting_iteration_seconds),
+        "time of shooting, roughly": _duration(prediction.shooting_seconds),
         "memory of a solve": _bytes(prediction.solver_memory_bytes),
         "particle steps": f"{prediction.particle_steps:.2g}",
         "top-mode share of the reference": _figure(prediction.resolution),

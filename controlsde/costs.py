@@ -20,6 +20,7 @@ import scipy.sparse.linalg as sparse_linalg
 
 from controlsde.fokker_planck.mesh import Axis, Mesh
 from controlsde.fokker_planck.operator import DENSE_LIMIT
+from controlsde.solvers.multistart import SCREENING_ITERATIONS, kept_of
 
 FACTORISATIONS = 2.0  # an iteration of IPOPT: one, and more where the curvature must be corrected
 ITERATIONS = 60  # of IPOPT on this family of problems: 16 to 103 were seen, 60 is common
@@ -35,6 +36,9 @@ COLLOCATION_BYTES = 16e6
 BYTES_PER_FACTOR_ENTRY = 11.6
 BYTES_PER_NONZERO = 139.0
 BYTES_PER_NONZERO_OF_A_STEP = 2680.0
+
+ITERATIONS_TO_THE_END = 60  # of shooting after the first look: 18 to 154 were seen
+ITERATIONS_OF_A_HOP = 15  # from a hop to where it is given up or ends: 10 to 19 on average
 
 SHOOTING_BYTES = 20e6
 RESPONSE_ARRAYS = 7.0
@@ -183,6 +187,11 @@ def shooting_seconds(sizes: Sizes, calibration: float) -> float:
         + responses / RESPONSES_PER_CALIBRATION
         + inversion / INVERSION_PER_CALIBRATION
     )
+
+
+def shooting_iterations(starts: int, hops: int) -> int:
+    """Iterations of shooting from so many starts, by its second-order methods."""
+    return starts * SCREENING_ITERATIONS + kept_of(starts) * ITERATIONS_TO_THE_END + hops * ITERATIONS_OF_A_HOP
 
 
 def calibration_seconds() -> float:

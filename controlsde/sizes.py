@@ -9,6 +9,8 @@ import os
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import loky
+
 from controlsde.costs import (
     ITERATIONS,
     Sizes,
@@ -16,12 +18,14 @@ from controlsde.costs import (
     collocation_memory,
     collocation_seconds,
     operator_entries,
+    shooting_iterations,
     shooting_memory,
     shooting_seconds,
 )
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.fokker_planck.operator import DENSE_LIMIT
 from controlsde.problem import Problem
+from controlsde.problem.schema import Shooting
 
 MOST_MEMORY = 16 * 2**30  # bytes for the largest arrays of a solve
 MOST_VARIABLES = 2_000_000  # of a collocation program
@@ -45,6 +49,7 @@ class Prediction:
     collocation_memory_bytes: int
     collocation_seconds: float
     shooting_iteration_seconds: float
+    shooting_seconds: float
     solver_memory_bytes: int
     machine_memory_bytes: int | None
     verification_unknowns: int
@@ -237,6 +242,13 @@ def _particle_steps(problem: Problem) -> float:
     return float(problem.monte_carlo.particles) * problem.monte_carlo.steps_per_piece * problem.controls.pieces
 
 
+def _shooting_iterations(problem: Problem) -> int:
+    """By a second-order method, with the problem's own starts and hops, or the usual ones where it collocates."""
+    own = problem.solver
+    options = own if isinstance(own, Shooting) else Shooting().fitted(problem.dimension)
+    return shooting_iterations(options.starts, options.hops)
+
+
 def _prediction(
     problem: Problem,
     sizes: Sizes,
@@ -267,6 +279,7 @@ def _prediction(
         collocation_memory_bytes=int(collocation_memory(sizes)),
         collocation_seconds=ITERATIONS * collocation_seconds(sizes, speed),
         shooting_iteration_seconds=shooting_seconds(sizes, speed),
+        shooting_seconds=_shooting_iterations(problem) * shooting_seconds(sizes, speed) / loky.cpu_count(),
         solver_memory_bytes=memory,
         machine_memory_bytes=machine,
         verification_unknowns=sizes.unknowns * 3**problem.dimension,

@@ -37,6 +37,11 @@ KEPT_SHARE = 0.25  # of the starts goes on after the first look,
 KEPT = 4  # or so many, or half of them
 
 
+def kept_of(starts: int) -> int:
+    """How many of so many starts go on after the first look."""
+    return starts if starts < SCREENED_FROM else math.ceil(max(KEPT_SHARE * starts, min(KEPT, starts / 2)))
+
+
 @dataclass
 class Run:
     """One start: its best iterate so far and its history, kept up to date so that an interruption loses nothing."""
@@ -90,7 +95,7 @@ class Search:
         runs = self._minimise(look, starts, "start")
         if any(run.interrupted for run in runs):
             return runs
-        promising = math.ceil(max(KEPT_SHARE * len(starts), min(KEPT, len(starts) / 2)))
+        promising = kept_of(len(starts))
         kept = [i for i in _by_value(runs)[:promising] if not _over(runs[i])]
         rest = options.model_copy(update={"iterations": options.iterations - SCREENING_ITERATIONS})
         points = [_best(runs[i]).point.reshape(self._shape) for i in kept]

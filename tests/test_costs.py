@@ -11,13 +11,16 @@ from controlsde.costs import (
     collocation_memory,
     collocation_seconds,
     operator_entries,
+    shooting_iterations,
     shooting_memory,
     shooting_seconds,
 )
 from controlsde.fokker_planck import Mesh, Operator
 from controlsde.problem import load_problem, parse_problem
+from controlsde.problem.schema import Shooting
 from controlsde.reference import build_reference
 from controlsde.sizes import factor_bytes, predict, sizes_of
+from controlsde.solvers import shooting
 from controlsde.solvers.transcription import transcribe
 from controlsde.tracking import build_tracking
 
@@ -159,3 +162,34 @@ def test_collocation_is_predicted_with_its_own_memory():
     assert collocation.solver_memory_bytes >= collocation.collocation_memory_bytes
     assert shooting.collocation_memory_bytes == collocation.collocation_memory_bytes
     assert collocation.machine_memory_bytes is None or collocation.machine_memory_bytes > 2**28
+
+
+def test_the_time_of_shooting_follows_its_starts_and_hops(monkeypatch):
+    monkeypatch.setattr(predictions, "calibration_seconds", lambda: 0.01)
+
+    def time(**solver):
+        return predict(load_problem("two-bumps", set={"solver": solver})).shooting_seconds
+
+    assert time(starts=16, hops=256) == pytest.approx(2 * time(starts=8, hops=128), rel=0.2)
+    assert time(starts=1) < 0.1 * time()
+    assert time(hops=1000) > 3 * time()
+    assert time(kind="collocation") == time()
+
+
+def test_iterations_of_shooting_are_predicted_within_a_factor_of_two(iterations_of):
+    assert 0.5 < shooting_iterations(4, 6) / iterations_of(starts=4, hops=6) < 2.0
+
+
+@pytest.fixture
+def iterations_of(monkeypatch):
+    """How many iterations shooting takes on two bumps, by its progress."""
+    monkeypatch.setattr("controlsde.solvers.processes.POOL_PAYS_ABOVE", float("inf"))
+    problem = load_problem("two-bumps", set={"mesh.elements": [8]})
+    tracking = build_tracking(problem, build_reference(problem.reference, problem.domain))
+
+    def counted(**options):
+        steps = []
+        shooting.solve(tracking, Shooting(**options), steps.append)
+        return sum(step.iteration is not None for step in steps)
+
+    return counted
