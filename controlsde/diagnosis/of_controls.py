@@ -102,5 +102,6 @@ def _poor(case: Case) -> str:
 
 def _more_starts(case: Case) -> Remedy:
     tried = int(case.problem.solver.starts)
-    usual = Shooting().starts if case.problem.solver.kind == "shooting" else ENOUGH_STARTS
+    solver = case.problem.solver
+    usual = Shooting().fitted(case.network.dimension).starts if solver.kind == "shooting" else ENOUGH_STARTS
     return Remedy("solver.starts", min(MOST_STARTS, max(usual, 4 * tried)))

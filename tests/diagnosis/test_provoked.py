@@ -9,7 +9,7 @@ from controlsde import pipeline
 from controlsde.controls import Controls
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.pipeline import SolveError, evaluate, solve
-from controlsde.problem import load_problem
+from controlsde.problem import load_problem, parse_problem
 from controlsde.problem.schema import Shooting
 from controlsde.solvers.reduced import ReducedObjective
 from controlsde.verification import characteristics
@@ -129,6 +129,42 @@ def test_a_narrow_network_is_told_from_a_single_start_and_a_wider_one_gets_neare
     wider = cured(several, cause="unreachable")
     assert wider.problem.network.width == 2
     assert wider.tracking.l2_final < 0.9 * several.tracking.l2_final
+
+
+PLANE = """
+domain: {box: [[-4, 4], [-4, 4]]}
+reference:
+  kind: reversed-diffusion
+  horizon: 1.0
+  data: {kind: mixture, weights: [0.5, 0.5], means: [[-1, 0], [1, 0.5]], stds: [0.6, 0.6]}
+controls: {pieces: 3}
+mesh: {elements: [3, 3], degree: 5, steps_per_piece: 2}
+monte_carlo: {particles: 2000, steps_per_piece: 16}
+solver: {starts: 1, iterations: 60}
+"""
+
+
+def test_in_a_plane_too_few_iterations_and_elements_are_told_apart():
+    result = solve(parse_problem(PLANE, set={"solver.iterations": 3, "mesh.elements": [2, 2]}))
+    causes = {entry.cause: entry for entry in result.diagnosis}
+    assert next(iter(causes)) == "iterations"
+    assert "3 iterations" in causes["iterations"].evidence
+    assert "2 × 2 elements are too few" in causes["mesh"].evidence
+    (rows, columns) = causes["mesh"].remedy.applied_to(result.problem).mesh.elements
+    assert 2 < rows <= 8
+    assert 2 < columns <= 8
+
+
+def test_in_a_plane_weights_at_their_bounds_are_counted_and_wider_bounds_help():
+    result = solve(parse_problem(PLANE, set={"controls.bounds": 0.3}))
+    assert result.status == "converged"
+    assert result.verified, result.certificate.failed
+    causes = {entry.cause: entry for entry in result.diagnosis}
+    assert list(causes) == ["bounds", "local-minimum"]
+    assert "of 30 weights are at their bounds of ±0.3" in causes["bounds"].evidence
+    assert causes["local-minimum"].remedy.applied_to(result.problem).solver.starts == 4  # as is usual in a plane
+    wider = cured(result, cause="bounds")
+    assert wider.tracking.l2_final < 0.5 * result.tracking.l2_final
 
 
 def test_neurons_that_start_saturated_stay_so_and_are_counted():
