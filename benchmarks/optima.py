@@ -69,6 +69,7 @@ def run(fast: bool) -> Report:
         unknowns = tracking.operator.size
         ratios.append(outcome.objective / known.objective)
         rows.append(_row(known, outcome, unknowns, ratios[-1]))
+        print(f"{known.problem}, noise {known.noise:g}: {ratios[-1]:.4f} of the best known", file=sys.stderr)
     within = sum(ratio <= 1.0 + WITHIN for ratio in ratios)
     columns = (
         "problem",
