@@ -8,7 +8,7 @@ from controlsde.solvers import shooting
 from controlsde.tracking import build_tracking
 
 NAMES = [name for name, _, _ in list_problems()]
-SMALL = {"monte_carlo.particles": 20_000, "solver.starts": 2, "solver.hops": 4, "solver.iterations": 30}
+SMALL = {"monte_carlo.particles": 20_000, "solver.starts": 2, "solver.hops": 0, "solver.iterations": 30}
 SMALLER = {  # in two dimensions
     "monte_carlo.particles": 5_000,
     "monte_carlo.steps_per_piece": 16,
