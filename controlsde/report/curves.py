@@ -196,7 +196,7 @@ def convergence(result: Result) -> Figure | None:
     panels = figure.subplots(1, len(kinds), squeeze=False)[0]
     for axes, kind in zip(panels, kinds, strict=True):
         if kind == "starts":
-            _starts(axes, starts)
+            _starts(axes, starts, getattr(result.problem.solver, "hops", 0))
             continue
         values = objective if kind == "objective" else gradient
         _history(axes, iteration, values)
@@ -220,7 +220,7 @@ def _history(axes: Axes, iteration: Array, values: Array) -> None:
         axes.set_ylim(bottom=0.7 * lowest if lowest > 0 else None)
 
 
-def _starts(axes: Axes, starts: Array) -> None:
+def _starts(axes: Axes, starts: Array, hops: int) -> None:
     """J of every start, best first; the ones that broke down are counted."""
     reached = np.sort(starts[np.isfinite(starts)])
     broken = len(starts) - len(reached)
@@ -230,7 +230,7 @@ def _starts(axes: Axes, starts: Array) -> None:
     if len(reached) and (reached > 0).all() and reached[-1] > 5 * reached[0]:
         axes.set_yscale("log")
     lost = f", {broken} broke down" if broken else ""
-    dress(axes, "start, by rank", "", f"J of {len(starts)} starts{lost}")
+    dress(axes, f"start, by rank{f', after {hops} hops' * bool(hops)}", "", f"J of {len(starts)} starts{lost}")
     axes.set_xlim(0.5, len(reached) + 0.5)
     axes.set_xticks(sorted({int(place) for place in np.linspace(1, len(reached), 6).round()}))
     legend(axes, loc="upper left")
