@@ -167,6 +167,25 @@ def test_in_a_plane_weights_at_their_bounds_are_counted_and_wider_bounds_help():
     assert wider.tracking.l2_final < 0.5 * result.tracking.l2_final
 
 
+def test_a_tolerance_below_rounding_leaves_no_descent_and_the_remedy_ends_it():
+    result = solve(bumps(**{"solver.starts": 1, "solver.tolerance": 1e-300}))
+    assert result.status == "not-converged"
+    cure = cured(result, cause="no-descent")
+    assert cure.problem.solver.tolerance < 1e-12
+    assert sound(cure)
+
+
+def test_a_tolerance_that_ipopt_cannot_reach_is_told_from_a_failure():
+    solver = {"kind": "collocation", "tolerance": 1e-15}
+    result = solve(
+        load_problem("two-bumps", set={k: v for k, v in BUMPS.items() if k != "solver.starts"} | {"solver": solver})
+    )
+    assert result.status == "not-converged"
+    assert result.verified
+    assert "not to 1e-15" in result.diagnosis[0].evidence
+    assert sound(cured(result, cause="tolerance"))
+
+
 def test_neurons_that_start_saturated_stay_so_and_are_counted():
     problem = bumps(**{"noise": 0.0, "solver.starts": 1, "objective.effort": 0.0, "controls.pieces": 1})
     stuck = Controls(np.zeros((1, 1, 2)), np.full((1, 2, 1), 0.1), np.full((1, 2), 45.0), (0, 1.5))
