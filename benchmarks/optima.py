@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from benchmarks.reporting import Goal, Report, Table
 from controlsde.adaptation import solve_resolved
@@ -35,8 +34,6 @@ LIST = Path(__file__).with_name("optima.json")
 WITHIN = 0.02
 STARTS = 16
 HOPS = 512
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -72,17 +69,9 @@ def run(fast: bool) -> Report:
         print(f"{known.problem}, noise {known.noise:g}: {ratios[-1]:.4f} of the best known", file=sys.stderr)
     within = sum(ratio <= 1.0 + WITHIN for ratio in ratios)
     columns = (
-        "problem",
-        "noise",
-        "best known",
-        "found by",
-        "starts + collocation, hops",
-        "collocation from there",
-        "default",
-        "ratio",
-        "best quarter",
-        "nodes",
-    )
+        "problem", "noise", "best known", "found by", "starts + collocation, hops", "collocation from there", "default",
+        "ratio", "best quarter", "nodes",
+    )  # fmt: skip
     goal = Goal(f"within {WITHIN:.0%} of the best known", str(len(ratios)), str(within), within == len(ratios))
     return Report(
         "Objectives of the default solver against the best known",
@@ -109,10 +98,10 @@ def _row(known: Known, outcome: Outcome, unknowns: int, ratio: float) -> tuple[s
     )
 
 
-def solved(problem: Problem, options: object, initial: tuple[Array, ...] = ()) -> tuple[TrackingProblem, Outcome]:
+def solved(problem: Problem, options: object) -> tuple[TrackingProblem, Outcome]:
     """One solve that survives refinement."""
     reference = build_reference(problem.reference, problem.domain)
-    return solve_resolved(problem, reference, options, silent, initial)
+    return solve_resolved(problem, reference, options, silent)
 
 
 def read() -> list[Known]:
@@ -136,9 +125,8 @@ def _better(problem: Problem, known: Known | None, seed: int) -> Known:
     cold_tracking, cold = solved(problem, Collocation(seed=seed))
     found = [(outcome.objective, "shooting", tracking), (cold.objective, "collocation", cold_tracking)]
     objective, solver, tracking = min(found, key=lambda one: one[0])
-    tried = (
-        (known.shooting_starts + STARTS, known.collocation_starts + 1, known.hops + HOPS) if known else (16, 1, HOPS)
-    )
+    before = (known.shooting_starts, known.collocation_starts, known.hops) if known else (0, 0, 0)
+    tried = (before[0] + STARTS, before[1] + 1, before[2] + HOPS)
     print(
         f"{problem.name}, noise {problem.noise:g}, seed {seed}: {outcome.objective:.6g}, {cold.objective:.6g}",
         flush=True,

@@ -95,12 +95,12 @@ class Search:
         runs = self._minimise(look, starts, "start")
         if any(run.interrupted for run in runs):
             return runs
-        promising = kept_of(len(starts))
-        kept = [i for i in _by_value(runs)[:promising] if not _over(runs[i])]
+        promising = _by_value(runs)[: kept_of(len(starts))]
+        kept = [i for i in promising if not _over(runs[i])]
         rest = options.model_copy(update={"iterations": options.iterations - SCREENING_ITERATIONS})
         points = [_best(runs[i]).point.reshape(self._shape) for i in kept]
         later = self._minimise(rest, points, "most promising start", max(run.seconds for run in runs))
-        for i in set(range(len(runs))) - set(_by_value(runs)[:promising]):
+        for i in set(range(len(runs))) - set(promising):
             runs[i].trouble = runs[i].trouble or Ending("screened")
         for i, continued in zip(kept, later, strict=True):
             runs[i] = runs[i].followed_by(continued)

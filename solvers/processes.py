@@ -46,8 +46,8 @@ class Workers:
     def __enter__(self) -> Workers:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._end(kill=False)
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        self._end(kill=error is not None)
 
     def run(
         self,
@@ -93,10 +93,8 @@ class Workers:
             for future in as_completed(futures):
                 results[futures[future]] = future.result()
                 finished(before + len(results), future.result())
-        except BaseException as error:
+        except KeyboardInterrupt:
             self._end(kill=True)
-            if not isinstance(error, KeyboardInterrupt):
-                raise
         return [results.get(number) for number in range(len(starts))]
 
     def _end(self, kill: bool) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 from controlsde.problem import Problem, parse_override, parse_problem
 from controlsde.problem.schema import Shooting
-from controlsde.problem.solver_specs import usual_hops
 
 Value = bool | int | float | str | tuple[int, ...]
 
@@ -44,7 +43,12 @@ class Remedy:
         """The problem with this change, checked as if it had been pasted. Raises ProblemError where it does not fit."""
         key, value = parse_override(self.setting)
         changed = parse_problem(problem.to_yaml(), set={key: value})
-        return _with_usual_hops(changed) if _usual_hops(problem) == _hops(problem) else changed
+        before, after, dimension = problem.solver, changed.solver, problem.dimension
+        if not isinstance(before, Shooting) or not isinstance(after, Shooting):
+            return changed
+        if before != before.with_usual_hops(dimension):
+            return changed
+        return changed.model_copy(update={"solver": after.with_usual_hops(dimension)})  # nobody gave them
 
 
 @dataclass(frozen=True)
@@ -101,21 +105,3 @@ def listed(numbers: list[int]) -> str:
         else:
             runs.append([number])
     return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
-
-
-def _hops(problem: Problem) -> int | None:
-    """Of the solver, where it hops at all."""
-    return problem.solver.hops if isinstance(problem.solver, Shooting) else None
-
-
-def _usual_hops(problem: Problem) -> int | None:
-    """As many as follow the starts where a problem does not give them."""
-    solver = problem.solver
-    return usual_hops(solver.method, solver.starts, problem.dimension) if isinstance(solver, Shooting) else None
-
-
-def _with_usual_hops(problem: Problem) -> Problem:
-    hops = _usual_hops(problem)
-    if hops is None:
-        return problem
-    return problem.model_copy(update={"solver": problem.solver.model_copy(update={"hops": hops})})

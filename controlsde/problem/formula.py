@@ -222,6 +222,7 @@ class _Parser:
         return token
 
     def expression(self, floor: int) -> Node:
+        """Atoms joined by operators that bind at least as tightly as `floor`."""
         self.nesting += 1
         if self.nesting > MAX_NESTING:
             raise FormulaError(f"nested more than {MAX_NESTING} deep", self.next.column)
@@ -249,6 +250,7 @@ class _Parser:
         return node
 
     def atom(self) -> Node:
+        """A number, a name, a call, a signed atom, or an expression in parentheses."""
         token = self.take()
         if token.kind == "number":
             return _constant(float(token.text), token)
@@ -274,6 +276,7 @@ class _Parser:
         self.position += 1
 
     def call(self, name: Token) -> Node:
+        """A known function of the arguments in the parentheses ahead, as many as it takes."""
         if name.text not in FUNCTIONS:
             if name.text in self.variables or name.text in CONSTANTS or name.text in ALIASES:
                 raise FormulaError(f"{name.text!r} is not a function; write {name.text}*(…)", name.column)
@@ -299,6 +302,7 @@ class _Parser:
         return _operation(name.text, tuple(arguments), name)
 
     def named(self, token: Token) -> Node:
+        """A variable or a constant, under its own name or an alias."""
         name = ALIASES.get(token.text, token.text)
         if name in self.variables:
             return Node(name)

@@ -152,6 +152,10 @@ class Shooting(Section):
         usual = usual_hops(self.method, starts, dimension)
         return {"starts": starts, "hops": self.hops if "hops" in self.model_fields_set else usual}
 
+    def with_usual_hops(self, dimension: int) -> Shooting:
+        """The same, with as many hops as follow its starts where nobody gives them."""
+        return self.model_copy(update={"hops": usual_hops(self.method, self.starts, dimension)})
+
     def going_on(self, starts: int) -> Shooting:
         """The same for so many starts that come from an earlier search: no hops."""
         return self.model_copy(update={"starts": starts, "hops": 0})

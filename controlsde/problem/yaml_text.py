@@ -207,6 +207,7 @@ class _Reader:
         return items
 
     def mapping(self, location: Location) -> dict[str, Any]:
+        """The mapping whose start was read last; of a key that is written twice the first value is kept."""
         items: dict[str, Any] = {}
         while not isinstance(key_event := next(self.events), MappingEndEvent):
             key = self.key(key_event, location)
