@@ -1,0 +1,154 @@
+"""Samples and pictures beside a problem file: what is read, and what is refused."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from controlsde.problem import (
+    ProblemError,
+    load_problem,
+    parse_problem,
+)
+
+from .texts import GOOD, TWO_DIMENSIONS, messages
+
+
+def samples(tmp_path, content, **options):
+    (tmp_path / "points.csv").write_text(content)
+    keys = {"file": "points.csv", "columns": ["a"], "bandwidth": 0.3, **options}
+    overrides = {"reference.data": {"kind": "samples", **keys}, "domain.box": [[-6, 6]]}
+    return parse_problem(GOOD, label="p.yaml", folder=tmp_path, set=overrides)
+
+
+def test_points_come_out_of_the_named_columns(tmp_path):
+    problem = samples(tmp_path, "\ufeffb, a ,c\n1,2,3\n\n4,-1.5e0,6\n", columns=["a"])
+    assert problem.reference.data.points == ((2.0,), (-1.5,))
+    assert problem.reference.data.bandwidth == (0.3,)
+    assert problem.reference.data.file is None
+    assert parse_problem(problem.to_yaml()) == problem
+
+
+def test_standardized_points_have_mean_zero_and_variance_one(tmp_path):
+    data = samples(tmp_path, "a\n10\n20\n60\n", standardize=True).reference.data
+    points = np.array(data.points)
+    assert points.mean() == pytest.approx(0, abs=1e-15)
+    assert points.std() == pytest.approx(1, rel=1e-14)
+    np.testing.assert_allclose(points * data.scale + data.shift, [[10], [20], [60]], rtol=1e-14)
+    assert data.standardize is False
+
+
+def test_the_iris_petals_are_the_published_ones():
+    data = load_problem("iris-petals").reference.data
+    lengths = np.array(data.points) * data.scale + data.shift
+    assert lengths.shape == (150, 1)
+    assert (lengths.min(), lengths.max()) == pytest.approx((1.0, 6.9), rel=1e-14)
+    assert lengths.mean() == pytest.approx(3.758, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "expected"),
+    [
+        ("a\n1\n", {"columns": ["aa"]},
+         "reference.data.columns.0 'aa' is not a column of 'points.csv'; did you mean 'a'?"),
+        ("a\n1\n", {"columns": ["zzz"]}, "columns: a"),
+        ("a\n1\nx\n", {}, "reference.data.file 'points.csv' line 3, column a: 'x' is not a number"),
+        ("a\nnan\n", {}, "'nan' is not finite"),
+        ("a\n1e999\n", {}, "'1e999' is not finite"),
+        ("a,b\n1,2\n3\n", {}, "line 3 has 1 entries, the header 2"),
+        ("a\n", {}, "has no rows below its header"),
+        ("", {}, "'a' is not a column"),
+        ("a\n1\n", {"file": "nowhere.csv"}, "reference.data.file 'nowhere.csv' does not exist"),
+        ("a\n1\n", {"file": "."}, "reference.data.file '.' is not a file"),
+        ("a\n1\n", {"file": "\0"}, "is not the name of a file"),
+        ("a\n1\n", {"bandwidth": 1e-300}, "reference.data.bandwidth must be at least 1e-09 (got 1e-300)"),
+        ("a\n1\n", {"bandwidth": 1e300}, "reference.data.bandwidth must be <= 1000000000 (got 1e+300)"),
+        ("a\n1\n", {"file": "/dev/zero"}, "reference.data.file '/dev/zero' is not a file"),
+        ("a\n" + "1\n" * 10_001, {}, "more than 10000 rows"),
+        ("a\n1\n", {"bandwidth": 0}, "reference.data.bandwidth must be > 0 (got 0)"),
+        ("a\n1\n", {"points": [1]}, "needs either file, with columns, or points, and not both"),
+        ("a\n1\n", {"columns": None}, "reference.data.columns is required with file"),
+        ("a\n1\n1\n", {"standardize": True}, "needs points that differ"),
+        ("a\n9\n", {}, "mass 1 outside the box"),
+    ],
+)  # fmt: skip
+def test_samples_that_cannot_be_used_are_refused(tmp_path, content, options, expected):
+    with pytest.raises(ProblemError) as refused:
+        samples(tmp_path, content, **options)
+    assert len(refused.value.messages) == 1
+    assert expected in refused.value.messages[0]
+
+
+def test_a_csv_that_is_not_text_is_refused(tmp_path):
+    (tmp_path / "points.csv").write_bytes(b"a\n\xff\xfe\n")
+    data = {"kind": "samples", "file": "points.csv", "columns": ["a"], "bandwidth": 1}
+    found = messages(folder=tmp_path, set={"reference.data": data})
+    assert found[0].endswith("reference.data.file 'points.csv' is not UTF-8 text; save it as UTF-8")
+
+
+GREYS = np.array([[0, 255, 128], [51, 102, 204]], dtype=np.uint8)
+
+
+def picture(tmp_path, content, name="picture.png", **options):
+    """A problem in two dimensions with a picture: an array, or the bytes of its file."""
+    if isinstance(content, bytes):
+        (tmp_path / name).write_bytes(content)
+    else:
+        Image.fromarray(content).save(tmp_path / name)
+    data = {"kind": "image", "file": name, "bandwidth": 0.3, **options}
+    return parse_problem(TWO_DIMENSIONS, label="p.yaml", folder=tmp_path, set={"reference.data": data})
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.pgm"])
+def test_pixels_come_out_of_a_picture_with_the_first_row_at_the_top(tmp_path, name):
+    problem = picture(tmp_path, GREYS, name)
+    assert problem.reference.data.pixels == ((0, 255, 128), (51, 102, 204))
+    assert problem.reference.data.file is None
+    assert parse_problem(problem.to_yaml()) == problem
+
+
+def test_a_plain_text_picture_is_read(tmp_path):
+    assert picture(tmp_path, b"P2\n2 1\n255\n10 20\n", "a.pgm").reference.data.pixels == ((10, 20),)
+
+
+def test_colours_become_greys_and_the_transparent_is_white(tmp_path):
+    colours = np.array([[[255, 0, 0, 255], [0, 0, 0, 255], [0, 0, 0, 0]]], dtype=np.uint8)
+    assert picture(tmp_path, colours).reference.data.pixels == ((76, 0, 255),)  # 0.299 of red
+
+
+def test_greys_of_sixteen_bits_keep_their_range(tmp_path):
+    assert picture(tmp_path, GREYS.astype(np.uint16) * 257).reference.data.pixels == ((0, 255, 128), (51, 102, 204))
+
+
+def test_a_large_picture_is_averaged_down(tmp_path):
+    large = np.kron(np.arange(128, dtype=np.uint8)[None, :], np.array([[0, 2], [0, 2]], dtype=np.uint8))
+    pixels = np.array(picture(tmp_path, large).reference.data.pixels)
+    assert pixels.shape == (2, 128)
+    np.testing.assert_array_equal(pixels[0], np.arange(128))
+
+
+def test_the_largest_picture_round_trips(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (128, 128), dtype=np.uint8)
+    problem = picture(tmp_path, noise)
+    assert parse_problem(problem.to_yaml()) == problem
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "expected"),
+    [
+        (GREYS, {"file": "nowhere.png"}, "reference.data.file 'nowhere.png' does not exist"),
+        (GREYS, {"file": "."}, "reference.data.file '.' is not a file"),
+        (GREYS, {"file": "\0"}, "is not the name of a file"),
+        (GREYS, {"pixels": [[0, 1]]}, "needs either file or pixels, and not both"),
+        (b"", {}, "reference.data.file 'picture.png' is not a picture that can be read; save it as PNG"),
+        (b"a,b\n1,2\n", {}, "is not a picture that can be read"),
+        (b"P5\n3 2\n255\n\0", {}, "is not a picture that can be read"),
+        (b"P5\n30000 30000\n255\n\0", {}, "has too many pixels"),
+        (GREYS * 0, {}, "reference.data.file 'picture.png' has the same grey everywhere"),
+    ],
+    ids=range(9),
+)  # fmt: skip
+def test_pictures_that_cannot_be_used_are_refused(tmp_path, content, options, expected):
+    with pytest.raises(ProblemError) as refused:
+        picture(tmp_path, content, **options)
+    assert len(refused.value.messages) == 1
+    assert expected in refused.value.messages[0]
