@@ -1,0 +1,59 @@
+"""The clock of a simulation in whole numbers: step s belongs to one piece, and no time is ever added up.
+
+Comes in: the edges of the pieces, D(t), steps a piece. Goes out: for every step its piece, its time, its length, and
+the standard deviations of the noise that it draws.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controlsde.diffusivity import Diffusivity, step_means
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Clock:
+    """S steps. piece, begin, length: (S,); deviation: (S, draws), of each normal number that a step adds up.
+
+    deviation[s, q] = √(2∫D dt) over the q-th part of step s: a step that draws more than one number moves along the
+    same Brownian path as a clock with `draws` times as many steps.
+    """
+
+    piece: NDArray[np.int32]
+    begin: Array
+    length: Array
+    deviation: Array
+
+    @staticmethod
+    def of(edges: Array, diffusivity: Diffusivity, steps_per_piece: int, draws: int = 1) -> Clock:
+        """Equal steps on each of K pieces between `edges` (K+1,)."""
+        pieces = len(edges) - 1
+        lengths = np.diff(edges) / steps_per_piece
+        means = step_means(diffusivity, edges, steps_per_piece * draws)  # (K, S·draws/K) of D
+        deviation = np.sqrt(2.0 * means * (lengths / draws)[:, None])
+        return Clock(
+            np.repeat(np.arange(pieces, dtype=np.int32), steps_per_piece),
+            (edges[:-1, None] + lengths[:, None] * np.arange(steps_per_piece)).ravel(),
+            np.repeat(lengths, steps_per_piece),
+            deviation.reshape(-1, draws),
+        )
+
+    @property
+    def steps(self) -> int:
+        """S, over all pieces."""
+        return len(self.piece)
+
+    @property
+    def draws(self) -> int:
+        """Normal numbers that one step adds up in each dimension."""
+        return int(self.deviation.shape[1])
+
+    @property
+    def variance(self) -> Array:
+        """2∫D dt of every step, (S,)."""
+        return np.asarray(np.sum(self.deviation**2, axis=1))
