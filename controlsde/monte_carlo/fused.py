@@ -336,6 +336,20 @@ def flow(
             z[c, start : start + BLOCK] = x[c]
 
 
+@cached(arithmetic.__file__, __file__)
+def _fill(purpose: int, first: Any, block: Any, k0: Any, k1: Any, out: Any) -> None:
+    if purpose == NORMALS:
+        fill_normals(first, block, k0, k1, out)
+    else:
+        fill_uniforms(first, block, k0, k1, out)
+
+
+def fill(purpose: int, stream: Stream, first: int, block: int, out: NDArray[np.float32]) -> None:
+    """The four numbers of one block for particles first, first + 1, …: out (4, n)."""
+    k0, k1 = stream.words
+    _fill(purpose, u64(first), u32(block), u32(k0), u32(k1), out)
+
+
 def simulate(process: Process, stream: Stream, first: int, start: NDArray[np.floating]) -> Positions:
     """Move particles first, first + 1, … from start (n, d), in box coordinates, to the end. The drift is a network."""
     network = process.network
