@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from controlsde.problem import Problem, ProblemError, list_problems, load_problem
     from controlsde.reference import ReferenceError, build_reference  # noqa: A004
     from controlsde.results import Result, ResultError
+    from controlsde.simulation import Simulation, SimulationError, simulate
 
 __all__ = [
     "Comparison",
@@ -22,12 +23,15 @@ __all__ = [
     "ReferenceError",
     "Result",
     "ResultError",
+    "Simulation",
+    "SimulationError",
     "SolveError",
     "build_reference",
     "compare",
     "evaluate",
     "list_problems",
     "load_problem",
+    "simulate",
     "solve",
 ]
 
@@ -40,12 +44,15 @@ _HOME = {
     "ReferenceError": "reference",
     "Result": "results",
     "ResultError": "results",
+    "Simulation": "simulation",
+    "SimulationError": "simulation",
     "SolveError": "pipeline",
     "build_reference": "reference",
     "compare": "comparison",
     "evaluate": "pipeline",
     "list_problems": "problem",
     "load_problem": "problem",
+    "simulate": "simulation",
     "solve": "pipeline",
 }
 

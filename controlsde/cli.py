@@ -20,12 +20,13 @@ from controlsde.exits import (
     end_gently,
     explain,
     finish,
+    finish_simulation,
     placed,
     refuse,
     running,
     say,
 )
-from controlsde.outputs import output_folder, stems, write
+from controlsde.outputs import output_folder, stems, write, write_simulation
 
 if TYPE_CHECKING:
     from controlsde.problem import Problem
@@ -187,6 +188,76 @@ def evaluate(
     if as_json:
         _print_json(result.to_json())
     finish([result])
+
+
+@app.command()
+def simulate(
+    result: Annotated[Path, typer.Argument(metavar="RESULT", help="A result (.nc) of solve, compare or evaluate.")],
+    particles: Annotated[
+        int | None, typer.Option("--particles", metavar="N", help="How many, in place of the problem's number.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="NAME", help="auto, cpu or cuda, in place of the problem's.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="Steps a piece.")] = None,
+    scheme: Annotated[
+        str | None, typer.Option("--scheme", metavar="NAME", help="heun (weak order 2) or euler-maruyama (1).")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Of the noise.")] = None,
+    repetition: Annotated[
+        int, typer.Option("--repetition", metavar="N", help="Another number draws other noise under the same seed.")
+    ] = 0,
+    time_budget: Annotated[
+        float | None, typer.Option("--time-budget", metavar="S", help="Stop after so many seconds.")
+    ] = None,
+    target_se: Annotated[
+        float | None,
+        typer.Option("--target-se", metavar="E", help="Stop when the L² error at T has this standard error."),
+    ] = None,
+    paths: Annotated[
+        int, typer.Option("--paths", metavar="K", help="Keep the ways of K particles in the output file.")
+    ] = 0,
+    output: OutputOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Monte Carlo of a saved result; under torchrun, by several processes."""
+    if paths and output is None:
+        raise UsageError("--paths is kept in a file: say where with -o DIR")
+    folder = output_folder(output, "simulation", "simulation") if output else None
+
+    from controlsde.console import Console
+    from controlsde.monte_carlo.processes import crew as started_together
+    from controlsde.progress import Step
+    from controlsde.results import Result
+    from controlsde.simulation import simulate as run
+
+    with started_together() as crew:
+        console = Console(quiet=quiet or not crew.leads, verbose=verbose)
+        with running(console, str(result)) as progress:
+            simulation = run(
+                Result.load(result),
+                particles,
+                device=device,
+                steps_per_piece=steps,
+                scheme=scheme,
+                seed=seed,
+                repetition=repetition,
+                time_budget=time_budget,
+                target_se=target_se,
+                paths=paths,
+                progress=progress,
+                crew=crew,
+            )
+            if folder and crew.leads:
+                progress(Step("writing the simulation and its figure"))
+                simulation = write_simulation(simulation, folder)
+    if crew.leads:
+        console.simulation(simulation)
+        if as_json:
+            _print_json(simulation.to_json())
+    finish_simulation(simulation)
 
 
 @app.command()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from controlsde.diagnosis import Diagnosis
     from controlsde.problem import Problem
     from controlsde.results import Result, Retry
+    from controlsde.simulation import Simulation
     from controlsde.sizes import Prediction
 
 QUIET_SECONDS = 5.0  # between lines of progress where there is no terminal
@@ -126,6 +127,28 @@ class Console:
         for result in comparison.results:
             self._verdict(result)
         self._say(f"results and figures: {folder}")
+
+    def simulation(self, simulation: Simulation) -> None:
+        """The tables of a simulation, what ended it, and whether the particles agree with the verified density."""
+        where = f"{simulation.result.problem.name}, noise {simulation.result.noise:g}: "
+        if not self._quiet:
+            self._heading(f"{where}{simulation.particles:,} particles")
+            self._rich.print(_simulation_table(simulation))
+            self._rich.print()
+            self._say(_pace(simulation))
+        for note in simulation.measured.simulated.notes:
+            self._say(f"note: {note}", "yellow")
+        if simulation.stopped:
+            reached = f"{simulation.particles:,} of {simulation.requested:,} particles"
+            self._say(f"stopped by {simulation.stopped.replace('-', ' ')} after {reached}", "yellow")
+        check = simulation.checks[0]
+        distance = f"distance {_figure(check.value)}, limit {check.limit:.2g}"
+        if not simulation.verified:
+            self._say(f"{where}particles DISAGREE with the verified density: {distance}", "bold red")
+        elif not self._quiet:
+            self._say(f"{where}particles agree with the verified density: {distance}", "green")
+        if simulation.path and not self._quiet:
+            self._say(f"simulation and figure: {Path(simulation.path).parent}")
 
     def prediction(self, problem: Problem, prediction: Prediction) -> None:
         """The table of `check`."""
@@ -233,12 +256,52 @@ def _errors_table(result: Result) -> Table:
     return table
 
 
+def _simulation_table(simulation: Simulation) -> Table:
+    table = _table("", "particles", "expected")
+    evidence, tracking = simulation.measured.evidence, simulation.result.tracking
+    closed = simulation.result.problem.domain.walls != "absorbing"
+    table.add_row("L² error at T", _with_error(evidence.l2_final, evidence.l2_final_se), f"{tracking.l2_final:.4g}")
+    table.add_row("  of which owed to the steps", _with_error(evidence.step_bias, evidence.step_bias_se), "0")
+    distance = simulation.density_l2
+    table.add_row("L² distance to the verified density", _with_error(distance.value, distance.standard_error), "0")
+    table.add_row("standard errors from it, along its error", f"{evidence.z:.2f}", "0 ± 1")
+    table.add_row("the same over all modes", f"{evidence.z_modes:.2f}", "0 ± 1")
+    if not closed:
+        killed = _with_error(simulation.killed.value, simulation.killed.standard_error)
+        table.add_row("killed mass", killed, f"{simulation.expected_killed:.4g}")
+    if simulation.moments:
+        found = simulation.moments
+        for axis in range(len(found.mean)):
+            name = "xyz"[axis]
+            table.add_row(f"mean of {name}", _with_error(found.mean[axis], found.mean_standard_error[axis]), "")
+            spread = found.covariance_standard_error[axis, axis]
+            table.add_row(f"variance of {name}", _with_error(found.covariance[axis, axis], spread), "")
+    for label, tests in (("Wasserstein-1", simulation.w1), ("sliced Wasserstein-2", simulation.sliced_w2)):
+        for name, test in tests.items():
+            to = "the verified density" if name == "density" else "the target"
+            null = _with_error(test.null_mean, test.null_deviation)
+            table.add_row(f"{label} to {to}", f"{test.value:.4g}", f"{null} by chance")
+    return table
+
+
+def _pace(simulation: Simulation) -> str:
+    """What moved the particles, and how fast."""
+    evidence, process = simulation.measured.evidence, simulation.experiment.process
+    workers = f", {simulation.processes} processes" if simulation.processes > 1 else ""
+    return (
+        f"{process.scheme}, {process.clock.steps:,} steps, on {evidence.device} by {evidence.backend}{workers}, in "
+        f"{simulation.measured.simulated.seconds:.1f} s: {simulation.particle_steps_per_second:.2g} particle steps/s"
+    )
+
+
 def _particles(result: Result) -> str:
-    """The particles' final error and its standard error, with as many decimals as that has digits."""
+    """The particles' final error and its standard error."""
     evidence = result.certificate.monte_carlo
-    if evidence is None:
-        return "—"
-    error, spread = evidence.l2_final, evidence.l2_final_se
+    return "—" if evidence is None else _with_error(evidence.l2_final, evidence.l2_final_se)
+
+
+def _with_error(error: float, spread: float) -> str:
+    """A number and its standard error, with as many decimals as that has digits."""
     if not (math.isfinite(error) and math.isfinite(spread) and spread > 0):
         return f"{error:.4g}"
     decimals = min(max(1 - math.floor(math.log10(spread)), 0), 9)

@@ -24,6 +24,7 @@ Array = NDArray[np.float64]
 
 TABLE = 8192  # points of a tabulated exact drift
 TABLES = 4096  # times for which it is kept
+MOMENTS = 2**40  # of [0, T]: times that differ by less are one
 STEP = 1e-4  # of the differences of an exact drift, as a share of the box
 NODES = (-2, -1, 1, 2)  # their points, in steps
 
@@ -130,7 +131,7 @@ class ExactDrift:
     edges: Array
     box: tuple[tuple[float, float], ...]
     constant: bool = False
-    _tables: dict[float, Tensor] = field(default_factory=dict, init=False, repr=False)
+    _tables: dict[int, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def values(self, piece: int, t: float, x: Array) -> Array:  # noqa: ARG002
         """v at points (n, d): shape (n, d)."""
@@ -170,13 +171,14 @@ class ExactDrift:
         """v at `TABLE` equally spaced points; the tables of the last times are kept, for particles come in chunks."""
         import torch
 
-        found = self._tables.get(t)
+        key = round(t / float(self.edges[-1]) * MOMENTS)  # the end of a step is the beginning of the next
+        found = self._tables.get(key)
         if found is None:
             points = np.linspace(*self.box[0], TABLE)[:, None]
             found = torch.from_numpy(self.values(0, t, points)[:, 0]).float()
             if len(self._tables) >= TABLES:
                 self._tables.clear()
-            self._tables[t] = found
+            self._tables[key] = found
         return found
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from controlsde.console import Console
     from controlsde.progress import Progress
     from controlsde.results import Result
+    from controlsde.simulation import Simulation
 
 EXIT_UNEXPECTED = 1
 EXIT_INVALID = 2
@@ -55,7 +56,14 @@ def explain(error: BaseException) -> int:
         say(f"{error.filename or 'output'}: {error.strerror or error}")
         return EXIT_INVALID if error.filename else EXIT_UNEXPECTED  # a path that was given, or a full disk
     kind = type(error).__name__
-    if kind in ("NoiseLevelsError", "ReferenceError", "ResultError", "SolverUnavailableError"):
+    if kind in (
+        "DeviceError",
+        "NoiseLevelsError",
+        "ReferenceError",
+        "ResultError",
+        "SimulationError",
+        "SolverUnavailableError",
+    ):
         say(str(error))
         return EXIT_INVALID
     if kind == "SolveError":
@@ -115,6 +123,14 @@ def finish(results: Sequence[Result]) -> None:
     if any(result.status == "not-converged" for result in results):
         raise typer.Exit(EXIT_NOT_CONVERGED)
     if not all(result.verified for result in results):
+        raise typer.Exit(EXIT_NOT_VERIFIED)
+
+
+def finish_simulation(simulation: Simulation) -> None:
+    """Leave with the exit code that a simulation deserves."""
+    if simulation.interrupted:
+        raise typer.Exit(EXIT_INTERRUPTED)
+    if not simulation.verified:
         raise typer.Exit(EXIT_NOT_VERIFIED)
 
 

@@ -9,6 +9,7 @@ from controlsde.exits import UsageError
 
 if TYPE_CHECKING:
     from controlsde.results import Result
+    from controlsde.simulation import Simulation
 
 
 def output_folder(output: Path | None, name: str, *stems: str) -> Path:
@@ -46,4 +47,12 @@ def write(result: Result, folder: Path, stem: str = "result") -> Result:
 
     saved = result.save(folder / f"{stem}.nc")
     save_figures(saved, folder / stem if stem != "result" else folder)
+    return saved
+
+
+def write_simulation(simulation: Simulation, folder: Path) -> Simulation:
+    from controlsde.report.figures import save_simulation
+
+    saved = simulation.save(folder / "simulation.nc")
+    save_simulation(saved, folder)
     return saved

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 FORMAT = "controlsde-result"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 
 class ResultError(ValueError):
@@ -128,7 +128,7 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """The JSON of `solve`, `evaluate` and each entry of `compare`; NaN and infinity become null."""
-        document: dict[str, Any] = _plain(
+        document: dict[str, Any] = plain_json(
             {
                 "problem": self.problem.name,
                 "solver": self.solver,
@@ -181,6 +181,7 @@ class Result:
             "summary": json.dumps(summary),
             "versions": json.dumps(self.versions),
             "device": self.device,
+            "degree": self.fields.degree,
         }
         return xr.Dataset(data, coordinates, attributes)
 
@@ -227,12 +228,12 @@ class Result:
             raise ResultError(f"{source}: not a complete result file ({type(error).__name__}); solve again") from None
 
 
-def _plain(value: Any) -> Any:
-    """JSON-ready: NumPy numbers to Python's, what is not finite to None."""
+def plain_json(value: Any) -> Any:
+    """Ready for JSON: NumPy numbers to Python's, what is not finite to None."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain_json(item) for item in value]
     if isinstance(value, float | np.floating):
         return float(value) if math.isfinite(value) else None
     return value
@@ -278,6 +279,7 @@ def _from_dataset(data: xr.Dataset, source: Path) -> Result:
             l2=data["l2"].values,
             discrete_times=data["discrete_time"].values,
             discrete_l2=data["discrete_l2"].values,
+            degree=int(data.attrs["degree"]),
         ),
         controls=controls,
         history=data["history"].values,
@@ -299,7 +301,8 @@ def _certificate(stored: dict[str, Any]) -> Certificate:
     evidence = stored["monte_carlo"]
     particles = None
     if evidence:
-        numbers = {name: _number(value) for name, value in evidence.items() if name != "particles"}
-        particles = MonteCarloEvidence(particles=int(evidence["particles"]), **numbers)
+        words = ("particles", "device", "backend")
+        numbers: dict[str, Any] = {name: value if name in words else _number(value) for name, value in evidence.items()}
+        particles = MonteCarloEvidence(**numbers)
     checks = tuple(Check(c["name"], _number(c["value"]), c["limit"], c["passed"]) for c in stored["checks"])
     return Certificate(**{**stored, "monte_carlo": particles, "checks": checks})

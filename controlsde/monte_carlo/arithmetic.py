@@ -41,6 +41,11 @@ def compiled(function: Any) -> Any:
     return njit(nogil=True, error_model="numpy")(function)
 
 
+def compiled_in_any_order(function: Any) -> Any:
+    """The same for sums whose terms may be added in any order, which vectors need."""
+    return njit(nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})(function)
+
+
 def inlined(function: Any) -> Any:
     """The same for what is called on every number of a loop, which only then is vectorised."""
     return njit(error_model="numpy", inline="always")(function)

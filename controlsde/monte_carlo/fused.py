@@ -8,6 +8,7 @@ Layout: structure of arrays, z (d, n); numbers of four steps at a time, (4d, BLO
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -348,6 +349,14 @@ def fill(purpose: int, stream: Stream, first: int, block: int, out: NDArray[np.f
     """The four numbers of one block for particles first, first + 1, …: out (4, n)."""
     k0, k1 = stream.words
     _fill(purpose, u64(first), u32(block), u32(k0), u32(k1), out)
+
+
+def ready(noisy: bool) -> bool:
+    """Whether the loops are compiled, here or in an earlier process."""
+    loop = walk if noisy else flow
+    if loop.signatures:
+        return True
+    return any(Path(loop.stats.cache_path).glob(f"*{loop.py_func.__qualname__}-*.nbc"))
 
 
 def simulate(process: Process, stream: Stream, first: int, start: NDArray[np.floating]) -> Positions:

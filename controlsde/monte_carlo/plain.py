@@ -13,7 +13,7 @@ Without noise, Runge and Kutta's scheme of order 4. Absorbing walls kill within 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,18 +26,26 @@ Array = NDArray[np.float64]
 
 def simulate(process: Process, stream: Stream, particles: NDArray[np.uint64], start: Array) -> Positions:
     """Move particles of these numbers (n,) from start (n, d), in box coordinates, to the end."""
+    positions = Positions(start, np.ones(len(start), dtype=bool))
+    for positions in steps(process, stream, particles, start):  # noqa: B007 - the last one is wanted
+        pass
+    return positions
+
+
+def steps(process: Process, stream: Stream, particles: NDArray[np.uint64], start: Array) -> Iterator[Positions]:
+    """Where the particles are after every step."""
     z = np.array(start, dtype=float)
     alive = np.ones(len(z), dtype=bool)
     for s in range(process.clock.steps):
         after = advance(process, stream, particles, s, z)
         if process.walls == "absorbing":
             uniform = uniforms(stream, particles, s, 1)[:, 0] if process.noisy else np.ones(len(z))
-            alive &= survives(z, after, process.variance[s], uniform)
+            alive = alive & survives(z, after, process.variance[s], uniform)
         if process.walls == "reflecting" and process.scheme == "heun":
             z = push_back(z, after, process.variance[s], uniforms(stream, particles, s, process.dimension))
         else:
             z = place(process.walls, after)
-    return Positions(z, alive)
+        yield Positions(z, alive)
 
 
 def advance(process: Process, stream: Stream, particles: NDArray[np.uint64], s: int, z: Array) -> Array:

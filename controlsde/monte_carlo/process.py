@@ -128,7 +128,7 @@ class Process:
         """Points of the box (n, d) in box coordinates."""
         return np.asarray((x - self.centre) / self.half)
 
-    def outward(self, z: Array) -> Array:
+    def outward(self, z: NDArray[np.floating]) -> Array:
         """Box coordinates (n, d) as points of the box."""
         return np.asarray(self.centre + self.half * z)
 

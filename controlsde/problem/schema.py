@@ -237,6 +237,8 @@ class MonteCarlo(Section):
     particles: Annotated[Whole, Field(ge=2, le=10**12)] = 200_000
     steps_per_piece: Annotated[Whole, Field(ge=1, le=1_000_000)] = 64
     seed: Seed = 0
+    scheme: Literal["heun", "euler-maruyama"] = "heun"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
 class FormulaDrift(Section):

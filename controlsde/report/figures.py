@@ -1,7 +1,7 @@
 """Every picture of a result and of a comparison, written as PNG files into a folder.
 
 A result: density.png, weights.png, error.png, convergence.png, without those that would be empty.
-A comparison: densities.png, errors.png, cross.png, distances.png.
+A simulation: simulation.png. A comparison: densities.png, errors.png, cross.png, distances.png.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controlsde.comparison import Comparison
-from controlsde.report import compared, curves, densities
+from controlsde.report import compared, curves, densities, particles
 from controlsde.report.canvas import save
 from controlsde.results import Result
+from controlsde.simulation import Simulation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,6 +31,11 @@ def save_figures(result: Result, folder: Path) -> tuple[Path, ...]:
         },
         folder,
     )
+
+
+def save_simulation(simulation: Simulation, folder: Path) -> tuple[Path, ...]:
+    """Draw a simulation and return the files written: its histograms on both densities."""
+    return _save_all({"simulation": lambda: particles.histograms(simulation)}, folder)
 
 
 def save_comparison(comparison: Comparison, folder: Path) -> tuple[Path, ...]:

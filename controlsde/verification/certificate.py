@@ -53,7 +53,11 @@ class Check:
 
 @dataclass(frozen=True)
 class MonteCarloEvidence:
-    """The final L² error that particles measure (mollified), its standard error, and z against the density."""
+    """The final L² error that particles measure (mollified), its standard error, and z against the density.
+
+    step_bias: how much of the error is owed to the length of the steps, with its standard error. device, backend: what
+    moved the particles.
+    """
 
     particles: int
     l2_final: float
@@ -61,6 +65,10 @@ class MonteCarloEvidence:
     z: float
     z_modes: float
     alive_fraction: float
+    step_bias: float
+    step_bias_se: float
+    device: str
+    backend: str
 
     def to_json(self) -> dict[str, Any]:
         """As in the JSON of a result."""
@@ -71,6 +79,10 @@ class MonteCarloEvidence:
             "z": self.z,
             "z_modes": self.z_modes,
             "alive_fraction": self.alive_fraction,
+            "step_bias": self.step_bias,
+            "step_bias_se": self.step_bias_se,
+            "device": self.device,
+            "backend": self.backend,
         }
 
 

@@ -56,7 +56,8 @@ class Fields:
     """Densities over time on the refined mesh, and the error curves.
 
     density, reference: (time, *nodes) at `times`; axes: one array of grid points for each dimension.
-    curve_times, l2: the verified error curve; discrete_times, discrete_l2: as the solver's own mesh saw it.
+    degree: of the elements between those grid points. curve_times, l2: the verified error curve; discrete_times,
+    discrete_l2: as the solver's own mesh saw it.
     """
 
     times: Array
@@ -67,6 +68,7 @@ class Fields:
     l2: Array
     discrete_times: Array
     discrete_l2: Array
+    degree: int
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,6 @@ tracking errors that the software reports, and the certificate. It never sees wh
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,38 +14,22 @@ from numpy.typing import NDArray
 from controlsde import distances
 from controlsde.drift import Drift
 from controlsde.fokker_planck.mesh import Mesh
+from controlsde.monte_carlo.streaming import Effort
 from controlsde.problem import Problem
 from controlsde.progress import Progress, Step
 from controlsde.reference import Reference
-from controlsde.verification.certificate import MonteCarloEvidence, judge
+from controlsde.verification.certificate import judge
 from controlsde.verification.characteristics import density_by_characteristics
 from controlsde.verification.evidence import DiscreteRun, Evidence, Fields, TrackingErrors
+from controlsde.verification.grid import FinalGrid
+from controlsde.verification.particles import experiment_of, measure
 from controlsde.verification.refinement import FIELDS_PER_PIECE, Refined, refined_density
 from controlsde.verification.transport import final_transport
 
 Array = NDArray[np.float64]
 
-FINE_CELLS = {1: 4096, 2: 192, 3: 48}  # per axis: the grid on which final distances are taken
 CHARACTERISTIC_POINTS = {1: 1024, 2: 64, 3: 16}
 DEARER = 4  # fewer of them on each axis for drifts that vary in time, which are evaluated anew at every step
-
-
-@dataclass(frozen=True, eq=False)
-class _FinalGrid:
-    """Cell-centred uniform grid over the box: edges and centres by axis, all centres (n, d), weights (n,)."""
-
-    edges: tuple[Array, ...]
-    centres: tuple[Array, ...]
-    points: Array
-    weights: Array
-
-    @staticmethod
-    def over(box: tuple[tuple[float, float], ...], cells: int) -> _FinalGrid:
-        edges = tuple(np.linspace(low, high, cells + 1) for low, high in box)
-        centres = tuple(0.5 * (edge[1:] + edge[:-1]) for edge in edges)
-        points = np.stack([g.ravel() for g in np.meshgrid(*centres, indexing="ij")], axis=1)
-        volume = math.prod(edge[1] - edge[0] for edge in edges)
-        return _FinalGrid(edges, centres, points, np.full(len(points), volume))
 
 
 def verify(
@@ -62,7 +45,7 @@ def verify(
     """Measure a drift's tracking errors and judge the solver's densities; without `thorough`, no particles."""
     progress(Step("verifying: refined mesh"))
     refined = refined_density(problem, reference, drift, run.mesh)
-    grid = _FinalGrid.over(problem.domain.box, FINE_CELLS[problem.dimension])
+    grid = FinalGrid.over(problem.domain.box)
     final = refined.mesh.interpolate(refined.final, grid.centres)
     target = reference.density(reference.horizon, grid.points)
     scale = distances.l2(grid.weights, target, 0.0 * target)
@@ -70,7 +53,10 @@ def verify(
     if problem.noise == 0.0:
         progress(Step("verifying: characteristics"))
         along_paths = _characteristics_change(problem, reference, drift, refined, scale)
-    particles = _monte_carlo(problem, reference, drift, grid, final, target, progress) if thorough else None
+    particles = None
+    if thorough:
+        experiment, effort = experiment_of(problem, reference, drift), Effort(problem.monte_carlo.particles)
+        particles = measure(experiment, grid, final, target, effort, progress).evidence
     certificate = judge(
         closed=problem.domain.walls != "absorbing",
         mass_error=refined.mass_error,
@@ -102,7 +88,7 @@ def _change_from(run: DiscreteRun, refined: Refined, scale: float) -> float:
     )
 
 
-def _target_change(reference: Reference, mesh: Mesh, grid: _FinalGrid, target: Array, scale: float) -> float:
+def _target_change(reference: Reference, mesh: Mesh, grid: FinalGrid, target: Array, scale: float) -> float:
     """‖p_mesh(T) − p(T)‖ / ‖p(T)‖, p_mesh the target as the solver's own mesh holds it."""
     held = mesh.interpolate(reference.density(reference.horizon, mesh.points), grid.centres)
     return distances.l2(grid.weights, held, target) / scale
@@ -113,7 +99,7 @@ def _characteristics_change(
 ) -> float:
     """‖ρ_refined(T) − ρ_characteristics(T)‖ / ‖p(T)‖."""
     points = CHARACTERISTIC_POINTS[problem.dimension]
-    grid = _FinalGrid.over(problem.domain.box, points if drift.constant else math.ceil(points / DEARER))
+    grid = FinalGrid.over(problem.domain.box, points if drift.constant else math.ceil(points / DEARER))
     mass = float(refined.mesh.weights @ reference.initial_density(refined.mesh.points))
     traced = density_by_characteristics(
         drift, reference.initial_density, grid.points, problem.domain.box, problem.domain.walls
@@ -122,50 +108,10 @@ def _characteristics_change(
     return distances.l2(grid.weights, meshed, traced / mass) / scale
 
 
-def _monte_carlo(
-    problem: Problem,
-    reference: Reference,
-    drift: Drift,
-    grid: _FinalGrid,
-    final: Array,
-    target: Array,
-    progress: Progress,
-) -> MonteCarloEvidence:
-    from controlsde.monte_carlo import statistics
-    from controlsde.monte_carlo.simulation import Setting, simulate
-
-    options = problem.monte_carlo
-    progress(Step("verifying: particles", fraction=0.0))
-    initial = reference.sample_initial(options.particles, np.random.default_rng([options.seed, 1]))
-    setting = Setting(
-        diffusivity=reference.diffusivity.times(problem.noise),
-        walls=problem.domain.walls,
-        box=problem.domain.box,
-        steps_per_piece=options.steps_per_piece,
-        seed=options.seed,
-    )
-    particles = simulate(
-        drift, initial, setting, lambda fraction: progress(Step("verifying: particles", fraction=fraction))
-    )
-    modes = statistics.Modes.of_box(problem.domain.box, problem.domain.walls)
-    sample = statistics.summarise(modes, particles.positions, particles.alive)
-    of_density = modes.of_density(grid.points, grid.weights, final)
-    of_reference = modes.of_density(grid.points, grid.weights, target)
-    error = statistics.mollified_l2(modes, sample, of_reference)
-    return MonteCarloEvidence(
-        particles=options.particles,
-        l2_final=error.value,
-        l2_final_se=error.standard_error,
-        z=statistics.agreement(modes, sample, of_density, of_reference),
-        z_modes=statistics.agreement_of_all_modes(modes, sample, of_density),
-        alive_fraction=sample.alive_fraction,
-    )
-
-
 def _errors(
     problem: Problem,
     refined: Refined,
-    grid: _FinalGrid,
+    grid: FinalGrid,
     final: Array,
     target: Array,
     transport: distances.BoxTransport | None,
@@ -204,4 +150,5 @@ def _fields(refined: Refined, run: DiscreteRun) -> Fields:
         l2=refined.errors,
         discrete_times=run.curve_times,
         discrete_l2=run.curve,
+        degree=refined.mesh.axes[0].degree,
     )

@@ -61,7 +61,7 @@ def plane(result):
 
     density, reference = bump(0.8), bump(1.0)
     error = np.sqrt(np.mean((density - reference) ** 2, axis=(1, 2)))
-    fields = Fields(times, (x, y), density, reference, times, error, times, error)
+    fields = Fields(times, (x, y), density, reference, times, error, times, error, degree=1)
     box = [[-2, 2], [-1, 1]]
     problem = parse_problem(
         PROBLEM, set={"domain.box": box, "reference.data": {"kind": "uniform"}, "mesh.elements": [4, 4]}

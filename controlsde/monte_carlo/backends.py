@@ -1,0 +1,103 @@
+"""Which program moves the particles: chosen by the device, the drift and the size of the run, and stated in results.
+
+| backend | runs on | drifts |
+|---|---|---|
+| `numpy` (`plain.py`) | processor | any; to be read, and to compare with |
+| `torch` (`tensors.py`) | processor, CUDA | any |
+| `numba` (`fused.py`) | processor | networks |
+| `triton` (`fused_cuda.py`) | CUDA | networks up to 16 wide, in up to 16 dimensions |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controlsde.monte_carlo.philox import Stream
+from controlsde.monte_carlo.process import Positions, Process
+
+DEVICES = ("auto", "cpu", "cuda")
+WORTH_COMPILING = 1e8  # particle steps: what PyTorch does in the seconds that compiling the loops takes once
+CUDA_CELLS = 256  # of particles at a time on a device, 4 million
+
+Advance = Callable[[Process, Stream, int, NDArray[np.floating], Callable[[], bool]], Positions]
+
+
+class DeviceError(ValueError):
+    """A device that is unknown or absent; the message is one line with the cure."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """name, device: as results state them. advance(process, stream, first, start, stop) moves a chunk of particles.
+
+    cells: how many cells of particles one call may hold. note: why not a faster one, where there is a reason.
+    """
+
+    name: str
+    device: str
+    advance: Advance
+    cells: int = 1
+    note: str | None = None
+
+
+def choose(process: Process, device: str, particles: int) -> Backend:
+    """The fastest backend for so many particles. Raises DeviceError."""
+    if device not in DEVICES:
+        raise DeviceError(f"device must be one of {', '.join(DEVICES)} (got {device!r})")
+    import torch
+
+    has_cuda = torch.cuda.is_available()
+    if device == "cuda" and not has_cuda:
+        raise DeviceError("device cuda: PyTorch sees no CUDA device here; use cpu, or auto")
+    if device == "cuda" or (device == "auto" and has_cuda):
+        return Backend("torch", "cuda", _torch_on("cuda"), CUDA_CELLS)
+    return _on_processor(process, float(particles) * process.clock.steps)
+
+
+def _on_processor(process: Process, particle_steps: float) -> Backend:
+    from controlsde.monte_carlo import fused
+
+    if process.network is None:
+        return Backend("torch", "cpu", _torch_on("cpu"))
+    if particle_steps < WORTH_COMPILING and not fused.ready(process.noisy):
+        return Backend("torch", "cpu", _torch_on("cpu"), note="too short a run to compile its loops for")
+    return Backend("numba", "cpu", _numba)
+
+
+def numpy_backend() -> Backend:
+    """The reference in double precision."""
+    return Backend("numpy", "cpu", _numpy)
+
+
+def _numpy(
+    process: Process, stream: Stream, first: int, start: NDArray[np.floating], stop: Callable[[], bool]
+) -> Positions:
+    from controlsde.monte_carlo import plain
+
+    del stop  # cells are short
+    particles = np.arange(first, first + len(start), dtype=np.uint64)
+    return plain.simulate(process, stream, particles, np.asarray(start, dtype=float))
+
+
+def _numba(
+    process: Process, stream: Stream, first: int, start: NDArray[np.floating], stop: Callable[[], bool]
+) -> Positions:
+    from controlsde.monte_carlo import fused
+
+    del stop  # cells take milliseconds
+    return fused.simulate(process, stream, first, start)
+
+
+def _torch_on(device: str) -> Advance:
+    def advance(
+        process: Process, stream: Stream, first: int, start: NDArray[np.floating], stop: Callable[[], bool]
+    ) -> Positions:
+        from controlsde.monte_carlo import tensors
+
+        return tensors.simulate(process, stream, first, start, device, stop)
+
+    return advance

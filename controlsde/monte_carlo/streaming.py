@@ -1,0 +1,223 @@
+"""Particles in a stream: cell after cell is started, moved, summed and forgotten, until enough are counted.
+
+Comes in: a process, where particles start, how many are wanted. Goes out: their sums, how many there are, and why it
+stopped. Memory does not depend on the number of particles. A cell's particles depend on its number alone, and sums are
+integers: neither threads, processes nor the size of a batch change a result.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controlsde.monte_carlo.backends import Backend
+from controlsde.monte_carlo.philox import Stream
+from controlsde.monte_carlo.process import Positions, Process
+from controlsde.monte_carlo.processes import Crew
+from controlsde.monte_carlo.sums import CELL, Layout, Sums, count
+
+Array = NDArray[np.float64]
+Draw = Callable[[int, np.random.Generator], Array]
+
+MOST_CELLS = 256  # of one wave and process: 4 million particles between two looks at what is known
+FEWEST = 2  # particles of which anything can be said
+AHEAD = 2  # chunks that wait for every thread
+
+TIME_BUDGET, TARGET_SE, INTERRUPTED = "time-budget", "target-se", "interrupted"
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How many particles, and what ends it before: seconds of wall clock, or a standard error that is small enough."""
+
+    particles: int
+    seconds: float | None = None
+    target_se: float | None = None
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """The sums, what stopped it early (None: all particles are counted), seconds, and remarks for the user."""
+
+    sums: Sums
+    stopped: str | None
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Starts:
+    """Where particles start: cell by cell from the stream's own generators, in box coordinates.
+
+    draw(n, rng) gives n independent points (n, d) of the box.
+    """
+
+    draw: Draw
+    process: Process
+    stream: Stream
+
+    def cell(self, number: int) -> Array:
+        """Particles number·CELL … (number + 1)·CELL − 1: (CELL, d)."""
+        return self.process.inward(self.draw(CELL, self.stream.generator(number)))
+
+
+@dataclass(eq=False)
+class _Worker:
+    """What a thread does with a chunk of cells; halves the chunk where a device has no memory for it."""
+
+    process: Process
+    stream: Stream
+    starts: Starts
+    layout: Layout
+    backend: Backend
+    particles: int
+    stop: threading.Event
+    notes: list[str] = field(default_factory=list)
+
+    def sums(self, cells: list[int]) -> Sums:
+        """Of cells next to each other or not; the last may be counted in part."""
+        total = Sums.zero(self.layout)
+        for group in _runs(cells, self.backend.cells):
+            for number, positions in zip(group, self._moved(group), strict=True):
+                counted = min(CELL, self.particles - number * CELL)
+                total += count(self.layout, Positions(positions.z[:counted], positions.alive[:counted]))
+        return total
+
+    def _moved(self, group: list[int]) -> list[Positions]:
+        """Cells one after the other, moved together."""
+        start = np.concatenate([self.starts.cell(number) for number in group])
+        try:
+            moved = self.backend.advance(self.process, self.stream, group[0] * CELL, start, self.stop.is_set)
+        except (MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error) or len(group) == 1:
+                raise
+            half = len(group) // 2
+            note = f"{self.backend.device}: out of memory, went on with {half * CELL:,} particles at a time"
+            self.backend = replace(self.backend, cells=half)
+            self.notes.append(note)
+            return self._moved(group[:half]) + self._moved(group[half:])
+        parts = [slice(k * CELL, (k + 1) * CELL) for k in range(len(group))]
+        return [Positions(moved.z[part], moved.alive[part]) for part in parts]
+
+
+def _runs(cells: list[int], longest: int) -> Iterator[list[int]]:
+    """Consecutive numbers, at most `longest` at a time."""
+    run: list[int] = []
+    for number in cells:
+        if run and (number != run[-1] + 1 or len(run) >= longest):
+            yield run
+            run = []
+        run.append(number)
+    if run:
+        yield run
+
+
+def _out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
+def stream_particles(
+    process: Process,
+    stream: Stream,
+    draw: Draw,
+    layout: Layout,
+    backend: Backend,
+    effort: Effort,
+    *,
+    standard_error: Callable[[Sums], float] | None = None,
+    report: Callable[[int, float], None] = lambda _count, _seconds: None,
+    crew: Crew | None = None,
+) -> Simulated:
+    """Move and count particles until they are enough.
+
+    standard_error tells what `effort.target_se` is compared with. report receives the particles counted so far and the
+    seconds since the beginning. An interruption (KeyboardInterrupt) ends it with what was counted; where nothing was,
+    it goes on its way.
+    """
+    crew = crew or Crew()
+    began = time.perf_counter()
+    cells = -(-effort.particles // CELL)
+    worker = _Worker(
+        process, stream, Starts(draw, process, stream), layout, backend, effort.particles, threading.Event()
+    )
+    total = Sums.zero(layout)
+    stopped: str | None = None
+    done, wave = 0, 1
+
+    def late() -> bool:
+        return effort.seconds is not None and time.perf_counter() - began >= effort.seconds
+
+    with threads_for(backend) as (pool, threads):
+        try:
+            while done < cells and stopped is None:
+                end = min(cells, done + wave * crew.size)
+                mine = Sums.zero(layout)
+                for part in _sums_in_order(pool, worker, crew.share(done, end), AHEAD * threads):
+                    if crew.size == 1:
+                        total += part
+                    else:
+                        mine += part
+                    report(total.count + mine.count * crew.size, time.perf_counter() - began)
+                    if crew.size == 1 and total.count < effort.particles and late():
+                        stopped = TIME_BUDGET
+                        break
+                total += mine.from_vector(crew.added(mine.vector()))
+                done, wave = end, min(2 * wave, MOST_CELLS)
+                if done < cells and stopped is None:
+                    stopped = TIME_BUDGET if crew.agreed(late()) else _precise(total, effort, standard_error)
+        except KeyboardInterrupt:
+            if crew.size > 1 or total.count < FEWEST:
+                raise
+            stopped = INTERRUPTED
+        finally:
+            worker.stop.set()
+    return Simulated(total, stopped, time.perf_counter() - began, tuple(worker.notes))
+
+
+def _precise(total: Sums, effort: Effort, standard_error: Callable[[Sums], float] | None) -> str | None:
+    if effort.target_se is None or standard_error is None or total.count < FEWEST:
+        return None
+    return TARGET_SE if standard_error(total) <= effort.target_se else None
+
+
+@contextmanager
+def threads_for(backend: Backend) -> Iterator[tuple[ThreadPoolExecutor, int]]:
+    """One thread for every processor, each with a cell of its own, and one BLAS and PyTorch thread in each."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = count if backend.device == "cpu" else 1
+    pool = ThreadPoolExecutor(count)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield pool, count
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        torch.set_num_threads(before)
+
+
+def _sums_in_order(pool: ThreadPoolExecutor, worker: _Worker, cells: range, ahead: int) -> Iterator[Sums]:
+    """The sums of chunk after chunk, `ahead` of them under way at a time."""
+    size = worker.backend.cells
+    chunks = deque(list(cells[first : first + size]) for first in range(0, len(cells), size))
+    waiting: deque[Future[Sums]] = deque()
+    try:
+        while chunks or waiting:
+            while chunks and len(waiting) < ahead:
+                waiting.append(pool.submit(worker.sums, chunks.popleft()))
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()

@@ -1,0 +1,72 @@
+"""The picture of a simulation: along every axis the particles' histogram on both densities, and what is left over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controlsde.report.canvas import FAINT, INK, REFERENCE, dress, legend, new_figure, noise_colour, number
+from controlsde.simulation import Simulation, mesh_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Array = NDArray[np.float64]
+
+BARS = 64
+FEWEST = 10  # particles that a bar should hold before its deviation is shown in standard errors
+
+
+def histograms(simulation: Simulation) -> Figure:
+    """A column for every axis: above densities, below the bars' deviations from the verified density."""
+    result, evidence = simulation.result, simulation.measured.evidence
+    axes_count = result.problem.dimension
+    title = f"{result.problem.name}, noise {result.noise:g}: {simulation.particles:,} particles at T"
+    error = f"L² error {number(evidence.l2_final)} ± {number(evidence.l2_final_se)}"
+    limit = simulation.checks[0]
+    verdict = "agree with" if simulation.verified else "DISAGREE with"
+    subtitle = f"{error}; particles {verdict} the verified density: distance {number(limit.value)}"
+    subtitle += f", limit {number(limit.limit)}"
+    figure = new_figure(5.6, title, subtitle, alarm=not simulation.verified)
+    panels = figure.subplots(2, axes_count, squeeze=False, sharex="col", height_ratios=(3, 1))
+    for axis in range(axes_count):
+        _column(panels[:, axis], simulation, axis)
+    legend(panels[0, 0], loc="best")
+    return figure
+
+
+def _column(panels: NDArray[np.object_], simulation: Simulation, axis: int) -> None:
+    result, sums = simulation.result, simulation.measured.simulated.sums
+    low, high = result.problem.domain.box[axis]
+    edges = np.linspace(low, high, BARS + 1)
+    counts = sums.marginals[axis].reshape(BARS, -1).sum(axis=1)
+    upper: Axes = panels[0]
+    lower: Axes = panels[1]
+    colour, name = noise_colour(result.noise), "xyz"[axis]
+    upper.stairs(counts / (sums.count * (edges[1] - edges[0])), edges, fill=True, color=colour, alpha=0.35)
+    x, density, expected = _along(simulation, axis, edges, result.fields.density[-1])
+    _, target, _ = _along(simulation, axis, edges, result.fields.reference[-1])
+    upper.plot(x, density, color=INK, linewidth=1.4, label="verified density")
+    upper.plot(x, target, color=REFERENCE, linestyle="--", linewidth=1.3, label="target p")
+    dress(upper, "", "density" if axis == 0 else "", f"particles along {name}")
+    upper.set_xlim(low, high)
+    spread = np.sqrt(sums.count * np.clip(expected * (1.0 - expected), 0.0, None))
+    shown = sums.count * expected >= FEWEST
+    deviation = np.where(shown, (counts - sums.count * expected) / np.where(shown, spread, 1.0), 0.0)
+    lower.axhspan(-2.0, 2.0, color=FAINT, alpha=0.3, linewidth=0)
+    lower.stairs(deviation, edges, fill=True, color=colour, alpha=0.8)
+    dress(lower, name, "standard errors" if axis == 0 else "")
+
+
+def _along(simulation: Simulation, axis: int, edges: Array, values: Array) -> tuple[Array, Array, Array]:
+    """Grid points of an axis, the density's marginal there, and the mass of each bar."""
+    mesh = mesh_of(simulation.result)
+    marginal = np.moveaxis(values.reshape([len(a.grid) for a in mesh.axes]), axis, -1)
+    for other, one in enumerate(mesh.axes):
+        if other != axis:
+            marginal = np.tensordot(one.weights, marginal, axes=(0, 0))
+    line = mesh.axes[axis]
+    return line.grid, marginal, np.asarray(line.cell_integration(edges) @ marginal)
