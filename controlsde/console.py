@@ -263,9 +263,9 @@ def _simulation_table(simulation: Simulation) -> Table:
     table.add_row("L² error at T", _with_error(evidence.l2_final, evidence.l2_final_se), f"{tracking.l2_final:.4g}")
     table.add_row("  of which owed to the steps", _with_error(evidence.step_bias, evidence.step_bias_se), "0")
     distance = simulation.density_l2
-    table.add_row("L² distance to the verified density", _with_error(distance.value, distance.standard_error), "0")
-    table.add_row("standard errors from it, along its error", f"{evidence.z:.2f}", "0 ± 1")
-    table.add_row("the same over all modes", f"{evidence.z_modes:.2f}", "0 ± 1")
+    table.add_row("distance to the verified density", _with_error(distance.value, distance.standard_error), "0")
+    table.add_row("  z along its error", f"{evidence.z:.2f}", "0 ± 1")
+    table.add_row("  z of all modes", f"{evidence.z_modes:.2f}", "0 ± 1")
     if not closed:
         killed = _with_error(simulation.killed.value, simulation.killed.standard_error)
         table.add_row("killed mass", killed, f"{simulation.expected_killed:.4g}")
@@ -276,11 +276,11 @@ def _simulation_table(simulation: Simulation) -> Table:
             table.add_row(f"mean of {name}", _with_error(found.mean[axis], found.mean_standard_error[axis]), "")
             spread = found.covariance_standard_error[axis, axis]
             table.add_row(f"variance of {name}", _with_error(found.covariance[axis, axis], spread), "")
-    for label, tests in (("Wasserstein-1", simulation.w1), ("sliced Wasserstein-2", simulation.sliced_w2)):
+    for label, tests in (("W₁", simulation.w1), ("sliced W₂", simulation.sliced_w2)):
         for name, test in tests.items():
-            to = "the verified density" if name == "density" else "the target"
+            to = "verified density" if name == "density" else "target"
             null = _with_error(test.null_mean, test.null_deviation)
-            table.add_row(f"{label} to {to}", f"{test.value:.4g}", f"{null} by chance")
+            table.add_row(f"{label} to the {to}", f"{test.value:.4g}", f"{null}, by chance")
     return table
 
 

@@ -24,6 +24,15 @@ EXIT_NOT_CONVERGED = 3
 EXIT_NOT_VERIFIED = 4
 EXIT_INTERRUPTED = 130
 
+INVALID = {  # errors whose message is for the user, by name: their modules are heavy to import
+    "DeviceError",
+    "NoiseLevelsError",
+    "ReferenceError",
+    "ResultError",
+    "SimulationError",
+    "SolverUnavailableError",
+}
+
 
 class UsageError(ValueError):
     """Something on the command line that cannot be used; one line with the cure."""
@@ -56,14 +65,7 @@ def explain(error: BaseException) -> int:
         say(f"{error.filename or 'output'}: {error.strerror or error}")
         return EXIT_INVALID if error.filename else EXIT_UNEXPECTED  # a path that was given, or a full disk
     kind = type(error).__name__
-    if kind in (
-        "DeviceError",
-        "NoiseLevelsError",
-        "ReferenceError",
-        "ResultError",
-        "SimulationError",
-        "SolverUnavailableError",
-    ):
+    if kind in INVALID:
         say(str(error))
         return EXIT_INVALID
     if kind == "SolveError":

@@ -7,7 +7,9 @@ import torch
 from controlsde.controls import Controls
 from controlsde.diffusivity import Steady, Varying
 from controlsde.drift import NetworkDrift
-from controlsde.monte_carlo.simulation import Setting, simulate
+from controlsde.monte_carlo import tensors
+from controlsde.monte_carlo.philox import Stream
+from controlsde.monte_carlo.process import Process
 from controlsde.network import Network
 from controlsde.torch_module import ControlledProcess
 
@@ -96,8 +98,9 @@ def test_free_paths_folded_at_the_end_have_the_law_of_particles_that_meet_the_wa
     network, controls, process = build(walls, diffusivity=0.4, dimension=1)
     count = 40_000
     start = np.full((count, 1), 0.7)
-    setting = Setting(Steady(0.4), walls, BOX[:1], 100, seed=1)
-    expected = simulate(NetworkDrift(network, controls), start, setting).positions[:, 0]
+    simulated = Process.of(NetworkDrift(network, controls), Steady(0.4), BOX[:1], walls, 100)
+    moved = tensors.simulate(simulated, Stream(1), 0, simulated.inward(start))
+    expected = simulated.outward(moved.z)[:, 0]
     ours = euler_maruyama(process, torch.from_numpy(start), 400, torch.Generator().manual_seed(0))[:, 0].numpy()
     for mode in range(1, 6):
         wave = lambda x, k=mode: np.cos((2 if walls == "periodic" else 1) * k * np.pi * (x + 1.0) / 3.0)  # noqa: E731

@@ -44,11 +44,13 @@ class Sample:
 
 
 def sample_of(layout: Layout, sums: Sums) -> Sample:
-    """Means and covariance of the modes from sums over at least two particles."""
+    """Means and covariance of the modes from sums over at least two particles; not a number where one was lost."""
     waves = sums.mean(sums.waves)
     mean = layout.modes.means(waves)
     spread = layout.modes.products(waves) - np.outer(mean, mean)
     n = sums.count
+    if sums.lost[0]:
+        mean, spread = np.full_like(mean, math.nan), np.full_like(spread, math.nan)
     return Sample(n, mean, spread * (n / (n - 1)), float(sums.alive[0]) / n)
 
 

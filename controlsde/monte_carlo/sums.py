@@ -89,13 +89,14 @@ def directions(dimension: int, count: int) -> Array:
 class Sums:
     """Sums over particles, all integers.
 
-    particles, alive: (1,). waves: (R, …, R), of products of one wave on each axis (see `modes`). powers (4, d): of z to
+    particles, alive, lost: (1,), lost being those whose place is no number, who count as dead. waves: (R, …, R), of products of one wave on each axis (see `modes`). powers (4, d): of z to
     z⁴. pairs (3, d, d): of z_i z_j, z_i² z_j and z_i² z_j². marginals (d, bins), slices (L, bins): how many are alive
     in equal bins along each axis and direction.
     """
 
     particles: Integers
     alive: Integers
+    lost: Integers
     waves: Integers
     powers: Integers
     pairs: Integers
@@ -106,7 +107,7 @@ class Sums:
     def zero(layout: Layout) -> Sums:
         """Of no particles."""
         d, count = layout.dimension, len(layout.directions)
-        shapes = ((1,), (1,), (layout.modes.waves,) * d, (POWERS, d), (3, d, d), (d, layout.bins), (count, layout.bins))
+        shapes = ((1,), (1,), (1,), (layout.modes.waves,) * d, (POWERS, d), (3, d, d), (d, layout.bins), (count, layout.bins))
         return Sums(*(np.zeros(shape, np.int64) for shape in shapes))
 
     def parts(self) -> tuple[Integers, ...]:
@@ -138,12 +139,14 @@ class Sums:
 
 def count(layout: Layout, positions: Positions) -> Sums:
     """The sums over some particles: z (n, d) with n ≤ CELL, in [−1, 1]ᵈ where they are alive."""
-    alive = positions.alive
+    found = np.all(np.isfinite(positions.z), axis=1)
+    alive = positions.alive & found
     z = np.ascontiguousarray(np.where(alive[:, None], positions.z, 0.0), dtype=np.float64)
     square = z * z
     return Sums(
         np.array([len(z)]),
         np.array([int(alive.sum())]),
+        np.array([int(np.count_nonzero(~found))]),
         _whole(_waves(layout.modes, z, alive)),
         _whole(np.stack([power.sum(axis=0) for power in (z, square, square * z, square * square)])),
         _whole(np.stack([z.T @ z, square.T @ z, square.T @ square])),

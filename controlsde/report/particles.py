@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 BARS = 64
+CURVE = 800  # points of a line
 FEWEST = 10  # particles that a bar should hold before its deviation is shown in standard errors
 
 
@@ -56,17 +57,18 @@ def _column(panels: NDArray[np.object_], simulation: Simulation, axis: int) -> N
     spread = np.sqrt(sums.count * np.clip(expected * (1.0 - expected), 0.0, None))
     shown = sums.count * expected >= FEWEST
     deviation = np.where(shown, (counts - sums.count * expected) / np.where(shown, spread, 1.0), 0.0)
-    lower.axhspan(-2.0, 2.0, color=FAINT, alpha=0.3, linewidth=0)
+    lower.axhspan(-2.0, 2.0, color=FAINT, alpha=0.12, linewidth=0)
     lower.stairs(deviation, edges, fill=True, color=colour, alpha=0.8)
     dress(lower, name, "standard errors" if axis == 0 else "")
 
 
 def _along(simulation: Simulation, axis: int, edges: Array, values: Array) -> tuple[Array, Array, Array]:
-    """Grid points of an axis, the density's marginal there, and the mass of each bar."""
+    """Points of an axis, the density's marginal there, and the mass of each bar."""
     mesh = mesh_of(simulation.result)
     marginal = np.moveaxis(values.reshape([len(a.grid) for a in mesh.axes]), axis, -1)
     for other, one in enumerate(mesh.axes):
         if other != axis:
             marginal = np.tensordot(one.weights, marginal, axes=(0, 0))
     line = mesh.axes[axis]
-    return line.grid, marginal, np.asarray(line.cell_integration(edges) @ marginal)
+    x = np.linspace(line.low, line.high, CURVE)
+    return x, np.asarray(line.interpolation(x) @ marginal), np.asarray(line.cell_integration(edges) @ marginal)

@@ -12,7 +12,6 @@ from controlsde import pipeline
 from controlsde.controls import Controls
 from controlsde.diffusivity import Steady
 from controlsde.drift import FormulaDrift, given_drift
-from controlsde.monte_carlo import simulation
 from controlsde.pipeline import evaluate
 from controlsde.problem import load_problem
 from controlsde.reference import ReferenceError, build_reference  # noqa: A004
@@ -442,12 +441,13 @@ def test_the_exact_drift_of_other_forward_processes_arrives_without_error(forwar
 
 
 def test_particles_that_ignore_the_schedule_are_found_out(monkeypatch):
-    honest = simulation.simulate
+    verify = importlib.import_module("controlsde.verification.verify")
+    honest = verify.experiment_of
 
-    def steady(drift, initial, setting, report):
-        mean = Steady(setting.diffusivity.mean(0.0, 1.0))
-        return honest(drift, initial, dataclasses.replace(setting, diffusivity=mean), report)
+    def steady(*arguments):
+        experiment = honest(*arguments)
+        return dataclasses.replace(experiment, diffusivity=Steady(experiment.diffusivity.mean(0.0, 1.0)))
 
-    monkeypatch.setattr(simulation, "simulate", steady)
+    monkeypatch.setattr(verify, "experiment_of", steady)
     result = evaluate(under_a_schedule("vp", "exact", **{"monte_carlo.particles": 20_000}))
     assert "monte_carlo_z" in failed(result) or "monte_carlo_modes" in failed(result)

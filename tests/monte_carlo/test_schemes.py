@@ -1,8 +1,6 @@
 """Particles against closed forms: walls, orders in the step, exact laws, and the same bits from the same seed."""
 
 import math
-import os
-from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -11,34 +9,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.linalg import expm
 from scipy.stats import truncnorm
 
-from controlsde.diffusivity import Steady, Varying
-from controlsde.monte_carlo import simulation
-from controlsde.monte_carlo.simulation import CHUNK, Setting, simulate
-from controlsde.monte_carlo.walls import fold, survives, wrap
+from controlsde.diffusivity import Varying
+from controlsde.monte_carlo.plain import place, survives
+from controlsde.monte_carlo.sums import CELL
 
-FREE = ((-50.0, 50.0),)
-UNIT = ((0.0, 1.0),)
-
-
-@dataclass
-class Field:
-    """A drift from a function of (piece, t, x); it notes the times at which each piece was asked for."""
-
-    function: object
-    edges: np.ndarray
-    asked: list = field(default_factory=list)
-
-    def torch_values(self, piece, t, x):
-        self.asked.append((piece, t))
-        return self.function(piece, t, x)
-
-
-def still(horizon):
-    return Field(lambda _, __, x: torch.zeros_like(x), np.array([0.0, horizon]))
-
-
-def setting(diffusivity=0.0, walls="reflecting", box=UNIT, steps=64, seed=0):
-    return Setting(Steady(diffusivity), walls, box, steps, seed)
+from .running import FREE, Field, Setting, setting, simulate, still
 
 
 def fitted_order(steps, errors):
@@ -52,42 +27,35 @@ def reflected(x, low, high):
     return x
 
 
-@pytest.mark.parametrize("reach", [0.9, 30.0])
+@pytest.mark.parametrize("reach", [1.9, 60.0])
 def test_folding_is_repeated_reflection(reach):
-    low, high = -0.4, 0.7
-    x = torch.tensor(np.random.default_rng(0).uniform(-reach, reach, 2000))[:, None]
-    once = fold(x, torch.tensor([low]), torch.tensor([high]))[:, 0]
-    assert_allclose(once.numpy(), [reflected(float(value), low, high) for value in x[:, 0]], atol=1e-6 * reach)
-    assert float(once.min()) >= low - 1e-6
-    assert float(once.max()) <= high + 1e-6
+    z = np.random.default_rng(0).uniform(-reach, reach, 2000)
+    assert_allclose(place("reflecting", z), [reflected(value, -1, 1) for value in z], atol=1e-12 * reach)
 
 
-def test_folding_leaves_inner_points_and_acts_on_each_axis_by_itself():
-    low, high = torch.tensor([0.0, -1.0]), torch.tensor([1.0, 3.0])
-    x = torch.tensor([[0.25, 2.5], [1.25, -1.5], [-7.75, 3.25]])
-    assert_allclose(fold(x, low, high), [[0.25, 2.5], [0.75, -0.5], [0.25, 2.75]], atol=1e-6)
+def test_folding_and_wrapping_leave_inner_points_alone():
+    z = np.linspace(-1, 1, 301)[:-1]
+    assert_array_equal(place("reflecting", z), z)
+    assert_allclose(place("periodic", z), z, atol=1e-15)
 
 
 def test_wrapping_moves_by_whole_periods_into_the_box():
-    low, high = torch.tensor([-1.0], dtype=torch.float64), torch.tensor([2.0], dtype=torch.float64)
-    x = torch.linspace(-20, 20, 333, dtype=torch.float64)[:, None]
-    wrapped = wrap(x, low, high)
-    turns = (x - wrapped) / 3
+    z = np.linspace(-20, 20, 333)
+    wrapped = place("periodic", z)
+    turns = (z - wrapped) / 2
     assert_allclose(turns, turns.round(), atol=1e-12)
-    assert bool(((wrapped >= low) & (wrapped < high)).all())
+    assert ((wrapped >= -1) & (wrapped < 1)).all()
 
 
 def test_a_bridge_survives_one_wall_with_its_reflection_probability():
-    before, after, variance = 0.2, 0.3, 0.1
-    uniform = (torch.arange(10_000, dtype=torch.float64) + 0.5) / 10_000
-    start, end = (torch.full((10_000, 1), value, dtype=torch.float64) for value in (before, after))
-    low, high = torch.tensor([0.0], dtype=torch.float64), torch.tensor([50.0], dtype=torch.float64)
-    alive = survives(start, end, low, high, variance, uniform)
-    assert_allclose(alive.double().mean(), -math.expm1(-2 * before * after / variance), atol=1e-4)
-    mirrored = survives(50 - start, 50 - end, low, high, variance, uniform)
-    assert_allclose(mirrored.double().mean(), alive.double().mean(), atol=1e-4)
-    assert not survives(start, -end, low, high, variance, uniform).any()
-    assert not survives(start, 50 + end, low, high, variance, uniform).any()
+    before, after, variance = -0.9, -0.85, np.array([0.02])
+    uniform = (np.arange(10_000) + 0.5) / 10_000
+    start, end = (np.full((10_000, 1), value) for value in (before, after))
+    alive = survives(start, end, variance, uniform)
+    assert_allclose(alive.mean(), -math.expm1(-2 * 0.1 * 0.15 / 0.02), atol=1e-4)
+    assert_array_equal(survives(-start, -end, variance, uniform), alive)
+    assert not survives(start, end - 0.2, variance, uniform).any()
+    assert not survives(-start, 0.2 - end, variance, uniform).any()
 
 
 def logistic(horizon=1.5):
@@ -245,7 +213,7 @@ def test_a_particle_once_dead_stays_dead():
 
 @pytest.fixture
 def noisy_run():
-    start = np.random.default_rng(5).random((2 * CHUNK + 100, 2))
+    start = np.random.default_rng(5).random((2 * CELL + 100, 2))
     drift = Field(lambda _, t, x: torch.sin(3 * x + t), np.array([0.0, 0.2, 0.5]))
 
     def run(seed=3, count=None):
@@ -255,44 +223,15 @@ def noisy_run():
     return run
 
 
-def test_the_same_seed_gives_the_same_bits_whatever_the_number_of_threads(noisy_run, monkeypatch):
-    first = noisy_run()
-    threads = torch.get_num_threads()
-    try:
-        for processors, torch_threads in ((1, 1), (5, 2)):
-            monkeypatch.setattr(os, "cpu_count", lambda processors=processors: processors)
-            torch.set_num_threads(torch_threads)
-            again = noisy_run()
-            assert_array_equal(again.positions, first.positions)
-            assert_array_equal(again.alive, first.alive)
-            assert torch.get_num_threads() == torch_threads  # the caller's setting is left as it was
-    finally:
-        torch.set_num_threads(threads)
-
-
 def test_another_seed_gives_other_particles_and_chunks_share_no_noise(noisy_run):
     first, second = noisy_run(seed=3), noisy_run(seed=4)
     assert not np.isin(first.positions[:100], second.positions[:100]).any()
-    resting = simulate(still(0.5), np.full((2 * CHUNK, 1), 0.5), setting(0.1, steps=3)).positions
-    assert np.abs(resting[:CHUNK] - resting[CHUNK:]).mean() > 0.05
+    resting = simulate(still(0.5), np.full((2 * CELL, 1), 0.5), setting(0.1, steps=3)).positions
+    assert np.abs(resting[:CELL] - resting[CELL:]).mean() > 0.05
 
 
 def test_whole_chunks_do_not_change_when_particles_are_added(noisy_run):
-    assert_array_equal(noisy_run(count=CHUNK).positions, noisy_run().positions[:CHUNK])
-
-
-def test_progress_rises_to_one_and_an_interruption_comes_through():
-    fractions = []
-    simulate(still(0.1), np.full((3 * CHUNK, 1), 0.5), setting(0.1, steps=2), fractions.append)
-    assert fractions == pytest.approx([1 / 3, 2 / 3, 1])
-
-    def interrupt(_):
-        raise KeyboardInterrupt
-
-    threads = torch.get_num_threads()
-    with pytest.raises(KeyboardInterrupt):
-        simulate(still(0.1), np.full((3 * CHUNK, 1), 0.5), setting(0.1, steps=2), interrupt)
-    assert torch.get_num_threads() == threads
+    assert_array_equal(noisy_run(count=CELL).positions, noisy_run().positions[:CELL])
 
 
 def test_an_error_in_the_drift_comes_through():
@@ -303,7 +242,7 @@ def test_an_error_in_the_drift_comes_through():
         simulate(
             Field(broken, np.array([0.0, 1.0])),
             np.full((3, 1), 0.5),
-            simulation.Setting(Steady(0.0), "periodic", UNIT, 4, 0),
+            setting(walls="periodic", steps=4),
         )
 
 
