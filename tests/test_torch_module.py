@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from controlsde.controls import Controls
+from controlsde.controls import Controls, ControlsError
 from controlsde.diffusivity import Steady, Varying
 from controlsde.drift import NetworkDrift
 from controlsde.monte_carlo import tensors
@@ -117,3 +117,114 @@ def test_the_weights_can_be_trained_and_saved():
     other = build(dtype=torch.float32)[2]
     other.load_state_dict(process.state_dict())
     np.testing.assert_allclose(other.A.detach(), controls.A.astype(np.float32))
+
+
+# ---- the clock
+
+LAST_PLACE = {torch.float32: 2.0**-23, torch.float64: 2.0**-52}
+
+
+def edges_process(edges, dtype=torch.float64):
+    count = len(edges) - 1
+    controls = Controls(np.ones((count, 1, 1)), np.ones((count, 1, 1)), np.zeros((count, 1)), edges)
+    return ControlledProcess(Network(1, 1, "tanh", False, ((-1.0, 1.0),)), controls, Steady(0.0), "reflecting", dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("count", [1, 3, 10, 2000])
+@pytest.mark.parametrize("horizon", [1.0, 0.3, 1500.0])
+def test_a_clock_that_adds_up_equal_steps_is_in_the_piece_of_each_step(dtype, count, horizon):
+    pieces = 10
+    process = edges_process(np.linspace(0, horizon, pieces + 1), dtype)
+    total = count if count >= pieces else count * pieces  # steps in all
+    h = torch.tensor(horizon / total, dtype=dtype)
+    t = torch.zeros((), dtype=dtype)
+    found, sums = [], t
+    for _ in range(total):
+        found.append(process.piece_at(sums))
+        sums = sums + h
+    assert found == [step * pieces // total for step in range(total)]
+
+
+def test_a_time_within_rounding_below_an_edge_is_on_it_and_others_are_not():
+    process = edges_process([0.0, 0.1, 0.3, 1.0])
+    for t, piece in ((0.1 + 0.2, 2), (0.3 - 1e-12, 2), (0.3 - 1e-6, 1), (0.1, 1), (0.1 - 1e-9, 1), (0.1 - 1e-6, 0)):
+        assert process.piece_at(t) == piece
+        assert process.piece_at(torch.tensor(t, dtype=torch.float64)) == piece
+    assert process.piece_at(torch.tensor(0.29999998, dtype=torch.float32)) == 2  # the precision of the time counts
+    assert process.float().piece_at(0.29999) == 2  # and that of the module
+
+
+def test_rounding_never_reaches_far_into_a_short_piece():
+    process = edges_process([0.0, 0.5, 0.5001, 1.0], torch.float32)
+    assert process.rounding(torch.float32) == pytest.approx(0.0001 / 8, rel=1e-2)
+    assert process.piece_at(0.50005) == 1
+    assert edges_process([0.0, 1.0, 2.0]).rounding(torch.float64) == pytest.approx(0.5 * 2.0**-26 * 2.0)
+
+
+@pytest.mark.parametrize("dtype", LAST_PLACE)
+def test_the_drift_of_torchdiffeq_tells_one_unit_in_the_last_place_before_an_edge_from_the_edge(dtype):
+    _, _, process = build(dimension=1, dtype=dtype)
+    x = torch.zeros(1, 1, dtype=dtype)
+    edge = process.times[1]
+    before = torch.nextafter(edge, edge - 1)
+    assert edge - before <= LAST_PLACE[dtype] * edge
+    torch.testing.assert_close(process(before, x), process.drift(0, x), rtol=0, atol=0)
+    torch.testing.assert_close(process(edge, x), process.drift(1, x), rtol=0, atol=0)
+    torch.testing.assert_close(process.f(before, x), process.drift(1, x), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("dtype", LAST_PLACE)
+def test_a_grid_has_the_edges_exactly_and_equal_steps_between(dtype):
+    process = edges_process([0.0, 0.1, 0.3, 1.0], dtype)
+    grid = process.grid(7)
+    assert grid.dtype == dtype
+    torch.testing.assert_close(grid[::7], process.times, rtol=0, atol=0)
+    torch.testing.assert_close(grid.diff().reshape(3, 7), (process.times.diff() / 7)[:, None].expand(3, 7))
+    torch.testing.assert_close(
+        process.grid([1, 2, 4]),
+        torch.tensor([0.0, 0.1, 0.2, 0.3, 0.475, 0.65, 0.825, 1.0], dtype=dtype),
+    )
+    for (_, times), start, end in zip(process.pieces(7), process.times, process.times[1:], strict=False):
+        assert (times[0], times[-1], len(times)) == (start, end, 8)
+
+
+@pytest.mark.parametrize("steps", [0, -1, [1, 2], [1, 0, 1], []])
+def test_a_grid_of_no_steps_or_of_another_number_of_pieces_is_refused(steps):
+    process = edges_process([0.0, 0.1, 0.3, 1.0])
+    with pytest.raises(ValueError, match=r"steps_per_piece must be a number >= 1, or 3 of them \(got"):
+        process.grid(steps)
+    with pytest.raises(ValueError, match="steps_per_piece"):
+        list(process.pieces(steps))
+
+
+@pytest.mark.parametrize("walls", ["reflecting", "periodic", "absorbing"])
+def test_a_piece_has_its_drift_at_all_times_and_the_parameters_of_the_whole(walls):
+    _, _, process = build(walls)
+    x = torch.from_numpy(inside())
+    middles = [0.1, 0.3, 0.8]
+    for (piece, _), t in zip(process.pieces(), middles, strict=True):
+        for time in (0.0, torch.tensor(0.2), 1.0):
+            torch.testing.assert_close(piece(time, x), process(t, x), rtol=0, atol=0)
+            torch.testing.assert_close(piece.f(time, x), process(t, x), rtol=0, atol=0)
+        torch.testing.assert_close(piece.g(t, x), process.g(t, x), rtol=0, atol=0)
+        assert {id(p) for p in piece.parameters()} == {id(p) for p in process.parameters()}
+        assert (piece.sde_type, piece.noise_type) == ("ito", "diagonal")
+
+
+@pytest.mark.parametrize("dtype", LAST_PLACE)
+def test_trained_weights_go_back_into_controls_with_the_times_as_they_were_given(dtype):
+    _, given, process = build(dtype=dtype)
+    with torch.no_grad():
+        process.A.mul_(2.0)
+    back = process.controls()
+    np.testing.assert_array_equal(back.times, given.times)  # 0.2 has no float32
+    np.testing.assert_allclose(back.A, 2.0 * given.A, rtol=1e-6)
+    np.testing.assert_allclose(back.W, given.W, rtol=1e-6)
+    np.testing.assert_allclose(back.b, given.b, rtol=1e-6)
+    process.times[1] = 0.25  # moved on purpose
+    np.testing.assert_allclose(process.controls().times, [0, 0.25, 0.5, 1])
+    with torch.no_grad():
+        process.b[0, 0] = np.nan
+    with pytest.raises(ControlsError, match="not finite"):
+        process.controls()
