@@ -153,7 +153,8 @@ def compare(
 def evaluate(
     problem: ProblemArgument,
     controls: Annotated[
-        Path | None, typer.Option("--controls", metavar="FILE", help="A result (.nc) that holds controls.")
+        Path | None,
+        typer.Option("--controls", metavar="FILE", help="A result (.nc) or weights (.safetensors) that hold controls."),
     ] = None,
     overrides: SetOption = None,
     output: OutputOption = None,
@@ -349,17 +350,31 @@ def _known_solver(name: str) -> str:
 
 
 def _warn_of_another_network(controls: Path, problem: Problem) -> None:
-    """Say so where a result's controls are about to run in a network of another form than they were made for."""
-    from controlsde.results import Result, ResultError
+    """Say so where controls are about to run in a network of another form than they were made for."""
+    for key, old in _network_of(controls).items():
+        new = _as_yaml(getattr(problem.network, key))
+        if old != new:
+            say(f"warning: {controls} was made for network.{key}={old}, not {new}")
 
+
+def _network_of(controls: Path) -> dict[str, str]:
+    """Activation and tangential, as YAML writes them, that a file was made for; nothing where it does not say."""
+    from controlsde.results import Result, ResultError
+    from controlsde.weights_file import SUFFIX, read_weights
+
+    keys = ("activation", "tangential")
+    if controls.suffix == SUFFIX:
+        words = read_weights(controls)[1]
+        return {key: words[key] for key in keys if key in words}
     try:
         made_for = Result.load(controls).problem.network
     except ResultError:  # controls alone do not say what they were made for
-        return
-    for key in ("activation", "tangential"):
-        old, new = getattr(made_for, key), getattr(problem.network, key)
-        if old != new:
-            say(f"warning: {controls} was made for network.{key}={str(old).lower()}, not {str(new).lower()}")
+        return {}
+    return {key: _as_yaml(getattr(made_for, key)) for key in keys}
+
+
+def _as_yaml(value: str | bool) -> str:
+    return str(value).lower()
 
 
 def _print_json(document: Any) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from controlsde.files import atomic_file
+from controlsde.weights_file import SUFFIX, WeightsFileError, read_weights, write_weights
 
 Array = NDArray[np.float64]
 
@@ -101,33 +102,54 @@ class Controls:
         }
 
     def save(self, path: str | Path) -> None:
-        """Write a NetCDF file, in one step, that `load` and `controlsde evaluate --controls` read."""
+        """Write a file, in one step, that `load` and `controlsde evaluate --controls` read.
+
+        NetCDF, or safetensors where the name ends so; `Result.save_weights` adds what network the weights are for.
+        """
+        target = Path(path)
+        if target.suffix == SUFFIX:
+            write_weights(target, vars(self), {})
+            return
         import xarray as xr
 
-        target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(target) as temporary:
             xr.Dataset(self.variables()).to_netcdf(temporary, engine="h5netcdf")
 
     @staticmethod
     def load(path: str | Path) -> Controls:
-        """Controls from a result file, or from one that `save` wrote (NetCDF with A, W, b and piece_times).
+        """Controls from a result file, or from one that `save` wrote.
 
-        Raises ControlsError when the file is missing, cut short, or holds no controls.
+        NetCDF with A, W, b and piece_times, or, where the name ends in .safetensors, A, W, b and times. Raises
+        ControlsError when the file is missing, cut short, or holds no controls.
         """
-        import xarray as xr
-
         path = Path(path)
         if not path.is_file():
-            raise ControlsError(f"{path}: no such file; give a result (.nc) that `controlsde solve` wrote")
-        names = ("A", "W", "b", "piece_times")
+            raise ControlsError(
+                f"{path}: no such file; give a result (.nc) that `controlsde solve` wrote, or weights ({SUFFIX})"
+            )
         try:
-            with xr.open_dataset(path, engine="h5netcdf") as data:
-                missing = [name for name in names if name not in data]
-                if missing:
-                    raise ControlsError(f"holds no controls ({', '.join(missing)} missing)")
-                return Controls(*(data[name].values for name in names))
-        except ControlsError as error:
+            return _from_safetensors(path) if path.suffix == SUFFIX else _from_netcdf(path)
+        except (ControlsError, WeightsFileError) as error:
             raise ControlsError(f"{path}: {error}") from None
-        except (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError):
-            raise ControlsError(f"{path}: not a readable NetCDF file (cut short, or of another kind)") from None
+
+
+def _from_safetensors(path: Path) -> Controls:
+    arrays, _ = read_weights(path)
+    return Controls(**arrays)
+
+
+def _from_netcdf(path: Path) -> Controls:
+    import xarray as xr
+
+    names = ("A", "W", "b", "piece_times")
+    try:
+        with xr.open_dataset(path, engine="h5netcdf") as data:
+            missing = [name for name in names if name not in data]
+            if missing:
+                raise ControlsError(f"holds no controls ({', '.join(missing)} missing)")
+            return Controls(*(data[name].values for name in names))
+    except ControlsError:
+        raise
+    except (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError):
+        raise ControlsError("not a readable NetCDF file (cut short, or of another kind)") from None

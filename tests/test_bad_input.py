@@ -205,3 +205,13 @@ def test_an_absurd_size_is_refused_by_evaluate_too(refused, monkeypatch):
     for override in ("mesh.elements=[200000]", "monte_carlo.particles=1000000000000"):
         (line,) = refused("evaluate", "large.yaml", "--set", override)[:1]
         assert override.partition("=")[0] in line
+
+
+@pytest.mark.parametrize("content", [b"", b"not tensors" * 20], ids=["empty", "text"])
+def test_controls_from_a_bad_safetensors_file_are_refused_in_one_line(content, refused):
+    Path("good.yaml").write_text(GOOD)
+    Path("bad.safetensors").write_bytes(content)
+    (line,) = refused("evaluate", "good.yaml", "--controls", "bad.safetensors")
+    assert line == "bad.safetensors: not a readable safetensors file (cut short, or of another kind)"
+    (line,) = refused("evaluate", "good.yaml", "--controls", "none.safetensors")
+    assert line.startswith("none.safetensors: no such file; give a result")
