@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ Array = NDArray[np.float64]
 
 FORMAT = "controlsde-result"
 FORMAT_VERSION = 4
+NO_NETWORK = "this result has no network: its drift was given by the problem's own `drift:`"
 
 
 class ResultError(ValueError):
@@ -188,18 +190,49 @@ class Result:
     def to_torch(self, dtype: torch.dtype | None = None) -> ControlledProcess:
         """The controlled process as a `torch.nn.Module`: f, g, sde_type, noise_type for torchsde, forward(t, x).
 
-        Reflecting and periodic walls are unfolded: integrate freely, then call the module's `fold`. dtype: of its
-        parameters, PyTorch's default if not given. Raises ResultError for a result without a network's controls.
+        Reflecting and periodic walls are unfolded: integrate freely, then call the module's `fold`. Absorbing walls are
+        left out: paths go on beyond them. dtype: of the parameters, PyTorch's default if not given. Raises ResultError
+        for a result without a network's controls.
         """
         from controlsde.reference import build_diffusivity
         from controlsde.torch_module import ControlledProcess
         from controlsde.tracking import build_network
 
         if self.controls is None:
-            raise ResultError("this result has no network: its drift was given by the problem's own `drift:`")
+            raise ResultError(NO_NETWORK)
         diffusivity = build_diffusivity(self.problem.reference).times(self.noise)
         network, walls = build_network(self.problem), self.problem.domain.walls
         return ControlledProcess(network, self.controls, diffusivity, walls, dtype)
+
+    def to_onnx(
+        self, path: str | Path, steps_per_piece: int | Sequence[int] = 64, method: str = "euler-maruyama"
+    ) -> None:
+        """Write one step of the controlled process as an ONNX graph: (x, noise, step) → (x_next, t_next), in float32.
+
+        See `onnx_export`. method: euler-maruyama | heun. Raises ResultError for a result without a network's controls,
+        OnnxExportError without the package onnx, for absorbing walls, or for arguments that make no step.
+        """
+        import torch
+
+        from controlsde.onnx_export import export_step
+
+        export_step(self.to_torch(torch.float64), path, steps_per_piece, method)
+
+    def save_weights(self, path: str | Path) -> None:
+        """Write A, W, b and times as a safetensors file, in one step, that `Controls.load` reads.
+
+        Its metadata, all strings: format, format_version, problem, activation, tangential (true | false), walls, box
+        (JSON) and noise. Raises ResultError for a result without a network's controls, or a name that ends otherwise.
+        """
+        from controlsde.tracking import build_network
+        from controlsde.weights_file import SUFFIX, network_words, write_weights
+
+        if self.controls is None:
+            raise ResultError(NO_NETWORK)
+        if Path(path).suffix != SUFFIX:
+            raise ResultError(f"{path}: weights are written as safetensors; give a name that ends in {SUFFIX}")
+        words = network_words(build_network(self.problem), self.problem.domain.walls, self.noise)
+        write_weights(Path(path), vars(self.controls), {"problem": self.problem.name, **words})
 
     def save(self, path: str | Path) -> Result:
         """Write the NetCDF file in one step, and return the result with its path."""

@@ -17,9 +17,11 @@ from numpy.testing import assert_array_equal
 from controlsde import results
 from controlsde.controls import Controls, ControlsError
 from controlsde.files import atomic_file
+from controlsde.onnx_export import OnnxExportError
 from controlsde.pipeline import evaluate
 from controlsde.problem import load_problem
 from controlsde.results import Result, ResultError
+from controlsde.weights_file import read_weights
 
 FEW = {"monte_carlo.particles": 500, "monte_carlo.steps_per_piece": 4, "mesh.elements": [4], "mesh.degree": 4}
 
@@ -355,6 +357,50 @@ def test_a_result_becomes_a_pytorch_module_with_its_drift_and_its_diffusion(resu
     assert result.to_torch().A.dtype == torch.get_default_dtype()
 
 
-def test_a_result_without_a_network_does_not_become_a_module(without_controls):
-    with pytest.raises(ResultError, match="has no network"):
-        without_controls.to_torch()
+def test_a_result_without_a_network_has_neither_module_nor_graph_nor_weights(without_controls, tmp_path):
+    for give in (
+        without_controls.to_torch,
+        lambda: without_controls.to_onnx(tmp_path / "r.onnx"),
+        lambda: without_controls.save_weights(tmp_path / "r.safetensors"),
+    ):
+        with pytest.raises(ResultError, match="has no network"):
+            give()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_result_becomes_an_onnx_graph_of_its_steps(result, tmp_path):
+    import onnxruntime
+
+    result.to_onnx(tmp_path / "step.onnx", steps_per_piece=5, method="heun")
+    graph = onnxruntime.InferenceSession(tmp_path / "step.onnx")
+    assert graph.get_modelmeta().custom_metadata_map["steps"] == "10"
+    x = np.linspace(-4, 4, 9, dtype=np.float32)[:, None]
+    piece = list(result.to_torch().pieces())[1][0]
+    first, h = piece.f(0.0, torch.from_numpy(x)), 0.8 / 5
+    expected = torch.from_numpy(x) + h / 2 * (first + piece.f(0.0, torch.from_numpy(x) + h * first))
+    found = graph.run(["x_next"], {"x": x, "noise": 0 * x, "step": np.array(7)})[0]
+    np.testing.assert_allclose(found, expected.detach(), atol=1e-5)
+    with pytest.raises(OnnxExportError):
+        result.to_onnx(tmp_path / "other.onnx", method="magic")
+
+
+def test_saved_weights_say_what_they_are_for_and_evaluate_the_same(result, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    result.save_weights(path)
+    words = read_weights(path)[1]
+    assert words["problem"] == "two-bumps"
+    assert (words["activation"], words["tangential"], words["walls"]) == ("tanh", "false", "reflecting")
+    assert json.loads(words["box"]) == [[-5, 5]]
+    assert json.loads(words["noise"]) == result.noise
+    for name, value in vars(result.controls).items():
+        assert_array_equal(getattr(Controls.load(path), name), value)
+    assert evaluate(result.problem, Controls.load(path)).tracking == result.tracking
+    with pytest.raises(ResultError, match=r"weights\.nc: .*\.safetensors"):
+        result.save_weights(tmp_path / "weights.nc")
+
+
+def test_trained_weights_are_evaluated_like_any(result):
+    again = evaluate(result.problem, result.to_torch(torch.float64).controls())
+    assert again.tracking == result.tracking
+    single = evaluate(result.problem, result.to_torch(torch.float32).controls())
+    assert single.tracking.l2_final == pytest.approx(result.tracking.l2_final, rel=1e-4)

@@ -404,6 +404,13 @@ def test_controls_for_another_network_are_warned_of_and_two_drifts_refused(solve
     result = str(folder / "out/result.nc")
     answer = run("evaluate", "small.yaml", "--controls", result, "--set", "network.activation=sin", "-q")
     assert "was made for network.activation=tanh, not sin" in answer.err
+    weights = folder / "weights.safetensors"
+    Result.load(result).save_weights(weights)
+    again = run("evaluate", "small.yaml", "--controls", weights, "--set", "network.activation=sin", "-q", "--json")
+    assert f"{weights} was made for network.activation=tanh, not sin" in again.err
+    same = run("evaluate", "small.yaml", "--controls", weights, "-q", "--json")
+    assert "was made for" not in same.err
+    assert same.json["tracking"] == Result.load(result).to_json()["tracking"]
     Path("exact.yaml").write_text(EVALUATE)
     one_line(run("evaluate", "exact.yaml", "--controls", result), "exact.yaml", "leave one of them out")
 
