@@ -3,9 +3,11 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+import controlsde as cs
 from controlsde.problem import json_schema, parse_problem
 
 ROOT = Path(__file__).parent.parent
@@ -34,6 +36,28 @@ def test_the_example_of_the_differentiable_state_equation_runs():
     namespace = {"print": lambda shape: namespace.setdefault("shape", tuple(shape))}
     exec(text, namespace)  # noqa: S102 - our own page
     assert namespace["shape"] == (15, 65, 1)
+
+
+def test_the_examples_with_other_libraries_run_one_after_the_other(tmp_path, monkeypatch):
+    shapes = {"A": (2, 1, 1), "W": (2, 1, 1), "b": (2, 1)}
+    rng = np.random.default_rng(0)
+    controls = cs.Controls(**{name: rng.normal(size=shape) for name, shape in shapes.items()}, times=[0, 0.75, 1.5])
+    few = {"monte_carlo.particles": 500, "mesh.elements": [4], "mesh.degree": 4, "controls.pieces": 2}
+    monkeypatch.chdir(tmp_path)
+    given = cs.evaluate(cs.load_problem("two-bumps", set=few), controls).save("out/result.nc")
+    namespace = {}
+    examples = [p.values[0] for p in blocks("python") if p.id.startswith("interop.md-")]
+    for text in examples:
+        exec(text, namespace)  # noqa: S102 - our own page
+    assert len(examples) == 7
+    assert namespace["process"].A.grad.abs().min() > 0
+    assert namespace["paths"].shape == (3, 100, 1)
+    np.testing.assert_allclose(namespace["fixed"], namespace["shorter"], rtol=1e-12)
+    np.testing.assert_allclose(namespace["fixed"], namespace["adaptive"], atol=1e-4)
+    assert float(namespace["t"]) == 1.5
+    assert np.abs(namespace["x"]).max() <= 5
+    assert namespace["again"].tracking == given.tracking
+    np.testing.assert_array_equal(cs.Controls.load("trained.safetensors").times, controls.times)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
