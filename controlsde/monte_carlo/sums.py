@@ -89,9 +89,10 @@ def directions(dimension: int, count: int) -> Array:
 class Sums:
     """Sums over particles, all integers.
 
-    particles, alive, lost: (1,), lost being those whose place is no number, who count as dead. waves: (R, …, R), of products of one wave on each axis (see `modes`). powers (4, d): of z to
-    z⁴. pairs (3, d, d): of z_i z_j, z_i² z_j and z_i² z_j². marginals (d, bins), slices (L, bins): how many are alive
-    in equal bins along each axis and direction.
+    particles, alive, lost: (1,), lost being those whose place is no number, who count as dead. waves: (R, …, R), of
+    products of one wave on each axis (see `modes`). powers (4, d): of z to z⁴. pairs (3, d, d): of z_i z_j, z_i² z_j
+    and z_i² z_j². marginals (d, bins), slices (L, bins): how many are alive in equal bins along each axis and
+    direction.
     """
 
     particles: Integers
@@ -107,7 +108,8 @@ class Sums:
     def zero(layout: Layout) -> Sums:
         """Of no particles."""
         d, count = layout.dimension, len(layout.directions)
-        shapes = ((1,), (1,), (1,), (layout.modes.waves,) * d, (POWERS, d), (3, d, d), (d, layout.bins), (count, layout.bins))
+        waves = (layout.modes.waves,) * d
+        shapes = ((1,), (1,), (1,), waves, (POWERS, d), (3, d, d), (d, layout.bins), (count, layout.bins))
         return Sums(*(np.zeros(shape, np.int64) for shape in shapes))
 
     def parts(self) -> tuple[Integers, ...]:

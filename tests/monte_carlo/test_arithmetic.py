@@ -1,0 +1,106 @@
+"""Elementary functions of the compiled loops against exact values, and the same bits in vectors and alone."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from controlsde.monte_carlo import arithmetic
+
+
+@arithmetic.compiled
+def _log(x, out):
+    for i in range(x.size):
+        out[i] = arithmetic.log(x[i])
+
+
+@arithmetic.compiled
+def _exp2(x, out):
+    for i in range(x.size):
+        out[i] = arithmetic.exp2(x[i])
+
+
+@arithmetic.compiled
+def _sine(x, out):
+    for i in range(x.size):
+        out[i] = arithmetic.half_turns(x[i])[0]
+
+
+@arithmetic.compiled
+def _cosine(x, out):
+    for i in range(x.size):
+        out[i] = arithmetic.half_turns(x[i])[1]
+
+
+@arithmetic.compiled
+def _tanh(x, out):
+    for i in range(x.size):
+        out[i] = arithmetic.tanh(x[i])
+
+
+@arithmetic.compiled
+def _softplus(x, out):
+    for i in range(x.size):
+        out[i] = arithmetic.softplus(x[i])
+
+
+@arithmetic.compiled
+def _sin(x, out):
+    for i in range(x.size):
+        out[i] = arithmetic.sin(x[i])
+
+
+def applied(function, x):
+    out = np.empty_like(x)
+    function(x, out)
+    return out
+
+
+def near(low, high, count, dtype):
+    """Numbers spread evenly, and others close to zero."""
+    rng = np.random.default_rng(0)
+    wide = rng.uniform(low, high, count)
+    return np.concatenate([wide, wide * 1e-3, wide * 1e-7, [low, high, 0.0]]).astype(dtype)
+
+
+EXACT = {
+    "exp2": (_exp2, np.exp2, near(-30, 30, 100_000, np.float32)),
+    "sine": (_sine, lambda a: np.sin(np.pi * a), near(-1, 1, 100_000, np.float32)),
+    "cosine": (_cosine, lambda a: np.cos(np.pi * a), near(-1, 1, 100_000, np.float32)),
+    "tanh": (_tanh, np.tanh, near(-30, 30, 100_000, np.float32)),
+    "tanh in double": (_tanh, np.tanh, near(-30, 30, 100_000, np.float64)),
+    "softplus": (_softplus, lambda z: np.logaddexp(0, z), near(-80, 80, 100_000, np.float32)),
+    "softplus in double": (_softplus, lambda z: np.logaddexp(0, z), near(-80, 80, 100_000, np.float64)),
+    "sin": (_sin, np.sin, near(-6, 6, 100_000, np.float32)),
+}
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_values_are_exact_to_a_few_units_of_the_larger_of_the_value_and_one(name):
+    function, exact, x = EXACT[name]
+    expected = exact(x.astype(np.longdouble))
+    error = np.abs(applied(function, x) - expected) / np.maximum(np.abs(expected), 1.0)
+    assert error.max() < 4 * np.finfo(x.dtype).eps  # |sin z| and tanh z take an argument that is rounded itself
+
+
+def test_the_logarithm_is_exact_to_two_units_for_every_magnitude_and_next_to_one():
+    rng = np.random.default_rng(1)
+    x = np.concatenate([2.0 ** rng.uniform(-40, 10, 200_000), 1 - 2.0 ** -rng.uniform(1, 24, 50_000)])
+    x = x.astype(np.float32)
+    x = x[x != 1]
+    expected = np.log(x.astype(np.float64))
+    assert (np.abs(applied(_log, x) - expected) / np.abs(expected)).max() < 2 * np.finfo(np.float32).eps
+    assert applied(_log, np.ones(1, np.float32))[0] == 0.0
+
+
+def test_tanh_saturates_and_softplus_is_linear_far_out():
+    far = np.array([-1e30, 1e30, -200, 200], np.float32)
+    assert_array_equal(applied(_tanh, far), [-1, 1, -1, 1])
+    assert_array_equal(applied(_softplus, far)[[1, 3]], far[[1, 3]])
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_a_number_alone_has_the_bits_that_it_has_in_a_vector(name):
+    function, _, x = EXACT[name]
+    x = x[:1000]
+    alone = np.array([applied(function, x[i : i + 1])[0] for i in range(len(x))])
+    assert_array_equal(alone, applied(function, x))
