@@ -7,7 +7,7 @@ from controlsde.densities.formula import FormulaDensity
 from controlsde.densities.image import ImageDensity
 from controlsde.densities.mixture import GaussianMixture
 from controlsde.densities.protocol import Density, LineDensity
-from controlsde.densities.sampling import sample_from_density
+from controlsde.densities.sampling import GridSampler
 from controlsde.densities.truncated import TruncatedMixture
 from controlsde.densities.uniform import UniformDensity
 
@@ -17,11 +17,11 @@ __all__ = [
     "Density",
     "FormulaDensity",
     "GaussianMixture",
+    "GridSampler",
     "ImageDensity",
     "LineDensity",
     "TruncatedMixture",
     "UniformDensity",
     "build_density",
     "condition",
-    "sample_from_density",
 ]

@@ -8,13 +8,14 @@ it is first order, and `normalisation_error` says how far two grids disagree.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from controlsde.densities import jets
 from controlsde.densities.panels import WEIGHTS, Panels, nodes_between, resolve
 from controlsde.densities.protocol import Array, Box, as_points, line_points
-from controlsde.densities.sampling import sample_from_density
+from controlsde.densities.sampling import GridSampler
 from controlsde.problem.formula import Formula as Expression
 
 MAX_UNRESOLVED = 1e-6
@@ -78,7 +79,11 @@ class FormulaDensity:
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         """Draw n independent points from a fine grid (see `sampling` for the accuracy), shape (n, d)."""
-        return sample_from_density(self.pdf, self.box, n, rng)
+        return self._sampler.sample(n, rng)
+
+    @cached_property
+    def _sampler(self) -> GridSampler:
+        return GridSampler.of(self.pdf, self.box)
 
     def _inside(self, points: Array) -> np.ndarray:
         low, high = np.array(self.box).T

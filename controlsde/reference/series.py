@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from controlsde.densities import Density, sample_from_density
+from controlsde.densities import Density, GridSampler
 from controlsde.densities.formula import FormulaDensity
 from controlsde.densities.protocol import Array, Box
 from controlsde.reference.bases import Basis
@@ -141,6 +141,7 @@ class Series:
     origin: float = 0.0
     resolved_from: float = field(init=False)
     _tables: _Tables = field(init=False, repr=False, compare=False, default_factory=_Tables)
+    _samplers: dict[float, GridSampler] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         times = [
@@ -196,4 +197,6 @@ class Series:
         """Draw n independent points of q(s, ·), shape (n, d), from a fine grid (see `densities.sampling`)."""
         if s == 0.0:
             return self.data.sample(n, rng)
-        return sample_from_density(lambda x: self.density(s, x), self.box, n, rng)
+        if s not in self._samplers:
+            self._samplers[s] = GridSampler.of(lambda x: self.density(s, x), self.box)
+        return self._samplers[s].sample(n, rng)

@@ -12,12 +12,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
 import scipy.sparse.linalg as sparse_linalg
 
-from controlsde.densities import Density, sample_from_density
+from controlsde.densities import Density, GridSampler
 from controlsde.densities.protocol import Array, Box, as_points
 from controlsde.fokker_planck.marching import Marched, UnresolvedError, march
 from controlsde.fokker_planck.mesh import Mesh
@@ -65,6 +66,7 @@ class SolvedFlow:
     solution: Marched
     error: float = math.inf
     _stencils: _Stencils = field(init=False, repr=False, default_factory=_Stencils)
+    _samplers: dict[float, GridSampler] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     @property
     def description(self) -> str:
@@ -89,7 +91,9 @@ class SolvedFlow:
         """Draw n independent points of q(s, ·), shape (n, d), from a fine grid (see `densities.sampling`)."""
         if s == 0.0:
             return self.data.sample(n, rng)
-        return sample_from_density(lambda x: self.density(s, x), self.mesh.box, n, rng)
+        if s not in self._samplers:
+            self._samplers[s] = GridSampler.of(lambda x: self.density(s, x), self.mesh.box)
+        return self._samplers[s].sample(n, rng)
 
     def on_mesh(self, s: float, x: Array) -> Array:
         """q(s, x) of the mesh, at s = 0, too."""
@@ -122,7 +126,11 @@ class MeshDensity:
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         """Draw n independent points, shape (n, d), from a fine grid."""
-        return sample_from_density(self.pdf, self.mesh.box, n, rng)
+        return self._sampler.sample(n, rng)
+
+    @cached_property
+    def _sampler(self) -> GridSampler:
+        return GridSampler.of(self.pdf, self.mesh.box)
 
     def _at(self, x: Array) -> tuple[Array, Array]:
         return Stencil.build(self.mesh, as_points(x, self.dimension)).value_and_gradient(self.values)

@@ -8,11 +8,11 @@ import pytest
 from controlsde.densities import (
     FormulaDensity,
     GaussianMixture,
+    GridSampler,
     TruncatedMixture,
     UniformDensity,
     build_density,
     condition,
-    sample_from_density,
 )
 from controlsde.densities.formula import gauss_grid
 from controlsde.problem import schema
@@ -162,7 +162,7 @@ def test_samples_in_space_have_the_mean_and_covariance_of_the_density(name, rng)
 def test_grid_samples_have_the_law_of_the_interpolant(rng):
     # The linear interpolant of x² on [0, 1], cells of size h, has mass 1/3 + h²/6, first moment 1/4 + h²/12.
     for cells in (2, 4, 64):
-        x = sample_from_density(lambda y: y[:, 0] ** 2, ((0.0, 1.0),), 400_000, rng, cells)
+        x = GridSampler.of(lambda y: y[:, 0] ** 2, ((0.0, 1.0),), cells).sample(400_000, rng)
         mean = (1 / 4 + 1 / (12 * cells**2)) / (1 / 3 + 1 / (6 * cells**2))
         assert abs(np.mean(x) - mean) < 4.5 * np.std(x) / np.sqrt(x.size)
 
