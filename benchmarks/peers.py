@@ -19,15 +19,15 @@ HOW = "pip install -e '.[peers]'"
 def run(fast: bool) -> Report:
     """The forward equation at equal error, and the collocation problem in modelling languages."""
     os.environ.setdefault("FIPY_SOLVERS", "scipy")  # direct solves by SuperLU, whatever else is installed
-    present, notes = _present(DISTRIBUTIONS)
-    forward = forward_peers.run(fast, [name for name in present if name in forward_peers.PEERS])
-    collocation = collocation_peers.run(fast, [name for name in present if name in collocation_peers.PEERS])
+    found, notes = present(DISTRIBUTIONS)
+    forward = forward_peers.run(fast, [name for name in found if name in forward_peers.PEERS])
+    collocation = collocation_peers.run(fast, [name for name in found if name in collocation_peers.PEERS])
     return _joined([forward, collocation], notes)
 
 
-def _present(distributions: dict[str, str]) -> tuple[list[str], list[str]]:
+def present(distributions: dict[str, str]) -> tuple[list[str], list[str]]:
     """The modules that can be imported, and a line on each: its version, or why it is skipped."""
-    present, notes = [], []
+    found, notes = [], []
     for module, name in distributions.items():
         try:
             import_module(module)
@@ -36,9 +36,9 @@ def _present(distributions: dict[str, str]) -> tuple[list[str], list[str]]:
         except (ImportError, AttributeError, OSError, RuntimeError, TypeError, ValueError) as error:
             notes.append(f"{name} is skipped, for it cannot be imported here: {error}")
         else:
-            present.append(module)
+            found.append(module)
             notes.append(f"{name} {metadata.version(name)}")
-    return present, notes
+    return found, notes
 
 
 def _joined(reports: Sequence[Report], notes: Sequence[str]) -> Report:
