@@ -10,7 +10,7 @@ from pathlib import Path
 
 NAMES = (
     "startup", "gradient", "optimisers", "transcription", "certificates", "optima", "sizes", "fatrop", "large",
-    "scaling", "peers",
+    "scaling", "peers", "monte_carlo",
 )  # fmt: skip
 
 
