@@ -3,13 +3,13 @@
 Comes in: starts (d, n), weights of every piece, numbers of every step, a key. Goes out: positions at T, or sums of
 whole numbers over the particles, or both. `fused_cuda.py` prepares the tables, launches, and is what others import.
 
-One program moves BLOCK particles, which one warp holds, BLOCK/32 a thread. Steps come in groups of UNROLL = 4/gcd(4, d),
-after which the numbers n = s·d + c of `philox.py` stand at lane 0 again: lanes are known when the kernel is compiled,
-and no word of the generator is thrown away.
+One program moves BLOCK particles, which one warp holds, BLOCK/32 a thread. Steps come in groups of 4/gcd(4, d), after
+which the numbers n = s·d + c of `philox.py` stand at lane 0 again: lanes are known when the kernel is compiled, and no
+word of the generator is thrown away.
 
 Layouts, all numbers in rows that are padded to whole fours, which are fetched at once:
 
-    piece    c_0 … c_d−1, then m times  b_j  W_j0 … W_j,d−1  A_0j … A_d−1,j      drift c + A σ(W z + b), see `fused_cuda`
+    piece    c_0 … c_d−1, then m times  b_j  W_j0 … W_j,d−1  A_0j … A_d−1,j     drift c + A σ(W z + b), see `fused_cuda`
     step     h  deviation_00 … deviation_draws−1,d−1  variance_0 … variance_d−1
     sums     alive  histogram (d, BINS)  Σ z^p (4, d)  Σ z_i z_j, then Σ z_i² z_j², for i < j  Σ cos kθ (d, MODES)
 
@@ -239,6 +239,12 @@ def quad(pointer: tl.tensor, FAST: tl.constexpr, PURE: tl.constexpr) -> tl.tuple
 
 
 @compiled
+def append(row: tl.tuple, number: tl.tensor) -> tl.tuple:
+    """A tuple with one number more."""
+    return row + (number,)  # noqa: RUF005
+
+
+@compiled
 def row(pointer: tl.tensor, COUNT: tl.constexpr, FAST: tl.constexpr) -> tl.tuple:
     """COUNT numbers side by side, or up to three more."""
     found = ()
@@ -265,7 +271,7 @@ def drift(
     for i in tl.static_range(D):
         if not HOLD and i % 4 == 0:
             four = quad(pointer + i, FAST, False)
-        v = v + (four[i if HOLD else i % 4],)  # noqa: RUF005
+        v = append(v, four[i if HOLD else i % 4])
     for j in tl.static_range(M):
         total = ()
         for i in tl.static_range(2 * D + 1):
@@ -277,7 +283,7 @@ def drift(
             elif i <= D:
                 hidden = weight * x[i - 1] + hidden
             else:
-                total = total + (weight * hidden + v[i - D - 1],)  # noqa: RUF005
+                total = append(total, weight * hidden + v[i - D - 1])
             if i == D:
                 hidden = activate(hidden, ACTIVATION, FAST)
         v = total
@@ -286,7 +292,7 @@ def drift(
         for c in tl.static_range(D):
             square = x[c] * x[c]
             fourth = square * square
-            total = total + (v[c] * (1.0 - fourth * fourth),)  # noqa: RUF005
+            total = append(total, v[c] * (1.0 - fourth * fourth))
         v = total
     return v
 
@@ -349,9 +355,9 @@ def noise(
                 four = normals(particle, key, block + ((J * DRAWS + q) * D + c) // 4, FAST)
             part = step[1 + q * D + c] * four[((J * DRAWS + q) * D + c) % 4]
             if q == 0:
-                total = total + (part,)  # noqa: RUF005
+                total = append(total, part)
             else:
-                total = total + (shock[c] + part,)  # noqa: RUF005
+                total = append(total, shock[c] + part)
         shock = total
     return shock, four
 
@@ -385,7 +391,9 @@ def quarter_wave(z: tl.tensor) -> tl.tuple:
 
 
 @compiled
-def collect(x: tl.tuple, alive: tl.tensor, sums: tl.tensor, D: tl.constexpr, BINS: tl.constexpr, MODES: tl.constexpr) -> None:
+def collect(
+    x: tl.tuple, alive: tl.tensor, sums: tl.tensor, D: tl.constexpr, BINS: tl.constexpr, MODES: tl.constexpr
+) -> None:
     """Add the particles of a block to a row of sums; up to 256, for their sums to fit 32 bits."""
     tl.static_assert(x[0].shape[0] <= 256)
     add(sums, alive.to(tl.int32))
@@ -439,7 +447,7 @@ def push_all(
         if c == 0 or (J * D + c) % 4 == 0:
             drawn = words(particle, key, block + (J * D + c) // 4, UNIFORMS, FAST)
         uniform = unit(drawn[(J * D + c) % 4])
-        pushed = pushed + (push(before[c], after[c], step[1 + DRAWS * D + c], uniform, FAST),)  # noqa: RUF005
+        pushed = append(pushed, push(before[c], after[c], step[1 + DRAWS * D + c], uniform, FAST))
     return pushed
 
 
@@ -470,7 +478,7 @@ def placed(z: tl.tuple, WALLS: tl.constexpr, D: tl.constexpr) -> tl.tuple:
     """Every coordinate into the box."""
     inside = ()
     for c in tl.static_range(D):
-        inside = inside + (place(z[c], WALLS),)  # noqa: RUF005
+        inside = append(inside, place(z[c], WALLS))
     return inside
 
 
@@ -479,7 +487,7 @@ def moved(x: tl.tuple, h: tl.tensor, v: tl.tuple, shock: tl.tuple, D: tl.constex
     """x + h v + ΔW."""
     after = ()
     for c in tl.static_range(D):
-        after = after + ((h * v[c] + x[c]) + shock[c],)  # noqa: RUF005
+        after = append(after, (h * v[c] + x[c]) + shock[c])
     return after
 
 
@@ -488,7 +496,7 @@ def total(one: tl.tuple, other: tl.tuple, D: tl.constexpr) -> tl.tuple:
     """one + other."""
     both = ()
     for c in tl.static_range(D):
-        both = both + (one[c] + other[c],)  # noqa: RUF005
+        both = append(both, one[c] + other[c])
     return both
 
 
@@ -498,7 +506,7 @@ def loaded(start: tl.tensor, index: tl.tensor, count: tl.tensor, D: tl.constexpr
     x = ()
     for c in tl.static_range(D):
         place_of = c * count.to(tl.int64) + index
-        x = x + (tl.load(start + place_of, mask=index < count, other=0.0),)  # noqa: RUF005
+        x = append(x, tl.load(start + place_of, mask=index < count, other=0.0))
     return x
 
 
@@ -584,14 +592,12 @@ def walk(
             if SCHEME == "heun":
                 other = drift(placed(after, WALLS, D), held, w + zero, D, M, ACTIVATION, TANGENTIAL, HOLD, FAST)
                 after = moved(x, 0.5 * step[0], total(v, other, D), shock, D)
-            if WALLS == "absorbing":
+            if WALLS == "absorbing":  # noqa: SIM102 (both are decided, at different times)
                 if touch(x, after, step, D, DRAWS):
                     alive = alive & survive(x, after, step, particle, key, s, D, DRAWS, FAST)
-            if WALLS == "reflecting" and SCHEME == "heun":
+            if WALLS == "reflecting" and SCHEME == "heun":  # noqa: SIM102
                 if touch(x, after, step, D, DRAWS):
-                    after = push_all(
-                        x, after, step, particle, key, group * (UNROLL * D // 4), j, D, DRAWS, FAST
-                    )
+                    after = push_all(x, after, step, particle, key, group * (UNROLL * D // 4), j, D, DRAWS, FAST)
             x = placed(after, WALLS, D)
     if STORE:
         store(end, living, x, alive, index, count, D)
@@ -611,6 +617,7 @@ def flow(
     piece: tl.tensor,
     count: tl.tensor,
     groups: tl.tensor,
+    zero: tl.tensor,
     D: tl.constexpr,
     M: tl.constexpr,
     WALLS: tl.constexpr,
@@ -623,20 +630,23 @@ def flow(
     BINS: tl.constexpr,
     MODES: tl.constexpr,
 ) -> None:
-    """All steps without noise, double precision: Runge and Kutta's scheme of order 4. groups: the number of steps."""
+    """All steps without noise, double precision: Runge and Kutta's scheme of order 4.
+
+    groups: the number of steps. zero: as in `walk`, for the four stages.
+    """
     program = tl.program_id(0)
     index = program * BLOCK + tl.arange(0, BLOCK)
     alive = index < count
     x = loaded(start, index, count, D)
     nothing = ()
     for _ in tl.static_range(D):
-        nothing = nothing + (0.0,)  # noqa: RUF005
+        nothing = append(nothing, 0.0)
     for s in range(groups):
         w = weights + tl.load(piece + s) * PIECE
         h = tl.load(length + s)
         at, after = x, x
         for stage in range(4):
-            v = drift(at, (), w, D, M, ACTIVATION, TANGENTIAL, False, False)
+            v = drift(at, (), w + stage * zero, D, M, ACTIVATION, TANGENTIAL, False, False)
             share, ahead = h / 6.0, 0.5 * h
             if stage == 1 or stage == 2:
                 share = h / 3.0
@@ -654,5 +664,5 @@ def flow(
         size = 1 + D * (BINS + 4 + D - 1 + MODES)
         single = ()
         for c in tl.static_range(D):
-            single = single + (x[c].to(tl.float32),)  # noqa: RUF005
+            single = append(single, x[c].to(tl.float32))
         collect(single, alive, sums + (program % COPIES) * size, D, BINS, MODES)

@@ -211,10 +211,21 @@ class Kernel:
                 numbers = [_signed(word) for word in (first & LOW, first >> 32, *self.key)]
                 limit = {} if self.registers is None else {"maxnreg": self.registers}
                 cuda_kernels.walk[grid](
-                    begin, *outputs, *self.tables, *counts, *numbers, 0, **self.constants, **options, num_warps=1, **limit
+                    begin,
+                    *outputs,
+                    *self.tables,
+                    *counts,
+                    *numbers,
+                    0,
+                    **self.constants,
+                    **options,
+                    num_warps=1,
+                    **limit,
                 )
             else:
-                cuda_kernels.flow[grid](begin, *outputs, *self.tables, *counts, **self.constants, **options, num_warps=1)
+                cuda_kernels.flow[grid](
+                    begin, *outputs, *self.tables, *counts, 0, **self.constants, **options, num_warps=1
+                )
 
 
 def noisy_constants(process: Process, fast: bool) -> dict[str, Any]:
@@ -279,9 +290,9 @@ def _drift_constants(network: BoxNetwork) -> dict[str, Any]:
 def weight_table(network: BoxNetwork, width: int) -> Array:
     """Rows (K, width) of the drift c + A σ′(W z + b) in the units of the chip, which knows powers of 2 and turns:
 
-        tanh y = 2 s(2y log₂e) − 1,  sigmoid y = s(y log₂e)    with s(y) = 1/(1 + 2^−y)
-        softplus y = log 2 · (max(y′, 0) + log₂(1 + 2^−|y′|))  with y′ = y log₂e
-        sin y = sin 2πy′                                       with y′ = y/2π
+    tanh y = 2 s(2y log₂e) − 1,  sigmoid y = s(y log₂e)    with s(y) = 1/(1 + 2^−y)
+    softplus y = log 2 · (max(y′, 0) + log₂(1 + 2^−|y′|))  with y′ = y log₂e
+    sin y = sin 2πy′                                       with y′ = y/2π
     """
     inner, outer, offset = {
         "tanh": (2.0 * LOG2_E, 2.0, -1.0),
@@ -303,9 +314,7 @@ def step_table(process: Process, constants: dict[str, Any]) -> tuple[Array, NDAr
     """Rows (S′, STEP) of the steps and their pieces (S′,): S′ whole groups, of which the last may end with steps of
     no length and no noise, which move nothing."""
     clock = process.clock
-    rows = np.concatenate(
-        [clock.length[:, None], process.deviation.reshape(clock.steps, -1), process.variance], axis=1
-    )
+    rows = np.concatenate([clock.length[:, None], process.deviation.reshape(clock.steps, -1), process.variance], axis=1)
     missing = -clock.steps % constants["UNROLL"]
     table = np.pad(rows, ((0, missing), (0, constants["STEP"] - rows.shape[1])))
     return table, np.pad(clock.piece, (0, missing), mode="edge")
