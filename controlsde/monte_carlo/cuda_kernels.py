@@ -335,7 +335,8 @@ def survival(before: tl.tensor, after: tl.tensor, variance: tl.tensor, FAST: tl.
 
 
 @compiled
-def noise(
+def shaken(
+    x: tl.tuple,
     four: tl.tuple,
     particle: tl.tuple,
     key: tl.tuple,
@@ -346,20 +347,15 @@ def noise(
     DRAWS: tl.constexpr,
     FAST: tl.constexpr,
 ) -> tl.tuple:
-    """ΔW of the J-th step of a group, and the four numbers of which some may be left for the next step."""
-    shock = ()
+    """x + ΔW of the J-th step of a group, and the four numbers of which some may be left for the next step."""
     for q in tl.static_range(DRAWS):
-        total = ()
+        after = ()
         for c in tl.static_range(D):
             if ((J * DRAWS + q) * D + c) % 4 == 0:
                 four = normals(particle, key, block + ((J * DRAWS + q) * D + c) // 4, FAST)
-            part = step[1 + q * D + c] * four[((J * DRAWS + q) * D + c) % 4]
-            if q == 0:
-                total = append(total, part)
-            else:
-                total = append(total, shock[c] + part)
-        shock = total
-    return shock, four
+            after = append(after, step[1 + q * D + c] * four[((J * DRAWS + q) * D + c) % 4] + x[c])
+        x = after
+    return x, four
 
 
 @compiled
@@ -483,21 +479,12 @@ def placed(z: tl.tuple, WALLS: tl.constexpr, D: tl.constexpr) -> tl.tuple:
 
 
 @compiled
-def moved(x: tl.tuple, h: tl.tensor, v: tl.tuple, shock: tl.tuple, D: tl.constexpr) -> tl.tuple:
-    """x + h v + ΔW."""
+def moved(x: tl.tuple, h: tl.tensor, v: tl.tuple, D: tl.constexpr) -> tl.tuple:
+    """x + h v."""
     after = ()
     for c in tl.static_range(D):
-        after = append(after, (h * v[c] + x[c]) + shock[c])
+        after = append(after, h * v[c] + x[c])
     return after
-
-
-@compiled
-def total(one: tl.tuple, other: tl.tuple, D: tl.constexpr) -> tl.tuple:
-    """one + other."""
-    both = ()
-    for c in tl.static_range(D):
-        both = append(both, one[c] + other[c])
-    return both
 
 
 @compiled
@@ -568,8 +555,8 @@ def walk(
     STEP: numbers from one row of the tables to the next. STORE: whether to write end (D, count) and living (count,).
     COPIES: of the row of sums, which programs take in turn; 0 for no sums.
 
-    zero: 0, of which the compiler does not know. It is added to the address from which Heun's second drift fetches its
-    weights; otherwise those of the first would wait for it, in more registers than there are.
+    zero: 0, of which the compiler does not know. Multiples of it make the addresses differ from which the drifts of a
+    group fetch weights; otherwise the weights of the first would wait for the others, in more registers than there are.
     """
     program = tl.program_id(0)
     index = program * BLOCK + tl.arange(0, BLOCK)
@@ -586,12 +573,15 @@ def walk(
                 w = weights + tl.load(piece + s) * PIECE
                 held = row(w, PIECE if HOLD else 0, FAST)
             step = row(steps + s * STEP, STEP, FAST)
-            shock, four = noise(four, particle, key, group * (UNROLL * DRAWS * D // 4), step, j, D, DRAWS, FAST)
-            v = drift(x, held, w, D, M, ACTIVATION, TANGENTIAL, HOLD, FAST)
-            after = moved(x, step[0], v, shock, D)
+            block = group * (UNROLL * DRAWS * D // 4)
+            free, four = shaken(x, four, particle, key, block, step, j, D, DRAWS, FAST)
+            v = drift(x, held, w + 2 * j * zero, D, M, ACTIVATION, TANGENTIAL, HOLD, FAST)
+            after = moved(free, step[0], v, D)
             if SCHEME == "heun":
-                other = drift(placed(after, WALLS, D), held, w + zero, D, M, ACTIVATION, TANGENTIAL, HOLD, FAST)
-                after = moved(x, 0.5 * step[0], total(v, other, D), shock, D)
+                other = drift(
+                    placed(after, WALLS, D), held, w + (2 * j + 1) * zero, D, M, ACTIVATION, TANGENTIAL, HOLD, FAST
+                )
+                after = moved(moved(free, 0.5 * step[0], v, D), 0.5 * step[0], other, D)
             if WALLS == "absorbing":  # noqa: SIM102 (both are decided, at different times)
                 if touch(x, after, step, D, DRAWS):
                     alive = alive & survive(x, after, step, particle, key, s, D, DRAWS, FAST)
@@ -638,9 +628,6 @@ def flow(
     index = program * BLOCK + tl.arange(0, BLOCK)
     alive = index < count
     x = loaded(start, index, count, D)
-    nothing = ()
-    for _ in tl.static_range(D):
-        nothing = append(nothing, 0.0)
     for s in range(groups):
         w = weights + tl.load(piece + s) * PIECE
         h = tl.load(length + s)
@@ -652,8 +639,8 @@ def flow(
                 share = h / 3.0
             if stage == 2:
                 ahead = h
-            after = moved(after, share, v, nothing, D)
-            at = placed(moved(x, ahead, v, nothing, D), WALLS, D)
+            after = moved(after, share, v, D)
+            at = placed(moved(x, ahead, v, D), WALLS, D)
         if WALLS == "absorbing":
             for c in tl.static_range(D):
                 alive = alive & (tl.abs(after[c]) < 1.0)

@@ -132,7 +132,6 @@ class Kernel:
     groups: int
     key: tuple[int, int]
     constants: dict[str, Any]
-    registers: int | None
 
     @staticmethod
     def of(process: Process, stream: Stream, device: str) -> Kernel:
@@ -158,7 +157,6 @@ class Kernel:
             len(piece) // constants.get("UNROLL", 1),
             stream.words,
             constants,
-            register_limit(process) if process.noisy else None,
         )
 
     def positions(self, first: int, start: NDArray[np.floating]) -> tuple[Tensor, Tensor]:
@@ -209,18 +207,8 @@ class Kernel:
         with torch.cuda.device(self.device) if self.device.startswith("cuda") else nullcontext():
             if "SCHEME" in self.constants:
                 numbers = [_signed(word) for word in (first & LOW, first >> 32, *self.key)]
-                limit = {} if self.registers is None else {"maxnreg": self.registers}
                 cuda_kernels.walk[grid](
-                    begin,
-                    *outputs,
-                    *self.tables,
-                    *counts,
-                    *numbers,
-                    0,
-                    **self.constants,
-                    **options,
-                    num_warps=1,
-                    **limit,
+                    begin, *outputs, *self.tables, *counts, *numbers, 0, **self.constants, **options, num_warps=1
                 )
             else:
                 cuda_kernels.flow[grid](
@@ -231,16 +219,16 @@ class Kernel:
 def noisy_constants(process: Process, fast: bool) -> dict[str, Any]:
     """What `cuda_kernels.walk` is compiled for, but what it gives back.
 
-    BLOCK: as many particles a thread as hide the latency of its instructions (4 of small drifts, 2 up to width 8)
-    while one-warp programs still fill a multiprocessor; wide networks need the registers for one.
+    BLOCK: more particles a thread share what is fetched and hide what an instruction waits for, as long as a
+    multiprocessor has the registers for some 20 warps.
     """
     network = process.network
     assert network is not None
     d, m = process.dimension, network.b.shape[1]
     unroll = LANES // math.gcd(LANES, d)
-    heun = process.scheme == "heun"
     size = d + m * (2 * d + 1)
-    per_thread = 1 if max(d, m) > 8 else 2 if heun or max(d, m) > 2 else 4
+    small, middle = (0, 4) if process.scheme == "heun" else (2, 8)
+    per_thread = 4 if max(d, m) <= small else 2 if max(d, m) <= middle else 1
     steps = np.bincount(process.clock.piece)
     return {
         "D": d,
@@ -272,14 +260,6 @@ def flow_constants(process: Process, fast: bool) -> dict[str, Any]:
         "PIECE": _fours(d + m * (2 * d + 1)),
         "BLOCK": WARP if fast else INTERPRETED,
     }
-
-
-def register_limit(process: Process) -> int | None:
-    """Of a thread, where the compiler would take all there are: at 168, twelve warps share a multiprocessor."""
-    network = process.network
-    assert network is not None
-    wide = process.dimension + network.b.shape[1] * (2 * process.dimension + 1) > 4 * HELD
-    return 168 if wide and process.scheme == "heun" else None
 
 
 def _drift_constants(network: BoxNetwork) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from controlsde.controls import Controls
 from controlsde.diffusivity import Steady
 from controlsde.drift import NetworkDrift
 from controlsde.monte_carlo import fused_cuda, plain
-from controlsde.monte_carlo.fused_cuda import UNIT, flow_constants, noisy_constants, obstacle, register_limit
+from controlsde.monte_carlo.fused_cuda import UNIT, flow_constants, noisy_constants, obstacle
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Process
 from controlsde.network import Network
@@ -108,7 +108,8 @@ def assert_agree(interpreted, of, tolerance, count=200):
 
 @pytest.mark.parametrize("case", CASES)
 def test_with_noise_particles_end_where_the_reference_takes_them_to_single_precision(interpreted, case):
-    assert_agree(interpreted, CASES[case](), 3e-6)
+    of = CASES[case]()
+    assert_agree(interpreted, of, 3e-6 * (1.0 + of.deviation.max()))  # steps of several boxes are rounded more coarsely
 
 
 @pytest.mark.parametrize("case", STILL)
@@ -189,18 +190,81 @@ for row in outputs.tolist():
 """
 
 
-def test_the_generator_of_the_kernel_gives_the_known_answers(tmp_path):
-    script = tmp_path / "known_answers.py"
-    script.write_text(KNOWN_ANSWERS)
+def interpreted_script(folder, text, *arguments):
+    """What a script prints under the interpreter: kernels of its own have to stand in a file."""
+    script = folder / "script.py"
+    script.write_text(text)
     environment = {**os.environ, "TRITON_INTERPRET": "1"}
-    printed = subprocess.run(
-        [sys.executable, script], env=environment, capture_output=True, text=True, check=True
-    ).stdout
+    command = [sys.executable, script, *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_generator_of_the_kernel_gives_the_known_answers(tmp_path):
+    printed = interpreted_script(tmp_path, KNOWN_ANSWERS)
     assert printed.splitlines() == [  # of Random123: kat_vectors, philox4x32 10
         "6627e8d5 e169c58d bc57ac4c 9b00dbd8",
         "408f276d 41c83b0e a20bc7c6 6d5451fd",
         "d16cfe09 94fdcceb 5001e420 24126ea1",
     ]
+
+
+FAST = """
+import ctypes, runpy, sys
+from dataclasses import replace
+from types import SimpleNamespace
+import numpy as np
+import triton.language as tl
+from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
+from controlsde.monte_carlo import plain
+from controlsde.monte_carlo.fused_cuda import Kernel
+
+def half(x):  # what is approximate is good for angles in [-pi, pi] alone
+    assert np.abs(x).max() < 3.1416
+    return x
+
+UNARY = {
+    "ex2.approx.ftz.f32": np.exp2,
+    "lg2.approx.ftz.f32": np.log2,
+    "sqrt.approx.ftz.f32": np.sqrt,
+    "rcp.approx.ftz.f32": lambda x: 1 / x,
+    "sin.approx.ftz.f32": lambda x: np.sin(half(x)),
+    "cos.approx.ftz.f32": lambda x: np.cos(half(x)),
+}
+
+def assembly(self, text, constraints, values, types, pure, pack):
+    data = [value.data for value in values]
+    name = text.split()[0]
+    if name in UNARY:
+        found = [UNARY[name](data[0])]
+    elif "mul.wide.u32" in text:
+        wide = data[0].astype(np.uint64) * data[1].astype(np.uint64)
+        found = [(wide & 0xffffffff).astype(np.uint32), (wide >> 32).astype(np.uint32)]
+    else:
+        assert name == "ld.global.nc.v4.f32"
+        address = int(data[0].item())
+        assert address % 16 == 0
+        found = [np.full_like(data[0], x, np.float32) for x in (ctypes.c_float * 4).from_address(address)]
+    return SimpleNamespace(get_result=lambda i: TensorHandle(found[i], types[i].scalar))
+
+InterpreterBuilder.create_inline_asm = assembly
+tests = runpy.run_path(sys.argv[1])
+first, count = tests["FIRST"], 200
+for case in sys.argv[2:]:
+    of = tests["CASES"][case]()
+    start = tests["starts"](count, of.dimension)
+    kernel = Kernel.of(of, tests["STREAM"], "cpu")
+    end, living = replace(kernel, constants={**kernel.constants, "FAST": True}).positions(first, start)
+    expected = plain.simulate(of, tests["STREAM"], np.arange(first, first + count, dtype=np.uint64), start)
+    assert np.array_equal(living.numpy().astype(bool), expected.alive)
+    print(case, np.abs(end.numpy().T - expected.z)[expected.alive].max())
+"""
+
+
+def test_with_exact_functions_in_place_of_the_chips_the_fast_kernel_agrees_with_the_reference_too(tmp_path):
+    cases = ["heun-in-1", "wide", "heun-in-8", "absorbing", "softplus", "sin"]
+    printed = interpreted_script(tmp_path, FAST, __file__, *cases).split()
+    assert printed[::2] == cases
+    assert max(map(float, printed[1::2])) < 3e-6
 
 
 def test_what_keeps_a_device_from_a_process_is_said_in_one_sentence(monkeypatch):
@@ -236,9 +300,7 @@ def compiled_for_hopper(of, options):
         signature=signature | dict.fromkeys(constants, "constexpr"),
         constexprs=constants,
     )
-    limit = register_limit(of) if of.noisy else None
-    limited = {} if limit is None else {"maxnreg": limit}
-    return triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 1, **limited}).asm["cubin"]
+    return triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 1}).asm["cubin"]
 
 
 def tool(name, *arguments):
@@ -251,15 +313,15 @@ def tool(name, *arguments):
 SUMS = {"STORE": False, "COPIES": 64, "BINS": 1024, "MODES": 128}
 
 # A multiprocessor holds 65536 registers and 32 one-warp programs: 64 registers a thread let all 32 in, 72 let 28,
-# 80 let 25, 168 let 12, three for each of its four schedulers, two particles a thread, which is as few as hide what an
-# instruction waits for.
+# 80 let 25, 112 let 18. With fewer than four for each of its four schedulers, of one or two particles a thread,
+# nothing would hide what an instruction waits for.
 BUDGETS = [
     (1, "euler-maruyama", 64),
     (1, "heun", 64),
     (2, "euler-maruyama", 72),
     (2, "heun", 72),
     (8, "euler-maruyama", 80),
-    (8, "heun", 168),
+    (8, "heun", 112),
 ]
 
 
