@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Positions, Process
+from controlsde.monte_carlo.sums import Layout, Sums
 
 DEVICES = ("auto", "cpu", "cuda")
 WORTH_COMPILING = 1e8  # particle steps: what PyTorch does in the seconds that compiling the loops takes once
 CUDA_CELLS = 256  # of particles at a time on a device, 4 million
 
+Summed = Callable[[Process, Stream, int, NDArray[np.floating], Layout], Sums]
 Advance = Callable[[Process, Stream, int, NDArray[np.floating], Callable[[], bool]], Positions]
 
 
@@ -35,6 +37,7 @@ class Backend:
     """name, device: as results state them. advance(process, stream, first, start, stop) moves a chunk of particles.
 
     cells: how many cells of particles one call may hold. note: why not a faster one, where there is a reason.
+    sums(process, stream, first, start, layout): of a chunk, where the backend adds them up on the device itself.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Backend:
     advance: Advance
     cells: int = 1
     note: str | None = None
+    sums: Summed | None = None
 
 
 def choose(process: Process, device: str, particles: int) -> Backend:
@@ -54,7 +58,7 @@ def choose(process: Process, device: str, particles: int) -> Backend:
     if device == "cuda" and not has_cuda:
         raise DeviceError("device cuda: PyTorch sees no CUDA device here; use cpu, or auto")
     if device == "cuda" or (device == "auto" and has_cuda):
-        return Backend("torch", "cuda", _torch_on("cuda"), CUDA_CELLS)
+        return _on_cuda(process)
     return _on_processor(process, float(particles) * process.clock.steps)
 
 
@@ -66,6 +70,16 @@ def _on_processor(process: Process, particle_steps: float) -> Backend:
     if particle_steps < WORTH_COMPILING and not fused.ready(process.noisy):
         return Backend("torch", "cpu", _torch_on("cpu"), note="too short a run to compile its loops for")
     return Backend("numba", "cpu", _numba)
+
+
+def _on_cuda(process: Process) -> Backend:
+    from controlsde.monte_carlo import fused_cuda
+
+    trouble = fused_cuda.obstacle(process)
+    if trouble:
+        return Backend("torch", "cuda", _torch_on("cuda"), CUDA_CELLS, note=trouble)
+    on_a_line = process.dimension == 1 and process.walls == "reflecting"
+    return Backend("triton", "cuda", _triton, CUDA_CELLS, sums=_triton_sums if on_a_line else None)
 
 
 def numpy_backend() -> Backend:
@@ -101,3 +115,32 @@ def _torch_on(device: str) -> Advance:
         return tensors.simulate(process, stream, first, start, device, stop)
 
     return advance
+
+
+def _triton(
+    process: Process, stream: Stream, first: int, start: NDArray[np.floating], stop: Callable[[], bool]
+) -> Positions:
+    from controlsde.monte_carlo import fused_cuda
+
+    del stop  # a launch ends by itself
+    return fused_cuda.simulate(process, stream, first, start)
+
+
+def _triton_sums(
+    process: Process, stream: Stream, first: int, start: NDArray[np.floating], layout: Layout, device: str = "cuda"
+) -> Sums:
+    """On a line between reflecting walls the kernel adds up all that is asked for."""
+    from controlsde.monte_carlo import fused_cuda
+
+    found = fused_cuda.reduce(process, stream, first, start, device, layout.bins, layout.modes.waves)
+    cube = found.powers[2][None]
+    return Sums(
+        np.array([found.count]),
+        np.array([found.alive]),
+        np.array([found.count - found.alive]),  # these walls kill nobody
+        found.waves[0],
+        found.powers,
+        np.stack([found.products[0], cube, found.products[1]]),
+        found.histogram,
+        Sums.zero(layout).slices,
+    )

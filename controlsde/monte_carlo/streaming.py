@@ -87,16 +87,18 @@ class _Worker:
         """Of cells next to each other or not; the last may be counted in part."""
         total = Sums.zero(self.layout)
         for group in _runs(cells, self.backend.cells):
-            for number, positions in zip(group, self._moved(group), strict=True):
-                counted = min(CELL, self.particles - number * CELL)
-                total += count(self.layout, Positions(positions.z[:counted], positions.alive[:counted]))
+            total += self._summed(group)
         return total
 
-    def _moved(self, group: list[int]) -> list[Positions]:
-        """Cells one after the other, moved together."""
+    def _summed(self, group: list[int]) -> Sums:
+        """Of cells next to each other, moved together."""
         start = np.concatenate([self.starts.cell(number) for number in group])
+        first = group[0] * CELL
+        counted = min(len(start), self.particles - first)
         try:
-            moved = self.backend.advance(self.process, self.stream, group[0] * CELL, start, self.stop.is_set)
+            if self.backend.sums:
+                return self.backend.sums(self.process, self.stream, first, start[:counted], self.layout)
+            moved = self.backend.advance(self.process, self.stream, first, start, self.stop.is_set)
         except (MemoryError, RuntimeError) as error:
             if not _out_of_memory(error) or len(group) == 1:
                 raise
@@ -104,9 +106,12 @@ class _Worker:
             note = f"{self.backend.device}: out of memory, went on with {half * CELL:,} particles at a time"
             self.backend = replace(self.backend, cells=half)
             self.notes.append(note)
-            return self._moved(group[:half]) + self._moved(group[half:])
-        parts = [slice(k * CELL, (k + 1) * CELL) for k in range(len(group))]
-        return [Positions(moved.z[part], moved.alive[part]) for part in parts]
+            return self._summed(group[:half]) + self._summed(group[half:])
+        total = Sums.zero(self.layout)
+        for begin in range(0, counted, CELL):
+            part = slice(begin, min(begin + CELL, counted))
+            total += count(self.layout, Positions(moved.z[part], moved.alive[part]))
+        return total
 
 
 def _runs(cells: list[int], longest: int) -> Iterator[list[int]]:
@@ -180,7 +185,8 @@ def stream_particles(
             stopped = INTERRUPTED
         finally:
             worker.stop.set()
-    return Simulated(total, stopped, time.perf_counter() - began, tuple(worker.notes))
+    notes = (*((backend.note,) if backend.note else ()), *worker.notes)
+    return Simulated(total, stopped, time.perf_counter() - began, notes)
 
 
 def _precise(total: Sums, effort: Effort, standard_error: Callable[[Sums], float] | None) -> str | None:
