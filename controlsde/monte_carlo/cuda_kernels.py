@@ -392,8 +392,8 @@ def collect(
 ) -> None:
     """Add the particles of a block to a row of sums; up to 256, for their sums to fit 32 bits."""
     tl.static_assert(x[0].shape[0] <= 256)
-    for c in tl.static_range(D):
-        alive = alive & (x[c] == x[c])  # a place that is no number counts as dead
+    if D == 1:
+        alive = alive & (x[0] == x[0])  # a place that is no number counts as dead; more axes lack registers for it
     add(sums, alive.to(tl.int32))
     for c in tl.static_range(D):
         bins = ((x[c] + 1.0) * (0.5 * BINS)).to(tl.int32)

@@ -45,7 +45,7 @@ class Reduced:
 
     Every term is a whole number of `UNIT`s, rounded particle by particle, so that sums depend on no order.
 
-    count: particles that started. alive: at T. histogram: (d, bins), of equal bins of [−1, 1] on each axis.
+    count: particles that started. alive: at T; for d = 1 without those whose place is no number. histogram: (d, bins), of equal bins of [−1, 1] on each axis.
     powers: (4, d), Σ z_i^p for p = 1 … 4. products: (2, d, d), Σ z_i z_j and Σ z_i² z_j². waves: (d, modes),
     Σ cos kθ_i with θ = π(z + 1)/2, k = 0 … modes − 1, of which the rounding grows as k·10⁻⁷.
     """

@@ -19,10 +19,11 @@ from numpy.testing import assert_array_equal
 from controlsde.controls import Controls
 from controlsde.diffusivity import Steady
 from controlsde.drift import NetworkDrift
-from controlsde.monte_carlo import fused_cuda, plain
+from controlsde.monte_carlo import backends, fused_cuda, plain
 from controlsde.monte_carlo.fused_cuda import UNIT, flow_constants, noisy_constants, obstacle
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Process
+from controlsde.monte_carlo.sums import Layout, count
 from controlsde.network import Network
 
 pytest.importorskip("triton")
@@ -353,3 +354,28 @@ def test_for_hopper_a_noise_free_kernel_spills_nothing(cubin):
     code = tool("nvdisasm", "-c", cubin(process(8, 8, diffusivity=0.0)))
     assert not re.search(r"\b(LDL|STL)\b", code)
     assert "DFMA" in code
+
+
+def test_on_a_line_the_sums_of_the_kernel_are_all_that_the_stream_asks_for(interpreted):
+    posed = process(1, 2)
+    layout = Layout.of_box(posed.box, posed.walls)
+    start = starts(300, 1)
+    found = interpreted(backends._triton_sums, posed, STREAM, FIRST, start, layout, "cpu")
+    expected = count(layout, interpreted(fused_cuda.simulate, posed, STREAM, FIRST, start, "cpu"))
+    for name in ("particles", "alive", "lost", "slices"):
+        assert_array_equal(getattr(found, name), getattr(expected, name))
+    assert np.abs(found.marginals - expected.marginals).sum() <= 2  # a particle on the edge of a bin
+    for name in ("powers", "pairs"):
+        assert np.abs(getattr(found, name) - getattr(expected, name)).max() <= 300
+    # in single precision the k-th wave has turned k times
+    assert (np.abs(found.waves - expected.waves) * UNIT / 300 < 1e-6 + 2e-7 * np.arange(len(found.waves))).all()
+
+
+def test_a_particle_whose_place_is_no_number_is_counted_as_lost(interpreted):
+    posed = process(1, 2)
+    layout = Layout.of_box(posed.box, posed.walls)
+    start = starts(50, 1)
+    start[7] = np.nan
+    found = interpreted(backends._triton_sums, posed, STREAM, 0, start, layout, "cpu")
+    assert (found.count, found.alive[0], found.lost[0]) == (50, 49, 1)
+    assert found.marginals.sum() == 49
