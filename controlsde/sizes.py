@@ -30,7 +30,8 @@ from controlsde.problem.schema import Shooting
 MOST_MEMORY = 16 * 2**30  # bytes for the largest arrays of a solve
 MOST_VARIABLES = 2_000_000  # of a collocation program
 MOST_OF_MACHINE = 0.8  # share of the machine's memory that a solve may take
-MOST_PARTICLE_STEPS = 1e12
+MOST_PARTICLE_STEPS = 2e12  # about an hour on two processors
+STEPS_OF_COUNTING = 150
 AUTO_GUESS = {1: 12, 2: 6, 3: 3}  # elements that `auto` takes on an axis; in two and three dimensions the most
 
 
@@ -149,16 +150,15 @@ def factor_bytes(problem: Problem, unknowns: int) -> int:
 
 
 def _memory_of_evaluation(problem: Problem, unknowns: int) -> int:
-    """Bytes of stages and their adjoint, inverses or factors, densities of the verification, and particles."""
+    """Bytes of stages and their adjoint, inverses or factors, and densities of the verification."""
     pieces = problem.controls.pieces
     dense = unknowns <= DENSE_LIMIT[problem.dimension]
     factors = 16 * unknowns**2 * 4 if dense else _sparse_factors(unknowns)
     # In three dimensions the verification's finer meshes cost more than all else.
     verification = _sparse_factors(unknowns * 2**3) if problem.dimension == 3 else 0
     densities = 2 * 8 * (4 * pieces + 1) * unknowns * int(2**problem.dimension)
-    particles = 8 * 6 * problem.monte_carlo.particles * problem.dimension
     stages = 8 * 4 * _stage_values(problem, unknowns)
-    return stages + _matrices(problem) * factors + verification + densities + particles
+    return stages + _matrices(problem) * factors + verification + densities
 
 
 def _sparse_factors(unknowns: int) -> int:
@@ -181,7 +181,7 @@ def refusals(problem: Problem) -> tuple[str, ...]:
 def refusals_of_evaluation(problem: Problem) -> tuple[str, ...]:
     """Why an evaluation is refused: as `refusals`, without what only a solver needs."""
     memory = _memory_of_evaluation(problem, _estimated_unknowns(problem))
-    return (*_too_much_memory("an evaluation", memory), *_too_many_steps(problem))
+    return (*_too_much_memory("an evaluation", memory), *_too_many_steps(problem), *_no_device(problem))
 
 
 def _refuse(problem: Problem, sizes: Sizes) -> tuple[str, ...]:
@@ -190,7 +190,7 @@ def _refuse(problem: Problem, sizes: Sizes) -> tuple[str, ...]:
         reasons.append(
             f"collocation would have {sizes.variables:,} variables; use --set solver=shooting or a smaller mesh"
         )
-    return (*reasons, *_too_many_steps(problem))
+    return (*reasons, *_too_many_steps(problem), *_no_device(problem))
 
 
 def _too_much_memory(what: str, memory: int) -> tuple[str, ...]:
@@ -198,8 +198,7 @@ def _too_much_memory(what: str, memory: int) -> tuple[str, ...]:
         return ()
     return (
         f"{what} would need about {memory / 2**30:,.0f} GiB, and at most {MOST_MEMORY // 2**30} are allowed; use "
-        "smaller mesh.elements, mesh.degree, controls.pieces, mesh.steps_per_piece, network.width or "
-        "monte_carlo.particles",
+        "smaller mesh.elements, mesh.degree, controls.pieces, mesh.steps_per_piece or network.width",
     )
 
 
@@ -235,11 +234,22 @@ def _too_many_steps(problem: Problem) -> tuple[str, ...]:
     steps = _particle_steps(problem)
     if steps <= MOST_PARTICLE_STEPS:
         return ()
-    return (f"{steps:.0e} particle steps would take days; use fewer monte_carlo.particles or steps_per_piece",)
+    return (f"{steps:.0e} particle steps would take hours; use fewer monte_carlo.particles or steps_per_piece",)
+
+
+def _no_device(problem: Problem) -> tuple[str, ...]:
+    if problem.monte_carlo.device != "cuda":
+        return ()
+    import torch
+
+    present = torch.cuda.is_available()
+    return () if present else ("monte_carlo.device is cuda, and PyTorch sees no CUDA device here; use cpu, or auto",)
 
 
 def _particle_steps(problem: Problem) -> float:
-    return float(problem.monte_carlo.particles) * problem.monte_carlo.steps_per_piece * problem.controls.pieces
+    """What is counted of a particle at the end takes as long as some steps."""
+    steps = problem.monte_carlo.steps_per_piece * problem.controls.pieces
+    return float(problem.monte_carlo.particles) * (steps + STEPS_OF_COUNTING)
 
 
 def _shooting_iterations(problem: Problem) -> int:

@@ -45,9 +45,10 @@ class Reduced:
 
     Every term is a whole number of `UNIT`s, rounded particle by particle, so that sums depend on no order.
 
-    count: particles that started. alive: at T; for d = 1 without those whose place is no number. histogram: (d, bins), of equal bins of [−1, 1] on each axis.
-    powers: (4, d), Σ z_i^p for p = 1 … 4. products: (2, d, d), Σ z_i z_j and Σ z_i² z_j². waves: (d, modes),
-    Σ cos kθ_i with θ = π(z + 1)/2, k = 0 … modes − 1, of which the rounding grows as k·10⁻⁷.
+    count: particles that started. alive: at T; for d = 1 without those whose place is no number. histogram: (d, bins),
+    of equal bins of [−1, 1] on each axis. powers: (4, d), Σ z_i^p for p = 1 … 4. products: (2, d, d), Σ z_i z_j and
+    Σ z_i² z_j². waves: (d, modes), Σ cos kθ_i with θ = π(z + 1)/2, k = 0 … modes − 1, of which the rounding grows as
+    k·10⁻⁷.
     """
 
     count: int
@@ -161,22 +162,29 @@ class Kernel:
 
     def positions(self, first: int, start: NDArray[np.floating]) -> tuple[Tensor, Tensor]:
         """z (d, n) and who is alive (n,) at T, on the device."""
+        return self.positions_from(first, self._begin(start))
+
+    def positions_from(self, first: int, begin: Tensor) -> tuple[Tensor, Tensor]:
+        """The same from positions (d, n) on the device."""
         import torch
 
-        begin = self._begin(start)
         end = torch.empty_like(begin)
-        living = torch.empty(len(start), dtype=torch.uint8, device=self.device)
+        living = torch.empty(begin.shape[1], dtype=torch.uint8, device=self.device)
         self._launch(first, begin, end, living, None, {"STORE": True, "COPIES": 0, "BINS": 1, "MODES": 1})
         return end, living
 
     def sums(self, first: int, start: NDArray[np.floating], bins: int, modes: int) -> Tensor:
         """The sums of `cuda_kernels.collect`, in COPIES parts: (COPIES, size), on the device."""
+        return self.sums_from(first, self._begin(start), bins, modes)
+
+    def sums_from(self, first: int, begin: Tensor, bins: int, modes: int) -> Tensor:
+        """The same from positions (d, n) on the device."""
         import torch
 
         size = 1 + self.dimension * (bins + 4 + self.dimension - 1 + modes)
         sums = torch.zeros((COPIES, size), dtype=torch.int64, device=self.device)
         options = {"STORE": False, "COPIES": COPIES, "BINS": bins, "MODES": modes}
-        self._launch(first, self._begin(start), None, None, sums, options)
+        self._launch(first, begin, None, None, sums, options)
         return sums
 
     def _begin(self, start: NDArray[np.floating]) -> Tensor:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from controlsde import distances
 from controlsde.drift import Drift
 from controlsde.fokker_planck.mesh import Mesh
-from controlsde.monte_carlo.streaming import Effort
+from controlsde.monte_carlo.streaming import INTERRUPTED, Effort
 from controlsde.problem import Problem
 from controlsde.progress import Progress, Step
 from controlsde.reference import Reference
@@ -56,7 +56,10 @@ def verify(
     particles = None
     if thorough:
         experiment, effort = experiment_of(problem, reference, drift), Effort(problem.monte_carlo.particles)
-        particles = measure(experiment, grid, final, target, effort, progress).evidence
+        measured = measure(experiment, grid, final, target, effort, progress)
+        if measured.simulated.stopped == INTERRUPTED:  # a certificate is not for a part of the particles
+            raise KeyboardInterrupt
+        particles = measured.evidence
     certificate = judge(
         closed=problem.domain.walls != "absorbing",
         mass_error=refined.mass_error,

@@ -1,0 +1,25 @@
+"""For all tests: the particles' loops are compiled before any of them runs, so that no backend changes on the way."""
+
+import numpy as np
+import pytest
+
+from controlsde.controls import Controls
+from controlsde.diffusivity import Steady
+from controlsde.drift import NetworkDrift
+from controlsde.monte_carlo import fused
+from controlsde.monte_carlo.philox import Stream
+from controlsde.monte_carlo.process import Process
+from controlsde.network import Network
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_loops():
+    """With noise and without."""
+    box = ((0.0, 1.0),)
+    network = Network(1, 1, "tanh", False, box)
+    weights = network.split(np.zeros((1, 3)))
+    drift = NetworkDrift(network, Controls(*weights, np.array([0.0, 1.0])))
+    for diffusivity in (0.0, 1.0):
+        fused.simulate(Process.of(drift, Steady(diffusivity), box, "reflecting", 4), Stream(0), 0, np.zeros((1, 1)))
+    assert fused.ready(noisy=True)
+    assert fused.ready(noisy=False)
