@@ -72,6 +72,9 @@ def explain(error: BaseException) -> int:
         say(str(error))
         _say_why(error)
         return EXIT_NOT_CONVERGED
+    if kind == "OutOfMemoryError":
+        say("the device has no memory for the smallest chunk of particles; use --device cpu")
+        return EXIT_INVALID
     if isinstance(error, MemoryError):
         say("out of memory; `controlsde check PROBLEM` predicts how much a problem needs")
         return EXIT_UNEXPECTED

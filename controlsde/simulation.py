@@ -109,6 +109,13 @@ class Simulation:
         return all(check.passed for check in self.checks)
 
     @property
+    def expected_l2(self) -> float:
+        """The mollified L² distance between the verified density and the target: what `l2_final` estimates."""
+        measured = self.measured
+        gap = measured.of_density - measured.of_target
+        return math.sqrt(float(measured.layout.modes.weights @ gap**2))
+
+    @property
     def particle_steps_per_second(self) -> float:
         """Of the whole run, statistics included."""
         simulated = self.measured.simulated
@@ -137,6 +144,7 @@ class Simulation:
                 "verified": self.verified,
                 "l2_final": evidence.l2_final,
                 "l2_final_se": evidence.l2_final_se,
+                "l2_expected": self.expected_l2,
                 "z": evidence.z,
                 "z_modes": evidence.z_modes,
                 "density_l2": self.density_l2.to_json(),

@@ -46,20 +46,21 @@ class Crew:
         """Whether any process says yes."""
         return bool(self.added(np.array([int(mine)]))[0])
 
-    @property
-    def local_rank(self) -> int:
-        """The number of this process on its machine, which is that of its device."""
-        return int(os.environ.get("LOCAL_RANK", "0"))
-
 
 @contextmanager
 def crew() -> Iterator[Crew]:
-    """The processes that `torchrun` started together, or this one alone. They talk over gloo."""
+    """The processes that `torchrun` started together, or this one alone.
+
+    They talk over gloo, and share the CUDA devices of a machine among them.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Crew()
         return
+    import torch
     from torch import distributed
 
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
     distributed.init_process_group("gloo")
     try:
         yield Crew(distributed.get_rank(), distributed.get_world_size())

@@ -10,10 +10,12 @@ import time
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 
 import controlsde as cs
 from controlsde.monte_carlo import plain
+from controlsde.monte_carlo.backends import Backend
 from controlsde.monte_carlo.philox import Stream
 from controlsde.simulation import simulate
 
@@ -22,8 +24,8 @@ from .commands import HEAT, files, process
 KEYS = {
     "problem", "result", "noise", "particles", "requested", "stopped", "seconds", "particle_steps_per_second", "device",
     "backend", "processes", "scheme", "steps_per_piece", "seed", "repetition", "verified", "l2_final", "l2_final_se",
-    "z", "z_modes", "density_l2", "step_bias", "killed_mass", "moments", "w1_final", "sliced_w2_final", "checks",
-    "notes", "output",
+    "l2_expected", "z", "z_modes", "density_l2", "step_bias", "killed_mass", "moments", "w1_final", "sliced_w2_final",
+    "checks", "notes", "output",
 }  # fmt: skip
 
 
@@ -126,8 +128,6 @@ def test_what_cannot_be_run_is_one_line_and_exit_code_2(run, result, folder, cas
 
 
 def test_a_device_without_cuda_is_one_line_and_exit_code_2(run, result, monkeypatch):
-    import torch
-
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     option = "monte_carlo.device=cuda"
     for words in (("simulate", result, "--device", "cuda"), ("solve", "small.yaml", "--set", option)):
@@ -135,6 +135,16 @@ def test_a_device_without_cuda_is_one_line_and_exit_code_2(run, result, monkeypa
         assert answer.code == 2
         assert "no CUDA device" in answer.err
         assert len(answer.err.strip().splitlines()) == 1
+
+
+def test_a_device_with_no_memory_at_all_is_one_line_and_exit_code_2(run, result, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("controlsde.monte_carlo.experiment.choose", lambda *_: Backend("torch", "cuda", full, cells=8))
+    answer = run("simulate", result, "-q")
+    assert answer.code == 2
+    assert answer.err.strip() == "the device has no memory for the smallest chunk of particles; use --device cpu"
 
 
 def test_files_that_are_no_whole_result_are_one_line_and_exit_code_2(run, result, folder):
