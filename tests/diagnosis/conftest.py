@@ -21,7 +21,7 @@ SOUND = {
     "target_mass": 1e-4,
     "target_change": 1e-2,
     "characteristics_l2_change": None,
-    "monte_carlo": MonteCarloEvidence(1000, 0.1, 0.01, 0.5, 1.0, 1.0),
+    "monte_carlo": MonteCarloEvidence(1000, 0.1, 0.01, 0.5, 1.0, 1.0, 0.0, 0.0, "cpu", "numba"),
     "gradient_norm": 1e-7,
     "nodes": 100,
 }

@@ -13,6 +13,7 @@ from controlsde.problem import load_problem, parse_override
 from controlsde.solvers.outcome import Ending, Violation
 from controlsde.verification.certificate import MonteCarloEvidence
 
+DISAGREEING = MonteCarloEvidence(1000, 0.1, 0.01, 10.0, 2.0, 1.0, 0.0, 0.0, "cpu", "numba")
 UNRESOLVED = {"refined_l2_change": 0.2}
 GIVEN_MESH = {"mesh.elements": [8], "mesh.steps_per_piece": 2}
 NO_NOISE = {"noise": 0}
@@ -161,7 +162,7 @@ CASES = {
         "unreachable", "network.width=4", ["80% of ‖p(T)‖", "0.1% on the same mesh", "4 pieces of 2 neurons"],
     ),
     "particles": (
-        {"check": {"monte_carlo": MonteCarloEvidence(1000, 0.1, 0.01, 10.0, 2.0, 1.0)}},
+        {"check": {"monte_carlo": DISAGREEING}},
         "particles", "monte_carlo.steps_per_piece=320", ["64 steps a piece are 10.0 standard errors"],
     ),
     "a given mesh on which no drift tracks": (
@@ -251,7 +252,7 @@ NOT_FOR_THIS = {
     ),
     "a density that is not resolved": (
         "particles",
-        {"check": UNRESOLVED | {"monte_carlo": MonteCarloEvidence(1000, 0.1, 0.01, 10.0, 2.0, 1.0)}},
+        {"check": UNRESOLVED | {"monte_carlo": DISAGREEING}},
     ),
 }  # fmt: skip
 

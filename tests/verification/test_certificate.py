@@ -54,7 +54,9 @@ def failed(result):
 @pytest.mark.parametrize("noise", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize(("name", "pieces"), [("two-bumps", 16), ("moser-bumps", 1)])
 def test_the_exact_drift_tracks_without_error_at_every_noise_and_passes(name, pieces, noise):
-    result = evaluate(load_problem(name, set={"drift": "exact", "noise": noise, "controls.pieces": pieces, **FEW}))
+    steps = {"monte_carlo.steps_per_piece": 256 // pieces}  # four steps of a single piece are seen by the particles
+    chosen = {"drift": "exact", "noise": noise, "controls.pieces": pieces, **FEW, **steps}
+    result = evaluate(load_problem(name, set=chosen))
     assert result.verified, failed(result)
     assert result.status == "given"
     assert result.controls is None
@@ -250,7 +252,7 @@ GOOD = {
     "target_mass": 1e-4,
     "target_change": 1e-2,
     "characteristics_l2_change": 1e-3,
-    "monte_carlo": MonteCarloEvidence(1000, 0.1, 0.01, -3.9, 1.0, 1.0),
+    "monte_carlo": MonteCarloEvidence(1000, 0.1, 0.01, -3.9, 1.0, 1.0, 0.0, 0.0, "cpu", "numba"),
     "gradient_norm": None,
     "nodes": 10,
 }
@@ -258,7 +260,7 @@ GOOD = {
 
 def test_good_values_pass_and_negative_z_counts_by_its_size():
     assert judge(closed=True, **GOOD).passed
-    worse = MonteCarloEvidence(1000, 0.1, 0.01, -4.1, 1.0, 1.0)
+    worse = MonteCarloEvidence(1000, 0.1, 0.01, -4.1, 1.0, 1.0, 0.0, 0.0, "cpu", "numba")
     assert [check.name for check in judge(closed=True, **{**GOOD, "monte_carlo": worse}).failed] == ["monte_carlo_z"]
 
 
@@ -270,7 +272,7 @@ def test_each_value_passes_up_to_its_limit_and_not_beyond_nor_when_it_is_no_numb
 
 
 def test_a_z_that_is_no_number_fails():
-    nothing = MonteCarloEvidence(1000, math.nan, math.nan, math.nan, math.nan, 0.0)
+    nothing = MonteCarloEvidence(1000, math.nan, math.nan, math.nan, math.nan, 0.0, 0.0, 0.0, "cpu", "numba")
     names = [check.name for check in judge(closed=True, **{**GOOD, "monte_carlo": nothing}).failed]
     assert names == ["monte_carlo_z", "monte_carlo_modes"]
 

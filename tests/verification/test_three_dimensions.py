@@ -28,10 +28,10 @@ monte_carlo: {particles: 500, steps_per_piece: 8}
 @pytest.fixture(scope="module")
 def result():
     """Fewer cells for the final distances than users get: the same numbers, sooner."""
-    verify = importlib.import_module("controlsde.verification.verify")
+    grid = importlib.import_module("controlsde.verification.grid")
     transport = importlib.import_module("controlsde.verification.transport")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(verify.FINE_CELLS, 3, 20)
+        patch.setitem(grid.FINE_CELLS, 3, 20)
         patch.setitem(transport.WORK, 3, 3 * 12**4)
         return evaluate(parse_problem(WAVE))
 
