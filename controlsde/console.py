@@ -141,11 +141,14 @@ class Console:
         if simulation.stopped:
             reached = f"{simulation.particles:,} of {simulation.requested:,} particles"
             self._say(f"stopped by {simulation.stopped.replace('-', ' ')} after {reached}", "yellow")
-        check = simulation.checks[0]
+        check, steps = simulation.checks
         distance = f"distance {_figure(check.value)}, limit {check.limit:.2g}"
-        if not simulation.verified:
+        if not check.passed:
             self._say(f"{where}particles DISAGREE with the verified density: {distance}", "bold red")
-        elif not self._quiet:
+        if not steps.passed:
+            shift = f"they shift the L² error by {_figure(steps.value)}, limit {steps.limit:.2g}"
+            self._say(f"{where}the steps are TOO LONG: {shift}; raise --steps", "bold red")
+        if simulation.verified and not self._quiet:
             self._say(f"{where}particles agree with the verified density: {distance}", "green")
         if simulation.path and not self._quiet:
             self._say(f"simulation and figure: {Path(simulation.path).parent}")

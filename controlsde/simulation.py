@@ -43,6 +43,7 @@ Array = NDArray[np.float64]
 FORMAT = "controlsde-simulation"
 FORMAT_VERSION = 1
 MOST_PATH_NUMBERS = 2**28  # positions of paths in one file, 2 GiB
+MOST_STEP_BIAS = 0.03  # of ‖p(T)‖, as the certificate allows a solver's mesh
 NULLS = 2**40  # the number of the generator that draws the nulls, beyond those of all cells
 
 
@@ -268,9 +269,19 @@ def simulate(
         points=mesh.points,
         values=values,
         spreads=spreads,
-        checks=(Check("density_l2", density_l2.value, limit, density_l2.value <= limit),),
+        checks=(
+            Check("density_l2", density_l2.value, limit, density_l2.value <= limit),
+            _step_check(measured, MOST_STEP_BIAS * scale),
+        ),
         paths=_paths(experiment, paths, progress) if paths and crew.leads else None,
     )
+
+
+def _step_check(measured: Measured, most: float) -> Check:
+    """Whether the steps are fine enough for anything to be said: their bias is small, or lost in its own error."""
+    evidence = measured.evidence
+    limit = max(most, LIMITS["monte_carlo_z"] * evidence.step_bias_se)
+    return Check("step_bias", abs(evidence.step_bias), limit, abs(evidence.step_bias) <= limit)
 
 
 def _with_options(

@@ -28,9 +28,11 @@ def histograms(simulation: Simulation) -> Figure:
     title = f"{result.problem.name}, noise {result.noise:g}: {simulation.particles:,} particles at T"
     error = f"L² error {number(evidence.l2_final)} ± {number(evidence.l2_final_se)}"
     limit = simulation.checks[0]
-    verdict = "agree with" if simulation.verified else "DISAGREE with"
+    verdict = "agree with" if limit.passed else "DISAGREE with"
     subtitle = f"{error}; particles {verdict} the verified density: distance {number(limit.value)}"
     subtitle += f", limit {number(limit.limit)}"
+    if not simulation.checks[1].passed:
+        subtitle += "; steps TOO LONG"
     figure = new_figure(5.6, title, subtitle, alarm=not simulation.verified)
     panels = figure.subplots(2, axes_count, squeeze=False, sharex="col", height_ratios=(3, 1))
     for axis in range(axes_count):

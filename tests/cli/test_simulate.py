@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -166,6 +167,17 @@ def test_particles_that_contradict_the_density_exit_4(run, result):
     answer = run("simulate", "tilted.nc", "--particles", 100_000)
     assert answer.code == 4
     assert "DISAGREE" in answer.err
+
+
+def test_steps_that_are_too_long_exit_4_and_name_the_cure(run):
+    Path("steep.yaml").write_text(HEAT + 'drift: {kind: formula, expressions: ["30*(0.3-x)"]}\n')
+    evaluated = run("evaluate", "steep.yaml", "-o", "steep", "-q")
+    assert evaluated.code in (0, 4)
+    answer = run("simulate", "steep/result.nc", "--steps", 1, "--json")
+    assert answer.code == 4
+    assert "the steps are TOO LONG" in answer.err
+    assert "raise --steps" in answer.err
+    assert [check["passed"] for check in answer.json["checks"] if check["name"] == "step_bias"] == [False]
 
 
 def test_an_interruption_keeps_what_was_counted(result, tmp_path):
