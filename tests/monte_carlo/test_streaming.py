@@ -68,6 +68,13 @@ def test_sums_do_not_depend_on_threads_or_on_how_many_cells_move_together(counte
         assert_same(found, counted)
 
 
+def test_every_cell_starts_at_points_of_its_own_which_come_back():
+    starts = streaming.Starts(uniform, EXPERIMENT.process, EXPERIMENT.stream)
+    first, second = starts.cell(0), starts.cell(1)
+    assert abs(np.corrcoef(first[:, 0], second[:, 0])[0, 1]) < 5 / np.sqrt(CELL)
+    assert_array_equal(starts.cell(1), second)
+
+
 def test_more_particles_leave_the_first_ones_as_they_are(counted):
     fewer, more = run(Effort(2 * CELL)).sums, run(Effort(2 * CELL + 1)).sums
     assert more.count == fewer.count + 1
