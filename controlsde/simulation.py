@@ -149,7 +149,11 @@ class Simulation:
                 "z": evidence.z,
                 "z_modes": evidence.z_modes,
                 "density_l2": self.density_l2.to_json(),
-                "step_bias": {"value": evidence.step_bias, "se": evidence.step_bias_se},
+                "step_bias": {
+                    "value": evidence.step_bias,
+                    "se": evidence.step_bias_se,
+                    "law": self.measured.step_shift,
+                },
                 "killed_mass": {**self.killed.to_json(), "expected": self.expected_killed},
                 "moments": self.moments.to_json() if self.moments else None,
                 "w1_final": {name: test.to_json() for name, test in self.w1.items()} or None,
@@ -249,7 +253,7 @@ def simulate(
     values, spreads = statistics.density_at(layout.modes, sample, mesh.points)
     rng = experiment.stream.generator(NULLS)
     scale = distances.l2(grid.weights, target, 0.0 * target)
-    known = result.certificate.refinement * scale + abs(measured.evidence.step_bias)
+    known = result.certificate.refinement * scale + measured.step_shift
     limit = LIMITS["monte_carlo_z"] * density_l2.standard_error + (known if math.isfinite(known) else 0.0)
     tests = _transport_tests(measured, grid, density, target, rng) if problem.domain.walls == "reflecting" else {}
     return Simulation(

@@ -30,6 +30,18 @@ BIAS_CELLS = 4  # cells of particles that measure the bias of the steps; one for
 TIMID = 1e-300
 
 
+@dataclass(frozen=True)
+class StepBias:
+    """What the length of the steps does.
+
+    error: the shift of the L² distance to a density. law: the mollified L² distance by which the whole law moves,
+    unbiased in its square.
+    """
+
+    error: Estimate
+    law: float
+
+
 @dataclass(frozen=True, eq=False)
 class Experiment:
     """dX = v dt + √(2D) dW on a box; draw(n, rng) gives n starting points (n, d)."""
@@ -89,8 +101,8 @@ class Experiment:
             crew=crew,
         )
 
-    def step_bias(self, layout: Layout, backend: Backend, sample: Sample, coefficients: Array) -> Estimate:
-        """How much the steps shift the mollified L² distance to a density with these coefficients (m,).
+    def step_bias(self, layout: Layout, backend: Backend, sample: Sample, coefficients: Array) -> StepBias:
+        """How much the steps shift the mollified L² distance to a density with these coefficients (m,), and the law.
 
         The same Brownian paths are followed with steps h and h/2. To first order the distance changes by Σ l_k Δφ̄_k,
         l_k = w_k (φ̄_k − c_k)/L²; and of a scheme of weak order p the bias at h is 2^p/(2^p − 1) times the change.
@@ -102,16 +114,22 @@ class Experiment:
         lever /= max(math.sqrt(float(lever @ (sample.mean - coefficients))), TIMID)
         starts = Starts(self.draw, fine, replace(self.stream, key=self.stream.key ^ 1))
 
-        def changes(number: int) -> Array:
+        def changes(number: int) -> tuple[Array, Array]:
             start = starts.cell(number)
             values = []
             for process in (coarse, fine):
                 moved = backend.advance(process, starts.stream, number * CELL, start, lambda: False)
-                weighed = layout.modes(process.outward(moved.z.astype(float))) @ lever
-                values.append(np.where(moved.alive, weighed, 0.0))
-            return np.asarray(values[0] - values[1])
+                values.append(layout.modes(process.outward(moved.z.astype(float))) * moved.alive[:, None])
+            change = values[0] - values[1]
+            along = change @ lever
+            return np.stack([change.sum(axis=0), np.sum(change**2, axis=0)]), np.array([along.sum(), along @ along])
 
         with threads_for(backend) as (pool, _):
-            change = np.concatenate(list(pool.map(changes, range(BIAS_CELLS if self.process.network else 1))))
+            found = list(pool.map(changes, range(BIAS_CELLS if self.process.network else 1)))
+        n = CELL * len(found)
+        mean, square = np.sum([modes for modes, _ in found], axis=0) / n
+        along, along_square = np.sum([direction for _, direction in found], axis=0) / n
         factor = 2.0**order / (2.0**order - 1.0)
-        return Estimate(factor * float(change.mean()), factor * float(change.std()) / math.sqrt(len(change)))
+        spread = math.sqrt(max(float(along_square - along**2), 0.0) / n)
+        shift = float(layout.modes.weights @ (mean**2 - (square - mean**2) / n))
+        return StepBias(Estimate(factor * float(along), factor * spread), factor * math.sqrt(max(shift, 0.0)))

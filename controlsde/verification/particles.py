@@ -48,7 +48,10 @@ def experiment_of(
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What particles said, with the sums and the coefficients (m,) of both densities."""
+    """What particles said, with the sums and the coefficients (m,) of both densities.
+
+    step_shift: the mollified L² distance by which the length of the steps moves the particles' law.
+    """
 
     evidence: MonteCarloEvidence
     simulated: Simulated
@@ -57,6 +60,7 @@ class Measured:
     sample: statistics.Sample
     of_density: Array
     of_target: Array
+    step_shift: float
 
 
 def measure(
@@ -98,9 +102,9 @@ def measure(
         z=statistics.agreement(layout.modes, sample, of_density, of_target),
         z_modes=statistics.agreement_of_all_modes(layout.modes, sample, of_density),
         alive_fraction=sample.alive_fraction,
-        step_bias=bias.value,
-        step_bias_se=bias.standard_error,
+        step_bias=bias.error.value,
+        step_bias_se=bias.error.standard_error,
         device=backend.device,
         backend=backend.name,
     )
-    return Measured(evidence, simulated, layout, backend, sample, of_density, of_target)
+    return Measured(evidence, simulated, layout, backend, sample, of_density, of_target, bias.law)
