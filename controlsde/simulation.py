@@ -246,7 +246,7 @@ def simulate(
     if not np.all(np.isfinite(density)):
         raise SimulationError(f"{result.path or 'the result'}: its density is not finite; solve again")
     effort = Effort(problem.monte_carlo.particles, time_budget, target_se)
-    measured = measure(experiment, grid, density, target, effort, progress, task="simulating: particles", crew=crew)
+    measured = measure(experiment, grid, density, target, effort, progress, doing="simulating", crew=crew)
     progress(Step("comparing with the verified density"))
     sample, layout, sums = measured.sample, measured.layout, measured.simulated.sums
     density_l2 = statistics.mollified_l2(layout.modes, sample, measured.of_density)

@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
 
 WEAK_ORDER = {"euler-maruyama": 1, "heun": 2, RUNGE_KUTTA: 4}
 BIAS_CELLS = 4  # cells of particles that measure the bias of the steps; one for drifts that take longer
-TIMID = 1e-300
+TINY = 1e-300
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Experiment:
         backend: Backend,
         *,
         coefficients: Array | None = None,
-        report: Callable[[int, float], None] = lambda _count, _seconds: None,
+        report: Callable[[int], None] = lambda _count: None,
         crew: Crew | None = None,
     ) -> Simulated:
         """Move and count particles. coefficients (m,): of the density whose L² distance `effort.target_se` is about."""
@@ -111,7 +111,7 @@ class Experiment:
         fine = self._process(2 * self.steps_per_piece, 1)
         coarse = self._process(self.steps_per_piece, 2)
         lever = layout.modes.weights * (sample.mean - coefficients)
-        lever /= max(math.sqrt(float(lever @ (sample.mean - coefficients))), TIMID)
+        lever /= max(math.sqrt(float(lever @ (sample.mean - coefficients))), TINY)
         starts = Starts(self.draw, fine, replace(self.stream, key=self.stream.key ^ 1))
 
         def changes(number: int) -> tuple[Array, Array]:

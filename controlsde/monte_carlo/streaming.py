@@ -7,7 +7,6 @@ integers: neither threads, processes nor the size of a batch change a result.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import deque
@@ -16,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+import loky
 import numpy as np
 from numpy.typing import NDArray
 
@@ -74,8 +74,6 @@ class Starts:
 class _Worker:
     """What a thread does with a chunk of cells; halves the chunk where a device has no memory for it."""
 
-    process: Process
-    stream: Stream
     starts: Starts
     layout: Layout
     backend: Backend
@@ -83,22 +81,23 @@ class _Worker:
     stop: threading.Event
     notes: list[str] = field(default_factory=list)
 
-    def sums(self, cells: list[int]) -> Sums:
-        """Of cells next to each other or not; the last may be counted in part."""
+    def sums(self, cells: range) -> Sums:
+        """Of cells next to each other, as many moved together as the device can hold; the last counted in part."""
         total = Sums.zero(self.layout)
-        for group in _runs(cells, self.backend.cells):
-            total += self._summed(group)
+        while cells:
+            group = cells[: self.backend.cells]
+            total, cells = total + self._summed(group), cells[len(group) :]
         return total
 
-    def _summed(self, group: list[int]) -> Sums:
-        """Of cells next to each other, moved together."""
+    def _summed(self, group: range) -> Sums:
+        process, stream = self.starts.process, self.starts.stream
         start = np.concatenate([self.starts.cell(number) for number in group])
         first = group[0] * CELL
         counted = min(len(start), self.particles - first)
         try:
             if self.backend.sums:
-                return self.backend.sums(self.process, self.stream, first, start[:counted], self.layout)
-            moved = self.backend.advance(self.process, self.stream, first, start, self.stop.is_set)
+                return self.backend.sums(process, stream, first, start[:counted], self.layout)
+            moved = self.backend.advance(process, stream, first, start, self.stop.is_set)
         except (MemoryError, RuntimeError) as error:
             if not _out_of_memory(error) or len(group) == 1:
                 raise
@@ -106,24 +105,12 @@ class _Worker:
             note = f"{self.backend.device}: out of memory, went on with {half * CELL:,} particles at a time"
             self.backend = replace(self.backend, cells=half)
             self.notes.append(note)
-            return self._summed(group[:half]) + self._summed(group[half:])
+            return self.sums(group)
         total = Sums.zero(self.layout)
         for begin in range(0, counted, CELL):
             part = slice(begin, min(begin + CELL, counted))
             total += count(self.layout, Positions(moved.z[part], moved.alive[part]))
         return total
-
-
-def _runs(cells: list[int], longest: int) -> Iterator[list[int]]:
-    """Consecutive numbers, at most `longest` at a time."""
-    run: list[int] = []
-    for number in cells:
-        if run and (number != run[-1] + 1 or len(run) >= longest):
-            yield run
-            run = []
-        run.append(number)
-    if run:
-        yield run
 
 
 def _out_of_memory(error: Exception) -> bool:
@@ -139,21 +126,18 @@ def stream_particles(
     effort: Effort,
     *,
     standard_error: Callable[[Sums], float] | None = None,
-    report: Callable[[int, float], None] = lambda _count, _seconds: None,
+    report: Callable[[int], None] = lambda _count: None,
     crew: Crew | None = None,
 ) -> Simulated:
     """Move and count particles until they are enough.
 
-    standard_error tells what `effort.target_se` is compared with. report receives the particles counted so far and the
-    seconds since the beginning. An interruption (KeyboardInterrupt) ends it with what was counted; where nothing was,
-    it goes on its way.
+    standard_error tells what `effort.target_se` is compared with. report receives how many particles are counted
+    so far. An interruption (KeyboardInterrupt) ends it with what was counted; where nothing was, it goes on its way.
     """
     crew = crew or Crew()
     began = time.perf_counter()
     cells = -(-effort.particles // CELL)
-    worker = _Worker(
-        process, stream, Starts(draw, process, stream), layout, backend, effort.particles, threading.Event()
-    )
+    worker = _Worker(Starts(draw, process, stream), layout, backend, effort.particles, threading.Event())
     total = Sums.zero(layout)
     stopped: str | None = None
     done, wave = 0, 1
@@ -171,7 +155,7 @@ def stream_particles(
                         total += part
                     else:
                         mine += part
-                    report(total.count + mine.count * crew.size, time.perf_counter() - began)
+                    report(total.count + mine.count * crew.size)
                     if crew.size == 1 and total.count < effort.particles and late():
                         stopped = TIME_BUDGET
                         break
@@ -201,8 +185,7 @@ def threads_for(backend: Backend) -> Iterator[tuple[ThreadPoolExecutor, int]]:
     import torch
     from threadpoolctl import threadpool_limits
 
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = count if backend.device == "cpu" else 1
+    count = loky.cpu_count() if backend.device == "cpu" else 1
     pool = ThreadPoolExecutor(count)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -217,7 +200,7 @@ def threads_for(backend: Backend) -> Iterator[tuple[ThreadPoolExecutor, int]]:
 def _sums_in_order(pool: ThreadPoolExecutor, worker: _Worker, cells: range, ahead: int) -> Iterator[Sums]:
     """The sums of chunk after chunk, `ahead` of them under way at a time."""
     size = worker.backend.cells
-    chunks = deque(list(cells[first : first + size]) for first in range(0, len(cells), size))
+    chunks = deque(cells[first : first + size] for first in range(0, len(cells), size))
     waiting: deque[Future[Sums]] = deque()
     try:
         while chunks or waiting:

@@ -71,13 +71,14 @@ def measure(
     effort: Effort,
     progress: Progress,
     *,
-    task: str = "verifying: particles",
+    doing: str = "verifying",
     crew: Crew | None = None,
 ) -> Measured:
-    """Move particles and compare them with two densities on the cells of a grid, (cells,) each.
+    """Move particles and compare them with two densities on the cells of a grid, (cells,) each; progress says `doing`.
 
     Raises DeviceError for a device that is not there.
     """
+    task = f"{doing}: particles"
     progress(Step(task, fraction=0.0))
     layout = experiment.layout
     backend = experiment.backend(effort.particles)
@@ -88,12 +89,12 @@ def measure(
         layout,
         backend,
         coefficients=of_target,
-        report=lambda count, _seconds: progress(Step(task, fraction=count / effort.particles)),
+        report=lambda count: progress(Step(task, fraction=count / effort.particles)),
         crew=crew,
     )
     sample = statistics.sample_of(layout, simulated.sums)
     error = statistics.mollified_l2(layout.modes, sample, of_target)
-    progress(Step(task.replace("particles", "steps of particles")))
+    progress(Step(f"{doing}: steps of particles"))
     bias = experiment.step_bias(layout, backend, sample, of_target)
     evidence = MonteCarloEvidence(
         particles=simulated.sums.count,
