@@ -20,7 +20,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic, overload
 
-f32, f64, i32, i64, u32, u64 = np.float32, np.float64, np.int32, np.int64, np.uint32, np.uint64
+f32, i32, i64, u32, u64 = np.float32, np.int32, np.int64, np.uint32, np.uint64
 
 LOG_2 = f32(0.693147182)
 TWO_LOG2_E = f32(2.885390043)

@@ -25,7 +25,7 @@ import triton
 import triton.language as tl
 
 from controlsde.monte_carlo import philox as reference
-from controlsde.monte_carlo.process import LONGEST
+from controlsde.monte_carlo import process
 
 FIRST = tl.constexpr(reference.MULTIPLIERS[0])
 SECOND = tl.constexpr(reference.MULTIPLIERS[1])
@@ -45,9 +45,9 @@ FLAT = tl.constexpr(80.0)  # 1 − 2/(1 + 2^y) is ±1 beyond
 DEEPEST = tl.constexpr(-126.0)
 NEAREST = tl.constexpr(12582912.0)  # 1.5·2²³: what is added to it is rounded to a whole number, |x| < 2²²
 NEAREST_BITS = tl.constexpr(0x4B400000)
-TOUCHING = tl.constexpr(12.0)  # times the variance: a greater product of distances, and no number ≥ 2⁻³³ moves anything
+TOUCHING = tl.constexpr(process.TOUCHING)
 SLACK = tl.constexpr(1e-6)  # what rounding may do to a product of distances
-WIDEST = tl.constexpr(4.0 / LONGEST)  # the largest variance of a step that feels one wall alone
+WIDEST = tl.constexpr(process.WIDEST)
 FRACTION = tl.constexpr(2.0**22)  # sums count in units of its inverse
 
 

@@ -8,6 +8,7 @@ Layout: structure of arrays, z (d, n); numbers of four steps at a time, (4d, BLO
 
 from __future__ import annotations
 
+from inspect import getfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 
 from controlsde.monte_carlo import arithmetic
 from controlsde.monte_carlo.arithmetic import (
+    DEEPEST,
+    LOG2_E,
     below,
     box_muller,
     cached,
@@ -34,7 +37,9 @@ from controlsde.monte_carlo.arithmetic import (
     unit,
 )
 from controlsde.monte_carlo.philox import NORMALS, UNIFORMS, Stream
-from controlsde.monte_carlo.process import LONGEST, Positions, Process
+from controlsde.monte_carlo.process import TOUCHING, WIDEST, Positions, Process
+
+SOURCES = (arithmetic.__file__, getfile(Stream), getfile(Process), __file__)  # of what is compiled in
 
 f32, u32, u64 = np.float32, np.uint32, np.uint64
 
@@ -42,10 +47,6 @@ BLOCK = 512
 WALLS = {"reflecting": 0, "periodic": 1, "absorbing": 2}
 SCHEMES = {"euler-maruyama": 0, "heun": 1, "runge-kutta": 2}
 ACTIVATIONS = {"tanh": 0, "sigmoid": 1, "softplus": 2, "sin": 3, "relu": 4}
-WIDEST = 4.0 / LONGEST  # the largest variance of a step that feels one wall alone, in box coordinates
-TOUCHING = f32(12.0)  # times the variance: a greater product of distances, and even the number 2⁻³³ moves nothing
-LOG2_E = f32(1.442695041)
-DEEPEST = f32(-126.0)
 
 
 @compiled
@@ -162,7 +163,7 @@ def _shift(out: Any, x: Any, h: Any, v: Any) -> None:
 def _touching(before: Any, after: Any, variance: Any) -> Any:
     """How many of these steps may touch a wall on their way."""
     count = np.int32(0)
-    bound = TOUCHING * variance
+    bound = f32(TOUCHING) * variance
     one = f32(1.0)
     for i in range(before.size):
         low = (one + before[i]) * (one + after[i])
@@ -205,7 +206,7 @@ def _kill(alive: Any, stays: Any, uniform: Any) -> None:
         alive[i] = alive[i] if (uniform[i] <= stays[i]) & (stays[i] > zero) else np.uint8(0)
 
 
-@cached(arithmetic.__file__, __file__)
+@cached(*SOURCES)
 def walk(
     z: Any,
     alive: Any,
@@ -288,7 +289,7 @@ def walk(
             z[c, start : start + BLOCK] = x[c]
 
 
-@cached(arithmetic.__file__, __file__)
+@cached(*SOURCES)
 def flow(
     z: Any,
     alive: Any,
@@ -337,7 +338,7 @@ def flow(
             z[c, start : start + BLOCK] = x[c]
 
 
-@cached(arithmetic.__file__, __file__)
+@cached(*SOURCES)
 def _fill(purpose: int, first: Any, block: Any, k0: Any, k1: Any, out: Any) -> None:
     if purpose == NORMALS:
         fill_normals(first, block, k0, k1, out)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.monte_carlo.philox import Stream, normals, uniforms
-from controlsde.monte_carlo.process import LONGEST, Positions, Process
+from controlsde.monte_carlo.process import WIDEST, Positions, Process
 
 Array = NDArray[np.float64]
 
@@ -110,7 +110,7 @@ def push_back(before: Array, after: Array, variance: Array, uniform: NDArray[np.
     swing = np.sqrt((after - before) ** 2 - 2.0 * variance * np.log(uniform))
     up = np.maximum(-1.0 - 0.5 * (before + after - swing), 0.0)
     down = np.maximum(0.5 * (before + after + swing) - 1.0, 0.0)
-    feels_one = variance <= 4.0 / LONGEST
+    feels_one = variance <= WIDEST
     return place("reflecting", after + np.where(feels_one, up - down, 0.0))
 
 

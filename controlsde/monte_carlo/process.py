@@ -28,7 +28,8 @@ Array = NDArray[np.float64]
 SCHEMES = ("heun", "euler-maruyama")
 RUNGE_KUTTA = "runge-kutta"  # the scheme of every process without noise
 QUARTER = 4  # of the steps are enough for a scheme of order 4
-LONGEST = 12.0  # times the variance of a step, the least squared length of a box of which a step feels one wall alone
+WIDEST = 1.0 / 3.0  # the largest variance of a step, in box coordinates, that feels one wall alone
+TOUCHING = 12.0  # times the variance: at a greater product of distances from a wall, even the number 2⁻³³ moves nothing
 
 
 @dataclass(frozen=True, eq=False)

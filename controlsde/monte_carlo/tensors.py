@@ -16,10 +16,10 @@ from torch import Tensor
 
 from controlsde.monte_carlo import fused
 from controlsde.monte_carlo.philox import LANES, LOW, MULTIPLIERS, NORMALS, ROUNDS, UNIFORMS, UNIT, WEYL, Stream
-from controlsde.monte_carlo.process import LONGEST, Positions, Process
+from controlsde.monte_carlo.process import TOUCHING, WIDEST, Positions, Process
+from controlsde.monte_carlo.walls import fold, wrap
 
 FARTHEST = 16.0  # box lengths from zero within which single precision is enough to evaluate a drift at X
-TOUCHING = 12.0  # times the variance: at a greater product of distances no uniform number pushes back
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: somebody asked for it
@@ -171,7 +171,7 @@ class _Motion:
     def _push(self, s: int, z: Tensor, after: Tensor, variance: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Tensor:
         dense = z.device.type != "cpu"
         for c in range(len(z)):
-            if variance[c] > 4.0 / LONGEST:
+            if variance[c] > WIDEST:
                 continue
             if dense:
                 after[c] = push_back(z[c], after[c], float(variance[c]), self.numbers.uniforms(s, len(z))[c])
@@ -185,11 +185,8 @@ class _Motion:
 
 
 def place(walls: str, z: Tensor) -> Tensor:
-    """Into the box: by whole periods, or folded (see `plain.place`)."""
-    if walls == "periodic":
-        return z - 2.0 * (0.5 * (z + 1.0)).floor()
-    phase = (z + 1.0) - 4.0 * (0.25 * (z + 1.0)).floor()
-    return torch.where(z.abs() <= 1.0, z, 1.0 - (phase - 2.0).abs())
+    """Into the box: by whole periods, or folded (absorbed ones may be anywhere)."""
+    return wrap(z, -1.0, 1.0) if walls == "periodic" else fold(z, -1.0, 1.0)
 
 
 def push_back(before: Tensor, after: Tensor, variance: float, uniform: Tensor) -> Tensor:
