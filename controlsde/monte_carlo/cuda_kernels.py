@@ -24,171 +24,34 @@ from typing import Any
 import triton
 import triton.language as tl
 
-from controlsde.monte_carlo import philox as reference
 from controlsde.monte_carlo import process
+from controlsde.monte_carlo.cuda_arithmetic import (
+    MINUS_TWO_LOG_2,
+    UNIFORMS,
+    compiled,
+    exp2,
+    inverse,
+    log2,
+    nearest,
+    normals,
+    root,
+    sine,
+    unit,
+    words,
+)
+from controlsde.monte_carlo.cuda_sums import collect
 
-FIRST = tl.constexpr(reference.MULTIPLIERS[0])
-SECOND = tl.constexpr(reference.MULTIPLIERS[1])
-FIRST_WEYL = tl.constexpr(reference.WEYL[0])
-SECOND_WEYL = tl.constexpr(reference.WEYL[1])
-ROUNDS = tl.constexpr(reference.ROUNDS)
-NORMALS = tl.constexpr(reference.NORMALS)
-UNIFORMS = tl.constexpr(reference.UNIFORMS)
-UNIT = tl.constexpr(reference.UNIT)
-HALF_TURN = tl.constexpr(3.141592653589793 * 2.0**-31)  # the angle of one unit of a word
 LOG2_E = tl.constexpr(1.4426950408889634)
-MINUS_TWO_LOG_2 = tl.constexpr(-1.3862943611198906)
-LOG_2 = tl.constexpr(0.6931471805599453)
 TURN = tl.constexpr(6.283185307179586)
-INVERSE_TURN = tl.constexpr(0.15915494309189535)
-FLAT = tl.constexpr(80.0)  # 1 − 2/(1 + 2^y) is ±1 beyond
 DEEPEST = tl.constexpr(-126.0)
-NEAREST = tl.constexpr(12582912.0)  # 1.5·2²³: what is added to it is rounded to a whole number, |x| < 2²²
-NEAREST_BITS = tl.constexpr(0x4B400000)
 TOUCHING = tl.constexpr(process.TOUCHING)
 SLACK = tl.constexpr(1e-6)  # what rounding may do to a product of distances
 WIDEST = tl.constexpr(process.WIDEST)
-FRACTION = tl.constexpr(2.0**22)  # sums count in units of its inverse
-
-
-def compiled(function: Any) -> Any:
-    """Compile for the device when it is first called."""
-    return triton.jit(function)
 
 
 def kernel(function: Any) -> Any:
     """What the host launches: compiled once for all numbers of particles, steps and keys."""
     return triton.jit(function, do_not_specialize=["count", "groups", "low", "high", "k0", "k1", "zero"])
-
-
-@compiled
-def exp2(y: tl.tensor, FAST: tl.constexpr) -> tl.tensor:
-    """2^y."""
-    if FAST:
-        return tl.inline_asm_elementwise("ex2.approx.ftz.f32 $0, $1;", "=f,f", [y], tl.float32, True, 1)
-    else:
-        return tl.exp2(y)
-
-
-@compiled
-def log2(x: tl.tensor, FAST: tl.constexpr) -> tl.tensor:
-    """log₂ x."""
-    if FAST:
-        return tl.inline_asm_elementwise("lg2.approx.ftz.f32 $0, $1;", "=f,f", [x], tl.float32, True, 1)
-    else:
-        return tl.log2(x)
-
-
-@compiled
-def root(x: tl.tensor, FAST: tl.constexpr) -> tl.tensor:
-    """√x."""
-    if FAST:
-        return tl.inline_asm_elementwise("sqrt.approx.ftz.f32 $0, $1;", "=f,f", [x], tl.float32, True, 1)
-    else:
-        return tl.sqrt(x)
-
-
-@compiled
-def inverse(x: tl.tensor, FAST: tl.constexpr) -> tl.tensor:
-    """1/x."""
-    if FAST:
-        return tl.inline_asm_elementwise("rcp.approx.ftz.f32 $0, $1;", "=f,f", [x], tl.float32, True, 1)
-    else:
-        return 1.0 / x
-
-
-@compiled
-def sine(x: tl.tensor, FAST: tl.constexpr) -> tl.tensor:
-    """sin x, for |x| ≤ π where it is fast."""
-    if FAST:
-        return tl.inline_asm_elementwise("sin.approx.ftz.f32 $0, $1;", "=f,f", [x], tl.float32, True, 1)
-    else:
-        return tl.sin(x)
-
-
-@compiled
-def cosine(x: tl.tensor, FAST: tl.constexpr) -> tl.tensor:
-    """cos x, for |x| ≤ π where it is fast."""
-    if FAST:
-        return tl.inline_asm_elementwise("cos.approx.ftz.f32 $0, $1;", "=f,f", [x], tl.float32, True, 1)
-    else:
-        return tl.cos(x)
-
-
-@compiled
-def product(a: tl.tensor, b: tl.tensor, FAST: tl.constexpr) -> tl.tuple:
-    """a·b of two words: its low and high word, in one instruction where it is fast."""
-    if FAST:
-        low, high = tl.inline_asm_elementwise(
-            "{ .reg .b64 t; mul.wide.u32 t, $2, $3; mov.b64 {$0, $1}, t; }",
-            "=r,=r,r,r",
-            [a, b],
-            (tl.uint32, tl.uint32),
-            True,
-            1,
-        )
-        return low, high
-    else:
-        return a * b, tl.umulhi(a, b)
-
-
-@compiled
-def philox(
-    c0: tl.tensor,
-    c1: tl.tensor,
-    c2: tl.tensor,
-    c3: tl.tensor,
-    k0: tl.tensor,
-    k1: tl.tensor,
-    FAST: tl.constexpr,
-) -> tl.tuple:
-    """Philox 4×32-10: four words from a counter and a key (see `philox.py`)."""
-    first, second = tl.zeros_like(c0) + FIRST, tl.zeros_like(c0) + SECOND
-    for _ in tl.static_range(ROUNDS):
-        low, high = product(c0, first, FAST)
-        other_low, other_high = product(c2, second, FAST)
-        c0, c1, c2, c3 = other_high ^ c1 ^ k0, other_low, high ^ c3 ^ k1, low
-        k0, k1 = k0 + FIRST_WEYL, k1 + SECOND_WEYL
-    return c0, c1, c2, c3
-
-
-@compiled
-def words(particle: tl.tuple, key: tl.tuple, block: tl.tensor, PURPOSE: tl.constexpr, FAST: tl.constexpr) -> tl.tuple:
-    """The four words of one block. particle: its number's low and high word."""
-    c2 = tl.zeros_like(particle[0]) + block
-    return philox(particle[0], particle[1], c2, tl.zeros_like(particle[0]) + PURPOSE, key[0], key[1], FAST)
-
-
-@compiled
-def unit(word: tl.tensor) -> tl.tensor:
-    """(word + ½)/2³² in (0, 1]."""
-    return word.to(tl.float32) * UNIT + 0.5 * UNIT
-
-
-@compiled
-def box_muller(first: tl.tensor, second: tl.tensor, FAST: tl.constexpr) -> tl.tuple:
-    """Two normal numbers from two words."""
-    radius = root(log2(unit(first), FAST) * MINUS_TWO_LOG_2, FAST)
-    angle = second.to(tl.int32, bitcast=True).to(tl.float32) * HALF_TURN
-    return radius * cosine(angle, FAST), radius * sine(angle, FAST)
-
-
-@compiled
-def normals(particle: tl.tuple, key: tl.tuple, block: tl.tensor, FAST: tl.constexpr) -> tl.tuple:
-    """The four normal numbers of one block."""
-    a, b, c, d = words(particle, key, block, NORMALS, FAST)
-    first, second = box_muller(a, b, FAST)
-    third, fourth = box_muller(c, d, FAST)
-    return first, second, third, fourth
-
-
-@compiled
-def nearest(x: tl.tensor) -> tl.tensor:
-    """The nearest whole number, |x| < 2²² in single precision."""
-    if x.dtype == tl.float64:
-        return tl.floor(x + 0.5)
-    else:
-        return (x + NEAREST) - NEAREST
 
 
 @compiled
@@ -356,73 +219,6 @@ def shaken(
             after = append(after, step[1 + q * D + c] * four[((J * DRAWS + q) * D + c) % 4] + x[c])
         x = after
     return x, four
-
-
-@compiled
-def fixed(value: tl.tensor, alive: tl.tensor) -> tl.tensor:
-    """Values up to 1 or so as whole numbers in units of 2⁻²², nothing for the dead."""
-    whole = (value * FRACTION + NEAREST).to(tl.int32, bitcast=True) - NEAREST_BITS
-    return tl.where(alive, whole, 0)
-
-
-@compiled
-def add(pointer: tl.tensor, whole: tl.tensor) -> None:
-    """Add up a block of whole numbers, |Σ| < 2³¹, to a sum in memory."""
-    tl.atomic_add(pointer, tl.sum(whole, axis=0).to(tl.int64))
-
-
-@compiled
-def quarter_wave(z: tl.tensor) -> tl.tuple:
-    """(cos θ, sin θ) of θ = π(z + 1)/2 for |z| ≤ 1, with φ = πz/4: cos θ = −2 sin φ cos φ, sin θ = 1 − 2 sin² φ."""
-    f = 0.25 * z
-    s = f * f
-    p = -0.5890768774087146 * s + 2.5497671314593005
-    p = (p * s - 5.1677078252273345) * s
-    sine_of = p * f + 3.1415926439200548 * f
-    q = 0.23132925105953478 * s - 1.3350445062737795
-    q = q * s + 4.058707260757423
-    q = q * s - 4.93480216256109
-    cosine_of = q * s + 1.0
-    return -2.0 * sine_of * cosine_of, 1.0 - 2.0 * sine_of * sine_of
-
-
-@compiled
-def collect(
-    x: tl.tuple, alive: tl.tensor, sums: tl.tensor, D: tl.constexpr, BINS: tl.constexpr, MODES: tl.constexpr
-) -> None:
-    """Add the particles of a block to a row of sums; up to 256, for their sums to fit 32 bits."""
-    tl.static_assert(x[0].shape[0] <= 256)
-    if D == 1:
-        alive = alive & (x[0] == x[0])  # a place that is no number counts as dead; more axes lack registers for it
-    add(sums, alive.to(tl.int32))
-    for c in tl.static_range(D):
-        bins = ((x[c] + 1.0) * (0.5 * BINS)).to(tl.int32)
-        bins = tl.minimum(tl.maximum(bins, 0), BINS - 1)
-        tl.atomic_add(sums + 1 + c * BINS + bins, tl.full(bins.shape, 1, tl.int64), mask=alive)
-    powers = sums + 1 + D * BINS
-    for c in tl.static_range(D):
-        square = x[c] * x[c]
-        add(powers + c, fixed(x[c], alive))
-        add(powers + D + c, fixed(square, alive))
-        add(powers + 2 * D + c, fixed(square * x[c], alive))
-        add(powers + 3 * D + c, fixed(square * square, alive))
-    pairs = powers + 4 * D
-    for i in tl.static_range(D):
-        for j in tl.static_range(i + 1, D):
-            product = x[i] * x[j]
-            add(pairs, fixed(product, alive))
-            add(pairs + D * (D - 1) // 2, fixed(product * product, alive))
-            pairs += 1
-    waves = powers + 4 * D + D * (D - 1)
-    for c in tl.static_range(D):
-        turn_cosine, turn_sine = quarter_wave(x[c])
-        real, imaginary = tl.full(turn_sine.shape, 1.0, tl.float32), tl.zeros_like(turn_sine)
-        for k in range(MODES):
-            add(waves + c * MODES + k, fixed(real, alive))
-            real, imaginary = (
-                real * turn_cosine - imaginary * turn_sine,
-                real * turn_sine + imaginary * turn_cosine,
-            )
 
 
 @compiled

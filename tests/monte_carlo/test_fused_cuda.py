@@ -164,7 +164,7 @@ def test_no_particles_sum_to_nothing(interpreted):
 
 KNOWN_ANSWERS = """
 import torch, triton, triton.language as tl
-from controlsde.monte_carlo import cuda_kernels
+from controlsde.monte_carlo import cuda_arithmetic
 
 @triton.jit
 def answers(inputs, outputs):
@@ -173,7 +173,7 @@ def answers(inputs, outputs):
     c0, c1 = tl.load(inputs + row * 6 + i), tl.load(inputs + row * 6 + 1 + i)
     c2, c3 = tl.load(inputs + row * 6 + 2 + i), tl.load(inputs + row * 6 + 3 + i)
     k0, k1 = tl.load(inputs + row * 6 + 4 + i), tl.load(inputs + row * 6 + 5 + i)
-    a, b, c, d = cuda_kernels.philox(c0, c1, c2, c3, k0, k1, False)
+    a, b, c, d = cuda_arithmetic.philox(c0, c1, c2, c3, k0, k1, False)
     tl.store(outputs + row * 4 + i, a)
     tl.store(outputs + row * 4 + 1 + i, b)
     tl.store(outputs + row * 4 + 2 + i, c)
