@@ -66,7 +66,7 @@ class Simulation:
 
     density_l2: the mollified L² distance between the particles' law and the verified density. expected_killed: the mass
     that the verified density lost. w1, sliced_w2: tests against the verified density and the target, where there are.
-    points, values, spreads: the particles' mollified density at points (n, d) of the mesh, with standard errors.
+    values, spreads: the particles' mollified density at the points of the result's mesh (n,), with standard errors.
     """
 
     result: Result
@@ -82,7 +82,6 @@ class Simulation:
     moments: Moments | None
     w1: dict[str, Tested]
     sliced_w2: dict[str, Tested]
-    points: Array
     values: Array
     spreads: Array
     checks: tuple[Check, ...]
@@ -270,7 +269,6 @@ def simulate(
         moments=statistics.moments(layout, sums),
         w1=tests if problem.dimension == 1 else {},
         sliced_w2=tests if problem.dimension > 1 else {},
-        points=mesh.points,
         values=values,
         spreads=spreads,
         checks=(

@@ -69,6 +69,25 @@ def fill_uniforms(first: Any, block: Any, k0: Any, k1: Any, out: Any) -> None:
 
 
 @compiled
+def _fill(purpose: int, first: Any, block: Any, k0: Any, k1: Any, out: Any) -> None:
+    if purpose == NORMALS:
+        fill_normals(first, block, k0, k1, out)
+    else:
+        fill_uniforms(first, block, k0, k1, out)
+
+
+@compiled
+def _held(purpose: int, held: int, step: int, first: Any, k0: Any, k1: Any, rows: Any) -> int:
+    """Have rows (4d, BLOCK) hold the numbers of the group of four steps of this one, and return that group."""
+    group = step // 4
+    if group != held:
+        calls = rows.shape[0] // 4
+        for j in range(calls):
+            _fill(purpose, first, u32(group * calls + j), k0, k1, rows[4 * j : 4 * j + 4])
+    return group
+
+
+@compiled
 def _affine(out: Any, w: Any, x: Any, b: Any) -> None:
     for i in range(out.size):
         out[i] = fma(w, x[i], b)
@@ -200,8 +219,12 @@ def _survival(before: Any, after: Any, variance: Any, stays: Any) -> None:
 
 
 @compiled
-def _kill(alive: Any, stays: Any, uniform: Any) -> None:
+def _absorb(alive: Any, stays: Any, before: Any, after: Any, variance: Any, uniform: Any) -> None:
+    """See `plain.survives`; stays (BLOCK,) is room to work in."""
     zero = f32(0.0)
+    stays[:] = f32(1.0)
+    for c in range(before.shape[0]):
+        _survival(before[c], after[c], variance[c], stays)
     for i in range(stays.size):
         alive[i] = alive[i] if (uniform[i] <= stays[i]) & (stays[i] > zero) else np.uint8(0)
 
@@ -243,10 +266,7 @@ def walk(
             k, h = piece[s], length[s]
             for q in range(draws):
                 fine = s * draws + q
-                if fine // 4 != normals_of:
-                    normals_of = fine // 4
-                    for j in range(d):
-                        fill_normals(particle, u32(normals_of * d + j), k0, k1, normal[4 * j : 4 * j + 4])
+                normals_of = _held(NORMALS, normals_of, fine, particle, k0, k1, normal)
                 row = (fine % 4) * d
                 for c in range(d):
                     if q == 0:
@@ -268,20 +288,12 @@ def walk(
                 for c in range(d):
                     touched += _touching(x[c], after[c], variance[s, c])
                 if touched > 0:
-                    stays[:] = f32(1.0)
-                    for c in range(d):
-                        _survival(x[c], after[c], variance[s, c], stays)
-                    if s // 4 != uniforms_of:
-                        uniforms_of = s // 4
-                        fill_uniforms(particle, u32(uniforms_of), k0, k1, uniform[:4])
-                    _kill(living, stays, uniform[s % 4])
+                    uniforms_of = _held(UNIFORMS, uniforms_of, s, particle, k0, k1, uniform[:4])
+                    _absorb(living, stays, x, after, variance[s], uniform[s % 4])
             for c in range(d):
                 pushed = walls == 0 and scheme == 1 and variance[s, c] <= WIDEST
                 if pushed and _touching(x[c], after[c], variance[s, c]) > 0:
-                    if s // 4 != uniforms_of:
-                        uniforms_of = s // 4
-                        for j in range(d):
-                            fill_uniforms(particle, u32(uniforms_of * d + j), k0, k1, uniform[4 * j : 4 * j + 4])
+                    uniforms_of = _held(UNIFORMS, uniforms_of, s, particle, k0, k1, uniform)
                     _push(x[c], after[c], variance[s, c], uniform[(s % 4) * d + c])
                 _place(after[c], walls)
                 x[c, :] = after[c]
@@ -339,17 +351,14 @@ def flow(
 
 
 @cached(*SOURCES)
-def _fill(purpose: int, first: Any, block: Any, k0: Any, k1: Any, out: Any) -> None:
-    if purpose == NORMALS:
-        fill_normals(first, block, k0, k1, out)
-    else:
-        fill_uniforms(first, block, k0, k1, out)
+def _fill_once(purpose: int, first: Any, block: Any, k0: Any, k1: Any, out: Any) -> None:
+    _fill(purpose, first, block, k0, k1, out)
 
 
 def fill(purpose: int, stream: Stream, first: int, block: int, out: NDArray[np.float32]) -> None:
     """The four numbers of one block for particles first, first + 1, …: out (4, n)."""
     k0, k1 = stream.words
-    _fill(purpose, u64(first), u32(block), u32(k0), u32(k1), out)
+    _fill_once(purpose, u64(first), u32(block), u32(k0), u32(k1), out)
 
 
 def ready(noisy: bool) -> bool:

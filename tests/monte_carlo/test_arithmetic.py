@@ -7,46 +7,25 @@ from numpy.testing import assert_array_equal
 from controlsde.monte_carlo import arithmetic
 
 
-@arithmetic.compiled
-def _log(x, out):
-    for i in range(x.size):
-        out[i] = arithmetic.log(x[i])
+def loop(function):
+    """A compiled loop that applies a function to every number."""
+
+    @arithmetic.compiled
+    def run(x, out):
+        for i in range(x.size):
+            out[i] = function(x[i])
+
+    return run
 
 
-@arithmetic.compiled
-def _exp2(x, out):
-    for i in range(x.size):
-        out[i] = arithmetic.exp2(x[i])
+@arithmetic.inlined
+def _sine(a):
+    return arithmetic.half_turns(a)[0]
 
 
-@arithmetic.compiled
-def _sine(x, out):
-    for i in range(x.size):
-        out[i] = arithmetic.half_turns(x[i])[0]
-
-
-@arithmetic.compiled
-def _cosine(x, out):
-    for i in range(x.size):
-        out[i] = arithmetic.half_turns(x[i])[1]
-
-
-@arithmetic.compiled
-def _tanh(x, out):
-    for i in range(x.size):
-        out[i] = arithmetic.tanh(x[i])
-
-
-@arithmetic.compiled
-def _softplus(x, out):
-    for i in range(x.size):
-        out[i] = arithmetic.softplus(x[i])
-
-
-@arithmetic.compiled
-def _sin(x, out):
-    for i in range(x.size):
-        out[i] = arithmetic.sin(x[i])
+@arithmetic.inlined
+def _cosine(a):
+    return arithmetic.half_turns(a)[1]
 
 
 def applied(function, x):
@@ -62,15 +41,16 @@ def near(low, high, count, dtype):
     return np.concatenate([wide, wide * 1e-3, wide * 1e-7, [low, high, 0.0]]).astype(dtype)
 
 
+TANH, SOFTPLUS, LOG = loop(arithmetic.tanh), loop(arithmetic.softplus), loop(arithmetic.log)
 EXACT = {
-    "exp2": (_exp2, np.exp2, near(-30, 30, 100_000, np.float32)),
-    "sine": (_sine, lambda a: np.sin(np.pi * a), near(-1, 1, 100_000, np.float32)),
-    "cosine": (_cosine, lambda a: np.cos(np.pi * a), near(-1, 1, 100_000, np.float32)),
-    "tanh": (_tanh, np.tanh, near(-30, 30, 100_000, np.float32)),
-    "tanh in double": (_tanh, np.tanh, near(-30, 30, 100_000, np.float64)),
-    "softplus": (_softplus, lambda z: np.logaddexp(0, z), near(-80, 80, 100_000, np.float32)),
-    "softplus in double": (_softplus, lambda z: np.logaddexp(0, z), near(-80, 80, 100_000, np.float64)),
-    "sin": (_sin, np.sin, near(-6, 6, 100_000, np.float32)),
+    "exp2": (loop(arithmetic.exp2), np.exp2, near(-30, 30, 100_000, np.float32)),
+    "sine": (loop(_sine), lambda a: np.sin(np.pi * a), near(-1, 1, 100_000, np.float32)),
+    "cosine": (loop(_cosine), lambda a: np.cos(np.pi * a), near(-1, 1, 100_000, np.float32)),
+    "tanh": (TANH, np.tanh, near(-30, 30, 100_000, np.float32)),
+    "tanh in double": (TANH, np.tanh, near(-30, 30, 100_000, np.float64)),
+    "softplus": (SOFTPLUS, lambda z: np.logaddexp(0, z), near(-80, 80, 100_000, np.float32)),
+    "softplus in double": (SOFTPLUS, lambda z: np.logaddexp(0, z), near(-80, 80, 100_000, np.float64)),
+    "sin": (loop(arithmetic.sin), np.sin, near(-6, 6, 100_000, np.float32)),
 }
 
 
@@ -88,14 +68,14 @@ def test_the_logarithm_is_exact_to_two_units_for_every_magnitude_and_next_to_one
     x = x.astype(np.float32)
     x = x[x != 1]
     expected = np.log(x.astype(np.float64))
-    assert (np.abs(applied(_log, x) - expected) / np.abs(expected)).max() < 2 * np.finfo(np.float32).eps
-    assert applied(_log, np.ones(1, np.float32))[0] == 0.0
+    assert (np.abs(applied(LOG, x) - expected) / np.abs(expected)).max() < 2 * np.finfo(np.float32).eps
+    assert applied(LOG, np.ones(1, np.float32))[0] == 0.0
 
 
 def test_tanh_saturates_and_softplus_is_linear_far_out():
     far = np.array([-1e30, 1e30, -200, 200], np.float32)
-    assert_array_equal(applied(_tanh, far), [-1, 1, -1, 1])
-    assert_array_equal(applied(_softplus, far)[[1, 3]], far[[1, 3]])
+    assert_array_equal(applied(TANH, far), [-1, 1, -1, 1])
+    assert_array_equal(applied(SOFTPLUS, far)[[1, 3]], far[[1, 3]])
 
 
 @pytest.mark.parametrize("name", EXACT)
