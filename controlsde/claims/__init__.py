@@ -13,7 +13,11 @@ from controlsde.claims.running import run_claim
 
 __all__ = ["CLAIMS", "Claim", "ClaimError", "Findings", "Row", "Setting", "Tested", "claim_named", "run_claim"]
 
-CLAIMS = ("noise-upgrades-convergence",)
+CLAIMS = (
+    "noise-upgrades-convergence",
+    "score-loss-bounds-l2",
+    "narrow-switching",
+)
 
 
 class ClaimError(ValueError):
