@@ -17,6 +17,9 @@ CLAIMS = (
     "noise-upgrades-convergence",
     "score-loss-bounds-l2",
     "narrow-switching",
+    "gaussian-start",
+    "noise-helps-only-later",
+    "path-kl-is-loose",
 )
 
 

@@ -6,7 +6,17 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import pytest
 
-from controlsde.claims import CLAIMS, ClaimError, claim_named, run_claim
+from controlsde.claims import (
+    CLAIMS,
+    ClaimError,
+    claim_named,
+    gaussian_start,
+    narrow_switching,
+    noise_helps_only_later,
+    path_kl_is_loose,
+    run_claim,
+    score_loss_bounds_l2,
+)
 from controlsde.claims import noise_upgrades_convergence as upgrades
 from controlsde.claims.claim import Findings, Setting, at_least, at_most, equal, report, verdict_of
 from controlsde.claims.fitting import exponential, power_law
@@ -53,6 +63,41 @@ def test_a_drift_of_the_wrong_size_refutes_it(monkeypatch):
         run_claim(claim_named("noise-upgrades-convergence"), upgrades.Parameters(oscillations=(1, 2, 4, 8))).verdict
         == "refuted"
     )
+
+
+def undoubled(parameters, pattern, periods, t, x, right=narrow_switching.in_turn):
+    return 0.5 * right(parameters, pattern, periods, t, x)
+
+
+def bias_once(parameters, noise, t, x, right=noise_helps_only_later.biased):
+    return right(parameters, noise, t, x) - noise * parameters.bias
+
+
+def without_quarter(times, states, gaps, diffusivity, right=path_kl_is_loose.path_kl):
+    return 4 * right(times, states, gaps, diffusivity)
+
+
+def without_sources(times, states, gap, largest, diffusivity, right=score_loss_bounds_l2.bound_of):
+    return right(times, states, 0.01 * gap, largest, diffusivity)
+
+
+def without_way_back(precision, horizon, right=gaussian_start.contraction):
+    return right(precision, horizon) * np.exp(horizon)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "broken"),
+    [
+        (narrow_switching, "in_turn", undoubled),
+        (noise_helps_only_later, "biased", bias_once),
+        (path_kl_is_loose, "path_kl", without_quarter),
+        (score_loss_bounds_l2, "bound_of", without_sources),
+        (gaussian_start, "contraction", without_way_back),
+    ],
+)
+def test_wrong_physics_is_refuted(monkeypatch, module, name, broken):
+    monkeypatch.setattr(module, name, broken)
+    assert run_claim(module.CLAIM, module.CLAIM.fast).verdict == "refuted"
 
 
 # ---- rows and slopes
