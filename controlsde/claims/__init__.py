@@ -20,6 +20,7 @@ CLAIMS = (
     "gaussian-start",
     "noise-helps-only-later",
     "path-kl-is-loose",
+    "ou-semigroup-score",
 )
 
 

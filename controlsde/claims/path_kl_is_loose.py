@@ -168,7 +168,7 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
                     Curve(many, fine[0][1:], "paths"),
                     Curve(many, fine[1][1:], "densities at T"),
                     Curve(many, [path_kl_of_bias(bias, t) for t in many], "T a²", "theory"),
-                    Curve(many, [marginal_kl_of_bias(bias, t) for t in many], "2a²(1 − e^{−T})²", "theory"),
+                    Curve(many, [marginal_kl_of_bias(bias, t) for t in many], "2a²(1 − e⁻ᵀ)²", "theory"),
                 ),
             ),
             Panel(

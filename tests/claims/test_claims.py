@@ -13,6 +13,7 @@ from controlsde.claims import (
     gaussian_start,
     narrow_switching,
     noise_helps_only_later,
+    ou_semigroup_score,
     path_kl_is_loose,
     run_claim,
     score_loss_bounds_l2,
@@ -85,9 +86,14 @@ def without_way_back(precision, horizon, right=gaussian_start.contraction):
     return right(precision, horizon) * np.exp(horizon)
 
 
+def without_decay(parameters, y, time=0.0, right=ou_semigroup_score.slope):
+    return np.exp(time) * right(parameters, y, time)
+
+
 @pytest.mark.parametrize(
     ("module", "name", "broken"),
     [
+        (ou_semigroup_score, "slope", without_decay),
         (narrow_switching, "in_turn", undoubled),
         (noise_helps_only_later, "biased", bias_once),
         (path_kl_is_loose, "path_kl", without_quarter),
