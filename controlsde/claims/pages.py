@@ -101,7 +101,8 @@ def table(rows: Sequence[Row]) -> str:
         )
         tolerance = "" if row.tolerance is None else f"{row.tolerance:.2g}"
         outcome = {True: "passed", False: "**missed**", None: ""}[row.passed]
-        lines.append(f"| {row.parameter} | {expected} | {number(row.measured)} | {tolerance} | {outcome} |")
+        name = row.parameter.replace("|", r"\|")
+        lines.append(f"| {name} | {expected} | {number(row.measured)} | {tolerance} | {outcome} |")
     return "\n".join(lines) + "\n"
 
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +26,8 @@ from controlsde.claims.pages import introduction, page, write_page
 from controlsde.claims.settings import SettingError, with_settings
 from controlsde.fokker_planck.operator import Operator
 
+DOCS = Path(__file__).parents[2] / "docs" / "claims"
+
 
 @pytest.mark.parametrize("name", CLAIMS)
 def test_the_small_experiment_reaches_the_verdict_that_it_should(name):
@@ -39,7 +42,15 @@ def test_the_small_experiment_reaches_the_verdict_that_it_should(name):
     assert {tuple(row) for row in entry["rows"]} == {("parameter", "expected", "measured", "tolerance", "passed")}
     text = page(tested)
     assert text.startswith(introduction(claim))
-    assert all(row.parameter in text for row in tested.findings.rows)
+    assert all(row.parameter.replace("|", r"\|") in text for row in tested.findings.rows)
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_its_page_is_that_of_its_module(name):
+    stored = (DOCS / f"{name}.md").read_text(encoding="utf-8")
+    assert stored.startswith(introduction(claim_named(name))), "run `make claims`"
+    assert f"]({name}.md)" in (DOCS / "README.md").read_text(encoding="utf-8")
+    assert (DOCS / f"{name}.png").exists()
 
 
 # ---- physics broken on purpose
