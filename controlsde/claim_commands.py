@@ -111,10 +111,11 @@ def _chosen(names: Sequence[str], everything: bool) -> list[Claim]:
 
 
 def _write(tested: Sequence[Tested], folder: Path) -> None:
-    from controlsde.claims.pages import INDEX, index, write_page, write_text
+    from controlsde.claims import CLAIMS, claim_named
+    from controlsde.claims.pages import write_index, write_page, write_text
 
     write_page(tested[-1], folder)
-    write_text(folder / INDEX, index(tested))
+    write_index(map(claim_named, CLAIMS), folder)
     document = json.dumps([found.to_json() for found in tested], indent=2, ensure_ascii=False, allow_nan=False)
     write_text(folder / "claims.json", document + "\n")
 

@@ -21,6 +21,8 @@ CLAIMS = (
     "noise-helps-only-later",
     "path-kl-is-loose",
     "ou-semigroup-score",
+    "moser-flow",
+    "reverse-wrong-start",
 )
 
 

@@ -5,7 +5,8 @@ Comes in: a claim, and what its experiment found. Goes out: Markdown, and a figu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,12 +72,10 @@ def page(tested: Tested) -> str:
 """
 
 
-def index(claims: Sequence[Tested]) -> str:
-    """A page that lists what was run, with the verdicts."""
+def index(entries: Sequence[tuple[Claim, str]]) -> str:
+    """A page that lists claims with their verdicts."""
     rows = "\n".join(
-        f"| [{tested.claim.id}]({tested.claim.id}.md) | {tested.claim.source} | {tested.claim.title} | "
-        f"{tested.verdict} |"
-        for tested in claims
+        f"| [{claim.id}]({claim.id}.md) | {claim.source} | {claim.title} | {verdict} |" for claim, verdict in entries
     )
     sources = "\n".join(f"- {name}: {text}" for name, text in SOURCES.items())
     return f"""# Claims
@@ -132,6 +131,18 @@ def write_page(tested: Tested, folder: Path) -> None:
     """Write ID.md and ID.png."""
     save(figure(tested), folder / f"{tested.claim.id}.png")
     write_text(folder / f"{tested.claim.id}.md", page(tested))
+
+
+def write_index(claims: Iterable[Claim], folder: Path) -> None:
+    """Write the index of those claims that have a page in the folder, whenever they were run."""
+    pages = ((claim, folder / f"{claim.id}.md") for claim in claims)
+    entries = [(claim, _verdict_in(path.read_text(encoding="utf-8"))) for claim, path in pages if path.exists()]
+    write_text(folder / INDEX, index(entries))
+
+
+def _verdict_in(text: str) -> str:
+    found = re.search(r"^\*\*(Confirmed|Refuted|Open)\.\*\*", text, re.MULTILINE)
+    return found[1].lower() if found else ""
 
 
 def write_text(target: Path, text: str) -> None:

@@ -12,10 +12,12 @@ from controlsde.claims import (
     ClaimError,
     claim_named,
     gaussian_start,
+    moser_flow,
     narrow_switching,
     noise_helps_only_later,
     ou_semigroup_score,
     path_kl_is_loose,
+    reverse_wrong_start,
     run_claim,
     score_loss_bounds_l2,
 )
@@ -101,9 +103,19 @@ def without_decay(parameters, y, time=0.0, right=ou_semigroup_score.slope):
     return np.exp(time) * right(parameters, y, time)
 
 
+def without_score(reference, noise, t, x, right=moser_flow.exact):
+    return right(reference, 0.0 * noise, t, x)
+
+
+def without_forgetting(time, function, x, right=reverse_wrong_start.noised):
+    return right(0.0 * time, function, x)
+
+
 @pytest.mark.parametrize(
     ("module", "name", "broken"),
     [
+        (moser_flow, "exact", without_score),
+        (reverse_wrong_start, "noised", without_forgetting),
         (ou_semigroup_score, "slope", without_decay),
         (narrow_switching, "in_turn", undoubled),
         (noise_helps_only_later, "biased", bias_once),

@@ -1,9 +1,9 @@
-"""The Ornstein–Uhlenbeck semigroup by quadrature, against closed forms."""
+"""The semigroups of forward processes, against closed forms."""
 
 import numpy as np
 import pytest
 
-from controlsde.reference.semigroup import ornstein_uhlenbeck_semigroup
+from controlsde.reference.semigroup import neumann_heat_semigroup, ornstein_uhlenbeck_semigroup
 
 Y = np.linspace(-3.0, 3.0, 13)
 
@@ -30,3 +30,11 @@ def test_a_negative_time_or_scale_is_refused():
         ornstein_uhlenbeck_semigroup(np.cos, -1.0, Y)
     with pytest.raises(ValueError, match="scale > 0"):
         ornstein_uhlenbeck_semigroup(np.cos, 1.0, Y, 0.0)
+
+
+def test_heat_between_walls_damps_cosines_and_keeps_constants():
+    x = np.linspace(0.0, 1.0, 11)
+    found = neumann_heat_semigroup(lambda y: 2.0 + np.cos(3 * np.pi * y), 0.05, x, diffusivity=0.5)
+    np.testing.assert_allclose(found, 2.0 + np.exp(-9 * np.pi**2 * 0.025) * np.cos(3 * np.pi * x), atol=1e-13)
+    with pytest.raises(ValueError, match="time must be"):
+        neumann_heat_semigroup(np.cos, -1.0, x)
