@@ -23,6 +23,8 @@ CLAIMS = (
     "ou-semigroup-score",
     "moser-flow",
     "reverse-wrong-start",
+    "sgld-gaussian-mean",
+    "log-concave-contraction",
 )
 
 

@@ -22,7 +22,7 @@ Box = tuple[tuple[float, float], ...]
 Field = Callable[[float, Array], Array]  # t, x (n, d) → (n, d)
 Values = Callable[[Array], Array]  # x (n, d) → (n,)
 
-CELLS = {1: 8192, 2: 256}  # an axis, of the grid on which distances are taken
+CELLS = 8192  # of the line on which distances are taken
 ROUNDING = 1e-12
 
 
@@ -46,10 +46,10 @@ class State:
         """∫ function · ρ dx by the quadrature of the mesh."""
         return float((function(self.mesh.points) * self.values) @ self.mesh.weights)
 
-    def on_line(self) -> tuple[Array, Array]:
+    def on_line(self, cells: int = CELLS) -> tuple[Array, Array]:
         """In one dimension: edges of equal cells, and the density at their centres."""
         low, high = self.mesh.box[0]
-        edges = np.linspace(low, high, CELLS[1] + 1)
+        edges = np.linspace(low, high, cells + 1)
         centres = 0.5 * (edges[1:] + edges[:-1])
         return edges, self.mesh.interpolate(self.values, (centres,))
 

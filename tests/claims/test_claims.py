@@ -12,6 +12,7 @@ from controlsde.claims import (
     ClaimError,
     claim_named,
     gaussian_start,
+    log_concave_contraction,
     moser_flow,
     narrow_switching,
     noise_helps_only_later,
@@ -20,6 +21,7 @@ from controlsde.claims import (
     reverse_wrong_start,
     run_claim,
     score_loss_bounds_l2,
+    sgld_gaussian_mean,
 )
 from controlsde.claims import noise_upgrades_convergence as upgrades
 from controlsde.claims.claim import Findings, Setting, at_least, at_most, equal, report, verdict_of
@@ -111,9 +113,20 @@ def without_forgetting(time, function, x, right=reverse_wrong_start.noised):
     return right(0.0 * time, function, x)
 
 
+def too_sure_of_the_mean(horizon, step, right=sgld_gaussian_mean.scheme_law):
+    a, v = right(horizon, step)
+    return (1 + a) / 2, v
+
+
+def without_spread(convexity, horizon, short, right=log_concave_contraction.shrinkage):
+    return right(convexity, horizon, short) * np.exp(-horizon)
+
+
 @pytest.mark.parametrize(
     ("module", "name", "broken"),
     [
+        (sgld_gaussian_mean, "scheme_law", too_sure_of_the_mean),
+        (log_concave_contraction, "shrinkage", without_spread),
         (moser_flow, "exact", without_score),
         (reverse_wrong_start, "noised", without_forgetting),
         (ou_semigroup_score, "slope", without_decay),

@@ -1,0 +1,7 @@
+"""Gaussians, exactly: their distances, what time steps of linear processes end in, and Langevin chains for a mean."""
+
+from controlsde.gaussians.langevin import MeanChain
+from controlsde.gaussians.law import Law, kullback_leibler, wasserstein_2
+from controlsde.gaussians.schemes import SCHEMES, LinearProcess, law_after
+
+__all__ = ["SCHEMES", "Law", "LinearProcess", "MeanChain", "kullback_leibler", "law_after", "wasserstein_2"]
