@@ -25,6 +25,9 @@ CLAIMS = (
     "reverse-wrong-start",
     "sgld-gaussian-mean",
     "log-concave-contraction",
+    "four-error-terms",
+    "gaussian-ode-and-sde",
+    "slips-in-print",
 )
 
 

@@ -164,7 +164,8 @@ CLAIM = Claim(
     title="Log-concave data forget the start in W₂; mixtures need not",
     statement=(
         "Two densities are sent through the same exact reverse SDE. If the data are strongly log-concave, their "
-        "distance W₂ shrinks by a factor that is known, and e^{−T} small; if they are a mixture of separate bumps, it may grow."
+        "distance W₂ shrinks by a factor that is known, and e^{−T} small; if they are a mixture of separate bumps, it "
+        "may grow."
     ),
     formulas=(
         "−(log π)'' ≥ α  ⇒  −(log q(s))'' ≥ 1/v_s,  v_s = e^{−2s}/α + 1 − e^{−2s}",

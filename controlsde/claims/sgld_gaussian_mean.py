@@ -231,8 +231,8 @@ CLAIM = Claim(
     title="Learn a mean by Langevin steps, then sample: every error is known",
     statement=(
         "The score of N(μ, I) is learnt by stochastic gradient Langevin dynamics on the denoising loss, and the "
-        "reverse SDE is then run in steps of length γ. The distance W₂ to the data is of order one in γ and of order √d in the "
-        "dimension, not worse."
+        "reverse SDE is then run in steps of length γ. The distance W₂ to the data is of order one in γ and of order "
+        "√d in the dimension, not worse."
     ),
     formulas=(
         "given θ, K steps γ end in N(aθ, vI),  T = Kγ:",

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PANEL_HEIGHT = 3.6  # inches
+PANEL_HEIGHT = 3.4  # inches
+LINE_HEIGHT = 0.21  # inches, of a line of a legend
 ACROSS = 3  # panels in a row
 MARKERS = ("o", "s", "^", "D", "v", "P")
 MOST_IN_LEGEND = 8
+MOST_TICKS = 8  # that are the measured abscissae themselves
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +57,12 @@ class Panel:
 
 def draw_panels(panels: Sequence[Panel], title: str, subtitle: str = "", *, alarm: bool = False) -> Figure:
     """All panels under one title, at most three in a row."""
-    columns = min(len(panels), ACROSS)
+    columns = 2 if len(panels) == 4 else min(len(panels), ACROSS)
     rows = -(-len(panels) // columns)
-    figure = new_figure(rows * PANEL_HEIGHT + 0.7, title, subtitle, alarm=alarm)
-    grid = figure.subplots(rows, columns, squeeze=False)
+    lines = [max(len(_labels(panel)) for panel in panels[row * columns : (row + 1) * columns]) for row in range(rows)]
+    heights = [PANEL_HEIGHT + LINE_HEIGHT * count for count in lines]
+    figure = new_figure(sum(heights) + 0.7, title, subtitle, alarm=alarm)
+    grid = figure.subplots(rows, columns, squeeze=False, height_ratios=heights)
     for place, axes in enumerate(grid.ravel()):
         if place < len(panels):
             _draw(axes, panels[place])
@@ -83,9 +87,14 @@ def _draw(axes: Axes, panel: Panel) -> None:
         axes.set_xticks(range(len(panel.ticks)), panel.ticks)
         if sum(map(len, panel.ticks)) > 30:
             axes.tick_params(axis="x", rotation=30)
+    if _labels(panel):
+        legend(axes, loc="upper left", bbox_to_anchor=(-0.03, -0.15), borderaxespad=0.0)
+
+
+def _labels(panel: Panel) -> list[str]:
+    """What a legend below the axes has to say; nothing where that would be too much."""
     labels = [curve.label for curve in panel.curves if curve.label]
-    if 0 < len(labels) <= MOST_IN_LEGEND:
-        legend(axes)
+    return labels if len(labels) <= MOST_IN_LEGEND else []
 
 
 def _draw_curve(axes: Axes, curve: Curve, number: int) -> None:
@@ -108,8 +117,10 @@ def _plain_ticks(axes: Axes, panel: Panel) -> None:
     """The measured abscissae themselves as ticks, where they are few."""
     from matplotlib.ticker import NullFormatter, NullLocator
 
-    places = np.unique(np.concatenate([np.asarray(c.x, dtype=float) for c in panel.curves if c.style == "points"]))
-    if 1 < len(places) <= 8:
+    every = [panel.curves, [curve for curve in panel.curves if curve.style == "points"]]
+    choices = [np.unique(np.concatenate([np.asarray(c.x, dtype=float) for c in curves])) for curves in every if curves]
+    places = next((places for places in choices if 1 < len(places) <= MOST_TICKS), None)
+    if places is not None:
         axes.set_xticks(places, [f"{place:.4g}" for place in places])
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_minor_formatter(NullFormatter())

@@ -11,6 +11,8 @@ from controlsde.claims import (
     CLAIMS,
     ClaimError,
     claim_named,
+    four_error_terms,
+    gaussian_ode_and_sde,
     gaussian_start,
     log_concave_contraction,
     moser_flow,
@@ -26,7 +28,7 @@ from controlsde.claims import (
 from controlsde.claims import noise_upgrades_convergence as upgrades
 from controlsde.claims.claim import Findings, Setting, at_least, at_most, equal, report, verdict_of
 from controlsde.claims.fitting import exponential, power_law
-from controlsde.claims.pages import introduction, page, write_page
+from controlsde.claims.pages import introduction, page, write_index, write_page, write_text
 from controlsde.claims.settings import SettingError, with_settings
 from controlsde.fokker_planck.operator import Operator
 
@@ -122,9 +124,19 @@ def without_spread(convexity, horizon, short, right=log_concave_contraction.shri
     return right(convexity, horizon, short) * np.exp(-horizon)
 
 
+def without_noising(precision, s, right=four_error_terms.variance_of):
+    return right(precision, 0.5 * s)
+
+
+def half_as_steep(parameters, tracking, drifts, more, right=gaussian_ode_and_sde.final_of_linear):
+    return right(parameters, tracking, 0.5 * drifts, more)
+
+
 @pytest.mark.parametrize(
     ("module", "name", "broken"),
     [
+        (four_error_terms, "variance_of", without_noising),
+        (gaussian_ode_and_sde, "final_of_linear", half_as_steep),
         (sgld_gaussian_mean, "scheme_law", too_sure_of_the_mean),
         (log_concave_contraction, "shrinkage", without_spread),
         (moser_flow, "exact", without_score),
@@ -140,6 +152,12 @@ def without_spread(convexity, horizon, short, right=log_concave_contraction.shri
 def test_wrong_physics_is_refuted(monkeypatch, module, name, broken):
     monkeypatch.setattr(module, name, broken)
     assert run_claim(module.CLAIM, module.CLAIM.fast).verdict == "refuted"
+
+
+def test_every_slip_in_print_is_refuted_on_its_own():
+    claim = claim_named("slips-in-print")
+    rows = run_claim(claim, claim.fast).findings.rows
+    assert [row.passed for row in rows if row.expected is not None] == [False] * 8
 
 
 # ---- rows and slopes
@@ -226,6 +244,16 @@ def test_a_page_and_its_figure_are_written(tmp_path):
     write_page(run_claim(claim, small), tmp_path)
     assert (tmp_path / f"{claim.id}.png").read_bytes().startswith(b"\x89PNG")
     assert "confirmed" in (tmp_path / f"{claim.id}.md").read_text(encoding="utf-8").lower()
+
+
+def test_an_index_lists_every_page_in_its_folder_whenever_it_was_written(tmp_path):
+    for name in ("ou-semigroup-score", "noise-upgrades-convergence"):
+        claim = claim_named(name)
+        small = replace(claim, experiment=lambda *_: Findings((report("a", 1.0),), (), "said"))
+        write_text(tmp_path / f"{name}.md", page(run_claim(small, claim.fast)))
+    write_index(map(claim_named, CLAIMS), tmp_path)
+    listed = [line for line in (tmp_path / "README.md").read_text(encoding="utf-8").splitlines() if "| open |" in line]
+    assert [line.split("]")[0] for line in listed] == ["| [noise-upgrades-convergence", "| [ou-semigroup-score"]
 
 
 def test_an_experiment_reports_what_it_does():
