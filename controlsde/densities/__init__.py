@@ -1,5 +1,6 @@
 """Data densities: mixtures, samples, pictures, uniform, truncated and formulas, with gradients and samples."""
 
+from controlsde.densities.boxes import BoxesDensity
 from controlsde.densities.building import build_density, condition
 from controlsde.densities.conditioned import ConditionedDensity
 from controlsde.densities.correlated import CorrelatedMixture
@@ -12,6 +13,7 @@ from controlsde.densities.truncated import TruncatedMixture
 from controlsde.densities.uniform import UniformDensity
 
 __all__ = [
+    "BoxesDensity",
     "ConditionedDensity",
     "CorrelatedMixture",
     "Density",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from controlsde.densities.boxes import BoxesDensity
 from controlsde.densities.conditioned import ConditionedDensity
 from controlsde.densities.correlated import CorrelatedMixture
 from controlsde.densities.formula import FormulaDensity
@@ -21,7 +22,7 @@ def build_density(spec: schema.DensitySpec, box: Box) -> Density:
     """The density that `spec` describes, for a domain `box` of one (low, high) a dimension.
 
     Mixtures and samples are whole, so that a little of their mass may lie outside the box; `condition` cuts
-    them. Uniform, truncated and formula densities live in the box and have mass one there. Raises
+    them. Uniform, boxes, truncated and formula densities live in the box and have mass one there. Raises
     ValueError, with the cure, when the density does not fit the box or cannot be normalised.
     """
     match spec:
@@ -31,6 +32,8 @@ def build_density(spec: schema.DensitySpec, box: Box) -> Density:
             return _from_samples(spec)
         case schema.Uniform():
             return UniformDensity(_inner_box(spec, box))
+        case schema.Boxes():
+            return BoxesDensity(spec.boxes, spec.weights)
         case schema.Truncated():
             whole = GaussianMixture(np.ones(1), np.array([spec.mean]), np.array([spec.std]) ** 2)
             return TruncatedMixture(whole, _inner_box(spec, box))

@@ -126,22 +126,24 @@ class CutGaussians:
         return log_density + log_inside, slope - change * gain / deviation
 
 
-@dataclass(frozen=True)
-class Flat:
-    """The uniform density on [low, high], a family of one."""
+@dataclass(frozen=True, eq=False)
+class Flats:
+    """The uniform densities on K intervals [low, high]: low, high (K,)."""
 
-    low: float
-    high: float
+    low: Array
+    high: Array
 
     def spread(self, x: Array, shrink: float, blur: float) -> tuple[Array, Array]:
         """See AxisFactors: [Φ((x - a·low)/√v) - Φ((x - a·high)/√v)] / (a(high - low))."""
-        length = shrink * (self.high - self.low)
-        if blur <= SHARP * length**2:
-            inside = (x >= shrink * self.low) & (x <= shrink * self.high)
-            return np.where(inside, -np.log(length), -np.inf)[None, :], np.zeros((1, x.size))
+        low, high = shrink * self.low[:, None], shrink * self.high[:, None]
+        length = high - low
+        inside = (x >= low) & (x <= high)
+        sharp = np.where(inside, -np.log(length), -np.inf), np.zeros((self.low.size, x.size))
+        if blur <= SHARP * np.min(length) ** 2:
+            return sharp
         deviation = np.sqrt(blur)
-        log_inside, change = log_interval((x - shrink * self.high) / deviation, (x - shrink * self.low) / deviation)
-        return (log_inside - np.log(length))[None, :], (change / deviation)[None, :]
+        log_inside, change = log_interval((x - high) / deviation, (x - low) / deviation)
+        return log_inside - np.log(length), change / deviation
 
 
 def sample_cut_gaussian(means: Array, stds: Array, low: float, high: float, rng: np.random.Generator) -> Array:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from controlsde.densities.gaussian import Flat
+from controlsde.densities.gaussian import Flats
 from controlsde.densities.products import Products
 from controlsde.densities.protocol import Array, Box, as_points, line_points
 
@@ -29,7 +29,7 @@ class UniformDensity:
     @property
     def products(self) -> Products:
         """The density as one product of flat factors."""
-        return Products(np.ones(1), tuple(Flat(low, high) for low, high in self.box))
+        return Products(np.ones(1), tuple(Flats(np.array([low]), np.array([high])) for low, high in self.box))
 
     def pdf(self, x: Array) -> Array:
         """The density at points (n, d), shape (n,); the box is closed."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from controlsde.problem.density_specs import (
+    Boxes,
     DensitySpec,
     Formula,
     Funnel,
@@ -58,6 +59,8 @@ def density_misfits(where: Location, density: DensitySpec, box: Box) -> Iterator
             yield from _gaussians(where, "points", density, box)
         case Uniform():
             yield from _limits(where, density, box)
+        case Boxes():
+            yield from _boxes(where, density, box)
         case Truncated():
             yield from _truncated(where, density, box)
         case StudentT():
@@ -145,6 +148,20 @@ def _limits(where: Location, density: Uniform | Truncated, box: Box) -> Iterator
         if not outside and not low < high:
             key = "low" if density.high is None else "high"
             yield (*where, key, i), f"must leave low < high (got low {low:g}, high {high:g})"
+
+
+def _boxes(where: Location, density: Boxes, box: Box) -> Iterator[Misfit]:
+    if density.dimension != len(box):
+        yield (
+            (*where, "boxes"),
+            f"must hold boxes of dimension {len(box)}, as domain.box has (got {density.dimension})",
+        )
+        return
+    for i, part in enumerate(density.boxes):
+        for axis, ((low, high), (wall_low, wall_high)) in enumerate(zip(part, box, strict=True)):
+            if not wall_low <= low < high <= wall_high:
+                allowed = f"[{wall_low:g}, {wall_high:g}]"
+                yield (*where, "boxes", i, axis), f"must lie inside the box {allowed} (got [{low:g}, {high:g}])"
 
 
 def _truncated(where: Location, density: Truncated, box: Box) -> Iterator[Misfit]:

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from controlsde.problem.formula import Formula as Expression
 from controlsde.problem.values import (
+    Coordinate,
     Location,
     Matrix,
     MisfitError,
@@ -210,6 +211,59 @@ class Uniform(Section):
     high: Vector | None = None
 
 
+Interval = tuple[Coordinate, Coordinate]
+
+
+def _as_box(value: object) -> object:
+    """In one dimension a plain pair stands for a box."""
+    return [value] if isinstance(value, list | tuple) and len(value) == 2 and all(map(is_number, value)) else value
+
+
+class Boxes(Section):
+    """Flat on each of several boxes, and zero between them: a support in pieces.
+
+    Each box holds one `[low, high]` a dimension; in one dimension a plain pair will do. `weights` are the shares of the
+    boxes, and equal by default.
+    """
+
+    kind: Literal["boxes"] = "boxes"
+    boxes: Annotated[
+        tuple[Annotated[tuple[Interval, ...], BeforeValidator(_as_box)], ...],
+        Field(min_length=1, max_length=MAX_COMPONENTS),
+    ]
+    weights: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=MAX_COMPONENTS)] = Field(default=())
+
+    @property
+    def dimension(self) -> int:
+        """The dimension of the first box."""
+        return len(self.boxes[0])
+
+    @model_validator(mode="after")
+    def _fill_and_check(self) -> Self:
+        count = len(self.boxes)
+        self.__dict__["weights"] = self.weights or (1 / count,) * count
+        misfits: list[tuple[Location, str]] = [
+            (("boxes", i, axis), f"must be [low, high] with low < high (got [{low:g}, {high:g}])")
+            for i, box in enumerate(self.boxes)
+            for axis, (low, high) in enumerate(box)
+            if not low < high
+        ]
+        misfits += [
+            (("boxes", i), f"must have {self.dimension} pair(s), as the first box has (got {len(box)})")
+            for i, box in enumerate(self.boxes)
+            if len(box) != self.dimension
+        ]
+        if len(self.weights) != count:
+            misfits.append(
+                (("weights",), f"must have one entry for each of the {count} boxes (got {len(self.weights)})")
+            )
+        elif abs(math.fsum(self.weights) - 1) > 1e-9:
+            misfits.append((("weights",), f"must sum to one (got {math.fsum(self.weights):.10g})"))
+        if misfits:
+            raise MisfitError(misfits)
+        return self
+
+
 class Truncated(Section):
     """A Gaussian with independent coordinates, cut to the box, or to `low` and `high` inside it."""
 
@@ -344,7 +398,7 @@ class Image(Section):
 
 
 DensitySpec = Annotated[
-    Mixture | Samples | Uniform | Truncated | StudentT | Funnel | Image | Formula,
+    Mixture | Samples | Uniform | Boxes | Truncated | StudentT | Funnel | Image | Formula,
     Field(discriminator="kind"),
     Shorthand(("uniform",)),
 ]

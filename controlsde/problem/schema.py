@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from controlsde.problem.density_specs import (
+    Boxes,
     DensitySpec,
     Formula,
     FormulaText,
@@ -63,6 +64,7 @@ from controlsde.problem.values import (
 
 __all__ = [
     "Bounds",
+    "Boxes",
     "Collocation",
     "Controls",
     "DensitySpec",

@@ -42,6 +42,7 @@ def formula(text, box):
 ON_LINE = {
     "mixture": condition(MIXTURE, LINE),
     "uniform": UniformDensity(((-1.2, 0.7),)),
+    "boxes": build_density(schema.Boxes(boxes=((-1.2, -0.4), (0.1, 0.7)), weights=(0.3, 0.7)), LINE),
     "truncated": build_density(schema.Truncated(mean=(0.4,), std=(0.8,), low=(-1.0,), high=(1.0,)), LINE),
     "far truncated": TruncatedMixture(GaussianMixture(np.ones(1), np.array([[40.0]]), np.ones((1, 1))), LINE),
     "student-t": build_density(schema.StudentT(degrees_of_freedom=2.5, location=(0.3,), scale=(0.4,)), LINE),
@@ -49,7 +50,13 @@ ON_LINE = {
     "kink": formula("0.1 + abs(x - 0.3)", LINE),
     "jump": formula("where(x < 0.3, 1.5, 0.5)", LINE),
 }
-BREAKS = {"uniform": (-1.2, 0.7), "truncated": (-1.0, 1.0), "kink": (0.3,), "jump": (0.3,)}
+BREAKS = {
+    "uniform": (-1.2, 0.7),
+    "boxes": (-1.2, -0.4, 0.1, 0.7),
+    "truncated": (-1.0, 1.0),
+    "kink": (0.3,),
+    "jump": (0.3,),
+}
 IN_SPACE = {
     "mixture 2d": (MIXTURE_2D, ((-4.0, 4.0), (-3.0, 3.0))),
     "cut mixture 2d": (condition(MIXTURE_2D, PLANE), PLANE),

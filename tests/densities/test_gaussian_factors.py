@@ -5,12 +5,12 @@ import pytest
 from numpy.polynomial.legendre import leggauss
 from scipy.special import ndtr
 
-from controlsde.densities.gaussian import CutGaussians, Flat, Gaussians, log_interval
+from controlsde.densities.gaussian import CutGaussians, Flats, Gaussians, log_interval
 
 FACTORS = {
     "gaussian": (Gaussians(np.array([0.3]), np.array([0.2])), -6.0, 6.0),
     "cut": (CutGaussians(np.array([0.3]), np.array([0.2]), -0.4, 1.1), -0.4, 1.1),
-    "flat": (Flat(-0.4, 1.1), -0.4, 1.1),
+    "flat": (Flats(np.array([-0.4]), np.array([1.1])), -0.4, 1.1),
 }
 
 

@@ -151,10 +151,10 @@ def test_importing_loads_no_heavy_library():
         ("[-1.5, 1.5]", "[a, 1.5]", ["p.yaml:7:54: reference.data.means.0 must be a list (got 'a')"]),
         ("stds: [0.3, 0.3]", "stds: [0, 0.3]", ["p.yaml:7:73: reference.data.stds.0 must be > 0 (got 0)"]),
         ("kind: mixture, ", "", ["p.yaml:7:3: reference.data.kind is required: one of "
-                                 "'mixture', 'samples', 'uniform', 'truncated', 'student-t', 'funnel', "
+                                 "'mixture', 'samples', 'uniform', 'boxes', 'truncated', 'student-t', 'funnel', "
                                  "'image', 'formula'"]),
         ("kind: mixture", "kind: mixtur",
-         ["p.yaml:7:16: reference.data.kind must be one of 'mixture', 'samples', 'uniform', 'truncated', "
+         ["p.yaml:7:16: reference.data.kind must be one of 'mixture', 'samples', 'uniform', 'boxes', 'truncated', "
           "'student-t', 'funnel', 'image', 'formula' (got 'mixtur'); did you mean 'mixture'?"]),
         ("kind: reversed-diffusion", "kind: displacment",
          ["p.yaml:5:9: reference.kind must be one of 'reversed-diffusion', 'moser', 'displacement', "
