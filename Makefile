@@ -1,4 +1,4 @@
-# make demo | test | lint | format | bench: each does its own set-up on a machine with Python 3.11 and make.
+# make demo | test | lint | format | claims | bench: each does its own set-up on a machine with Python 3.11 and make.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.installed
@@ -6,7 +6,7 @@ READY := .venv/.installed
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 WORKERS ?= 2
 
-.PHONY: help install demo test lint format schema bench clean
+.PHONY: help install demo test lint format schema claims bench clean
 
 help:
 	@echo "make demo    compare a shipped problem of real data with and without noise"
@@ -14,6 +14,7 @@ help:
 	@echo "make lint    check style and types"
 	@echo "make bench   measure the speeds of the solvers against peers"
 	@echo "make schema  write docs/problem.schema.json again"
+	@echo "make claims  run the theory, and write docs/claims again"
 
 install: $(READY)
 
@@ -41,6 +42,9 @@ format: install
 
 schema: install
 	$(BIN)/controlsde schema > docs/problem.schema.json
+
+claims: install
+	$(BIN)/controlsde claims run --all --output docs/claims
 
 bench: install
 	$(BIN)/python -m benchmarks

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from controlsde.claim_commands import app as claims_app
 from controlsde.exits import (
     EXIT_INTERRUPTED,
     UsageError,
@@ -39,6 +40,7 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(claims_app, name="claims")
 
 ProblemArgument = Annotated[
     str, typer.Argument(metavar="PROBLEM", help="A YAML file, or the name of a shipped problem.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from rich.text import Text
 from controlsde.progress import Progress, Step
 
 if TYPE_CHECKING:
+    from controlsde.claims import Row, Tested
     from controlsde.comparison import Comparison
     from controlsde.diagnosis import Diagnosis
     from controlsde.problem import Problem
@@ -161,6 +162,37 @@ class Console:
         for warning in prediction.warnings:
             self._say(f"warning: {warning}", "yellow")
 
+    def claim(self, tested: Tested) -> None:
+        """The table of one claim, its verdict and what was found."""
+        if self._quiet:
+            if not tested.as_expected:
+                self._say(f"{tested.claim.id}: {_outcome_of(tested)}", "bold red")
+            return
+        self._heading(f"{tested.claim.id} ({tested.claim.source}): {tested.claim.title}")
+        self._rich.print(_rows_table(tested.findings.rows))
+        self._rich.print()
+        self._say(tested.findings.note)
+        style = "green" if tested.as_expected else "bold red"
+        self._say(f"{tested.claim.id}: {_outcome_of(tested)}, in {tested.seconds:.1f} s", style)
+
+    def verdicts(self, tested: Sequence[Tested], folder: Path | None) -> None:
+        """All verdicts, where there are several, and where the pages are."""
+        if self._quiet or not tested:
+            return
+        if len(tested) > 1:
+            self._heading("verdicts")
+            table = _table("claim", "rows", "verdict", "seconds")
+            for one in tested:
+                verdict = Text(one.verdict, "green" if one.as_expected else "bold red")
+                table.add_row(one.claim.id, str(len(one.findings.rows)), verdict, f"{one.seconds:.1f}")
+            self._rich.print(table)
+        if folder:
+            self._say(f"pages and figures: {folder}")
+
+    def message(self, text: str) -> None:
+        """A line that is said even in quiet mode."""
+        self._say(text)
+
     def _verdict(self, result: Result) -> None:
         """Whether to trust a result: in quiet mode only if not; what failed, why, and one thing to try."""
         where = f"{result.problem.name}, noise {result.noise:g}: "
@@ -287,6 +319,24 @@ def _simulation_table(simulation: Simulation) -> Table:
             null = _with_error(test.null_mean, test.null_deviation)
             table.add_row(f"{label} to {to}", f"{test.value:.4g}", f"null {null}")
     return table
+
+
+def _rows_table(rows: Sequence[Row]) -> Table:
+    table = _table("", "expected", "measured", "tolerance", "")
+    for row in rows:
+        relation = "" if row.relation == "=" else f"{row.relation} "
+        expected = "" if row.expected is None else f"{relation}{row.expected:.5g}"
+        tolerance = "" if row.tolerance is None else f"{row.tolerance:.1e}"
+        outcome = {True: Text("passed", "green"), False: Text("MISSED", "bold red"), None: Text("")}[row.passed]
+        table.add_row(row.parameter, expected, f"{row.measured:.5g}", tolerance, outcome)
+    return table
+
+
+def _outcome_of(tested: Tested) -> str:
+    """The verdict, and whether it is the one that sound software reaches."""
+    return (
+        tested.verdict if tested.as_expected else f"{tested.verdict.upper()}, where {tested.claim.expects} was expected"
+    )
 
 
 def _pace(simulation: Simulation) -> str:

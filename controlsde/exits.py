@@ -25,10 +25,12 @@ EXIT_NOT_VERIFIED = 4
 EXIT_INTERRUPTED = 130
 
 INVALID = {  # errors whose message is for the user, by name: their modules are heavy to import
+    "ClaimError",
     "DeviceError",
     "NoiseLevelsError",
     "ReferenceError",
     "ResultError",
+    "SettingError",
     "SimulationError",
     "SolverUnavailableError",
 }

@@ -17,9 +17,19 @@ def output_folder(output: Path | None, name: str, *stems: str) -> Path:
 
     stems: of the files and folders of several results that will be written there.
     """
+    folder = writable_folder(output or Path("results") / name)
+    for stem in stems or ("result",):
+        if (folder / f"{stem}.nc").is_dir():
+            raise UsageError(f"{folder / stem}.nc: is a folder where the result would be written; move it away")
+        if stems and (folder / stem).is_file():
+            raise UsageError(f"{folder / stem}: is a file where a folder of figures would be written; move it away")
+    return folder
+
+
+def writable_folder(folder: Path) -> Path:
+    """The same folder, where it can be made and written in; nothing is left in it."""
     import tempfile
 
-    folder = output or Path("results") / name
     nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     if not nearest.is_dir():
         raise UsageError(f"{nearest}: is not a folder; give another with -o DIR")
@@ -28,11 +38,6 @@ def output_folder(output: Path | None, name: str, *stems: str) -> Path:
             pass
     except OSError as error:
         raise UsageError(f"{nearest}: not writable ({error.strerror}); give another folder with -o DIR") from None
-    for stem in stems or ("result",):
-        if (folder / f"{stem}.nc").is_dir():
-            raise UsageError(f"{folder / stem}.nc: is a folder where the result would be written; move it away")
-        if stems and (folder / stem).is_file():
-            raise UsageError(f"{folder / stem}: is a file where a folder of figures would be written; move it away")
     return folder
 
 

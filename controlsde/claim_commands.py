@@ -1,0 +1,124 @@
+"""`controlsde claims`: the theory, claim by claim, from the command line.
+
+Tables go to stderr, JSON with --json to stdout. Nothing heavy is imported before a claim runs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from controlsde.exits import EXIT_INTERRUPTED, EXIT_NOT_VERIFIED, UsageError
+from controlsde.outputs import writable_folder
+
+if TYPE_CHECKING:
+    from controlsde.claims import Claim, Tested
+    from controlsde.console import Console
+
+app = typer.Typer(
+    help="The theory as experiments: every number beside the one that is expected.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+
+
+@app.command("list")
+def list_claims(as_json: JsonOption = False) -> None:
+    """Name every claim, its source and its statement."""
+    from controlsde.claims import CLAIMS, claim_named
+
+    claims = [claim_named(name) for name in CLAIMS]
+    if as_json:
+        entries = [{"id": claim.id, "source": claim.source, "statement": claim.statement} for claim in claims]
+        typer.echo(json.dumps(entries, indent=2, ensure_ascii=False))
+        return
+    width = max(len(claim.id) for claim in claims)
+    for claim in claims:
+        typer.echo(f"{claim.id:<{width}}  {claim.source}  {claim.title}{' (long)' if claim.long else ''}")
+
+
+@app.command()
+def run(
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME…", help="Claims, as `list` names them.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every claim, but those that take an hour: name these.")
+    ] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="The small version of each experiment.")] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a parameter of the one claim; repeatable."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="DIR", help="Write a page and a figure for each claim here."),
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no tables.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="One line for every step.")] = False,
+) -> None:
+    """Run claims; exits with 4 when a verdict is not the one that sound software reaches."""
+    from controlsde.claims import run_claim
+    from controlsde.claims.claim import Setting
+    from controlsde.claims.settings import with_settings
+
+    chosen = _chosen(names or [], everything)
+    if settings and len(chosen) != 1:
+        raise UsageError("--set changes a parameter of one claim: name just that one")
+    parameters = {claim.id: with_settings(claim.fast if fast else claim.parameters, settings or []) for claim in chosen}
+    folder = writable_folder(output) if output else None
+
+    from controlsde.console import Console
+
+    console = Console(quiet=quiet, verbose=verbose)
+    tested: list[Tested] = []
+    interrupted = False
+    for claim in chosen:
+        try:
+            with console.progress() as progress:
+                found = run_claim(claim, parameters[claim.id], Setting(progress, folder))
+        except KeyboardInterrupt:
+            interrupted = True
+            break
+        tested.append(found)
+        console.claim(found)
+        if folder:
+            _write(tested, folder)
+    console.verdicts(tested, folder)
+    if as_json:
+        typer.echo(json.dumps([found.to_json() for found in tested], indent=2, ensure_ascii=False, allow_nan=False))
+    if interrupted:
+        _say_left(console, chosen, tested)
+        raise typer.Exit(EXIT_INTERRUPTED)
+    if not all(found.as_expected for found in tested):
+        raise typer.Exit(EXIT_NOT_VERIFIED)
+
+
+def _chosen(names: Sequence[str], everything: bool) -> list[Claim]:
+    from controlsde.claims import CLAIMS, claim_named
+
+    if not names and not everything:
+        raise UsageError("name the claims to run, or give --all; `controlsde claims list` names them")
+    named = [claim_named(name) for name in dict.fromkeys(names)]
+    rest = [claim_named(name) for name in CLAIMS if everything and name not in names]
+    return named + [claim for claim in rest if not claim.long]
+
+
+def _write(tested: Sequence[Tested], folder: Path) -> None:
+    from controlsde.claims.pages import INDEX, index, write_page, write_text
+
+    write_page(tested[-1], folder)
+    write_text(folder / INDEX, index(tested))
+    document = json.dumps([found.to_json() for found in tested], indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(folder / "claims.json", document + "\n")
+
+
+def _say_left(console: Console, chosen: Sequence[Claim], tested: Sequence[Tested]) -> None:
+    left = ", ".join(claim.id for claim in chosen[len(tested) :])
+    console.message(f"interrupted; not run: {left}")

@@ -1,0 +1,141 @@
+"""The page of a claim: statement, formulas, figure, table, what it means, what to try next.
+
+Comes in: a claim, and what its experiment found. Goes out: Markdown, and a figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from controlsde.claims.claim import SOURCES, Claim, Row, Tested
+from controlsde.files import atomic_file
+from controlsde.report.canvas import save
+from controlsde.report.panels import draw_panels
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+INDEX = "README.md"
+
+
+def introduction(claim: Claim) -> str:
+    """The page down to where measurements begin: it depends on the module of the claim alone."""
+    formulas = "\n".join(f"    {line}" for formula in claim.formulas for line in formula.splitlines())
+    parameters = "\n".join(
+        f"| `{field.name}` | {shown(getattr(claim.parameters, field.name))} |" for field in fields(claim.parameters)
+    )
+    return f"""# {claim.title}
+
+`{claim.id}`, after {claim.source}: {SOURCES[claim.source]}
+
+{claim.statement}
+
+## Formulas
+
+{formulas}
+
+## Parameters
+
+| parameter | default |
+|---|---|
+{parameters}
+
+Run it with `controlsde claims run {claim.id}`; change a parameter with `--set NAME=VALUE`.
+
+"""
+
+
+def page(tested: Tested) -> str:
+    """The whole page."""
+    claim = tested.claim
+    bases = dict.fromkeys(row.basis for row in tested.findings.rows if row.basis)
+    grounds = "".join(f"- {basis}\n" for basis in bases)
+    return f"""{introduction(claim)}## Measured
+
+**{tested.verdict.capitalize()}.** {tested.findings.note}
+
+![{claim.title}]({claim.id}.png)
+
+{table(tested.findings.rows)}
+{f"Where the tolerances come from:{chr(10)}{chr(10)}{grounds}" if grounds else ""}
+## What it means
+
+{claim.meaning}
+
+## What to try next
+
+{claim.further}
+"""
+
+
+def index(claims: Sequence[Tested]) -> str:
+    """A page that lists what was run, with the verdicts."""
+    rows = "\n".join(
+        f"| [{tested.claim.id}]({tested.claim.id}.md) | {tested.claim.source} | {tested.claim.title} | "
+        f"{tested.verdict} |"
+        for tested in claims
+    )
+    sources = "\n".join(f"- {name}: {text}" for name, text in SOURCES.items())
+    return f"""# Claims
+
+The theory as experiments: every number beside the one that is expected. `controlsde claims list` names them,
+`controlsde claims run NAME` runs one, `controlsde claims run --all -o DIR` writes pages like these.
+
+| claim | after | | verdict |
+|---|---|---|---|
+{rows}
+
+{sources}
+"""
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as a Markdown table."""
+    lines = ["| | expected | measured | tolerance | |", "|---|---:|---:|---:|---|"]
+    for row in rows:
+        expected = (
+            "" if row.expected is None else f"{'' if row.relation == '=' else row.relation + ' '}{number(row.expected)}"
+        )
+        tolerance = "" if row.tolerance is None else f"{row.tolerance:.2g}"
+        outcome = {True: "passed", False: "**missed**", None: ""}[row.passed]
+        name = row.parameter.replace("|", r"\|")
+        lines.append(f"| {name} | {expected} | {number(row.measured)} | {tolerance} | {outcome} |")
+    return "\n".join(lines) + "\n"
+
+
+def number(value: float) -> str:
+    """Five digits, as few signs as they need."""
+    return f"{value:.5g}"
+
+
+def shown(value: Any) -> str:
+    """A parameter as `--set` takes it."""
+    return (
+        f"[{', '.join(map(shown, value))}]"
+        if isinstance(value, tuple)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
+def figure(tested: Tested) -> Figure:
+    """The claim's panels under its title and verdict."""
+    subtitle = f"{tested.claim.source}, {tested.verdict}"
+    return draw_panels(tested.findings.panels, tested.claim.title, subtitle, alarm=not tested.as_expected)
+
+
+def write_page(tested: Tested, folder: Path) -> None:
+    """Write ID.md and ID.png."""
+    save(figure(tested), folder / f"{tested.claim.id}.png")
+    write_text(folder / f"{tested.claim.id}.md", page(tested))
+
+
+def write_text(target: Path, text: str) -> None:
+    """A text file, written whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(target) as temporary:
+        Path(temporary).write_text(text, encoding="utf-8")

@@ -1,0 +1,211 @@
+"""Every claim: its small experiment reaches the verdict that it should, and the machinery around claims."""
+
+import json
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from controlsde.claims import (
+    CLAIMS,
+    ClaimError,
+    claim_named,
+    gaussian_start,
+    narrow_switching,
+    noise_helps_only_later,
+    ou_semigroup_score,
+    path_kl_is_loose,
+    run_claim,
+    score_loss_bounds_l2,
+)
+from controlsde.claims import noise_upgrades_convergence as upgrades
+from controlsde.claims.claim import Findings, Setting, at_least, at_most, equal, report, verdict_of
+from controlsde.claims.fitting import exponential, power_law
+from controlsde.claims.pages import introduction, page, write_page
+from controlsde.claims.settings import SettingError, with_settings
+from controlsde.fokker_planck.operator import Operator
+
+DOCS = Path(__file__).parents[2] / "docs" / "claims"
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_the_small_experiment_reaches_the_verdict_that_it_should(name):
+    claim = claim_named(name)
+    tested = run_claim(claim, claim.fast)
+    missed = [row for row in tested.findings.rows if row.passed is False]
+    assert tested.as_expected, missed
+    assert claim.id == name
+    assert {field.name for field in fields(claim.parameters)} == {field.name for field in fields(claim.fast)}
+    entry = json.loads(json.dumps(tested.to_json(), allow_nan=False))
+    assert list(entry) == ["id", "source", "statement", "rows", "verdict"]
+    assert {tuple(row) for row in entry["rows"]} == {("parameter", "expected", "measured", "tolerance", "passed")}
+    text = page(tested)
+    assert text.startswith(introduction(claim))
+    assert all(row.parameter.replace("|", r"\|") in text for row in tested.findings.rows)
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_its_page_is_that_of_its_module(name):
+    stored = (DOCS / f"{name}.md").read_text(encoding="utf-8")
+    assert stored.startswith(introduction(claim_named(name))), "run `make claims`"
+    assert f"]({name}.md)" in (DOCS / "README.md").read_text(encoding="utf-8")
+    assert (DOCS / f"{name}.png").exists()
+
+
+# ---- physics broken on purpose
+
+
+def upwind(mesh, diffusivity, build=Operator.build):
+    """What a first-order upwind scheme does: the drift's own |v|h/2 beside the diffusivity."""
+    return build(mesh, diffusivity + 0.5 * 0.01)
+
+
+def test_numerical_diffusion_refutes_the_flow_without_noise(monkeypatch):
+    monkeypatch.setattr(Operator, "build", staticmethod(upwind))
+    tested = run_claim(claim_named("noise-upgrades-convergence"), upgrades.Parameters(oscillations=(1, 2, 4, 8)))
+    assert tested.verdict == "refuted"
+    assert any("no noise: ‖ρ − 1‖" in row.parameter for row in tested.findings.rows if row.passed is False)
+
+
+def test_a_drift_of_the_wrong_size_refutes_it(monkeypatch):
+    right = upgrades.oscillating
+    monkeypatch.setattr(upgrades, "oscillating", lambda amplitude, n: right(1.001 * amplitude, n))
+    assert (
+        run_claim(claim_named("noise-upgrades-convergence"), upgrades.Parameters(oscillations=(1, 2, 4, 8))).verdict
+        == "refuted"
+    )
+
+
+def undoubled(parameters, pattern, periods, t, x, right=narrow_switching.in_turn):
+    return 0.5 * right(parameters, pattern, periods, t, x)
+
+
+def bias_once(parameters, noise, t, x, right=noise_helps_only_later.biased):
+    return right(parameters, noise, t, x) - noise * parameters.bias
+
+
+def without_quarter(times, states, gaps, diffusivity, right=path_kl_is_loose.path_kl):
+    return 4 * right(times, states, gaps, diffusivity)
+
+
+def without_sources(times, states, gap, largest, diffusivity, right=score_loss_bounds_l2.bound_of):
+    return right(times, states, 0.01 * gap, largest, diffusivity)
+
+
+def without_way_back(precision, horizon, right=gaussian_start.contraction):
+    return right(precision, horizon) * np.exp(horizon)
+
+
+def without_decay(parameters, y, time=0.0, right=ou_semigroup_score.slope):
+    return np.exp(time) * right(parameters, y, time)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "broken"),
+    [
+        (ou_semigroup_score, "slope", without_decay),
+        (narrow_switching, "in_turn", undoubled),
+        (noise_helps_only_later, "biased", bias_once),
+        (path_kl_is_loose, "path_kl", without_quarter),
+        (score_loss_bounds_l2, "bound_of", without_sources),
+        (gaussian_start, "contraction", without_way_back),
+    ],
+)
+def test_wrong_physics_is_refuted(monkeypatch, module, name, broken):
+    monkeypatch.setattr(module, name, broken)
+    assert run_claim(module.CLAIM, module.CLAIM.fast).verdict == "refuted"
+
+
+# ---- rows and slopes
+
+
+def test_a_row_passes_within_its_tolerance_and_never_without_a_number():
+    assert equal("a", 1.0, 1.1, 0.2, "").passed is True
+    assert equal("a", 1.0, 0.7, 0.2, "").passed is False
+    assert at_most("a", 1.0, 0.1, 0.0, "").passed is True
+    assert at_most("a", 1.0, 1.1, 0.0, "").passed is False
+    assert at_least("a", 1.0, 1.1, 0.0, "").passed is True
+    assert at_least("a", 1.0, 0.9, 0.0, "").passed is False
+    assert report("a", 1.0).passed is None
+    assert equal("a", 1.0, float("nan"), 1.0, "").passed is False
+    assert at_most("a", 1.0, float("nan"), 1.0, "").passed is False
+    assert equal("a", 1.0, float("nan"), 1.0, "").to_json()["measured"] is None
+    assert at_most("a", 1.0, 0.1, 0.0, "").to_json()["parameter"] == "a (at most)"
+
+
+def test_the_verdict_follows_from_the_rows():
+    good, bad = equal("a", 1.0, 1.0, 0.1, ""), equal("a", 1.0, 2.0, 0.1, "")
+    assert verdict_of((good, report("b", 2.0))) == "confirmed"
+    assert verdict_of((good, bad)) == "refuted"
+    assert verdict_of((report("b", 2.0),)) == "open"
+
+
+def test_slopes_and_their_intervals():
+    x = np.array([1.0, 2.0, 4.0, 8.0])
+    exact = power_law(x, 3 * x**-2.0)
+    assert exact.value == pytest.approx(-2.0)
+    assert exact.half_width < 1e-10
+    assert exponential(x, np.exp(0.5 * x)).value == pytest.approx(0.5)
+    rng = np.random.default_rng(0)
+    many = np.geomspace(1, 100, 12)
+    inside = 0
+    for _ in range(400):
+        slope = power_law(many, many**-1.0 * np.exp(0.1 * rng.standard_normal(12)))
+        inside += abs(slope.value + 1.0) <= slope.half_width
+    assert 0.92 < inside / 400 < 0.98
+    with pytest.raises(ValueError, match="three points"):
+        power_law([1, 2], [1, 2])
+
+
+# ---- parameters
+
+
+@dataclass(frozen=True)
+class Sample:
+    size: float = 1.0
+    count: int = 2
+    many: tuple[int, ...] = (1, 2)
+    word: str = "a"
+
+
+def test_parameters_are_read_by_the_kind_of_their_defaults():
+    found = with_settings(Sample(), ["size=2", "count=3", "many=[4, 5]", "word=b"])
+    assert found == Sample(2.0, 3, (4, 5), "b")
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("siez=2", "did you mean size"),
+        ("size", "KEY=VALUE"),
+        ("count=1.5", "whole number"),
+        ("size=a", "must be a number"),
+        ("size=inf", "finite"),
+        ("many=[]", "give a list"),
+    ],
+)
+def test_a_wrong_parameter_is_one_line_with_the_cure(setting, words):
+    with pytest.raises(SettingError, match=words):
+        with_settings(Sample(), [setting])
+
+
+def test_an_unknown_claim_is_named_with_the_nearest():
+    with pytest.raises(ClaimError, match="did you mean noise-upgrades-convergence"):
+        claim_named("noise-upgrade-convergence")
+
+
+def test_a_page_and_its_figure_are_written(tmp_path):
+    claim = claim_named("noise-upgrades-convergence")
+    small = replace(claim.fast, oscillations=(1, 2, 4, 8))
+    write_page(run_claim(claim, small), tmp_path)
+    assert (tmp_path / f"{claim.id}.png").read_bytes().startswith(b"\x89PNG")
+    assert "confirmed" in (tmp_path / f"{claim.id}.md").read_text(encoding="utf-8").lower()
+
+
+def test_an_experiment_reports_what_it_does():
+    seen = []
+    claim = replace(claim_named(CLAIMS[0]), experiment=lambda p, _: Findings((report("a", p),), (), "said"))
+    tested = run_claim(claim, 3.0, Setting(seen.append))
+    assert seen[0].task == claim.id
+    assert tested.findings.rows[0].measured == 3.0
