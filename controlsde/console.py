@@ -15,6 +15,7 @@ from rich.console import Console as RichConsole
 from rich.table import Column, Table
 from rich.text import Text
 
+from controlsde.problem.solver_specs import FITTING
 from controlsde.progress import Progress, Step
 
 if TYPE_CHECKING:
@@ -107,6 +108,8 @@ class Console:
         self._rich.print(_certificate_table(result))
         self._rich.print()
         self._say(_account(result))
+        if result.solver in FITTING and result.status == "converged":
+            self._say(result.message)
         for line in _spread(result):
             self._say(line)
         self._verdict(result)

@@ -20,6 +20,7 @@ import scipy.sparse.linalg as sparse_linalg
 
 from controlsde.fokker_planck.mesh import Axis, Mesh
 from controlsde.fokker_planck.operator import DENSE_LIMIT
+from controlsde.solvers.drift_fit import CHUNK_BYTES
 from controlsde.solvers.multistart import SCREENING_ITERATIONS, kept_of
 
 FACTORISATIONS = 2.0  # an iteration of IPOPT: one, and more where the curvature must be corrected
@@ -187,6 +188,12 @@ def shooting_seconds(sizes: Sizes, calibration: float) -> float:
         + responses / RESPONSES_PER_CALIBRATION
         + inversion / INVERSION_PER_CALIBRATION
     )
+
+
+def fit_memory(sizes: Sizes, starts: int) -> float:
+    """Bytes of fits of the exact drift on every piece from so many starts: masses and means, and Jacobians in turn."""
+    copies = 3 * starts + 1
+    return 4 * CHUNK_BYTES + 8.0 * copies * sizes.pieces * sizes.unknowns * (1 + sizes.dimension)
 
 
 def shooting_iterations(starts: int, hops: int) -> int:

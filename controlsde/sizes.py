@@ -17,6 +17,7 @@ from controlsde.costs import (
     calibration_seconds,
     collocation_memory,
     collocation_seconds,
+    fit_memory,
     operator_entries,
     shooting_iterations,
     shooting_memory,
@@ -25,7 +26,8 @@ from controlsde.costs import (
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.fokker_planck.operator import DENSE_LIMIT
 from controlsde.problem import Problem
-from controlsde.problem.schema import Shooting
+from controlsde.problem.schema import ScoreMatching, Shooting, Switching
+from controlsde.problem.solver_specs import SECOND_ORDER
 
 MOST_MEMORY = 16 * 2**30  # bytes for the largest arrays of a solve
 MOST_VARIABLES = 2_000_000  # of a collocation program
@@ -129,7 +131,9 @@ def _memory(problem: Problem, sizes: Sizes) -> int:
     evaluation = _memory_of_evaluation(problem, sizes.unknowns)
     if problem.solver.kind == "collocation":
         return int(evaluation + collocation_memory(sizes))
-    if problem.solver.method not in ("newton", "gauss-newton"):
+    if isinstance(problem.solver, ScoreMatching | Switching):
+        return int(evaluation + fit_memory(sizes, problem.solver.starts))
+    if problem.solver.method not in SECOND_ORDER:
         return evaluation
     hessian = 3 * 8 * _weights(problem) ** 2
     return int(evaluation + shooting_memory(sizes, factor_bytes(problem, sizes.unknowns)) + hessian)

@@ -117,6 +117,11 @@ class TrackingProblem:
         return self.grid.pieces, self.network.weights_per_piece
 
     @property
+    def effort(self) -> float:
+        """r, the price of the squared weights per unit of time: what a variation costs has no part in it."""
+        return float(self.regularity.sum() / self.grid.durations.sum())
+
+    @property
     def bounds(self) -> Array:
         """Largest absolute values of all weights, flattened (K·P,)."""
         return np.tile(self.bound, self.grid.pieces)

@@ -7,8 +7,9 @@ On one piece the network drift v does not depend on time, so with P = ∫_piece 
     ∫_piece ∫ |v − v*|² p dx dt = ∫ |v − v̄|² P dx + spread,        spread = ∫_piece ∫ |v* − v̄|² p dx dt,
 
 and only the first term depends on the weights. Time is integrated by the Radau quadrature of the stages, space by the
-quadrature of the mesh at its grid points, of which a periodic seam has two. Here v* is the drift itself, not what the
-operator makes of it at the walls of a noise-free problem: `rectify` belongs to the state equation.
+quadrature of the mesh at its grid points, of which a periodic seam has two. Where there is no density, or no finite
+drift, nothing is asked of the network. Here v* is the drift itself, not what the operator makes of it at the walls of
+a noise-free problem: `rectify` belongs to the state equation.
 """
 
 from __future__ import annotations
@@ -41,14 +42,13 @@ class DriftMoments:
             raise ValueError("a tracking problem that was sent to another process does not know its exact drift")
         mesh, grid = tracking.mesh, tracking.grid
         density = np.maximum(mesh.to_grid(tracking.targets.reshape(grid.quadrature.size, -1)), 0.0)
-        density = (density * grid.quadrature.reshape(-1, 1) * mesh.weights).reshape(grid.pieces, -1, len(mesh.points))
+        shares = (density * grid.quadrature.reshape(-1, 1) * mesh.weights).reshape(grid.pieces, -1, len(mesh.points))
         pieces = []
-        for times, share in zip(grid.stage_times.reshape(grid.pieces, -1), density, strict=True):
-            drift = np.stack([exact(float(t), mesh.points) for t in times])  # (S·s, n, d)
-            drift = np.where(share[..., None] > 0, drift, 0.0)
-            mass = share.sum(axis=0)
-            mean = np.einsum("in,ind->nd", share, drift) / np.where(mass > 0, mass, 1.0)[:, None]
-            pieces.append((mass, mean, float(np.einsum("in,ind->", share, (drift - mean) ** 2))))
+        for times, share in zip(grid.stage_times.reshape(grid.pieces, -1), shares, strict=True):
+            with np.errstate(all="ignore"):  # a reference may divide by a density that is not there
+                drift = np.stack([exact(float(t), mesh.points) for t in times])  # (S·s, n, d)
+            known = (share > 0) & np.isfinite(drift).all(axis=2)
+            pieces.append(_moments(np.where(known, share, 0.0), np.where(known[..., None], drift, 0.0)))
         mass, mean, spread = (np.array(part) for part in zip(*pieces, strict=True))
         return DriftMoments(mesh.points, mass, mean, spread, grid.durations)
 
@@ -57,18 +57,25 @@ class DriftMoments:
         """Number of pieces K."""
         return len(self.mass)
 
+    @property
+    def square(self) -> float:
+        """∫∫ |v*|² p dx dt: what no drift at all leaves."""
+        return float(np.einsum("kn,knd->", self.mass, self.mean**2) + self.spread.sum())
+
     def merged(self, together: int) -> DriftMoments:
         """The moments on periods of so many pieces each; they must divide the number of pieces."""
-        groups = self.pieces // together
-        mass = self.mass.reshape(groups, together, -1)
-        mean = self.mean.reshape(groups, together, *self.mean.shape[1:])
-        total = mass.sum(axis=1)
-        joint = np.einsum("gkn,gknd->gnd", mass, mean) / np.where(total > 0, total, 1.0)[..., None]
-        between = np.einsum("gkn,gknd->g", mass, (mean - joint[:, None]) ** 2)
-        return DriftMoments(
-            points=self.points,
-            mass=total,
-            mean=joint,
-            spread=self.spread.reshape(groups, together).sum(axis=1) + between,
-            durations=self.durations.reshape(groups, together).sum(axis=1),
+        shape = self.pieces // together, together
+        mass = self.mass.reshape(*shape, -1)
+        mean = self.mean.reshape(*shape, *self.mean.shape[1:])
+        joint, means, between = (
+            np.array(part) for part in zip(*(_moments(*each) for each in zip(mass, mean, strict=True)), strict=True)
         )
+        within = self.spread.reshape(shape).sum(axis=1)
+        return DriftMoments(self.points, joint, means, within + between, self.durations.reshape(shape).sum(axis=1))
+
+
+def _moments(share: Array, drift: Array) -> tuple[Array, Array, float]:
+    """Mass (n,), mean (n, d) and spread of drifts (i, n, d) that weigh `share` (i, n)."""
+    mass = share.sum(axis=0)
+    mean = np.einsum("in,ind->nd", share, drift) / np.where(mass > 0, mass, 1.0)[:, None]
+    return mass, mean, float(np.einsum("in,ind->", share, (drift - mean) ** 2))
