@@ -447,6 +447,7 @@ def _prediction_table(prediction: Prediction) -> Table:
         "time of collocation, roughly": _duration(prediction.collocation_seconds),
         "an iteration of shooting, roughly": _duration(prediction.shooting_iteration_seconds),
         "time of shooting, roughly": _duration(prediction.shooting_seconds),
+        **({"time of the fits, roughly": _duration(prediction.fit_seconds)} if prediction.fit_seconds else {}),
         "memory of a solve": _bytes(prediction.solver_memory_bytes),
         "particle steps": f"{prediction.particle_steps:.2g}",
         "top-mode share of the reference": _figure(prediction.resolution),

@@ -26,6 +26,7 @@ from controlsde.progress import Progress, Step, silent
 from controlsde.solvers.drift_fit import Fitted, Regression, fit
 from controlsde.solvers.drift_moments import DriftMoments
 from controlsde.solvers.outcome import Ending, Iteration, Outcome
+from controlsde.solvers.processes import one_thread
 from controlsde.solvers.reduced import ReducedObjective
 from controlsde.tracking import TrackingProblem
 
@@ -59,7 +60,8 @@ def fit_by(
 ) -> Fitted:
     """The fits with a solver's options, telling of each iteration."""
     budget = options.starts, options.seed, options.iterations, options.tolerance
-    return fit(regression, *budget, initial, lambda number: progress(Step(task, number)))
+    with one_thread():
+        return fit(regression, *budget, initial, lambda number: progress(Step(task, number)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,20 +45,31 @@ def solve(
     began = time.perf_counter()
     outcomes = list(_attempts(tracking, options, progress, initial, device))
     if not outcomes:
-        raise ValueError(f"no period of switching fills {tracking.grid.pieces} pieces: use an even number of pieces")
+        raise ValueError(_nothing_fits(tracking.grid.pieces))
     best, *others = sorted(outcomes, key=lambda one: (not np.isfinite(one.objective), one.objective))
     interrupted = any(one.interrupted for one in outcomes)
     return replace(best, interrupted=interrupted, others=tuple(others), solve_seconds=time.perf_counter() - began)
 
 
 def constructive_start(tracking: TrackingProblem, seed: int, progress: Progress = silent) -> Array:
-    """The weights (K, P) with the least J that switching finds in either ordering."""
+    """The weights (K, P) with the least J that switching finds in either ordering.
+
+    Raises ValueError where no period fills the pieces, KeyboardInterrupt when interrupted: nothing is worth keeping.
+    """
     outcomes = [
         solve(tracking, Switching(ordering=ordering, seed=seed), progress)
         for ordering in ("symmetric", "forward")
         if fitting_groups(ordering, tracking.grid.pieces)
     ]
+    if any(one.interrupted for one in outcomes):
+        raise KeyboardInterrupt
+    if not outcomes:
+        raise ValueError(_nothing_fits(tracking.grid.pieces))
     return min(outcomes, key=lambda one: (not np.isfinite(one.objective), one.objective)).weights
+
+
+def _nothing_fits(pieces: int) -> str:
+    return f"no period of switching fills {pieces} pieces: use a number with more divisors, such as 16"
 
 
 def _attempts(
@@ -67,11 +78,7 @@ def _attempts(
     """The outcome for each number of neurons, until an interruption."""
     moments, objective = DriftMoments.of(tracking), ReducedObjective(tracking, device=device)
     width, durations = tracking.network.width, tracking.grid.durations
-    if options.neurons == "auto":
-        counts = fitting_groups(options.ordering, tracking.grid.pieces)
-    else:
-        counts = (options.neurons // width,)
-    for groups in counts:
+    for groups in options.groups(tracking.grid.pieces, width):
         began = time.perf_counter()
         playing = Multiplexing.of(tracking.network, options.ordering, groups, durations)
         periods, length = playing.durations.shape

@@ -91,7 +91,7 @@ def _switching(problem: Problem) -> Iterator[Misfit]:
     solver, pieces, width = problem.solver, problem.controls.pieces, int(problem.network.width or problem.dimension)
     if solver.kind == "switching":
         if solver.neurons == "auto":
-            yield from _whole_periods(("controls", "pieces"), pieces, (solver.ordering,))
+            yield from _whole_periods(problem, ("controls", "pieces"), pieces, (solver.ordering,))
         elif solver.neurons % width or solver.neurons < 2 * width:
             yield (
                 ("solver", "neurons"),
@@ -107,10 +107,10 @@ def _switching(problem: Problem) -> Iterator[Misfit]:
     elif solver.kind != "score-matching" and solver.start == "switching":
         first = solver.refine[0].pieces if solver.refine else None
         where: Location = ("solver", "refine", 0, "pieces") if first else ("controls", "pieces")
-        yield from _whole_periods(where, first or pieces, ("symmetric", "forward"))
+        yield from _whole_periods(problem, where, first or pieces, ("symmetric", "forward"))
 
 
-def _whole_periods(where: Location, pieces: int, orderings: tuple[Ordering, ...]) -> Iterator[Misfit]:
+def _whole_periods(problem: Problem, where: Location, pieces: int, orderings: tuple[Ordering, ...]) -> Iterator[Misfit]:
     def fits(count: int) -> bool:
         return any(fitting_groups(ordering, count) for ordering in orderings)
 
@@ -118,7 +118,11 @@ def _whole_periods(where: Location, pieces: int, orderings: tuple[Ordering, ...]
         kinds = "an even number" if orderings == ("symmetric",) else "a number"
         least = period(orderings[-1], 2)
         most = period(orderings[-1], MOST_GROUPS)
-        cure = next(count for count in range(pieces + 1, 2 * pieces + least + 1) if fits(count))
+        cure = str(next(count for count in range(pieces + 1, 2 * pieces + least + 1) if fits(count)))
+        if orderings == ("symmetric",) and fitting_groups("forward", pieces):
+            cure += ", or solver.ordering: forward"
+        if problem.solver.kind != "switching":
+            cure += ", or solver.start: random"
         yield where, f"must hold whole periods of switching, each {kinds} of {least} to {most} pieces: use {cure}"
 
 

@@ -163,7 +163,7 @@ class Shooting(Section):
 
     def going_on(self, starts: int) -> Shooting:
         """The same for so many starts that come from an earlier search: no hops."""
-        return self.model_copy(update={"starts": starts, "hops": 0, "start": "random"})
+        return self.model_copy(update={"starts": starts, "hops": 0})
 
 
 class Collocation(Section):
@@ -185,7 +185,7 @@ class Collocation(Section):
 
     def going_on(self, starts: int) -> Collocation:
         """The same for so many starts that come from an earlier search."""
-        return self.model_copy(update={"starts": starts, "start": "random"})
+        return self.model_copy(update={"starts": starts})
 
 
 class _Fit(Section):
@@ -237,6 +237,10 @@ class Switching(_Fit):
         BeforeValidator(_neurons),
         WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": MOST_NEURONS}]}),
     ] = "auto"
+
+    def groups(self, pieces: int, width: int) -> tuple[int, ...]:
+        """The numbers of groups of `width` neurons that are tried on so many pieces."""
+        return fitting_groups(self.ordering, pieces) if self.neurons == "auto" else (self.neurons // width,)
 
 
 def period(ordering: Ordering, groups: int) -> int:
