@@ -191,6 +191,7 @@ class Collocation(Section):
 class _Fit(Section):
     """What the solvers share that fit the network to the exact drift."""
 
+    kind: str
     starts: Annotated[Whole, Field(ge=1, le=10_000)] = 8
     seed: Seed = 0
     iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 500
