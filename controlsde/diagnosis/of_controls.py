@@ -67,7 +67,7 @@ def limit(case: Case) -> Diagnosis | None:
 def fitted(case: Case) -> Diagnosis | None:
     """A network as near to the exact drift as it can be, and a density that is not near the reference."""
     kind = case.problem.solver.kind
-    if kind not in FITTING or not _reachable(case):
+    if kind not in FITTING or not _falls_short(case):
         return None
     seen = f"{_poor(case, 'the drift is fitted')}: {kind} fits the drift and does not look at the density"
     return Diagnosis("fit", seen, Remedy("solver", "shooting"))
@@ -76,7 +76,7 @@ def fitted(case: Case) -> Diagnosis | None:
 def unlucky(case: Case) -> Diagnosis | None:
     """A true optimum that tracks poorly, from so few starts that there may be better ones."""
     tried = sum(bool(np.isfinite(value)) for value in case.starts)
-    if not _reachable(case) or tried >= ENOUGH_STARTS or case.problem.solver.kind in FITTING:
+    if not _reachable(case) or tried >= ENOUGH_STARTS:
         return None
     seen = f"{_poor(case)}; from {tried} start{'s' * (tried != 1)} it may be a local minimum"
     return Diagnosis("local-minimum", seen, _more_starts(case))
@@ -96,6 +96,11 @@ def unreachable(case: Case) -> Diagnosis | None:
 
 
 def _reachable(case: Case) -> bool:
+    """Whether an optimum of the objective falls short of what is in reach."""
+    return case.problem.solver.kind not in FITTING and _falls_short(case)
+
+
+def _falls_short(case: Case) -> bool:
     """Whether a converged answer tracks poorly, and the reference's own drift well on the same mesh."""
     exact = case.trials.exact_error
     if not case.poor or case.stopped or case.error is None or exact is None:

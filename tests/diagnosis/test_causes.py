@@ -219,6 +219,13 @@ def test_a_healthy_answer_has_no_diagnosis(name, case):
 
 
 NOT_FOR_THIS = {
+    "a fit is no optimum": (
+        "local-minimum",
+        {"error": 0.8, "starts": (), "problem": {"solver": "switching"}, "trials": EXACT_IS_GOOD},
+    ),
+    "nor the best of several": (
+        "unreachable", {"error": 0.8, "problem": {"solver": "switching"}, "trials": EXACT_IS_GOOD},
+    ),
     "noise": ("wall", {"check": UNRESOLVED, "walls": PILED}),
     "a drift along the walls": (
         "wall",
