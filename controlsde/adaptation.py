@@ -36,7 +36,10 @@ Array = NDArray[np.float64]
 RESOLVED = 1e-2  # change of the density under refinement, over ‖p(T)‖, at which refinement stops
 ACCEPTED = 3e-2  # and with which an answer is still taken where nothing may be refined, as in the certificate
 SETTLING = 0.7  # refinement goes on while each one lessens the change by this factor; else the answer never settles
-MOST_STAGE_VALUES = {"shooting": 1_000_000, "collocation": 40_000}  # beyond them a solve takes minutes
+# beyond them a solve takes minutes
+MOST_STAGE_VALUES = {
+    "shooting": 1_000_000, "collocation": 40_000, "score-matching": 4_000_000, "switching": 4_000_000,
+}  # fmt: skip
 CANDIDATES = 4  # starts that are judged on the finer mesh, and go on there
 MOST_ELEMENTS = {1: 40, 2: 6, 3: 3}  # per axis
 MOST_STEPS = 16  # per piece

@@ -55,7 +55,9 @@ OutputOption = Annotated[
 ]
 SolverOption = Annotated[
     str | None,
-    typer.Option("--solver", metavar="KIND", help="shooting or collocation, in place of the file's."),
+    typer.Option(
+        "--solver", metavar="KIND", help="shooting, collocation, score-matching or switching, in place of the file's."
+    ),
 ]
 QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no tables.")]
 VerboseOption = Annotated[bool, typer.Option("-v", "--verbose", help="One line for every iteration.")]

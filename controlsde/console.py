@@ -15,6 +15,7 @@ from rich.console import Console as RichConsole
 from rich.table import Column, Table
 from rich.text import Text
 
+from controlsde.problem.solver_specs import FITTING
 from controlsde.progress import Progress, Step
 
 if TYPE_CHECKING:
@@ -107,6 +108,8 @@ class Console:
         self._rich.print(_certificate_table(result))
         self._rich.print()
         self._say(_account(result))
+        if result.solver in FITTING and result.status == "converged":
+            self._say(result.message)
         for line in _spread(result):
             self._say(line)
         self._verdict(result)
@@ -444,6 +447,7 @@ def _prediction_table(prediction: Prediction) -> Table:
         "time of collocation, roughly": _duration(prediction.collocation_seconds),
         "an iteration of shooting, roughly": _duration(prediction.shooting_iteration_seconds),
         "time of shooting, roughly": _duration(prediction.shooting_seconds),
+        **({"time of the fits, roughly": _duration(prediction.fit_seconds)} if prediction.fit_seconds else {}),
         "memory of a solve": _bytes(prediction.solver_memory_bytes),
         "particle steps": f"{prediction.particle_steps:.2g}",
         "top-mode share of the reference": _figure(prediction.resolution),

@@ -20,6 +20,7 @@ import scipy.sparse.linalg as sparse_linalg
 
 from controlsde.fokker_planck.mesh import Axis, Mesh
 from controlsde.fokker_planck.operator import DENSE_LIMIT
+from controlsde.solvers.drift_fit import CHUNK_BYTES
 from controlsde.solvers.multistart import SCREENING_ITERATIONS, kept_of
 
 FACTORISATIONS = 2.0  # an iteration of IPOPT: one, and more where the curvature must be corrected
@@ -51,6 +52,10 @@ SHOOTING_CALIBRATIONS = 0.78
 SOLVES_PER_CALIBRATION = 2.8e7  # each of an unknown, times its couplings
 RESPONSES_PER_CALIBRATION = 1.0e4
 INVERSION_PER_CALIBRATION = 7.7e6
+
+# And for a fit of the exact drift, over calibrations; 19 fits of 3 to 60 weights on 65 to 1,147 nodes
+FIT_CALIBRATIONS = 0.015
+FIT_JACOBIAN, FIT_NORMAL, FIT_FACTOR = 8e-5, 1.7e-6, 6e-5
 
 
 @dataclass(frozen=True)
@@ -187,6 +192,24 @@ def shooting_seconds(sizes: Sizes, calibration: float) -> float:
         + responses / RESPONSES_PER_CALIBRATION
         + inversion / INVERSION_PER_CALIBRATION
     )
+
+
+def fit_memory(sizes: Sizes, starts: int) -> float:
+    """Bytes of fits of the exact drift on every piece from so many starts: masses and means, and Jacobians in turn."""
+    copies = 3 * starts + 1
+    return 4 * CHUNK_BYTES + 8.0 * copies * sizes.pieces * sizes.unknowns * (1 + sizes.dimension)
+
+
+def fit_seconds(sizes: Sizes, fits: int, groups: int, calibration: float) -> float:
+    """Seconds of so many fits of the exact drift, each from one start, by `groups` times the neurons of the network.
+
+    An iteration takes the Jacobian of n·d values by P weights, its normal matrix, and a P × P factorisation; wider
+    networks take more of them.
+    """
+    weights = groups * sizes.weights_per_piece
+    values = sizes.unknowns * sizes.dimension
+    work = FIT_CALIBRATIONS + values * weights * (FIT_JACOBIAN + FIT_NORMAL * weights) + FIT_FACTOR * weights**3
+    return calibration * fits * work
 
 
 def shooting_iterations(starts: int, hops: int) -> int:

@@ -23,6 +23,7 @@ from controlsde.drift import Drift, ExactDrift, given_drift, network_drift
 from controlsde.fokker_planck.evolution import evolve
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.problem import Problem
+from controlsde.problem.values import dotted
 from controlsde.progress import Progress, Step, silent
 from controlsde.reference import Reference, build_reference
 from controlsde.results import Result
@@ -74,7 +75,7 @@ def solve(
 ) -> Result:
     """Solve a problem and verify the answer.
 
-    solver: `shooting` or `collocation` in place of the problem's own. initial: controls to start from.
+    solver: a kind of solver in place of the problem's own, with its default options. initial: controls to start from.
     Raises SolveError when nothing could be evaluated, ReferenceError when the reference cannot be built,
     ControlsError when `initial` does not fit. A keyboard interrupt returns the best point so far, with status
     `interrupted`.
@@ -189,15 +190,26 @@ def discrete_stages(tracking: TrackingProblem, drift: Drift, diffusivity: Diffus
 
 
 def solver_options(problem: Problem, solver: str | None) -> Any:
-    """The problem's solver options, or the defaults of another kind of solver. Raises ValueError for no such kind."""
-    from controlsde.problem.schema import Collocation, Shooting
+    """The problem's solver options, or the defaults of another kind of solver.
+
+    Raises ValueError for no such kind, or one that does not fit the problem.
+    """
+    from controlsde.problem.checks import misfits
+    from controlsde.problem.schema import Collocation, ScoreMatching, Shooting, Switching
 
     if solver is None or solver == problem.solver.kind:
         return problem.solver
     seed = problem.solver.seed
-    kinds = {"shooting": Shooting(seed=seed).fitted(problem.dimension), "collocation": Collocation(seed=seed)}
+    kinds = {
+        "shooting": Shooting(seed=seed).fitted(problem.dimension),
+        "collocation": Collocation(seed=seed),
+        "score-matching": ScoreMatching(seed=seed),
+        "switching": Switching(seed=seed),
+    }
     if solver not in kinds:
         raise ValueError(f"solver must be one of {', '.join(kinds)} (got {solver!r})")
+    for where, fault in misfits(problem.model_copy(update={"solver": kinds[solver]})):
+        raise ValueError(f"{dotted(where)} {fault}")
     return kinds[solver]
 
 

@@ -17,6 +17,8 @@ from controlsde.costs import (
     calibration_seconds,
     collocation_memory,
     collocation_seconds,
+    fit_memory,
+    fit_seconds,
     operator_entries,
     shooting_iterations,
     shooting_memory,
@@ -25,7 +27,8 @@ from controlsde.costs import (
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.fokker_planck.operator import DENSE_LIMIT
 from controlsde.problem import Problem
-from controlsde.problem.schema import Shooting
+from controlsde.problem.schema import ScoreMatching, Shooting, Switching
+from controlsde.problem.solver_specs import SECOND_ORDER, period
 
 MOST_MEMORY = 16 * 2**30  # bytes for the largest arrays of a solve
 MOST_VARIABLES = 2_000_000  # of a collocation program
@@ -51,6 +54,7 @@ class Prediction:
     collocation_seconds: float
     shooting_iteration_seconds: float
     shooting_seconds: float
+    fit_seconds: float
     solver_memory_bytes: int
     machine_memory_bytes: int | None
     verification_unknowns: int
@@ -129,7 +133,9 @@ def _memory(problem: Problem, sizes: Sizes) -> int:
     evaluation = _memory_of_evaluation(problem, sizes.unknowns)
     if problem.solver.kind == "collocation":
         return int(evaluation + collocation_memory(sizes))
-    if problem.solver.method not in ("newton", "gauss-newton"):
+    if isinstance(problem.solver, ScoreMatching | Switching):
+        return int(evaluation + fit_memory(sizes, problem.solver.starts))
+    if problem.solver.method not in SECOND_ORDER:
         return evaluation
     hessian = 3 * 8 * _weights(problem) ** 2
     return int(evaluation + shooting_memory(sizes, factor_bytes(problem, sizes.unknowns)) + hessian)
@@ -259,6 +265,22 @@ def _shooting_iterations(problem: Problem) -> int:
     return shooting_iterations(options.starts, options.hops)
 
 
+def _fit_seconds(problem: Problem, sizes: Sizes, calibration: float) -> float:
+    """Of all fits of the exact drift that the problem's solver makes; 0 where it makes none."""
+    solver, pieces = problem.solver, problem.controls.pieces
+    if isinstance(solver, ScoreMatching):
+        return fit_seconds(sizes, solver.starts * pieces, 1, calibration)
+    if isinstance(solver, Switching):
+        played = [solver]
+    else:
+        played = [Switching(), Switching(ordering="forward")] if solver.start == "switching" else []
+    return sum(
+        fit_seconds(sizes, one.starts * pieces // period(one.ordering, groups), groups, calibration)
+        for one in played
+        for groups in one.groups(pieces, problem.network.width)
+    )
+
+
 def _prediction(
     problem: Problem,
     sizes: Sizes,
@@ -290,6 +312,7 @@ def _prediction(
         collocation_seconds=ITERATIONS * collocation_seconds(sizes, speed),
         shooting_iteration_seconds=shooting_seconds(sizes, speed),
         shooting_seconds=_shooting_iterations(problem) * shooting_seconds(sizes, speed) / loky.cpu_count(),
+        fit_seconds=_fit_seconds(problem, sizes, speed),
         solver_memory_bytes=memory,
         machine_memory_bytes=machine,
         verification_unknowns=sizes.unknowns * 3**problem.dimension,

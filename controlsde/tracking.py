@@ -18,7 +18,9 @@ and of second order in the step for the density. Both solvers see the same means
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -98,6 +100,11 @@ class TrackingProblem:
     bound: Array  # (P,): largest absolute value of each weight of a piece
     noise: float
     end_limit: float | None = None
+    exact_drift: Callable[[float, Array], Array] | None = None  # v*_η at a time and points (n, d): shape (n, d)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process is sent: it minimises J, and the reference behind `exact_drift` stays here."""
+        return {**self.__dict__, "exact_drift": None}
 
     @property
     def mesh(self) -> Mesh:
@@ -108,6 +115,11 @@ class TrackingProblem:
     def weight_shape(self) -> tuple[int, int]:
         """(K, P): shape of all flattened network weights."""
         return self.grid.pieces, self.network.weights_per_piece
+
+    @property
+    def effort(self) -> float:
+        """r, the price of the squared weights per unit of time: what a variation costs has no part in it."""
+        return float(self.regularity.sum() / self.grid.durations.sum())
 
     @property
     def bounds(self) -> Array:
@@ -251,6 +263,7 @@ def build_tracking(
         bound=_bound(network, problem.controls.bounds),
         noise=problem.noise,
         end_limit=objective.terminal_error,
+        exact_drift=partial(reference.exact_drift, noise=problem.noise),
     )
 
 

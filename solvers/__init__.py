@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from controlsde.problem.solver_specs import SOLVER_KINDS
 from controlsde.solvers.outcome import Iteration, Outcome
 
 __all__ = ["Iteration", "Outcome", "solver_named", "solver_names"]
@@ -12,7 +13,7 @@ __all__ = ["Iteration", "Outcome", "solver_named", "solver_names"]
 
 def solver_names() -> tuple[str, ...]:
     """The kinds that `solver: {kind: …}` may name."""
-    return ("shooting", "collocation")
+    return SOLVER_KINDS
 
 
 def solver_named(kind: str) -> Callable[..., Outcome]:
@@ -25,6 +26,10 @@ def solver_named(kind: str) -> Callable[..., Outcome]:
         from controlsde.solvers.shooting import solve
     elif kind == "collocation":
         from controlsde.solvers.collocation import solve
+    elif kind == "score-matching":
+        from controlsde.solvers.score_matching import solve
+    elif kind == "switching":
+        from controlsde.solvers.switching import solve
     else:
         raise ValueError(f"solver.kind must be one of {', '.join(solver_names())} (got {kind!r})")
     return solve  # type: ignore[no-any-return]

@@ -1,7 +1,8 @@
 """Direct collocation: states and weights together in one sparse nonlinear program, solved by IPOPT or FATROP.
 
 Comes in: a tracking problem and options. Goes out: an `Outcome`, the multipliers and the costates. A cold start puts
-the states on the reference and the weights at random; a warm start takes weights and, where given, duals.
+the states on the reference and the weights at random, or as switching constructs them; a warm start takes weights and,
+where given, duals.
 """
 
 from __future__ import annotations
@@ -157,7 +158,7 @@ def solve(
     began = time.perf_counter()
     program = _program(tracking, options)
     objective = ReducedObjective(tracking, device=device)
-    points = starts_from(tracking, initial, options.starts, options.seed)
+    points = starts_from(tracking, initial, options.starts, options.seed, options.start, progress)
     starts = [_Start(weights, number < len(initial)) for number, weights in enumerate(points)]
     built = time.perf_counter()
 

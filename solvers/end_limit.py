@@ -94,7 +94,7 @@ def solve_within_limit(
 
 def _dominant(tracking: TrackingProblem, options: Any, initial: Sequence[Array]) -> float:
     """A multiplier with which the end counts for far more than the weights of the first start and the running term."""
-    start = starts_from(tracking, initial, 1, options.seed)[0]
+    start = starts_from(tracking, initial, 1, options.seed, options.start)[0]
     scale = 0.5 * float(np.sum(tracking.metric.root(tracking.targets[-1, -1, -1]) ** 2))
     running = float(tracking.time_weight.sum())
     return DOMINANT * (tracking.price(start) / scale + running + 1e-12)

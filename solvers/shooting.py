@@ -36,12 +36,12 @@ def solve(
 ) -> Outcome:
     """Minimise J from `options.starts` starts and return the best.
 
-    initial: flattened weights (K, P) in place of the first random starts. A keyboard interrupt keeps the best point
-    so far.
+    initial: flattened weights (K, P) in place of the first random starts; with `start: switching`, what that constructs
+    comes after them. A keyboard interrupt keeps the best point so far.
     """
     began = time.perf_counter()
     objective = ReducedObjective(tracking, device=device)
-    starts = starts_from(tracking, initial, options.starts, options.seed)
+    starts = starts_from(tracking, initial, options.starts, options.seed, options.start, progress)
     built = time.perf_counter()
     with Workers() as workers:
         search = Search(objective, options, progress, workers)

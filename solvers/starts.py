@@ -1,26 +1,39 @@
-"""Where the solvers start: random weights, the same for the same seed.
+"""Where the solvers start: given weights, what switching constructs, random weights; the same for the same seed.
 
-Two families in turn. Contracting starts pull towards a point drawn from the reference at the end of each piece, with
-a neuron about as wide as the density there: time-multiplexed attraction, which is how narrow optimal controls look.
-Free starts bend anywhere in the box, in either direction. On two bumps (16 pieces, width 1) a contracting start ends
-in the best known valley about one time in four, a free start one time in five.
+Two families of random weights in turn. Contracting starts pull towards a point drawn from the reference at the end of
+each piece, with a neuron about as wide as the density there: time-multiplexed attraction, which is how narrow optimal
+controls look. Free starts bend anywhere in the box, in either direction. On two bumps (16 pieces, width 1) a
+contracting start ends in the best known valley about one time in four, a free start one time in five.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from controlsde.progress import Progress, silent
+from controlsde.solvers.switching import constructive_start
 from controlsde.tracking import TrackingProblem
 
 Array = NDArray[np.float64]
 
 
-def starts_from(tracking: TrackingProblem, initial: Sequence[Array], count: int, seed: int) -> list[Array]:
-    """`count` starts: the given weights first, random ones after them."""
-    return [*initial, *random_starts(tracking, count, seed)][:count]
+def starts_from(
+    tracking: TrackingProblem,
+    initial: Sequence[Array],
+    count: int,
+    seed: int,
+    start: Literal["random", "switching"] = "random",
+    progress: Progress = silent,
+) -> list[Array]:
+    """`count` starts: the given weights first, then what switching constructs if asked to, random ones after them."""
+    first = list(initial)
+    if start == "switching" and len(first) < count:
+        first.append(constructive_start(tracking, seed, progress))
+    return [*first, *random_starts(tracking, count, seed)][:count]
 
 
 def random_starts(tracking: TrackingProblem, count: int, seed: int) -> list[Array]:

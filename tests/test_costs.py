@@ -21,6 +21,7 @@ from controlsde.problem.schema import Shooting
 from controlsde.reference import build_reference
 from controlsde.sizes import factor_bytes, predict, sizes_of
 from controlsde.solvers import shooting
+from controlsde.solvers.drift_fit import CHUNK_BYTES
 from controlsde.solvers.transcription import transcribe
 from controlsde.tracking import build_tracking
 
@@ -174,6 +175,25 @@ def test_the_time_of_shooting_follows_its_starts_and_hops(monkeypatch):
     assert time(starts=1) < 0.1 * time()
     assert time(hops=1000) > 3 * time()
     assert time(kind="collocation") == time()
+
+
+def test_the_time_of_fits_is_that_of_all_numbers_of_neurons_and_of_a_constructed_start(monkeypatch):
+    monkeypatch.setattr(predictions, "calibration_seconds", lambda: 0.01)
+
+    def predicted(**solver):
+        return predict(load_problem("two-bumps", set={"solver": solver}))
+
+    def time(**solver):
+        return predicted(**solver).fit_seconds
+
+    each = [time(kind="switching", neurons=count) for count in (2, 4, 8)]
+    both = time(kind="switching") + time(kind="switching", ordering="forward")
+    assert time(kind="switching") == pytest.approx(sum(each))
+    assert time(kind="score-matching", starts=16) == pytest.approx(2 * time(kind="score-matching"))
+    assert time(start="switching", starts=1) == time(kind="collocation", start="switching") == pytest.approx(both)
+    assert time() == 0
+    assert time(kind="score-matching") < predicted().shooting_seconds / 10
+    assert predicted(kind="switching").solver_memory_bytes > 4 * CHUNK_BYTES
 
 
 def test_iterations_of_shooting_are_predicted_within_a_factor_of_two(iterations_of):

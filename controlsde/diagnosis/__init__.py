@@ -39,6 +39,7 @@ CAUSES: tuple[Cause, ...] = (
     of_solvers.stalled,
     of_solvers.unknown,
     of_meshes.sharp,
+    of_controls.fitted,
     of_controls.unlucky,
     of_controls.unreachable,
     of_meshes.particles,

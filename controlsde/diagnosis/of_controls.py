@@ -7,6 +7,7 @@ import numpy as np
 from controlsde.diagnosis.case import EXACT_SHARE, Case
 from controlsde.diagnosis.entries import Diagnosis, Remedy, listed, rounded_up
 from controlsde.problem.schema import Shooting
+from controlsde.problem.solver_specs import FITTING
 
 HELD_SHARE = 0.1  # of the weights at their bounds from which on that is worth saying
 SATURATED_SHARE = 0.5  # of the neurons
@@ -63,6 +64,15 @@ def limit(case: Case) -> Diagnosis | None:
     return Diagnosis("limit", case.ending.words, Remedy("network.width", 2 * case.network.width))
 
 
+def fitted(case: Case) -> Diagnosis | None:
+    """A network as near to the exact drift as it can be, and a density that is not near the reference."""
+    kind = case.problem.solver.kind
+    if kind not in FITTING or not _falls_short(case):
+        return None
+    seen = f"{_poor(case, 'the drift is fitted')}: {kind} fits the drift and does not look at the density"
+    return Diagnosis("fit", seen, Remedy("solver", "shooting"))
+
+
 def unlucky(case: Case) -> Diagnosis | None:
     """A true optimum that tracks poorly, from so few starts that there may be better ones."""
     tried = sum(bool(np.isfinite(value)) for value in case.starts)
@@ -86,6 +96,11 @@ def unreachable(case: Case) -> Diagnosis | None:
 
 
 def _reachable(case: Case) -> bool:
+    """Whether an optimum of the objective falls short of what is in reach."""
+    return case.problem.solver.kind not in FITTING and _falls_short(case)
+
+
+def _falls_short(case: Case) -> bool:
     """Whether a converged answer tracks poorly, and the reference's own drift well on the same mesh."""
     exact = case.trials.exact_error
     if not case.poor or case.stopped or case.error is None or exact is None:
@@ -93,9 +108,9 @@ def _reachable(case: Case) -> bool:
     return exact <= EXACT_SHARE * case.error
 
 
-def _poor(case: Case) -> str:
+def _poor(case: Case, what: str = "this is an optimum") -> str:
     return (
-        f"this is an optimum, and verified, but its error at T is {case.error:.0%} of ‖p(T)‖, where the exact drift "
+        f"{what}, and verified, but its error at T is {case.error:.0%} of ‖p(T)‖, where the exact drift "
         f"has {case.trials.exact_error:.1%} on the same mesh"
     )
 

@@ -45,7 +45,7 @@ from controlsde.problem.reference_specs import (
     VarianceExploding,
     VariancePreserving,
 )
-from controlsde.problem.solver_specs import Collocation, Mesh, Rung, Shooting, Solver
+from controlsde.problem.solver_specs import Collocation, Mesh, Rung, ScoreMatching, Shooting, Solver, Switching
 from controlsde.problem.values import (
     MAX_DIMENSION,
     Coordinate,
@@ -89,8 +89,10 @@ __all__ = [
     "ReversedDiffusion",
     "Rung",
     "Samples",
+    "ScoreMatching",
     "Shooting",
     "StudentT",
+    "Switching",
     "Truncated",
     "Uniform",
     "VarianceExploding",

@@ -23,7 +23,10 @@ MAX_NODES = 2_000_000
 MAX_STEPS = 10_000
 FIRST_STEPS = 2  # Radau steps per piece that `mesh.steps_per_piece: auto` begins with
 
-SOLVER_KINDS = ("shooting", "collocation")
+SOLVER_KINDS = ("shooting", "collocation", "score-matching", "switching")
+FITTING = ("score-matching", "switching")  # solvers that fit the exact drift, and look at no density
+MOST_GROUPS = 8  # of neurons that take turns, where a problem does not say how many
+MOST_NEURONS = 256
 SECOND_ORDER = ("newton", "gauss-newton")  # methods of shooting
 STARTS = {1: 8, 2: 4}  # of shooting, by dimension; in more dimensions as in two
 HOPS_PER_START = {1: 16, 2: 2}  # where there are several
@@ -126,10 +129,12 @@ def usual_hops(method: str, starts: int, dimension: int) -> int:
 class Shooting(Section):
     """The solver that simulates the state and moves the controls along the discrete gradient.
 
+    With `start: switching` the first of its starts is the best that solver `switching` finds, the others are random.
     Where a problem does not give them, `starts` and `hops` depend on its dimension; see `fitted`.
     """
 
     kind: Literal["shooting"] = "shooting"
+    start: Literal["random", "switching"] = "random"
     method: Literal["newton", "gauss-newton", "l-bfgs", "adam"] = "newton"
     starts: Annotated[Whole, Field(ge=1, le=10_000)] = STARTS[1]
     hops: Annotated[Whole, Field(ge=0, le=1_000_000)] = STARTS[1] * HOPS_PER_START[1]
@@ -165,9 +170,11 @@ class Collocation(Section):
     """The solver that hands state and controls together to a nonlinear program, solved by IPOPT or FATROP.
 
     `pivot_tolerance` is of IPOPT's linear solver: larger is slower, but sees the program's curvature for what it is.
+    `start` is as of shooting.
     """
 
     kind: Literal["collocation"] = "collocation"
+    start: Literal["random", "switching"] = "random"
     nlp_solver: Literal["ipopt", "fatrop"] = "ipopt"
     starts: Annotated[Whole, Field(ge=1, le=10_000)] = 1
     seed: Seed = 0
@@ -181,4 +188,74 @@ class Collocation(Section):
         return self.model_copy(update={"starts": starts})
 
 
-Solver = Annotated[Shooting | Collocation, Field(discriminator="kind"), Shorthand(SOLVER_KINDS, default="shooting")]
+class _Fit(Section):
+    """What the solvers share that fit the network to the exact drift."""
+
+    kind: str
+    starts: Annotated[Whole, Field(ge=1, le=10_000)] = 8
+    seed: Seed = 0
+    iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 500
+    tolerance: Positive = 1e-8
+
+    @property
+    def refine(self) -> tuple[Rung, ...]:
+        """No coarser problems: every piece, or period, is fitted by itself."""
+        return ()
+
+    def going_on(self, starts: int) -> Self:
+        """The same for so many starts that come from an earlier search."""
+        return self.model_copy(update={"starts": starts})
+
+
+class ScoreMatching(_Fit):
+    """The solver that fits the network to the reference's exact drift, piece by piece, and looks at no density."""
+
+    kind: Literal["score-matching"] = "score-matching"
+
+
+def _neurons(value: object) -> int | Literal["auto"]:
+    if value == "auto":
+        return "auto"
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_NEURONS:
+        raise ValueError(f"must be auto or a whole number from 1 to {MOST_NEURONS} (got {short(value)})")
+    return value
+
+
+Ordering = Literal["symmetric", "forward"]
+
+
+class Switching(_Fit):
+    """The solver that fits a wide network of `neurons` to the exact drift, and lets the narrow one play it in turns.
+
+    A period is 1, 2, …, q in `forward` ordering, and 1, …, q, q, …, 1 in `symmetric`, one piece each, where the narrow
+    network is one of q groups of neurons of the wide one. `auto` takes the q of 2 to 8 with the least objective.
+    """
+
+    kind: Literal["switching"] = "switching"
+    ordering: Ordering = "symmetric"
+    neurons: Annotated[
+        int | Literal["auto"],
+        BeforeValidator(_neurons),
+        WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": MOST_NEURONS}]}),
+    ] = "auto"
+
+    def groups(self, pieces: int, width: int) -> tuple[int, ...]:
+        """The numbers of groups of `width` neurons that are tried on so many pieces."""
+        return fitting_groups(self.ordering, pieces) if self.neurons == "auto" else (self.neurons // width,)
+
+
+def period(ordering: Ordering, groups: int) -> int:
+    """How many pieces it takes all groups to have their turns."""
+    return groups if ordering == "forward" else 2 * groups
+
+
+def fitting_groups(ordering: Ordering, pieces: int) -> tuple[int, ...]:
+    """The numbers of groups, up to `MOST_GROUPS`, whose periods fill so many pieces."""
+    return tuple(groups for groups in range(2, MOST_GROUPS + 1) if pieces % period(ordering, groups) == 0)
+
+
+Solver = Annotated[
+    Shooting | Collocation | ScoreMatching | Switching,
+    Field(discriminator="kind"),
+    Shorthand(SOLVER_KINDS, default="shooting"),
+]

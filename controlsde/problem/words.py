@@ -21,9 +21,6 @@ from controlsde.problem.values import Location, MisfitError, short
 
 Part = Literal["key", "value", "parent"]
 
-# Kinds that the design names and that cannot be used yet.
-PLANNED = frozenset({"switching", "score-matching"})
-
 
 @dataclass(frozen=True)
 class Fault:
@@ -137,8 +134,6 @@ def _one_of(models: list[type[BaseModel]]) -> str:
 
 def _unknown_kind(kind: str, models: list[type[BaseModel]]) -> str:
     supported = _kinds(models)
-    if kind in PLANNED:
-        return f"{kind!r} is not supported yet; supported: {', '.join(repr(word) for word in supported)}"
     close = difflib.get_close_matches(kind, supported, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return f"must be {_one_of(models)} (got {short(kind)}){hint}"

@@ -157,6 +157,10 @@ CASES = {
         {"error": 0.8, "starts": (1.0,), "problem": {"solver.starts": 1}, "trials": EXACT_IS_GOOD},
         "local-minimum", "solver.starts=8", ["80% of ‖p(T)‖", "from 1 start it"],
     ),
+    "a good fit of the drift": (
+        {"error": 0.8, "problem": {"solver": "score-matching"}, "trials": EXACT_IS_GOOD},
+        "fit", "solver=shooting", ["the drift is fitted, and verified, but its error at T is 80%", "does not look at"],
+    ),
     "narrow": (
         {"error": 0.8, "trials": EXACT_IS_GOOD},
         "unreachable", "network.width=4", ["80% of ‖p(T)‖", "0.1% on the same mesh", "4 pieces of 2 neurons"],
@@ -215,6 +219,13 @@ def test_a_healthy_answer_has_no_diagnosis(name, case):
 
 
 NOT_FOR_THIS = {
+    "a fit is no optimum": (
+        "local-minimum",
+        {"error": 0.8, "starts": (), "problem": {"solver": "switching"}, "trials": EXACT_IS_GOOD},
+    ),
+    "nor the best of several": (
+        "unreachable", {"error": 0.8, "problem": {"solver": "switching"}, "trials": EXACT_IS_GOOD},
+    ),
     "noise": ("wall", {"check": UNRESOLVED, "walls": PILED}),
     "a drift along the walls": (
         "wall",

@@ -22,6 +22,8 @@ def test_the_schema_has_the_keys_of_the_file():
 
 def test_shorthands_are_in_the_schema():
     schema = json_schema()
-    assert {"enum": ["shooting", "collocation"]} in schema["properties"]["solver"]["anyOf"]
+    assert {"enum": ["shooting", "collocation", "score-matching", "switching"]} in schema["properties"]["solver"][
+        "anyOf"
+    ]
     forward = schema["$defs"]["ReversedDiffusion"]["properties"]["forward"]
     assert {"enum": ["ornstein-uhlenbeck", "heat", "vp", "ve"]} in forward["anyOf"]

@@ -218,16 +218,15 @@ def test_importing_loads_no_heavy_library():
         ("name: two", "objective: {effort: -1, norm: l1}",
          ["p.yaml:1:21: objective.effort must be >= 0 (got -1)",
           "p.yaml:1:31: objective.norm must be 'l2' or 'h-1' (got 'l1')"]),
-        ("name: two", "solver: switching",
-         ["p.yaml:1:9: solver 'switching' is not supported yet; supported: 'shooting', 'collocation'"]),
-        ("name: two", "solver: {kind: score-matching}",
-         ["p.yaml:1:16: solver.kind 'score-matching' is not supported yet; "
-          "supported: 'shooting', 'collocation'"]),
+        ("name: two", "solver: {kind: swiching}",
+         ["p.yaml:1:16: solver.kind must be one of 'shooting', 'collocation', 'score-matching', 'switching' "
+          "(got 'swiching'); did you mean 'switching'?"]),
         ("name: two", "solver: {kind: collocation, method: adam}",
          ["p.yaml:1:29: solver.method is not a known key of kind collocation; "
-          "known keys: kind, nlp_solver, starts, seed, iterations, tolerance, pivot_tolerance, refine"]),
+          "known keys: kind, start, nlp_solver, starts, seed, iterations, tolerance, pivot_tolerance, refine"]),
         ("name: two", "solver: 3",
-         ["p.yaml:1:9: solver must be a mapping with a kind, one of 'shooting', 'collocation' (got 3)"]),
+         ["p.yaml:1:9: solver must be a mapping with a kind, one of 'shooting', 'collocation', 'score-matching', "
+          "'switching' (got 3)"]),
         ("name: two", "drift: {kind: formula, expressions: ['x +']}",
          ["p.yaml:1:38: drift.expressions.0 column 4: the formula ends too early"]),
         ("name: two", "drift: {kind: formula, expressions: [1/x]}",
