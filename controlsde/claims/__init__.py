@@ -26,6 +26,8 @@ CLAIMS = (
     "sgld-gaussian-mean",
     "log-concave-contraction",
     "four-error-terms",
+    "score-network-regularity",
+    "narrow-network-tracks",
     "gaussian-ode-and-sde",
     "slips-in-print",
 )

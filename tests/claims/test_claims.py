@@ -16,6 +16,7 @@ from controlsde.claims import (
     gaussian_start,
     log_concave_contraction,
     moser_flow,
+    narrow_network_tracks,
     narrow_switching,
     noise_helps_only_later,
     ou_semigroup_score,
@@ -23,6 +24,7 @@ from controlsde.claims import (
     reverse_wrong_start,
     run_claim,
     score_loss_bounds_l2,
+    score_network_regularity,
     sgld_gaussian_mean,
 )
 from controlsde.claims import noise_upgrades_convergence as upgrades
@@ -30,6 +32,7 @@ from controlsde.claims.claim import Findings, Setting, at_least, at_most, equal,
 from controlsde.claims.fitting import exponential, power_law
 from controlsde.claims.pages import introduction, page, write_index, write_page, write_text
 from controlsde.claims.settings import SettingError, with_settings
+from controlsde.fokker_planck.mesh import Mesh
 from controlsde.fokker_planck.operator import Operator
 
 DOCS = Path(__file__).parents[2] / "docs" / "claims"
@@ -132,9 +135,16 @@ def half_as_steep(parameters, tracking, drifts, more, right=gaussian_ode_and_sde
     return right(parameters, tracking, 0.5 * drifts, more)
 
 
+def too_strong(network, weights, ordering, rounds, horizon, right=narrow_network_tracks.played):
+    narrow, turns = right(network, weights, ordering, rounds, horizon)
+    a, w, b = narrow.split(turns)
+    return narrow, narrow.join(1.01 * a, w, b)
+
+
 @pytest.mark.parametrize(
     ("module", "name", "broken"),
     [
+        (narrow_network_tracks, "played", too_strong),
         (four_error_terms, "variance_of", without_noising),
         (gaussian_ode_and_sde, "final_of_linear", half_as_steep),
         (sgld_gaussian_mean, "scheme_law", too_sure_of_the_mean),
@@ -152,6 +162,18 @@ def half_as_steep(parameters, tracking, drifts, more, right=gaussian_ode_and_sde
 def test_wrong_physics_is_refuted(monkeypatch, module, name, broken):
     monkeypatch.setattr(module, name, broken)
     assert run_claim(module.CLAIM, module.CLAIM.fast).verdict == "refuted"
+
+
+def test_a_score_that_is_a_network_is_found_and_one_that_is_not_leaves_an_error():
+    mesh = Mesh.build(((-2.0, 2.0),), "reflecting", (8,), 8)
+    x = mesh.points[:, 0]
+    parameters = replace(score_network_regularity.Parameters(), starts=4)
+    two = (np.tanh(2 * x + 1) - 0.5 * np.tanh(x - 0.3))[:, None]
+    found = score_network_regularity.relative_errors(mesh, np.exp(-(x**2)), two, (1, 2, 3), parameters)
+    assert found[0] > 0.05
+    assert max(found[1:]) < 1e-5
+    bent = score_network_regularity.relative_errors(mesh, np.exp(-(x**2)), np.sign(x)[:, None], (1, 2), parameters)
+    assert bent[1] <= bent[0]
 
 
 def test_every_slip_in_print_is_refuted_on_its_own():
