@@ -28,6 +28,7 @@ CLAIMS = (
     "four-error-terms",
     "score-network-regularity",
     "narrow-network-tracks",
+    "narrow-network-2d",
     "gaussian-ode-and-sde",
     "slips-in-print",
 )
