@@ -27,6 +27,7 @@ CLAIMS = (
     "log-concave-contraction",
     "four-error-terms",
     "gaussian-ode-and-sde",
+    "disconnected-support",
     "slips-in-print",
 )
 

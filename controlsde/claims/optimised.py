@@ -94,8 +94,9 @@ class Optimised:
         for name in names:
             spread = self.spread(name)
             rows.append(report(f"{label}: {WORDS[name]}, best", self.best_of(name)))
-            rows.append(report(f"{label}: {WORDS[name]}, mean over the seeds", spread.mean))
-            rows.append(report(f"{label}: {WORDS[name]}, standard deviation over the seeds", spread.deviation))
+            if spread.count > 1:
+                rows.append(report(f"{label}: {WORDS[name]}, mean over the seeds", spread.mean))
+                rows.append(report(f"{label}: {WORDS[name]}, standard deviation over the seeds", spread.deviation))
         return [*rows, report(f"{label}: share of the answers that verified", self.share_verified)]
 
 
@@ -115,7 +116,7 @@ def small_budget(pieces: int = 8, *, width: int = 1, activation: str = "tanh", p
 network: {{width: {width}, activation: {activation}}}
 controls: {{pieces: {pieces}}}
 solver: {{kind: shooting, starts: 1, hops: 0}}
-monte_carlo: {{particles: {particles}}}
+monte_carlo: {{particles: {particles}, steps_per_piece: 32}}
 """
 
 

@@ -11,6 +11,7 @@ from controlsde.claims import (
     CLAIMS,
     ClaimError,
     claim_named,
+    disconnected_support,
     four_error_terms,
     gaussian_ode_and_sde,
     gaussian_start,
@@ -132,9 +133,14 @@ def half_as_steep(parameters, tracking, drifts, more, right=gaussian_ode_and_sde
     return right(parameters, tracking, 0.5 * drifts, more)
 
 
+def too_gentle(reference, noise, t, x, right=disconnected_support.exact):
+    return 0.98 * right(reference, noise, t, x)
+
+
 @pytest.mark.parametrize(
     ("module", "name", "broken"),
     [
+        (disconnected_support, "exact", too_gentle),
         (four_error_terms, "variance_of", without_noising),
         (gaussian_ode_and_sde, "final_of_linear", half_as_steep),
         (sgld_gaussian_mean, "scheme_law", too_sure_of_the_mean),
