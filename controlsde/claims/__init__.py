@@ -28,6 +28,8 @@ CLAIMS = (
     "four-error-terms",
     "gaussian-ode-and-sde",
     "disconnected-support",
+    "empirical-data",
+    "bounded-and-unbounded",
     "slips-in-print",
 )
 

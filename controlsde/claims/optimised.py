@@ -110,10 +110,12 @@ WORDS = {
 }
 
 
-def small_budget(pieces: int = 8, *, width: int = 1, activation: str = "tanh", particles: int = 20000) -> str:
+def small_budget(
+    pieces: int = 8, *, width: int = 1, activation: str = "tanh", tangential: bool = False, particles: int = 20000
+) -> str:
     """The lines of a problem file that ask for one descent from one random start, verified with few particles."""
     return f"""
-network: {{width: {width}, activation: {activation}}}
+network: {{width: {width}, activation: {activation}, tangential: {str(tangential).lower()}}}
 controls: {{pieces: {pieces}}}
 solver: {{kind: shooting, starts: 1, hops: 0}}
 monte_carlo: {{particles: {particles}, steps_per_piece: 32}}

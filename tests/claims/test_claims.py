@@ -12,6 +12,7 @@ from controlsde.claims import (
     ClaimError,
     claim_named,
     disconnected_support,
+    empirical_data,
     four_error_terms,
     gaussian_ode_and_sde,
     gaussian_start,
@@ -137,9 +138,14 @@ def too_gentle(reference, noise, t, x, right=disconnected_support.exact):
     return 0.98 * right(reference, noise, t, x)
 
 
+def too_few(data, count, blur, shrink=1.0, right=empirical_data.expected_squared_error):
+    return right(data, 2 * count, blur, shrink)
+
+
 @pytest.mark.parametrize(
     ("module", "name", "broken"),
     [
+        (empirical_data, "expected_squared_error", too_few),
         (disconnected_support, "exact", too_gentle),
         (four_error_terms, "variance_of", without_noising),
         (gaussian_ode_and_sde, "final_of_linear", half_as_steep),
