@@ -10,6 +10,7 @@ import pytest
 from controlsde.claims import (
     CLAIMS,
     ClaimError,
+    bounded_and_unbounded,
     claim_named,
     disconnected_support,
     empirical_data,
@@ -142,9 +143,14 @@ def too_few(data, count, blur, shrink=1.0, right=empirical_data.expected_squared
     return right(data, 2 * count, blur, shrink)
 
 
+def twice_as_early(parameters, early, right=bounded_and_unbounded.mass_outside):
+    return right(parameters, 2 * early)
+
+
 @pytest.mark.parametrize(
     ("module", "name", "broken"),
     [
+        (bounded_and_unbounded, "mass_outside", twice_as_early),
         (empirical_data, "expected_squared_error", too_few),
         (disconnected_support, "exact", too_gentle),
         (four_error_terms, "variance_of", without_noising),
