@@ -30,6 +30,9 @@ CLAIMS = (
     "narrow-network-tracks",
     "narrow-network-2d",
     "gaussian-ode-and-sde",
+    "disconnected-support",
+    "empirical-data",
+    "bounded-and-unbounded",
     "slips-in-print",
 )
 

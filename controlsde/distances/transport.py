@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+NOTHING = 1e-290  # of all mass: less in a cell would make quantiles there overflow
 _GAUSS = 0.5 + 0.5 * np.array([-1.0, 1.0]) / math.sqrt(3.0)
 
 
 def distribution_function(cell: float, density: Array) -> Array:
     """F at the n + 1 edges of the cells, from nonnegative cell values (n,), scaled to F = 1 at the end."""
-    total = np.concatenate([[0.0], np.cumsum(np.maximum(density, 0.0) * cell)])
+    mass = np.maximum(density, 0.0) * cell
+    total = np.concatenate([[0.0], np.cumsum(np.where(mass > NOTHING * mass.sum(), mass, 0.0))])
     return np.asarray(total / total[-1])
 
 

@@ -10,7 +10,10 @@ import pytest
 from controlsde.claims import (
     CLAIMS,
     ClaimError,
+    bounded_and_unbounded,
     claim_named,
+    disconnected_support,
+    empirical_data,
     four_error_terms,
     gaussian_ode_and_sde,
     gaussian_start,
@@ -141,10 +144,25 @@ def too_strong(network, weights, ordering, rounds, horizon, right=narrow_network
     return narrow, narrow.join(1.01 * a, w, b)
 
 
+def too_gentle(reference, noise, t, x, right=disconnected_support.exact):
+    return 0.98 * right(reference, noise, t, x)
+
+
+def too_few(data, count, blur, shrink=1.0, right=empirical_data.expected_squared_error):
+    return right(data, 2 * count, blur, shrink)
+
+
+def twice_as_early(parameters, early, right=bounded_and_unbounded.mass_outside):
+    return right(parameters, 2 * early)
+
+
 @pytest.mark.parametrize(
     ("module", "name", "broken"),
     [
         (narrow_network_tracks, "played", too_strong),
+        (bounded_and_unbounded, "mass_outside", twice_as_early),
+        (empirical_data, "expected_squared_error", too_few),
+        (disconnected_support, "exact", too_gentle),
         (four_error_terms, "variance_of", without_noising),
         (gaussian_ode_and_sde, "final_of_linear", half_as_steep),
         (sgld_gaussian_mean, "scheme_law", too_sure_of_the_mean),

@@ -134,6 +134,14 @@ def test_cutting_cells_changes_no_wasserstein_distance(distance, rng):
     assert_allclose(distance(fine, np.repeat(first, 12), np.repeat(second, 12)), distance(edges, first, second))
 
 
+def test_tails_below_the_smallest_number_do_not_overflow_a_wasserstein_distance():
+    edges, x, _ = grid(-5, 5, 1000)
+    narrow, shifted = norm.pdf(x, 0.0, 0.02), norm.pdf(x, 1.0, 0.02)
+    assert 0 < narrow[narrow > 0].min() < 1e-300  # between the smallest number and the smallest that is normal
+    assert_allclose(distances.wasserstein_2(edges, narrow, shifted), 1.0, rtol=1e-6)
+    assert_allclose(distances.wasserstein_1(edges, narrow, shifted), 1.0, rtol=1e-6)
+
+
 def test_wasserstein_1_never_exceeds_wasserstein_2(rng):
     edges = np.linspace(-1, 1, 33)
     for _ in range(20):
