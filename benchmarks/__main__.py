@@ -10,7 +10,7 @@ from pathlib import Path
 
 NAMES = (
     "startup", "gradient", "optimisers", "transcription", "certificates", "optima", "sizes", "fatrop", "large",
-    "scaling", "peers", "monte_carlo",
+    "scaling", "constructive_starts", "peers", "monte_carlo",
 )  # fmt: skip
 
 

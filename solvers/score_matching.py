@@ -114,10 +114,9 @@ class DriftFitting:
             return ending.reason
         fitted = self.fitted
         open_ones, count = int((~fitted.converged).sum()), len(fitted.converged)
-        what = (
-            "that no step lowers" if ending.reason == "no-descent" else f"stopped after {fitted.iterations} iterations"
-        )
-        return f"{open_ones} of {count} fits {what} with a gradient of {float(fitted.gradient_norm.max()):.1e}"
+        stopped = f"stop after {fitted.iterations} iterations"
+        how = "end where no step lowers them" if ending.reason == "no-descent" else stopped
+        return f"{open_ones} of {count} fits {how}, with a gradient of {float(fitted.gradient_norm.max()):.1e}"
 
     def _loss_in_words(self) -> str:
         spread = float(self.moments.spread.sum())

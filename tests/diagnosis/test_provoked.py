@@ -120,6 +120,18 @@ def test_a_collocation_that_does_not_meet_the_state_equation_says_where_and_shoo
     assert solve(alone).status == "converged"
 
 
+def test_a_good_fit_of_the_drift_that_does_not_track_is_told_and_shooting_gets_nearer():
+    result = solve(bumps(**{"network.width": 1, "noise": 1.0, "solver": "score-matching"}))
+    assert sound(result)
+    (entry,) = result.diagnosis
+    assert entry.cause == "fit"
+    shooting = entry.remedy.applied_to(result.problem)
+    assert shooting.solver.kind == "shooting"
+    alone = solve(shooting.model_copy(update={"solver": shooting.solver.going_on(1)}))
+    assert sound(alone)
+    assert alone.tracking.l2_final < 0.9 * result.tracking.l2_final
+
+
 def test_a_narrow_network_is_told_from_a_single_start_and_a_wider_one_gets_nearer():
     problem = bumps(**{"network.width": 1, "noise": 1.0, "controls.pieces": 1})
     alone = solve(problem.model_copy(update={"solver": problem.solver.model_copy(update={"starts": 1})}))

@@ -122,7 +122,7 @@ def test_too_few_iterations_are_told_and_are_not_convergence(small_tracking):
         outcome = solve(small_tracking(), options)
         assert not outcome.converged
         assert outcome.ending.reason == "iterations"
-        assert "stopped after 1 iterations with a gradient of" in outcome.message
+        assert "stop after 1 iterations, with a gradient of" in outcome.message
         assert outcome.gradient_norm > options.tolerance
 
 
