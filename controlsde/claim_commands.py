@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +16,7 @@ from controlsde.exits import EXIT_INTERRUPTED, EXIT_NOT_VERIFIED, UsageError
 from controlsde.outputs import writable_folder
 
 if TYPE_CHECKING:
-    from controlsde.claims import Claim, Tested
+    from controlsde.claims import Claim, Setting, Tested
     from controlsde.console import Console
 
 app = typer.Typer(
@@ -64,7 +64,6 @@ def run(
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="One line for every step.")] = False,
 ) -> None:
     """Run claims; exits with 4 when a verdict is not the one that sound software reaches."""
-    from controlsde.claims import run_claim
     from controlsde.claims.claim import Setting
     from controlsde.claims.settings import with_settings
 
@@ -82,7 +81,7 @@ def run(
     for claim in chosen:
         try:
             with console.progress() as progress:
-                found = run_claim(claim, parameters[claim.id], Setting(progress, folder))
+                found = _run(claim, parameters[claim.id], Setting(progress, folder), settings or [])
         except KeyboardInterrupt:
             interrupted = True
             break
@@ -98,6 +97,20 @@ def run(
         raise typer.Exit(EXIT_INTERRUPTED)
     if not all(found.as_expected for found in tested):
         raise typer.Exit(EXIT_NOT_VERIFIED)
+
+
+def _run(claim: Claim, parameters: Any, setting: Setting, changed: Sequence[str]) -> Tested:
+    """Run a claim; with parameters that were changed its failure is theirs."""
+    from controlsde.claims import run_claim
+
+    try:
+        return run_claim(claim, parameters, setting)
+    except (ValueError, ArithmeticError, IndexError, TypeError) as error:
+        if not changed:
+            raise
+        words = " ".join(f"--set {one}" for one in changed)
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UsageError(f"{claim.id} does not run with {words}: {reason}") from error
 
 
 def _chosen(names: Sequence[str], everything: bool) -> list[Claim]:

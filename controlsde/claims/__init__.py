@@ -34,6 +34,7 @@ CLAIMS = (
     "empirical-data",
     "bounded-and-unbounded",
     "slips-in-print",
+    "noise-frontier",
 )
 
 
