@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from controlsde.results import Result, Retry
     from controlsde.simulation import Simulation
     from controlsde.sizes import Prediction
+    from controlsde.verification.promises import Promises
 
 QUIET_SECONDS = 5.0  # between lines of progress where there is no terminal
 
+LARGEST_EXPONENT = 6.0  # of a bound that is written out
 DISTANCES = {
     "l2_initial": "L² error at t = 0",
     "l2_sup": "L² error, largest",
@@ -104,6 +106,9 @@ class Console:
             return
         self._heading(f"{result.problem.name}, noise {result.noise:g}, {result.solver}")
         self._rich.print(_errors_table(result))
+        if result.promises:
+            self._heading("what the theory promises / what was measured")
+            self._rich.print(_promises_table(result.promises))
         self._heading("certificate")
         self._rich.print(_certificate_table(result))
         self._rich.print()
@@ -126,6 +131,8 @@ class Console:
         self._rich.print(_comparison_table(comparison))
         self._heading("L² error at T: controls of a row, run at the noise of a column")
         self._rich.print(_cross_table(comparison))
+        self._heading("what the theory promises / what was measured")
+        self._rich.print(_compared_promises_table(comparison.results))
         self._rich.print()
         self._say(comparison.note)
         for result in comparison.results:
@@ -292,6 +299,42 @@ def _errors_table(result: Result) -> Table:
     table.add_row("L² error at T, particles", _particles(result), "")
     table.add_row("objective", "", f"{result.objective:.6g}")
     return table
+
+
+def _promises_table(promised: Promises) -> Table:
+    """The score-matching loss, and the errors at T that it bounds."""
+    table = _table("", "promised", "measured")
+    l2, kl = _bounds(promised)
+    table.add_row("score-matching loss ∫∫|v − v*|²p", "", _digits(promised.loss))
+    table.add_row("L² error at T", l2, _digits(promised.l2))
+    table.add_row("KL(p‖ρ) at T, by the paths", kl, _digits(promised.kl))
+    return table
+
+
+def _compared_promises_table(results: Sequence[Result]) -> Table:
+    table = _table("noise", "loss", "L² promised", "measured", "KL promised", "measured")
+    for result in results:
+        if result.promises:
+            one = result.promises
+            l2, kl = _bounds(one)
+            table.add_row(f"{result.noise:g}", _digits(one.loss), l2, _digits(one.l2), kl, _digits(one.kl))
+    return table
+
+
+def _bounds(promised: Promises) -> tuple[str, str]:
+    """The bounds of both errors in words."""
+    l2 = "no bound exists" if promised.log10_l2_bound is None else f"≤ {_power(promised.log10_l2_bound)}"
+    return l2, "no bound exists" if promised.kl_bound is None else f"≤ {_digits(promised.kl_bound)}"
+
+
+def _digits(value: float | None) -> str:
+    """A number with four digits, or that there is none."""
+    return "—" if value is None or not math.isfinite(value) else f"{value:.4g}"
+
+
+def _power(logarithm: float) -> str:
+    """The number of this decimal logarithm; large ones by their power of ten alone."""
+    return f"{10.0**logarithm:.4g}" if logarithm < LARGEST_EXPONENT else f"10^{logarithm:.0f}"
 
 
 def _simulation_table(simulation: Simulation) -> Table:

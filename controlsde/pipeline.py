@@ -267,6 +267,7 @@ def _verified(
         tracking=evidence.tracking,
         discrete=TrackingErrors(float(curve.max()), l2_rms, float(curve[-1]), float(curve[0])),
         certificate=evidence.certificate,
+        promises=evidence.promises,
         fields=evidence.fields,
         controls=answer.controls,
         history=answer.history,

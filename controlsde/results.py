@@ -23,6 +23,7 @@ from controlsde.files import atomic_file
 from controlsde.problem import Problem
 from controlsde.verification.certificate import Certificate, Check, MonteCarloEvidence
 from controlsde.verification.evidence import Fields, TrackingErrors
+from controlsde.verification.promises import Promises
 
 if TYPE_CHECKING:
     import torch
@@ -84,7 +85,8 @@ class Result:
 
     status: converged | not-converged | interrupted | given. verified: every check of the certificate passed.
     diagnosis: what went wrong, most likely first. retry: what was changed, where it was solved twice.
-    transport: how W₂ was estimated where there is no exact formula for it, else None.
+    transport: how W₂ was estimated where there is no exact formula for it, else None. promises: what the theory bounds
+    by the score-matching loss, beside what was measured; None in files of older versions.
     """
 
     problem: Problem
@@ -107,6 +109,7 @@ class Result:
     versions: dict[str, str] = field(default_factory=dict)
     path: str | None = None
     transport: BoxTransport | None = None
+    promises: Promises | None = None
 
     @property
     def noise(self) -> float:
@@ -145,6 +148,7 @@ class Result:
                 "tracking": self.tracking.to_json(),
                 "discrete": self.discrete.l2_json(),
                 "distances": {"w2_final": self.transport.to_json() if self.transport else None},
+                "promises": self.promises.to_json() if self.promises else None,
                 "certificate": self.certificate.to_json(),
                 "diagnosis": [entry.to_json() for entry in self.diagnosis],
                 "retry": self.retry.to_json() if self.retry else None,
@@ -303,6 +307,7 @@ def _from_dataset(data: xr.Dataset, source: Path) -> Result:
         tracking=TrackingErrors(**tracking),
         discrete=TrackingErrors(**summary["discrete"]),
         certificate=_certificate(summary["certificate"]),
+        promises=Promises.from_json(summary["promises"]) if summary.get("promises") else None,
         fields=Fields(
             times=data["time"].values,
             axes=tuple(data[name].values for name in space),

@@ -123,6 +123,18 @@ def test_xarray_opens_the_file_with_named_dimensions_and_coordinates(saved):
         assert set(json.loads(data.attrs["versions"])) >= {"python", "controlsde", "numpy", "scipy", "torch", "casadi"}
 
 
+def test_promises_are_stored_and_older_files_without_them_are_read(result, saved):
+    assert Result.load(saved.path).promises == result.promises
+    assert result.to_json()["promises"]["l2"]["measured"] == result.tracking.l2_final
+    with xr.open_dataset(saved.path) as data:
+        older = data.load()
+    summary = json.loads(older.attrs["summary"])
+    del summary["promises"]
+    older.attrs["summary"] = json.dumps(summary)
+    older.to_netcdf(saved.path, engine="h5netcdf")
+    assert Result.load(saved.path).promises is None
+
+
 def test_the_file_alone_is_enough_to_start_again(result, saved):
     again = evaluate(Result.load(saved.path).problem, Controls.load(saved.path))
     assert again.tracking == result.tracking

@@ -117,6 +117,8 @@ class Windings:
 
     def copies(self, axis: int, blur: float) -> list[tuple[float, float]]:
         """Maps y = x + shift to the periodic images of a point, as many as the blur reaches."""
+        if blur == 0.0 and self.overhang == 0.0:  # the data themselves: at the seam, their image would count them twice
+            return [(1.0, 0.0)]
         low, high = self.box[axis]
         count = max(1, math.ceil((self.overhang + REACH * math.sqrt(blur)) / (high - low)))
         return [(1.0, c * (high - low)) for c in range(-count, count + 1)]

@@ -2,6 +2,7 @@
 
 from controlsde.verification.certificate import Certificate, Check, MonteCarloEvidence
 from controlsde.verification.evidence import DiscreteRun, Evidence, Fields, TrackingErrors
+from controlsde.verification.promises import Promises
 from controlsde.verification.verify import verify
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Evidence",
     "Fields",
     "MonteCarloEvidence",
+    "Promises",
     "TrackingErrors",
     "verify",
 ]

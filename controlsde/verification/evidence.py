@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from controlsde.distances import BoxTransport
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.verification.certificate import Certificate
+from controlsde.verification.promises import Promises
 
 Array = NDArray[np.float64]
 
@@ -89,4 +90,5 @@ class Evidence:
     tracking: TrackingErrors
     certificate: Certificate
     fields: Fields
+    promises: Promises
     transport: BoxTransport | None = None

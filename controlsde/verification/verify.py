@@ -23,6 +23,7 @@ from controlsde.verification.characteristics import density_by_characteristics
 from controlsde.verification.evidence import DiscreteRun, Evidence, Fields, TrackingErrors
 from controlsde.verification.grid import FinalGrid
 from controlsde.verification.particles import experiment_of, measure
+from controlsde.verification.promises import promises
 from controlsde.verification.refinement import FIELDS_PER_PIECE, Refined, refined_density
 from controlsde.verification.transport import final_transport
 
@@ -79,7 +80,9 @@ def verify(
         progress(Step("verifying: distances"))
         transport = final_transport(refined.mesh, refined.final, lambda x: reference.density(reference.horizon, x))
     tracking = _errors(problem, refined, grid, final, target, transport)
-    return Evidence(tracking, certificate, _fields(refined, run), transport)
+    progress(Step("verifying: promises of the theory"))
+    promised = promises(problem, reference, drift, refined, tracking.l2_final)
+    return Evidence(tracking, certificate, _fields(refined, run), promised, transport)
 
 
 def _change_from(run: DiscreteRun, refined: Refined, scale: float) -> float:

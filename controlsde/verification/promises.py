@@ -1,0 +1,195 @@
+"""What the theory promises of a drift, beside what was measured: bounds of the errors at T by the score-matching loss.
+
+Comes in: a problem, its reference, any drift v, and the densities that the refined mesh found. Goes out: the loss, the
+bounds that follow from it, and the measured distances that they bound.
+
+With the exact drift v* of the reference and D = ηD₀(t) > 0, p and the controlled density ρ obey
+
+    ∂ₜp = DΔp − ∇·(v* p),      ∂ₜρ = DΔρ − ∇·(v ρ),      no flux through the walls,
+
+and score matching makes  L = ∫₀ᵀ ℓ dt  small,  ℓ(t) = ∫ |v − v*|² p dx.
+
+The bound in L². The error e = p − ρ obeys ∂ₜe = ∇·(D∇e − g) with g = v e + (v* − v) p. Multiplied by e and integrated,
+with the square completed and |a + b|² ≤ 2|a|² + 2|b|²,
+
+    d/dt ‖e‖² = −2D‖∇e‖² + 2∫ ∇e·g dx ≤ ‖g‖²/2D ≤ (‖v‖²_∞/D) ‖e‖² + (‖p‖_∞/D) ℓ,
+
+and by Grönwall, with E(s) = ∫ₛᵀ ‖v‖²_∞/D dt,
+
+    ‖e(T)‖² ≤ e^{E(0)} ‖e(0)‖² + ∫₀ᵀ e^{E(s)} (‖p‖_∞/D) ℓ ds.
+
+No derivative of v enters, but E is large for steep drifts or little noise: the bound may be beyond all use.
+
+The path divergence (Girsanov). Both processes have the same diffusivity, and the laws at T are images of those of whole
+paths; reflection is the same push for both. Hence
+
+    KL(p(T)‖ρ(T)) ≤ KL(paths of p‖paths of ρ) = KL(p(0)‖ρ(0)) + ∫₀ᵀ ℓ/4D dt.
+
+Without noise there is no bound: both divide by D, and small losses do go with large errors then. Absorbing walls absorb
+ρ alone, so that neither argument holds.
+
+How it is computed: in time by Milne's open rule, 4h(2f₁ − f₂ + 2f₃)/3, on panels that no edge of a piece cuts, for v
+jumps there, and v* may not be bounded at T. Suprema are the largest values at the points of the refined mesh. A source
+acts from the beginning of its panel, which is never too little.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from controlsde import distances
+from controlsde.drift import Drift
+from controlsde.problem import Problem
+from controlsde.reference import Reference
+from controlsde.verification.refinement import Refined
+
+Array = NDArray[np.float64]
+
+PANEL = 4  # moments of the refined density in a panel of the rule
+WITHOUT_NOISE = "no bound exists without noise: all of them divide by the diffusivity"
+WITH_ABSORPTION = "no bound exists with absorbing walls, which absorb the controlled process alone"
+BROKEN = "no bound: the densities are not finite"
+
+
+@dataclass(frozen=True)
+class Promises:
+    """Bounds beside measurements, at T; a bound is None where there is none, and `note` says why.
+
+    loss: ∫∫|v − v*|² p dx dt; loss_change: its relative change under a rule of lower order, which overestimates its
+    error. log10_l2_bound: of the bound of ‖ρ(T) − p(T)‖, by its logarithm, for it may be beyond all numbers; −inf for a
+    bound of zero. kl_bound: the path divergence. l2, kl: measured ‖ρ(T) − p(T)‖ and KL(p(T)‖ρ(T)).
+    """
+
+    loss: float
+    loss_change: float
+    log10_l2_bound: float | None
+    l2: float | None
+    kl_bound: float | None
+    kl: float | None
+    note: str | None = None
+
+    @property
+    def l2_bound(self) -> float | None:
+        """The bound of ‖ρ(T) − p(T)‖; inf where it is beyond all numbers."""
+        if self.log10_l2_bound is None:
+            return None
+        return 10.0**self.log10_l2_bound if self.log10_l2_bound < math.log10(np.finfo(float).max) else math.inf
+
+    def to_json(self) -> dict[str, Any]:
+        """As in the JSON of a result."""
+        return {
+            "loss": self.loss,
+            "loss_change": self.loss_change,
+            "l2": {"bound": self.l2_bound, "log10_bound": self.log10_l2_bound, "measured": self.l2},
+            "kl": {"bound": self.kl_bound, "measured": self.kl},
+            "note": self.note,
+        }
+
+    @staticmethod
+    def from_json(stored: dict[str, Any]) -> Promises:
+        """What `to_json` wrote, with null for what is not finite: a loss comes back as not a number."""
+        l2, kl = stored["l2"], stored["kl"]
+        logarithm = l2["log10_bound"]
+        return Promises(
+            loss=_number(stored["loss"]),
+            loss_change=_number(stored["loss_change"]),
+            log10_l2_bound=-math.inf if logarithm is None and l2["bound"] == 0.0 else logarithm,
+            l2=l2["measured"],
+            kl_bound=kl["bound"],
+            kl=kl["measured"],
+            note=stored["note"],
+        )
+
+
+def promises(problem: Problem, reference: Reference, drift: Drift, refined: Refined, l2_final: float) -> Promises:
+    """The promises for a drift, beside the measured ‖ρ(T) − p(T)‖. Densities that are not finite have no bounds."""
+    with np.errstate(all="ignore"):  # of densities that blew up
+        panels = _panels(problem, reference, drift, refined)
+        loss = float(panels.integrals(panels.loss).sum())
+        change = abs(loss - float(panels.lengths @ panels.loss[:, 1])) / loss if loss > 0 else 0.0
+        p, rho = refined.curve_reference[-1], refined.curve_density[-1]
+        kl = _finite(distances.kullback_leibler(refined.mesh.weights, p, rho))
+    closed = problem.domain.walls != "absorbing"
+    note = None
+    if problem.noise == 0:
+        note = WITHOUT_NOISE
+    elif not closed:
+        note = WITH_ABSORPTION
+    elif not np.all(np.isfinite(refined.curve_density)):
+        note = BROKEN
+    return Promises(
+        loss=loss,
+        loss_change=change,
+        log10_l2_bound=None if note else _log10_l2_bound(panels, refined),
+        l2=_finite(l2_final),
+        kl_bound=None if note else _kl_bound(panels, refined),
+        kl=kl if closed else None,
+        note=note,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Panels:
+    """Samples (n, 3) at the quarters of n panels in time, and their lengths (n,).
+
+    loss: ℓ. speed: ‖v‖_∞. top: ‖p‖_∞. diffusivity: D.
+    """
+
+    lengths: Array
+    loss: Array
+    speed: Array
+    top: Array
+    diffusivity: Array
+
+    def integrals(self, values: Array) -> Array:
+        """∫ over each panel of what is sampled (n, 3), none below zero: (n,)."""
+        return np.maximum(self.lengths * (2.0 * values[:, 0] - values[:, 1] + 2.0 * values[:, 2]) / 3.0, 0.0)
+
+
+def _panels(problem: Problem, reference: Reference, drift: Drift, refined: Refined) -> _Panels:
+    """Panels of `PANEL` moments, the whole time."""
+    points, weights = refined.mesh.points, refined.mesh.weights
+    diffusivity = reference.diffusivity.times(problem.noise)
+    steady = lru_cache(maxsize=1)(lambda piece: drift.values(piece, float(drift.edges[piece]), points))
+
+    def sample(moment: int) -> tuple[float, float, float, float]:
+        piece, t = moment // refined.moments, float(refined.curve_times[moment])
+        v = steady(piece) if drift.constant else drift.values(piece, t, points)
+        p = refined.curve_reference[moment]
+        gap = ((v - reference.exact_drift(t, points, problem.noise)) ** 2).sum(axis=1)
+        loss = float(weights @ np.where(p > 0.0, gap * p, 0.0))
+        return loss, math.sqrt(float((v**2).sum(axis=1).max())), float(p.max()), diffusivity.at(t)
+
+    starts = range(0, len(refined.curve_times) - 1, PANEL)
+    samples = np.array([[sample(start + quarter) for quarter in (1, 2, 3)] for start in starts])
+    return _Panels(np.diff(refined.curve_times[::PANEL]), *np.moveaxis(samples, 2, 0))
+
+
+def _log10_l2_bound(panels: _Panels, refined: Refined) -> float:
+    """log₁₀ of the bound of ‖ρ(T) − p(T)‖, summed in logarithms: the exponents are large."""
+    growth = panels.integrals(panels.speed**2 / panels.diffusivity)
+    until_end = np.cumsum(growth[::-1])[::-1]  # E at the beginning of each panel
+    sources = panels.integrals(panels.top * panels.loss / panels.diffusivity)
+    with np.errstate(divide="ignore"):  # the logarithm of no source, or of a right start
+        terms = np.append(until_end + np.log(sources), until_end[0] + 2.0 * np.log(refined.errors[0]))
+    return float(0.5 * logsumexp(terms) / math.log(10.0))
+
+
+def _kl_bound(panels: _Panels, refined: Refined) -> float | None:
+    start = distances.kullback_leibler(refined.mesh.weights, refined.curve_reference[0], refined.curve_density[0])
+    return _finite(start + float(panels.integrals(panels.loss / (4.0 * panels.diffusivity)).sum()))
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)

@@ -1,0 +1,121 @@
+"""What the theory promises: closed forms of the loss and of both bounds, and what is said where there is none."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+import controlsde as cs
+from controlsde.problem import parse_problem
+from controlsde.results import plain_json
+from controlsde.verification.promises import Promises
+
+T = 1.5
+GAUSSIAN = """
+domain: {box: [[-8, 9]]}
+reference:
+  kind: reversed-diffusion
+  forward: ornstein-uhlenbeck
+  horizon: 1.5
+  data: {kind: mixture, weights: [1], means: [[1.0]], stds: [1.0]}
+controls: {pieces: 6}
+mesh: {elements: [12]}
+monte_carlo: {particles: 1000}
+"""
+FLAT = """
+domain: {box: [[0, 1]]}
+reference: {kind: moser, horizon: 0.5, from: uniform, to: uniform, diffusivity: 0.25}
+controls: {pieces: 4}
+monte_carlo: {particles: 1000}
+"""
+
+
+def promised(text, drift="{kind: exact}", **keys):
+    lines = "".join(f"{key}: {value}\n" for key, value in keys.items())
+    found = cs.evaluate(parse_problem(f"{text}drift: {drift}\n{lines}")).promises
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("noise", [0.5, 1.0])
+def test_a_biased_score_has_the_loss_and_the_path_divergence_of_the_closed_form(noise):
+    a = 0.3
+    bias = (1 + noise) * a
+    # exact: x + (1 + η)s with s = −(x − e^{−(T−t)})
+    drift = f"x - (1 + {noise})*(x - exp(-(1.5 - t))) + {bias}"
+    found = promised(GAUSSIAN, f'{{kind: formula, expressions: ["{drift}"]}}', noise=noise)
+    assert found.loss == pytest.approx(bias**2 * T, rel=1e-6)
+    assert found.loss_change < 1e-9
+    assert found.kl_bound == pytest.approx(bias**2 * T / (4 * noise), rel=1e-5)
+    shift = bias * -math.expm1(-noise * T) / noise
+    assert found.kl == pytest.approx(0.5 * shift**2, rel=1e-4)
+    assert found.kl <= found.kl_bound
+    assert found.l2 <= found.l2_bound
+    assert found.note is None
+
+
+def test_the_bound_in_l2_is_that_of_the_hand_calculation():
+    speed, diffusivity, horizon = 0.4, 0.25, 0.5
+    found = promised(FLAT, f'{{kind: formula, expressions: ["{speed}"]}}', noise=1.0)
+    rate = speed**2 / diffusivity
+    # p = 1, v* = 0: ∫ e^{rate (T − s)} rate ds = e^{rate T} − 1; sources act from the beginning of their panels
+    expected = math.sqrt(math.expm1(rate * horizon))
+    assert found.loss == pytest.approx(speed**2 * horizon, rel=1e-9)
+    assert expected <= found.l2_bound <= expected * (1 + rate * horizon / 4)
+    assert 0.3 * found.l2_bound < found.l2 < found.l2_bound  # for drifts into a wall it is not far off
+
+
+def test_the_exact_drift_loses_nothing():
+    found = promised(GAUSSIAN, noise=1.0)
+    assert found.loss < 1e-20
+    assert found.kl_bound == pytest.approx(0.0, abs=1e-9)
+    start = promised(GAUSSIAN.replace("horizon: 1.5", "horizon: 1.5\n  start: stationary"), noise=1.0)
+    assert start.loss < 1e-20
+    mean = math.exp(-T)
+    assert start.kl_bound == pytest.approx(0.5 * mean**2, rel=1e-4)  # KL of the starts: N(e^{−T}, 1) and N(0, 1)
+    assert start.kl == pytest.approx(0.5 * (mean * math.exp(-T)) ** 2, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("text", "noise", "words"), [(GAUSSIAN, 0.0, "without noise"), (FLAT + "#", 1.0, "absorbing walls")]
+)
+def test_where_there_is_no_bound_it_says_so(text, noise, words):
+    if text.endswith("#"):
+        text = text[:-1].replace("box: [[0, 1]]", "box: [[0, 1]], walls: absorbing")
+    found = promised(text, '{kind: formula, expressions: ["0.1"]}', noise=noise)
+    assert found.l2_bound is None
+    assert found.kl_bound is None
+    assert words in found.note
+    assert found.loss > 0
+
+
+@pytest.mark.parametrize("walls", ["reflecting", "periodic"])
+def test_it_works_in_the_plane(walls):
+    text = f"""
+domain: {{box: [[0, 1], [0, 1]], walls: {walls}}}
+reference: {{kind: reversed-diffusion, forward: heat, horizon: 0.1, data: {{kind: uniform}}}}
+controls: {{pieces: 2}}
+mesh: {{elements: [2, 2], degree: 4}}
+monte_carlo: {{particles: 1000}}
+"""
+    found = promised(text, '{kind: formula, expressions: ["0.3", "0.4"]}', noise=1.0)
+    assert found.loss == pytest.approx(0.25 * 0.1, rel=1e-9)
+    assert found.kl_bound == pytest.approx(0.25 * 0.1 / 4, rel=1e-6)
+    assert found.l2 <= found.l2_bound
+
+
+def test_numbers_survive_json_even_where_they_are_beyond_all_numbers():
+    huge = Promises(1.0, 0.1, 400.0, 0.3, 2.0, 0.1)
+    assert huge.l2_bound == math.inf
+    right = Promises(0.0, 0.0, -math.inf, 0.0, 0.0, 0.0)
+    none = Promises(math.nan, math.nan, None, None, None, None, "because")
+    for one in (huge, right, none):
+        text = json.dumps(plain_json(one.to_json()), allow_nan=False)
+        again = Promises.from_json(json.loads(text))
+        assert np.array_equal(
+            [again.loss, again.log10_l2_bound or 0.0, again.kl_bound or 0.0],
+            [one.loss, one.log10_l2_bound or 0.0, one.kl_bound or 0.0],
+            equal_nan=True,
+        )
+        assert again.note == one.note
