@@ -39,3 +39,10 @@ def test_a_verdict_that_should_not_be_ends_with_4(monkeypatch):
     found = run("run", "noise-upgrades-convergence", "--fast")
     assert found.exit_code == 4
     assert "MISSED" in found.output
+
+
+def test_a_parameter_with_which_an_experiment_fails_is_one_line():
+    found = run("run", "moser-flow", "--fast", "--set", "strength=2", "-q")
+    assert found.exit_code != 0
+    assert "moser-flow does not run with --set strength=2" in str(found.exception)
+    assert "Traceback" not in found.output
