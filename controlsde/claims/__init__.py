@@ -30,6 +30,7 @@ CLAIMS = (
     "disconnected-support",
     "empirical-data",
     "bounded-and-unbounded",
+    "schedule-sensitivity",
     "slips-in-print",
 )
 
