@@ -31,6 +31,9 @@ CLAIMS = (
     "empirical-data",
     "bounded-and-unbounded",
     "schedule-sensitivity",
+    "boundary-conditions",
+    "activations",
+    "forward-noise",
     "slips-in-print",
 )
 

@@ -45,7 +45,7 @@ CASES = {
     "fast": Case("VP, β = 4", '{kind: vp, schedule: "4"}', 6.5),
     "narrow": Case("VP, β = 2, σ = ½", '{kind: vp, schedule: "2", sigma: 0.5}', 5.0),
     "wide": Case("VP, β = 2, σ = 2", '{kind: vp, schedule: "2", sigma: 2}', 11.0),
-    "exploding": Case("VE, 0.05 … 2", "{kind: ve, sigma_min: 0.05, sigma_max: 2}", 13.0),
+    "exploding": Case("VE, 0.05 … 2", "{kind: ve, sigma_min: 0.05, sigma_max: 2}", 11.5),
 }
 
 
@@ -53,14 +53,14 @@ CASES = {
 class Parameters:
     """schedules: names of CASES; data ½N(±mean, deviation²); noise η; a budget; elements and steps per unit."""
 
-    schedules: tuple[str, ...] = tuple(CASES)
+    schedules: tuple[str, ...] = ("constant", "linear", "cosine", "fast", "narrow", "wide", "exploding")
     mean: float = 1.0
     deviation: float = 0.4
     noise: tuple[float, ...] = (0.0, 1.0)
     pieces: int = 8
-    seeds: int = 3
-    elements: int = 4
-    steps: int = 48
+    seeds: int = 2
+    elements: int = 6
+    steps: int = 96
 
 
 def problem_text(parameters: Parameters, case: Case, noise: float) -> str:
@@ -238,7 +238,7 @@ def note_of(
     noise = parameters.noise[-1]
     least, most = (pick(parameters.schedules, key=lambda name: starts[name, noise]) for pick in (min, max))
     return (
-        "The exact drift tracks under every schedule. Controls feel it: "
+        "The exact drift tracks under every schedule, and what a start costs is its closed form. Controls feel it: "
         f"{'; '.join(words)} (means over the seeds). The usual start costs an exact drift at η = {noise:g} between "
         f"{starts[least, noise]:.1e} ({CASES[least].words}) and {starts[most, noise]:.1e} ({CASES[most].words})."
     )
@@ -261,8 +261,18 @@ CLAIM = Claim(
         "start costs the same under every schedule with the same ∫β and σ",
     ),
     parameters=Parameters(),
-    fast=Parameters(schedules=("cosine",), pieces=2, seeds=1, steps=48),
+    fast=Parameters(schedules=("constant",), noise=(1.0,), pieces=2, seeds=1, elements=4, steps=48),
     experiment=experiment,
-    meaning="",
-    further="",
+    meaning=(
+        "To an exact drift a schedule is a change of time, and its start is forgotten by ∫β alone. To controls on "
+        "equal pieces it is more: linear and cosine schedules move little at the data end, where the work is, and so "
+        "give it more of the pieces. A narrow stationary density is the easiest to come from, and a wide one asks for "
+        "the most effort with noise, since its mass has to be fetched from farther away. VE has small errors in L² and "
+        "large ones in transport: its start is far wider than the target, and what is left out there is thin but far. "
+        "The boxes are as wide as the noise needs, and the random starts of the controls with them."
+    ),
+    further=(
+        "Slower noise, `--set schedules=[slow,constant,fast]`, leaves more of a wrong start and less for the drift to "
+        "fight; more seeds narrow the bars: `--set seeds=8`."
+    ),
 )
