@@ -20,13 +20,13 @@ class Parameters:
 
     walls: tuple[str, ...] = WALLS
     weights: tuple[float, ...] = (0.3, 0.7)
-    means: tuple[float, ...] = (-0.5, 0.3)
-    deviations: tuple[float, ...] = (0.15, 0.15)
+    means: tuple[float, ...] = (-0.4, 0.35)
+    deviations: tuple[float, ...] = (0.12, 0.12)
     half: float = 1.0
     horizon: float = 0.15
     noise: tuple[float, ...] = (0.25, 1.0)
     pieces: int = 8
-    seeds: int = 4
+    seeds: int = 3
 
 
 def problem_text(parameters: Parameters, walls: str, noise: float) -> str:
