@@ -143,7 +143,7 @@ CLAIM = Claim(
         "no expected winner."
     ),
     formulas=(
-        "ends: p(T) = 0.45 N(−m, s²) + 0.45 N(m, s²) + 0.1 N(0, 1), p(0) the same with e^{−T}m, e^{−2T}s² + 1 − e^{−2T};\n"
+        "ends: p(T) = 0.45 N(±m, s²) + 0.1 N(0, 1);  p(0) with e^{−T}m, e^{−2T}s² + 1 − e^{−2T};\n"
         "the broad floor keeps Moser's field bounded, which divides by p",
         "diffusion: p(t) = q(T − t) of dX = −X ds + √2 dW;   moser: (1 − t/T) p(0) + (t/T) p(T);\n"
         "displacement: the law of (1 − t/T) X + (t/T) F_T⁻¹(F₀(X)), X ~ p(0)",
