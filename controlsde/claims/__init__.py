@@ -33,6 +33,10 @@ CLAIMS = (
     "disconnected-support",
     "empirical-data",
     "bounded-and-unbounded",
+    "schedule-sensitivity",
+    "boundary-conditions",
+    "activations",
+    "forward-noise",
     "slips-in-print",
     "noise-frontier",
 )

@@ -116,7 +116,11 @@ def build_diffusivity(
     if not isinstance(spec, schema.ReversedDiffusion):
         return Steady(spec.diffusivity)
     if isinstance(spec.forward, Scheduled):
-        return build_schedule(spec.forward, spec.horizon).diffusivity(_process(spec.forward).diffusivity, spec.horizon)
+        schedule, base = build_schedule(spec.forward, spec.horizon), _process(spec.forward).diffusivity
+        formula = spec.forward.formula()
+        if formula is not None and not formula.uses("s"):  # a constant rate: the solvers need not follow it
+            return Steady(base * schedule.rate(0.0))
+        return schedule.diffusivity(base, spec.horizon)
     return Steady(spec.forward.diffusivity)
 
 

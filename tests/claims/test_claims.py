@@ -26,6 +26,7 @@ from controlsde.claims import (
     path_kl_is_loose,
     reverse_wrong_start,
     run_claim,
+    schedule_sensitivity,
     score_loss_bounds_l2,
     score_network_regularity,
     sgld_gaussian_mean,
@@ -33,6 +34,7 @@ from controlsde.claims import (
 from controlsde.claims import noise_upgrades_convergence as upgrades
 from controlsde.claims.claim import Findings, Setting, at_least, at_most, equal, report, verdict_of
 from controlsde.claims.fitting import exponential, power_law
+from controlsde.claims.optimised import gathered
 from controlsde.claims.pages import introduction, page, write_index, write_page, write_text
 from controlsde.claims.settings import SettingError, with_settings
 from controlsde.fokker_planck.mesh import Mesh
@@ -156,10 +158,19 @@ def twice_as_early(parameters, early, right=bounded_and_unbounded.mass_outside):
     return right(parameters, 2 * early)
 
 
+def without_half_the_score(reference, noise, t, x, right=schedule_sensitivity.exact):
+    return right(reference, 0.5 * noise, t, x)
+
+
+def no_answers(_, seeds, *__):
+    return gathered(seeds, [None] * len(seeds))
+
+
 @pytest.mark.parametrize(
     ("module", "name", "broken"),
     [
         (narrow_network_tracks, "played", too_strong),
+        (schedule_sensitivity, "exact", without_half_the_score),
         (bounded_and_unbounded, "mass_outside", twice_as_early),
         (empirical_data, "expected_squared_error", too_few),
         (disconnected_support, "exact", too_gentle),
@@ -179,6 +190,8 @@ def twice_as_early(parameters, early, right=bounded_and_unbounded.mass_outside):
 )
 def test_wrong_physics_is_refuted(monkeypatch, module, name, broken):
     monkeypatch.setattr(module, name, broken)
+    if hasattr(module, "optimise"):  # what is optimised expects nothing, and takes its time
+        monkeypatch.setattr(module, "optimise", no_answers)
     assert run_claim(module.CLAIM, module.CLAIM.fast).verdict == "refuted"
 
 

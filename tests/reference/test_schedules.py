@@ -137,3 +137,11 @@ def test_the_diffusivity_of_a_problem_is_that_of_its_reference():
         assert alone.at(t) == built.at(t)
     assert alone.at(0.0) == pytest.approx(10.0)  # noise end: s = T
     assert alone.at(T) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(("formula", "steady"), [("2", True), ("2 + 0*s", False), ("1 + s", False)])
+def test_a_rate_that_does_not_name_s_is_a_steady_diffusivity(formula, steady):
+    forward = schema.VariancePreserving(schedule=formula, sigma=0.5)
+    diffusivity = build_diffusivity(schema.ReversedDiffusion(forward=forward, horizon=T, data=MIXTURE))
+    assert diffusivity.steady is steady
+    assert diffusivity.at(0.3) == pytest.approx(0.25 * (2 if formula[0] == "2" else 1 + T - 0.3))
