@@ -109,6 +109,8 @@ class Console:
         if result.promises:
             self._heading("what the theory promises / what was measured")
             self._rich.print(_promises_table(result.promises))
+            if result.promises.note:
+                self._say(result.promises.note)
         self._heading("certificate")
         self._rich.print(_certificate_table(result))
         self._rich.print()
@@ -334,7 +336,7 @@ def _digits(value: float | None) -> str:
 
 def _power(logarithm: float) -> str:
     """The number of this decimal logarithm; large ones by their power of ten alone."""
-    return f"{10.0**logarithm:.4g}" if logarithm < LARGEST_EXPONENT else f"10^{logarithm:.0f}"
+    return f"{10.0**logarithm:.4g}" if logarithm < LARGEST_EXPONENT else f"10^{math.ceil(logarithm)}"
 
 
 def _simulation_table(simulation: Simulation) -> Table:

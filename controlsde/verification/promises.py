@@ -26,11 +26,12 @@ paths; reflection is the same push for both. Hence
     KL(p(T)‖ρ(T)) ≤ KL(paths of p‖paths of ρ) = KL(p(0)‖ρ(0)) + ∫₀ᵀ ℓ/4D dt.
 
 Without noise there is no bound: both divide by D, and small losses do go with large errors then. Absorbing walls absorb
-ρ alone, so that neither argument holds.
+ρ alone, so that neither argument holds. Nor does it where a reference jumps: ∇log p is no function there, and v*
+carries another density.
 
-How it is computed: in time by Milne's open rule, 4h(2f₁ − f₂ + 2f₃)/3, on panels that no edge of a piece cuts, for v
-jumps there, and v* may not be bounded at T. Suprema are the largest values at the points of the refined mesh. A source
-acts from the beginning of its panel, which is never too little.
+How it is computed: in time by Gauss and Legendre's rule on panels that no edge of a piece cuts, for v jumps there.
+Towards T the panels shrink geometrically, for v* may grow like 1/√(T − t) there. A source acts from the beginning of
+its panel, which is never too little. Suprema are the largest values at the points of the refined mesh.
 """
 
 from __future__ import annotations
@@ -48,21 +49,25 @@ from controlsde import distances
 from controlsde.drift import Drift
 from controlsde.problem import Problem
 from controlsde.reference import Reference
+from controlsde.verification.jumps import jumps
 from controlsde.verification.refinement import Refined
 
 Array = NDArray[np.float64]
 
-PANEL = 4  # moments of the refined density in a panel of the rule
+FEWEST_PANELS = 8
+NODES = 3  # on each panel
+SHRINKING, SMALLER = 4.0, 10  # the last panel is cut in this proportion, so many times
 WITHOUT_NOISE = "no bound exists without noise: all of them divide by the diffusivity"
 WITH_ABSORPTION = "no bound exists with absorbing walls, which absorb the controlled process alone"
-BROKEN = "no bound: the densities are not finite"
+WITH_JUMP = "no bound exists with noise where the reference jumps: no drift carries it there"
+BROKEN = "no bound: a density or the drift is not finite"
 
 
 @dataclass(frozen=True)
 class Promises:
     """Bounds beside measurements, at T; a bound is None where there is none, and `note` says why.
 
-    loss: ∫∫|v − v*|² p dx dt; loss_change: its relative change under a rule of lower order, which overestimates its
+    loss: ∫∫|v − v*|² p dx dt; loss_change: its relative change under the mid-point rule, which overestimates its
     error. log10_l2_bound: of the bound of ‖ρ(T) − p(T)‖, by its logarithm, for it may be beyond all numbers; −inf for a
     bound of zero. kl_bound: the path divergence. l2, kl: measured ‖ρ(T) − p(T)‖ and KL(p(T)‖ρ(T)).
     """
@@ -113,8 +118,8 @@ def promises(problem: Problem, reference: Reference, drift: Drift, refined: Refi
     with np.errstate(all="ignore"):  # of densities that blew up
         panels = _panels(problem, reference, drift, refined)
         loss = float(panels.integrals(panels.loss).sum())
-        change = abs(loss - float(panels.lengths @ panels.loss[:, 1])) / loss if loss > 0 else 0.0
-        p, rho = refined.curve_reference[-1], refined.curve_density[-1]
+        change = abs(loss - panels.roughly(panels.loss)) / loss if loss > 0 else 0.0
+        p, rho = refined.reference[-1], refined.density[-1]
         kl = _finite(distances.kullback_leibler(refined.mesh.weights, p, rho))
     closed = problem.domain.walls != "absorbing"
     note = None
@@ -122,14 +127,21 @@ def promises(problem: Problem, reference: Reference, drift: Drift, refined: Refi
         note = WITHOUT_NOISE
     elif not closed:
         note = WITH_ABSORPTION
-    elif not np.all(np.isfinite(refined.curve_density)):
+    elif not np.all(np.isfinite(refined.density)):
         note = BROKEN
+    elif jumps(reference, problem.domain.box):
+        note = WITH_JUMP
+    l2_bound = kl_bound = None
+    if note is None:
+        l2_bound, kl_bound = _log10_l2_bound(panels, refined), _kl_bound(panels, refined)
+        if kl_bound is None or math.isnan(l2_bound) or l2_bound == math.inf:
+            l2_bound, kl_bound, note = None, None, BROKEN
     return Promises(
         loss=loss,
         loss_change=change,
-        log10_l2_bound=None if note else _log10_l2_bound(panels, refined),
+        log10_l2_bound=l2_bound,
         l2=_finite(l2_final),
-        kl_bound=None if note else _kl_bound(panels, refined),
+        kl_bound=kl_bound,
         kl=kl if closed else None,
         note=note,
     )
@@ -137,7 +149,7 @@ def promises(problem: Problem, reference: Reference, drift: Drift, refined: Refi
 
 @dataclass(frozen=True, eq=False)
 class _Panels:
-    """Samples (n, 3) at the quarters of n panels in time, and their lengths (n,).
+    """Samples (n, NODES) on n panels in time, and their lengths (n,).
 
     loss: ℓ. speed: ‖v‖_∞. top: ‖p‖_∞. diffusivity: D.
     """
@@ -149,27 +161,50 @@ class _Panels:
     diffusivity: Array
 
     def integrals(self, values: Array) -> Array:
-        """∫ over each panel of what is sampled (n, 3), none below zero: (n,)."""
-        return np.maximum(self.lengths * (2.0 * values[:, 0] - values[:, 1] + 2.0 * values[:, 2]) / 3.0, 0.0)
+        """∫ over each panel of what is sampled: (n,)."""
+        return np.asarray(self.lengths * (values @ _rule()[1]))
+
+    def roughly(self, values: Array) -> float:
+        """∫ over all panels by the mid-point of each: of second order, where the rule is of sixth."""
+        return float(self.lengths @ values[:, NODES // 2])
+
+
+def _rule() -> tuple[Array, Array]:
+    """Nodes and weights on [0, 1]."""
+    nodes, weights = np.polynomial.legendre.leggauss(NODES)
+    return 0.5 + 0.5 * nodes, 0.5 * weights
+
+
+def _edges(edges: Array) -> Array:
+    """The pieces, cut into panels: at least FEWEST_PANELS, and smaller and smaller ones towards T."""
+    parts = math.ceil(FEWEST_PANELS / (len(edges) - 1))
+    even = np.interp(np.arange(parts * (len(edges) - 1) + 1) / parts, np.arange(len(edges)), edges)
+    last = even[-1] - even[-2]
+    graded = even[-1] - last * SHRINKING ** -np.arange(1.0, SMALLER + 1)
+    return np.concatenate([even[:-1], graded, even[-1:]])
 
 
 def _panels(problem: Problem, reference: Reference, drift: Drift, refined: Refined) -> _Panels:
-    """Panels of `PANEL` moments, the whole time."""
+    """The whole time."""
     points, weights = refined.mesh.points, refined.mesh.weights
     diffusivity = reference.diffusivity.times(problem.noise)
     steady = lru_cache(maxsize=1)(lambda piece: drift.values(piece, float(drift.edges[piece]), points))
 
-    def sample(moment: int) -> tuple[float, float, float, float]:
-        piece, t = moment // refined.moments, float(refined.curve_times[moment])
+    def sample(piece: int, t: float) -> tuple[float, float, float, float]:
         v = steady(piece) if drift.constant else drift.values(piece, t, points)
-        p = refined.curve_reference[moment]
+        p = reference.density(t, points)
         gap = ((v - reference.exact_drift(t, points, problem.noise)) ** 2).sum(axis=1)
         loss = float(weights @ np.where(p > 0.0, gap * p, 0.0))
         return loss, math.sqrt(float((v**2).sum(axis=1).max())), float(p.max()), diffusivity.at(t)
 
-    starts = range(0, len(refined.curve_times) - 1, PANEL)
-    samples = np.array([[sample(start + quarter) for quarter in (1, 2, 3)] for start in starts])
-    return _Panels(np.diff(refined.curve_times[::PANEL]), *np.moveaxis(samples, 2, 0))
+    edges = _edges(drift.edges)
+    starts, lengths = edges[:-1], np.diff(edges)
+    pieces = np.searchsorted(drift.edges, starts + 0.5 * lengths) - 1
+    samples = [
+        [sample(int(piece), float(start + length * node)) for node in _rule()[0]]
+        for piece, start, length in zip(pieces, starts, lengths, strict=True)
+    ]
+    return _Panels(lengths, *np.moveaxis(np.array(samples), 2, 0))
 
 
 def _log10_l2_bound(panels: _Panels, refined: Refined) -> float:
@@ -183,7 +218,7 @@ def _log10_l2_bound(panels: _Panels, refined: Refined) -> float:
 
 
 def _kl_bound(panels: _Panels, refined: Refined) -> float | None:
-    start = distances.kullback_leibler(refined.mesh.weights, refined.curve_reference[0], refined.curve_density[0])
+    start = distances.kullback_leibler(refined.mesh.weights, refined.reference[0], refined.density[0])
     return _finite(start + float(panels.integrals(panels.loss / (4.0 * panels.diffusivity)).sum()))
 
 

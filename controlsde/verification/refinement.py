@@ -41,8 +41,8 @@ MOMENTS_OF_VARYING = 64  # where drift or diffusivity vary within pieces, and ev
 class Refined:
     """Densities on the finest mesh, `density` (times, N) in grid values at `times`, and the errors at more times.
 
-    times: the start, and FIELDS_PER_PIECE equal parts of every piece. curve_times, curve_density, curve_reference,
-    errors: the same with `moments` parts, a multiple of that. The rest is about t = T.
+    times: the start, and FIELDS_PER_PIECE equal parts of every piece. curve_times, errors: the same with `moments`
+    parts, a multiple of that. The rest is about t = T.
 
     refinement: ‖change‖ / ‖p(T)‖ between the last two meshes, or with smaller time steps where that is larger.
     time_error: that of smaller time steps alone. mass_error: largest change of mass, over ∫|ρ|.
@@ -53,8 +53,6 @@ class Refined:
     density: Array
     reference: Array
     curve_times: Array
-    curve_density: Array
-    curve_reference: Array
     errors: Array  # ‖ρ − p‖ at `curve_times`
     moments: int  # a piece
     refinement: float
@@ -143,8 +141,6 @@ def _on_mesh(problem: Problem, reference: Reference, drift: Drift, mesh: Mesh, c
         density=density[kept],
         reference=target[kept],
         curve_times=times,
-        curve_density=density,
-        curve_reference=target,
         errors=errors,
         moments=moments,
         refinement=change,

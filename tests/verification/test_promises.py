@@ -8,6 +8,7 @@ import pytest
 
 import controlsde as cs
 from controlsde.problem import parse_problem
+from controlsde.reference import build_reference
 from controlsde.results import plain_json
 from controlsde.verification.promises import Promises
 
@@ -88,6 +89,53 @@ def test_where_there_is_no_bound_it_says_so(text, noise, words):
     assert found.kl_bound is None
     assert words in found.note
     assert found.loss > 0
+
+
+def still(text, noise=1.0):
+    """The promises for a network that does nothing."""
+    problem = parse_problem(f"{text}noise: {noise}\n")
+    horizon = problem.reference.horizon
+    return cs.evaluate(
+        problem, cs.Controls(np.zeros((1, 1, 1)), np.zeros((1, 1, 1)), np.zeros((1, 1)), [0, horizon])
+    ).promises
+
+
+def test_a_reference_that_jumps_has_no_exact_drift_and_so_no_bound():
+    jump = FLAT.replace("to: uniform", 'to: {kind: formula, expression: "where(x < 0.4, 1.5, 0.5)"}')
+    found = still(jump)
+    assert found.l2_bound is None
+    assert found.kl_bound is None
+    assert "jumps" in found.note
+    kink = FLAT.replace("to: uniform", 'to: {kind: formula, expression: "0.3 + abs(x - 0.4)"}')
+    steep = FLAT.replace("to: uniform", 'to: {kind: formula, expression: "1.2 - tanh((x - 0.4)/0.02)"}')
+    for smooth in (kink, steep):
+        assert still(smooth).note is None
+
+
+def test_a_loss_that_grows_towards_the_end_is_integrated():
+    # v = 0: ℓ = 4∫|∇log q|² q = −4 d/ds entropy, and data with an edge have ℓ ~ 1/√s
+    found = still(
+        """
+domain: {box: [[0, 1]]}
+reference: {kind: reversed-diffusion, forward: heat, horizon: 0.1, data: {kind: uniform, low: 0.3, high: 0.7}}
+mesh: {elements: [20]}
+monte_carlo: {particles: 1000}
+"""
+    )
+    problem = parse_problem(
+        "domain: {box: [[0, 1]]}\nreference: {kind: reversed-diffusion, forward: heat, horizon: 0.1, "
+        "data: {kind: uniform, low: 0.3, high: 0.7}}\n"
+    )
+    reference = build_reference(problem.reference, problem.domain)
+    x = (np.arange(20_000) + 0.5) / 20_000
+
+    def entropy(t):
+        q = reference.density(t, x[:, None])
+        return -np.sum(np.where(q > 0, q * np.log(np.maximum(q, 1e-300)), 0.0)) / 20_000
+
+    assert found.loss == pytest.approx(4 * (entropy(0.0) - entropy(0.1)), rel=2e-3)
+    assert found.kl == pytest.approx(found.kl_bound, rel=2e-3)  # ρ is all but uniform: the bound is attained
+    assert found.note is None
 
 
 @pytest.mark.parametrize("walls", ["reflecting", "periodic"])
