@@ -111,9 +111,9 @@ CLAIM = Claim(
     experiment=experiment,
     meaning=(
         "Reflecting walls and a circle lead to the same errors within the spread of the starts, for the walls are felt "
-        "at the noise end alone. Absorbing walls end worse in the mean: mass that is out cannot be fetched back, and the "
-        "controls first of all pull it away from the walls. On the way no order shows. None of it is a theorem: the "
-        "spread of the local minima is as large as most of the differences."
+        "at the noise end alone. Absorbing walls end worse in the mean: mass that is out cannot be fetched back, and "
+        "the controls first of all pull it away from the walls. On the way no order shows. None of it is a theorem: "
+        "the spread of the local minima is as large as most of the differences."
     ),
     further="Let the walls be felt longer: `--set horizon=0.4`; more starts narrow the bars: `--set seeds=12`.",
     expects="open",
