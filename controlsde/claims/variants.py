@@ -37,7 +37,7 @@ class Variants:
         for series, noise in enumerate(self.noise):
             spreads = [self.found[name, noise].spread(quantity) for name in self.names]
             means, deviations = [one.mean for one in spreads], [one.deviation for one in spreads]
-            label = f"η = {noise:g}, mean and deviation of the seeds"
+            label = f"η = {noise:g}, mean ± deviation"
             curves.append(Curve(range(len(self.names)), means, label, error=deviations, series=series))
         return Panel(title, "", WORDS[quantity], tuple(curves), y_log=y_log, ticks=self.names)
 
