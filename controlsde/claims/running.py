@@ -10,6 +10,7 @@ from typing import Any
 
 from controlsde.claims.claim import Claim, Setting, Tested
 from controlsde.progress import Step
+from controlsde.solvers.processes import one_thread
 
 
 def run_claim(claim: Claim, parameters: Any = None, setting: Setting | None = None) -> Tested:
@@ -22,5 +23,6 @@ def run_claim(claim: Claim, parameters: Any = None, setting: Setting | None = No
 
     began = time.perf_counter()
     setting.progress(Step(claim.id))
-    findings = claim.experiment(parameters, Setting(labelled, setting.folder))
+    with one_thread():
+        findings = claim.experiment(parameters, Setting(labelled, setting.folder))
     return Tested(claim, parameters, findings, time.perf_counter() - began)
