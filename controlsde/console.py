@@ -376,7 +376,8 @@ def _rows_table(rows: Sequence[Row]) -> Table:
         expected = "" if row.expected is None else f"{relation}{row.expected:.5g}"
         tolerance = "" if row.tolerance is None else f"{row.tolerance:.1e}"
         outcome = {True: Text("passed", "green"), False: Text("MISSED", "bold red"), None: Text("")}[row.passed]
-        table.add_row(row.parameter, expected, f"{row.measured:.5g}", tolerance, outcome)
+        measured = "—" if math.isnan(row.measured) else f"{row.measured:.5g}"
+        table.add_row(row.parameter, expected, measured, tolerance, outcome)
     return table
 
 

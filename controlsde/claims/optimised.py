@@ -42,6 +42,10 @@ class Spread:
         deviation = float(np.std(values, ddof=1)) if len(values) > 1 else np.nan
         return Spread(float(np.mean(values)), deviation, float(np.min(values)), float(np.max(values)), len(values))
 
+    def __str__(self) -> str:
+        """Mean and deviation; the mean alone of a single answer."""
+        return f"{self.mean:.3f}" if np.isnan(self.deviation) else f"{self.mean:.3f} ± {self.deviation:.3f}"
+
     @property
     def standard_error(self) -> float:
         """Of the mean."""

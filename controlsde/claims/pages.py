@@ -5,6 +5,7 @@ Comes in: a claim, and what its experiment found. Goes out: Markdown, and a figu
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
@@ -106,8 +107,8 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def number(value: float) -> str:
-    """Five digits, as few signs as they need."""
-    return f"{value:.5g}"
+    """Five digits, as few signs as they need; a dash where there is no number."""
+    return "—" if math.isnan(value) else f"{value:.5g}"
 
 
 def shown(value: Any) -> str:

@@ -58,9 +58,13 @@ class Variants:
         """The least and the greatest mean at every noise level, with their deviations."""
         words = []
         for noise in self.noise:
-            spreads = {name: self.found[name, noise].spread(quantity) for name in self.names}
-            low, high = (pick(self.names, key=lambda name: spreads[name].mean) for pick in (min, max))
-            parts = (f"{spreads[name].mean:.3f} ± {spreads[name].deviation:.3f} ({name})" for name in (low, high))
+            every = {name: self.found[name, noise].spread(quantity) for name in self.names}
+            spreads = {name: spread for name, spread in every.items() if spread.count}
+            if not spreads:
+                words.append(f"at η = {noise:g} nothing verified")
+                continue
+            low, high = (pick(spreads, key=lambda name: spreads[name].mean) for pick in (min, max))
+            parts = (f"{spreads[name]} ({name})" for name in (low, high))
             words.append(f"at η = {noise:g} from {' to '.join(parts)}")
         return f"{WORDS[quantity]} goes {'; '.join(words)}, means and deviations over the seeds."
 
