@@ -21,7 +21,7 @@ class Parameters:
     noise: tuple[float, ...] = (0.0, 1.0)
     width: int = 1
     pieces: int = 8
-    seeds: int = 4
+    seeds: int = 3
 
 
 def problem_text(parameters: Parameters, activation: str, noise: float) -> str:

@@ -24,7 +24,7 @@ class Parameters:
     noise: tuple[float, ...] = (0.0, 1.0)
     pieces: tuple[int, ...] = (4, 8, 16)
     optimised_pieces: tuple[int, ...] = (4, 16)
-    iterations: int = 40
+    iterations: int = 25
     elements: int = 2
     degree: int = 6
 

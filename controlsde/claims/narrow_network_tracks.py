@@ -38,7 +38,7 @@ class Parameters:
     noise: tuple[float, ...] = (0.0, 1.0)
     neurons: int = 4
     pieces: int = 8
-    rounds: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+    rounds: tuple[int, ...] = (1, 2, 4, 8, 16)
     horizon: float = 1.5
     elements: int = 24
     starts: int = 8
