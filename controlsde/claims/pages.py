@@ -58,7 +58,7 @@ def page(tested: Tested) -> str:
     return f"""{introduction(claim)}## Measured
 
 **{tested.verdict.capitalize()}.** {tested.findings.note}
-
+{_changed(tested)}
 ![{claim.title}]({claim.id}.png)
 
 {table(tested.findings.rows)}
@@ -71,6 +71,14 @@ def page(tested: Tested) -> str:
 
 {claim.further}
 """
+
+
+def _changed(tested: Tested) -> str:
+    """Which parameters were not the defaults; nothing where all were."""
+    names = [field.name for field in fields(tested.parameters)]
+    pairs = [(name, getattr(tested.parameters, name), getattr(tested.claim.parameters, name)) for name in names]
+    changed = ", ".join(f"`{name}` = {shown(value)}" for name, value, default in pairs if value != default)
+    return f"\nMeasured with {changed} in place of the defaults.\n" if changed else ""
 
 
 def index(entries: Sequence[tuple[Claim, str]]) -> str:

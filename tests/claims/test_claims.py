@@ -296,6 +296,7 @@ def test_a_page_and_its_figure_are_written(tmp_path):
     small = replace(claim.fast, oscillations=(1, 2, 4, 8))
     write_page(run_claim(claim, small), tmp_path)
     assert (tmp_path / f"{claim.id}.png").read_bytes().startswith(b"\x89PNG")
+    assert "Measured with `oscillations` = [1, 2, 4, 8]" in (tmp_path / f"{claim.id}.md").read_text(encoding="utf-8")
     assert "confirmed" in (tmp_path / f"{claim.id}.md").read_text(encoding="utf-8").lower()
 
 
