@@ -13,13 +13,13 @@ from scipy.stats import norm
 
 from controlsde.claims.claim import Claim, Findings, Row, Setting, at_most, equal, report
 from controlsde.claims.fitting import ORDER, Slope, power_law
-from controlsde.claims.optimised import Optimised, Spread, optimise, small_budget
+from controlsde.claims.optimised import Optimised, optimise, small_budget, spread_curve
+from controlsde.claims.references import exact, reference_of
 from controlsde.claims.state import REFINEMENT, State, allowance, line, state_after
 from controlsde.densities.mixture import GaussianMixture
 from controlsde.densities.truncated import TruncatedMixture
-from controlsde.problem import parse_problem
 from controlsde.progress import Step
-from controlsde.reference import Reference, build_reference
+from controlsde.reference import Reference
 from controlsde.report.panels import Curve, Panel
 from controlsde.results import Result
 
@@ -68,12 +68,6 @@ noise: {noise!r}
 """
 
 
-def reference_of(parameters: Parameters, place: str) -> Reference:
-    """p(t, x)."""
-    problem = parse_problem(problem_text(parameters, place, 0.0))
-    return build_reference(problem.reference, problem.domain)
-
-
 def data_of(parameters: Parameters) -> TruncatedMixture:
     """p(T)."""
     whole = GaussianMixture(np.ones(1), np.array([[parameters.mean]]), np.array([[parameters.deviation**2]]))
@@ -105,11 +99,6 @@ def left_by_stopping(parameters: Parameters, reference: Reference, early: float,
     return float(np.sqrt(total))
 
 
-def exact(reference: Reference, noise: float, t: float, x: Array) -> Array:
-    """v*_η."""
-    return reference.exact_drift(t, x, noise)
-
-
 def tracked(parameters: Parameters, reference: Reference, place: str, noise: float, more: int) -> State:
     """The state of the exact drift: at T between walls, at T − ε in free space, where the drift has no limit."""
     walled = place == PLACES[0]
@@ -127,7 +116,7 @@ def tracked(parameters: Parameters, reference: Reference, place: str, noise: flo
 def experiment(parameters: Parameters, setting: Setting) -> Findings:
     """Closed forms in both places, the exact drift, and controls from several seeds."""
     rows: list[Row] = []
-    references = {place: reference_of(parameters, place) for place in PLACES}
+    references = {place: reference_of(problem_text(parameters, place, 0.0)) for place in PLACES}
     setting.progress(Step("slopes of log p"))
     steep = {place: slopes_of(references[place]) for place in PLACES}
     rows.append(
@@ -245,16 +234,9 @@ def panels_of(
     ]
     bars = []
     for series, noise in enumerate(parameters.noise):
-        spreads: list[Spread] = [found[place, noise].spread("l2") for place in PLACES]
-        bars.append(
-            Curve(
-                range(len(PLACES)),
-                [one.mean for one in spreads],
-                f"η = {noise:g}, mean and deviation of the seeds",
-                error=[one.deviation for one in spreads],
-                series=series,
-            )
-        )
+        spreads = [found[place, noise].spread("l2") for place in PLACES]
+        label = f"η = {noise:g}, mean and deviation of the seeds"
+        bars.append(spread_curve(range(len(PLACES)), spreads, label, series))
     picture = []
     for series, place in enumerate(PLACES):
         best = found[place, parameters.noise[-1]].best

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from scipy.integrate import quad, solve_ivp
 
 from controlsde.claims.claim import Claim, Findings, Row, Setting, equal, report
-from controlsde.claims.optimised import Optimised, optimise, small_budget
-from controlsde.claims.state import REFINEMENT, allowance, line, state_after
+from controlsde.claims.optimised import Optimised, optimise, small_budget, spread_curve
+from controlsde.claims.references import exact, reference_of
+from controlsde.claims.state import REFINEMENT, allowance, line, piece_at, state_after
 from controlsde.drift import Drift, network_drift
-from controlsde.problem import parse_problem
 from controlsde.progress import Step
-from controlsde.reference import Reference, build_reference
+from controlsde.reference import Reference
 from controlsde.report.panels import Curve, Panel
 from controlsde.results import Result
 from controlsde.tracking import build_network
@@ -60,11 +60,6 @@ def middle_slope(half: float, deviation: float, noise: float) -> float:
     return 1 + (1 + noise) * (half**2 - 1) / deviation**2
 
 
-def exact(reference: Reference, noise: float, t: float, x: Array) -> Array:
-    """v*_η."""
-    return reference.exact_drift(t, x, noise)
-
-
 def carried(drift: Drift, reference: Reference, x: float) -> float:
     """ρ(T, x) without noise along its characteristic: ρ₀(X₀) e^{−∫∇·v dt}, X₀ where the flow ends in x."""
 
@@ -88,7 +83,7 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
         for noise in parameters.noise:
             name = f"a = {half:g}σ, η = {noise:g}"
             setting.progress(Step(f"{name}, exact drift"))
-            reference = reference_of(parameters, half)
+            reference = reference_of(problem_text(parameters, half, 0.0))
             rows += exact_rows(parameters, half, noise, reference)
             answers = optimise(
                 problem_text(parameters, half, noise), range(parameters.seeds), setting.progress, f"{name}, controls"
@@ -100,12 +95,6 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
                 middle[half, noise] = found_there[0].measured
                 rows += found_there
     return Findings(tuple(rows), panels_of(parameters, found, middle), note_of(parameters, found, middle))
-
-
-def reference_of(parameters: Parameters, half: float) -> Reference:
-    """p(t, x)."""
-    problem = parse_problem(problem_text(parameters, half, 0.0))
-    return build_reference(problem.reference, problem.domain)
 
 
 def exact_rows(parameters: Parameters, half: float, noise: float, reference: Reference) -> list[Row]:
@@ -179,8 +168,7 @@ def middle_density(parameters: Parameters, drift: Drift, noise: float, reference
     times = np.interp(np.arange(steps * (len(edges) - 1) + 1) / steps, np.arange(len(edges)), edges)
 
     def field(t: float, x: Array) -> Array:
-        piece = min(max(int(np.searchsorted(edges, t - 1e-12)) - 1, 0), len(edges) - 2)
-        return drift.values(piece, t, x)
+        return drift.values(piece_at(edges, t), t, x)
 
     mesh = line(*BOX, more * parameters.elements)
     state = state_after(mesh, field, noise, partial(reference.density, 0.0), times)
@@ -201,15 +189,8 @@ def panels_of(
     for series, noise in enumerate(parameters.noise):
         for name, curves in (("l2", errors), ("w2", transports)):
             spreads = [found[half, noise].spread(name) for half in parameters.half]
-            curves.append(
-                Curve(
-                    parameters.half,
-                    [spread.mean for spread in spreads],
-                    f"η = {noise:g}, mean and deviation of the seeds",
-                    error=[spread.deviation for spread in spreads],
-                    series=series,
-                )
-            )
+            label = f"η = {noise:g}, mean and deviation of the seeds"
+            curves.append(spread_curve(parameters.half, spreads, label, series))
     left = [
         Curve(
             [half for half in parameters.half if (half, noise) in middle],

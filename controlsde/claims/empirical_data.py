@@ -15,12 +15,11 @@ from scipy.stats import norm
 from controlsde import distances
 from controlsde.claims.claim import Claim, Findings, Row, Setting, at_least, at_most, equal, report
 from controlsde.claims.fitting import power_law
-from controlsde.claims.optimised import Optimised, Spread, gathered, optimise, small_budget
+from controlsde.claims.optimised import Optimised, Spread, gathered, optimise, small_budget, spread_curve
+from controlsde.claims.references import exact, reference_of
 from controlsde.claims.state import REFINEMENT, allowance, line, state_after
 from controlsde.densities.mixture import GaussianMixture
-from controlsde.problem import parse_problem
 from controlsde.progress import Step
-from controlsde.reference import build_reference
 from controlsde.report.panels import Curve, Panel
 
 Array = NDArray[np.float64]
@@ -246,8 +245,7 @@ noise: {noise!r}
 def perfect_rows(parameters: Parameters, data: GaussianMixture, noise: float) -> list[Row]:
     """The exact drift of the samples ends in f̂, and just before that in a broader kernel about shrunk samples."""
     points = data.sample(parameters.few, np.random.default_rng(1))
-    problem = parse_problem(sample_text(parameters, points, noise, parameters.kernel))
-    reference = build_reference(problem.reference, problem.domain)
+    reference = reference_of(sample_text(parameters, points, noise, parameters.kernel))
     left = 0.5 * parameters.kernel**2  # before the end
     shrink, blur = np.exp(-left), parameters.kernel**2 * np.exp(-2 * left) - np.expm1(-2 * left)
     ends = {0.0: estimated(points, parameters.kernel), left: estimated(shrink * points, float(np.sqrt(blur)))}
@@ -257,7 +255,7 @@ def perfect_rows(parameters: Parameters, data: GaussianMixture, noise: float) ->
         def error(more: int, last: float = parameters.horizon - stop, goal: GaussianMixture = expected) -> float:
             state = state_after(
                 line(*BOX, more * parameters.elements // 2),
-                lambda t, x: reference.exact_drift(t, x, noise),
+                partial(exact, reference, noise),
                 noise,
                 partial(reference.density, 0.0),
                 np.linspace(0.0, last, more * parameters.steps // 2 + 1),
@@ -315,8 +313,7 @@ def l2_curves(
 def w2_curve(counts: tuple[int, ...], found: list[Measured], policy: str, series: int) -> Curve:
     """W₂ against n."""
     spreads = [Spread.of(one.w2) for one in found]
-    means, deviations = [one.mean for one in spreads], [one.deviation for one in spreads]
-    return Curve(counts, means, f"{policy}, with its deviation", error=deviations, series=series)
+    return spread_curve(counts, spreads, f"{policy}, with its deviation", series)
 
 
 def memory_curves(parameters: Parameters, found: list[Measured]) -> list[Curve]:
@@ -325,8 +322,8 @@ def memory_curves(parameters: Parameters, found: list[Measured]) -> list[Curve]:
     old, new = [Spread.of(one.seen) for one in found], [Spread.of(one.unseen) for one in found]
     fine = np.geomspace(bandwidths[0], bandwidths[-1], SMOOTH * len(bandwidths))
     return [
-        Curve(bandwidths, [one.mean for one in old], "the samples", error=[one.deviation for one in old]),
-        Curve(bandwidths, [one.mean for one in new], "new points", error=[one.deviation for one in new]),
+        spread_curve(bandwidths, old, "the samples", 0),
+        spread_curve(bandwidths, new, "new points", 1),
         Curve(fine, -np.log(parameters.count * fine * np.sqrt(2 * np.pi)), "least on the samples", "theory"),
     ]
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from controlsde.claims.claim import Claim, Findings, Setting, report
 from controlsde.claims.optimised import small_budget
+from controlsde.claims.references import reference_of
 from controlsde.claims.variants import compare_variants
-from controlsde.problem import parse_problem
 from controlsde.progress import Step
-from controlsde.reference import Reference, build_reference
+from controlsde.reference import Reference
 from controlsde.report.panels import Curve, Panel
 
 HALF = 5.0  # of the box
@@ -68,12 +68,6 @@ noise: {noise!r}
 """
 
 
-def reference_of(parameters: Parameters, path: str) -> Reference:
-    """p(t, x) along a path."""
-    problem = parse_problem(problem_text(parameters, path, 0.0))
-    return build_reference(problem.reference, problem.domain)
-
-
 def work(reference: Reference, noise: float) -> float:
     """∫₀ᵀ∫ |v*_η|² p dx dt of the exact drift, by quadrature."""
     x = np.linspace(-HALF, HALF, POINTS)[:, None]
@@ -93,7 +87,7 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
     x = np.linspace(-HALF, HALF, 401)[:, None]
     for series, path in enumerate(parameters.paths):
         setting.progress(Step(f"{path}, exact drift"))
-        reference = reference_of(parameters, path)
+        reference = reference_of(problem_text(parameters, path, 0.0))
         halfway.append(Curve(x[:, 0], reference.density(0.5 * reference.horizon, x), path, "line", series=series))
         for noise in parameters.noise:
             works[path, noise] = work(reference, noise)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import exp, expm1, inf, log, sqrt
+from math import expm1, inf, log, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.claims.claim import Claim, Findings, Row, Setting, equal
 from controlsde.claims.fitting import exponential, order_row, power_law
-from controlsde.gaussians import Law, LinearProcess, law_after, wasserstein_2
+from controlsde.gaussians import Law, LinearProcess, law_after, noised, reverse_process, wasserstein_2
 from controlsde.progress import Step
 from controlsde.report.panels import Curve, Panel
 
@@ -47,35 +47,19 @@ class Run:
     scheme: str = "exact"
 
 
-def variance_of(precision: float, s: float) -> float:
-    """v_s = e^{−2s}/α + 1 − e^{−2s}: of the noised data."""
-    return exp(-2 * s) / precision - expm1(-2 * s)
-
-
 def reverse(parameters: Parameters, precision: float, run: Run) -> LinearProcess:
-    """x + 2(s + bias) with the score s = −(x − e^{−s}m)/v_s at s = T − t."""
+    """The reverse SDE with the run's bias, which has length one per unit in every dimension."""
     d = parameters.dimension
-    mean = np.full(d, parameters.mean)
-    along = np.full(d, 1 / sqrt(d))  # the bias has length one in every dimension
-
-    def left(t: float) -> float:
-        return max(run.horizon - t, 0.0)
-
-    return LinearProcess(
-        lambda t: (1 - 2 / variance_of(precision, left(t))) * np.eye(d),
-        lambda t: 2 * exp(-left(t)) / variance_of(precision, left(t)) * mean + 2 * run.bias * along,
-        lambda _: 1.0,
-    )
+    along = np.full(d, 1 / sqrt(d))
+    return reverse_process(np.full(d, parameters.mean), 1 / precision, run.horizon, run.bias * along)
 
 
 def end_of(parameters: Parameters, run: Run, precision: float | None = None) -> Law:
     """Where the run ends."""
     alpha = precision or parameters.precision
     end = run.horizon - run.stop
-    noised = Law.isotropic(
-        np.full(parameters.dimension, exp(-run.horizon) * parameters.mean), variance_of(alpha, run.horizon)
-    )
-    start = Law.isotropic(np.zeros(parameters.dimension), 1.0) if run.gaussian_start else noised
+    right = noised(np.full(parameters.dimension, parameters.mean), 1 / alpha, run.horizon)
+    start = Law.isotropic(np.zeros(parameters.dimension), 1.0) if run.gaussian_start else right
     count = 1 if run.step is None else max(round(end / run.step), 1)
     return law_after(reverse(parameters, alpha, run), start, np.linspace(0.0, end, count + 1), run.scheme)
 

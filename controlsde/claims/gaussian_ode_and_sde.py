@@ -11,7 +11,8 @@ from scipy.stats import norm
 
 from controlsde.claims.claim import Claim, Findings, Row, Setting, at_most, equal, report
 from controlsde.claims.fitting import order_row, power_law
-from controlsde.claims.state import REFINEMENT, allowance, line, state_after
+from controlsde.claims.optimised import effort_of
+from controlsde.claims.state import REFINEMENT, allowance, line, piece_at, state_after
 from controlsde.controls import Controls
 from controlsde.gaussians.linear_tracking import LinearTracking
 from controlsde.pipeline import evaluate, solve
@@ -99,12 +100,6 @@ def size_of(objective: float, horizon: float) -> float:
     return float((2.0 * objective / horizon) ** 0.5)
 
 
-def effort_of(controls: Controls) -> float:
-    """½r ∫|θ|² dt."""
-    squares = sum((part.reshape(len(part), -1) ** 2).sum(axis=1) for part in (controls.A, controls.W, controls.b))
-    return float(0.5 * EFFORT * np.sum(squares * np.diff(controls.times)))
-
-
 def final_of_linear(parameters: Parameters, tracking: LinearTracking, drifts: Array, more: int) -> float:
     """‖ρ(T) − p(T)‖ of linear drifts by the state equation."""
     steps = 8 * more
@@ -112,7 +107,7 @@ def final_of_linear(parameters: Parameters, tracking: LinearTracking, drifts: Ar
     times = np.linspace(0.0, tracking.horizon, steps * tracking.pieces + 1)
 
     def drift(t: float, x: Array) -> Array:
-        piece = min(max(int(np.searchsorted(edges, t - 1e-12)) - 1, 0), tracking.pieces - 1)
+        piece = piece_at(edges, t)
         return np.asarray(drifts[piece, 0] * x + drifts[piece, 1])
 
     def density(t: float, x: Array) -> Array:
@@ -227,7 +222,7 @@ def _network(
             f"η = {noise:g}, network, {pieces} pieces: J by that of linear drifts",
             bound,
             found,
-            max(begun - bound, 0.0) + effort_of(start),
+            max(begun - bound, 0.0) + EFFORT * effort_of(start),
             "what a neuron in place of a linear drift costs the start, and its effort",
         )
     )

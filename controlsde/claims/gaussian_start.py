@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from math import exp
 
 import numpy as np
@@ -12,10 +13,11 @@ from scipy.stats import norm
 from controlsde import distances
 from controlsde.claims.claim import Claim, Findings, Row, Setting, at_most, equal
 from controlsde.claims.fitting import exponential, order_row
+from controlsde.claims.references import exact, gaussian, reversed_diffusion
 from controlsde.claims.state import REFINEMENT, State, allowance, line, state_after
-from controlsde.problem import parse_problem
+from controlsde.gaussians import contraction
 from controlsde.progress import Step
-from controlsde.reference import Reference, build_reference
+from controlsde.reference import Reference
 from controlsde.report.panels import Curve, Panel
 
 Array = NDArray[np.float64]
@@ -34,33 +36,16 @@ class Parameters:
     steps: int = 64
 
 
-def contraction(precision: float, horizon: float) -> float:
-    """Φ = e^{−T}/(α v_T), v_T = 1 + (1/α − 1)e^{−2T}: the share of a start's difference that is left at T."""
-    return exp(-horizon) / (precision * (1.0 + (1.0 / precision - 1.0) * exp(-2.0 * horizon)))
-
-
 def data_reference(parameters: Parameters, horizon: float) -> Reference:
     """The reversed Ornstein–Uhlenbeck process of N(m, 1/α) in free space."""
-    problem = parse_problem(
-        f"""
-domain: {{box: [[{BOX[0]}, {BOX[1]}]]}}
-reference:
-  kind: reversed-diffusion
-  forward: ornstein-uhlenbeck
-  horizon: {horizon!r}
-  data: {{kind: mixture, weights: [1], means: [[{parameters.mean!r}]], stds: [{parameters.precision**-0.5!r}]}}
-"""
-    )
-    return build_reference(problem.reference, problem.domain)
+    return reversed_diffusion(gaussian(parameters.mean, parameters.precision**-0.5), (BOX,), horizon)
 
 
 def reversed_from_gaussian(reference: Reference, elements: int, steps: int) -> State:
     """ρ(T) of the exact reverse SDE (η = 1) from N(0, 1)."""
     times = np.linspace(0.0, reference.horizon, max(round(steps * reference.horizon), 1) + 1)
 
-    def drift(t: float, x: Array) -> Array:
-        return reference.exact_drift(t, x, 1.0)
-
+    drift = partial(exact, reference, 1.0)
     return state_after(line(*BOX, elements), drift, 1.0, lambda x: np.asarray(norm.pdf(x[:, 0])), times)
 
 
@@ -152,11 +137,11 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
 
 
 def _mean_error(parameters: Parameters, horizon: float) -> float:
-    return contraction(parameters.precision, horizon) * exp(-horizon) * abs(parameters.mean)
+    return contraction(1 / parameters.precision, horizon) * exp(-horizon) * abs(parameters.mean)
 
 
 def _variance_error(parameters: Parameters, horizon: float) -> float:
-    phi = contraction(parameters.precision, horizon)
+    phi = contraction(1 / parameters.precision, horizon)
     return phi**2 * abs(1.0 / parameters.precision - 1.0) * exp(-2 * horizon)
 
 

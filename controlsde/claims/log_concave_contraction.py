@@ -13,10 +13,10 @@ from scipy.stats import norm
 
 from controlsde import distances
 from controlsde.claims.claim import Claim, Findings, Row, Setting, at_least, at_most, equal
+from controlsde.claims.references import exact, gaussian, reversed_diffusion
 from controlsde.claims.state import CELLS, REFINEMENT, Field, State, allowance, line, state_after
-from controlsde.problem import parse_problem
+from controlsde.gaussians import contraction
 from controlsde.progress import Step
-from controlsde.reference import build_reference
 from controlsde.reference.semigroup import ornstein_uhlenbeck_semigroup
 from controlsde.report.panels import Curve, Panel
 
@@ -49,27 +49,11 @@ class Data:
     convexity: float | None
 
 
-def shrinkage(convexity: float, horizon: float, short: float) -> float:
-    """Φ = e^{−(T−ε)} v_ε/v_T with v_s = e^{−2s}/α + 1 − e^{−2s}; at ε = 0 this is e^{−T}/(α v_T)."""
-
-    def variance(s: float) -> float:
-        return exp(-2 * s) / convexity + 1 - exp(-2 * s)
-
-    return exp(-(horizon - short)) * variance(short) / variance(horizon)
-
-
 def of_reference(data: str) -> Callable[[float], Field]:
     """The drift that belongs to data as a problem file writes them."""
 
     def to_horizon(horizon: float) -> Field:
-        problem = parse_problem(
-            f"""
-domain: {{box: [[{BOX[0]}, {BOX[1]}]]}}
-reference: {{kind: reversed-diffusion, forward: ornstein-uhlenbeck, horizon: {horizon!r}, data: {data}}}
-"""
-        )
-        reference = build_reference(problem.reference, problem.domain)
-        return lambda t, x: reference.exact_drift(t, x, 1.0)
+        return partial(exact, reversed_diffusion(data, (BOX,), horizon), 1.0)
 
     return to_horizon
 
@@ -92,7 +76,7 @@ def data_of(parameters: Parameters) -> dict[str, Data]:
     deviation, cut, bump = parameters.precision**-0.5, parameters.cut_deviation, parameters.bump
     return {
         "Gaussian": Data(
-            of_reference(f"{{kind: mixture, weights: [1], means: [[0.5]], stds: [{deviation!r}]}}"),
+            of_reference(gaussian(0.5, deviation)),
             parameters.precision,
         ),
         "quartic": Data(quartic, 1.0),
@@ -138,16 +122,16 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
             label = f"{name}, T = {horizon:g}: W₂ at the end over W₂ at the start"
             room = allowance(fine, rough)
             if data.convexity is None:
-                would_be = shrinkage(1.0, float(horizon), parameters.short)
+                would_be = contraction(1.0, float(horizon), parameters.short)
                 rows.append(at_least(f"{label}, where α = 1 would shrink to", would_be, fine, room, REFINEMENT))
                 widest = max(widest, fine)
             else:
-                bound = shrinkage(data.convexity, float(horizon), parameters.short)
+                bound = contraction(1 / data.convexity, float(horizon), parameters.short)
                 row = equal if name == "Gaussian" else at_most
                 rows.append(row(label, bound, fine, room, REFINEMENT))
         curves.append(Curve(horizons, shares, name, series=series))
         if data.convexity is not None:
-            bounds = [shrinkage(data.convexity, float(t), parameters.short) for t in horizons]
+            bounds = [contraction(1 / data.convexity, float(t), parameters.short) for t in horizons]
             curves.append(Curve(horizons, bounds, "", "theory", series=series))
     return Findings(
         tuple(rows),

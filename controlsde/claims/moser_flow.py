@@ -12,11 +12,11 @@ from scipy.integrate import solve_ivp
 
 from controlsde.claims.claim import Claim, Findings, Row, Setting, at_most, equal, report
 from controlsde.claims.fitting import order_row, power_law
+from controlsde.claims.references import exact, reference_of
 from controlsde.claims.state import REFINEMENT, allowance, line, state_after
 from controlsde.fokker_planck.mesh import Mesh
-from controlsde.problem import parse_problem
 from controlsde.progress import Step
-from controlsde.reference import Reference, build_reference
+from controlsde.reference import Reference
 from controlsde.report.panels import Curve, Panel
 
 Array = NDArray[np.float64]
@@ -82,7 +82,7 @@ def softened(parameters: Parameters, width: float) -> str:
 
 def moser(end: str, box: str = "[[0, 1]]") -> Reference:
     """Moser's reference from the uniform density, with horizon 1 and diffusivity 1."""
-    problem = parse_problem(
+    return reference_of(
         f"""
 domain: {{box: {box}}}
 reference:
@@ -90,15 +90,8 @@ reference:
   horizon: 1.0
   from: {{kind: uniform}}
   to: {{kind: formula, expression: "{end}"}}
-network: {{tangential: true}}
 """
     )
-    return build_reference(problem.reference, problem.domain)
-
-
-def exact(reference: Reference, noise: float, t: float, x: Array) -> Array:
-    """v*_η = w + ηD₀ ∇log p."""
-    return reference.exact_drift(t, x, noise)
 
 
 def arrivals(reference: Reference, starts: Array, times: Array) -> Array:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from controlsde.claims.claim import Claim, Findings, Row, Setting, at_most, equal, report
 from controlsde.claims.fitting import order_row, power_law
-from controlsde.claims.state import State, Values, line, state_after
+from controlsde.claims.state import State, line, piece_at, state_after
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.network import Network
 from controlsde.pipeline import solve
@@ -65,18 +65,12 @@ monte_carlo: {{particles: 20000}}
     return solve(problem)
 
 
-def on_mesh(state: State) -> Values:
-    """The state as a function on the points of its own mesh."""
-    return lambda _: state.values
-
-
 def stepwise(network: Network, weights: Array, horizon: float) -> Callable[[float, Array], Array]:
-    """The drift of weights (K, P) on equal pieces; the end of a piece belongs to it."""
-    pieces = len(weights)
-    parts = network.split(weights)
+    """The drift of weights (K, P) on equal pieces."""
+    parts, edges = network.split(weights), np.linspace(0.0, horizon, len(weights) + 1)
 
     def drift(t: float, x: Array) -> Array:
-        piece = min(max(int(np.ceil(t / horizon * pieces - 1e-9)) - 1, 0), pieces - 1)
+        piece = piece_at(edges, t)
         return np.asarray(network.drift(x, *(part[piece] for part in parts)))
 
     return drift
@@ -170,7 +164,7 @@ def _play(
     for rounds in parameters.rounds:
         narrow, turns = played(playing.network, playing.weights, ordering, rounds, playing.horizon)
         state = playing.run(narrow, turns, len(turns))
-        distances.append(state.l2(on_mesh(whole)))
+        distances.append(state.apart(whole))
         errors.append(playing.error(state))
         slots.append(len(turns))
     slope = power_law(slots[-LAST:], distances[-LAST:])
@@ -187,7 +181,7 @@ def _play(
         at_most(
             f"{name}: error of the steps over the smallest distance",
             STEADY,
-            whole.l2(on_mesh(halved)) / distances[-1],
+            whole.apart(halved) / distances[-1],
             0.0,
             "steps must not be what is measured",
         ),

@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 from controlsde.claims.claim import Claim, Findings, Row, Setting, at_most, report
 from controlsde.claims.fitting import order_row, power_law
-from controlsde.claims.state import State, Values, line, state_after
+from controlsde.claims.state import line, piece_at, state_after
 from controlsde.progress import Step
 from controlsde.report.panels import Curve, Panel
 
@@ -50,18 +50,13 @@ def both(parameters: Parameters, _t: float, x: Array) -> Array:
 def in_turn(parameters: Parameters, pattern: tuple[int, ...], periods: int, t: float, x: Array) -> Array:
     """2b₁ or 2b₂, by the slot that t lies in; the end of a slot belongs to it."""
     slots = periods * len(pattern)
-    slot = int(np.ceil(t / parameters.horizon * slots - 1e-9)) - 1
+    slot = piece_at(np.linspace(0.0, parameters.horizon, slots + 1), t)
     return 2.0 * neuron(parameters, pattern[slot % len(pattern)], x)
 
 
 def start(x: Array) -> Array:
     """A Gaussian off the centre."""
     return np.asarray(norm.pdf(x[:, 0], 0.5, 0.6))
-
-
-def on_mesh(state: State) -> Values:
-    """The state as a function on the points of its own mesh."""
-    return lambda _: state.values
 
 
 def experiment(parameters: Parameters, setting: Setting) -> Findings:
@@ -91,7 +86,7 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
                     start,
                     np.linspace(0.0, parameters.horizon, periods * len(pattern) + 1),
                 )
-                errors.append(switched.l2(on_mesh(whole)))
+                errors.append(switched.apart(whole))
                 rows.append(report(f"ν = {diffusivity:g}, {name}, N = {periods}: L²", errors[-1]))
             slope = power_law(counts, errors)
             expected = -1.0 if name == "forward" else -2.0
@@ -100,7 +95,7 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
                 at_most(
                     f"ν = {diffusivity:g}, {name}: error of the steps over the smallest error",
                     STEADY,
-                    whole.l2(on_mesh(halved)) / errors[-1],
+                    whole.apart(halved) / errors[-1],
                     0.0,
                     "steps must not be what is measured",
                 )

@@ -7,7 +7,7 @@ killed goes on where it stopped, as long as it is given the same folder.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.claims.claim import Claim, Findings, Row, Setting, report
-from controlsde.claims.optimised import Spread, optimise
+from controlsde.claims.optimised import Spread, optimise, spread_curve
 from controlsde.claims.settings import SettingError
 from controlsde.files import atomic_file
 from controlsde.problem import Problem, parse_problem
 from controlsde.progress import Step
-from controlsde.report.panels import Curve, Panel
+from controlsde.report.panels import Panel
 from controlsde.solvers.processes import Workers
 
 Array = NDArray[np.float64]
@@ -210,8 +210,13 @@ def _groups(parameters: Parameters, found: dict[Cell, Measured]) -> Iterator[lis
     for density in parameters.densities:
         for pieces in parameters.pieces:
             for width in parameters.widths:
-                group = [c for c in found if (c.density, c.pieces, c.width) == (density, pieces, width)]
-                yield sorted(group, key=lambda cell: cell.noise)
+                yield _alike(found, density, pieces, width)
+
+
+def _alike(found: dict[Cell, Measured], density: str, pieces: int, width: int) -> list[Cell]:
+    """The cells with these, by noise."""
+    group = [cell for cell in found if (cell.density, cell.pieces, cell.width) == (density, pieces, width)]
+    return sorted(group, key=lambda cell: cell.noise)
 
 
 def _panels(parameters: Parameters, found: dict[Cell, Measured]) -> Iterator[Panel]:
@@ -223,17 +228,12 @@ def _panels(parameters: Parameters, found: dict[Cell, Measured]) -> Iterator[Pan
     }
     for fixed, lines in choices.items():
         for density in parameters.densities:
-            curves = tuple(_curve(found, density, pieces, width, label) for label, pieces, width in lines)
-            yield Panel(f"{density}, {fixed}", "noise η", "L² at T", curves, y_log=True)
-
-
-def _curve(found: dict[Cell, Measured], density: str, pieces: int, width: int, label: str) -> Curve:
-    group: Sequence[Cell] = sorted(
-        (c for c in found if (c.density, c.pieces, c.width) == (density, pieces, width)), key=lambda cell: cell.noise
-    )
-    spreads = [found[cell].spread("l2") for cell in group]
-    deviations = [spread.deviation if np.isfinite(spread.deviation) else 0.0 for spread in spreads]
-    return Curve([cell.noise for cell in group], [spread.mean for spread in spreads], label, error=deviations)
+            curves = []
+            for series, (label, pieces, width) in enumerate(lines):
+                group = _alike(found, density, pieces, width)
+                spreads = [found[cell].spread("l2") for cell in group]
+                curves.append(spread_curve([cell.noise for cell in group], spreads, label, series))
+            yield Panel(f"{density}, {fixed}", "noise η", "L² at T", tuple(curves), y_log=True)
 
 
 CLAIM = Claim(

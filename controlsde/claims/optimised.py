@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from controlsde.claims.claim import Row, report
 from controlsde.controls import Controls
 from controlsde.pipeline import SolveError, solve
 from controlsde.problem import Problem, parse_problem
 from controlsde.progress import Progress, Step, silent
+from controlsde.report.panels import Curve
 from controlsde.results import Result
 
 Array = NDArray[np.float64]
@@ -102,6 +103,12 @@ class Optimised:
                 rows.append(report(f"{label}: {WORDS[name]}, mean over the seeds", spread.mean))
                 rows.append(report(f"{label}: {WORDS[name]}, standard deviation over the seeds", spread.deviation))
         return [*rows, report(f"{label}: share of the answers that verified", self.share_verified)]
+
+
+def spread_curve(x: ArrayLike, spreads: Sequence[Spread], label: str, series: int) -> Curve:
+    """Means over x, with deviations as bars; none for single answers."""
+    deviations = [0.0 if np.isnan(one.deviation) else one.deviation for one in spreads]
+    return Curve(x, [one.mean for one in spreads], label, error=deviations, series=series)
 
 
 WORDS = {

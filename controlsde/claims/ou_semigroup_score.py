@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.claims.claim import Claim, Findings, Row, Setting, at_least, at_most, equal, report
-from controlsde.problem import parse_problem
+from controlsde.claims.references import reversed_diffusion
 from controlsde.progress import Step
-from controlsde.reference import build_reference
 from controlsde.reference.semigroup import ornstein_uhlenbeck_semigroup
 from controlsde.report.panels import Curve, Panel
 
@@ -60,21 +59,11 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
     y = np.linspace(-parameters.reach, parameters.reach, parameters.points)
     wide = np.linspace(-40.0, 40.0, 80_001)
     largest_slope = float(np.abs(slope(parameters, wide)).max())  # L
-    problem = parse_problem(
-        f"""
-domain: {{box: [[-9, 9]]}}
-reference:
-  kind: reversed-diffusion
-  forward: ornstein-uhlenbeck
-  horizon: {max(parameters.times)!r}
-  data:
-    kind: mixture
-    weights: [{parameters.share!r}, {1 - parameters.share!r}]
-    means: [[0.0], [{parameters.mean!r}]]
-    stds: [1.0, {parameters.deviation!r}]
-"""
+    data = (
+        f"{{kind: mixture, weights: [{parameters.share!r}, {1 - parameters.share!r}], "
+        f"means: [[0.0], [{parameters.mean!r}]], stds: [1.0, {parameters.deviation!r}]}}"
     )
-    reference = build_reference(problem.reference, problem.domain)
+    reference = reversed_diffusion(data, ((-9.0, 9.0),), max(parameters.times))
     rows: list[Row] = []
     curves, measured = [], []
     for time in parameters.times:

@@ -12,10 +12,10 @@ from scipy.stats import norm
 
 from controlsde.claims.claim import Claim, Findings, Row, Setting, at_most, equal
 from controlsde.claims.fitting import exponential, order_row
+from controlsde.claims.references import exact, reversed_diffusion
 from controlsde.claims.state import REFINEMENT, State, Values, allowance, line, state_after
-from controlsde.problem import parse_problem
 from controlsde.progress import Step
-from controlsde.reference import Reference, build_reference
+from controlsde.reference import Reference
 from controlsde.reference.semigroup import neumann_heat_semigroup, ornstein_uhlenbeck_semigroup
 from controlsde.report.panels import Curve, Panel
 
@@ -43,36 +43,17 @@ class Parameters:
 
 def mixture_reference(parameters: Parameters, horizon: float) -> Reference:
     """The reversed Ornstein–Uhlenbeck process of the mixture."""
-    problem = parse_problem(
-        f"""
-domain: {{box: [[{BOX[0]}, {BOX[1]}]]}}
-reference:
-  kind: reversed-diffusion
-  forward: ornstein-uhlenbeck
-  horizon: {horizon!r}
-  data:
-    kind: mixture
-    weights: {list(parameters.weights)}
-    means: {[[mean] for mean in parameters.means]}
-    stds: {list(parameters.deviations)}
-"""
+    data = (
+        f"{{kind: mixture, weights: {list(parameters.weights)}, means: {[[mean] for mean in parameters.means]}, "
+        f"stds: {list(parameters.deviations)}}}"
     )
-    return build_reference(problem.reference, problem.domain)
+    return reversed_diffusion(data, (BOX,), horizon)
 
 
 def heat_reference(parameters: Parameters) -> Reference:
     """The reversed heat flow on [0, 1] of data 1 + c cos πx."""
-    problem = parse_problem(
-        f"""
-domain: {{box: [[0, 1]]}}
-reference:
-  kind: reversed-diffusion
-  forward: heat
-  horizon: {parameters.heat_horizon!r}
-  data: {{kind: formula, expression: "1 + {parameters.strength!r}*cos(pi*x)"}}
-"""
-    )
-    return build_reference(problem.reference, problem.domain)
+    data = f'{{kind: formula, expression: "1 + {parameters.strength!r}*cos(pi*x)"}}'
+    return reversed_diffusion(data, ((0.0, 1.0),), parameters.heat_horizon, "heat")
 
 
 def transported(reference: Reference, start: Values, x: Array, semigroup: Callable[[Values, Array], Array]) -> Array:
@@ -99,11 +80,7 @@ def chi_square(state_values: Array, p: Array, weights: Array) -> float:
 def reversed_from(reference: Reference, start: Values, elements: int, steps: int, box: tuple[float, float]) -> State:
     """ρ(T) of the exact reverse SDE, η = 1."""
     times = np.linspace(0.0, reference.horizon, steps + 1)
-
-    def drift(t: float, x: Array) -> Array:
-        return reference.exact_drift(t, x, 1.0)
-
-    return state_after(line(*box, elements), drift, 1.0, start, times)
+    return state_after(line(*box, elements), partial(exact, reference, 1.0), 1.0, start, times)
 
 
 def experiment(parameters: Parameters, setting: Setting) -> Findings:

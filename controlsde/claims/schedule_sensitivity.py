@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from controlsde.claims.claim import Claim, Findings, Row, Setting, equal, report
-from controlsde.claims.optimised import Optimised, optimise, small_budget
+from controlsde.claims.optimised import Optimised, optimise, small_budget, spread_curve
+from controlsde.claims.references import exact
 from controlsde.claims.state import REFINEMENT, State, Values, allowance
 from controlsde.fokker_planck.evolution import evolve
 from controlsde.fokker_planck.mesh import Mesh
@@ -125,11 +126,6 @@ def forward_of(parameters: Parameters, case: Case) -> Forward:
     return Forward(reference, elapsed, False, spec.limits[1])
 
 
-def exact(reference: Reference, noise: float, t: float, x: Array) -> Array:
-    """v*_η."""
-    return reference.exact_drift(t, x, noise)
-
-
 def tracked(parameters: Parameters, case: Case, reference: Reference, noise: float, start: Values, more: int) -> State:
     """The state at T of the exact drift from a start, D = ηD₀(t)."""
     elements = round(more * parameters.elements * case.half / 2)
@@ -206,8 +202,7 @@ def panels_of(
         result = []
         for series, noise in enumerate(parameters.noise):
             spreads = [found[name, noise].spread(quantity) for name in parameters.schedules]
-            means, deviations = [one.mean for one in spreads], [one.deviation for one in spreads]
-            result.append(Curve(places, means, f"η = {noise:g}, mean and deviation", error=deviations, series=series))
+            result.append(spread_curve(places, spreads, f"η = {noise:g}, mean and deviation", series))
         return tuple(result)
 
     left = tuple(

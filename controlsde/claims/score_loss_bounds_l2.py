@@ -71,9 +71,7 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
 
         exact = states_at(mesh, lambda _t, x: drift(parameters, x), diffusivity, start, times)
         wrong = states_at(mesh, other, diffusivity, start, times)
-        errors = np.array(
-            [one.l2(lambda _, values=two.values: values) for one, two in zip(exact, wrong, strict=True)]  # type: ignore[misc]
-        )
+        errors = np.array([one.apart(two) for one, two in zip(exact, wrong, strict=True)])
         gap = difference(amplitude, frequency, mesh.points)[:, 0]
         bounds = bound_of(times, exact, gap, float(np.abs(other(0.0, points)).max()), diffusivity)
         return float(errors[-1]), float(np.max(errors[1:] / bounds[1:])), float(bounds[-1])

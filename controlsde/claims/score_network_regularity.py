@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from controlsde.claims.claim import Claim, Findings, Row, Setting, report
 from controlsde.claims.fitting import power_law
+from controlsde.claims.references import reversed_diffusion
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.network import Network
-from controlsde.problem import parse_problem
 from controlsde.progress import Step
-from controlsde.reference import ReversedDiffusionReference, build_reference
 from controlsde.report.panels import Curve, Panel
 from controlsde.solvers.drift_fit import Regression, fit
 
@@ -58,19 +57,6 @@ DATA = {
     "Student's t": Data("{kind: student-t, degrees_of_freedom: 3, location: 0, scale: 0.5}", LINE),
     "funnel": Data("{kind: funnel, std: 1}", ((-3.5, 3.5), (-3.5, 3.5))),
 }
-
-
-def noised(data: Data, horizon: float) -> ReversedDiffusionReference:
-    """The Ornstein–Uhlenbeck process from the data."""
-    problem = parse_problem(
-        f"""
-domain: {{box: {[list(side) for side in data.box]}}}
-reference: {{kind: reversed-diffusion, forward: ornstein-uhlenbeck, horizon: {horizon!r}, data: {data.text}}}
-"""
-    )
-    reference = build_reference(problem.reference, problem.domain)
-    assert isinstance(reference, ReversedDiffusionReference)
-    return reference
 
 
 def relative_errors(
@@ -131,7 +117,7 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
         widths = parameters.widths if line else parameters.plane_widths
         elements = (parameters.elements,) if line else (parameters.plane_elements,) * 2
         mesh = Mesh.build(data.box, "reflecting", elements, DEGREE)
-        reference = noised(data, max(parameters.times))
+        reference = reversed_diffusion(data.text, data.box, max(parameters.times))
         for time in parameters.times:
             t = reference.horizon - time
             errors = relative_errors(

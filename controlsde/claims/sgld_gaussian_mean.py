@@ -10,15 +10,14 @@ from numpy.typing import NDArray
 
 from controlsde.claims.claim import Claim, Findings, Row, Setting, equal, report
 from controlsde.claims.fitting import order_row, power_law
+from controlsde.claims.references import gaussian, reversed_diffusion
 from controlsde.diffusivity import Steady
 from controlsde.drift import ExactDrift
-from controlsde.gaussians import Law, LinearProcess, MeanChain, law_after, wasserstein_2
+from controlsde.gaussians import Law, MeanChain, law_after, reverse_process, wasserstein_2
 from controlsde.monte_carlo import plain
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Process
-from controlsde.problem import parse_problem
 from controlsde.progress import Step
-from controlsde.reference import build_reference
 from controlsde.report.panels import Curve, Panel
 
 Array = NDArray[np.float64]
@@ -53,19 +52,11 @@ def scheme_law(horizon: float, step: float) -> tuple[float, float]:
     return a, limit + shrunk ** (2 * count) * (1 - limit)
 
 
-def sampler(horizon: float, theta: Array) -> LinearProcess:
-    """The reverse SDE of N(θ, I): x + 2s with the score s = −(x − e^{−(T−t)}θ)."""
-    return LinearProcess(
-        lambda _: -np.eye(len(theta)),
-        lambda t: 2.0 * exp(-(horizon - t)) * theta,
-        lambda _: 1.0,
-    )
-
-
 def end_of(horizon: float, step: float, theta: Array) -> Law:
     """Where Euler and Maruyama's steps from N(0, I) end."""
     times = step * np.arange(round(horizon / step) + 1)
-    return law_after(sampler(horizon, theta), Law.isotropic(np.zeros(len(theta)), 1.0), times, "euler-maruyama")
+    start = Law.isotropic(np.zeros(len(theta)), 1.0)
+    return law_after(reverse_process(theta, 1.0, horizon), start, times, "euler-maruyama")
 
 
 def experiment(parameters: Parameters, setting: Setting) -> Findings:
@@ -148,17 +139,7 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
 def _particles(parameters: Parameters, rows: list[Row]) -> None:
     """The particles of the software, with the longest step, on the line."""
     step, horizon = parameters.steps[0], parameters.horizon
-    problem = parse_problem(
-        f"""
-domain: {{box: [[{BOX[0]}, {BOX[1]}]]}}
-reference:
-  kind: reversed-diffusion
-  forward: ornstein-uhlenbeck
-  horizon: {horizon!r}
-  data: {{kind: mixture, weights: [1], means: [[{parameters.mean!r}]], stds: [1.0]}}
-"""
-    )
-    reference = build_reference(problem.reference, problem.domain)
+    reference = reversed_diffusion(gaussian(parameters.mean, 1.0), (BOX,), horizon)
     edges = np.array([0.0, horizon])
     process = Process.of(
         ExactDrift(reference, 1.0, edges, (BOX,)),

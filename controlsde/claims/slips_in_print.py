@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from controlsde.claims.claim import Claim, Findings, Row, Setting, equal, report
 from controlsde.claims.fitting import exponential, order_row, power_law
-from controlsde.gaussians import Law, LinearProcess, law_after
-from controlsde.problem import parse_problem
+from controlsde.claims.references import gaussian, reversed_diffusion
+from controlsde.gaussians import Law, law_after, reverse_process
 from controlsde.progress import Step
-from controlsde.reference import build_reference
 from controlsde.reference.semigroup import ornstein_uhlenbeck_semigroup
 from controlsde.report.panels import Curve, Panel
 
@@ -92,17 +91,7 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
 
 def _score(y: float) -> Row:
     """Data N(0, 1): f = 1, U_t f = 1, and the score is −y; y/(2σ²) in its place gives −y/2."""
-    problem = parse_problem(
-        """
-domain: {box: [[-9, 9]]}
-reference:
-  kind: reversed-diffusion
-  forward: ornstein-uhlenbeck
-  horizon: 1.0
-  data: {kind: mixture, weights: [1], means: [[0.0]], stds: [1.0]}
-"""
-    )
-    reference = build_reference(problem.reference, problem.domain)
+    reference = reversed_diffusion(gaussian(0.0, 1.0), ((-9.0, 9.0),), 1.0)
     # v*_0 = y + score
     found = float(reference.exact_drift(0.5, np.array([[y]]), 0.0)[0, 0]) - y
     return equal(
@@ -122,16 +111,7 @@ def _derivative(t: float) -> float:
 
 def _start(horizon: float) -> float:
     """Data N(1, ¼), reverse SDE from N(0, 1): the error of the mean."""
-
-    def variance(t: float) -> float:
-        left = max(horizon - t, 0.0)
-        return 0.25 * exp(-2 * left) - expm1(-2 * left)
-
-    process = LinearProcess(
-        lambda t: np.array([[1 - 2 / variance(t)]]),
-        lambda t: np.array([2 * exp(-(horizon - t)) / variance(t)]),
-        lambda _: 1.0,
-    )
+    process = reverse_process(np.ones(1), 0.25, horizon)
     law = law_after(process, Law.isotropic([0.0], 1.0), [0.0, horizon], "exact")
     return abs(float(law.mean[0]) - 1.0)
 

@@ -24,6 +24,7 @@ Values = Callable[[Array], Array]  # x (n, d) → (n,)
 
 CELLS = 8192  # of the line on which distances are taken
 ROUNDING = 1e-12
+PIECES_APART = 1e-9  # of the whole time: nearer to the beginning of a piece, a stage ends the one before
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,10 @@ class State:
     def l2(self, other: Values) -> float:
         """‖ρ − other‖_{L²} by the quadrature of the mesh."""
         return float(np.sqrt((self.values - other(self.mesh.points)) ** 2 @ self.mesh.weights))
+
+    def apart(self, other: State) -> float:
+        """‖ρ − ρ'‖_{L²} for another state on the same mesh."""
+        return self.l2(lambda _: other.values)
 
     def mean_of(self, function: Values) -> float:
         """∫ function · ρ dx by the quadrature of the mesh."""
@@ -84,6 +89,12 @@ def states_at(
     stages = evolve(operator, lambda t: drift(t, points), start, times)
     ends = (start, *stages[:, -1])
     return tuple(State(operator.mesh, operator.mesh.to_grid(values)) for values in ends)
+
+
+def piece_at(edges: Array, t: float) -> int:
+    """Which of the pieces between `edges` (K + 1,) t lies in; the end of a piece belongs to it."""
+    after = int(np.searchsorted(edges, t - PIECES_APART * (edges[-1] - edges[0])))
+    return min(max(after - 1, 0), len(edges) - 2)
 
 
 def line(low: float, high: float, elements: int, walls: str = "reflecting", degree: int = 8) -> Mesh:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from controlsde.claims.claim import Row
-from controlsde.claims.optimised import WORDS, Optimised, optimise
+from controlsde.claims.optimised import WORDS, Optimised, optimise, spread_curve
 from controlsde.progress import Progress, silent
 from controlsde.report.panels import Curve, Panel
 
@@ -36,9 +36,8 @@ class Variants:
         curves = []
         for series, noise in enumerate(self.noise):
             spreads = [self.found[name, noise].spread(quantity) for name in self.names]
-            means, deviations = [one.mean for one in spreads], [one.deviation for one in spreads]
             label = f"η = {noise:g}, mean ± deviation"
-            curves.append(Curve(range(len(self.names)), means, label, error=deviations, series=series))
+            curves.append(spread_curve(range(len(self.names)), spreads, label, series))
         return Panel(title, "", WORDS[quantity], tuple(curves), y_log=y_log, ticks=self.names)
 
     def picture(self, title: str, noise: float, shown: Sequence[str] = ()) -> Panel:

@@ -2,6 +2,18 @@
 
 from controlsde.gaussians.langevin import MeanChain
 from controlsde.gaussians.law import Law, kullback_leibler, wasserstein_2
+from controlsde.gaussians.reversal import contraction, noised, reverse_process
 from controlsde.gaussians.schemes import SCHEMES, LinearProcess, law_after
 
-__all__ = ["SCHEMES", "Law", "LinearProcess", "MeanChain", "kullback_leibler", "law_after", "wasserstein_2"]
+__all__ = [
+    "SCHEMES",
+    "Law",
+    "LinearProcess",
+    "MeanChain",
+    "contraction",
+    "kullback_leibler",
+    "law_after",
+    "noised",
+    "reverse_process",
+    "wasserstein_2",
+]

@@ -37,6 +37,7 @@ from controlsde.claims.fitting import exponential, power_law
 from controlsde.claims.optimised import gathered
 from controlsde.claims.pages import introduction, page, write_index, write_page, write_text
 from controlsde.claims.settings import SettingError, with_settings
+from controlsde.claims.state import piece_at
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.fokker_planck.operator import Operator
 
@@ -107,8 +108,8 @@ def without_sources(times, states, gap, largest, diffusivity, right=score_loss_b
     return right(times, states, 0.01 * gap, largest, diffusivity)
 
 
-def without_way_back(precision, horizon, right=gaussian_start.contraction):
-    return right(precision, horizon) * np.exp(horizon)
+def without_way_back(variance, horizon, right=gaussian_start.contraction):
+    return right(variance, horizon) * np.exp(horizon)
 
 
 def without_decay(parameters, y, time=0.0, right=ou_semigroup_score.slope):
@@ -128,12 +129,12 @@ def too_sure_of_the_mean(horizon, step, right=sgld_gaussian_mean.scheme_law):
     return (1 + a) / 2, v
 
 
-def without_spread(convexity, horizon, short, right=log_concave_contraction.shrinkage):
-    return right(convexity, horizon, short) * np.exp(-horizon)
+def forgets_more(variance, horizon, stop, right=log_concave_contraction.contraction):
+    return right(variance, horizon, stop) * np.exp(-horizon)
 
 
-def without_noising(precision, s, right=four_error_terms.variance_of):
-    return right(precision, 0.5 * s)
+def to_broader_data(mean, variance, horizon, bias, right=four_error_terms.reverse_process):
+    return right(mean, 1.1 * variance, horizon, bias)
 
 
 def half_as_steep(parameters, tracking, drifts, more, right=gaussian_ode_and_sde.final_of_linear):
@@ -174,10 +175,10 @@ def no_answers(_, seeds, *__):
         (bounded_and_unbounded, "exact", too_gentle_at_an_edge),
         (empirical_data, "expected_squared_error", too_few),
         (disconnected_support, "exact", too_gentle),
-        (four_error_terms, "variance_of", without_noising),
+        (four_error_terms, "reverse_process", to_broader_data),
         (gaussian_ode_and_sde, "final_of_linear", half_as_steep),
         (sgld_gaussian_mean, "scheme_law", too_sure_of_the_mean),
-        (log_concave_contraction, "shrinkage", without_spread),
+        (log_concave_contraction, "contraction", forgets_more),
         (moser_flow, "exact", without_score),
         (reverse_wrong_start, "noised", without_forgetting),
         (ou_semigroup_score, "slope", without_decay),
@@ -211,6 +212,12 @@ def test_every_slip_in_print_is_refuted_on_its_own():
     claim = claim_named("slips-in-print")
     rows = run_claim(claim, claim.fast).findings.rows
     assert [row.passed for row in rows if row.expected is not None] == [False] * 8
+
+
+def test_the_end_of_a_piece_belongs_to_it():
+    edges = np.linspace(0.0, 1.5, 2049)
+    assert [piece_at(edges, t) for t in (0.0, edges[1], edges[1] + 1e-6, edges[-1])] == [0, 0, 1, 2047]
+    assert all(piece_at(edges, edges[k + 1]) == k for k in range(2048))
 
 
 # ---- rows and slopes

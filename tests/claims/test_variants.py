@@ -8,6 +8,7 @@ import pytest
 from controlsde import distances
 from controlsde.claims import activations, boundary_conditions, forward_noise, run_claim, variants
 from controlsde.claims.optimised import Optimised
+from controlsde.claims.references import reference_of
 from controlsde.claims.variants import compare_variants
 from controlsde.densities.mixture import GaussianMixture
 from controlsde.pipeline import evaluate
@@ -58,7 +59,7 @@ def test_every_activation_is_that_of_its_problem(name):
 
 def test_all_ways_forward_have_the_same_ends():
     parameters = forward_noise.Parameters()
-    references = [forward_noise.reference_of(parameters, path) for path in forward_noise.PATHS]
+    references = [reference_of(forward_noise.problem_text(parameters, path, 0.0)) for path in forward_noise.PATHS]
     x = np.linspace(-4, 4, 201)[:, None]
     for t in (0.0, parameters.horizon):
         for other in references[1:]:
@@ -82,7 +83,8 @@ def test_the_work_of_the_displacement_is_the_squared_distance_over_the_time_and_
     ]
     least = distances.wasserstein_2(edges, bumps[0].pdf(centres), bumps[1].pdf(centres)) ** 2 / parameters.horizon
     works = {
-        path: forward_noise.work(forward_noise.reference_of(parameters, path), 0.0) for path in forward_noise.PATHS
+        path: forward_noise.work(reference_of(forward_noise.problem_text(parameters, path, 0.0)), 0.0)
+        for path in forward_noise.PATHS
     }
     assert works["displacement"] == pytest.approx(least, rel=1e-4)
     assert min(works["diffusion"], works["moser"]) > 1.01 * least

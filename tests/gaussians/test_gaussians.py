@@ -5,7 +5,18 @@ import pytest
 from scipy import integrate
 from scipy.stats import norm, ortho_group
 
-from controlsde.gaussians import SCHEMES, Law, LinearProcess, MeanChain, kullback_leibler, law_after, wasserstein_2
+from controlsde.gaussians import (
+    SCHEMES,
+    Law,
+    LinearProcess,
+    MeanChain,
+    contraction,
+    kullback_leibler,
+    law_after,
+    noised,
+    reverse_process,
+    wasserstein_2,
+)
 
 
 def covariance(seed, d=3):
@@ -87,6 +98,23 @@ def test_an_exponential_step_is_exact_for_its_linear_part():
     law = law_after(process, Law.isotropic([2.0], 0.5), [0.0, 1.5], "exponential")
     assert law.mean[0] == pytest.approx(2 * np.exp(-1.5))
     assert law.covariance[0, 0] == pytest.approx(0.5 * np.exp(-3.0) + 1 - np.exp(-3.0))
+
+
+def test_the_reverse_process_leads_from_the_noised_data_to_the_data():
+    mean, variance, horizon = np.array([1.0, -2.0]), 0.3, 1.2
+    process = reverse_process(mean, variance, horizon)
+    for end in (0.7, horizon):
+        law = law_after(process, noised(mean, variance, horizon), [0.0, end], "exact")
+        expected = noised(mean, variance, horizon - end)
+        np.testing.assert_allclose(law.mean, expected.mean, atol=1e-9)
+        np.testing.assert_allclose(law.covariance, expected.covariance, atol=1e-9)
+    off = law_after(process, Law.isotropic([0.0, 0.0], 1.0), [0.0, 1.0], "exact")
+    near = law_after(process, Law.isotropic([0.5, 0.0], 1.0), [0.0, 1.0], "exact")
+    assert near.mean[0] - off.mean[0] == pytest.approx(0.5 * contraction(variance, horizon, horizon - 1.0))
+    biased = law_after(
+        reverse_process(mean, 1.0, horizon, np.array([0.1, 0.0])), noised(mean, 1.0, horizon), [0, horizon], "exact"
+    )
+    assert biased.mean[0] - mean[0] == pytest.approx(0.2 * (1 - np.exp(-horizon)))
 
 
 def test_an_unknown_scheme_is_refused():
