@@ -10,7 +10,6 @@ from controlsde.densities.mixture import GaussianMixture
 from controlsde.densities.protocol import Density, LineDensity
 from controlsde.densities.sampling import GridSampler
 from controlsde.densities.truncated import TruncatedMixture
-from controlsde.densities.uniform import UniformDensity
 
 __all__ = [
     "BoxesDensity",
@@ -23,7 +22,6 @@ __all__ = [
     "ImageDensity",
     "LineDensity",
     "TruncatedMixture",
-    "UniformDensity",
     "build_density",
     "condition",
 ]

@@ -1,4 +1,4 @@
-"""Densities that are flat on each of several boxes, and vanish between them: disconnected supports.
+"""Densities that are flat on one box, or on each of several, and vanish between them: disconnected supports.
 
 p(x) = Σ_k w_k 1[x in box k] / volume of box k
 """
@@ -16,10 +16,23 @@ from controlsde.densities.protocol import Array, Box, as_points, line_points
 
 @dataclass(frozen=True)
 class BoxesDensity:
-    """`weights` (K,), which sum to one, spread evenly over K boxes; where boxes overlap, they add."""
+    """`weights` (K,), which sum to one, spread evenly over K boxes; where boxes overlap, they add.
+
+    Raises ValueError for an empty box.
+    """
 
     boxes: tuple[Box, ...]
     weights: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for box in self.boxes:
+            if not all(low < high for low, high in box):
+                raise ValueError(f"a flat density needs low < high on every axis (got {box})")
+
+    @staticmethod
+    def uniform(box: Box) -> BoxesDensity:
+        """1 / volume on one box. Raises ValueError for an empty one."""
+        return BoxesDensity((box,), (1.0,))
 
     @property
     def dimension(self) -> int:
@@ -57,7 +70,8 @@ class BoxesDensity:
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         """Draw n independent points, shape (n, d)."""
         low, high = self._limits
-        chosen = rng.choice(len(self.boxes), size=n, p=self.weights)
+        many = len(self.boxes) > 1  # of one box there is nothing to choose
+        chosen = rng.choice(len(self.boxes), size=n, p=self.weights) if many else np.zeros(n, dtype=int)
         return np.asarray(low[chosen] + (high - low)[chosen] * rng.random((n, self.dimension)))
 
     @property

@@ -12,7 +12,6 @@ from controlsde.densities.image import ImageDensity
 from controlsde.densities.mixture import GaussianMixture
 from controlsde.densities.protocol import Box, Density
 from controlsde.densities.truncated import TruncatedMixture
-from controlsde.densities.uniform import UniformDensity
 from controlsde.problem import schema
 
 MAX_UNKNOWN = 1e-6  # of a named density's mass, that two quadratures may differ by
@@ -31,7 +30,7 @@ def build_density(spec: schema.DensitySpec, box: Box) -> Density:
         case schema.Samples():
             return _from_samples(spec)
         case schema.Uniform():
-            return UniformDensity(_inner_box(spec, box))
+            return BoxesDensity.uniform(_inner_box(spec, box))
         case schema.Boxes():
             return BoxesDensity(spec.boxes, spec.weights)
         case schema.Truncated():

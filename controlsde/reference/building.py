@@ -8,12 +8,12 @@ from collections.abc import Callable
 import numpy as np
 
 from controlsde.densities import (
+    BoxesDensity,
     CorrelatedMixture,
     Density,
     GaussianMixture,
     LineDensity,
     TruncatedMixture,
-    UniformDensity,
     build_density,
     condition,
 )
@@ -172,7 +172,7 @@ def _foellmer(spec: schema.Foellmer, domain: schema.Domain) -> Reference:
 def _stationary(process: Process, box: Box) -> Density:
     """The forward process's limit: uniform for heat, N(0, D₀) for Ornstein–Uhlenbeck, cut if it leaks."""
     if process.pull == 0.0:
-        return UniformDensity(box)
+        return BoxesDensity.uniform(box)
     limit = GaussianMixture(np.ones(1), np.zeros((1, len(box))), np.full((1, len(box)), process.diffusivity))
     return limit if limit.mass_outside(box) <= MAX_MASS_OUTSIDE else TruncatedMixture(limit, box)
 

@@ -23,7 +23,6 @@ from controlsde.densities import (
     Density,
     GaussianMixture,
     TruncatedMixture,
-    UniformDensity,
     condition,
 )
 from controlsde.densities.protocol import Box
@@ -60,7 +59,7 @@ MAX_MESH_CHANGE = 1e-6  # of the largest density, between two degrees of the bas
 GOOD_MESH_CHANGE = 1e-12  # after which no higher degree is tried
 EARLY = 1e-3  # of the horizon: before that, modes need not resolve the data
 
-ProductDensity = GaussianMixture | TruncatedMixture | UniformDensity | BoxesDensity
+ProductDensity = GaussianMixture | TruncatedMixture | BoxesDensity
 SpreadDensity = ProductDensity | CorrelatedMixture  # shrunk and blurred in closed form
 AnyClosedForm = ClosedForm | CorrelatedClosedForm
 
@@ -114,7 +113,7 @@ def mass_outside(data: SpreadDensity, process: Noising, s: float, box: Box) -> f
         for axis, (low, high) in enumerate(box)
         for side, edge in enumerate(edges[axis])
     )
-    if isinstance(data, UniformDensity | BoxesDensity):
+    if isinstance(data, BoxesDensity):
         return min(1.0, bound)
     inside = 1.0 - data.whole.mass_outside(data.box)
     whole = data.whole.spread(shrink, blur).mass_outside(box) / inside if inside > 1e-12 else 1.0

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from controlsde.densities import (
+    BoxesDensity,
     FormulaDensity,
     GaussianMixture,
     GridSampler,
     TruncatedMixture,
-    UniformDensity,
     build_density,
     condition,
 )
@@ -41,7 +41,7 @@ def formula(text, box):
 
 ON_LINE = {
     "mixture": condition(MIXTURE, LINE),
-    "uniform": UniformDensity(((-1.2, 0.7),)),
+    "uniform": BoxesDensity.uniform(((-1.2, 0.7),)),
     "boxes": build_density(schema.Boxes(boxes=((-1.2, -0.4), (0.1, 0.7)), weights=(0.3, 0.7)), LINE),
     "truncated": build_density(schema.Truncated(mean=(0.4,), std=(0.8,), low=(-1.0,), high=(1.0,)), LINE),
     "far truncated": TruncatedMixture(GaussianMixture(np.ones(1), np.array([[40.0]]), np.ones((1, 1))), LINE),
@@ -60,7 +60,7 @@ BREAKS = {
 IN_SPACE = {
     "mixture 2d": (MIXTURE_2D, ((-4.0, 4.0), (-3.0, 3.0))),
     "cut mixture 2d": (condition(MIXTURE_2D, PLANE), PLANE),
-    "uniform 3d": (UniformDensity(SPACE), SPACE),
+    "uniform 3d": (BoxesDensity.uniform(SPACE), SPACE),
     "correlated 2d": (CORRELATED_2D, ((-4.0, 4.0), (-3.0, 3.0))),
     "cut correlated 2d": (condition(CORRELATED_2D, PLANE), PLANE),
     "student-t 2d": (
