@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from controlsde.claims.claim import Claim, Findings, Row, Setting, at_most, equal, report
-from controlsde.claims.fitting import order_row, power_law
+from controlsde.claims.fitting import Slope, order_row, power_law
 from controlsde.claims.optimised import effort_of
 from controlsde.claims.state import REFINEMENT, allowance, line, piece_at, state_after
 from controlsde.controls import Controls
@@ -41,7 +41,7 @@ class Parameters:
     noise: tuple[float, ...] = (0.0, 1.0)
     pieces: tuple[int, ...] = (2, 4, 8, 16, 32, 64)
     network_pieces: tuple[int, ...] = (2, 4, 8, 16)
-    steepness: float = 0.2
+    steepness: float = 0.05
     elements: int = 24
 
 
@@ -119,101 +119,114 @@ def final_of_linear(parameters: Parameters, tracking: LinearTracking, drifts: Ar
     return state.l2(partial(density, tracking.horizon))
 
 
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """The best linear drifts on some pieces: the problem, the drifts (K, 2), and J of them and of matched moments."""
+
+    tracking: LinearTracking
+    drifts: Array
+    objective: float
+    matched: float
+
+    @staticmethod
+    def of(tracking: LinearTracking) -> Linear:
+        """Solve one problem."""
+        drifts = tracking.optimum()
+        return Linear(tracking, drifts, tracking.objective(drifts), tracking.objective(tracking.matching()))
+
+
 def experiment(parameters: Parameters, setting: Setting) -> Findings:
-    """Every noise level: linear drifts by the moments, two of them by the state equation, networks by shooting."""
+    """Every noise level: linear drifts by the moments, one of them by the state equation, networks by shooting."""
     rows: list[Row] = []
-    left, right = [], []
-    best = {}
+    tracked: list[Curve] = []
+    ended: list[Curve] = []
+    found: dict[float, dict[int, Linear]] = {}
     for series, noise in enumerate(parameters.noise):
-        rms, matched, transports = [], [], []
+        name = f"η = {noise:g}"
+        found[noise] = {}
         for pieces in parameters.pieces:
-            setting.progress(Step(f"η = {noise:g}, {pieces} pieces, linear drifts"))
-            tracking = tracking_of(parameters, noise, pieces)
-            drifts = tracking.optimum()
-            best[noise, pieces] = (tracking, drifts, tracking.objective(drifts))
-            rms.append(size_of(best[noise, pieces][2], parameters.horizon))
-            matched.append(size_of(tracking.objective(tracking.matching()), parameters.horizon))
-            transports.append(tracking.errors(drifts)[1])
-            rows.append(
-                at_most(
-                    f"η = {noise:g}, linear, {pieces} pieces: √(2J/T) by that of matched moments",
-                    matched[-1],
-                    rms[-1],
-                    0.0,
-                    "a minimum is no larger than its first guess",
-                )
-            )
-        slope = power_law(parameters.pieces[-LAST:], matched[-LAST:])
-        rows.append(order_row(f"η = {noise:g}, linear, matched moments: order of √(2J/T) in the pieces", -2.0, slope))
-        few = parameters.pieces[0]
-        tracking, drifts, _ = best[noise, few]
-        rough, fine = (final_of_linear(parameters, tracking, drifts, more) for more in (1, 2))
-        rows.append(
-            equal(
-                f"η = {noise:g}, linear, {few} pieces: ‖ρ(T) − p(T)‖ by the state equation",
-                tracking.errors(drifts)[0],
-                fine,
-                allowance(fine, rough),
-                REFINEMENT,
-            )
-        )
-        networks = [
-            _network(parameters, noise, pieces, best[noise, pieces], rows, setting)
-            for pieces in parameters.network_pieces
-            if (noise, pieces) in best
-        ]
-        counts = [pieces for pieces in parameters.network_pieces if (noise, pieces) in best]
-        left.append(
-            Curve(parameters.pieces, matched, f"η = {noise:g}, moments matched: slope {slope}", "line", series=series)
-        )
-        left.append(Curve(parameters.pieces, rms, f"η = {noise:g}, best linear", "theory", series=series))
-        left.append(
-            Curve(
-                counts,
-                [size_of(objective_of(result, parameters.horizon), parameters.horizon) for result in networks],
-                f"η = {noise:g}, network of width 1",
-                series=series,
-            )
-        )
-        right.append(Curve(parameters.pieces, transports, f"η = {noise:g}, linear", "theory", series=series))
-        right.append(
-            Curve(
-                counts,
-                [float(r.tracking.w2_final or np.nan) for r in networks],
-                f"η = {noise:g}, network",
-                series=series,
-            )
-        )
-    note = "Linear drifts track to second order in the length of a piece, at every noise level."
-    first, last = parameters.noise[0], parameters.noise[-1]
-    for pieces in (parameters.pieces[0], parameters.pieces[-1]):
-        if first != last:
-            ratio = (best[last, pieces][2] / best[first, pieces][2]) ** 0.5
-            rows.append(report(f"linear, {pieces} pieces: √J at η = {last:g} over that at η = {first:g}", ratio))
-            note += f" With {pieces} pieces the error at η = {last:g} is {ratio:.2f} times that at η = {first:g}."
+            setting.progress(Step(f"{name}, {pieces} pieces, linear drifts"))
+            found[noise][pieces] = Linear.of(tracking_of(parameters, noise, pieces))
+        slope = _linear_rows(parameters, name, found[noise], rows)
+        counts = [pieces for pieces in parameters.network_pieces if pieces in found[noise]]
+        networks = [_network(parameters, noise, found[noise][pieces], rows, setting) for pieces in counts]
+        tracked += _tracking_curves(parameters, name, found[noise], slope, series)
+        size = partial(size_of, horizon=parameters.horizon)
+        sizes = [size(objective_of(result, parameters.horizon)) for result in networks]
+        tracked.append(Curve(counts, sizes, f"{name}, network of width 1", series=series))
+        transports = [one.tracking.errors(one.drifts)[1] for one in found[noise].values()]
+        ended.append(Curve(parameters.pieces, transports, f"{name}, linear", "theory", series=series))
+        distances = [float(result.tracking.w2_final or np.nan) for result in networks]
+        ended.append(Curve(counts, distances, f"{name}, network", series=series))
     return Findings(
-        tuple(rows),
+        tuple(rows + _ratio_rows(parameters, found)),
         (
-            Panel("tracking error", "pieces", "√(2J/T)", tuple(left), True, True),
-            Panel("at the end", "pieces", "W₂(ρ(T), p(T))", tuple(right), True, True),
+            Panel("tracking error", "pieces", "√(2J/T)", tuple(tracked), True, True),
+            Panel("at the end", "pieces", "W₂(ρ(T), p(T))", tuple(ended), True, True),
         ),
-        note,
+        "Linear drifts track to second order in the length of a piece, at every noise level. "
+        + ". ".join(
+            f"{row.parameter[0].upper()}{row.parameter[1:]}: {row.measured:.2f}"
+            for row in _ratio_rows(parameters, found)
+        )
+        + ".",
     )
+
+
+def _linear_rows(parameters: Parameters, name: str, found: dict[int, Linear], rows: list[Row]) -> Slope:
+    """Rows of the linear drifts; returns the order of those that match the moments."""
+    for pieces, one in found.items():
+        label = f"{name}, linear, {pieces} pieces: √(2J/T) by that of matched moments"
+        matched, best = (size_of(value, parameters.horizon) for value in (one.matched, one.objective))
+        rows.append(at_most(label, matched, best, 0.0, "a minimum is no larger than its first guess"))
+    last = list(found)[-LAST:]
+    slope = power_law(last, [size_of(found[pieces].matched, parameters.horizon) for pieces in last])
+    rows.append(order_row(f"{name}, linear, matched moments: order of √(2J/T) in the pieces", -2.0, slope))
+    few = next(iter(found.values()))
+    rough, fine = (final_of_linear(parameters, few.tracking, few.drifts, more) for more in (1, 2))
+    label = f"{name}, linear, {few.tracking.pieces} pieces: ‖ρ(T) − p(T)‖ by the state equation"
+    expected = few.tracking.errors(few.drifts)[0]
+    rows.append(equal(label, expected, fine, allowance(fine, rough), REFINEMENT))
+    return slope
+
+
+def _tracking_curves(
+    parameters: Parameters, name: str, found: dict[int, Linear], slope: Slope, series: int
+) -> tuple[Curve, Curve]:
+    matched = [size_of(one.matched, parameters.horizon) for one in found.values()]
+    best = [size_of(one.objective, parameters.horizon) for one in found.values()]
+    return (
+        Curve(parameters.pieces, matched, f"{name}, moments matched: slope {slope}", "line", series=series),
+        Curve(parameters.pieces, best, f"{name}, best linear", "theory", series=series),
+    )
+
+
+def _ratio_rows(parameters: Parameters, found: dict[float, dict[int, Linear]]) -> list[Row]:
+    """How much larger the error is at the last noise level than at the first, with few pieces and with many."""
+    first, last = parameters.noise[0], parameters.noise[-1]
+    if first == last:
+        return []
+    return [
+        report(
+            f"linear, {pieces} pieces: √J at η = {last:g} over that at η = {first:g}",
+            (found[last][pieces].objective / found[first][pieces].objective) ** 0.5,
+        )
+        for pieces in (parameters.pieces[0], parameters.pieces[-1])
+    ]
 
 
 def _network(
     parameters: Parameters,
     noise: float,
-    pieces: int,
-    linear: tuple[LinearTracking, Array, float],
+    linear: Linear,
     rows: list[Row],
     setting: Setting,
 ) -> Result:
     """The network found from a start that is all but linear, and rows of it."""
+    pieces, bound = linear.tracking.pieces, linear.objective
     setting.progress(Step(f"η = {noise:g}, {pieces} pieces, network"))
-    tracking, drifts, bound = linear
     problem = problem_of(parameters, noise, pieces)
-    start = neurons_like(parameters, tracking, drifts)
+    start = neurons_like(parameters, linear.tracking, linear.drifts)
     begun = objective_of(evaluate(problem, start), parameters.horizon)
     result = solve(problem, initial=start)
     found = objective_of(result, parameters.horizon)

@@ -63,14 +63,23 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
     """The sampler with the right mean, the chains that learn it, and both together."""
     rows: list[Row] = []
     setting.progress(Step("steps of the sampler"))
+    by_step, in_steps = _by_step(parameters, rows)
+    by_dimension, in_dimensions = _by_dimension(parameters, rows)
+    setting.progress(Step("particles"))
+    _particles(parameters, rows)
+    learning = _learnt(parameters, rows, setting)
+    return Findings(tuple(rows), (by_step, by_dimension, learning), f"W₂ is of order {in_dimensions}; {in_steps}.")
+
+
+def _by_step(parameters: Parameters, rows: list[Row]) -> tuple[Panel, str]:
+    """W₂ against γ in four dimensions."""
     four = np.full(4, parameters.mean)
     steps = np.array(parameters.steps)
     distances = []
     for step in steps:
-        law = end_of(parameters.horizon, step, four)
         a, v = scheme_law(parameters.horizon, step)
         closed = sqrt(np.sum((a * four - four) ** 2) + 4 * (sqrt(v) - 1) ** 2)
-        distances.append(wasserstein_2(law, Law.isotropic(four, 1.0)))
+        distances.append(wasserstein_2(end_of(parameters.horizon, step, four), Law.isotropic(four, 1.0)))
         rows.append(equal(f"γ = {step:g}, d = 4: W₂ of the sampler", closed, distances[-1], 1e-9, "rounding"))
     slope = power_law(steps, distances)
     rows.append(order_row("d = 4: order of W₂ in γ", 1.0, slope))
@@ -78,62 +87,23 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
     ratios = np.array(distances) / steps
     # W₂/γ = limit + O(γ): one Richardson step
     extrapolated = (ratios[-1] * steps[-2] - ratios[-2] * steps[-1]) / (steps[-2] - steps[-1])
-    rows.append(
-        equal(
-            "d = 4: W₂/γ as γ → 0",
-            limit,
-            extrapolated,
-            abs(extrapolated - ratios[-1]),
-            "the change by extrapolation to γ = 0",
-        )
-    )
-    by_dimension = [
-        wasserstein_2(
-            end_of(parameters.horizon, steps[0], np.full(d, parameters.mean)),
-            Law.isotropic(np.full(d, parameters.mean), 1.0),
-        )
-        for d in parameters.dimensions
-    ]
-    of_dimension = power_law(parameters.dimensions, by_dimension)
-    rows.append(order_row("order of W₂ in the dimension d", 0.5, of_dimension))
-    setting.progress(Step("particles"))
-    _particles(parameters, rows)
-    exact, measured, errors = _learnt(parameters, rows, setting)
-    iterations = np.array(parameters.iterations)
-    return Findings(
-        tuple(rows),
-        (
-            Panel(
-                "sampling, the mean known",
-                "step γ",
-                "W₂, d = 4",
-                (Curve(steps, distances, f"slope {slope}"), Curve(steps, limit * steps, "¼√(|μ|² + d) γ", "theory")),
-                True,
-                True,
-            ),
-            Panel(
-                "sampling, the mean known",
-                "dimension d",
-                f"W₂, γ = {steps[0]:g}",
-                (Curve(parameters.dimensions, by_dimension, f"slope {of_dimension}"),),
-                True,
-                True,
-            ),
-            Panel(
-                "learning the mean",
-                "Langevin steps n",
-                "E|θₙ − μ|², d = 4",
-                (
-                    Curve(iterations, measured, "chains", error=ERRORS * errors),
-                    Curve(iterations, exact, "exact", "theory"),
-                ),
-                True,
-                True,
-            ),
-        ),
-        f"W₂ is of order γ^{slope} in the step and d^{of_dimension} in the dimension; W₂/γ tends to "
-        f"{extrapolated:.4f}, expected {limit:.4f}.",
-    )
+    change = abs(extrapolated - ratios[-1])
+    rows.append(equal("d = 4: W₂/γ as γ → 0", limit, extrapolated, change, "the change by extrapolation to γ = 0"))
+    curves = (Curve(steps, distances, f"slope {slope}"), Curve(steps, limit * steps, "¼√(|μ|² + d) γ", "theory"))
+    words = f"in the step it is of order γ^{slope}, and W₂/γ tends to {extrapolated:.4f}, expected {limit:.4f}"
+    return Panel("sampling, the mean known", "step γ", "W₂, d = 4", curves, True, True), words
+
+
+def _by_dimension(parameters: Parameters, rows: list[Row]) -> tuple[Panel, str]:
+    """W₂ against d with the longest step."""
+    step = parameters.steps[0]
+    means = [np.full(d, parameters.mean) for d in parameters.dimensions]
+    distances = [wasserstein_2(end_of(parameters.horizon, step, mean), Law.isotropic(mean, 1.0)) for mean in means]
+    slope = power_law(parameters.dimensions, distances)
+    rows.append(order_row("order of W₂ in the dimension d", 0.5, slope))
+    curve = Curve(parameters.dimensions, distances, f"slope {slope}")
+    panel = Panel("sampling, the mean known", "dimension d", f"W₂, γ = {step:g}", (curve,), True, True)
+    return panel, f"d^{slope} in the dimension"
 
 
 def _particles(parameters: Parameters, rows: list[Row]) -> None:
@@ -170,8 +140,8 @@ def _particles(parameters: Parameters, rows: list[Row]) -> None:
     )
 
 
-def _learnt(parameters: Parameters, rows: list[Row], setting: Setting) -> tuple[Array, Array, Array]:
-    """E|θ_n − μ|² exactly, by chains, and its standard errors; rows of it, and of what a sampler makes of θ_n."""
+def _learnt(parameters: Parameters, rows: list[Row], setting: Setting) -> Panel:
+    """E|θ_n − μ|² exactly and by chains, and what a sampler makes of θ_n."""
     chain = MeanChain(parameters.learning_step, parameters.inverse_temperature)
     mean = np.full(4, parameters.mean)
     rng = np.random.default_rng(parameters.seed)
@@ -203,7 +173,11 @@ def _learnt(parameters: Parameters, rows: list[Row], setting: Setting) -> tuple[
         )
     )
     rows.append(report("share of E|θ − μ|² that each Langevin step keeps", chain.forgetting()))
-    return np.array(exact), np.array(measured), np.array(errors)
+    curves = (
+        Curve(parameters.iterations, measured, "chains", error=ERRORS * np.array(errors)),
+        Curve(parameters.iterations, exact, "exact", "theory"),
+    )
+    return Panel("learning the mean", "Langevin steps n", "E|θₙ − μ|², d = 4", curves, True, True)
 
 
 CLAIM = Claim(
