@@ -21,7 +21,8 @@ from controlsde.monte_carlo.process import Positions, Process
 from controlsde.monte_carlo.sums import Layout, Sums
 
 DEVICES = ("auto", "cpu", "cuda")
-WORTH_COMPILING = 1e8  # particle steps: what PyTorch does in the seconds that compiling the loops takes once
+WORTH_COMPILING = 5e7  # particle steps: what PyTorch does, at 4e6 to 2e7 a second, while the loops are compiled
+STAGES = 4  # of a step without noise, each of which costs what a step with noise does
 CUDA_CELLS = 256  # of particles at a time on a device, 4 million
 
 Summed = Callable[[Process, Stream, int, NDArray[np.floating], Layout], Sums]
@@ -59,7 +60,8 @@ def choose(process: Process, device: str, particles: int) -> Backend:
         raise DeviceError("device cuda: PyTorch sees no CUDA device here; use cpu, or auto")
     if device == "cuda" or (device == "auto" and has_cuda):
         return _on_cuda(process)
-    return _on_processor(process, float(particles) * process.clock.steps)
+    steps = process.clock.steps if process.noisy else STAGES * process.clock.steps
+    return _on_processor(process, float(particles) * steps)
 
 
 def _on_processor(process: Process, particle_steps: float) -> Backend:

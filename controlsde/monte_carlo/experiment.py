@@ -26,6 +26,7 @@ from controlsde.monte_carlo.sums import CELL, Layout, Sums
 Array = NDArray[np.float64]
 
 WEAK_ORDER = {"euler-maruyama": 1, "heun": 2, RUNGE_KUTTA: 4}
+BIAS_STEPS = 3  # of a particle that measures the bias, for each step of the others: one way once, one way halved
 BIAS_CELLS = 4  # cells of particles that measure the bias of the steps; one for drifts that take longer
 TINY = 1e-300
 
@@ -65,13 +66,17 @@ class Experiment:
         return Process.of(self.drift, self.diffusivity, self.box, self.walls, steps, self.scheme, draws)
 
     @property
+    def _bias_cells(self) -> int:
+        return BIAS_CELLS if self.process.network else 1
+
+    @property
     def layout(self) -> Layout:
         """Of the sums."""
         return Layout.of_box(self.box, self.walls)
 
     def backend(self, particles: int) -> Backend:
-        """What moves so many particles. Raises DeviceError."""
-        return choose(self.process, self.device, particles)
+        """What moves so many particles, and those of `step_bias`. Raises DeviceError."""
+        return choose(self.process, self.device, particles + BIAS_STEPS * self._bias_cells * CELL)
 
     def run(
         self,
@@ -125,7 +130,7 @@ class Experiment:
             return np.stack([change.sum(axis=0), np.sum(change**2, axis=0)]), np.array([along.sum(), along @ along])
 
         with threads_for(backend) as (pool, _):
-            found = list(pool.map(changes, range(BIAS_CELLS if self.process.network else 1)))
+            found = list(pool.map(changes, range(self._bias_cells)))
         n = CELL * len(found)
         mean, square = np.sum([modes for modes, _ in found], axis=0) / n
         along, along_square = np.sum([direction for _, direction in found], axis=0) / n

@@ -12,6 +12,7 @@ from controlsde.diffusivity import Steady, Varying
 from controlsde.drift import FormulaDrift, NetworkDrift
 from controlsde.monte_carlo import backends, fused, plain, tensors
 from controlsde.monte_carlo.backends import DeviceError, choose
+from controlsde.monte_carlo.experiment import Experiment
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import BoxNetwork, Process
 from controlsde.network import ACTIVATIONS, Network
@@ -130,6 +131,17 @@ def test_a_drift_that_is_no_network_runs_on_torch_and_a_network_in_compiled_loop
     assert "too short" in brief.note
     monkeypatch.setattr(fused, "ready", lambda _noisy: True)
     assert choose(network_process(), "auto", 1000).name == "numba"
+
+
+def test_the_particles_that_measure_the_bias_of_the_steps_count_when_loops_are_worth_compiling(monkeypatch):
+    monkeypatch.setattr(fused, "ready", lambda _noisy: False)
+    network = Network(1, 1, "tanh", False, ((0.0, 1.0),))
+    drift = NetworkDrift(network, Controls([[[1.0]]], [[[1.0]]], [[0.0]], [0.0, 1.0]))
+    experiment = Experiment(
+        drift, Steady(0.1), network.box, "reflecting", lambda n, rng: rng.random((n, 1)), 512, "heun", Stream(1), "cpu"
+    )
+    assert choose(experiment.process, "cpu", 1000).name == "torch"
+    assert experiment.backend(1000).name == "numba"
 
 
 @pytest.mark.parametrize(("device", "words"), [("tpu", "auto, cpu, cuda"), ("cuda", "no CUDA device")])
