@@ -147,18 +147,33 @@ def optimise(
     answers = []
     for number, seed in enumerate(seeds):
         progress(Step(f"{label}, seed {seed}", fraction=number / len(seeds)))
-        options = problem.solver.model_copy(update={"seed": seed})
-        answers.append(_answer(problem.model_copy(update={"solver": options})))
+        answers.append(answer(problem, seed))
     return gathered(seeds, answers)
+
+
+def answer(problem: Problem, seed: int, initial: Controls | None = None) -> Result | None:
+    """The answer to a problem, verified, with that seed of its solver; None where no start could be evaluated.
+
+    initial: controls to start from, in place of a random start. Raises as `optimise` does, and ControlsError where the
+    pieces of the problem are not a multiple of those of `initial`.
+    """
+    options = problem.solver.model_copy(update={"seed": seed})
+    try:
+        result = solve(problem.model_copy(update={"solver": options}), initial=initial)
+    except SolveError:
+        return None
+    if result.status == "interrupted":
+        raise KeyboardInterrupt
+    return result
 
 
 def gathered(seeds: Sequence[int], answers: Sequence[Result | None]) -> Optimised:
     """The numbers of answers that are already there, one for each seed; None where a solve failed."""
-    l2, l2_rms, w1, w2, objective, effort = np.array([_numbers(answer) for answer in answers], dtype=float).T
-    verified = np.array([answer is not None and answer.verified for answer in answers])
-    there = [answer for answer in answers if answer is not None]
-    candidates = [answer for answer in there if answer.verified] or there
-    best = min(candidates, key=lambda answer: answer.objective) if candidates else None
+    l2, l2_rms, w1, w2, objective, effort = np.array([_numbers(one) for one in answers], dtype=float).T
+    verified = np.array([one is not None and one.verified for one in answers])
+    there = [one for one in answers if one is not None]
+    candidates = [one for one in there if one.verified] or there
+    best = min(candidates, key=lambda one: one.objective) if candidates else None
     return Optimised(tuple(seeds), l2, l2_rms, w1, w2, objective, effort, verified, best)
 
 
@@ -168,20 +183,10 @@ def effort_of(controls: Controls) -> float:
     return float(0.5 * np.sum(squares * np.diff(controls.times)))
 
 
-def _answer(problem: Problem) -> Result | None:
-    try:
-        result = solve(problem)
-    except SolveError:
-        return None
-    if result.status == "interrupted":
-        raise KeyboardInterrupt
-    return result
-
-
-def _numbers(answer: Result | None) -> tuple[float | None, ...]:
+def _numbers(found: Result | None) -> tuple[float | None, ...]:
     """l2, l2_rms, w1, w2, objective, effort."""
-    if answer is None:
+    if found is None:
         return (np.nan,) * 6
-    errors = answer.tracking
-    effort = np.nan if answer.controls is None else effort_of(answer.controls)
-    return errors.l2_final, errors.l2_rms, errors.w1_final, errors.w2_final, answer.objective, effort
+    errors = found.tracking
+    effort = np.nan if found.controls is None else effort_of(found.controls)
+    return errors.l2_final, errors.l2_rms, errors.w1_final, errors.w2_final, found.objective, effort

@@ -1,75 +1,115 @@
 """The frontier of noise: its cells are the problems they say, are kept, taken up again, and judged by their spread."""
 
-from dataclasses import replace
+import itertools
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from controlsde.claims import noise_frontier
 from controlsde.claims.claim import Setting
-from controlsde.claims.noise_frontier import Cell, Measured, Parameters, cells
-from controlsde.claims.optimised import Optimised
+from controlsde.claims.noise_frontier import Cell, Measured, Parameters, climbs
 from controlsde.claims.settings import SettingError
+from controlsde.controls import Controls
 
 SMALL = Parameters(densities=("smooth", "jump"), pieces=(4, 2), widths=(1,), noise=(0.0, 1.0), seeds=(0, 1))
 
 
 def test_a_cell_is_the_problem_that_its_name_says():
-    cell = Cell("jump", 8, 2, 0.25, (0, 1), 60, 0.1)
+    cell = Cell("jump", (4, 8), 2, 0.25, (0, 1), 60, 0.1)
     problem = cell.problem()
     assert (problem.noise, problem.network.width, problem.controls.pieces) == (0.25, 2, 8)
     assert problem.solver.iterations == 60
     assert problem.reference.data.expression == noise_frontier.DENSITIES["jump"]
     changed = [
         replace(cell, density="kink"),
-        replace(cell, pieces=4),
+        replace(cell, climbed=(4,)),
+        replace(cell, climbed=(2, 8)),
         replace(cell, width=1),
         replace(cell, noise=0.5),
         replace(cell, seeds=(0,)),
         replace(cell, iterations=61),
         replace(cell, horizon=0.2),
     ]
-    assert len({cell.name, *(one.name for one in changed)}) == 8
+    assert len({cell.name, *(one.name for one in changed)}) == 9
 
 
-def answers(l2, verified):
-    values = np.array(l2)
-    return Optimised((0, 1), values, values, values, values, values, values, np.array(verified), None)
+@dataclass(frozen=True)
+class Errors:
+    l2_final: float
+    l2_rms: float = 0.0
+    w1_final: float = 0.0
+    w2_final: float = 0.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a claim reads of a result."""
+
+    tracking: Errors
+    objective: float
+    controls: Controls
+    verified: bool
 
 
 @pytest.fixture
 def solved(monkeypatch):
-    """Solves that only count, and of which the second start never verifies."""
+    """Solves that only count, and of which the second start never verifies: problem, seed and start of each."""
     seen = []
 
-    def optimise(problem, seeds):
-        seen.append((problem.controls.pieces, problem.noise))
-        return answers([0.1 * problem.controls.pieces + problem.noise + seed for seed in seeds], [True, False])
+    def answer(problem, seed, initial):
+        pieces = problem.controls.pieces
+        seen.append((problem, seed, initial))
+        weights = np.full((pieces, 1, 1), float(seed))
+        controls = Controls(weights, weights, weights[:, 0], np.linspace(0.0, 0.1, pieces + 1))
+        return Answer(Errors(0.1 * pieces + problem.noise + seed), 1.0 + 0.1 * pieces, controls, seed == 0)
 
-    monkeypatch.setattr(noise_frontier, "optimise", optimise)
+    monkeypatch.setattr(noise_frontier, "answer", answer)
     monkeypatch.setattr(noise_frontier, "SECONDS", 0.0)  # all of them here, in no other process
     return seen
 
 
 def test_cells_are_kept_and_taken_up_again(solved, tmp_path):
     first = noise_frontier.experiment(SMALL, Setting(folder=tmp_path))
-    assert len(solved) == len(list(cells(SMALL))) == 8
+    assert len(solved) == 2 * sum(map(len, climbs(SMALL))) == 16
     kept = sorted((tmp_path / "noise-frontier").iterdir())
     assert len(kept) == 8
     kept[0].unlink()
     again = noise_frontier.experiment(SMALL, Setting(folder=tmp_path))
-    assert len(solved) == 9
+    assert len(solved) == 18
     values = {row.parameter: row.measured for row in first.rows}
     assert values["jump, 4 pieces, width 1, η = 1: L² at T, mean"] == pytest.approx(1.4)  # of the start that verified
     assert values["jump, 4 pieces, width 1, η = 1: starts that verified"] == 1
+    assert values["of 8 answers, those whose J is above that on fewer pieces"] == 8
     np.testing.assert_equal([row.measured for row in again.rows], [row.measured for row in first.rows])
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_more_pieces_start_from_the_answers_on_fewer_of_the_same_seed(solved, tmp_path, interrupted):
+    cells = climbs(SMALL)[0]
+    assert [cell.pieces for cell in cells] == [2, 4]
+    if interrupted:  # the next run reads these answers from the folder
+        noise_frontier.climb(cells[:1], tmp_path)
+    noise_frontier.climb(cells, tmp_path)
+    assert len(solved) == 4
+    for problem, seed, initial in solved:
+        if problem.controls.pieces == 2:
+            assert initial is None
+        else:
+            assert initial.pieces == 2
+            np.testing.assert_array_equal(initial.A, float(seed))
+
+
+def test_pieces_that_do_not_divide_start_at_random(solved):
+    noise_frontier.climb(climbs(replace(SMALL, pieces=(2, 3)))[0], None)
+    assert [initial for _, _, initial in solved] == [None] * 4
 
 
 def test_noise_is_said_to_help_or_to_hurt_only_beyond_the_spread():
     parameters = replace(SMALL, densities=("smooth", "kink", "jump"), pieces=(4,))
     means = {"smooth": (1.0, 0.5), "kink": (0.5, 1.0), "jump": (0.5, 0.51)}
     found = {}
-    for cell in cells(parameters):
+    for cell in itertools.chain(*climbs(parameters)):
         l2 = tuple(means[cell.density][int(cell.noise)] + step for step in (-0.01, 0.0, 0.01))
         found[cell] = Measured(l2, l2, l2)
     note = noise_frontier._findings(parameters, found).note
