@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from controlsde.claims import optimised
-from controlsde.claims.optimised import Optimised, Spread, effort_of, gathered, optimise, small_budget
+from controlsde.claims.optimised import Optimised, Spread, answer, effort_of, gathered, optimise, small_budget
 from controlsde.controls import Controls
 from controlsde.pipeline import SolveError, solve
 from controlsde.problem import parse_problem
@@ -65,12 +65,12 @@ def test_each_seed_is_the_solve_of_that_seed():
 
 
 def test_a_start_that_cannot_be_evaluated_counts_as_not_verified(monkeypatch):
-    answer = solve(parse_problem(TEXT))
+    solved = solve(parse_problem(TEXT))
 
-    def broken(problem):
+    def broken(problem, **_):
         if problem.solver.seed == 1:
             raise SolveError("nothing was finite")
-        return answer
+        return solved
 
     monkeypatch.setattr(optimised, "solve", broken)
     found = optimise(TEXT, (0, 1))
@@ -81,13 +81,22 @@ def test_a_start_that_cannot_be_evaluated_counts_as_not_verified(monkeypatch):
 
 
 def test_an_interrupted_solve_interrupts_the_experiment(monkeypatch):
-    answer = solve(parse_problem(TEXT))
-    monkeypatch.setattr(optimised, "solve", lambda _: replace(answer, status="interrupted"))
+    solved = solve(parse_problem(TEXT))
+    monkeypatch.setattr(optimised, "solve", lambda *_, **__: replace(solved, status="interrupted"))
     with pytest.raises(KeyboardInterrupt):
         optimise(TEXT, (0,))
 
 
+def test_an_answer_starts_from_the_controls_it_is_given():
+    problem = parse_problem(TEXT)
+    few = answer(problem, 0)
+    budget = problem.controls.model_copy(update={"pieces": 2 * problem.controls.pieces})
+    one_step = problem.solver.model_copy(update={"iterations": 1})
+    many = problem.model_copy(update={"controls": budget, "solver": one_step})
+    assert answer(many, 0, few.controls).objective < 1.02 * few.objective < answer(many, 0).objective
+
+
 def test_the_best_is_of_least_objective_among_the_verified():
-    answer = solve(parse_problem(TEXT))
-    worse = replace(answer, objective=2 * answer.objective)
-    assert gathered((0, 1, 2), (worse, None, answer)).best is answer
+    solved = solve(parse_problem(TEXT))
+    worse = replace(solved, objective=2 * solved.objective)
+    assert gathered((0, 1, 2), (worse, None, solved)).best is solved
