@@ -40,7 +40,7 @@ class Parameters:
     horizon: float = 1.5
     noise: tuple[float, ...] = (0.0, 1.0)
     pieces: tuple[int, ...] = (2, 4, 8, 16, 32, 64)
-    network_pieces: tuple[int, ...] = (2, 4, 8, 16)
+    network_pieces: tuple[int, ...] = (2, 4, 8, 16, 32, 64)
     steepness: float = 0.05
     elements: int = 24
 
