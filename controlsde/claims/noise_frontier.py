@@ -239,39 +239,51 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
 def _findings(parameters: Parameters, found: dict[Cell, Measured]) -> Findings:
     """Rows of every cell, and for every density, number of pieces and width whether noise helped."""
     rows: list[Row] = []
-    helped: list[str] = []
-    hurt: list[str] = []
-    compared = 0
+    verdicts: dict[str, dict[str, float]] = {symbol: {} for symbol in MEASURES.values()}
     for group in _groups(parameters, found):
-        name = f"{group[0].density}, {group[0].pieces} pieces, width {group[0].width}"
+        budget = f"{group[0].density}, {group[0].pieces} pieces, width {group[0].width}"
         for cell in group:
             for measure, symbol in MEASURES.items():
                 spread = found[cell].spread(measure)
-                rows.append(report(f"{name}, η = {cell.noise:g}: {symbol} at T, mean", spread.mean))
-                rows.append(report(f"{name}, η = {cell.noise:g}: {symbol} at T, deviation", spread.deviation))
-            rows.append(report(f"{name}, η = {cell.noise:g}: starts that verified", found[cell].spread("l2").count))
-        still = next((cell for cell in group if cell.noise == 0), None)
-        noisy = [cell for cell in group if cell.noise > 0 and found[cell].l2]
-        if still is None or not found[still].l2 or not noisy:
-            continue
-        compared += 1
-        best = min(noisy, key=lambda cell: found[cell].spread("l2").mean)
-        gap = found[best].spread("l2").mean - found[still].spread("l2").mean
-        apart = found[best].spread("l2").apart(found[still].spread("l2"))
-        rows.append(report(f"{name}: best η > 0 in L²", best.noise))
-        rows.append(report(f"{name}: L² at the best η > 0 less that at η = 0, in deviations", np.sign(gap) * apart))
-        if apart > CLEAR:
-            (helped if gap < 0 else hurt).append(name)
+                rows.append(report(f"{cell.label}: {symbol} at T, mean", spread.mean))
+                rows.append(report(f"{cell.label}: {symbol} at T, deviation", spread.deviation))
+            rows.append(report(f"{cell.label}: starts that verified", found[cell].spread("l2").count))
+        for measure, symbol in MEASURES.items():
+            compared = _compared({cell.noise: found[cell].spread(measure) for cell in group})
+            if compared is not None:
+                best, verdicts[symbol][budget] = compared
+                rows.append(report(f"{budget}: best η > 0 in {symbol}", best))
+                label = f"{budget}: {symbol} at the best η > 0 less that at η = 0, in deviations"
+                rows.append(report(label, verdicts[symbol][budget]))
     rises = _rises(found)
     rows.append(
         report(f"of {len(rises)} answers, those whose J is above that on fewer pieces", int(np.sum(rises > RISEN)))
     )
-    return Findings(
-        tuple(rows),
-        tuple(_panels(parameters, found)),
-        f"Of {compared} budgets noise helps in {len(helped)} ({'; '.join(helped) or 'none'}) and hurts in {len(hurt)} "
-        f"({'; '.join(hurt) or 'none'}), measured in L² at T by the best η > 0 against η = 0; elsewhere the difference "
-        f"is within {CLEAR:g} deviations over the starts.",
+    words = " ".join(_in_words(symbol, apart) for symbol, apart in verdicts.items())
+    note = (
+        f"The best η > 0 against η = 0, at T. {words} Elsewhere the difference is within {CLEAR:g} deviations over the "
+        "starts."
+    )
+    return Findings(tuple(rows), tuple(_panels(parameters, found)), note)
+
+
+def _compared(spreads: dict[float, Spread]) -> tuple[float, float] | None:
+    """The best η > 0, and its mean less that at η = 0 in deviations; None where either is missing. Comes in by η."""
+    noisy = [noise for noise, spread in spreads.items() if noise > 0 and spread.count]
+    if not noisy or 0.0 not in spreads or not spreads[0.0].count:
+        return None
+    best = min(noisy, key=lambda noise: spreads[noise].mean)
+    gap = spreads[best].mean - spreads[0.0].mean
+    return best, float(np.sign(gap)) * spreads[best].apart(spreads[0.0])
+
+
+def _in_words(symbol: str, apart: dict[str, float]) -> str:
+    helped = [budget for budget, value in apart.items() if value < -CLEAR]
+    hurt = [budget for budget, value in apart.items() if value > CLEAR]
+    where = [f" ({'; '.join(budgets)})" if budgets else "" for budgets in (helped, hurt)]
+    return (
+        f"In {symbol} noise helps in {len(helped)} of {len(apart)} budgets{where[0]} and hurts in "
+        f"{len(hurt)}{where[1]}."
     )
 
 

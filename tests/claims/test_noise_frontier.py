@@ -113,7 +113,8 @@ def test_noise_is_said_to_help_or_to_hurt_only_beyond_the_spread():
         l2 = tuple(means[cell.density][int(cell.noise)] + step for step in (-0.01, 0.0, 0.01))
         found[cell] = Measured(l2, l2, l2)
     note = noise_frontier._findings(parameters, found).note
-    assert "Of 3 budgets noise helps in 1 (smooth, 4 pieces, width 1) and hurts in 1 (kink, 4 pieces, width 1)" in note
+    expected = "noise helps in 1 of 3 budgets (smooth, 4 pieces, width 1) and hurts in 1 (kink, 4 pieces, width 1)."
+    assert f"In L² {expected} In W₁ {expected} In W₂ {expected}" in note
 
 
 def test_an_unknown_density_is_refused():
