@@ -240,6 +240,7 @@ def _findings(parameters: Parameters, found: dict[Cell, Measured]) -> Findings:
     """Rows of every cell, and for every density, number of pieces and width whether noise helped."""
     rows: list[Row] = []
     verdicts: dict[str, dict[str, float]] = {symbol: {} for symbol in MEASURES.values()}
+    missing: list[str] = []
     for group in _groups(parameters, found):
         budget = f"{group[0].density}, {group[0].pieces} pieces, width {group[0].width}"
         for cell in group:
@@ -255,6 +256,8 @@ def _findings(parameters: Parameters, found: dict[Cell, Measured]) -> Findings:
                 rows.append(report(f"{budget}: best η > 0 in {symbol}", best))
                 label = f"{budget}: {symbol} at the best η > 0 less that at η = 0, in deviations"
                 rows.append(report(label, verdicts[symbol][budget]))
+        if budget not in verdicts[MEASURES["l2"]]:
+            missing.append(budget)
     rises = _rises(found)
     rows.append(
         report(f"of {len(rises)} answers, those whose J is above that on fewer pieces", int(np.sum(rises > RISEN)))
@@ -262,8 +265,10 @@ def _findings(parameters: Parameters, found: dict[Cell, Measured]) -> Findings:
     words = " ".join(_in_words(symbol, apart) for symbol, apart in verdicts.items())
     note = (
         f"The best η > 0 against η = 0, at T. {words} Elsewhere the difference is within {CLEAR:g} deviations over the "
-        "starts."
+        "starts, or there are no two starts that verified."
     )
+    if missing:
+        note += f" Not compared, for no start verified at η = 0, or with noise: {'; '.join(missing)}."
     return Findings(tuple(rows), tuple(_panels(parameters, found)), note)
 
 

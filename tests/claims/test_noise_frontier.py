@@ -117,6 +117,17 @@ def test_noise_is_said_to_help_or_to_hurt_only_beyond_the_spread():
     assert f"In L² {expected} In W₁ {expected} In W₂ {expected}" in note
 
 
+def test_budgets_without_a_verified_answer_are_named_and_not_compared():
+    parameters = replace(SMALL, densities=("smooth", "jump"), pieces=(4,))
+    found = {}
+    for cell in itertools.chain(*climbs(parameters)):
+        l2 = () if (cell.density, cell.noise) == ("jump", 0.0) else (1.0, 1.1)
+        found[cell] = Measured(l2, l2, l2)
+    note = noise_frontier._findings(parameters, found).note
+    assert "In L² noise helps in 0 of 1 budgets and hurts in 0." in note
+    assert note.endswith("Not compared, for no start verified at η = 0, or with noise: jump, 4 pieces, width 1.")
+
+
 def test_an_unknown_density_is_refused():
     with pytest.raises(SettingError, match="smooth, kink, jump"):
         noise_frontier.experiment(replace(SMALL, densities=("rough",)), Setting())
