@@ -148,7 +148,7 @@ class Climbed:
 
 def climbs(parameters: Parameters) -> list[tuple[Cell, ...]]:
     """The cells, from few pieces to many, of every density, width and noise level; those that take longest first."""
-    pieces = tuple(sorted(parameters.pieces))
+    pieces = tuple(sorted(set(parameters.pieces)))
     return [
         tuple(
             Cell(density, pieces[:end], width, noise, parameters.seeds, parameters.iterations, parameters.horizon)
@@ -217,7 +217,7 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
 
     def here(number: int, cells: tuple[Cell, ...]) -> Climbed:
         found = climb(cells, folder, setting.progress)
-        told(number + 1)
+        told(len(kept) + number + 1)
         return found
 
     kept = {
