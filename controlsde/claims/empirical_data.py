@@ -19,6 +19,7 @@ from controlsde.claims.optimised import Optimised, Spread, gathered, optimise, s
 from controlsde.claims.references import exact, reference_of
 from controlsde.claims.state import REFINEMENT, allowance, line, state_after
 from controlsde.densities.mixture import GaussianMixture
+from controlsde.gaussians import noised_variance
 from controlsde.progress import Step
 from controlsde.report.panels import Curve, Panel
 
@@ -247,7 +248,7 @@ def perfect_rows(parameters: Parameters, data: GaussianMixture, noise: float) ->
     points = data.sample(parameters.few, np.random.default_rng(1))
     reference = reference_of(sample_text(parameters, points, noise, parameters.kernel))
     left = 0.5 * parameters.kernel**2  # before the end
-    shrink, blur = np.exp(-left), parameters.kernel**2 * np.exp(-2 * left) - np.expm1(-2 * left)
+    shrink, blur = np.exp(-left), noised_variance(parameters.kernel**2, left)
     ends = {0.0: estimated(points, parameters.kernel), left: estimated(shrink * points, float(np.sqrt(blur)))}
     rows = []
     for stop, expected in ends.items():

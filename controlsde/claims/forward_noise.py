@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, expm1
+from math import exp
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from controlsde.claims.claim import Claim, Findings, Setting, report
 from controlsde.claims.optimised import small_budget
 from controlsde.claims.references import reference_of
 from controlsde.claims.variants import compare_variants
+from controlsde.gaussians import noised_variance
 from controlsde.progress import Step
 from controlsde.reference import Reference
 from controlsde.report.panels import Curve, Panel
@@ -46,9 +47,8 @@ def bumps(parameters: Parameters, mean: float, deviation: float) -> str:
 
 def noised(parameters: Parameters) -> tuple[float, float]:
     """Mean and deviation of the bumps after the Ornstein–Uhlenbeck process: e^{−T}m, (e^{−2T}s² + 1 − e^{−2T})^½."""
-    shrink = exp(-parameters.horizon)
-    variance = (shrink * parameters.deviation) ** 2 - expm1(-2 * parameters.horizon)
-    return shrink * parameters.mean, variance**0.5
+    variance = noised_variance(parameters.deviation**2, parameters.horizon)
+    return exp(-parameters.horizon) * parameters.mean, variance**0.5
 
 
 def problem_text(parameters: Parameters, path: str, noise: float) -> str:

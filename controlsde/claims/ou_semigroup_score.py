@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from math import exp, expm1, sqrt
+from math import exp, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.claims.claim import Claim, Findings, Row, Setting, at_least, at_most, equal, report
 from controlsde.claims.references import reversed_diffusion
+from controlsde.gaussians import noised_variance
 from controlsde.progress import Step
 from controlsde.reference.semigroup import ornstein_uhlenbeck_semigroup
 from controlsde.report.panels import Curve, Panel
@@ -37,7 +38,7 @@ class Parameters:
 def factor(parameters: Parameters, y: Array, time: float = 0.0) -> Array:
     """U_t f = c + (1 − c) N(e^{−t}m, e^{−2t}s² + 1 − e^{−2t}) / N(0, 1), f = U_0 f, in closed form."""
     mean = exp(-time) * parameters.mean
-    variance = exp(-2 * time) * parameters.deviation**2 - expm1(-2 * time)
+    variance = noised_variance(parameters.deviation**2, time)
     ratio = np.exp(-0.5 * (y - mean) ** 2 / variance + 0.5 * y**2) / sqrt(variance)
     return np.asarray(parameters.share + (1 - parameters.share) * ratio)
 
@@ -45,7 +46,7 @@ def factor(parameters: Parameters, y: Array, time: float = 0.0) -> Array:
 def slope(parameters: Parameters, y: Array, time: float = 0.0) -> Array:
     """∂U_t f in closed form."""
     mean = exp(-time) * parameters.mean
-    variance = exp(-2 * time) * parameters.deviation**2 - expm1(-2 * time)
+    variance = noised_variance(parameters.deviation**2, time)
     return np.asarray((factor(parameters, y, time) - parameters.share) * (y - (y - mean) / variance))
 
 

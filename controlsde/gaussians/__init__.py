@@ -2,7 +2,7 @@
 
 from controlsde.gaussians.langevin import MeanChain
 from controlsde.gaussians.law import Law, kullback_leibler, wasserstein_2
-from controlsde.gaussians.reversal import contraction, noised, reverse_process
+from controlsde.gaussians.reversal import contraction, noised, noised_variance, reverse_process
 from controlsde.gaussians.schemes import SCHEMES, LinearProcess, law_after
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "kullback_leibler",
     "law_after",
     "noised",
+    "noised_variance",
     "reverse_process",
     "wasserstein_2",
 ]

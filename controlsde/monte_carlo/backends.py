@@ -21,7 +21,7 @@ from controlsde.monte_carlo.process import Positions, Process
 from controlsde.monte_carlo.sums import Layout, Sums
 
 DEVICES = ("auto", "cpu", "cuda")
-WORTH_COMPILING = 5e7  # particle steps: what PyTorch does, at 4e6 to 2e7 a second, while the loops are compiled
+WORTH_COMPILING = 5e7  # particle steps: what PyTorch does, at 5e6 to 6e7 a second, while the loops are compiled
 STAGES = 4  # of a step without noise, each of which costs what a step with noise does
 CUDA_CELLS = 256  # of particles at a time on a device, 4 million
 
