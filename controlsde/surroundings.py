@@ -19,10 +19,13 @@ neither read nor set.
 
 from __future__ import annotations
 
+import ctypes
+import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -92,34 +95,58 @@ class _OneThread:
         self._lock = threading.Lock()
         self._own = threading.local()  # how deep this thread is inside
         self._inside = 0
-        self._blas = ExitStack()
+        self._libraries = ExitStack()  # gives every library of linear algebra its threads back
+        self._casadi = False  # whether CasADi's is among them
         self._torch = 1
 
     def enter(self) -> None:
         import torch
 
         depth = getattr(self._own, "depth", 0)
-        self._own.depth = depth + 1
-        if depth:
-            return
         with self._lock:
             if self._inside == 0:
                 self._torch = torch.get_num_threads()
-                self._blas.enter_context(threadpool_limits(1, user_api="blas"))
-            self._inside += 1
-        torch.set_num_threads(1)  # every thread has a number of its own
+                self._libraries.enter_context(threadpool_limits(1, user_api="blas"))
+            self._limit_loaded_since()
+            self._inside += not depth
+            self._own.depth = depth + 1
+        if not depth:
+            torch.set_num_threads(1)  # every thread has a number of its own
 
     def leave(self) -> None:
         import torch
 
-        self._own.depth -= 1
-        if self._own.depth:
-            return
         with self._lock:
+            self._own.depth -= 1
+            if self._own.depth:
+                return
             self._inside -= 1
             if self._inside == 0:
-                self._blas.close()
+                self._libraries.close()
+                self._casadi = False
             torch.set_num_threads(self._torch)
+
+    def _limit_loaded_since(self) -> None:
+        """CasADi has a BLAS of its own, under a name that threadpoolctl does not know; IPOPT loads it when it is."""
+        library = None if self._casadi else _casadis_blas()
+        if library is not None:
+            before = library.openblas_get_num_threads()
+            library.openblas_set_num_threads(1)
+            self._libraries.callback(library.openblas_set_num_threads, before)
+            self._casadi = True
+
+
+def _casadis_blas() -> ctypes.CDLL | None:
+    """CasADi's OpenBLAS, where it is in this process already."""
+    casadi = sys.modules.get("casadi")
+    if casadi is None or not hasattr(os, "RTLD_NOLOAD"):
+        return None
+    for path in Path(str(casadi.__file__)).parent.glob("libcasadi-tp-openblas*"):
+        with suppress(OSError):  # a name under which it is not loaded
+            library = ctypes.CDLL(str(path), mode=os.RTLD_NOLOAD)
+            if hasattr(library, "openblas_set_num_threads"):
+                return library
+    return None
 
 
 _ONE_THREAD = _OneThread()  # the one thing here that is shared: BLAS, too, is one for the whole process

@@ -30,6 +30,7 @@ from controlsde.solvers.stage_wise import StageWiseProgram, stage_wise
 from controlsde.solvers.starts import starts_from
 from controlsde.solvers.transcription import Transcription, transcribe
 from controlsde.solvers.trust_region import projected_gradient_norm
+from controlsde.surroundings import one_thread
 from controlsde.tracking import TrackingProblem
 
 Array = NDArray[np.float64]
@@ -108,7 +109,7 @@ def solve_nlp(
             "iteration_callback_ignore_errors": False,
         },
     )
-    with interrupt_sets(log):
+    with interrupt_sets(log), one_thread():  # now that IPOPT and its BLAS are loaded
         answer = solver(
             x0=transcription.pack(start.weights, start.stages),
             lbx=transcription.lower,
