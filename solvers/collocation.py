@@ -22,7 +22,7 @@ from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.problem.schema import Collocation
 from controlsde.progress import Progress, Step, silent
 from controlsde.solvers.fatrop import require_fatrop, solve_stage_wise
-from controlsde.solvers.nonlinear_program import IterateLog, NlpSolution, WarmStart, interrupt_sets
+from controlsde.solvers.nonlinear_program import IterateLog, NlpSolution, WarmStart, casadi_alone, interrupt_sets
 from controlsde.solvers.outcome import Ending, Outcome, Reason, Violation
 from controlsde.solvers.processes import Workers
 from controlsde.solvers.reduced import ReducedObjective
@@ -144,6 +144,7 @@ def _worst(residual: Array) -> Violation:
     return Violation(float(size[place]), *(int(part) for part in place))
 
 
+@casadi_alone()
 def solve(
     tracking: TrackingProblem,
     options: Collocation,
