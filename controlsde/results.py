@@ -21,6 +21,7 @@ from controlsde.diagnosis import Diagnosis, Remedy
 from controlsde.distances import BoxTransport
 from controlsde.files import atomic_file
 from controlsde.problem import Problem
+from controlsde.surroundings import own_settings
 from controlsde.verification.certificate import Certificate, Check, MonteCarloEvidence
 from controlsde.verification.evidence import Fields, TrackingErrors
 from controlsde.verification.promises import Promises
@@ -208,6 +209,7 @@ class Result:
         network, walls = build_network(self.problem), self.problem.domain.walls
         return ControlledProcess(network, self.controls, diffusivity, walls, dtype)
 
+    @own_settings()
     def to_onnx(
         self, path: str | Path, steps_per_piece: int | Sequence[int] = 64, method: str = "euler-maruyama"
     ) -> None:
