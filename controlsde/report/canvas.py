@@ -93,7 +93,8 @@ def new_figure(
     below = last
     if explained:
         shown, wide, rows = _legend_above(figure, explained)
-        if rows > 1 or _inches(figure, subtitles[-1], NORMAL, "normal") + wide > WIDTH - 3 * MARGIN:
+        one_line = len(subtitles) == rows == 1
+        if not one_line or _inches(figure, subtitles[0], NORMAL, "normal") + wide > WIDTH - 3 * MARGIN:
             last += SUBTITLE_LINE
         below = last + SUBTITLE_LINE * (rows - 1)
     height += below - SUBTITLE
