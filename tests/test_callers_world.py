@@ -532,7 +532,7 @@ def test_a_full_disk_is_told_by_the_system_s_words(undisturbed, tmp_path, monkey
 def command(monkeypatch, *words):
     """Run a command in this process, and return its exit code."""
     monkeypatch.setattr(sys, "argv", ["controlsde", *map(str, words)])
-    with pytest.raises(SystemExit) as left, warnings.catch_warnings():
+    with pytest.raises(SystemExit) as left:
         controlsde.cli.main()
     return left.value.code or 0
 
@@ -547,7 +547,10 @@ def test_a_picture_that_fails_comes_after_the_result_and_leaves_the_exit_code(tm
         raise RuntimeError("Failed to process string with tex because latex could not be found")
 
     monkeypatch.setattr(curves, "weights", fails)
+    of_others = {"random", "excepthook"}  # rich names its styles by chance, and typer shows errors in its own way
+    world = {key: value for key, value in settings().items() if key not in of_others}
     assert command(monkeypatch, "solve", "tiny.yaml", "-o", "out", "--json", "-q") == EXIT_NOT_CONVERGED
+    assert {key: settings()[key] for key in world} == world
     assert before == [("out/result.nc", "out/result.nc")]
     said = capsys.readouterr()
     assert said.out == ""
@@ -574,3 +577,9 @@ def test_a_command_heeds_neither_a_matplotlibrc_nor_warnings_that_are_errors(tmp
     assert ended.returncode == 0
     assert json.loads(ended.stdout)["verified"]
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"result.nc", "density.png", "error.png"}
+
+
+def test_a_command_runs_in_any_thread(monkeypatch, capsys):
+    """Where signals cannot be handled."""
+    assert in_a_thread(lambda: command(monkeypatch, "problems", "--json")) == 0
+    assert "two-bumps" in capsys.readouterr().out
