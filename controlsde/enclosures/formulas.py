@@ -22,8 +22,6 @@ from controlsde.enclosures import intervals
 from controlsde.enclosures.intervals import Interval
 from controlsde.problem.formula import Formula, evaluate
 
-EVERYTHING = Interval(np.array(-np.inf), np.array(np.inf))
-
 
 @dataclass(frozen=True, eq=False)
 class Enclosure:
@@ -58,8 +56,7 @@ def _spread(part: Interval, shape: tuple[int, ...]) -> Interval:
 def _mean_value(formula: Formula, boxes: Interval, slopes: Interval) -> Interval:
     middle = 0.5 * (boxes.low + boxes.high)
     at_middle = formula.numpy(**dict(zip(formula.variables, middle, strict=True)))
-    rounding = 64 * intervals.LIBRARY_ERROR * np.abs(at_middle) + intervals.TINY  # of one evaluation, generously
-    total = intervals.rounded(at_middle - rounding, at_middle + rounding)
+    total = intervals.about(at_middle)
     for number in range(len(middle)):
         total = total + slopes[number] * (boxes[number] - Interval.of(middle[number]))
     return total
@@ -104,56 +101,57 @@ def _power(a: Dual, b: Dual) -> Dual:
     return Dual(value, value * (log * b.slopes + (b.value / a.value) * a.slopes))
 
 
-def _either(certain: Any, never: Any, a: Dual, b: Dual, *, jumps: bool) -> Dual:
-    """a where `certain`, b where `never`, else what holds both; across a jump the slopes are unbounded."""
-
-    def choose(first: Interval, second: Interval, both: Interval) -> Interval:
-        return Interval(
-            np.where(certain, first.low, np.where(never, second.low, both.low)),
-            np.where(certain, first.high, np.where(never, second.high, both.high)),
-        )
-
-    either = EVERYTHING if jumps else a.slopes | b.slopes
-    return Dual(choose(a.value, b.value, a.value | b.value), choose(a.slopes, b.slopes, either))
-
-
 @dataclass(frozen=True, eq=False)
 class _Condition:
-    certain: Any  # true on the whole box
-    never: Any  # false on the whole box
+    """Of each box, whether a comparison is true on all of it, or on none; by variable, whether it depends on that."""
+
+    certain: Any  # (n,)
+    never: Any  # (n,)
+    moved: Any  # (variables, n)
+
+
+def _compared(a: Dual, b: Dual, certain: Any, never: Any) -> _Condition:
+    return _Condition(certain, never, (a.slopes.magnitude > 0.0) | (b.slopes.magnitude > 0.0))
 
 
 def _below(a: Dual, b: Dual) -> _Condition:
-    return _Condition(a.value.high < b.value.low, a.value.low >= b.value.high)
+    return _compared(a, b, a.value.high < b.value.low, a.value.low >= b.value.high)
 
 
 def _at_most(a: Dual, b: Dual) -> _Condition:
-    return _Condition(a.value.high <= b.value.low, a.value.low > b.value.high)
+    return _compared(a, b, a.value.high <= b.value.low, a.value.low > b.value.high)
+
+
+def _choice(condition: _Condition, a: Interval, b: Interval, either: Interval) -> Interval:
+    """a where the condition is certain, b where it never holds, else `either`."""
+    return Interval(
+        np.where(condition.certain, a.low, np.where(condition.never, b.low, either.low)),
+        np.where(condition.certain, a.high, np.where(condition.never, b.high, either.high)),
+    )
 
 
 def _where(condition: _Condition, a: Dual, b: Dual) -> Dual:
-    return _either(condition.certain, condition.never, a, b, jumps=True)
+    """Across a jump the slopes are unbounded along what the condition depends on."""
+    both = a.slopes | b.slopes
+    unbounded = Interval(np.where(condition.moved, -np.inf, both.low), np.where(condition.moved, np.inf, both.high))
+    return Dual(
+        _choice(condition, a.value, b.value, a.value | b.value), _choice(condition, a.slopes, b.slopes, unbounded)
+    )
 
 
 def _smaller(a: Dual, b: Dual) -> Dual:
-    both = _at_most(a, b)
-    chosen = _either(both.certain, both.never, a, b, jumps=False)
-    return Dual(intervals.least(a.value, b.value), chosen.slopes)
+    slopes = _choice(_at_most(a, b), a.slopes, b.slopes, a.slopes | b.slopes)
+    return Dual(intervals.least(a.value, b.value), slopes)
 
 
 def _larger(a: Dual, b: Dual) -> Dual:
-    both = _at_most(b, a)
-    chosen = _either(both.certain, both.never, a, b, jumps=False)
-    return Dual(intervals.largest(a.value, b.value), chosen.slopes)
+    slopes = _choice(_at_most(b, a), a.slopes, b.slopes, a.slopes | b.slopes)
+    return Dual(intervals.largest(a.value, b.value), slopes)
 
 
 def _sign_slope(x: Interval) -> Interval:
     jump = (x.low <= 0.0) & (x.high >= 0.0)
     return Interval(np.where(jump, -np.inf, 0.0), np.where(jump, np.inf, 0.0))
-
-
-def _step(x: Interval) -> Interval:
-    return Interval((x.low > 0.0).astype(float), (x.high > 0.0).astype(float))
 
 
 def _tangent_slope(x: Interval) -> Interval:
@@ -192,6 +190,6 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "cosh": _chain(intervals.hyperbolic_cosine, intervals.hyperbolic_sine),
     "sigmoid": _chain(intervals.sigmoid, intervals.sigmoid_slope),
     "softplus": _chain(intervals.softplus, intervals.sigmoid),
-    "relu": _chain(intervals.positive_part, _step),
+    "relu": _chain(intervals.positive_part, intervals.step),
     "erf": _chain(intervals.error_function, intervals.error_function_slope),
 }

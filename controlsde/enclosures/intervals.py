@@ -103,6 +103,12 @@ def rounded(low: Any, high: Any) -> Interval:
     )
 
 
+def about(value: Array) -> Interval:
+    """The intervals that hold what was computed in floating point, with room for the rounding of a long formula."""
+    rounding = 64 * LIBRARY_ERROR * np.abs(value) + TINY
+    return rounded(value - rounding, value + rounding)
+
+
 def _widened(low: Array, high: Array) -> Interval:
     """Outwards by what the libraries' functions may be wrong."""
     return rounded(low - LIBRARY_ERROR * np.abs(low) - TINY, high + LIBRARY_ERROR * np.abs(high) + TINY)
@@ -195,6 +201,11 @@ def largest(a: Interval, b: Interval) -> Interval:
 def sign(x: Interval) -> Interval:
     """−1, 0 or 1."""
     return Interval(np.sign(x.low), np.sign(x.high))
+
+
+def step(x: Interval) -> Interval:
+    """1 where x > 0, else 0."""
+    return Interval((x.low > 0.0).astype(float), (x.high > 0.0).astype(float))
 
 
 def power(x: Interval, exponent: float) -> Interval:
