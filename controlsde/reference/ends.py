@@ -28,7 +28,6 @@ def _inside(spec: schema.DensitySpec, domain: schema.Domain) -> Density:
     """Cut to the box, unless next to nothing lies outside."""
     periodic = domain.walls == "periodic"
     density = build_density(spec, domain.box)
-    if isinstance(density, GaussianMixture | CorrelatedMixture) and not periodic:
-        if density.mass_outside(domain.box) <= MAX_MASS_OUTSIDE:
-            return density
-    return on_box(spec, domain.box, periodic)
+    if periodic or not isinstance(density, GaussianMixture | CorrelatedMixture):
+        return on_box(spec, domain.box, periodic)
+    return density if density.mass_outside(domain.box) <= MAX_MASS_OUTSIDE else on_box(spec, domain.box, periodic)

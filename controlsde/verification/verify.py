@@ -45,8 +45,7 @@ def verify(
     thorough: bool = True,
 ) -> Evidence:
     """Measure a drift's tracking errors and judge the solver's densities; without `thorough`, no particles."""
-    progress(Step("verifying: refined mesh"))
-    refined = refined_density(problem, reference, drift, run.mesh)
+    refined = refined_density(problem, reference, drift, run.mesh, progress)
     grid = FinalGrid.over(problem.domain.box)
     final = refined.mesh.interpolate(refined.final, grid.centres)
     target = reference.density(reference.horizon, grid.points)
