@@ -28,6 +28,7 @@ from controlsde.diffusivity import Diffusivity
 from controlsde.drift import Drift
 from controlsde.enclosures import Interval
 from controlsde.fokker_planck.mesh import Mesh
+from controlsde.verification.exponential import moments_of
 
 Array = NDArray[np.float64]
 
@@ -85,17 +86,20 @@ class _Scales:
     diffusivity: Diffusivity
 
 
-def unseen(drift: Drift, mesh: Mesh, times: Array, diffusivity: Diffusivity, length: float) -> Unseen | None:
+def unseen(
+    drift: Drift, mesh: Mesh, times: Array, substeps: tuple[int, ...], diffusivity: Diffusivity, length: float
+) -> Unseen | None:
     """What the nodes of a mesh miss of a drift; None for one without enclosures.
 
-    times: the moments at which a drift that varies in time was looked at, the ends of pieces among them. length: ℓ.
+    times: moments, the ends of pieces among them. substeps: by piece, the steps in which a drift that varies in time
+    was followed from each of them to the next. length: ℓ.
     """
     if drift.enclosure(0, Interval(np.zeros((mesh.dimension + 1, 0)), np.zeros((mesh.dimension + 1, 0)))) is None:
         return None
     sides = np.array([*(high - low for low, high in mesh.box), float(drift.edges[-1])])
     scales = _Scales(sides, length, diffusivity)
     moments = drift.edges if drift.constant else times
-    cells = _measured(drift, scales, *_first_cells(drift, mesh, moments))
+    cells = _measured(drift, scales, *_first_cells(drift, mesh, moments, substeps))
     most = len(cells.piece) + MORE_CELLS
     while True:
         count = len(cells.piece)
@@ -113,7 +117,9 @@ def unseen(drift: Drift, mesh: Mesh, times: Array, diffusivity: Diffusivity, len
     return Unseen(float(cells.change.sum()), middle[:-1], float(middle[-1]), brief)
 
 
-def _first_cells(drift: Drift, mesh: Mesh, moments: Array) -> tuple[Interval, Interval, NDArray[np.int64]]:
+def _first_cells(
+    drift: Drift, mesh: Mesh, moments: Array, substeps: tuple[int, ...]
+) -> tuple[Interval, Interval, NDArray[np.int64]]:
     """Between all neighbouring nodes and moments: where and when, what is seen of v there, and the piece."""
     low, high = (
         np.stack([part.ravel() for part in np.meshgrid(*(axis.grid[side] for axis in mesh.axes), indexing="ij")])
@@ -122,7 +128,8 @@ def _first_cells(drift: Drift, mesh: Mesh, moments: Array) -> tuple[Interval, In
     boxes, seen, pieces = [], [], []
     for start, end in itertools.pairwise(moments):
         piece = int(np.searchsorted(drift.edges, 0.5 * (start + end))) - 1
-        looks = (start,) if drift.constant else (start, 0.5 * (start + end), end)
+        span = np.array([start, end])
+        looks = span[:1] if drift.constant else np.append(span, moments_of(span, substeps[piece]))
         views = [_seen(mesh, drift.values(piece, float(t), mesh.points)) for t in looks]
         time = np.ones((1, low.shape[1]))
         boxes.append(Interval(np.concatenate([low, start * time]), np.concatenate([high, end * time])))

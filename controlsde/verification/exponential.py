@@ -150,17 +150,18 @@ def propagate_time_dependent(
     mass: Array,
     action: Action | None = None,
     report: Callable[[float], None] = lambda _: None,
-) -> tuple[Array, float]:
+) -> tuple[Array, float, tuple[int, ...]]:
     """ρ at t = 0 and at `outputs` equally spaced times in each piece, for A that varies in time: (1 + K·outputs, n).
 
     matrix(k, t) is A at time t of piece k. The commutator-free Magnus integrator of order 4 (Blanes & Moan 2006), with
     as many steps between two outputs as it takes for the piece's end to move by less than 1e-6 when they are doubled,
     or `MOST_SUBSTEPS`; each piece begins with what the one before it needed. The second result is the largest such
-    movement, over ‖ρ‖.
+    movement, over ‖ρ‖; the third how many steps there were between two outputs, by piece.
     """
     act = action or exponential_action
     result = [np.asarray(initial, dtype=float)]
     substeps, worst = 1, 0.0
+    taken = []
     for piece, (start, end) in enumerate(itertools.pairwise(edges)):
         times = np.linspace(start, end, outputs + 1)
 
@@ -174,11 +175,19 @@ def propagate_time_dependent(
             if change <= MAGNUS_TOLERANCE or substeps >= MOST_SUBSTEPS:
                 break
             coarse, substeps = fine, 2 * substeps
+        taken.append(2 * substeps)
         if substeps > 1 and change <= MAGNUS_TOLERANCE / EASY:  # the next piece may do with fewer
             substeps //= 2
         worst = max(worst, change)
         result.extend(fine)
-    return np.stack(result), worst
+    return np.stack(result), worst, tuple(taken)
+
+
+def moments_of(times: Array, substeps: int) -> Array:
+    """When a drift that varies in time is asked for on [times_0, times_1]: at the Gauss points of every step."""
+    h = (times[1] - times[0]) / substeps
+    middles = times[0] + (np.arange(substeps) + 0.5) * h
+    return np.asarray((middles[:, None] + h * np.sqrt(3) / 6 * np.array([-1.0, 1.0])).ravel())
 
 
 def _magnus(

@@ -55,7 +55,8 @@ class Refined:
     parts, a multiple of that. The rest is about t = T.
 
     refinement: ‖change‖ / ‖p(T)‖ between the last two meshes, or with smaller time steps where that is larger.
-    time_error: that of smaller time steps alone. mass_error: largest change of mass, over ∫|ρ|.
+    time_error: that of smaller time steps alone. substeps: how many there were between two moments, by piece, where the
+    drift or the diffusivity vary within pieces, else empty. mass_error: largest change of mass, over ∫|ρ|.
     """
 
     mesh: Mesh
@@ -67,6 +68,7 @@ class Refined:
     moments: int  # a piece
     refinement: float
     time_error: float
+    substeps: tuple[int, ...]
     mass_error: float
 
     @property
@@ -155,7 +157,7 @@ def _on_mesh(
     steady = drift.constant and diffusivity.steady
     least = MOMENTS[mesh.dimension] if steady else MOMENTS_OF_VARYING[mesh.dimension]
     moments = FIELDS_PER_PIECE * math.ceil(least / ((len(drift.edges) - 1) * FIELDS_PER_PIECE))
-    times, unknowns, moved = _propagate(operator, drift, diffusivity, initial, moments, report)
+    times, unknowns, moved, substeps = _propagate(operator, drift, diffusivity, initial, moments, report)
     kept = slice(None, None, moments // FIELDS_PER_PIECE)
     density = mesh.to_grid(unknowns)
     target = np.stack([reference.density(float(t), mesh.points) for t in times])
@@ -176,6 +178,7 @@ def _on_mesh(
         moments=moments,
         refinement=change,
         time_error=moved,
+        substeps=substeps,
         mass_error=mass_error,
     )
 
@@ -187,9 +190,10 @@ def _propagate(
     initial: Array,
     moments: int,
     report: Callable[[float], None],
-) -> tuple[Array, Array, float]:
-    """Output times, unknowns there (both ends of every piece included once), and the relative error in time."""
+) -> tuple[Array, Array, float, tuple[int, ...]]:
+    """Output times, unknowns there (both ends of every piece included once), the relative error in time, substeps."""
     moved = 0.0
+    substeps: tuple[int, ...] = ()
     edges = drift.edges
     durations = np.diff(edges)
     points = operator.drift_points
@@ -209,7 +213,7 @@ def _propagate(
             lambda piece: generator(piece, float(edges[piece])), initial, durations, moments, mass, action, report
         )
     else:
-        values, moved = propagate_time_dependent(generator, initial, edges, moments, mass, action, report)
+        values, moved, substeps = propagate_time_dependent(generator, initial, edges, moments, mass, action, report)
     fractions = np.arange(1, moments + 1) / moments
     times = np.concatenate([edges[:1], (edges[:-1, None] + durations[:, None] * fractions).ravel()])
-    return times, values, moved
+    return times, values, moved, substeps

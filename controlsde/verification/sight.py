@@ -36,6 +36,7 @@ def sight_of(
         drift,
         refined.mesh,
         refined.curve_times,
+        refined.substeps,
         reference.diffusivity.times(problem.noise),
         _length(grid, target),
     )
