@@ -113,7 +113,8 @@ class Controls:
             return
         import xarray as xr
 
-        write_whole(target, netcdf.to_bytes(xr.Dataset(self.variables()))[0])
+        attributes = {"format": "controlsde-controls", "format_version": 1}
+        write_whole(target, netcdf.to_bytes(xr.Dataset(self.variables(), attrs=attributes))[0])
 
     @staticmethod
     def load(path: str | Path) -> Controls:
@@ -144,7 +145,7 @@ def _refuse_other_kinds(path: Path) -> None:
         raise ControlsError(f"{path}: that is {kind}; give it a name that ends in {SUFFIX}")
     if kind == kinds.SIMULATION:
         raise ControlsError(f"{path}: that is {kind}, which has no controls; give the result that it was made of")
-    if kind not in (None, kinds.EMPTY, kinds.TEXT, kinds.RESULT, kinds.NETCDF, kinds.WEIGHTS):
+    if kind not in (None, kinds.EMPTY, kinds.TEXT, kinds.RESULT, kinds.CONTROLS, kinds.NETCDF, kinds.WEIGHTS):
         raise ControlsError(f"{path}: that is {kind}, not controls; {give}")
 
 

@@ -54,9 +54,9 @@ def write_whole(target: Path, content: bytes) -> None:
         raise
 
 
-def temporary_name() -> str:
-    """A name that no other file has, and that says whose it is."""
-    return f"{PREFIX}{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
+def temporary_prefix() -> str:
+    """How the names of this process's files on their way begin."""
+    return f"{PREFIX}{_host()}-{os.getpid()}-"
 
 
 def remove_leftovers(folder: Path, target: Path | None = None) -> None:
@@ -82,7 +82,7 @@ def remove(path: Path) -> None:
 
 
 def _write(target: Path, content: bytes) -> None:
-    temporary = target.parent / temporary_name()
+    temporary = target.parent / f"{temporary_prefix()}{secrets.token_hex(4)}"
     try:
         os.close(
             os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)

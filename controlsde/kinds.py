@@ -11,7 +11,7 @@ from pathlib import Path
 
 FOLDER, EMPTY, DEVICE = "a folder", "an empty file", "no ordinary file"
 PROBLEM, TEXT = "a problem file", "text"
-RESULT, SIMULATION, NETCDF = "a result", "a simulation", "a NetCDF file of another program"
+RESULT, SIMULATION, CONTROLS, NETCDF = "a result", "a simulation", "controls", "a NetCDF file"
 WEIGHTS, ONNX = "weights (safetensors)", "an ONNX graph"
 
 SIGNATURES = {
@@ -25,8 +25,7 @@ SIGNATURES = {
     b"CDF": "a NetCDF file of an older kind",
 }
 HDF5 = b"\x89HDF\r\n\x1a\n"
-RESULT_FORMAT, SIMULATION_FORMAT = "controlsde-result", "controlsde-simulation"  # the attribute `format`
-SAYS = {RESULT_FORMAT.encode(): RESULT, SIMULATION_FORMAT.encode(): SIMULATION}
+FORMATS = {"controlsde-result": RESULT, "controlsde-simulation": SIMULATION, "controlsde-controls": CONTROLS}
 LOOKED_AT = 65_536  # bytes of a text or of a header
 SEARCHED = 2**26  # bytes of a NetCDF file, for its name
 
@@ -48,8 +47,14 @@ def kind_of(path: Path) -> str | None:
     return known or _kind_of_other(path, head)
 
 
+def no_problem(path: Path) -> str | None:
+    """What a file is that cannot be a problem: it holds no text; None where it may be one."""
+    kind = kind_of(path) if path.is_file() else None
+    return None if kind in (PROBLEM, TEXT, EMPTY) else kind
+
+
 def _kind_of_netcdf(content: bytes) -> str:
-    return next((kind for name, kind in SAYS.items() if name in content), NETCDF)
+    return next((kind for name, kind in FORMATS.items() if name.encode() in content), NETCDF)
 
 
 def _kind_of_other(path: Path, head: bytes) -> str | None:

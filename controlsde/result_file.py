@@ -18,7 +18,7 @@ from controlsde import kinds, netcdf
 from controlsde.controls import Controls, ControlsError
 from controlsde.diagnosis import Diagnosis
 from controlsde.distances import BoxTransport
-from controlsde.problem import Problem, ProblemError, parse_problem
+from controlsde.problem import Problem, ProblemError, list_problems, parse_problem
 from controlsde.results import FORMAT, FORMAT_VERSION, Result, ResultError, Retry
 from controlsde.stored_json import COUNT, FLAG, NUMBER, TEXT, VALUE, FormError, Maybe, one_of, parsed, values
 from controlsde.verification.certificate import Certificate, Check, MonteCarloEvidence
@@ -32,6 +32,7 @@ CONTROLS = ("A", "W", "b", "piece_times")
 CURVES = {"l2": "curve_time", "discrete_l2": "discrete_time"}
 NEEDED = ("density", "reference", "time", "history", "starts", *CURVES, *CURVES.values())
 MOST_DEGREE = 1000
+GIVE = "give the .nc file that `controlsde solve` wrote"
 
 L2 = values("l2_sup", "l2_rms", "l2_final", "l2_initial")
 DISTANCES = values("tv_final", "kl_final", "w1_final", "w2_final", "h-1_final")
@@ -98,27 +99,36 @@ def load(source: Path) -> Result:
 def _refuse_other_kinds(source: Path) -> None:
     """Say what a file is where it is no NetCDF file at all, and what to do with it."""
     if not source.exists():
-        raise ResultError(f"{source}: no such file; `controlsde solve` writes results")
+        raise ResultError(f"{source}: no such file; {_how_to_get_one(source)}")
     kind = kinds.kind_of(source)
     if kind == kinds.FOLDER:
         raise ResultError(f"{source}: is a folder, and no such file is a result; name the one in it: result.nc")
     if kind == kinds.PROBLEM:
-        raise ResultError(
-            f"{source}: that is a problem file, not a result; solve it first: `controlsde solve {source} -o DIR` "
-            "writes DIR/result.nc"
-        )
+        raise ResultError(f"{source}: that is a problem file, not a result; {_solved(str(source))}")
     if kind == kinds.EMPTY:
         raise ResultError(f"{source}: not a complete result file: it is empty; solve again")
-    if kind not in (kinds.RESULT, kinds.SIMULATION, kinds.NETCDF):
-        raise ResultError(
-            f"{source}: not a result{f', but {kind}' if kind else ''}; give the .nc file that `controlsde solve` wrote"
-        )
+    if kind in (None, kinds.TEXT):
+        raise ResultError(f"{source}: not a result{', but text' if kind else ''}; {GIVE}")
+    if kind not in (kinds.RESULT, kinds.SIMULATION, kinds.CONTROLS, kinds.NETCDF):
+        raise ResultError(f"{source}: that is {kind}, not a result; {GIVE}")
+
+
+def _how_to_get_one(source: Path) -> str:
+    shipped = [problem.name for problem in list_problems()]
+    if str(source) in shipped:
+        return f"that is the name of a shipped problem; {_solved(str(source))}"
+    return "`controlsde solve` writes results"
+
+
+def _solved(problem: str) -> str:
+    return f"solve it first: `controlsde solve {problem} -o DIR` writes DIR/result.nc"
 
 
 def _refuse_other_formats(source: Path, attributes: dict[str, Any]) -> None:
     written = attributes.get("format")
-    if written == kinds.SIMULATION_FORMAT:
-        raise ResultError(f"{source}: that is a simulation, not a result; give the result that it was made of")
+    other = kinds.FORMATS.get(written) if isinstance(written, str) else None
+    if written != FORMAT and other:
+        raise ResultError(f"{source}: that is {other}, not a result; give the result that it was made of")
     if written != FORMAT:
         raise ResultError(f"{source}: not a result of controlsde")
     version = attributes.get("format_version")

@@ -77,6 +77,11 @@ def _refuse_changed(path: Path, words: Mapping[str, str]) -> None:
             raise WeightsFileError("was changed since it was written, or is damaged; take a copy that is whole")
 
 
+def is_without_digest(words: Mapping[str, str]) -> bool:
+    """Whether an earlier version wrote this file: nobody can tell whether it is as it was written."""
+    return words.get("format") == FORMAT and DIGEST not in words
+
+
 def read_weights(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
     """Arrays in float64 by name, and the words beside them; none where the file came from elsewhere.
 
