@@ -27,6 +27,8 @@ from controlsde.exits import (
     running,
     say,
 )
+from controlsde.inputs import load_result, warn_about_controls
+from controlsde.memory import make_sure_of_room
 from controlsde.outputs import output_folder, stems, write, write_simulation
 
 if TYPE_CHECKING:
@@ -64,6 +66,12 @@ VerboseOption = Annotated[bool, typer.Option("-v", "--verbose", help="One line f
 RetryOption = Annotated[
     bool, typer.Option("--retry", help="Where something went wrong, try the first remedy, and keep the better answer.")
 ]
+
+
+@app.callback()
+def prepare(context: typer.Context) -> None:
+    """Before any command: room for what it loads."""
+    make_sure_of_room(context.invoked_subcommand)
 
 
 @app.command()
@@ -174,7 +182,7 @@ def evaluate(
     if given is not None and loaded.drift is not None:
         raise UsageError(f"{problem}: gives its own drift, and --controls gives another; leave one of them out")
     if controls is not None:
-        _warn_of_another_network(controls, loaded)
+        warn_about_controls(controls, loaded)
     folder = output_folder(output, loaded.name) if output else None
 
     from controlsde.console import Console
@@ -235,14 +243,14 @@ def simulate(
     from controlsde.console import Console
     from controlsde.monte_carlo.processes import crew as started_together
     from controlsde.progress import Step
-    from controlsde.results import Result
     from controlsde.simulation import simulate as run
 
     with started_together() as crew:
         console = Console(quiet=quiet or not crew.leads, verbose=verbose)
+        loaded = load_result(result)
         with running(console, str(result)) as progress:
             simulation = run(
-                Result.load(result),
+                loaded,
                 particles,
                 device=device,
                 steps_per_piece=steps,
@@ -313,7 +321,7 @@ def main() -> None:
     except KeyboardInterrupt:
         say("interrupted")
         sys.exit(EXIT_INTERRUPTED)
-    except (ValueError, RuntimeError, ArithmeticError, OSError, MemoryError) as error:
+    except (ValueError, RuntimeError, ArithmeticError, OSError, MemoryError, ImportError) as error:
         sys.exit(explain(error))
 
 
@@ -351,34 +359,6 @@ def _known_solver(name: str) -> str:
     if name not in solver_names():
         raise UsageError(f"--solver must be one of {', '.join(solver_names())} (got {name!r})")
     return name
-
-
-def _warn_of_another_network(controls: Path, problem: Problem) -> None:
-    """Say so where controls are about to run in a network of another form than they were made for."""
-    for key, old in _network_of(controls).items():
-        new = _as_yaml(getattr(problem.network, key))
-        if old != new:
-            say(f"warning: {controls} was made for network.{key}={old}, not {new}")
-
-
-def _network_of(controls: Path) -> dict[str, str]:
-    """Activation and tangential, as YAML writes them, that a file was made for; nothing where it does not say."""
-    from controlsde.results import Result, ResultError
-    from controlsde.weights_file import SUFFIX, read_weights
-
-    keys = ("activation", "tangential")
-    if controls.suffix == SUFFIX:
-        words = read_weights(controls)[1]
-        return {key: words[key] for key in keys if key in words}
-    try:
-        made_for = Result.load(controls).problem.network
-    except ResultError:  # controls alone do not say what they were made for
-        return {}
-    return {key: _as_yaml(getattr(made_for, key)) for key in keys}
-
-
-def _as_yaml(value: str | bool) -> str:
-    return str(value).lower()
 
 
 def _print_json(document: Any) -> None:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from controlsde import kinds
 from controlsde.problem import data_files, overrides, words, yaml_text
 from controlsde.problem.schema import Problem
 from controlsde.problem.values import Location, dotted, short
@@ -106,6 +107,8 @@ def _read(path: Path) -> str:
     try:
         if path.exists() and not path.is_file():
             raise ProblemError(f"{path}: is not a file")
+        if kind := kinds.no_problem(path):
+            raise ProblemError(f"{path}: that is {kind}, not a problem; name a YAML file or a shipped problem")
         if path.stat().st_size > yaml_text.MAX_BYTES:
             raise ProblemError(f"{path}: the file is larger than {yaml_text.MAX_BYTES // 1_000_000} MB")
         content = path.read_bytes()
