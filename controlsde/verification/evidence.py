@@ -89,7 +89,8 @@ class Evidence:
     """Everything that the verification found.
 
     transport: how W₂ came about where it is not exact, else None. unseen: where the drift does what the refined mesh
-    does not see, and how much that may change; None for a drift without enclosures.
+    does not see, and how much that may change; None for a drift without enclosures. time_error: by how much of ‖p(T)‖
+    shorter time steps moved the refined density.
     """
 
     tracking: TrackingErrors
@@ -98,3 +99,4 @@ class Evidence:
     promises: Promises
     transport: BoxTransport | None = None
     unseen: Unseen | None = None
+    time_error: float = 0.0

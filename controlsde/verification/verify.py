@@ -86,7 +86,7 @@ def verify(
     tracking = _errors(problem, refined, grid, final, target, transport)
     progress(Step("verifying: promises of the theory"))
     promised = promises(problem, reference, drift, refined, tracking.l2_final)
-    return Evidence(tracking, certificate, _fields(refined, run), promised, transport, missed)
+    return Evidence(tracking, certificate, _fields(refined, run), promised, transport, missed, refined.time_error)
 
 
 def _change_from(run: DiscreteRun, refined: Refined, scale: float) -> float:
