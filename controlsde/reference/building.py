@@ -40,6 +40,7 @@ from controlsde.reference.schedules import (
     linear_rate,
 )
 from controlsde.reference.solved import solved_flow, stationary_density
+from controlsde.surroundings import own_arithmetic
 
 Scheduled = schema.VariancePreserving | schema.VarianceExploding
 SCHEDULES = {
@@ -48,6 +49,7 @@ SCHEDULES = {
 }
 
 
+@own_arithmetic()
 def build_reference(
     spec: schema.ReversedDiffusion | schema.Moser | schema.Displacement | schema.Foellmer, domain: schema.Domain
 ) -> Reference:
