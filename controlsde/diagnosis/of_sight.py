@@ -63,6 +63,9 @@ def unseen(case: Case) -> Diagnosis | None:
 
 def hurried(case: Case) -> Diagnosis | None:
     """A given drift that changes faster in time than the shortest time steps follow."""
+    if "diffusivity_unseen" in case.failed:
+        seen = "the schedule has changes that are shorter than the shortest time steps, and spread the density unseen"
+        return Diagnosis("unseen", f"{seen}: smooth it, or use more controls.pieces")
     if case.solved or not case.time_error > LIMITS["refinement"] or "refinement" not in case.failed:
         return None
     seen = (

@@ -22,6 +22,8 @@ The limits, and why:
   norm, by interval arithmetic.
 - drift_unseen ≤ 0.05: an estimate of the relative change of the density by what the drift does between the nodes and
   the moments of the refined mesh (see `between_nodes`).
+- diffusivity_unseen ≤ 0.05: Σ |∫D dt − what the moments of the integrator saw of it| / ℓ², where D varies in time:
+  variance that went unseen, against the square of the length on which the target changes.
 - characteristics_l2_change ≤ 0.03 (η = 0): ‖ρ_refined(T) − ρ_characteristics(T)‖ / ‖p(T)‖.
 - monte_carlo |z| ≤ 4: particles against the refined density along its own error, in standard errors;
   monte_carlo_modes ≤ 5: the same over all modes at once.
@@ -46,6 +48,7 @@ LIMITS = {
     "start_change": 0.2,
     "density_unseen": 0.1,
     "drift_unseen": 5e-2,
+    "diffusivity_unseen": 5e-2,
     "characteristics_l2_change": 3e-2,
     "monte_carlo_z": 4.0,
     "monte_carlo_modes": 5.0,
@@ -122,6 +125,7 @@ class Certificate:
     start_change: float | None = None
     density_unseen: float | None = None
     drift_unseen: float | None = None
+    diffusivity_unseen: float | None = None
 
     @property
     def passed(self) -> bool:
@@ -148,6 +152,7 @@ class Certificate:
             "start_change": self.start_change,
             "density_unseen": self.density_unseen,
             "drift_unseen": self.drift_unseen,
+            "diffusivity_unseen": self.diffusivity_unseen,
             "characteristics_l2_change": self.characteristics_l2_change,
             "monte_carlo": self.monte_carlo.to_json() if self.monte_carlo else None,
             "gradient_norm": self.gradient_norm,
@@ -165,6 +170,7 @@ class Sight:
     start_change: float | None = None
     density_unseen: float | None = None
     drift_unseen: float | None = None
+    diffusivity_unseen: float | None = None
 
 
 def judge(
@@ -198,6 +204,7 @@ def judge(
         "start_change": sight.start_change,
         "density_unseen": sight.density_unseen,
         "drift_unseen": sight.drift_unseen,
+        "diffusivity_unseen": sight.diffusivity_unseen,
         "characteristics_l2_change": characteristics_l2_change,
         "monte_carlo_z": abs(monte_carlo.z) if monte_carlo else None,
         "monte_carlo_modes": monte_carlo.z_modes if monte_carlo else None,
@@ -226,4 +233,5 @@ def judge(
         start_change=sight.start_change,
         density_unseen=sight.density_unseen,
         drift_unseen=sight.drift_unseen,
+        diffusivity_unseen=sight.diffusivity_unseen,
     )
