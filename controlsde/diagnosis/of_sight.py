@@ -10,6 +10,8 @@ from controlsde.diagnosis.of_solvers import smaller_bound
 from controlsde.verification.certificate import LIMITS
 from controlsde.verification.grid import FINE_CELLS
 
+SOLVERS_MESH = frozenset({"refined_l2_change"})
+REFINED = frozenset({"refinement", "resolution", "negative_mass", "characteristics_l2_change", "mass_error"})
 NARROW = frozenset({"target_norm", "start_norm", "start_change", "density_unseen"})
 CELLS_ACROSS = 1.5  # of the final grid, that a standard deviation needs to be seen
 
@@ -66,6 +68,13 @@ def hurried(case: Case) -> Diagnosis | None:
     if "diffusivity_unseen" in case.failed:
         seen = "the schedule has changes that are shorter than the shortest time steps, and spread the density unseen"
         return Diagnosis("unseen", f"{seen}: smooth it, or use more controls.pieces")
+    if not case.solved and case.failed & SOLVERS_MESH and not case.failed & REFINED:
+        change = _share(case.certificate.refined_l2_change if case.certificate else None)
+        seen = (
+            f"only the verification's short time steps follow the drift or the schedule, {case.steps} a piece do not: the "
+            f"density moves by {change} of ‖p(T)‖"
+        )
+        return Diagnosis("unseen", seen, Remedy("mesh.steps_per_piece", 4 * case.steps))
     if case.solved or not case.time_error > LIMITS["refinement"] or "refinement" not in case.failed:
         return None
     seen = (
