@@ -58,7 +58,7 @@ def undisturbed(folder, command):
 
 
 def ended(folder, command, by, after, *, once_writing):
-    """Start a command and end it after some seconds, or so long after it began to write; its exit code and its words."""
+    """Start a command and end it after some seconds, or so long after it began to write: its code, its words."""
     running = started(folder, command)
     seen = ""
     if once_writing:
