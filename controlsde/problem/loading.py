@@ -106,11 +106,11 @@ def _shown(path: Path, source: str | Path) -> Path:
 
 
 def _read(path: Path) -> str:
+    if kind := kinds.no_problem(path):
+        raise ProblemError(f"{path}: that is {kind}, not a problem; name a YAML file or a shipped problem")
     try:
         if path.exists() and not path.is_file():
             raise ProblemError(f"{path}: is not a file")
-        if kind := kinds.no_problem(path):
-            raise ProblemError(f"{path}: that is {kind}, not a problem; name a YAML file or a shipped problem")
         if path.stat().st_size > yaml_text.MAX_BYTES:
             raise ProblemError(f"{path}: the file is larger than {yaml_text.MAX_BYTES // 1_000_000} MB")
         content = path.read_bytes()
