@@ -39,12 +39,14 @@ class AxisFactors(Protocol):
         ...
 
 
-def log_interval(low: Array, high: Array) -> tuple[Array, Array]:
+def log_interval(low: Array, high: Array, width: Array | None = None) -> tuple[Array, Array]:
     """log(Φ(high) - Φ(low)) and (φ(high) - φ(low)) / (Φ(high) - Φ(low)), relatively accurate for low < high.
 
-    Narrow intervals use Gauss quadrature of φ about the middle, wide ones the tail with less cancellation.
+    Narrow intervals use Gauss quadrature of φ about the middle, wide ones the tail with less cancellation. width is
+    high - low, where it is known better than by subtraction.
     """
-    middle, width = 0.5 * (low + high), high - low
+    middle = 0.5 * (low + high)
+    width = np.broadcast_to(high - low if width is None else width, middle.shape)
     with np.errstate(invalid="ignore", over="ignore"):
         tilt = middle * width
         narrow = (width < 1.0) & (np.abs(tilt) < 8.0)
@@ -178,7 +180,7 @@ class Flats:
             inside = (x >= low) & (x <= high)
             return np.where(inside, -np.log(length), -np.inf), np.zeros((self.low.size, x.size))
         deviation = np.sqrt(blur)
-        log_inside, change = log_interval((x - high) / deviation, (x - low) / deviation)
+        log_inside, change = log_interval((x - high) / deviation, (x - low) / deviation, length / deviation)
         return log_inside - np.log(length), change / deviation
 
     def sharp(self, blur: float) -> bool:
