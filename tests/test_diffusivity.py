@@ -33,7 +33,7 @@ def test_without_noise_nothing_varies():
 
 
 def test_rounding_of_a_primitive_never_makes_a_mean_negative():
-    resting = Varying(lambda t: 0.0, lambda t: -1e-17 * t)  # a primitive that falls by rounding
+    resting = Varying(lambda _: 0.0, lambda t: -1e-17 * t)  # a primitive that falls by rounding
     assert resting.mean(0.2, 0.9) == 0.0
     assert np.all(np.isfinite(np.sqrt(step_means(resting, np.linspace(0.0, 1.0, 5), 3))))
 

@@ -48,7 +48,7 @@ def inside(width):
     ],
 )
 def test_a_diffusivity_pauses_where_the_integral_of_its_inverse_is_infinite(diffusivity, infinite):
-    assert pauses(diffusivity, 1.0, lambda t: 1.0) is infinite
+    assert pauses(diffusivity, 1.0, lambda _: 1.0) is infinite
 
 
 def test_nothing_is_divided_by_a_diffusivity_that_the_drift_follows_to_zero():
@@ -116,11 +116,11 @@ def test_no_output_between_the_ends_of_a_piece_is_off_by_more_than_the_error_in_
     # D is zero, one of the Magnus exponentials has a negative D
     rates = np.array([1.0, 4000.0])
 
-    def matrix(piece, t):
+    def matrix(_, t):
         return sp.csr_array(sp.diags_array(-rates * 2 * math.sin(math.pi * t) ** 2))
 
     edges, outputs = np.array([0.0, 6.0]), 6
-    found, moved = propagate_time_dependent(matrix, np.ones(2), edges, outputs, np.ones(2))
+    found, moved, _ = propagate_time_dependent(matrix, np.ones(2), edges, outputs, np.ones(2))
     times = np.linspace(0.0, 6.0, outputs + 1)
     exact = np.exp(-rates * (times - np.sin(2 * math.pi * times) / (2 * math.pi))[:, None])
     worst = float(np.max(np.linalg.norm(found - exact, axis=1) / np.linalg.norm(exact, axis=1)))
