@@ -134,12 +134,15 @@ def simulation_table(simulation: Simulation) -> Table:
         killed = _with_error(simulation.killed.value, simulation.killed.standard_error)
         table.add_row("killed mass", killed, f"{simulation.expected_killed:.4g}")
     if simulation.moments:
-        found = simulation.moments
+        found, (mean, covariance) = simulation.moments, simulation.expected_moments
         for axis in range(len(found.mean)):
             name = "xyz"[axis]
-            table.add_row(f"mean of {name}", _with_error(found.mean[axis], found.mean_standard_error[axis]), "")
+            table.add_row(
+                f"mean of {name}", _with_error(found.mean[axis], found.mean_standard_error[axis]), _digits(mean[axis])
+            )
             spread = found.covariance_standard_error[axis, axis]
-            table.add_row(f"variance of {name}", _with_error(found.covariance[axis, axis], spread), "")
+            variance = _with_error(found.covariance[axis, axis], spread)
+            table.add_row(f"variance of {name}", variance, _digits(covariance[axis, axis]))
     for label, tests in (("W₁", simulation.w1), ("sliced W₂", simulation.sliced_w2)):
         for name, test in tests.items():
             to = "verified ρ" if name == "density" else "target p"

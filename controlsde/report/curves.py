@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from controlsde.report.canvas import (
     dress,
     finite,
     legend,
+    line_named,
     new_figure,
     noise_colour,
     number,
@@ -68,30 +70,30 @@ def _parts(controls: Controls) -> dict[str, Array]:
 def _steps(result: Result, controls: Controls) -> Figure:
     title, subtitle = _weights_title(result, controls)
     rows = controls.width
-    figure = new_figure(1.3 + (2.6 if rows == 1 else 1.6 * rows), title, subtitle)
+    shown = [line_named("xyz"[i], color=SERIES[i], linewidth=1.8) for i in range(controls.dimension)]
+    height = 1.3 + (2.6 if rows == 1 else 1.6 * rows)
+    figure = new_figure(height, title, subtitle, explained=shown if len(shown) > 1 else ())
     panels = figure.subplots(rows, 3, sharex=True, sharey="col", squeeze=False)
     for column, (name, values) in enumerate(_parts(controls).items()):
         bound = result.problem.controls.bounds.groups[name]
         near = np.abs(finite(values)).max() > NEAR_BOUND * bound
         for neuron in range(rows):
             axes = panels[neuron, column]
-            _step_panel(axes, controls.times, values[:, :, neuron], near, bound)
+            colours = SERIES if name != "b" or controls.dimension == 1 else (INK,)
+            _step_panel(axes, controls.times, values[:, :, neuron], colours, bound if near else None)
             label = "" if rows == 1 else f"neuron {neuron + 1}"
             meaning = {"A": "A, output weight", "W": "W, input weight", "b": "b, offset"}[name]
             dress(axes, "t" if neuron == rows - 1 else "", label if column == 0 else "", meaning if neuron == 0 else "")
             axes.set_xlim(controls.times[0], controls.times[-1])
-            if neuron == 0 and controls.dimension > 1 and name != "b":
-                legend(axes, loc="best")
     return figure
 
 
-def _step_panel(axes: Axes, times: Array, values: Array, near: bool, bound: float) -> None:
-    """One neuron's weight against time, a line for each component (K, d)."""
+def _step_panel(axes: Axes, times: Array, values: Array, colours: Sequence[str], bound: float | None) -> None:
+    """One neuron's weight against time, a line for each component (K, d); the bound where weights come near."""
     axes.axhline(0.0, color=FAINT, linewidth=0.8)
     for component in range(values.shape[1]):
-        colour, label = SERIES[component], "xyz"[component]
-        axes.stairs(values[:, component], times, color=colour, linewidth=1.8, baseline=None, label=label)
-    if near:
+        axes.stairs(values[:, component], times, color=colours[component], linewidth=1.8, baseline=None)
+    if bound is not None:
         for side in (-bound, bound):
             axes.axhline(side, color=ALARM, linestyle=":", linewidth=1.4)
 
@@ -124,21 +126,26 @@ def error_against_time(result: Result) -> Figure:
     title = f"{result.problem.name}, noise {result.noise:g}: L² error {number(tracking.l2_final)} at T"
     when = f" at t = {largest:.3g}" if np.isfinite(largest) else ""
     subtitle = f"largest {number(tracking.l2_sup)}{when}; {standing(result)}"
-    figure = new_figure(4.6, title, subtitle, alarm=doubtful(result))
-    axes = figure.subplots()
-    colour = noise_colour(result.noise)
-    line = {"linewidth": 1.6, "marker": ".", "markersize": 8}
-    axes.plot(fields.curve_times, fields.l2, color=colour, label="verified: finer mesh", **line)  # type: ignore[arg-type]
-    marks = {"linestyle": "none", "marker": "o", "markersize": 5, "markerfacecolor": "none"}
-    axes.plot(fields.discrete_times, fields.discrete_l2, color=INK, label="solver's own mesh", **marks)  # type: ignore[arg-type]
-    add_particles(axes, result, fields.curve_times[-1], SERIES[2])
+    line: dict[str, Any] = {"color": noise_colour(result.noise), "linewidth": 1.6, "marker": ".", "markersize": 8}
+    marks: dict[str, Any] = {
+        "color": INK, "linestyle": "none", "marker": "o", "markersize": 5, "markerfacecolor": "none",
+    }  # fmt: skip
+    shown = [line_named("verified: finer mesh", **line), line_named("solver's own mesh", **marks)]
     evidence = result.certificate.monte_carlo
+    if evidence is not None and np.isfinite(evidence.l2_final):
+        diamond: dict[str, Any] = {"linestyle": "none", "marker": "D", "markersize": 6}
+        words = f"{evidence.particles:,} particles, smoothed, ± 2 standard errors"
+        shown.append(line_named(words, color=SERIES[2], **diamond))
+    figure = new_figure(4.6, title, subtitle, alarm=doubtful(result), explained=shown)
+    axes = figure.subplots()
+    axes.plot(fields.curve_times, fields.l2, **line)
+    axes.plot(fields.discrete_times, fields.discrete_l2, **marks)
+    add_particles(axes, result, fields.curve_times[-1], SERIES[2])
     error_scale(axes, fields.l2[1:], fields.discrete_l2[1:], [evidence.l2_final] if evidence else [])
     _pieces(axes, result)
     dress(axes, "t", "‖ρ(t) − p(t)‖ in L²")
     span = fields.curve_times[-1] - fields.curve_times[0]
     axes.set_xlim(fields.curve_times[0] - 0.01 * span, fields.curve_times[-1] + 0.03 * span)
-    legend(axes, loc="best")
     return figure
 
 
@@ -159,7 +166,6 @@ def add_particles(axes: Axes, result: Result, where: float, colour: str) -> None
         linewidth=1.8,
         linestyle="none",
         zorder=5,
-        label=f"{evidence.particles:,} particles, smoothed, ± 2 standard errors",
     )
 
 
