@@ -46,6 +46,7 @@ MEANINGS = {
     "characteristics_l2_change": "ρ along characteristics",
     "monte_carlo_z": "particles, standard errors",
     "monte_carlo_modes": "particles, all modes",
+    "terminal_error": "‖ρ(T) − p(T)‖, as asked for",
 }
 
 
