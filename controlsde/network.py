@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 ACTIVATIONS = ("tanh", "sigmoid", "softplus", "sin", "relu")
+KINKED = frozenset({"relu"})  # of these: the ones whose slope jumps
 
 
 def _library_of(array: Any) -> ModuleType:

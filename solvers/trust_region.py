@@ -35,10 +35,12 @@ Model = Literal["newton", "gauss-newton"]
 DECREMENT_TOLERANCE = 1e-9  # predicted relative decrease of J below which an optimum is an optimum
 LARGEST_DAMPING = 1e14
 MOST_ACTIVE_SET_PASSES = 12
-# A stall: so many iterations lower J by no more than this share of it, and none of them finds a small gradient. On the
-# smooth shipped problems 20 iterations with a gradient like that lower J by at least two thousandths of it.
+# A stall: so many iterations lower J by no more than this share of it, none of them finds a small gradient, and all
+# need so much damping that the model's curvature has no part in their steps. A narrow valley of a smooth J, followed
+# slowly, needs next to none: the model holds there, and the search goes on.
 STALLED_ITERATIONS = 20
 STALLED_SHARE = 1e-5
+STALLED_DAMPING = 1.0
 ROUNDING = 100.0  # times the tolerance: a gradient below that may be all that rounding leaves to find
 
 
@@ -95,14 +97,14 @@ def minimise(
     current = evaluate(point)
     damping = 1e-3
     scale = np.zeros_like(point)
-    recent: deque[tuple[float, float]] = deque(maxlen=STALLED_ITERATIONS + 1)
+    recent: deque[tuple[float, float, float]] = deque(maxlen=STALLED_ITERATIONS + 1)
     for number in range(iterations + 1):
         local = current.expand()
         norm = projected_gradient_norm(point, local.gradient, bound)
         free = ~(((point >= bound) & (local.gradient < 0)) | ((point <= -bound) & (local.gradient > 0)))
         decrement = _decrement(local, free)
         converged = norm <= tolerance and decrement <= DECREMENT_TOLERANCE * abs(local.value)
-        recent.append((local.value, norm))
+        recent.append((local.value, norm, damping))
         trouble = Ending("stalled") if not converged and _stalls(recent, tolerance) else None
         yield Iterate(number, point, local.value, norm, converged, decrement, trouble)
         if converged or trouble or number == iterations:
@@ -118,13 +120,13 @@ def minimise(
         point, current, damping = accepted
 
 
-def _stalls(recent: Sequence[tuple[float, float]], tolerance: float) -> bool:
-    """Whether J, of (J, gradient norm) by iteration, has stopped falling although the gradient is not small."""
+def _stalls(recent: Sequence[tuple[float, float, float]], tolerance: float) -> bool:
+    """Whether J, of (J, gradient norm, damping) by iteration, no longer falls although its gradient is not small."""
     if len(recent) <= STALLED_ITERATIONS:
         return False
-    fallen = recent[0][0] - recent[-1][0]
-    smallest = min(norm for _, norm in recent)
-    return fallen <= STALLED_SHARE * abs(recent[-1][0]) and smallest > ROUNDING * tolerance
+    values, norms, dampings = zip(*recent, strict=True)
+    still = values[0] - values[-1] <= STALLED_SHARE * abs(values[-1])
+    return bool(still and min(norms) > ROUNDING * tolerance and min(dampings) >= STALLED_DAMPING)
 
 
 def _search(

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from controlsde.diagnosis.case import Case
 from controlsde.diagnosis.entries import Diagnosis, Remedy, rounded_down, rounded_up
+from controlsde.network import KINKED
 from controlsde.problem.schema import Shooting
 
 Array = NDArray[np.float64]
@@ -20,8 +21,7 @@ LEAST_ITERATIONS = 100
 MOST_ITERATIONS = 10_000_000
 MOST_PIVOT_TOLERANCE = 0.5
 SMALL_GRADIENT = 1e-4  # below, an optimum at the limit of rounding
-KINKED = frozenset({"relu"})  # activations whose slope jumps
-SMOOTH = "tanh"  # of the smooth ones, what ended in an optimum from every start where relu stalled, and soonest
+SMOOTH = "tanh"  # of the smooth activations, the one that soonest ended in an optimum where relu stalled
 
 
 def non_finite(case: Case) -> Diagnosis | None:
