@@ -20,7 +20,6 @@ import scipy.sparse.linalg as sparse_linalg
 
 from controlsde.fokker_planck.mesh import Axis, Mesh
 from controlsde.fokker_planck.operator import DENSE_LIMIT
-from controlsde.network import KINKED
 from controlsde.solvers.drift_fit import CHUNK_BYTES
 from controlsde.solvers.multistart import SCREENING_ITERATIONS, kept_of
 
@@ -40,7 +39,6 @@ BYTES_PER_NONZERO = 139.0
 BYTES_PER_NONZERO_OF_A_STEP = 2680.0
 
 ITERATIONS_TO_THE_END = 60  # of shooting after the first look: 18 to 154 were seen
-ITERATIONS_WITH_KINKS = 150  # the same where the activation has kinks, in short steps past them: 60 to 500 were seen
 ITERATIONS_OF_A_HOP = 15  # from a hop to where it is given up or ends: 10 to 19 on average
 
 SHOOTING_BYTES = 20e6
@@ -214,10 +212,9 @@ def fit_seconds(sizes: Sizes, fits: int, groups: int, calibration: float) -> flo
     return calibration * fits * work
 
 
-def shooting_iterations(starts: int, hops: int, activation: str = "tanh") -> int:
+def shooting_iterations(starts: int, hops: int) -> int:
     """Iterations of shooting from so many starts, by its second-order methods."""
-    to_the_end = ITERATIONS_WITH_KINKS if activation in KINKED else ITERATIONS_TO_THE_END
-    return starts * SCREENING_ITERATIONS + kept_of(starts) * to_the_end + hops * ITERATIONS_OF_A_HOP
+    return starts * SCREENING_ITERATIONS + kept_of(starts) * ITERATIONS_TO_THE_END + hops * ITERATIONS_OF_A_HOP
 
 
 def calibration_seconds() -> float:

@@ -262,7 +262,7 @@ def _shooting_iterations(problem: Problem) -> int:
     """By a second-order method, with the problem's own starts and hops, or the usual ones where it collocates."""
     own = problem.solver
     options = own if isinstance(own, Shooting) else Shooting().fitted(problem.dimension)
-    return shooting_iterations(options.starts, options.hops, problem.network.activation)
+    return shooting_iterations(options.starts, options.hops)
 
 
 def _fit_seconds(problem: Problem, sizes: Sizes, calibration: float) -> float:

@@ -42,6 +42,7 @@ RANGE = 1e12  # times the first multiplier, either way, in which one is looked f
 INSIDE = 5e-3  # of the limit: so far within it the search aims, for what even a finer mesh does not show of the error
 MET = 1e-4  # relative distance from that aim at which the constraint counts as active
 BLIND = 0.1  # of that aim: an error on the solver's mesh with which the one that is measured should not miss it
+FLOOR = 1e-3  # relative fall of the errors, of either, below which a larger multiplier is no help any more
 HIDDEN = 0.5  # of the limit: more than that between the two errors, and a finer mesh is what is missing
 NARROW = 1e-6  # of a bracket of log λ, below which the error jumps across the limit
 MOST_SOLVES = 60
@@ -160,19 +161,21 @@ def _search(first: _Tried, attempt: Callable[[float, Array], _Tried], aim: float
     inside = first if first.error <= aim else None
     outside = None if inside else first
     last = closest = first
+    floor = False
     for _ in range(MOST_SOLVES):
         if last.outcome.interrupted or not np.isfinite(last.outcome.objective) or _met(last, aim):
             return last
         multiplier = _next(inside, outside, aim)
         if multiplier is None or multiplier > RANGE * first.multiplier:
             break
-        if inside is None and last.own <= BLIND * aim:  # what is left of the error, no multiplier sees
+        if inside is None and (last.own <= BLIND * aim or floor):  # what is left of the error, no multiplier lowers
             break
         if multiplier < first.multiplier / RANGE:
             if outside is not None:
                 break
             multiplier = 0.0
-        last = attempt(multiplier, (inside or last).outcome.weights)
+        before, last = last, attempt(multiplier, (inside or last).outcome.weights)
+        floor = last.error > (1 - FLOOR) * before.error and last.own > (1 - FLOOR) * before.own
         closest = min((closest, last), key=lambda one: one.error)
         if last.error <= aim:
             inside = last

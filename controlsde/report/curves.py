@@ -192,7 +192,8 @@ def convergence(result: Result) -> Figure | None:
     starts = np.asarray(result.starts, dtype=float)
     kinds = ["objective"] if np.isfinite(objective).sum() > 1 else []
     kinds += ["gradient"] if (np.isfinite(gradient) & (gradient > 0)).sum() > 1 else []
-    kinds += ["starts"] if len(starts) > 1 and np.isfinite(starts).any() else []
+    one_goes_on = result.problem.objective.terminal_error is not None  # the others are not brought to the limit
+    kinds += ["starts"] if len(starts) > 1 and np.isfinite(starts).any() and not one_goes_on else []
     if not kinds:
         return None
     title = f"{result.problem.name}, noise {result.noise:g}: objective {number(result.objective)}"
@@ -227,7 +228,7 @@ def _objective(axes: Axes, result: Result) -> None:
         title, along = "objective of the program", "iteration; its states obey the state equation only at the end"
         _arrows(axes, iteration, values, answer)
     elif result.problem.objective.terminal_error is not None:
-        along = "iteration; a point for each multiplier of the limit at T"
+        along = "iteration, a point for each multiplier"
     elif getattr(result.problem.solver, "hops", 0) and (np.diff(values[np.isfinite(values)]) > 0).any():
         along = "iteration; J rises where a hop begins"
     dress(axes, along, "", title)
@@ -276,8 +277,7 @@ def _starts(axes: Axes, result: Result) -> None:
     legend(axes, loc="upper left")
     if len(values) and (values > 0).all() and values[-1] > 5 * values[0]:
         axes.set_yscale("log")
-    limited = result.problem.objective.terminal_error is not None
-    lost = f", {found.lost} {'not brought to the limit' if limited else 'broke down'}" if found.lost else ""
+    lost = f", {found.lost} broke down" if found.lost else ""
     dress(axes, f"start, by rank{f', after {hops} hops' * bool(hops)}", "", f"J of {len(starts)} starts{lost}")
     axes.set_xlim(0.5, len(values) + 0.5)
     axes.set_xticks(_ranks(len(values)))
