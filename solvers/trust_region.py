@@ -42,6 +42,9 @@ STALLED_ITERATIONS = 20
 STALLED_SHARE = 1e-5
 STALLED_DAMPING = 1.0
 ROUNDING = 100.0  # times the tolerance: a gradient below that may be all that rounding leaves to find
+# The same where J is steep, as with a large multiplier, and a Newton step promises no more than the last digits of J.
+STEEP_ROUNDING = 1e4
+ROUNDED = 1e-12
 
 
 class Evaluation(Protocol):
@@ -114,7 +117,9 @@ def minimise(
         accepted = _search(evaluate, point, local, matrix, scale, free, bound, damping)
         if isinstance(accepted, Ending):
             # at the limit of rounding no step can lower J any further: that is an optimum, too
-            rounding = norm <= ROUNDING * tolerance
+            rounding = norm <= ROUNDING * tolerance or (
+                norm <= STEEP_ROUNDING * tolerance and decrement <= ROUNDED * abs(local.value)
+            )
             yield Iterate(number, point, local.value, norm, rounding, decrement, None if rounding else accepted)
             return
         point, current, damping = accepted
