@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -90,7 +89,7 @@ class Console:
         self._say(_account(result))
         if result.solver in FITTING and result.status == "converged":
             self._say(result.message)
-        for line in _spread(result):
+        for line in tables.spread_of(result):
             self._say(line)
         self._verdict(result)
         if folder:
@@ -184,7 +183,8 @@ class Console:
         if not result.verified:
             self._say(f"{where}NOT VERIFIED", "bold red")
         for failed in result.certificate.failed:
-            self._say(f"  {failed.name} is {tables.figure(failed.value)}, limit {failed.limit:.2g}")
+            value, limit = tables.beside(failed)
+            self._say(f"  {failed.name} is {value}, limit {limit}")
         sound = result.verified and not stopped
         if result.verified and not self._quiet:
             self._say(f"{where}verified, {len(result.certificate.checks)} checks passed", "green")
@@ -267,17 +267,3 @@ def _account(result: Result) -> str:
         return f"given drift, evaluated in {seconds['solve']:.1f} s, {verified}"
     done = {"converged": "converged", "interrupted": "interrupted"}.get(result.status, "stopped")
     return f"{done} after {result.iterations} iterations, solved in {seconds['solve']:.1f} s, {verified}"
-
-
-def _spread(result: Result) -> list[str]:
-    """How far apart the starts ended; nothing for a single one."""
-    starts = result.starts
-    reached = sorted(value for value in starts if math.isfinite(value))
-    if len(starts) < 2 or not reached:
-        return []
-    quarter, middle = reached[max(1, len(reached) // 4) - 1], reached[(len(reached) - 1) // 2]
-    broken = len(starts) - len(reached)
-    line = f"{len(starts)} starts reached {reached[0]:.4g}, the best quarter {quarter:.4g} or less, half {middle:.4g}"
-    hops = getattr(result.problem.solver, "hops", 0)
-    after = f", after {hops} hops from the best" if hops and result.status != "interrupted" else ""
-    return [f"{line}{after}{f'; {broken} broke down' if broken else ''}"]
