@@ -3,6 +3,8 @@
 import json
 import math
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -216,6 +218,18 @@ def test_an_array_that_claims_more_than_the_file_holds_is_refused_before_memory_
     path = edited(claim)
     monkeypatch.setattr(np, "asarray", lambda *_, **__: pytest.fail("it was read"))
     refused(path, f"0 bytes of density, which claims {2**36}")
+
+
+def test_a_heap_of_texts_that_never_ends_is_refused(edited):
+    """HDF5 goes through free space of no length for ever."""
+    path = edited(lambda file: file.attrs.__delitem__(netcdf.SEALED), seal=False)
+    content = bytearray(path.read_bytes())
+    start = content.index(b"GCOL") + 16
+    content[start : start + 64] = bytes(64)
+    path.write_bytes(content)
+    code = f"from controlsde.results import Result; Result.load({str(path)!r})"  # only a process can be ended there
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.stderr.rstrip().endswith("not a complete result file: it is damaged; solve again")
 
 
 @pytest.mark.parametrize("link", [h5py.SoftLink("/reference"), h5py.ExternalLink("other.nc", "/density")])
