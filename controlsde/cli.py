@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,9 +18,11 @@ import typer
 from controlsde.claim_commands import app as claims_app
 from controlsde.exits import (
     EXIT_INTERRUPTED,
+    EXIT_INVALID,
     UsageError,
     end_gently,
     explain,
+    fail,
     finish,
     finish_simulation,
     placed,
@@ -28,6 +31,7 @@ from controlsde.exits import (
     say,
 )
 from controlsde.outputs import output_folder, stems, write, write_simulation
+from controlsde.wording import in_json, unreadable
 
 if TYPE_CHECKING:
     from controlsde.problem import Problem
@@ -308,6 +312,7 @@ def main() -> None:
     if not sys.warnoptions:  # the certificate tells what went wrong with the numbers, in words
         warnings.simplefilter("ignore")
     end_gently()
+    _refuse_what_terminals_obey(sys.argv[1:])
     try:
         app(prog_name="controlsde")
     except KeyboardInterrupt:
@@ -315,6 +320,14 @@ def main() -> None:
         sys.exit(EXIT_INTERRUPTED)
     except (ValueError, RuntimeError, ArithmeticError, OSError, MemoryError) as error:
         sys.exit(explain(error))
+
+
+def _refuse_what_terminals_obey(words: Sequence[str]) -> None:
+    """Typer repeats words that it does not know as they are: none that holds a control character gets that far."""
+    for number, word in enumerate(words, 1):
+        character = unreadable(word.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+        if character:
+            fail([f"argument {number} of the command line holds the character {character}; leave it out"], EXIT_INVALID)
 
 
 def _load(source: str, overrides: list[str] | None) -> Problem:
@@ -382,4 +395,4 @@ def _as_yaml(value: str | bool) -> str:
 
 
 def _print_json(document: Any) -> None:
-    typer.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    typer.echo(in_json(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)))

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from controlsde.wording import LONGEST_LINE, shown
+
 if TYPE_CHECKING:
     from controlsde.console import Console
     from controlsde.progress import Progress
@@ -82,7 +84,8 @@ def explain(error: BaseException) -> int:
         return EXIT_UNEXPECTED
     import traceback
 
-    traceback.print_exception(error)
+    for line in "".join(traceback.format_exception(error)).splitlines():
+        say(line)
     say("this should not have happened; please report it with the lines above")
     return EXIT_UNEXPECTED
 
@@ -142,7 +145,8 @@ def finish_simulation(simulation: Simulation) -> None:
 
 
 def say(line: str) -> None:
-    typer.echo(line, err=True)
+    """One line on stderr, of which a terminal obeys nothing."""
+    typer.echo(shown(line, LONGEST_LINE), err=True)
 
 
 def fail(lines: list[str], code: int) -> None:

@@ -6,7 +6,9 @@ matches. Every other module of the schema builds on these.
 
 from __future__ import annotations
 
+import difflib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -23,6 +25,8 @@ from pydantic import (
 from pydantic.annotated_handlers import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
+
+from controlsde.wording import LONGEST_NAME, shown
 
 MAX_DIMENSION = 3
 
@@ -69,8 +73,31 @@ def short(value: object) -> str:
         return text if len(text) <= 40 else f"a list of {len(value)}"
     if isinstance(value, int) and abs(value) >= 10**40:
         return "a number of more than 40 digits"
-    text = repr(value) if isinstance(value, str) else str(value)
-    return text if len(text) <= 60 else text[:57] + "…'"
+    text = repr(value[: 2 * LONGEST_NAME]) if isinstance(value, str) else str(value)
+    return shown(text) if len(text) <= LONGEST_NAME else shown(text[: LONGEST_NAME - 3] + "…'")
+
+
+def nearest(word: object, known: Sequence[str]) -> str | None:
+    """The known word that somebody may have meant; None where there is none."""
+    if not isinstance(word, str) or len(word) > LONGEST_NAME:
+        return None
+    close = difflib.get_close_matches(word, known, n=1)
+    return close[0] if close else None
+
+
+# A number in plain digits. Python reads more: other scripts' digits, underscores, words; few who read a file expect it.
+PLAIN_NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
+DECIMAL_COMMA = re.compile(r"[-+]?[0-9]*,[0-9]+([eE][-+]?[0-9]+)?")
+SOME_NUMBER = re.compile(r"[-+−]?[\d.,'’_ \xa0\u202fxXoObBa-fA-F+−-]*\d[\d.,'’_ \xa0\u202fxXoObBa-fA-F+−-]*")
+
+
+def number_hint(text: str) -> str:
+    """How to write what seems to be a number, but not one in plain digits; nothing where it seems to be none."""
+    if len(text) > LONGEST_NAME or PLAIN_NUMBER.fullmatch(text):
+        return ""
+    if DECIMAL_COMMA.fullmatch(text):
+        return f"write it with a point, {text.replace(',', '.')}"
+    return "write numbers in plain digits, such as 1200.5 or 1e-3" if SOME_NUMBER.fullmatch(text) else ""
 
 
 def _one_number_as_list(value: object) -> object:
