@@ -9,20 +9,25 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from controlsde.arguments import (
+    located,
+    place_in,
+    plain_count,
+    plain_number,
+    refuse_controls,
+    warn_of_another_network,
+)
 from controlsde.claim_commands import app as claims_app
 from controlsde.exits import (
     EXIT_INTERRUPTED,
-    EXIT_INVALID,
     UsageError,
     end_gently,
     explain,
-    fail,
     finish,
     finish_simulation,
     placed,
@@ -31,7 +36,7 @@ from controlsde.exits import (
     say,
 )
 from controlsde.outputs import output_folder, stems, write, write_simulation
-from controlsde.wording import in_json, unreadable
+from controlsde.wording import in_json
 
 if TYPE_CHECKING:
     from controlsde.problem import Problem
@@ -94,7 +99,7 @@ def solve(
     refuse(problem, refusals(loaded))
 
     console = Console(quiet=quiet, verbose=verbose)
-    with running(console, problem) as progress:
+    with running(console, problem) as progress, located(problem, overrides, loaded):
         result = solve_retrying(loaded, progress) if retry else solve_once(loaded, progress=progress)
         progress(Step("writing the result and figures"))
         result = write(result, folder)
@@ -108,7 +113,8 @@ def solve(
 def compare(
     problem: ProblemArgument,
     noise: Annotated[
-        list[float] | None, typer.Option("--noise", metavar="η", help="A noise level; repeatable.")
+        list[float] | None,
+        typer.Option("--noise", metavar="η", parser=plain_number, help="A noise level; repeatable."),
     ] = None,
     overrides: SetOption = None,
     output: OutputOption = None,
@@ -138,7 +144,7 @@ def compare(
 
     refuse(problem, refusals(loaded))
     console = Console(quiet=quiet, verbose=verbose)
-    with running(console, problem) as progress:
+    with running(console, problem) as progress, located(problem, overrides, loaded):
         if retry:
             comparison = compare_retrying(loaded, levels, progress)
         else:
@@ -178,7 +184,7 @@ def evaluate(
     if given is not None and loaded.drift is not None:
         raise UsageError(f"{problem}: gives its own drift, and --controls gives another; leave one of them out")
     if controls is not None:
-        _warn_of_another_network(controls, loaded)
+        warn_of_another_network(controls, loaded)
     folder = output_folder(output, loaded.name) if output else None
 
     from controlsde.console import Console
@@ -188,7 +194,7 @@ def evaluate(
 
     refuse(problem, refusals_of_evaluation(loaded))
     console = Console(quiet=quiet, verbose=verbose)
-    with running(console, problem) as progress:
+    with running(console, problem) as progress, located(problem, overrides, loaded):
         result = run(loaded, given, progress)
         if folder:
             progress(Step("writing the result and figures"))
@@ -203,28 +209,45 @@ def evaluate(
 def simulate(
     result: Annotated[Path, typer.Argument(metavar="RESULT", help="A result (.nc) of solve, compare or evaluate.")],
     particles: Annotated[
-        int | None, typer.Option("--particles", metavar="N", help="How many, in place of the problem's number.")
+        int | None,
+        typer.Option(
+            "--particles", metavar="N", parser=plain_count, help="How many, in place of the problem's number."
+        ),
     ] = None,
     device: Annotated[
         str | None, typer.Option("--device", metavar="NAME", help="auto, cpu or cuda, in place of the problem's.")
     ] = None,
-    steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="Steps a piece.")] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", metavar="N", parser=plain_count, help="Steps a piece.")
+    ] = None,
     scheme: Annotated[
         str | None, typer.Option("--scheme", metavar="NAME", help="heun (weak order 2) or euler-maruyama (1).")
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Of the noise.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", metavar="N", parser=plain_count, help="Of the noise.")] = None,
     repetition: Annotated[
-        int, typer.Option("--repetition", metavar="N", help="Another number draws other noise under the same seed.")
+        int,
+        typer.Option(
+            "--repetition",
+            metavar="N",
+            parser=plain_count,
+            help="Another number draws other noise under the same seed.",
+        ),
     ] = 0,
     time_budget: Annotated[
-        float | None, typer.Option("--time-budget", metavar="S", help="Stop after so many seconds.")
+        float | None,
+        typer.Option("--time-budget", metavar="S", parser=plain_number, help="Stop after so many seconds."),
     ] = None,
     target_se: Annotated[
         float | None,
-        typer.Option("--target-se", metavar="E", help="Stop when the L² error at T has this standard error."),
+        typer.Option(
+            "--target-se", metavar="E", parser=plain_number, help="Stop when the L² error at T has this standard error."
+        ),
     ] = None,
     paths: Annotated[
-        int, typer.Option("--paths", metavar="K", help="Keep the ways of K particles in the output file.")
+        int,
+        typer.Option(
+            "--paths", metavar="K", parser=plain_count, help="Keep the ways of K particles in the output file."
+        ),
     ] = 0,
     output: OutputOption = None,
     as_json: JsonOption = False,
@@ -277,12 +300,13 @@ def check(problem: ProblemArgument, overrides: SetOption = None, as_json: JsonOp
     from controlsde.console import Console
     from controlsde.sizes import predict
 
-    with placed(problem):
+    with placed(problem), located(problem, overrides, loaded):
         prediction = predict(loaded)
     Console().prediction(loaded, prediction)
     if as_json:
         _print_json(prediction.to_json())
-    refuse(problem, prediction.refused)
+    place = place_in(problem, overrides, prediction.refused_at) if prediction.refused_at else problem
+    refuse(place, prediction.refused)
 
 
 @app.command()
@@ -312,7 +336,7 @@ def main() -> None:
     if not sys.warnoptions:  # the certificate tells what went wrong with the numbers, in words
         warnings.simplefilter("ignore")
     end_gently()
-    _refuse_what_terminals_obey(sys.argv[1:])
+    refuse_controls(sys.argv[1:])
     try:
         app(prog_name="controlsde")
     except KeyboardInterrupt:
@@ -320,14 +344,6 @@ def main() -> None:
         sys.exit(EXIT_INTERRUPTED)
     except (ValueError, RuntimeError, ArithmeticError, OSError, MemoryError) as error:
         sys.exit(explain(error))
-
-
-def _refuse_what_terminals_obey(words: Sequence[str]) -> None:
-    """Typer repeats words that it does not know as they are: none that holds a control character gets that far."""
-    for number, word in enumerate(words, 1):
-        character = unreadable(word.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
-        if character:
-            fail([f"argument {number} of the command line holds the character {character}; leave it out"], EXIT_INVALID)
 
 
 def _load(source: str, overrides: list[str] | None) -> Problem:
@@ -364,34 +380,6 @@ def _known_solver(name: str) -> str:
     if name not in solver_names():
         raise UsageError(f"--solver must be one of {', '.join(solver_names())} (got {name!r})")
     return name
-
-
-def _warn_of_another_network(controls: Path, problem: Problem) -> None:
-    """Say so where controls are about to run in a network of another form than they were made for."""
-    for key, old in _network_of(controls).items():
-        new = _as_yaml(getattr(problem.network, key))
-        if old != new:
-            say(f"warning: {controls} was made for network.{key}={old}, not {new}")
-
-
-def _network_of(controls: Path) -> dict[str, str]:
-    """Activation and tangential, as YAML writes them, that a file was made for; nothing where it does not say."""
-    from controlsde.results import Result, ResultError
-    from controlsde.weights_file import SUFFIX, read_weights
-
-    keys = ("activation", "tangential")
-    if controls.suffix == SUFFIX:
-        words = read_weights(controls)[1]
-        return {key: words[key] for key in keys if key in words}
-    try:
-        made_for = Result.load(controls).problem.network
-    except ResultError:  # controls alone do not say what they were made for
-        return {}
-    return {key: _as_yaml(getattr(made_for, key)) for key in keys}
-
-
-def _as_yaml(value: str | bool) -> str:
-    return str(value).lower()
 
 
 def _print_json(document: Any) -> None:

@@ -38,10 +38,10 @@ def shown_lines(text: str) -> str:
     return "\n".join(shown(line, LONGEST_LINE) for line in text.split("\n"))
 
 
-def at_most(messages: tuple[str, ...]) -> tuple[str, ...]:
-    """The messages made safe; of very many the first ones, and how many more there are."""
+def at_most(messages: tuple[str, ...], more: int = 0) -> tuple[str, ...]:
+    """The messages made safe; of very many the first ones, and how many besides, with `more` that are not written."""
     kept = tuple(shown(message) for message in messages[:MOST_MESSAGES])
-    left = len(messages) - len(kept)
+    left = len(messages) - len(kept) + more
     return (*kept, f"and {left} more") if left else kept
 
 

@@ -20,7 +20,6 @@ from controlsde.problem.schema import Problem
 from controlsde.problem.values import Location, dotted, nearest
 from controlsde.problem.yaml_text import Document, ProblemError
 
-
 KEYS = tuple(field.alias or name for name, field in Problem.model_fields.items())
 
 
@@ -68,6 +67,18 @@ def parse_problem(
     overrides.apply(document, set or {})
     unread = data_files.fill_in(document, folder or Path())
     return _validated(document, unread)
+
+
+def place_of(source: str | Path, location: Location, set: Mapping[str, Any] | None = None) -> str:  # noqa: A002
+    """Return where a key of a problem is written, as `FILE:LINE:COL` or `--set KEY=VALUE`; or what is nearest above it.
+
+    For errors that only show as the problem is used. Raises `ProblemError` if the file is gone.
+    """
+    path = _find(source)
+    document = yaml_text.read(_read(path), str(_shown(path, source)))
+    if isinstance(document.data, dict):
+        overrides.apply(document, set or {})
+    return document.place(location).value
 
 
 def list_problems() -> list[ShippedProblem]:
@@ -133,25 +144,25 @@ def _read(path: Path) -> str:
 
 
 def _validated(document: Document, unread: frozenset[Location]) -> Problem:
-    problem, found = _attempt(document.data)
+    problem, found, more = _attempt(document.data)
     faulty = {fault.location[0] for fault in found if fault.location}
-    if faulty and not faulty & {"domain", "reference"}:
+    if faulty and not more and not faulty & {"domain", "reference"}:
         # What is wrong elsewhere must not hide what does not fit together: try once more without it.
         rest = {key: value for key, value in document.data.items() if key not in faulty}
         found = list(dict.fromkeys([*found, *_attempt(rest)[1]]))
-    messages = [_message(document, fault) for fault in found if fault.location not in unread]
+    messages = {_message(document, fault) for fault in found if fault.location not in unread}
     if document.faults or messages:
-        raise ProblemError(*sorted({*document.faults, *messages}, key=_reading_order))
+        raise ProblemError(*sorted({*document.faults, *messages}, key=_reading_order), more=more)
     if problem is None:
         raise ProblemError(f"{document.label}: the data could not be read")
     return problem
 
 
-def _attempt(data: Any) -> tuple[Problem | None, list[words.Fault]]:
+def _attempt(data: Any) -> tuple[Problem | None, list[words.Fault], int]:
     try:
-        return Problem.model_validate(data), []
+        return Problem.model_validate(data), [], 0
     except ValidationError as error:
-        return None, words.faults(error, data)
+        return None, *words.faults(error, data)
 
 
 def _message(document: Document, fault: words.Fault) -> str:

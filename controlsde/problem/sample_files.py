@@ -69,7 +69,9 @@ def _rows(text: str, named: str, columns: list[str]) -> list[list[float]]:
             continue
         line = f"{named!r} line {reader.line_num}"
         if len(row) != len(header):
-            raise UnusableError(("file",), f"{line} has {len(row)} entries, the header {len(header)}{_commas(row, header)}")
+            raise UnusableError(
+                ("file",), f"{line} has {len(row)} entries, the header {len(header)}{_commas(row, header)}"
+            )
         points.append([_finite(row[i], f"{line}, column {shown(header[i], LONGEST_COLUMN)}", points) for i in wanted])
         if len(points) > MAX_POINTS:
             raise UnusableError(("file",), f"{named!r} has more than {MAX_POINTS} rows; use a random subset")

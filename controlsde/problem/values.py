@@ -113,12 +113,14 @@ def _not_tiny(value: float) -> float:
 # Far beyond any box that is allowed, and far from where squares overflow.
 LARGEST = 1e9
 SMALLEST = 1e-9
+LARGEST_MEASURED = 1e100  # of data before they are standardised: their squares do not overflow
 
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Positive = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0)]
 NonNegative = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0)]
 Coordinate = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
 Width = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0, le=LARGEST), AfterValidator(_not_tiny)]
+Measured = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST_MEASURED, le=LARGEST_MEASURED)]
 Whole = Annotated[int, Field(strict=True)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 
@@ -137,6 +139,19 @@ Vector = Annotated[
     Field(min_length=1, max_length=MAX_DIMENSION),
     BeforeValidator(_one_number_as_list),
     _number_or_list(_NUMBER),
+]
+# The same of data in the units in which they were measured, and of those units.
+MeasuredVector = Annotated[
+    tuple[Measured, ...],
+    Field(min_length=1, max_length=MAX_DIMENSION),
+    BeforeValidator(_one_number_as_list),
+    _number_or_list({"type": "number", "minimum": -LARGEST_MEASURED, "maximum": LARGEST_MEASURED}),
+]
+UnitVector = Annotated[
+    tuple[Annotated[Measured, Field(gt=0)], ...],
+    Field(min_length=1, max_length=MAX_DIMENSION),
+    BeforeValidator(_one_number_as_list),
+    _number_or_list({"type": "number", "exclusiveMinimum": 0, "maximum": LARGEST_MEASURED}),
 ]
 PositiveVector = Annotated[
     tuple[Width, ...],

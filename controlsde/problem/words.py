@@ -18,6 +18,8 @@ from pydantic_core import ErrorDetails
 from controlsde.problem.schema import Problem
 from controlsde.problem.values import Location, MisfitError, nearest, number_hint, short
 
+MOST_WORDED = 500  # faults: more than are printed, so that these can be the first ones of the file
+
 Part = Literal["key", "value", "parent"]
 
 
@@ -30,17 +32,22 @@ class Fault:
     part: Part = "value"
 
 
-def faults(error: ValidationError, data: object) -> list[Fault]:
-    """Return what `error` found in `data`, in order and without repetition."""
+def faults(error: ValidationError, data: object) -> tuple[list[Fault], int]:
+    """Return what `error` found in `data`, in order and without repetition, and how much more it found.
+
+    Nobody reads thousands of faults: the first ones are put into words, the others counted.
+    """
     found: dict[tuple[Location, str], Fault] = {}
     errors = error.errors(include_url=False)
-    broken_lists = {details["loc"][:i] for details in errors for i in range(len(details["loc"]))}
-    for details in errors:
-        if details["type"] == "too_short" and details["loc"] in broken_lists:
-            continue  # pydantic counts only the valid entries
+    above = {
+        details["loc"][:i] for details in errors for i in range(max(0, len(details["loc"]) - 2), len(details["loc"]))
+    }
+    # pydantic counts only the valid entries of a list: one that is too short for it has faults of its own
+    errors = [details for details in errors if details["type"] != "too_short" or details["loc"] not in above]
+    for details in errors[:MOST_WORDED]:
         for fault in _faults(details, data):
             found.setdefault((fault.location, fault.message), fault)
-    return list(found.values())
+    return list(found.values()), max(0, len(errors) - MOST_WORDED)
 
 
 def _faults(details: ErrorDetails, data: object) -> list[Fault]:

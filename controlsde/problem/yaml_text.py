@@ -17,7 +17,6 @@ from typing import Any, NoReturn
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.events import (
     AliasEvent,
     DocumentEndEvent,
@@ -31,6 +30,7 @@ from ruamel.yaml.events import (
     StreamEndEvent,
     StreamStartEvent,
 )
+from ruamel.yaml.reader import ReaderError
 
 from controlsde.problem.values import Location, dotted
 from controlsde.wording import LONGEST_NAME, at_most, shown, unreadable
@@ -61,11 +61,11 @@ NAN = re.compile(r"\.(nan|NaN|NAN)")
 class ProblemError(ValueError):
     """A problem that cannot be used: `messages` has one line for everything wrong with it.
 
-    Of more than 20 it has the first ones, and how many more there are.
+    Of more than 20 it has the first ones, and how many there are besides, with `more` that nobody wrote out.
     """
 
-    def __init__(self, *messages: str) -> None:
-        self.messages = at_most(messages)
+    def __init__(self, *messages: str, more: int = 0) -> None:
+        self.messages = at_most(messages, more)
         super().__init__("\n".join(self.messages))
 
 
