@@ -7,13 +7,16 @@ messages read `FILE:LINE:COL: dotted.key message`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from controlsde import kinds
 from controlsde.problem import data_files, overrides, words, yaml_text
 from controlsde.problem.plain_files import MissingError, UnreadableError, is_plain_file, read_plain
 from controlsde.problem.schema import Problem
@@ -42,6 +45,19 @@ def load_problem(source: str | Path, set: Mapping[str, Any] | None = None) -> Pr
     return parse_problem(text, name=path.stem, label=str(_shown(path, source)), folder=path.parent, set=set)
 
 
+@contextmanager
+def _own_arithmetic() -> Iterator[None]:
+    """As `own_arithmetic`; who has not imported NumPy has set nothing in it, and need not wait for it."""
+    if "numpy" not in sys.modules:
+        yield
+        return
+    from controlsde.surroundings import own_arithmetic
+
+    with own_arithmetic():
+        yield
+
+
+@_own_arithmetic()
 def parse_problem(
     text: str,
     *,
@@ -130,6 +146,8 @@ def _shown(path: Path, source: str | Path) -> Path:
 
 def _read(path: Path) -> str:
     try:
+        if kind := kinds.no_problem(path):
+            raise ProblemError(f"{path}: that is {kind}, not a problem; name a YAML file or a shipped problem")
         content = read_plain(path, yaml_text.MAX_BYTES)
     except MissingError:
         raise ProblemError(f"{path}: no such file") from None
