@@ -55,7 +55,7 @@ def fault_of(problem: Problem, error: Exception, affordable: Affordable) -> Faul
         narrow = too_narrow(problem, built, build_mesh(problem, built), affordable)
     except (ReferenceError, ArithmeticError):
         narrow = None
-    return narrow or Fault(("reference",), str(error))
+    return narrow or Fault(getattr(error, "where", ()) or ("reference",), str(error))
 
 
 def _densities(problem: Problem) -> Iterator[tuple[Location, Any]]:
