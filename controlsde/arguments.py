@@ -6,14 +6,15 @@ Comes in: words, and what went wrong with the problem that they name. Goes out: 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
 
-from controlsde.exits import EXIT_INVALID, UsageError, fail
-from controlsde.wording import unreadable
+from controlsde.exits import EXIT_INVALID, UsageError, say
+from controlsde.wording import unreadable, unsafe
 
 if TYPE_CHECKING:
     from controlsde.problem import Problem
@@ -39,11 +40,14 @@ def plain_count(word: str | int) -> int:
 
 
 def refuse_controls(words: Sequence[str]) -> None:
-    """Typer repeats words that it does not know as they are: none that holds a control character gets that far."""
+    """Typer repeats words that it does not know as they are: none that a terminal would obey gets that far."""
     for number, word in enumerate(words, 1):
-        character = unreadable(word.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+        text = word.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        option = text.partition("=")[0] if text.startswith("-") else ""
+        character = unreadable(text) or unsafe(option)
         if character:
-            fail([f"argument {number} of the command line holds the character {character}; leave it out"], EXIT_INVALID)
+            say(f"argument {number} of the command line holds the character {character}; leave it out")
+            sys.exit(EXIT_INVALID)
 
 
 @contextmanager
