@@ -1,4 +1,7 @@
-"""What a person sees on stderr: progress, tables, messages. Obeys NO_COLOR, and stays plain without a terminal."""
+"""What a person sees on stderr: progress, tables, messages. Obeys NO_COLOR, and stays plain without a terminal.
+
+All of it goes through `_say`, `_show` or `describe`, which let no character through that a terminal would obey.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console as RichConsole
-from rich.table import Column
+from rich.console import ConsoleOptions, RenderResult
+from rich.segment import Segment
+from rich.table import Column, Table
 from rich.text import Text
 
 from controlsde import tables
 from controlsde.problem.solver_specs import FITTING
 from controlsde.progress import Progress, Step
+from controlsde.wording import shown_lines
 
 if TYPE_CHECKING:
     from controlsde.claims import Tested
@@ -27,6 +33,17 @@ if TYPE_CHECKING:
     from controlsde.sizes import Prediction
 
 QUIET_SECONDS = 5.0  # between lines of progress where there is no terminal
+
+
+class _Shown:
+    """A table as it is, but for characters in its cells that a terminal would obey."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __rich_console__(self, console: RichConsole, options: ConsoleOptions) -> RenderResult:
+        for segment in console.render(self._table, options):
+            yield segment if segment.control else Segment(shown_lines(segment.text), segment.style)
 
 
 class Console:
@@ -77,14 +94,14 @@ class Console:
             self._verdict(result)
             return
         self._heading(f"{result.problem.name}, noise {result.noise:g}, {result.solver}")
-        self._rich.print(tables.errors_table(result))
+        self._show(tables.errors_table(result))
         if result.promises:
             self._heading("what the theory promises / what was measured")
-            self._rich.print(tables.promises_table(result.promises))
+            self._show(tables.promises_table(result.promises))
             if result.promises.note:
                 self._say(result.promises.note)
         self._heading("certificate")
-        self._rich.print(tables.certificate_table(result))
+        self._show(tables.certificate_table(result))
         self._rich.print()
         self._say(_account(result))
         if result.solver in FITTING and result.status == "converged":
@@ -102,11 +119,11 @@ class Console:
                 self._verdict(result)
             return
         self._heading(f"{comparison.problem.name}: with and without noise")
-        self._rich.print(tables.comparison_table(comparison))
+        self._show(tables.comparison_table(comparison))
         self._heading("L² error at T: controls of a row, run at the noise of a column")
-        self._rich.print(tables.cross_table(comparison))
+        self._show(tables.cross_table(comparison))
         self._heading("what the theory promises / what was measured")
-        self._rich.print(tables.compared_promises_table(comparison.results))
+        self._show(tables.compared_promises_table(comparison.results))
         self._rich.print()
         self._say(comparison.note)
         for result in comparison.results:
@@ -118,7 +135,7 @@ class Console:
         where = f"{simulation.result.problem.name}, noise {simulation.result.noise:g}: "
         if not self._quiet:
             self._heading(f"{where}{simulation.particles:,} particles")
-            self._rich.print(tables.simulation_table(simulation))
+            self._show(tables.simulation_table(simulation))
             self._rich.print()
             self._say(_pace(simulation))
         for note in simulation.measured.simulated.notes:
@@ -142,7 +159,7 @@ class Console:
         """The table of `check`."""
         if not prediction.refused:
             self._heading(f"{problem.name}: valid")
-            self._rich.print(tables.prediction_table(prediction))
+            self._show(tables.prediction_table(prediction))
         for warning in prediction.warnings:
             self._say(f"warning: {warning}", "yellow")
 
@@ -153,7 +170,7 @@ class Console:
                 self._say(f"{tested.claim.id}: {_outcome_of(tested)}", "bold red")
             return
         self._heading(f"{tested.claim.id} ({tested.claim.source}): {tested.claim.title}")
-        self._rich.print(tables.rows_table(tested.findings.rows))
+        self._show(tables.rows_table(tested.findings.rows))
         self._rich.print()
         self._say(tested.findings.note)
         style = "green" if tested.as_expected else "bold red"
@@ -165,7 +182,7 @@ class Console:
             return
         if len(tested) > 1:
             self._heading("verdicts")
-            self._rich.print(tables.verdicts_table(tested))
+            self._show(tables.verdicts_table(tested))
         if folder:
             self._say(f"pages and figures: {folder}")
 
@@ -200,7 +217,10 @@ class Console:
 
     def _say(self, text: str, style: str = "") -> None:
         """A line that the terminal may wrap, never this program: it may hold a command to paste."""
-        self._rich.print(Text(text, style), soft_wrap=True)
+        self._rich.print(Text(shown_lines(text), style), soft_wrap=True)
+
+    def _show(self, table: Table) -> None:
+        self._rich.print(_Shown(table))
 
 
 def describe(step: Step) -> str:
@@ -212,7 +232,7 @@ def describe(step: Step) -> str:
         parts.append(f"objective {step.objective:.6g}")
     if step.fraction is not None:
         parts.append(f"{100 * step.fraction:.0f} %")
-    return ", ".join(parts)
+    return shown_lines(", ".join(parts))
 
 
 def explained(diagnosis: tuple[Diagnosis, ...]) -> list[str]:

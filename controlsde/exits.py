@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from controlsde.memory import MemoryLimitError, is_lack_of_memory
+from controlsde.wording import LONGEST_LINE, shown
 
 if TYPE_CHECKING:
     from controlsde.console import Console
@@ -79,7 +80,8 @@ def explain(error: BaseException) -> int:
         return EXIT_INVALID
     import traceback
 
-    traceback.print_exception(error)
+    for line in "".join(traceback.format_exception(error)).splitlines():
+        say(line)
     say("this should not have happened; please report it with the lines above")
     return EXIT_UNEXPECTED
 
@@ -147,7 +149,8 @@ def finish_simulation(simulation: Simulation) -> None:
 
 
 def say(line: str) -> None:
-    typer.echo(line, err=True)
+    """One line on stderr, of which a terminal obeys nothing."""
+    typer.echo(shown(line, LONGEST_LINE), err=True)
 
 
 def fail(lines: list[str], code: int) -> None:

@@ -63,7 +63,8 @@ class BoxMoserReference:
             if np.any(flux > MAX_FIELD * length * self._mixed.density(g * self.horizon, x)):
                 raise ReferenceError(
                     "the moser field is unbounded, because (1 - g)·from + g·to vanishes where mass must pass: "
-                    "add a little of a broad density to `from` and to `to`"
+                    "add a little of a broad density to `from` and to `to`",
+                    ("reference", "from"),
                 )
 
     @cached_property
