@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from controlsde.exits import EXIT_INVALID, UsageError, fail, say
+from controlsde.exits import UsageError, say
 from controlsde.wording import unreadable
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def refuse_controls(words: Sequence[str]) -> None:
     for number, word in enumerate(words, 1):
         character = unreadable(word.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
         if character:
-            fail([f"argument {number} of the command line holds the character {character}; leave it out"], EXIT_INVALID)
+            raise UsageError(f"argument {number} of the command line holds the character {character}; leave it out")
 
 
 @contextmanager
