@@ -8,12 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from controlsde.exits import UsageError, say
+from controlsde.exits import UsageError
 from controlsde.wording import unreadable
 
 if TYPE_CHECKING:
@@ -80,31 +79,3 @@ def place_in(source: str, overrides: list[str] | None, where: Location) -> str:
     except ProblemError:  # the file is another one by now
         place = source
     return f"{place}: {dotted(where)}"
-
-
-def warn_of_another_network(controls: Path, problem: Problem) -> None:
-    """Say so where controls are about to run in a network of another form than they were made for."""
-    for key, old in _network_of(controls).items():
-        new = _as_yaml(getattr(problem.network, key))
-        if old != new:
-            say(f"warning: {controls} was made for network.{key}={old}, not {new}")
-
-
-def _network_of(controls: Path) -> dict[str, str]:
-    """Activation and tangential, as YAML writes them, that a file was made for; nothing where it does not say."""
-    from controlsde.results import Result, ResultError
-    from controlsde.weights_file import SUFFIX, read_weights
-
-    keys = ("activation", "tangential")
-    if controls.suffix == SUFFIX:
-        words = read_weights(controls)[1]
-        return {key: words[key] for key in keys if key in words}
-    try:
-        made_for = Result.load(controls).problem.network
-    except ResultError:  # controls alone do not say what they were made for
-        return {}
-    return {key: _as_yaml(getattr(made_for, key)) for key in keys}
-
-
-def _as_yaml(value: str | bool) -> str:
-    return str(value).lower()

@@ -20,7 +20,6 @@ from controlsde.arguments import (
     plain_count,
     plain_number,
     refuse_controls,
-    warn_of_another_network,
 )
 from controlsde.claim_commands import app as claims_app
 from controlsde.exits import (
@@ -35,7 +34,9 @@ from controlsde.exits import (
     running,
     say,
 )
-from controlsde.outputs import output_folder, stems, write, write_simulation
+from controlsde.inputs import load_result, warn_about_controls
+from controlsde.memory import make_sure_of_room
+from controlsde.outputs import draw, draw_comparison, draw_simulation, output_folder, stems, write
 from controlsde.wording import in_json
 
 if TYPE_CHECKING:
@@ -75,6 +76,12 @@ RetryOption = Annotated[
 ]
 
 
+@app.callback()
+def prepare(context: typer.Context) -> None:
+    """Before any command: room for what it loads."""
+    make_sure_of_room(context.invoked_subcommand)
+
+
 @app.command()
 def solve(
     problem: ProblemArgument,
@@ -101,11 +108,14 @@ def solve(
     console = Console(quiet=quiet, verbose=verbose)
     with running(console, problem) as progress, located(problem, overrides, loaded):
         result = solve_retrying(loaded, progress) if retry else solve_once(loaded, progress=progress)
-        progress(Step("writing the result and figures"))
+        progress(Step("writing the result"))
         result = write(result, folder)
     console.result(result, folder)
     if as_json:
         _print_json(result.to_json())
+    with running(console, problem) as progress:
+        progress(Step("drawing the figures"))
+        draw(result, folder)
     finish([result])
 
 
@@ -149,15 +159,15 @@ def compare(
             comparison = compare_retrying(loaded, levels, progress)
         else:
             comparison = compare_once(loaded, levels, progress=progress)
-        progress(Step("writing the results and figures"))
+        progress(Step("writing the results"))
         written = tuple(write(result, folder, names[result.noise]) for result in comparison.results)
         comparison = replace(comparison, results=written)
-        from controlsde.report.figures import save_comparison
-
-        save_comparison(comparison, folder)
     console.comparison(comparison, folder)
     if as_json:
         _print_json(comparison.to_json())
+    with running(console, problem) as progress:
+        progress(Step("drawing the figures"))
+        draw_comparison(comparison, folder, names)
     if comparison.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
     finish(list(comparison.results))
@@ -184,7 +194,7 @@ def evaluate(
     if given is not None and loaded.drift is not None:
         raise UsageError(f"{problem}: gives its own drift, and --controls gives another; leave one of them out")
     if controls is not None:
-        warn_of_another_network(controls, loaded)
+        warn_about_controls(controls, loaded)
     folder = output_folder(output, loaded.name) if output else None
 
     from controlsde.console import Console
@@ -197,11 +207,15 @@ def evaluate(
     with running(console, problem) as progress, located(problem, overrides, loaded):
         result = run(loaded, given, progress)
         if folder:
-            progress(Step("writing the result and figures"))
+            progress(Step("writing the result"))
             result = write(result, folder)
     console.result(result, folder)
     if as_json:
         _print_json(result.to_json())
+    if folder:
+        with running(console, problem) as progress:
+            progress(Step("drawing the figures"))
+            draw(result, folder)
     finish([result])
 
 
@@ -262,14 +276,14 @@ def simulate(
     from controlsde.console import Console
     from controlsde.monte_carlo.processes import crew as started_together
     from controlsde.progress import Step
-    from controlsde.results import Result
     from controlsde.simulation import simulate as run
 
     with started_together() as crew:
         console = Console(quiet=quiet or not crew.leads, verbose=verbose)
+        loaded = load_result(result)
         with running(console, str(result)) as progress:
             simulation = run(
-                Result.load(result),
+                loaded,
                 particles,
                 device=device,
                 steps_per_piece=steps,
@@ -283,12 +297,16 @@ def simulate(
                 crew=crew,
             )
             if folder and crew.leads:
-                progress(Step("writing the simulation and its figure"))
-                simulation = write_simulation(simulation, folder)
+                progress(Step("writing the simulation"))
+                simulation = simulation.save(folder / "simulation.nc")
     if crew.leads:
         console.simulation(simulation)
         if as_json:
             _print_json(simulation.to_json())
+        if folder:
+            with running(console, str(result)) as progress:
+                progress(Step("drawing the figure"))
+                draw_simulation(simulation, folder)
     finish_simulation(simulation)
 
 
@@ -342,7 +360,7 @@ def main() -> None:
     except KeyboardInterrupt:
         say("interrupted")
         sys.exit(EXIT_INTERRUPTED)
-    except (ValueError, RuntimeError, ArithmeticError, OSError, MemoryError) as error:
+    except (ValueError, RuntimeError, ArithmeticError, OSError, MemoryError, ImportError) as error:
         sys.exit(explain(error))
 
 

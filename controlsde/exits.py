@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from controlsde.memory import MemoryLimitError, is_lack_of_memory
 from controlsde.wording import LONGEST_LINE, shown
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ EXIT_INTERRUPTED = 130
 
 INVALID = {  # errors whose message is for the user, by name: their modules are heavy to import
     "ClaimError",
+    "ControlsError",
     "DeviceError",
     "NoiseLevelsError",
     "ReferenceError",
@@ -55,23 +57,20 @@ def end_gently() -> None:
 
 def explain(error: BaseException) -> int:
     """Print an error in the user's words, and return the exit code; a failure nobody foresaw shows its trace."""
-    from controlsde.controls import ControlsError
-    from controlsde.problem import ProblemError
-
-    if isinstance(error, ProblemError):
-        for line in error.messages:
+    kind = type(error).__name__
+    if kind == "ProblemError":
+        for line in getattr(error, "messages", ()):
             say(line)
         return EXIT_INVALID
-    if isinstance(error, ControlsError | UsageError):
+    if kind in INVALID or isinstance(error, UsageError):
         say(str(error))
         return EXIT_INVALID
+    if kind != "OutOfMemoryError" and is_lack_of_memory(error):
+        say(_about_memory(error))
+        return EXIT_UNEXPECTED
     if isinstance(error, OSError):
         say(f"{error.filename or 'output'}: {error.strerror or error}")
         return EXIT_INVALID if error.filename else EXIT_UNEXPECTED  # a path that was given, or a full disk
-    kind = type(error).__name__
-    if kind in INVALID:
-        say(str(error))
-        return EXIT_INVALID
     if kind == "SolveError":
         say(str(error))
         _say_why(error)
@@ -79,15 +78,20 @@ def explain(error: BaseException) -> int:
     if kind == "OutOfMemoryError":
         say("the device has no memory for the smallest chunk of particles; use --device cpu")
         return EXIT_INVALID
-    if isinstance(error, MemoryError):
-        say("out of memory; `controlsde check PROBLEM` predicts how much a problem needs")
-        return EXIT_UNEXPECTED
     import traceback
 
     for line in "".join(traceback.format_exception(error)).splitlines():
         say(line)
     say("this should not have happened; please report it with the lines above")
     return EXIT_UNEXPECTED
+
+
+def _about_memory(error: BaseException) -> str:
+    if isinstance(error, MemoryLimitError):
+        return str(error)
+    if isinstance(error, ImportError):
+        return "not enough memory to load the libraries; raise the limit (ulimit -v), or end other programs"
+    return "out of memory; `controlsde check PROBLEM` predicts how much a problem needs"
 
 
 def _say_why(error: BaseException) -> None:

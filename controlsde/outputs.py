@@ -1,23 +1,33 @@
-"""Where a command writes: the folder, checked before anything runs; results and figures by name."""
+"""Where a command writes: the folder, checked before anything runs; results, and then figures, by name.
+
+A result is written and said before any picture of it is drawn, and a picture that fails is a warning.
+"""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controlsde.exits import UsageError
+from controlsde import files
+from controlsde.exits import UsageError, say
 
 if TYPE_CHECKING:
+    from controlsde.comparison import Comparison
     from controlsde.results import Result
     from controlsde.simulation import Simulation
 
+PICTURES = ("density", "weights", "error", "convergence", "simulation", "densities", "errors", "cross", "distances")
+WRITTEN = (("result", ".nc"), ("noise", ".nc"), ("simulation", ".nc"), *((name, ".png") for name in PICTURES))
+
 
 def output_folder(output: Path | None, name: str, *stems: str) -> Path:
-    """The folder for results, checked to be writable before anything runs; nothing is left in it.
+    """The folder for results, checked to be writable before anything runs; what killed runs left in it is removed.
 
     stems: of the files and folders of several results that will be written there.
     """
     folder = writable_folder(output or Path("results") / name)
+    remove_leftovers(folder)
     for stem in stems or ("result",):
         if (folder / f"{stem}.nc").is_dir():
             raise UsageError(f"{folder / stem}.nc: is a folder where the result would be written; move it away")
@@ -33,12 +43,26 @@ def writable_folder(folder: Path) -> Path:
     nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     if not nearest.is_dir():
         raise UsageError(f"{nearest}: is not a folder; give another with -o DIR")
+    files.remove_leftovers(nearest)
     try:
-        with tempfile.TemporaryDirectory(dir=nearest, prefix=".controlsde-"):
+        with tempfile.TemporaryDirectory(dir=nearest, prefix=files.temporary_prefix()):
             pass
     except OSError as error:
         raise UsageError(f"{nearest}: not writable ({error.strerror}); give another folder with -o DIR") from None
     return folder
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed runs left of files in a folder of results, and of the pictures in the folders in it.
+
+    Earlier versions called a file on its way `.STEM-…`, whatever its name was to be.
+    """
+    with suppress(OSError):
+        for place in (folder, *(path for path in folder.iterdir() if path.is_dir() and path.name.startswith("noise-"))):
+            files.remove_leftovers(place)
+            for stem, suffix in WRITTEN:
+                for left in place.glob(f".{stem}-*{suffix}"):
+                    files.remove(left)
 
 
 def stems(levels: tuple[float, ...]) -> dict[float, str]:
@@ -48,16 +72,32 @@ def stems(levels: tuple[float, ...]) -> dict[float, str]:
 
 
 def write(result: Result, folder: Path, stem: str = "result") -> Result:
+    """The file of a result."""
+    return result.save(folder / f"{stem}.nc")
+
+
+def draw(result: Result, folder: Path, stem: str = "result") -> None:
+    """The figures of a result."""
     from controlsde.report.figures import save_figures
 
-    saved = result.save(folder / f"{stem}.nc")
-    save_figures(saved, folder / stem if stem != "result" else folder)
-    return saved
+    save_figures(result, folder / stem if stem != "result" else folder, warn)
 
 
-def write_simulation(simulation: Simulation, folder: Path) -> Simulation:
+def draw_comparison(comparison: Comparison, folder: Path, names: dict[float, str]) -> None:
+    """The figures of a comparison, and those of its results, which have these names."""
+    from controlsde.report.figures import save_comparison
+
+    save_comparison(comparison, folder, warn)
+    for result in comparison.results:
+        draw(result, folder, names[result.noise])
+
+
+def draw_simulation(simulation: Simulation, folder: Path) -> None:
+    """The figure of a simulation."""
     from controlsde.report.figures import save_simulation
 
-    saved = simulation.save(folder / "simulation.nc")
-    save_simulation(saved, folder)
-    return saved
+    save_simulation(simulation, folder, warn)
+
+
+def warn(line: str) -> None:
+    say(f"warning: {line}")

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde import distances
+from controlsde import distances, netcdf
 from controlsde.controls import ControlsError
 from controlsde.drift import Drift, given_drift, network_drift
-from controlsde.files import atomic_file
+from controlsde.files import write_whole
 from controlsde.fokker_planck.mesh import Axis, Mesh
 from controlsde.monte_carlo import plain, statistics
 from controlsde.monte_carlo.experiment import Experiment
@@ -30,6 +30,7 @@ from controlsde.problem import Problem, parse_problem
 from controlsde.progress import Progress, Step, silent
 from controlsde.reference import Reference, build_reference
 from controlsde.results import Result, plain_json
+from controlsde.surroundings import own_settings
 from controlsde.tracking import build_network, time_grid
 from controlsde.verification.certificate import LIMITS, Check
 from controlsde.verification.grid import FinalGrid
@@ -199,13 +200,11 @@ class Simulation:
 
     def save(self, path: str | Path) -> Simulation:
         """Write the NetCDF file in one step, and return the simulation with its path."""
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(target) as temporary:
-            self.to_dataset().to_netcdf(temporary, engine="h5netcdf")
-        return replace(self, path=str(target))
+        write_whole(Path(path), netcdf.to_bytes(self.to_dataset())[0])
+        return replace(self, path=str(path))
 
 
+@own_settings()
 def simulate(
     result: Result,
     particles: int | None = None,

@@ -31,6 +31,7 @@ from controlsde.problem import Problem
 from controlsde.problem.schema import ScoreMatching, Shooting, Switching
 from controlsde.problem.solver_specs import SECOND_ORDER, period
 from controlsde.problem.values import Location
+from controlsde.surroundings import own_arithmetic
 
 MOST_MEMORY = 16 * 2**30  # bytes for the largest arrays of a solve
 MOST_VARIABLES = 2_000_000  # of a collocation program
@@ -74,6 +75,7 @@ class Prediction:
         return {"valid": not self.refused, **told}
 
 
+@own_arithmetic()
 def predict(problem: Problem) -> Prediction:
     """Predict the sizes of a problem. Raises ReferenceError when its reference cannot be built."""
     estimated = sizes_of(problem, None)

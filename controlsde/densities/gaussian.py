@@ -20,6 +20,7 @@ from controlsde.densities.protocol import Array
 LOG_ROOT_2PI = 0.5 * np.log(2.0 * np.pi)
 GAUSS_NODES, GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(16)
 SHARP = 1e-24  # a blur whose variance is below this share of the factor's is no blur
+LEAST_SHRINK = 1e-100  # so that a flat factor keeps a width to take the logarithm of
 
 
 class AxisFactors(Protocol):
@@ -30,6 +31,10 @@ class AxisFactors(Protocol):
 
         `shrink` is a, `blur` is the variance v. Outside a support the logarithm is -inf and the derivative 0.
         """
+        ...
+
+    def sharp(self, blur: float) -> bool:
+        """Whether a blur of this variance is none: the factors keep their edges, which stand at walls but once."""
         ...
 
 
@@ -92,6 +97,10 @@ class Gaussians:
         log_density = 0.5 * offset * slope - (0.5 * np.log(2.0 * np.pi * variance))[:, None]
         return log_density, slope
 
+    def sharp(self, blur: float) -> bool:
+        """See AxisFactors: they have no edges."""
+        return blur == 0.0
+
 
 @dataclass(frozen=True)
 class CutGaussians:
@@ -115,7 +124,7 @@ class CutGaussians:
         """
         log_density, slope = Gaussians(self.means, self.variances).spread(x, shrink, blur)
         log_density -= self.log_mass[:, None]
-        if blur <= SHARP * float(np.min(self.variances)):
+        if self.sharp(blur):
             inside = (x >= shrink * self.low) & (x <= shrink * self.high)
             return np.where(inside, log_density, -np.inf), np.where(inside, slope, 0.0)
         variance = shrink**2 * self.variances + blur
@@ -124,6 +133,10 @@ class CutGaussians:
         centre = (self.means * blur / variance)[:, None] + gain * x[None, :]
         log_inside, change = log_interval((self.low - centre) / deviation, (self.high - centre) / deviation)
         return log_density + log_inside, slope - change * gain / deviation
+
+    def sharp(self, blur: float) -> bool:
+        """See AxisFactors."""
+        return blur <= SHARP * float(np.min(self.variances))
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,15 +148,18 @@ class Flats:
 
     def spread(self, x: Array, shrink: float, blur: float) -> tuple[Array, Array]:
         """See AxisFactors: [Φ((x - a·low)/√v) - Φ((x - a·high)/√v)] / (a(high - low))."""
-        low, high = shrink * self.low[:, None], shrink * self.high[:, None]
+        low, high = (max(shrink, LEAST_SHRINK) * edge[:, None] for edge in (self.low, self.high))
         length = high - low
-        inside = (x >= low) & (x <= high)
-        sharp = np.where(inside, -np.log(length), -np.inf), np.zeros((self.low.size, x.size))
-        if blur <= SHARP * np.min(length) ** 2:
-            return sharp
+        if self.sharp(blur):
+            inside = (x >= low) & (x <= high)
+            return np.where(inside, -np.log(length), -np.inf), np.zeros((self.low.size, x.size))
         deviation = np.sqrt(blur)
         log_inside, change = log_interval((x - high) / deviation, (x - low) / deviation)
         return log_inside - np.log(length), change / deviation
+
+    def sharp(self, blur: float) -> bool:
+        """See AxisFactors."""
+        return blur <= SHARP * float(np.min(self.high - self.low)) ** 2
 
 
 def sample_cut_gaussian(means: Array, stds: Array, low: float, high: float, rng: np.random.Generator) -> Array:

@@ -30,6 +30,7 @@ MAX_FORMULA_DIMENSION = 2  # of a forward process by formula, whose equation is 
 # A problem has at most this many pieces: a drift that crosses the box within the shortest of them is none that any
 # step could follow, and far from where its powers overflow.
 MOST_CROSSINGS = 1e5  # of the box, within the horizon
+ROUNDING = 1e-12  # of its largest value, by which a schedule may be below zero where it vanishes
 MOST_RATE = 1e6  # of a schedule, as for one with a name
 TIMES = 33
 HALVINGS = 60
@@ -90,9 +91,12 @@ def schedule_misfits(forward: VariancePreserving | VarianceExploding, horizon: f
 
     times = horizon * np.linspace(0.0, 1.0, GRID[1])
     rates = formula.numpy(s=times)
-    bad = ~np.isfinite(rates) | (rates < 0) | ((rates == 0) & (times > 0) & (times < horizon))
+    largest = rates.max(initial=0.0, where=np.isfinite(rates))
+    bad = ~np.isfinite(rates) | (rates < -ROUNDING * largest)
     where = ("reference", "forward", "schedule")
-    if bad.any():
+    if not bad.any() and largest == 0:
+        yield where, "is zero from s = 0 to the horizon: nothing would ever be noised; let it be positive somewhere"
+    elif bad.any():
         first = int(np.argmax(bad))
         yield (
             where,

@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from controlsde import kinds
 from controlsde.problem import data_files, overrides, words, yaml_text
 from controlsde.problem.plain_files import MissingError, UnreadableError, is_plain_file, read_plain
 from controlsde.problem.schema import Problem
 from controlsde.problem.values import Location, dotted, nearest
 from controlsde.problem.yaml_text import Document, ProblemError
+from controlsde.surroundings import own_arithmetic
 
 KEYS = tuple(field.alias or name for name, field in Problem.model_fields.items())
 
@@ -42,6 +44,7 @@ def load_problem(source: str | Path, set: Mapping[str, Any] | None = None) -> Pr
     return parse_problem(text, name=path.stem, label=str(_shown(path, source)), folder=path.parent, set=set)
 
 
+@own_arithmetic()
 def parse_problem(
     text: str,
     *,
@@ -130,7 +133,11 @@ def _shown(path: Path, source: str | Path) -> Path:
 
 def _read(path: Path) -> str:
     try:
+        if kind := kinds.no_problem(path):
+            raise ProblemError(f"{path}: that is {kind}, not a problem; name a YAML file or a shipped problem")
         content = read_plain(path, yaml_text.MAX_BYTES)
+    except ProblemError:
+        raise
     except MissingError:
         raise ProblemError(f"{path}: no such file") from None
     except UnreadableError as error:

@@ -89,7 +89,9 @@ def nearest(word: object, known: Sequence[str]) -> str | None:
 PLAIN_NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 DECIMAL_COMMA = re.compile(r"[-+]?[0-9]*,[0-9]+([eE][-+]?[0-9]+)?")
 SEPARATED = r"[\d.,'’_ \xa0\u202f]*"
-SOME_NUMBER = re.compile(rf"[-+−]?(0[xX][0-9a-fA-F_]+|0[oO][\d_]+|0[bB][\d_]+|{SEPARATED}\d{SEPARATED}([eE][-+−]?[\d_]+)?)")
+SOME_NUMBER = re.compile(
+    rf"[-+−]?(0[xX][0-9a-fA-F_]+|0[oO][\d_]+|0[bB][\d_]+|{SEPARATED}\d{SEPARATED}([eE][-+−]?[\d_]+)?)"
+)
 
 
 def number_hint(text: str) -> str:

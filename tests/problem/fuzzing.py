@@ -35,7 +35,9 @@ def _reversed(data, box=((-5, 5),), **more):
     keys = {"kind": "reversed-diffusion", "horizon": 1.0, "data": data}
     forward = more.pop("forward", None)
     reference = {**keys, "forward": forward} if forward else keys
-    sizes = SIZES if len(box) == 1 else {**SIZES, "mesh": {"elements": [3] * len(box), "degree": 3, "steps_per_piece": 1}}
+    sizes = (
+        SIZES if len(box) == 1 else {**SIZES, "mesh": {"elements": [3] * len(box), "degree": 3, "steps_per_piece": 1}}
+    )
     return {"name": "fuzz", "domain": {"box": [list(side) for side in box]}, "reference": reference, **sizes, **more}
 
 
@@ -60,23 +62,56 @@ BASES = [
     _reversed(PAIR, solver={"kind": "score-matching"}, objective={"norm": "h-1", "terminal": 2, "effort": 1e-4}),
     _reversed(PLANE, box=((-5, 5), (-4, 4)), **EXACT),
     _reversed({"kind": "funnel", "std": 1}, box=((-3, 3), (-5, 5)), forward="heat"),
-    _reversed({"kind": "image", "pixels": [[0, 255], [9, 40]], "bandwidth": 0.5}, box=((-3, 3), (-3, 3)), forward="heat"),
+    _reversed({"kind": "image", "pixels": [[0, 255], [9, 40]], "bandwidth": 0.5}, ((-3, 3), (-3, 3)), forward="heat"),
     _between("moser", "uniform", {"kind": "formula", "expression": "1 + 0.5*cos(pi*x/4)"}),
     _between("displacement", GAUSSIAN, PAIR),
     {"domain": {"box": [[-4, 4]]}, "reference": {"kind": "foellmer", "data": GAUSSIAN, "point": 0}, **SIZES},
 ]  # fmt: skip
 
 TEXTS = [
-    "", " ", "x", "nan", "inf", "-", "~", "null", "yes", "1_0", "٣", "１２", "0x1F", "1,5", "1e", "..", "a/b", "\u00e9" * 150,
-    "\x00", "\x1b[31m", "\x07", "\u202egnp", "\ud800", "\U0010ffff", "\ufffe", "a\nb", "\t", "x" * 3000, "../../up", "'", '"',
-    "{", "*a", "&a", "!!x", "data.csv", "/dev/zero", "/proc/self/environ", "exact", "uniform", "heat", "auto", "shooting",
+    "", " ", "x", "nan", "inf", "-", "~", "null", "yes", "1_0", "٣", "１２", "0x1F", "1,5", "1e", "..", "a/b",
+    "\u00e9" * 150, "\x00", "\x1b[31m", "\x07", "\u202egnp", "\ud800", "\U0010ffff", "\ufffe", "a\nb", "\t",
+    "x" * 3000, "../../up", "'", '"', "{", "*a", "&a", "!!x", "data.csv", "/dev/zero", "/proc/self/environ", "exact",
+    "uniform", "heat", "auto", "shooting",
 ]  # fmt: skip
 NUMBERS = [
-    0, 1, -1, 2, 3, 7, 0.5, 1e-3, 1e-12, 1e-300, 5e-324, 1e9, 1.7e9, 1e18, 1e300, 1e308, -1e308, 10**30, 10**399, math.inf,
-    -math.inf, math.nan, -0.0, 2**53 + 1, 0.1, 100_000, 2_000_001,
+    0, 1, -1, 2, 3, 7, 0.5, 1e-3, 1e-12, 1e-300, 5e-324, 1e9, 1.7e9, 1e18, 1e300, 1e308, -1e308, 10**30, 10**399,
+    math.inf, -math.inf, math.nan, -0.0, 2**53 + 1, 0.1, 100_000, 2_000_001,
 ]  # fmt: skip
-OTHERS = [None, True, False, [], {}, [[]], [None], {"kind": None}, {"kind": ["a"]}, {"kind": {"kind": 7}}, [[[[1]]]], {"a": 1}]
-FUNCTIONS = ("sin", "cos", "tan", "exp", "log", "sqrt", "abs", "tanh", "sinh", "cosh", "sigmoid", "softplus", "relu", "erf", "sign")
+KINDS = [{"kind": None}, {"kind": ["a"]}, {"kind": {"kind": 7}}, {"a": 1}]
+OTHERS = [None, True, False, [], {}, [[]], [None], [[[[1]]]], *KINDS]
+FUNCTIONS = [
+    "sin",
+    "cos",
+    "tan",
+    "exp",
+    "log",
+    "sqrt",
+    "abs",
+    "tanh",
+    "sinh",
+    "cosh",
+    "sigmoid",
+    "softplus",
+    "relu",
+    "erf",
+    "sign",
+]
+INTRUDERS = ["(", ")", ",", "**", ".", "_", "é", "'", "=", "1e999", "lambda", "\u202e", "٣"]  # in a formula
+SCRIBBLES = [
+    *TEXTS, "[" * 60, "{" * 60, "- " * 50, "\n", "\n---\n", "\t", "#", "&a ", "*a ", "!t ", "? ", ": ", ", ",
+    "\\U00110000", '"\\U00110000"', "|\n", "%",
+]  # fmt: skip
+CELLS = [
+    "1", "2.5", "-3e2", "", "x", "nan", "inf", "٣", "1_0", "0x10", "1,5", "１", "\x1b[31m", "1e999", "'1'", '"', "\0",
+    " 4 ",
+]  # fmt: skip
+HEADERS = [
+    "a", "a,b", " a ,b", "b", "a,a", "", "a;b", "\x1b[31m,\x07", "\u202ea", "1,2", "a" * 5000, '"a', "a\tb",
+]  # fmt: skip
+NO_TABLES = [b"", b"\xff\xfe\0", b"root:*:19000:0:99999:7:::\nbin:*:1\n", b"\x89PNG\r\n", b"\n" * 999]
+KEYS = ["noise", "network.width", "mesh.elements", "reference.data", "solver", "solver.kind", "drift", "x", "", "a..b"]
+SETTINGS = ["noise", "=", "noise=[", "noise=!x 1", "noise=1\n---\n2", "\x1b=1"]  # that are none
 
 
 @dataclass
@@ -180,7 +215,7 @@ class Maker:
         text = self.expression(names, int(self.rng.integers(1, 5)))
         if self.chance(0.2):
             at = int(self.rng.integers(len(text) + 1))
-            text = text[:at] + self.one_of(["(", ")", ",", "**", ".", "_", "é", "'", "=", "1e999", "lambda", "\u202e", "٣"]) + text[at:]
+            text = text[:at] + self.one_of(INTRUDERS) + text[at:]
         return text
 
     def expression(self, names, depth):
@@ -209,14 +244,12 @@ class Maker:
             elif what < 0.65:
                 text += "\nnoise: 1\nnoise: 2\n"
             else:
-                more = [*TEXTS, "[" * 60, "{" * 60, "- " * 50, "\n", "\n---\n", "\t", "#", "&a ", "*a ", "!t ", "? ", ": ", ", ", "\\U00110000", '"\\U00110000"', "|\n", "%"]
-                text = text[:at] + self.one_of(more) + text[at:]
+                text = text[:at] + self.one_of(SCRIBBLES) + text[at:]
         return text
 
     def table(self):
         """A CSV file of one of many kinds."""
-        cells = ["1", "2.5", "-3e2", "", "x", "nan", "inf", "٣", "1_0", "0x10", "1,5", "１", "\x1b[31m", "1e999", "'1'", '"', "\0", " 4 "]
-        header = self.one_of(["a", "a,b", " a ,b", "b", "a,a", "", "a;b", "\x1b[31m,\x07", "\u202ea", "1,2", "a" * 5000, '"a', "a\tb"])
+        header = self.one_of(HEADERS)
         good = self.chance(0.5)
         width = header.count(",") + 1 if self.chance(0.9) else int(self.rng.integers(0, 4))
         rows = int(self.one_of([0, 1, 2, 5, 40, 10_001]))
@@ -226,26 +259,25 @@ class Maker:
             if good or rows > 1000:
                 lines.append(",".join(repr(float(level + spread * self.rng.standard_normal())) for _ in range(width)))
             else:
-                lines.append(",".join(self.one_of(cells) for _ in range(width)))
+                lines.append(",".join(self.one_of(CELLS) for _ in range(width)))
         content = self.one_of(["\n", "\r\n", "\n", "\n\n"]).join(lines)
         if self.chance(0.1):
-            return self.one_of([b"", b"\xff\xfe\0", b"root:*:19000:0:99999:7:::\nbin:*:1\n", b"\x89PNG\r\n", b"\n" * 999])
+            return self.one_of(NO_TABLES)
         return content.encode()
 
     def override(self, problem):
         """KEY=VALUE, the key from the problem or not, the value as likely to be wrong as not."""
-        keys = ["noise", "network.width", "mesh.elements", "reference.data", "solver", "solver.kind", "drift", "x", "", "a..b"]
         value = self.value()
         shown = value if isinstance(value, str) else written(value)
         if self.chance(0.1):
-            return self.one_of(["noise", "=", "noise=[", "noise=!x 1", "noise=1\n---\n2", "\x1b=1"])
-        return f"{self.one_of([*keys, *map(str, problem)])}={shown}"
+            return self.one_of(SETTINGS)
+        return f"{self.one_of([*KEYS, *map(str, problem)])}={shown}"
 
 
 def written(value):
     """A value as YAML, in the flow style."""
-    text = json.dumps(value)
-    return re.sub(r"(?<![\w\"])(-?)(NaN|Infinity)(?![\w\"])", lambda m: m[1] + {"NaN": ".nan", "Infinity": ".inf"}[m[2]], text)
+    names = {"NaN": ".nan", "Infinity": ".inf"}
+    return re.sub(r'(?<![\w"])(-?)(NaN|Infinity)(?![\w"])', lambda m: m[1] + names[m[2]], json.dumps(value))
 
 
 def _places(tree):
@@ -261,7 +293,7 @@ FORBIDDEN = re.compile(
     r"\b\w+Error\b|codec|\bNone\b|\bTrue\b|\bFalse\b|ruamel|\bbool\b|\bnumpy\b|not subscriptable|argument must be"
 )
 UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-PLACED = re.compile(r"(fuzz\.yaml:\d+:\d+: |--set )")
+PLACED = re.compile(r"(fuzz\.yaml:\d+:\d+: |--set |fuzz\.yaml: is larger than)")
 MORE = re.compile(r"and [1-9]\d* more")
 
 
