@@ -71,7 +71,7 @@ def hurried(case: Case) -> Diagnosis | None:
     if not case.solved and case.failed & SOLVERS_MESH and not case.failed & REFINED:
         change = _share(case.certificate.refined_l2_change if case.certificate else None)
         seen = (
-            f"only the verification's short time steps follow the drift or the schedule, {case.steps} a piece do not: the "
+            f"only the verification's short steps follow the drift or the schedule, {case.steps} a piece do not: the "
             f"density moves by {change} of ‖p(T)‖"
         )
         return Diagnosis("unseen", seen, Remedy("mesh.steps_per_piece", 4 * case.steps))

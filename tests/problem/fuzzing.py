@@ -17,6 +17,7 @@ import numpy as np
 
 import controlsde.cli
 from controlsde.problem import ProblemError, load_problem, parse_override
+from controlsde.problem.formula import FUNCTIONS as KNOWN
 
 LIMIT_S = 2.0  # for reading a problem and saying what is wrong with it
 SIZES = {
@@ -80,23 +81,7 @@ NUMBERS = [
 ]  # fmt: skip
 KINDS = [{"kind": None}, {"kind": ["a"]}, {"kind": {"kind": 7}}, {"a": 1}]
 OTHERS = [None, True, False, [], {}, [[]], [None], [[[[1]]]], *KINDS]
-FUNCTIONS = [
-    "sin",
-    "cos",
-    "tan",
-    "exp",
-    "log",
-    "sqrt",
-    "abs",
-    "tanh",
-    "sinh",
-    "cosh",
-    "sigmoid",
-    "softplus",
-    "relu",
-    "erf",
-    "sign",
-]
+FUNCTIONS = [name for name, arguments in KNOWN.items() if arguments == 1]
 INTRUDERS = ["(", ")", ",", "**", ".", "_", "é", "'", "=", "1e999", "lambda", "\u202e", "٣"]  # in a formula
 SCRIBBLES = [
     *TEXTS, "[" * 60, "{" * 60, "- " * 50, "\n", "\n---\n", "\t", "#", "&a ", "*a ", "!t ", "? ", ": ", ", ",
