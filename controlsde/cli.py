@@ -354,8 +354,8 @@ def main() -> None:
     if not sys.warnoptions:  # the certificate tells what went wrong with the numbers, in words
         warnings.simplefilter("ignore")
     end_gently()
-    refuse_controls(sys.argv[1:])
     try:
+        refuse_controls(sys.argv[1:])
         app(prog_name="controlsde")
     except KeyboardInterrupt:
         say("interrupted")
