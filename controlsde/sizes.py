@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import loky
 
@@ -29,6 +29,9 @@ from controlsde.fokker_planck.operator import DENSE_LIMIT
 from controlsde.problem import Problem
 from controlsde.problem.schema import ScoreMatching, Shooting, Switching
 from controlsde.problem.solver_specs import SECOND_ORDER, period
+
+if TYPE_CHECKING:
+    from controlsde.reference import Reference
 
 MOST_MEMORY = 16 * 2**30  # bytes for the largest arrays of a solve
 MOST_VARIABLES = 2_000_000  # of a collocation program
@@ -74,7 +77,7 @@ def predict(problem: Problem) -> Prediction:
     estimated = sizes_of(problem, None)
     too_large = _refuse(problem, estimated)
     if too_large:  # do not even build a mesh of that size
-        return _prediction(problem, estimated, (), None, "not built", too_large)
+        return _prediction(problem, estimated, (), None, "not built", (), too_large)
     from controlsde.reference import build_reference
     from controlsde.tracking import build_mesh
 
@@ -87,7 +90,17 @@ def predict(problem: Problem) -> Prediction:
     worst = max(masses, key=lambda mass: abs(mass - 1.0))
     sizes = sizes_of(problem, mesh)
     refused = (*_refuse(problem, sizes), *_too_narrow(worst))
-    return _prediction(problem, sizes, elements, resolution, reference.description, refused)
+    return _prediction(problem, sizes, elements, resolution, *_words(problem, reference), refused)
+
+
+def _words(problem: Problem, reference: Reference) -> tuple[str, tuple[str, ...]]:
+    """How the reference is computed, and warnings about what it is compared with."""
+    if problem.domain.walls != "absorbing":
+        return reference.description, ()
+    from controlsde.verification.absorption import warning
+
+    found = warning(reference, problem.domain.box, problem.noise)
+    return f"{reference.description}; its walls reflect, and keep its mass", (found,) if found else ()
 
 
 def _estimated_unknowns(problem: Problem) -> int:
@@ -287,9 +300,10 @@ def _prediction(
     elements: tuple[int, ...],
     resolution: float | None,
     reference: str,
+    warnings_of_reference: tuple[str, ...],
     refused: tuple[str, ...],
 ) -> Prediction:
-    warnings = []
+    warnings = [*warnings_of_reference]
     if resolution is not None and resolution > 1e-2:
         finer = ",".join(str(2 * count) for count in elements)
         warnings.append(
