@@ -95,6 +95,7 @@ class Console:
             return
         self._heading(f"{result.problem.name}, noise {result.noise:g}, {result.solver}")
         self._show(tables.errors_table(result))
+        self._absorption(result)
         if result.promises:
             self._heading("what the theory promises / what was measured")
             self._show(tables.promises_table(result.promises))
@@ -112,6 +113,13 @@ class Console:
         if folder:
             self._say(f"result and figures: {folder}")
 
+    def _absorption(self, result: Result, of: str = "") -> None:
+        """What is compared where the walls absorb."""
+        if result.problem.domain.walls == "absorbing":
+            from controlsde.verification.absorption import sentence
+
+            self._say(of + sentence(result.fields, result.problem.domain.box))
+
     def comparison(self, comparison: Comparison, folder: Path) -> None:
         """The table of a comparison, with the cross-applied errors."""
         if self._quiet:
@@ -125,6 +133,8 @@ class Console:
         self._heading("what the theory promises / what was measured")
         self._show(tables.compared_promises_table(comparison.results))
         self._rich.print()
+        for result in comparison.results:
+            self._absorption(result, f"noise {result.noise:g}: ")
         self._say(comparison.note)
         for result in comparison.results:
             self._verdict(result)

@@ -130,6 +130,10 @@ def errors_table(result: Result) -> Table:
             stuck = "" if result.transport.converged else ", W₂ NOT CONVERGED"
             table.add_row("  certified lower bound", f"{result.transport.lower_bound:.4g}{stuck}", "")
     table.add_row("L² error at T, particles", _particles(result), "")
+    if result.problem.domain.walls == "absorbing":
+        from controlsde.verification.absorption import mass_taken
+
+        table.add_row("mass that the walls took", f"{mass_taken(result.fields):.4g}", "")
     table.add_row("objective", "", f"{result.objective:.6g}")
     return table
 

@@ -25,7 +25,12 @@ from matplotlib.figure import Figure
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import controlsde as cs
+import controlsde.cli
 from controlsde import surroundings
+from controlsde.blas import loaded_libraries
+from controlsde.claims import claim_named, run_claim
+from controlsde.claims.claim import Setting
+from controlsde.exits import EXIT_NOT_CONVERGED
 from controlsde.fokker_planck import Mesh, Operator
 from controlsde.fokker_planck.propagation import Propagator
 from controlsde.problem import parse_problem
@@ -263,6 +268,32 @@ def test_worker_processes_find_what_this_one_finds_though_warnings_are_errors_th
     assert numbers_of(found) == here
 
 
+def test_inside_the_library_all_settings_are_its_own(undisturbed, decimal_comma):
+    """As a function sees them that is told of the progress."""
+    seen = []
+
+    def look(_):
+        torches = (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.is_autocast_enabled("cpu"))
+        blas = {library.threads() for library in libraries}
+        seen.append((set(np.geterr().values()), torch.get_default_device(), torches, torch.get_num_threads(), blas))
+
+    libraries = loaded_libraries()
+    own = ({"ignore"}, torch.device("cpu"), (True, False, False), 1, {1})
+    claim = claim_named("ou-semigroup-score")
+    calls = [
+        lambda: cs.solve(problem(monte_carlo__particles=50), progress=look),
+        lambda: cs.compare(problem(monte_carlo__particles=50), [0.0], progress=look),
+        lambda: cs.simulate(undisturbed[1].result, 100, progress=look),
+        lambda: run_claim(claim, claim.fast, Setting(look)),
+    ]
+    for call in calls:
+        seen.clear()
+        with hostile(decimal_comma):
+            call()
+        assert seen
+        assert all(one == own for one in seen)
+
+
 @pytest.mark.parametrize("ending", [KeyboardInterrupt, ZeroDivisionError])
 def test_all_settings_are_as_before_after_an_interruption_or_an_error_too(ending, decimal_comma):
     def progress(step):
@@ -493,3 +524,53 @@ def test_a_full_disk_is_told_by_the_system_s_words(undisturbed, tmp_path, monkey
     assert len(said) == 4
     assert all(line.endswith("was not drawn: OSError: No space left on device") for line in said)
     assert list(tmp_path.iterdir()) == []
+
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+
+def command(monkeypatch, *words):
+    """Run a command in this process, and return its exit code."""
+    monkeypatch.setattr(sys, "argv", ["controlsde", *map(str, words)])
+    with pytest.raises(SystemExit) as left, warnings.catch_warnings():
+        controlsde.cli.main()
+    return left.value.code or 0
+
+
+def test_a_picture_that_fails_comes_after_the_result_and_leaves_the_exit_code(tmp_path, monkeypatch, capsys):
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    monkeypatch.chdir(tmp_path)
+    before = []
+
+    def fails(result):
+        before.append((result.path, json.loads(capsys.readouterr().out)["result"]))
+        raise RuntimeError("Failed to process string with tex because latex could not be found")
+
+    monkeypatch.setattr(curves, "weights", fails)
+    assert command(monkeypatch, "solve", "tiny.yaml", "-o", "out", "--json", "-q") == EXIT_NOT_CONVERGED
+    assert before == [("out/result.nc", "out/result.nc")]
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines() == [
+        "warning: out/weights.png was not drawn: RuntimeError: Failed to process string with tex because latex could "
+        "not be found"
+    ]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "result.nc", "density.png", "error.png", "convergence.png",
+    }  # fmt: skip
+
+
+def test_a_command_heeds_neither_a_matplotlibrc_nor_warnings_that_are_errors(tmp_path, decimal_comma):
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nfigure.dpi: 3\naxes.formatter.use_locale: True\n")
+    environment = {**os.environ, "PYTHONWARNINGS": "error", **({"LC_ALL": decimal_comma} if decimal_comma else {})}
+    sound = ["drift={kind: exact}", "mesh.elements=[12]", "monte_carlo.steps_per_piece=32"]
+    words = ["evaluate", "tiny.yaml", *(f"--set={one}" for one in sound), "-o", "out", "--json", "-q"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "controlsde", *words],
+        cwd=tmp_path, capture_output=True, text=True, check=False, env=environment,
+    )  # fmt: skip
+    assert ended.stderr == ""
+    assert ended.returncode == 0
+    assert json.loads(ended.stdout)["verified"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"result.nc", "density.png", "error.png"}
