@@ -20,7 +20,7 @@ import torch
 
 from benchmarks.reporting import Goal, Report, Table
 from controlsde.adaptation import solve_resolved
-from controlsde.files import atomic_file
+from controlsde.files import write_whole
 from controlsde.problem import Problem, load_problem
 from controlsde.problem.schema import Collocation
 from controlsde.progress import silent
@@ -142,8 +142,7 @@ def _write(known: Known) -> None:
     others = [one for one in read() if (one.problem, one.noise) != (known.problem, known.noise)]
     order = {(name, noise): i for i, (name, noise) in enumerate((n, e) for n in PROBLEMS for e in NOISES)}
     rows = sorted([*others, known], key=lambda one: order[one.problem, one.noise])
-    with atomic_file(LIST) as temporary:
-        Path(temporary).write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
+    write_whole(LIST, (json.dumps([asdict(row) for row in rows], indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from controlsde.files import atomic_file
+from controlsde import kinds, netcdf
+from controlsde.files import write_whole
 from controlsde.weights_file import SUFFIX, WeightsFileError, read_weights, write_weights
 
 Array = NDArray[np.float64]
@@ -112,26 +113,40 @@ class Controls:
             return
         import xarray as xr
 
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(target) as temporary:
-            xr.Dataset(self.variables()).to_netcdf(temporary, engine="h5netcdf")
+        attributes = {"format": "controlsde-controls", "format_version": 1}
+        write_whole(target, netcdf.to_bytes(xr.Dataset(self.variables(), attrs=attributes))[0])
 
     @staticmethod
     def load(path: str | Path) -> Controls:
         """Controls from a result file, or from one that `save` wrote.
 
         NetCDF with A, W, b and piece_times, or, where the name ends in .safetensors, A, W, b and times. Raises
-        ControlsError when the file is missing, cut short, or holds no controls.
+        ControlsError when the file is missing, cut short, changed since it was written, or holds no controls.
         """
         path = Path(path)
-        if not path.is_file():
-            raise ControlsError(
-                f"{path}: no such file; give a result (.nc) that `controlsde solve` wrote, or weights ({SUFFIX})"
-            )
+        _refuse_other_kinds(path)
         try:
             return _from_safetensors(path) if path.suffix == SUFFIX else _from_netcdf(path)
         except (ControlsError, WeightsFileError) as error:
             raise ControlsError(f"{path}: {error}") from None
+        except OSError as error:
+            reason = (error.strerror or type(error).__name__).lower()
+            raise ControlsError(f"{path}: cannot be read ({reason})") from None
+
+
+def _refuse_other_kinds(path: Path) -> None:
+    """Say what a file is where it is one that is known, and holds no controls."""
+    give = f"give a result (.nc) that `controlsde solve` wrote, or weights ({SUFFIX})"
+    kind = kinds.kind_of(path) if path.exists() else None
+    if not path.exists() or kind == kinds.FOLDER:
+        there = "is a folder, and no such file holds controls" if kind else "no such file"
+        raise ControlsError(f"{path}: {there}; {give}")
+    if kind == kinds.WEIGHTS and path.suffix != SUFFIX:
+        raise ControlsError(f"{path}: that is {kind}; give it a name that ends in {SUFFIX}")
+    if kind == kinds.SIMULATION:
+        raise ControlsError(f"{path}: that is {kind}, which has no controls; give the result that it was made of")
+    if kind not in (None, kinds.EMPTY, kinds.TEXT, kinds.RESULT, kinds.CONTROLS, kinds.NETCDF, kinds.WEIGHTS):
+        raise ControlsError(f"{path}: that is {kind}, not controls; {give}")
 
 
 def _from_safetensors(path: Path) -> Controls:
@@ -140,16 +155,14 @@ def _from_safetensors(path: Path) -> Controls:
 
 
 def _from_netcdf(path: Path) -> Controls:
-    import xarray as xr
-
     names = ("A", "W", "b", "piece_times")
     try:
-        with xr.open_dataset(path, engine="h5netcdf") as data:
-            missing = [name for name in names if name not in data]
-            if missing:
-                raise ControlsError(f"holds no controls ({', '.join(missing)} missing)")
-            return Controls(*(data[name].values for name in names))
-    except ControlsError:
-        raise
-    except (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError):
-        raise ControlsError("not a readable NetCDF file (cut short, or of another kind)") from None
+        stored = netcdf.read(path, names)
+    except netcdf.ChangedError as error:
+        raise ControlsError(f"{error}; take a copy that is whole, or solve again") from None
+    except netcdf.NetcdfError as error:
+        raise ControlsError(f"not a readable NetCDF file (cut short, or of another kind): it {error}") from None
+    missing = [name for name in names if name not in stored.arrays]
+    if missing:
+        raise ControlsError(f"holds no controls ({', '.join(missing)} missing)")
+    return Controls(*(stored.arrays[name] for name in names))

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from controlsde.memory import MemoryLimitError, is_lack_of_memory
+from controlsde.wording import LONGEST_LINE, shown
+
 if TYPE_CHECKING:
     from controlsde.console import Console
     from controlsde.progress import Progress
@@ -27,6 +30,7 @@ EXIT_INTERRUPTED = 130
 
 INVALID = {  # errors whose message is for the user, by name: their modules are heavy to import
     "ClaimError",
+    "ControlsError",
     "DeviceError",
     "NoiseLevelsError",
     "ReferenceError",
@@ -64,23 +68,20 @@ def ending_gently() -> Iterator[None]:
 
 def explain(error: BaseException) -> int:
     """Print an error in the user's words, and return the exit code; a failure nobody foresaw shows its trace."""
-    from controlsde.controls import ControlsError
-    from controlsde.problem import ProblemError
-
-    if isinstance(error, ProblemError):
-        for line in error.messages:
+    kind = type(error).__name__
+    if kind == "ProblemError":
+        for line in getattr(error, "messages", ()):
             say(line)
         return EXIT_INVALID
-    if isinstance(error, ControlsError | UsageError):
+    if kind in INVALID or isinstance(error, UsageError):
         say(str(error))
         return EXIT_INVALID
+    if kind != "OutOfMemoryError" and is_lack_of_memory(error):
+        say(_about_memory(error))
+        return EXIT_UNEXPECTED
     if isinstance(error, OSError):
         say(f"{error.filename or 'output'}: {error.strerror or error}")
         return EXIT_INVALID if error.filename else EXIT_UNEXPECTED  # a path that was given, or a full disk
-    kind = type(error).__name__
-    if kind in INVALID:
-        say(str(error))
-        return EXIT_INVALID
     if kind == "SolveError":
         say(str(error))
         _say_why(error)
@@ -88,14 +89,20 @@ def explain(error: BaseException) -> int:
     if kind == "OutOfMemoryError":
         say("the device has no memory for the smallest chunk of particles; use --device cpu")
         return EXIT_INVALID
-    if isinstance(error, MemoryError):
-        say("out of memory; `controlsde check PROBLEM` predicts how much a problem needs")
-        return EXIT_UNEXPECTED
     import traceback
 
-    traceback.print_exception(error)
+    for line in "".join(traceback.format_exception(error)).splitlines():
+        say(line)
     say("this should not have happened; please report it with the lines above")
     return EXIT_UNEXPECTED
+
+
+def _about_memory(error: BaseException) -> str:
+    if isinstance(error, MemoryLimitError):
+        return str(error)
+    if isinstance(error, ImportError):
+        return "not enough memory to load the libraries; raise the limit (ulimit -v), or end other programs"
+    return "out of memory; `controlsde check PROBLEM` predicts how much a problem needs"
 
 
 def _say_why(error: BaseException) -> None:
@@ -153,7 +160,8 @@ def finish_simulation(simulation: Simulation) -> None:
 
 
 def say(line: str) -> None:
-    typer.echo(line, err=True)
+    """One line on stderr, of which a terminal obeys nothing."""
+    typer.echo(shown(line, LONGEST_LINE), err=True)
 
 
 def fail(lines: list[str], code: int) -> None:

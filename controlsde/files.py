@@ -1,38 +1,154 @@
-"""Files that are there whole or not at all: written beside their place, then moved there in one step."""
+"""Files that are there whole or not at all: written beside their place once every byte is ready, then moved there.
+
+Comes in: a path, and everything that the file is to hold. Goes out: the file; or an OSError in one line that names the
+file and the cure, and then nothing is left of it. The system applies the umask, which is never asked for: to read it is
+to set it, for every thread of the program.
+
+A file on its way is called `.controlsde-HOST-PID-RANDOM`. What a killed run has left is removed by the next one that
+writes to that folder: at once where the process is gone, after an hour where that cannot be told (another machine's, or
+a number that a new process has). Earlier versions wrote `.NAME-XXXXXXXX.SUFFIX`; those of the file itself are removed.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import hashlib
 import os
-import tempfile
+import platform
+import re
+import secrets
+import stat
+import time
 from pathlib import Path
+from typing import NoReturn
+
+PREFIX = ".controlsde-"
+OLD = 3600.0  # seconds; no file is on its way for so long
+EARLIER = "[a-z0-9_]{8}"  # what earlier versions put into the name of a file on its way
+NEVER_SYNCED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)  # file systems that know no fsync
+ELSEWHERE = "write to another folder"
+CURES = {
+    errno.ENOSPC: "make room there, or " + ELSEWHERE,
+    errno.EDQUOT: "make room there, or " + ELSEWHERE,
+    errno.EFBIG: "raise the limit for the size of a file (ulimit -f)",
+    errno.EISDIR: "move it away",
+}
 
 
-class atomic_file:  # noqa: N801 - used like the function `open`
-    """A temporary path beside the target that replaces it when the block ends without an error."""
+def write_whole(target: Path, content: bytes) -> None:
+    """Write a file and the folders above it; another of that name is replaced. Raises OSError, with nothing left."""
+    made: list[Path] = []
+    try:
+        _refuse_what_is_no_file(target)
+        for folder in reversed([parent for parent in target.parents if not parent.exists()]):
+            folder.mkdir(exist_ok=True)
+            made.append(folder)
+        remove_leftovers(target.parent, target)
+        _write(target, content)
+    except OSError as error:
+        _remove_empty(made)
+        _explain(error, target)
+    except BaseException:
+        _remove_empty(made)
+        raise
 
-    def __init__(self, target: Path) -> None:
-        self._target = target
 
-    def __enter__(self) -> Path:
-        handle, name = tempfile.mkstemp(
-            dir=self._target.parent, prefix=f".{self._target.stem}-", suffix=self._target.suffix
-        )
+def temporary_prefix() -> str:
+    """How the names of this process's files on their way begin."""
+    return f"{PREFIX}{_host()}-{os.getpid()}-"
+
+
+def remove_leftovers(folder: Path, target: Path | None = None) -> None:
+    """Remove the files on their way of runs that are gone, and those that earlier versions left of the target.
+
+    What cannot be removed stays: it is no reason not to write.
+    """
+    earlier = re.compile(rf"\.{re.escape(target.stem)}-{EARLIER}{re.escape(target.suffix)}") if target else None
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            left = entry.name.startswith(PREFIX) and _is_left(entry)
+            if left or (earlier and earlier.fullmatch(entry.name)):
+                remove(Path(entry.path))
+
+
+def remove(path: Path) -> None:
+    """Remove a file or an empty folder, if that is possible."""
+    with contextlib.suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+        else:
+            path.unlink()
+
+
+def _write(target: Path, content: bytes) -> None:
+    temporary = target.parent / f"{temporary_prefix()}{secrets.token_hex(4)}"
+    try:
+        os.close(
+            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        )  # less the umask; never another's file
+        temporary.write_bytes(content)
+        _sync(temporary)
+        os.replace(temporary, target)
+    except BaseException:
+        remove(temporary)
+        raise
+
+
+def _sync(path: Path) -> None:
+    """Have the bytes on the disk before the name: a full disk or quota may show only now."""
+    handle = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in NEVER_SYNCED:
+            raise
+    finally:
         os.close(handle)
-        os.chmod(name, 0o666 & ~_umask())
-        self._temporary = Path(name)
-        return self._temporary
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        try:
-            if kind is None:
-                os.replace(self._temporary, self._target)
-        except OSError as reason:
-            raise OSError(reason.errno, reason.strerror, str(self._target)) from None
-        finally:
-            self._temporary.unlink(missing_ok=True)
 
 
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
+def _refuse_what_is_no_file(target: Path) -> None:
+    """A folder cannot be replaced by a file, and a device must not be."""
+    try:
+        mode = target.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "is no ordinary file")
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in reversed(folders):
+        remove(folder)
+
+
+def _explain(error: OSError, target: Path) -> NoReturn:
+    reason = (error.strerror or type(error).__name__).lower()
+    cure = CURES.get(error.errno or 0, ELSEWHERE)
+    raise OSError(error.errno, f"cannot be written ({reason}); {cure}", str(target)) from None
+
+
+def _host() -> str:
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def _is_left(entry: os.DirEntry[str]) -> bool:
+    """Whether nobody writes this file any more."""
+    parts = entry.name.removeprefix(PREFIX).split("-")
+    if len(parts) == 3 and parts[0] == _host() and parts[1].isdecimal() and _is_gone(int(parts[1])):
+        return True
+    return time.time() - entry.stat(follow_symlinks=False).st_mtime > OLD
+
+
+def _is_gone(process: int) -> bool:
+    if os.name != "posix":  # elsewhere to ask is to interrupt
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from controlsde.files import atomic_file
+from controlsde.files import write_whole
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -71,10 +71,7 @@ def export_step(
         )
     model = _model(process, _schedule(process, steps_per_piece), method)
     onnx.checker.check_model(model, full_check=True)
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(target) as temporary:
-        temporary.write_bytes(model.SerializeToString())
+    write_whole(Path(path), model.SerializeToString())
 
 
 def _schedule(process: ControlledProcess, steps_per_piece: int | Sequence[int]) -> dict[str, NDArray[Any]]:

@@ -5,9 +5,11 @@ A result is written and said before any picture of it is drawn, and a picture th
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from controlsde import files
 from controlsde.exits import UsageError, say
 
 if TYPE_CHECKING:
@@ -15,13 +17,17 @@ if TYPE_CHECKING:
     from controlsde.results import Result
     from controlsde.simulation import Simulation
 
+PICTURES = ("density", "weights", "error", "convergence", "simulation", "densities", "errors", "cross", "distances")
+WRITTEN = (("result", ".nc"), ("noise", ".nc"), ("simulation", ".nc"), *((name, ".png") for name in PICTURES))
+
 
 def output_folder(output: Path | None, name: str, *stems: str) -> Path:
-    """The folder for results, checked to be writable before anything runs; nothing is left in it.
+    """The folder for results, checked to be writable before anything runs; what killed runs left in it is removed.
 
     stems: of the files and folders of several results that will be written there.
     """
     folder = writable_folder(output or Path("results") / name)
+    remove_leftovers(folder)
     for stem in stems or ("result",):
         if (folder / f"{stem}.nc").is_dir():
             raise UsageError(f"{folder / stem}.nc: is a folder where the result would be written; move it away")
@@ -37,12 +43,26 @@ def writable_folder(folder: Path) -> Path:
     nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     if not nearest.is_dir():
         raise UsageError(f"{nearest}: is not a folder; give another with -o DIR")
+    files.remove_leftovers(nearest)
     try:
-        with tempfile.TemporaryDirectory(dir=nearest, prefix=".controlsde-"):
+        with tempfile.TemporaryDirectory(dir=nearest, prefix=files.temporary_prefix()):
             pass
     except OSError as error:
         raise UsageError(f"{nearest}: not writable ({error.strerror}); give another folder with -o DIR") from None
     return folder
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed runs left of files in a folder of results, and of the pictures in the folders in it.
+
+    Earlier versions called a file on its way `.STEM-…`, whatever its name was to be.
+    """
+    with suppress(OSError):
+        for place in (folder, *(path for path in folder.iterdir() if path.is_dir() and path.name.startswith("noise-"))):
+            files.remove_leftovers(place)
+            for stem, suffix in WRITTEN:
+                for left in place.glob(f".{stem}-*{suffix}"):
+                    files.remove(left)
 
 
 def stems(levels: tuple[float, ...]) -> dict[float, str]:

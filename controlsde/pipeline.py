@@ -304,6 +304,8 @@ def _case(problem: Problem, tracking: TrackingProblem, answer: _Answer, evidence
         place=None if worst is None else tracking.mesh.place(worst.unknown),
         certificate=evidence.certificate if evidence else None,
         error=error,
+        unseen=evidence.unseen if evidence else None,
+        time_error=evidence.time_error if evidence else 0.0,
     )
 
 

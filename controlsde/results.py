@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from controlsde.controls import Controls
 from controlsde.diagnosis import Diagnosis, Remedy
 from controlsde.distances import BoxTransport
-from controlsde.files import atomic_file
+from controlsde.files import write_whole
 from controlsde.problem import Problem
 from controlsde.surroundings import own_settings
-from controlsde.verification.certificate import Certificate, Check, MonteCarloEvidence
+from controlsde.verification.certificate import Certificate
 from controlsde.verification.evidence import Fields, TrackingErrors
 from controlsde.verification.promises import Promises
 
@@ -87,7 +87,8 @@ class Result:
     status: converged | not-converged | interrupted | given. verified: every check of the certificate passed.
     diagnosis: what went wrong, most likely first. retry: what was changed, where it was solved twice.
     transport: how W₂ was estimated where there is no exact formula for it, else None. promises: what the theory bounds
-    by the score-matching loss, beside what was measured; None in files of older versions.
+    by the score-matching loss, beside what was measured; None in files of older versions. digest: the SHA-256 of the
+    file at `path`, None where there is no file, or one of an earlier version, which has no seal.
     """
 
     problem: Problem
@@ -111,6 +112,7 @@ class Result:
     path: str | None = None
     transport: BoxTransport | None = None
     promises: Promises | None = None
+    digest: str | None = None
 
     @property
     def noise(self) -> float:
@@ -241,30 +243,26 @@ class Result:
         write_weights(Path(path), vars(self.controls), {"problem": self.problem.name, **words})
 
     def save(self, path: str | Path) -> Result:
-        """Write the NetCDF file in one step, and return the result with its path."""
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        saved = replace(self, path=str(target))
-        data = saved.to_dataset()
-        with atomic_file(target) as temporary:
-            data.to_netcdf(temporary, engine="h5netcdf")
-        return saved
+        """Write the NetCDF file in one step, sealed, and return the result with its path and digest.
+
+        Raises OSError, in one line with the cure, where it cannot be written; nothing is left then.
+        """
+        from controlsde import netcdf
+
+        content, digest = netcdf.to_bytes(self.to_dataset())
+        write_whole(Path(path), content)
+        return replace(self, path=str(path), digest=digest)
 
     @staticmethod
     def load(path: str | Path) -> Result:
-        """Read a result file. Raises ResultError when it is missing, cut short, or of another kind or version."""
-        import xarray as xr
+        """Read a result file.
 
-        source = Path(path)
-        if not source.is_file():
-            raise ResultError(f"{source}: no such file; `controlsde solve` writes results")
-        try:
-            with xr.open_dataset(source, engine="h5netcdf") as data:
-                return _from_dataset(data.load(), source)
-        except ResultError:
-            raise
-        except (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
-            raise ResultError(f"{source}: not a complete result file ({type(error).__name__}); solve again") from None
+        Raises ResultError, in one line, when it is missing, cut short, of another kind or version, or was changed since
+        it was written. The digest is None in files of earlier versions, of which nobody can tell.
+        """
+        from controlsde.result_file import load
+
+        return load(Path(path))
 
 
 def plain_json(value: Any) -> Any:
@@ -280,69 +278,3 @@ def plain_json(value: Any) -> Any:
 
 def _number(value: float | None) -> float:
     return float("nan") if value is None else float(value)
-
-
-def _from_dataset(data: xr.Dataset, source: Path) -> Result:
-    from controlsde.problem import parse_problem
-
-    if data.attrs.get("format") != FORMAT:
-        raise ResultError(f"{source}: not a result of controlsde")
-    if data.attrs["format_version"] != FORMAT_VERSION:
-        raise ResultError(
-            f"{source}: written in format {data.attrs['format_version']}, this version reads {FORMAT_VERSION}; "
-            "solve again"
-        )
-    summary = json.loads(data.attrs["summary"])
-    tracking = {key.replace("h-1", "h_1"): value for key, value in summary["tracking"].items()}
-    space = [name for name in ("x", "y", "z") if name in data["density"].dims]
-    controls = None
-    if "A" in data:
-        controls = Controls(data["A"].values, data["W"].values, data["b"].values, data["piece_times"].values)
-    return Result(
-        problem=parse_problem(data.attrs["problem"]),
-        solver=summary["solver"],
-        status=summary["status"],
-        message=summary["message"],
-        objective=_number(summary["objective"]),
-        iterations=summary["iterations"],
-        seconds=summary["seconds"],
-        tracking=TrackingErrors(**tracking),
-        discrete=TrackingErrors(**summary["discrete"]),
-        certificate=_certificate(summary["certificate"]),
-        promises=Promises.from_json(summary["promises"]) if summary.get("promises") else None,
-        fields=Fields(
-            times=data["time"].values,
-            axes=tuple(data[name].values for name in space),
-            density=data["density"].values,
-            reference=data["reference"].values,
-            curve_times=data["curve_time"].values,
-            l2=data["l2"].values,
-            discrete_times=data["discrete_time"].values,
-            discrete_l2=data["discrete_l2"].values,
-            degree=int(data.attrs["degree"]),
-        ),
-        controls=controls,
-        history=data["history"].values,
-        starts=tuple(float(value) for value in data["starts"].values),
-        diagnosis=tuple(Diagnosis.from_json(entry) for entry in summary.get("diagnosis", [])),
-        retry=Retry.from_json(summary["retry"]) if summary.get("retry") else None,
-        device=data.attrs["device"],
-        versions=json.loads(data.attrs["versions"]),
-        path=str(source),
-        transport=_transport(summary["distances"]["w2_final"]),
-    )
-
-
-def _transport(stored: dict[str, Any] | None) -> BoxTransport | None:
-    return BoxTransport(**{**stored, "cells": tuple(stored["cells"])}) if stored else None
-
-
-def _certificate(stored: dict[str, Any]) -> Certificate:
-    evidence = stored["monte_carlo"]
-    particles = None
-    if evidence:
-        words = ("particles", "device", "backend")
-        numbers: dict[str, Any] = {name: value if name in words else _number(value) for name, value in evidence.items()}
-        particles = MonteCarloEvidence(**numbers)
-    checks = tuple(Check(c["name"], _number(c["value"]), c["limit"], c["passed"]) for c in stored["checks"])
-    return Certificate(**{**stored, "monte_carlo": particles, "checks": checks})

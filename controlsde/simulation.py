@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde import distances
+from controlsde import distances, netcdf
 from controlsde.controls import ControlsError
 from controlsde.drift import Drift, given_drift, network_drift
-from controlsde.files import atomic_file
+from controlsde.files import write_whole
 from controlsde.fokker_planck.mesh import Axis, Mesh
 from controlsde.monte_carlo import plain, statistics
 from controlsde.monte_carlo.experiment import Experiment
@@ -220,11 +220,8 @@ class Simulation:
 
     def save(self, path: str | Path) -> Simulation:
         """Write the NetCDF file in one step, and return the simulation with its path."""
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(target) as temporary:
-            self.to_dataset().to_netcdf(temporary, engine="h5netcdf")
-        return replace(self, path=str(target))
+        write_whole(Path(path), netcdf.to_bytes(self.to_dataset())[0])
+        return replace(self, path=str(path))
 
 
 @own_settings()

@@ -4,10 +4,14 @@ Comes in: A (K, d, m), W (K, m, d), b (K, m), times (K+1,), in float64, and what
 out: one file, written whole or not at all. Safetensors holds arrays and strings and nothing that could run.
 
 A file without such words, or in another precision, is read, too: whoever trains weights elsewhere need only name them.
+
+Among the words is a digest: the SHA-256 of the whole file, with 64 zeros where it stands itself. A file that it does
+not fit was changed, and is refused. Files of earlier versions have none.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.files import atomic_file
+from controlsde.files import write_whole
 
 if TYPE_CHECKING:
     from controlsde.network import Network
@@ -27,6 +31,8 @@ SUFFIX = ".safetensors"
 FORMAT = "controlsde-weights"
 FORMAT_VERSION = "1"
 NAMES = ("A", "W", "b", "times")
+SEALED, DIGEST = "seal", "digest"  # words: that there is a digest, and the digest
+UNKNOWN = "0" * 64
 
 
 class WeightsFileError(ValueError):
@@ -48,13 +54,32 @@ def write_weights(path: Path, arrays: Mapping[str, Array], words: Mapping[str, s
     """Write the arrays named in `NAMES`, and words among the file's metadata. Raises OSError where it cannot."""
     from safetensors.numpy import save
 
-    content = save(
-        {name: np.ascontiguousarray(arrays[name], dtype=np.float64) for name in NAMES},
-        metadata={"format": FORMAT, "format_version": FORMAT_VERSION, **words},
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(path) as temporary:
-        temporary.write_bytes(content)
+    tensors = {name: np.ascontiguousarray(arrays[name], dtype=np.float64) for name in NAMES}
+    own = {"format": FORMAT, "format_version": FORMAT_VERSION, SEALED: "sha256", DIGEST: UNKNOWN}
+    content = save(tensors, metadata={**words, **own})
+    write_whole(path, content.replace(_entry(UNKNOWN), _entry(_digest_of(content, UNKNOWN)), 1))
+
+
+def _entry(digest: str) -> bytes:
+    """The digest as the file's header has it. In no other word: there, quotes stand behind a backslash."""
+    return f'"{DIGEST}":"{digest}"'.encode()
+
+
+def _digest_of(content: bytes, written: str) -> str:
+    """The SHA-256 of a file that says of itself that it is `written`."""
+    return hashlib.sha256(content.replace(_entry(written), _entry(UNKNOWN), 1)).hexdigest()
+
+
+def _refuse_changed(path: Path, words: Mapping[str, str]) -> None:
+    if SEALED in words or DIGEST in words:
+        written = words.get(DIGEST, "")
+        if len(written) != len(UNKNOWN) or _digest_of(path.read_bytes(), written) != written:
+            raise WeightsFileError("was changed since it was written, or is damaged; take a copy that is whole")
+
+
+def is_without_digest(words: Mapping[str, str]) -> bool:
+    """Whether an earlier version wrote this file: nobody can tell whether it is as it was written."""
+    return words.get("format") == FORMAT and DIGEST not in words
 
 
 def read_weights(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
@@ -67,6 +92,7 @@ def read_weights(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
     try:
         with safe_open(path, framework="numpy") as file:
             words = dict(file.metadata() or {})
+            _refuse_changed(path, words)
             missing = [name for name in NAMES if name not in file.keys()]  # noqa: SIM118 - not a dictionary
             if words.get("format") == FORMAT and words.get("format_version") != FORMAT_VERSION:
                 raise WeightsFileError(

@@ -23,7 +23,7 @@ from controlsde.claims.claim import Claim, Findings, Row, Setting, report
 from controlsde.claims.optimised import Spread, answer, gathered, spread_curve
 from controlsde.claims.settings import SettingError
 from controlsde.controls import Controls
-from controlsde.files import atomic_file
+from controlsde.files import write_whole
 from controlsde.problem import Problem, parse_problem
 from controlsde.progress import Progress, Step, silent
 from controlsde.report.panels import Panel
@@ -185,10 +185,8 @@ def measured(cell: Cell, folder: Path | None, before: Sequence[Controls | None] 
     controls = tuple(None if one is None else one.controls for one in answers)
     result = Measured(l2, w1, w2, tuple(map(float, numbers.objective)), controls)
     if kept is not None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(kept) as temporary:
-            document = {"cell": asdict(cell), "found": result.to_json()}
-            Path(temporary).write_text(json.dumps(document, indent=1), encoding="utf-8")
+        document = {"cell": asdict(cell), "found": result.to_json()}
+        write_whole(kept, json.dumps(document, indent=1).encode())
     return result
 
 

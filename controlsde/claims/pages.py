@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from controlsde.claims.claim import SOURCES, Claim, Row, Tested
-from controlsde.files import atomic_file
+from controlsde.files import write_whole
 from controlsde.report.figures import Failed, save_all
 from controlsde.report.panels import draw_panels
 
@@ -156,6 +156,4 @@ def _verdict_in(text: str) -> str:
 
 def write_text(target: Path, text: str) -> None:
     """A text file, written whole or not at all."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(target) as temporary:
-        Path(temporary).write_text(text, encoding="utf-8")
+    write_whole(target, text.encode())

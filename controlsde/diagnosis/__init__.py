@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from controlsde.diagnosis import of_controls, of_meshes, of_solvers
+from controlsde.diagnosis import of_controls, of_meshes, of_sight, of_solvers
 from controlsde.diagnosis.case import Case, Trials, Wall
 from controlsde.diagnosis.entries import Diagnosis, Remedy
 
@@ -17,14 +17,19 @@ __all__ = ["Case", "Diagnosis", "Remedy", "Trials", "Wall", "diagnose"]
 Cause = Callable[[Case], Diagnosis | None]
 
 # What explains other symptoms goes before them: a density that blew up or piles up at a wall fails every check, a
-# solver that did not end leaves controls that no mesh was made for, and only a sound optimum can be out of reach.
+# solver that did not end leaves controls that no mesh was made for, above all at a kink, which no other remedy moves,
+# and only a sound optimum can be out of reach.
 CAUSES: tuple[Cause, ...] = (
     of_solvers.non_finite,
+    of_solvers.kink,
     of_meshes.wall,
     of_controls.limit,
     of_solvers.set_aside,
     of_solvers.false_inertia,
     of_solvers.descending,
+    of_sight.narrow,
+    of_sight.unseen,
+    of_sight.hurried,
     of_meshes.target,
     of_meshes.mesh,
     of_meshes.steps,

@@ -75,7 +75,8 @@ class MoserReference:
         if slowest > MAX_FIELD * (high - low):
             raise ReferenceError(
                 "the moser field is unbounded, because (1 - g)·from + g·to vanishes where mass must pass: "
-                "add a little of a broad density to `from` and to `to`"
+                "add a little of a broad density to `from` and to `to`",
+                ("reference", "from"),
             )
 
     def _transit(self, t: float, x: Array) -> Array:

@@ -63,7 +63,8 @@ class BoxMoserReference:
             if np.any(flux > MAX_FIELD * length * self._mixed.density(g * self.horizon, x)):
                 raise ReferenceError(
                     "the moser field is unbounded, because (1 - g)·from + g·to vanishes where mass must pass: "
-                    "add a little of a broad density to `from` and to `to`"
+                    "add a little of a broad density to `from` and to `to`",
+                    ("reference", "from"),
                 )
 
     @cached_property
@@ -109,7 +110,8 @@ class BoxMoserReference:
         step = max(1, CHUNK // coefficients.tensor[0].size)
         parts = [
             coefficients.combine(
-                [basis.values(points[i : i + step, axis], basis.rates.size) for axis, basis in enumerate(bases)]
+                [basis.values(points[i : i + step, axis], basis.rates.size) for axis, basis in enumerate(bases)],
+                [slice(None)] * self.dimension,
             )[1]
             for i in range(0, max(len(points), 1), step)
         ]

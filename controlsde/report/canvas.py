@@ -7,6 +7,7 @@ chosen for a picture that is shown 1000 pixels wide.
 
 from __future__ import annotations
 
+import io
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.files import atomic_file
+from controlsde.files import write_whole
 from controlsde.results import Result
 
 if TYPE_CHECKING:
@@ -190,9 +191,9 @@ def legend(axes: Axes, **options: Any) -> None:
 
 def save(figure: Figure, target: Path) -> Path:
     """Write a figure in one step, and return its path."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(target) as temporary:
-        figure.savefig(temporary, format="png")
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png")
+    write_whole(target, stream.getvalue())
     return target
 
 

@@ -28,6 +28,7 @@ from controlsde.report.canvas import (
     standing,
 )
 from controlsde.results import Result
+from controlsde.solvers.outcome import reached
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,6 +38,7 @@ Array = NDArray[np.float64]
 
 MOST_NEURONS = 5  # with a panel of their own; more become an image
 NEAR_BOUND = 0.8
+_ANSWER: Any = {"color": SERIES[1], "marker": "o", "markersize": 9, "linestyle": "none", "label": "the answer"}
 LOG_RANGE = 100.0  # a curve that spans more than this is shown on a logarithmic scale
 
 
@@ -188,12 +190,16 @@ def _pieces(axes: Axes, result: Result) -> None:
 
 
 def convergence(result: Result) -> Figure | None:
-    """Objective and gradient against iterations, and what every start reached; None when nothing was iterated."""
+    """Objective and gradient against iterations, and what every start reached; None when nothing was iterated.
+
+    The dot is the answer: its objective is the number in the title, in both panels that show one.
+    """
     iteration, objective, gradient = result.history.T
     starts = np.asarray(result.starts, dtype=float)
     kinds = ["objective"] if np.isfinite(objective).sum() > 1 else []
     kinds += ["gradient"] if (np.isfinite(gradient) & (gradient > 0)).sum() > 1 else []
-    kinds += ["starts"] if len(starts) > 1 and np.isfinite(starts).any() else []
+    one_goes_on = result.problem.objective.terminal_error is not None  # the others are not brought to the limit
+    kinds += ["starts"] if len(starts) > 1 and np.isfinite(starts).any() and not one_goes_on else []
     if not kinds:
         return None
     title = f"{result.problem.name}, noise {result.noise:g}: objective {number(result.objective)}"
@@ -202,14 +208,50 @@ def convergence(result: Result) -> Figure | None:
     panels = figure.subplots(1, len(kinds), squeeze=False)[0]
     for axes, kind in zip(panels, kinds, strict=True):
         if kind == "starts":
-            _starts(axes, starts, getattr(result.problem.solver, "hops", 0))
-            continue
-        values = objective if kind == "objective" else gradient
-        _history(axes, iteration, values)
-        dress(axes, "iteration", "", "objective J" if kind == "objective" else "largest entry of the gradient")
-        if kind == "objective" and result.solver == "collocation":
-            axes.set_xlabel("iteration; the states obey the state equation only at the end", fontsize=NORMAL)
+            _starts(axes, result)
+        elif kind == "gradient":
+            _history(axes, iteration, gradient)
+            dress(axes, "iteration", "", "largest entry of the gradient")
+        else:
+            _objective(axes, result)
     return figure
+
+
+def _objective(axes: Axes, result: Result) -> None:
+    """J against iterations, and the answer's as a dot.
+
+    Collocation begins on states that no control can reach. Their objective is not J, and would squeeze all the others:
+    what is far below the answer is shown at the edge, as arrows.
+    """
+    iteration, values = result.history[:, 0], result.history[:, 1]
+    _history(axes, iteration, values)
+    answer = result.objective
+    if np.isfinite(answer):
+        axes.plot([result.iterations], [answer], **_ANSWER)
+        legend(axes, loc="best")
+    title, along = "objective J", "iteration"
+    if result.solver == "collocation":
+        title, along = "objective of the program", "iteration; its states obey the state equation only at the end"
+        _arrows(axes, iteration, values, answer)
+    elif result.problem.objective.terminal_error is not None:
+        along = "iteration, a point for each multiplier"
+    elif getattr(result.problem.solver, "hops", 0) and (np.diff(values[np.isfinite(values)]) > 0).any():
+        along = "iteration; J rises where a hop begins"
+    dress(axes, along, "", title)
+
+
+def _arrows(axes: Axes, iteration: Array, values: Array, answer: float) -> None:
+    """Cut off what is below the lowest value of the second half, and of the answer; mark it at the edge."""
+    lowest = float(finite([answer, *values[len(values) // 2 :]]).min())
+    below = values < 0.7 * lowest
+    if lowest <= 0 or not below.any():
+        return
+    edge = 0.7 * lowest
+    axes.set_ylim(bottom=edge)
+    label = f"{below.sum()} below the axis"
+    marks = {"linestyle": "none", "marker": "v", "markersize": 7, "clip_on": False}
+    axes.plot(iteration[below], np.full(below.sum(), edge), color=SERIES[0], label=label, **marks)  # type: ignore[arg-type]
+    legend(axes, loc="best")
 
 
 def _short(message: str) -> str:
@@ -221,25 +263,30 @@ def _history(axes: Axes, iteration: Array, values: Array) -> None:
     good = np.isfinite(values)
     if good.any() and (values[good] > 0).all():
         axes.set_yscale("log")
-        # Collocation begins on states that no control can reach: that objective would squeeze all the others.
-        lowest = float(finite(values[len(values) // 2 :]).min())
-        axes.set_ylim(bottom=0.7 * lowest if lowest > 0 else None)
 
 
-def _starts(axes: Axes, starts: Array, hops: int) -> None:
-    """J of every start, best first; the ones that broke down are counted."""
-    reached = np.sort(starts[np.isfinite(starts)])
-    broken = len(starts) - len(reached)
-    rank = np.arange(1, len(reached) + 1)
-    axes.plot(rank, reached, color=SERIES[0], marker="o", markersize=6, linestyle="none")
-    axes.plot(rank[:1], reached[:1], color=SERIES[1], marker="o", markersize=9, linestyle="none", label="best")
-    if len(reached) and (reached > 0).all() and reached[-1] > 5 * reached[0]:
-        axes.set_yscale("log")
-    lost = f", {broken} broke down" if broken else ""
-    dress(axes, f"start, by rank{f', after {hops} hops' * bool(hops)}", "", f"J of {len(starts)} starts{lost}")
-    axes.set_xlim(0.5, len(reached) + 0.5)
-    axes.set_xticks(_ranks(len(reached)))
+def _starts(axes: Axes, result: Result) -> None:
+    """J of every start, best first, and which of them is the answer; those without an objective are counted.
+
+    Lower ones than the answer are hollow: they were set aside, and the message says why.
+    """
+    starts, hops = result.starts, getattr(result.problem.solver, "hops", 0)
+    found = reached(starts, result.objective)
+    values = np.array([*found.set_aside, *found.kept])
+    rank, aside = np.arange(1, len(values) + 1), len(found.set_aside)
+    axes.plot(rank, values, color=SERIES[0], marker="o", markersize=6, linestyle="none")
+    if aside:
+        hollow = {"color": SERIES[0], "markerfacecolor": "white", "linestyle": "none"}
+        axes.plot(rank[:aside], values[:aside], marker="o", markersize=6, label="set aside", **hollow)  # type: ignore[arg-type]
+    if found.kept:
+        axes.plot(rank[aside : aside + 1], values[aside : aside + 1], **_ANSWER)
     legend(axes, loc="upper left")
+    if len(values) and (values > 0).all() and values[-1] > 5 * values[0]:
+        axes.set_yscale("log")
+    lost = f", {found.lost} broke down" if found.lost else ""
+    dress(axes, f"start, by rank{f', after {hops} hops' * bool(hops)}", "", f"J of {len(starts)} starts{lost}")
+    axes.set_xlim(0.5, len(values) + 0.5)
+    axes.set_xticks(_ranks(len(values)))
 
 
 def _ranks(count: int) -> list[int]:

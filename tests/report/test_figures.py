@@ -4,7 +4,6 @@ import dataclasses
 import sys
 import warnings
 from itertools import pairwise
-from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -184,8 +183,8 @@ def test_a_picture_that_fails_leaves_the_earlier_one_and_no_pieces(result, tmp_p
     save_figures(result, tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
 
-    def fails(_, path, **__):
-        Path(path).write_bytes(b"half")
+    def fails(_, stream, **__):
+        stream.write(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(Figure, "savefig", fails)
