@@ -9,12 +9,12 @@ what is done about it:
   default dtype is one for the whole process and is left alone: every tensor here names its own.
 - The threads of BLAS and PyTorch: one while anyone is inside. Products of matrices are then the same to the bit however
   many the machine has, and threads do not wait for each other: the matrices are small, and on a busy machine several
-  took fifty times as long. How many threads BLAS has is one number for the process. So those who are inside are
+  took up to twenty times as long. How many threads BLAS has is one number for the process. So those who are inside are
   counted; the first one in sets it, and the last one out gives it back. A program that multiplies matrices in another
   thread meanwhile does so on one thread.
 
-Filters of warnings, the locale, generators of random numbers, signals, the working folder and the environment are
-neither read nor set.
+Filters of warnings, the locale, generators of random numbers, the working folder and the environment are neither read
+nor set. A function that is told of the progress sees the library's settings.
 """
 
 from __future__ import annotations
