@@ -317,7 +317,7 @@ def _prediction(
     refused: tuple[str, ...],
     finer: tuple[int, ...] | None = None,
 ) -> Prediction:
-    warnings = [*warnings_of_reference]
+    warnings = [] if refused else [*warnings_of_reference]
     if resolution is not None and resolution > MOST_UNRESOLVED and not refused:
         words = ",".join(str(count) for count in finer or tuple(2 * count for count in elements))
         warnings.append(

@@ -116,18 +116,3 @@ def test_a_limit_at_the_end_has_a_point_for_each_multiplier_and_no_starts_to_com
     _, axes = drawn(one)
     (objective,) = axes
     assert objective.get_xlabel() == "iteration, a point for each multiplier"
-
-
-@pytest.mark.parametrize(
-    ("count", "ranks"),
-    [
-        (2, [1, 2]),
-        (8, [1, 2, 3, 4, 5, 6, 7, 8]),
-        (9, [1, 2, 3, 4, 5, 6, 7, 8, 9]),
-        (12, [1, 2, 4, 6, 8, 10, 12]),
-        (64, [1, 10, 20, 30, 40, 50, 60]),
-        (300, [1, 50, 100, 150, 200, 250, 300]),
-    ],
-)
-def test_ranks_are_labelled_evenly(count, ranks):
-    assert curves._ranks(count) == ranks

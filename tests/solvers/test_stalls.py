@@ -15,6 +15,7 @@ from controlsde.solvers.trust_region import (
     STALLED_ITERATIONS,
     STALLED_SHARE,
     Iterate,
+    _stalls,
     minimise,
 )
 
@@ -101,6 +102,24 @@ def test_a_smooth_valley_is_followed_however_slowly_it_falls(small_tracking):
     steep = np.array([norms[i : i + width + 1].min() > ROUNDING * TOLERANCE for i in range(len(values) - width)])
     assert (still & steep).any()  # it looks like a stall, but for the damping
     assert all(after.value < before.value for before, after in pairwise(run))
+
+
+STILL = [(1.0 - 1e-9 * number, 1e-2, 1e3) for number in range(STALLED_ITERATIONS + 1)]  # J, gradient norm, damping
+
+
+@pytest.mark.parametrize(
+    ("changed", "stalls"),
+    [
+        ({}, True),
+        ({0: (1.0 + 1e-3, 1e-2, 1e3)}, False),  # J fell
+        ({7: (1.0, 1e-5, 1e3)}, False),  # a small gradient on the way: at the limit of rounding, perhaps
+        ({7: (1.0, 1e-2, 1e-3)}, False),  # a step in which the model had a say
+    ],
+)
+def test_a_stall_is_a_still_objective_with_a_large_gradient_and_much_damping_all_the_while(changed, stalls):
+    recent = [changed.get(number, row) for number, row in enumerate(STILL)]
+    assert _stalls(recent, TOLERANCE) == stalls
+    assert not _stalls(recent[1:], TOLERANCE)  # too few to tell
 
 
 def test_what_leads_nowhere_leaves_the_reason_why_a_run_ended():
