@@ -27,12 +27,13 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import controlsde as cs
 import controlsde.cli
 from controlsde import surroundings
-from controlsde.blas import loaded_libraries
+from controlsde.blas import casadis_library, loaded_libraries
 from controlsde.claims import claim_named, run_claim
 from controlsde.claims.claim import Setting
 from controlsde.exits import EXIT_NOT_CONVERGED
 from controlsde.fokker_planck import Mesh, Operator
 from controlsde.fokker_planck.propagation import Propagator
+from controlsde.monte_carlo import streaming
 from controlsde.problem import parse_problem
 from controlsde.report import curves
 from controlsde.report.canvas import own_style
@@ -294,6 +295,37 @@ def test_inside_the_library_all_settings_are_its_own(undisturbed, decimal_comma)
             call()
         assert seen
         assert all(one == own for one in seen)
+
+
+def test_the_blas_that_casadi_brings_is_on_one_thread_too(undisturbed):
+    assert undisturbed
+    library, seen = casadis_library(), []
+    if library is None:
+        pytest.skip("this CasADi brings no OpenBLAS of its own")
+    before = library.threads()
+    library.set_threads(2)
+    try:
+        few = problem(solver={"kind": "collocation", "iterations": 2})
+        cs.solve(few, progress=lambda step: seen.append(library.threads()))
+        assert set(seen) == {1}
+        assert library.threads() == 2
+    finally:
+        library.set_threads(before)
+
+
+def test_the_threads_of_the_particles_have_the_librarys_settings_too(undisturbed, monkeypatch):
+    seen, count = [], streaming.count
+
+    def look(*arguments):
+        seen.append((threading.current_thread(), set(np.geterr().values()), torch.get_num_threads()))
+        return count(*arguments)
+
+    monkeypatch.setattr(streaming, "count", look)
+    with np.errstate(all="raise"):
+        cs.simulate(undisturbed[1].result, 100)
+    assert seen
+    assert all(one != threading.main_thread() for one, *_ in seen)
+    assert {(errors.pop(), threads) for _, errors, threads in seen} == {("ignore", 1)}
 
 
 @pytest.mark.parametrize("ending", [KeyboardInterrupt, ZeroDivisionError])
