@@ -3,6 +3,7 @@
 import contextlib
 import decimal
 import hashlib
+import inspect
 import itertools
 import json
 import locale
@@ -35,6 +36,10 @@ from controlsde.fokker_planck import Mesh, Operator
 from controlsde.fokker_planck.propagation import Propagator
 from controlsde.monte_carlo import streaming
 from controlsde.problem import parse_problem
+from controlsde.reference.displacement import GaussianDisplacement, IntervalDisplacement
+from controlsde.reference.moser import MoserReference
+from controlsde.reference.moser_box import BoxMoserReference
+from controlsde.reference.reversed_diffusion import ReversedDiffusionReference
 from controlsde.report import curves
 from controlsde.report.canvas import own_style
 from controlsde.report.compared import cross_table
@@ -306,7 +311,7 @@ def test_the_blas_that_casadi_brings_is_on_one_thread_too(undisturbed):
     library.set_threads(2)
     try:
         few = problem(solver={"kind": "collocation", "iterations": 2})
-        cs.solve(few, progress=lambda step: seen.append(library.threads()))
+        cs.solve(few, progress=lambda _: seen.append(library.threads()))
         assert set(seen) == {1}
         assert library.threads() == 2
     finally:
@@ -451,6 +456,16 @@ def test_a_reference_answers_where_numpy_raises(name):
     expected = asked()
     with np.errstate(all="raise"):
         assert asked() == expected
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [MoserReference, BoxMoserReference, IntervalDisplacement, GaussianDisplacement, ReversedDiffusionReference],
+)
+def test_every_kind_of_reference_answers_in_the_librarys_arithmetic(kind):
+    asked = [value for name, value in vars(kind).items() if inspect.isfunction(value) and not name.startswith("_")]
+    assert len(asked) >= 5
+    assert all(hasattr(value, "__wrapped__") for value in asked)
 
 
 def test_the_module_for_pytorch_is_on_the_default_device_as_any_module_is_and_works_beside_another(undisturbed):
