@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import warnings
+from types import SimpleNamespace
 
 import matplotlib as mpl
 import numpy as np
@@ -274,6 +275,15 @@ def test_worker_processes_find_what_this_one_finds_though_warnings_are_errors_th
         found = cs.solve(three, progress=lambda step: elsewhere.append("of 3 done" in step.task))
     assert any(elsewhere)
     assert numbers_of(found) == here
+
+
+def test_worker_processes_have_the_librarys_settings():
+    def told(_):
+        return SimpleNamespace(interrupted=False, seen=(set(np.geterr().values()), torch.get_num_threads()))
+
+    with processes.Workers() as workers:
+        (one, other) = workers.run([0, 1], None, lambda _: told(_), lambda *_: None, expected=1e6)
+    assert one.seen == other.seen == ({"ignore"}, 1)
 
 
 def test_inside_the_library_all_settings_are_its_own(undisturbed, decimal_comma):
