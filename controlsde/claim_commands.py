@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from controlsde.exits import EXIT_INTERRUPTED, EXIT_NOT_VERIFIED, UsageError
-from controlsde.outputs import writable_folder
+from controlsde.outputs import warn, writable_folder
 
 if TYPE_CHECKING:
     from controlsde.claims import Claim, Setting, Tested
@@ -127,7 +127,7 @@ def _write(tested: Sequence[Tested], folder: Path) -> None:
     from controlsde.claims import CLAIMS, claim_named
     from controlsde.claims.pages import write_index, write_page, write_text
 
-    write_page(tested[-1], folder)
+    write_page(tested[-1], folder, warn)
     write_index(map(claim_named, CLAIMS), folder)
     document = json.dumps([found.to_json() for found in tested], indent=2, ensure_ascii=False, allow_nan=False)
     write_text(folder / "claims.json", document + "\n")

@@ -29,7 +29,7 @@ from controlsde.exits import (
 )
 from controlsde.inputs import load_result, warn_about_controls
 from controlsde.memory import make_sure_of_room
-from controlsde.outputs import output_folder, stems, write, write_simulation
+from controlsde.outputs import draw, draw_comparison, draw_simulation, output_folder, stems, write
 
 if TYPE_CHECKING:
     from controlsde.problem import Problem
@@ -100,11 +100,14 @@ def solve(
     console = Console(quiet=quiet, verbose=verbose)
     with running(console, problem) as progress:
         result = solve_retrying(loaded, progress) if retry else solve_once(loaded, progress=progress)
-        progress(Step("writing the result and figures"))
+        progress(Step("writing the result"))
         result = write(result, folder)
     console.result(result, folder)
     if as_json:
         _print_json(result.to_json())
+    with running(console, problem) as progress:
+        progress(Step("drawing the figures"))
+        draw(result, folder)
     finish([result])
 
 
@@ -147,15 +150,15 @@ def compare(
             comparison = compare_retrying(loaded, levels, progress)
         else:
             comparison = compare_once(loaded, levels, progress=progress)
-        progress(Step("writing the results and figures"))
+        progress(Step("writing the results"))
         written = tuple(write(result, folder, names[result.noise]) for result in comparison.results)
         comparison = replace(comparison, results=written)
-        from controlsde.report.figures import save_comparison
-
-        save_comparison(comparison, folder)
     console.comparison(comparison, folder)
     if as_json:
         _print_json(comparison.to_json())
+    with running(console, problem) as progress:
+        progress(Step("drawing the figures"))
+        draw_comparison(comparison, folder, names)
     if comparison.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
     finish(list(comparison.results))
@@ -195,11 +198,15 @@ def evaluate(
     with running(console, problem) as progress:
         result = run(loaded, given, progress)
         if folder:
-            progress(Step("writing the result and figures"))
+            progress(Step("writing the result"))
             result = write(result, folder)
     console.result(result, folder)
     if as_json:
         _print_json(result.to_json())
+    if folder:
+        with running(console, problem) as progress:
+            progress(Step("drawing the figures"))
+            draw(result, folder)
     finish([result])
 
 
@@ -264,12 +271,16 @@ def simulate(
                 crew=crew,
             )
             if folder and crew.leads:
-                progress(Step("writing the simulation and its figure"))
-                simulation = write_simulation(simulation, folder)
+                progress(Step("writing the simulation"))
+                simulation = simulation.save(folder / "simulation.nc")
     if crew.leads:
         console.simulation(simulation)
         if as_json:
             _print_json(simulation.to_json())
+        if folder:
+            with running(console, str(result)) as progress:
+                progress(Step("drawing the figure"))
+                draw_simulation(simulation, folder)
     finish_simulation(simulation)
 
 

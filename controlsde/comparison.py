@@ -20,6 +20,7 @@ from controlsde.problem import Problem
 from controlsde.progress import Progress, Step, silent
 from controlsde.reference import build_reference
 from controlsde.results import Result
+from controlsde.surroundings import own_settings
 from controlsde.tracking import build_network, build_tracking
 from controlsde.verification.refinement import refined_density
 
@@ -86,6 +87,7 @@ def check_levels(noise: Sequence[float]) -> tuple[float, ...]:
     return levels
 
 
+@own_settings()
 def compare(
     problem: Problem,
     noise: Sequence[float] = DEFAULT_NOISE,

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+LEAST = 1e-300  # of a mean over a step, where there is any diffusion at all
+
 
 class Diffusivity(Protocol):
     """D(t) on [0, T], length²/time."""
@@ -59,11 +61,16 @@ class Steady:
 
 @dataclass(frozen=True)
 class Varying:
-    """factor · rate(t), with the primitive of the rate: `until(t)` = ∫ rate from any fixed time to t."""
+    """factor · rate(t), rate ≥ 0, with its primitive: `until(t)` = ∫ rate from any fixed time to t.
+
+    between: (start, end) → ∫ rate, where that is known better than as the difference of two values of the primitive,
+    of which a rate that vanishes leaves only the rounding.
+    """
 
     rate: Callable[[float], float]
     until: Callable[[float], float]
     factor: float = 1.0
+    between: Callable[[float, float], float] | None = None
 
     @property
     def steady(self) -> bool:
@@ -75,16 +82,22 @@ class Varying:
         return self.factor * self.rate(t)
 
     def mean(self, start: float, end: float) -> float:
-        """∫ D dt / (end − start), exact."""
-        return self.factor * (self.until(end) - self.until(start)) / (end - start)
+        """∫ D dt / (end − start), exact, and not negative: where the rate vanishes, rounding has no sign."""
+        whole = self.until(end) - self.until(start) if self.between is None else self.between(start, end)
+        return self.factor * max(whole, 0.0) / (end - start)
 
     def times(self, noise: float) -> Varying:
         """ηD."""
-        return Varying(self.rate, self.until, noise * self.factor)
+        return Varying(self.rate, self.until, noise * self.factor, self.between)
 
 
 def step_means(diffusivity: Diffusivity, edges: Array, steps: int) -> Array:
-    """Means of D over S equal steps of each of K pieces between `edges` (K+1,): shape (K, S)."""
+    """Means of D over S equal steps of each of K pieces between `edges` (K+1,): shape (K, S).
+
+    Of a D that only pauses, a step without any has `LEAST`, next to nothing: the walls of the state equation are those
+    of a diffusion at all times, or at none.
+    """
     fractions = np.arange(steps + 1) / steps
     times = edges[:-1, None] + np.diff(edges)[:, None] * fractions
-    return np.array([[diffusivity.mean(row[i], row[i + 1]) for i in range(steps)] for row in times])
+    means = np.array([[diffusivity.mean(row[i], row[i + 1]) for i in range(steps)] for row in times])
+    return np.maximum(means, LEAST) if diffusivity.mean(edges[0], edges[-1]) > 0.0 else 0.0 * means

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.controls import Controls, ControlsError
+from controlsde.enclosures import Enclosure, Interval, enclose
 from controlsde.network import Network
 from controlsde.problem import Formula, Problem
 from controlsde.reference import Reference
@@ -54,6 +55,13 @@ class Drift(Protocol):
         """v at points (n, d), a tensor of the same kind."""
         ...
 
+    def enclosure(self, piece: int, boxes: Interval) -> tuple[Enclosure, ...] | None:
+        """What each component of v can be on boxes (d + 1, n) of space and, last, time; None where nothing is known.
+
+        Values (n,) and slopes (d + 1, n).
+        """
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class NetworkDrift:
@@ -81,6 +89,18 @@ class NetworkDrift:
         a, w, b = (x.new_tensor(part) for part in self.controls.piece(piece))
         value: Tensor = self.network.drift(x, a, w, b)
         return value
+
+    def enclosure(self, piece: int, boxes: Interval) -> tuple[Enclosure, ...]:
+        """What each component of v can be on boxes (d + 1, n): values (n,) and slopes (d + 1, n)."""
+        found = self.network.enclosure(boxes[:-1], *self.controls.piece(piece))
+        still = np.zeros((1, boxes.low.shape[1]))  # nothing changes in time
+        return tuple(
+            Enclosure(
+                part.values,
+                Interval(np.concatenate([part.slopes.low, still]), np.concatenate([part.slopes.high, still])),
+            )
+            for part in found
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +140,10 @@ class FormulaDrift:
 
         names = _coordinates(x, x.new_tensor(t))
         return torch.stack([torch.as_tensor(f.torch(**names)).expand(len(x)) for f in self.formulas], dim=1)
+
+    def enclosure(self, piece: int, boxes: Interval) -> tuple[Enclosure, ...]:  # noqa: ARG002
+        """What each component of v can be on boxes (d + 1, n): values (n,) and slopes (d + 1, n)."""
+        return tuple(enclose(formula, boxes) for formula in self.formulas)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +190,10 @@ class ExactDrift:
         place = ((x[:, 0] - low) * ((TABLE - 1) / (high - low))).clamp(0, TABLE - 1)
         left = place.floor().clamp(max=TABLE - 2).long()
         return torch.lerp(table[left], table[left + 1], place - left)[:, None]
+
+    def enclosure(self, piece: int, boxes: Interval) -> None:  # noqa: ARG002
+        """Nothing is known between points: a reference is smooth where it is, and is checked by its own means."""
+        return
 
     def _table(self, t: float) -> Tensor:
         """v at `TABLE` equally spaced points; the tables of the last times are kept, for particles come in chunks."""

@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from controlsde.enclosures import Enclosure, Interval, intervals
+
 Array = NDArray[np.float64]
 ACTIVATIONS = ("tanh", "sigmoid", "softplus", "sin", "relu")
 
@@ -57,6 +59,11 @@ def _positive_part(library: ModuleType, z: Any) -> Any:
     return library.fmax(z, 0.0)
 
 
+def _weighted(weights: Array, boxes: Interval) -> Interval:
+    """Σ_i w_i x_i."""
+    return sum((Interval.of(weight) * boxes[i] for i, weight in enumerate(weights)), Interval.of(0.0))
+
+
 def _sigmoid(z: Array) -> Array:
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * z)))
 
@@ -79,6 +86,16 @@ _SECOND: dict[str, Callable[[Array], Array]] = {
     "softplus": lambda z: _sigmoid(z) * _sigmoid(-z),
     "sin": lambda z: np.asarray(-np.sin(z)),
     "relu": lambda z: np.zeros_like(z),
+}
+
+
+# σ and σ′ on intervals
+_ENCLOSED: dict[str, tuple[Callable[[Interval], Interval], Callable[[Interval], Interval]]] = {
+    "tanh": (intervals.hyperbolic_tangent, intervals.hyperbolic_tangent_slope),
+    "sigmoid": (intervals.sigmoid, intervals.sigmoid_slope),
+    "softplus": (intervals.softplus, intervals.sigmoid),
+    "sin": (intervals.sine, intervals.cosine),
+    "relu": (intervals.positive_part, intervals.step),
 }
 
 
@@ -164,6 +181,42 @@ class Network:
             derivative = -8.0 * ((points - self._centre) / self._half) ** 7 / self._half
             total = total + np.einsum("nc,cj,nj->n", derivative, a, activate(self.activation, z))
         return np.asarray(total)
+
+    def enclosure(self, boxes: Interval, a: Array, w: Array, b: Array) -> tuple[Enclosure, ...]:
+        """What v of one piece can be on boxes (d, n): for each component its values (n,) and its slopes (d, n).
+
+        Values are held by the network's own form and by the mean-value form about the middle of every box, as formulas
+        are (see `enclosures`).
+        """
+        function, derivative = _ENCLOSED[self.activation]
+        middle = 0.5 * (boxes.low + boxes.high)
+        offset = boxes - Interval.of(middle)
+        at_middle = np.asarray(self.drift(middle.T, a, w, b)).T
+        found = []
+        with np.errstate(all="ignore"):
+            z = [_weighted(w[j], boxes) + Interval.of(b[j]) for j in range(self.width)]
+            values, slopes = [function(each) for each in z], [derivative(each) for each in z]
+            for c in range(self.dimension):
+                factor, bend = self._enclosed_factor(boxes, c)
+                inner = sum((Interval.of(a[c, j]) * values[j] for j in range(self.width)), Interval.of(0.0))
+                rows = []
+                for i in range(self.dimension):
+                    terms = (Interval.of(a[c, j] * w[j, i]) * slopes[j] for j in range(self.width))
+                    row = factor * sum(terms, Interval.of(0.0))
+                    rows.append(row + bend * inner if i == c else row)
+                mean = sum((row * offset[i] for i, row in enumerate(rows)), intervals.about(at_middle[c]))
+                stacked = Interval(np.stack([row.low for row in rows]), np.stack([row.high for row in rows]))
+                found.append(Enclosure((factor * inner) & mean, stacked))
+        return tuple(found)
+
+    def _enclosed_factor(self, boxes: Interval, component: int) -> tuple[Interval, Interval]:
+        """τ_c and ∂_cτ_c on boxes (d, n), each (n,)."""
+        one = Interval.of(np.ones(boxes.low.shape[1]))
+        if not self.tangential:
+            return one, Interval.of(np.zeros(boxes.low.shape[1]))
+        half = Interval.of(self._half[component])
+        z = (boxes[component] - Interval.of(self._centre[component])) / half
+        return one - intervals.power(z, 8.0), Interval.of(-8.0) * intervals.power(z, 7.0) / half
 
     def jacobian(self, points: Array, a: Array, w: Array, b: Array) -> Array:
         """∂v/∂(weights of one piece), for every piece: (…, n, d, P)."""

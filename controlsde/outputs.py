@@ -1,4 +1,7 @@
-"""Where a command writes: the folder, checked before anything runs; results and figures by name."""
+"""Where a command writes: the folder, checked before anything runs; results, and then figures, by name.
+
+A result is written and said before any picture of it is drawn, and a picture that fails is a warning.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controlsde import files
-from controlsde.exits import UsageError
+from controlsde.exits import UsageError, say
 
 if TYPE_CHECKING:
+    from controlsde.comparison import Comparison
     from controlsde.results import Result
     from controlsde.simulation import Simulation
 
@@ -68,16 +72,32 @@ def stems(levels: tuple[float, ...]) -> dict[float, str]:
 
 
 def write(result: Result, folder: Path, stem: str = "result") -> Result:
+    """The file of a result."""
+    return result.save(folder / f"{stem}.nc")
+
+
+def draw(result: Result, folder: Path, stem: str = "result") -> None:
+    """The figures of a result."""
     from controlsde.report.figures import save_figures
 
-    saved = result.save(folder / f"{stem}.nc")
-    save_figures(saved, folder / stem if stem != "result" else folder)
-    return saved
+    save_figures(result, folder / stem if stem != "result" else folder, warn)
 
 
-def write_simulation(simulation: Simulation, folder: Path) -> Simulation:
+def draw_comparison(comparison: Comparison, folder: Path, names: dict[float, str]) -> None:
+    """The figures of a comparison, and those of its results, which have these names."""
+    from controlsde.report.figures import save_comparison
+
+    save_comparison(comparison, folder, warn)
+    for result in comparison.results:
+        draw(result, folder, names[result.noise])
+
+
+def draw_simulation(simulation: Simulation, folder: Path) -> None:
+    """The figure of a simulation."""
     from controlsde.report.figures import save_simulation
 
-    saved = simulation.save(folder / "simulation.nc")
-    save_simulation(saved, folder)
-    return saved
+    save_simulation(simulation, folder, warn)
+
+
+def warn(line: str) -> None:
+    say(f"warning: {line}")

@@ -30,6 +30,7 @@ from controlsde.results import Result
 from controlsde.solvers import Outcome
 from controlsde.solvers.outcome import Ending
 from controlsde.solvers.reduced import ReducedObjective
+from controlsde.surroundings import own_settings
 from controlsde.tracking import TimeGrid, TrackingProblem, build_network, time_grid
 from controlsde.verification import DiscreteRun, Evidence, TrackingErrors, verify
 
@@ -67,6 +68,7 @@ class _Answer:
     controls: Controls | None
 
 
+@own_settings()
 def solve(
     problem: Problem,
     solver: str | None = None,
@@ -123,6 +125,7 @@ def solve(
     return _verified(problem, reference, tracking, stages, drift, answer, progress, thorough=False)
 
 
+@own_settings()
 def evaluate(problem: Problem, controls: Controls | None = None, progress: Progress = silent) -> Result:
     """Verify given controls, or the problem's own `drift:`, without solving.
 
@@ -301,6 +304,8 @@ def _case(problem: Problem, tracking: TrackingProblem, answer: _Answer, evidence
         place=None if worst is None else tracking.mesh.place(worst.unknown),
         certificate=evidence.certificate if evidence else None,
         error=error,
+        unseen=evidence.unseen if evidence else None,
+        time_error=evidence.time_error if evidence else 0.0,
     )
 
 

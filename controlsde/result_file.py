@@ -40,7 +40,8 @@ PARTICLES = {"particles": COUNT, "device": TEXT, "backend": TEXT} | values(
     "l2_final", "l2_final_se", "z", "z_modes", "alive_fraction", "step_bias", "step_bias_se"
 )
 MEASURED = ("mass_error", "negative_mass", "resolution", "refined_l2_change", "refinement", "target_mass")
-CERTIFICATE = values(*MEASURED, "target_change", "characteristics_l2_change", "gradient_norm") | {
+SEEN = ("target_norm", "start_norm", "start_change", "density_unseen", "drift_unseen", "diffusivity_unseen")
+CERTIFICATE = values(*MEASURED, *SEEN, "target_change", "characteristics_l2_change", "gradient_norm") | {
     "nodes": COUNT,
     "monte_carlo": Maybe(PARTICLES),
     "checks": [{"name": TEXT, "value": VALUE, "limit": NUMBER, "passed": FLAG}],
@@ -235,7 +236,8 @@ def _certificate(stored: dict[str, Any]) -> Certificate:
     if not stored["checks"]:
         raise FormError("holds a certificate without a check")
     checks = tuple(_check(one["name"], _number(one["value"]), one["limit"]) for one in stored["checks"])
-    return Certificate(**{**stored, "monte_carlo": _particles(stored["monte_carlo"]), "checks": checks})
+    known: dict[str, Any] = {name: stored.get(name) for name in CERTIFICATE}
+    return Certificate(**{**known, "monte_carlo": _particles(stored["monte_carlo"]), "checks": checks})
 
 
 def _check(name: str, value: float, limit: float) -> Check:

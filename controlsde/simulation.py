@@ -30,6 +30,7 @@ from controlsde.problem import Problem, parse_problem
 from controlsde.progress import Progress, Step, silent
 from controlsde.reference import Reference, build_reference
 from controlsde.results import Result, plain_json
+from controlsde.surroundings import own_settings
 from controlsde.tracking import build_network, time_grid
 from controlsde.verification.certificate import LIMITS, Check
 from controlsde.verification.grid import FinalGrid
@@ -203,6 +204,7 @@ class Simulation:
         return replace(self, path=str(path))
 
 
+@own_settings()
 def simulate(
     result: Result,
     particles: int | None = None,

@@ -29,6 +29,7 @@ from controlsde.fokker_planck.operator import DENSE_LIMIT
 from controlsde.problem import Problem
 from controlsde.problem.schema import ScoreMatching, Shooting, Switching
 from controlsde.problem.solver_specs import SECOND_ORDER, period
+from controlsde.surroundings import own_arithmetic
 
 MOST_MEMORY = 16 * 2**30  # bytes for the largest arrays of a solve
 MOST_VARIABLES = 2_000_000  # of a collocation program
@@ -69,6 +70,7 @@ class Prediction:
         return {"valid": not self.refused, **asdict(self)}
 
 
+@own_arithmetic()
 def predict(problem: Problem) -> Prediction:
     """Predict the sizes of a problem. Raises ReferenceError when its reference cannot be built."""
     estimated = sizes_of(problem, None)

@@ -22,7 +22,7 @@ from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.problem.schema import Collocation
 from controlsde.progress import Progress, Step, silent
 from controlsde.solvers.fatrop import require_fatrop, solve_stage_wise
-from controlsde.solvers.nonlinear_program import IterateLog, NlpSolution, WarmStart, interrupt_sets
+from controlsde.solvers.nonlinear_program import IterateLog, NlpSolution, WarmStart, casadi_alone, interrupt_sets
 from controlsde.solvers.outcome import Ending, Outcome, Reason, Violation
 from controlsde.solvers.processes import Workers
 from controlsde.solvers.reduced import ReducedObjective
@@ -30,6 +30,7 @@ from controlsde.solvers.stage_wise import StageWiseProgram, stage_wise
 from controlsde.solvers.starts import starts_from
 from controlsde.solvers.transcription import Transcription, transcribe
 from controlsde.solvers.trust_region import projected_gradient_norm
+from controlsde.surroundings import one_thread
 from controlsde.tracking import TrackingProblem
 
 Array = NDArray[np.float64]
@@ -108,7 +109,7 @@ def solve_nlp(
             "iteration_callback_ignore_errors": False,
         },
     )
-    with interrupt_sets(log):
+    with interrupt_sets(log), one_thread():  # now that IPOPT and its BLAS are loaded
         answer = solver(
             x0=transcription.pack(start.weights, start.stages),
             lbx=transcription.lower,
@@ -143,6 +144,7 @@ def _worst(residual: Array) -> Violation:
     return Violation(float(size[place]), *(int(part) for part in place))
 
 
+@casadi_alone()
 def solve(
     tracking: TrackingProblem,
     options: Collocation,

@@ -23,9 +23,10 @@ from controlsde.progress import Progress, Step, silent
 from controlsde.solvers.first_order import minimise_adam, minimise_l_bfgs
 from controlsde.solvers.hopping import HOP_ITERATIONS, disturbed, hopeless, lower, shared_out
 from controlsde.solvers.outcome import Ending, Iteration
-from controlsde.solvers.processes import Workers, one_thread
+from controlsde.solvers.processes import Workers
 from controlsde.solvers.reduced import ReducedObjective
 from controlsde.solvers.trust_region import Iterate, minimise
+from controlsde.surroundings import one_thread
 from controlsde.tracking import TrackingProblem
 
 Array = NDArray[np.float64]

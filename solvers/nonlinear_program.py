@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 
 LAST_ITERATES = 20  # kept, to choose from when a solve is cut short
 
+_CASADI = threading.RLock()
+
 
 class SolverUnavailableError(RuntimeError):
     """A solver that the installed CasADi does not bring; one line with the cure."""
@@ -70,6 +72,17 @@ class IterateLog:
         self.history.append(Iteration(len(self.history), value, float("nan")))
         self.weights.append(weights)
         self._progress(Step(self._task, len(self.history) - 1, value))
+
+
+@contextmanager
+def casadi_alone() -> Iterator[None]:
+    """Let one thread at a time build and solve programs, and let go of them; for a function, use it as a decorator.
+
+    CasADi counts the references to its expressions without a lock, and shares some of them among all: two threads that
+    build programs side by side crash now and then. Nothing is lost, for MUMPS, which IPOPT calls, takes turns anyway.
+    """
+    with _CASADI:
+        yield
 
 
 @contextmanager

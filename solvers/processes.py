@@ -15,8 +15,10 @@ from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 import loky
+import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
+
+from controlsde.surroundings import FLOATING_POINT
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 PARENT_WATCH = 1.0  # seconds between two looks of a worker at its parent
@@ -104,21 +106,6 @@ class Workers:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Let linear algebra use one thread: the matrices of a solve are so small that more of them wait for each other.
-
-    On two cores, two threads took 3 times as long for an exact Hessian on 33² nodes, and 1.9 times on 65².
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1, user_api="blas"):
-            yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-@contextmanager
 def _interrupts_held_back() -> Iterator[None]:
     """Keep a keyboard interrupt waiting until the block has ended; where a system cannot, do nothing."""
     if not hasattr(signal, "pthread_sigmask"):
@@ -133,6 +120,7 @@ def _interrupts_held_back() -> Iterator[None]:
 
 def _start_worker(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    np.seterr(**FLOATING_POINT)  # type: ignore[arg-type]
     torch.set_num_threads(1)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 

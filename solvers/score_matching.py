@@ -26,8 +26,8 @@ from controlsde.progress import Progress, Step, silent
 from controlsde.solvers.drift_fit import Fitted, Regression, fit
 from controlsde.solvers.drift_moments import DriftMoments
 from controlsde.solvers.outcome import Ending, Iteration, Outcome
-from controlsde.solvers.processes import one_thread
 from controlsde.solvers.reduced import ReducedObjective
+from controlsde.surroundings import one_thread
 from controlsde.tracking import TrackingProblem
 
 Array = NDArray[np.float64]

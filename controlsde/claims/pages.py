@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from controlsde.claims.claim import SOURCES, Claim, Row, Tested
 from controlsde.files import write_whole
-from controlsde.report.canvas import save
+from controlsde.report.figures import Failed, save_all
 from controlsde.report.panels import draw_panels
 
 if TYPE_CHECKING:
@@ -136,10 +136,10 @@ def figure(tested: Tested) -> Figure:
     return draw_panels(tested.findings.panels, tested.claim.title, subtitle, alarm=not tested.as_expected)
 
 
-def write_page(tested: Tested, folder: Path) -> None:
-    """Write ID.md and ID.png."""
-    save(figure(tested), folder / f"{tested.claim.id}.png")
+def write_page(tested: Tested, folder: Path, failed: Failed | None = None) -> None:
+    """Write ID.md and ID.png. `failed` is told of a picture that cannot be drawn, which is an error without it."""
     write_text(folder / f"{tested.claim.id}.md", page(tested))
+    save_all({tested.claim.id: lambda: figure(tested)}, folder, failed)
 
 
 def write_index(claims: Iterable[Claim], folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from controlsde.claims.claim import Claim, Setting, Tested
 from controlsde.progress import Step
-from controlsde.solvers.processes import one_thread
+from controlsde.surroundings import own_settings
 
 
 def run_claim(claim: Claim, parameters: Any = None, setting: Setting | None = None) -> Tested:
@@ -23,6 +23,6 @@ def run_claim(claim: Claim, parameters: Any = None, setting: Setting | None = No
 
     began = time.perf_counter()
     setting.progress(Step(claim.id))
-    with one_thread():
+    with own_settings():
         findings = claim.experiment(parameters, Setting(labelled, setting.folder))
     return Tested(claim, parameters, findings, time.perf_counter() - began)

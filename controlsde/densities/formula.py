@@ -1,8 +1,9 @@
 """Densities given by a formula, normalised on the box by quadrature.
 
-In 1-D the quadrature is adaptive (see `panels`): jumps and kinks cost nothing in accuracy. In 2-D and 3-D it
-is composite Gauss quadrature on a fixed grid, exact to many digits for smooth formulas; for one with a jump
-it is first order, and `normalisation_error` says how far two grids disagree.
+In 1-D the quadrature is adaptive (see `panels`): jumps and kinks cost nothing in accuracy, and it begins on cells in
+which enclosures rule out that a peak hides between the nodes. In 2-D and 3-D it is composite Gauss quadrature on a
+fixed grid, exact to many digits for smooth formulas; for one with a jump it is first order, and `normalisation_error`
+says how far two grids disagree. Everywhere `hidden` says how much enclosures cannot rule out between samples.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from functools import cached_property
 import numpy as np
 
 from controlsde.densities import jets
-from controlsde.densities.panels import WEIGHTS, Panels, nodes_between, resolve
+from controlsde.densities.panels import WEIGHTS, Panels, nodes_between, resolve_between
 from controlsde.densities.protocol import Array, Box, as_points, line_points
 from controlsde.densities.sampling import GridSampler
+from controlsde.enclosures import Hidden, hidden
 from controlsde.problem.formula import Formula as Expression
 
 MAX_UNRESOLVED = 1e-6
@@ -31,6 +33,7 @@ class FormulaDensity:
     mass: float
     normalisation_error: float
     panels: Panels | None  # of the bare expression, in 1-D
+    hidden: Hidden  # of the bare expression
 
     @classmethod
     def from_expression(cls, expression: Expression, box: Box) -> FormulaDensity:
@@ -40,10 +43,12 @@ class FormulaDensity:
         or has no finite integral.
         """
         if len(box) == 1:
-            panels = _line_panels(expression, box)
-            return cls(expression, box, _positive(float(np.sum(panels.masses))), panels.unresolved, panels)
+            _check_finite(evaluate(expression, np.array(box[0])[:, None]))
+            found = hidden(expression, box)
+            panels = _line_panels(expression, found.edges)
+            return cls(expression, box, _positive(float(np.sum(panels.masses))), panels.unresolved, panels, found)
         fine, coarse = (_grid_mass(expression, box, PANELS[len(box)] // k) for k in (1, 2))
-        return cls(expression, box, _positive(fine), abs(fine - coarse) / fine, None)
+        return cls(expression, box, _positive(fine), abs(fine - coarse) / fine, None, hidden(expression, box))
 
     @property
     def dimension(self) -> int:
@@ -100,9 +105,9 @@ def evaluate(expression: Expression, points: Array) -> Array:
     return np.asarray(expression.numpy(**coordinates), dtype=np.float64)
 
 
-def _line_panels(expression: Expression, box: Box) -> Panels:
-    _check_finite(evaluate(expression, np.array(box[0])[:, None]))
-    panels = resolve(lambda x: evaluate(expression, x[:, None]), *box[0], panels=64)
+def _line_panels(expression: Expression, edges: Array) -> Panels:
+    _check_finite(evaluate(expression, edges[:, None]))
+    panels = resolve_between(lambda x: evaluate(expression, x[:, None]), edges)
     _check_finite(evaluate(expression, panels.edges[:, None]))
     _check_sign(panels.values)
     if panels.unresolved > MAX_UNRESOLVED:

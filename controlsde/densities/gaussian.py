@@ -13,13 +13,15 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
-from scipy.special import log_ndtr, ndtri_exp
+from scipy.special import erfcx, log_ndtr, ndtri_exp
 
 from controlsde.densities.protocol import Array
 
 LOG_ROOT_2PI = 0.5 * np.log(2.0 * np.pi)
 GAUSS_NODES, GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(16)
 SHARP = 1e-24  # a blur whose variance is below this share of the factor's is no blur
+DEEP = 5.0  # standard deviations, beyond which tails are compared by their rates
+LEAST_SHRINK = 1e-100  # so that a flat factor keeps a width to take the logarithm of
 
 
 class AxisFactors(Protocol):
@@ -32,13 +34,19 @@ class AxisFactors(Protocol):
         """
         ...
 
+    def sharp(self, blur: float) -> bool:
+        """Whether a blur of this variance is none: the factors keep their edges, which stand at walls but once."""
+        ...
 
-def log_interval(low: Array, high: Array) -> tuple[Array, Array]:
+
+def log_interval(low: Array, high: Array, width: Array | None = None) -> tuple[Array, Array]:
     """log(Φ(high) - Φ(low)) and (φ(high) - φ(low)) / (Φ(high) - Φ(low)), relatively accurate for low < high.
 
-    Narrow intervals use Gauss quadrature of φ about the middle, wide ones the tail with less cancellation.
+    Narrow intervals use Gauss quadrature of φ about the middle, wide ones the tail with less cancellation. width is
+    high - low, where it is known better than by subtraction.
     """
-    middle, width = 0.5 * (low + high), high - low
+    middle = 0.5 * (low + high)
+    width = np.broadcast_to(high - low if width is None else width, middle.shape)
     with np.errstate(invalid="ignore", over="ignore"):
         tilt = middle * width
         narrow = (width < 1.0) & (np.abs(tilt) < 8.0)
@@ -67,10 +75,33 @@ def _wide(low: Array, high: Array) -> tuple[Array, Array]:
     near = np.where(right, -low, high)
     far = np.where(right, -high, low)
     log_near = log_ndtr(near)
-    mass = log_near + np.log1p(-np.exp(log_ndtr(far) - log_near))
-    with np.errstate(invalid="ignore"):
-        slope = np.exp(_log_normal(high) - mass) - np.exp(_log_normal(low) - mass)
+    deep = near < -DEEP
+    kept = np.empty_like(log_near)  # 1 - Φ(far)/Φ(near)
+    slope = np.empty_like(log_near)
+    kept[deep], slope[deep] = _deep(near[deep], far[deep])
+    slope[deep & right] *= -1.0
+    rest = ~deep
+    kept[rest] = -np.expm1(log_ndtr(far[rest]) - log_near[rest])
+    mass = log_near + np.log(kept)
+    slope[rest] = np.exp(_log_normal(high[rest]) - mass[rest]) - np.exp(_log_normal(low[rest]) - mass[rest])
     return mass, slope
+
+
+def _deep(near: Array, far: Array) -> tuple[Array, Array]:
+    """1 - Φ(far)/Φ(near) and (φ(near) - φ(far)) / (Φ(near) - Φ(far)) for far < near < 0, however far in the tail.
+
+    By h = φ/Φ, which is about |z| there: the logarithms of φ and Φ are about z²/2, and their difference has no digits.
+    """
+    with np.errstate(over="ignore"):
+        share = np.exp(0.5 * (near - far) * (near + far))  # φ(far)/φ(near)
+        rate = _mills(near)
+        kept = 1.0 - share * (rate / _mills(far))
+    return kept, rate * (1.0 - share) / kept
+
+
+def _mills(z: Array) -> Array:
+    """φ(z)/Φ(z) for z < 0."""
+    return np.asarray(np.sqrt(2.0 / np.pi) / erfcx(z / -np.sqrt(2.0)))
 
 
 def _log_normal(z: Array) -> Array:
@@ -91,6 +122,10 @@ class Gaussians:
         slope = offset * (-1.0 / variance)[:, None]
         log_density = 0.5 * offset * slope - (0.5 * np.log(2.0 * np.pi * variance))[:, None]
         return log_density, slope
+
+    def sharp(self, blur: float) -> bool:
+        """See AxisFactors: they have no edges."""
+        return blur == 0.0
 
 
 @dataclass(frozen=True)
@@ -115,7 +150,7 @@ class CutGaussians:
         """
         log_density, slope = Gaussians(self.means, self.variances).spread(x, shrink, blur)
         log_density -= self.log_mass[:, None]
-        if blur <= SHARP * float(np.min(self.variances)):
+        if self.sharp(blur):
             inside = (x >= shrink * self.low) & (x <= shrink * self.high)
             return np.where(inside, log_density, -np.inf), np.where(inside, slope, 0.0)
         variance = shrink**2 * self.variances + blur
@@ -124,6 +159,10 @@ class CutGaussians:
         centre = (self.means * blur / variance)[:, None] + gain * x[None, :]
         log_inside, change = log_interval((self.low - centre) / deviation, (self.high - centre) / deviation)
         return log_density + log_inside, slope - change * gain / deviation
+
+    def sharp(self, blur: float) -> bool:
+        """See AxisFactors."""
+        return blur <= SHARP * float(np.min(self.variances))
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,15 +174,18 @@ class Flats:
 
     def spread(self, x: Array, shrink: float, blur: float) -> tuple[Array, Array]:
         """See AxisFactors: [Φ((x - a·low)/√v) - Φ((x - a·high)/√v)] / (a(high - low))."""
-        low, high = shrink * self.low[:, None], shrink * self.high[:, None]
+        low, high = (max(shrink, LEAST_SHRINK) * edge[:, None] for edge in (self.low, self.high))
         length = high - low
-        inside = (x >= low) & (x <= high)
-        sharp = np.where(inside, -np.log(length), -np.inf), np.zeros((self.low.size, x.size))
-        if blur <= SHARP * np.min(length) ** 2:
-            return sharp
+        if self.sharp(blur):
+            inside = (x >= low) & (x <= high)
+            return np.where(inside, -np.log(length), -np.inf), np.zeros((self.low.size, x.size))
         deviation = np.sqrt(blur)
-        log_inside, change = log_interval((x - high) / deviation, (x - low) / deviation)
+        log_inside, change = log_interval((x - high) / deviation, (x - low) / deviation, length / deviation)
         return log_inside - np.log(length), change / deviation
+
+    def sharp(self, blur: float) -> bool:
+        """See AxisFactors."""
+        return blur <= SHARP * float(np.min(self.high - self.low)) ** 2
 
 
 def sample_cut_gaussian(means: Array, stds: Array, low: float, high: float, rng: np.random.Generator) -> Array:

@@ -74,20 +74,25 @@ def nodes_between(left: Array, right: Array) -> Array:
 
 
 def resolve(function: Callable[[Array], Array], low: float, high: float, panels: int = 32) -> Panels:
-    """Halve `panels` equal panels of [low, high] until each resolves `function` (n,) → (n,).
+    """Halve `panels` equal panels of [low, high] until each resolves `function` (n,) → (n,): see `resolve_between`."""
+    return resolve_between(function, np.linspace(low, high, panels + 1))
+
+
+def resolve_between(function: Callable[[Array], Array], edges: Array) -> Panels:
+    """Halve the panels between edges (P+1,), ascending, until each resolves `function` (n,) → (n,).
 
     A panel resolves the function when its two highest Legendre coefficients, times its share of the
     interval, are below 1e-14 of the mean. Raises ValueError when a value is not finite or when the function
     is so rough that 50,000 panels do not do.
     """
-    edges = np.linspace(low, high, panels + 1)
     left, right = edges[:-1], edges[1:]
+    length = edges[-1] - edges[0]
     done: list[tuple[Array, Array, Array]] = []
     scale, unresolved = 0.0, 0.0
     for level in range(MAX_HALVINGS + 1):
         values = _finite(function(nodes_between(left, right).ravel()).reshape(-1, ORDER))
         mean = 0.5 * np.abs(values) @ WEIGHTS
-        share = (right - left) / (high - low)
+        share = (right - left) / length
         scale = scale or float(mean @ share)
         error = np.sum(np.abs(values @ TO_LEGENDRE[-2:].T), axis=1) * share
         rough = error > TOLERANCE * scale

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from controlsde.diagnosis import of_controls, of_meshes, of_solvers
+from controlsde.diagnosis import of_controls, of_meshes, of_sight, of_solvers
 from controlsde.diagnosis.case import Case, Trials, Wall
 from controlsde.diagnosis.entries import Diagnosis, Remedy
 
@@ -25,6 +25,9 @@ CAUSES: tuple[Cause, ...] = (
     of_solvers.set_aside,
     of_solvers.false_inertia,
     of_solvers.descending,
+    of_sight.narrow,
+    of_sight.unseen,
+    of_sight.hurried,
     of_meshes.target,
     of_meshes.mesh,
     of_meshes.steps,

@@ -12,6 +12,7 @@ from controlsde.controls import Controls
 from controlsde.network import Network
 from controlsde.problem import Problem
 from controlsde.solvers.outcome import Ending, Violation
+from controlsde.verification.between_nodes import Unseen
 from controlsde.verification.certificate import Certificate
 
 Array = NDArray[np.float64]
@@ -65,7 +66,8 @@ class Case:
 
     history (iterations, 3): number, J, gradient norm. starts: J reached from each start. elements, steps: of the mesh
     and the pieces on which it was solved. place: of the worst violation. error: verified ‖ρ(T) − p(T)‖ / ‖p(T)‖.
-    certificate, error: None where nothing could be evaluated.
+    certificate, error: None where nothing could be evaluated. unseen: what the drift does between the nodes, and where.
+    time_error: by how much of ‖p(T)‖ shorter time steps moved the refined density.
     """
 
     problem: Problem
@@ -83,6 +85,8 @@ class Case:
     place: Array | None = None
     certificate: Certificate | None = None
     error: float | None = None
+    unseen: Unseen | None = None
+    time_error: float = 0.0
     walls: tuple[Wall, ...] = ()
     trials: Trials = Trials()
 

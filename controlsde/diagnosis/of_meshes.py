@@ -6,6 +6,7 @@ import numpy as np
 
 from controlsde.diagnosis.case import EXACT_SHARE, Case, Wall
 from controlsde.diagnosis.entries import Diagnosis, Remedy, rounded_up
+from controlsde.diagnosis.of_sight import hurried, unseen
 from controlsde.diagnosis.of_solvers import smaller_bound
 from controlsde.verification.certificate import LIMITS
 
@@ -116,6 +117,8 @@ def sharp(case: Case) -> Diagnosis | None:
     """A density that is sharper than the finest mesh, whatever was refined."""
     given = case.problem.mesh
     if not _unresolved(case) or given.elements != "auto" or given.steps_per_piece != "auto":
+        return None
+    if unseen(case) or hurried(case):  # which explain it
         return None
     if not case.solved:
         more = min(MOST_NOISE, rounded_up(max(1.0, 1.5 * case.problem.noise)))

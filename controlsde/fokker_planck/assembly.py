@@ -111,6 +111,7 @@ class Assembly(Generic[Stored]):
                 torch.from_numpy(values),
                 (entries, operator.sampling.shape[1]),
                 dtype=torch.float64,
+                device="cpu",
                 check_invariants=False,
             )
             .coalesce()

@@ -96,10 +96,11 @@ class DenseStageSolver:
 def _inverse(matrices: Tensor) -> Tensor:
     """Inverses of matrices (K, n, n); on a CPU one by one, for there LAPACK is 1.3 to 3 times as fast as a batch."""
     if matrices.device.type != "cpu":
-        return torch.as_tensor(torch.linalg.inv(matrices))
+        inverses: Tensor = torch.linalg.inv(matrices)
+        return inverses
     factorise, invert = (lapack.zgetrf, lapack.zgetri) if matrices.is_complex() else (lapack.dgetrf, lapack.dgetri)
-    inverses = np.empty_like(matrices.numpy())
-    for inverse, matrix in zip(inverses, matrices.numpy(), strict=True):
+    values = np.empty_like(matrices.numpy())
+    for inverse, matrix in zip(values, matrices.numpy(), strict=True):
         factor, pivots, _ = factorise(matrix.T, overwrite_a=1)
         inverse[:] = invert(factor, pivots, overwrite_lu=1)[0].T
-    return torch.from_numpy(inverses)
+    return torch.from_numpy(values)

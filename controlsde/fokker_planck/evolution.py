@@ -13,10 +13,14 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as sparse_linalg
 from numpy.typing import NDArray
 
+from controlsde.fokker_planck.diffusion_modes import Modes
 from controlsde.fokker_planck.operator import Operator
 from controlsde.fokker_planck.radau import radau
 
 Array = NDArray[np.float64]
+
+SOLVED = 1e-11  # relative residual
+RESTART, MOST_RESTARTS = 60, 10
 
 
 def evolve(
@@ -38,8 +42,7 @@ def evolve(
     scheme = radau(stages)
     edges = np.asarray(step_edges, dtype=float)
     size = operator.size
-    identity = sp.eye_array(size)
-    coupling = sp.kron(sp.csr_array(scheme.inverse), identity, format="csc")
+    solve = _by_iteration(operator, scheme.inverse) if operator.mesh.dimension > 2 else _by_factors(scheme.inverse)
     row_sums = scheme.inverse.sum(axis=1)
     result = np.empty((len(edges) - 1, stages, size))
 
@@ -49,11 +52,62 @@ def evolve(
     density = np.asarray(initial, dtype=float)
     for number, (start, length) in enumerate(zip(edges[:-1], np.diff(edges), strict=True)):
         times = start + scheme.c * length
-        blocks = sp.block_diag([matrix(float(t)) for t in times], format="csc")
+        matrices = [matrix(float(t)) for t in times]
         right = np.outer(row_sums, density)
         if source is not None:
             right = right + length * np.stack([source(float(t)) for t in times])
-        solved = sparse_linalg.splu(sp.csc_array(coupling - length * blocks)).solve(right.ravel())
-        result[number] = solved.reshape(stages, size)
+        result[number] = solve(matrices, float(length), right, density)
         density = result[number, -1]
     return result
+
+
+# The matrices A_i of the stages, the step h, the right side (s, n) and a guess (n,) → Y (s, n) with
+# Σ_j (a⁻¹)_ij Y_j − h A_i Y_i = right_i
+Solve = Callable[[list[sp.csr_array], float, Array, Array], Array]
+
+
+def _by_factors(inverse: Array) -> Solve:
+    def solve(matrices: list[sp.csr_array], length: float, right: Array, guess: Array) -> Array:
+        coupling = sp.kron(sp.csr_array(inverse), sp.eye_array(len(guess)), format="csc")
+        blocks = sp.block_diag(matrices, format="csc")
+        return np.asarray(sparse_linalg.splu(sp.csc_array(coupling - length * blocks)).solve(right.ravel())).reshape(
+            right.shape
+        )
+
+    return solve
+
+
+def _by_iteration(operator: Operator, inverse: Array) -> Solve:
+    """GMRES, for in three dimensions factors fill the memory, preconditioned by the diffusion, which is separable.
+
+    With L_i = V_i Λ_i V_i⁻¹ on each axis, (a⁻¹ ⊗ I − hD I ⊗ L) is solved mode by mode: s equations for each.
+    """
+    modes = Modes.of(operator.mesh)
+
+    def solve(matrices: list[sp.csr_array], length: float, right: Array, guess: Array) -> Array:
+        small = inverse - length * operator.diffusivity * modes.rates[:, None, None] * np.eye(len(inverse))
+        inverted = np.linalg.inv(small)  # (n, s, s)
+
+        def precondition(flat: Array) -> Array:
+            return modes.back(np.einsum("nij,jn->in", inverted, modes.of_values(flat.reshape(right.shape)))).ravel()
+
+        def apply(flat: Array) -> Array:
+            values = flat.reshape(right.shape)
+            moved = np.stack([matrix @ value for matrix, value in zip(matrices, values, strict=True)])
+            return (inverse @ values - length * moved).ravel()
+
+        size = right.size
+        found, failed = sparse_linalg.gmres(
+            sparse_linalg.LinearOperator((size, size), apply, dtype=float),
+            right.ravel(),
+            x0=np.tile(guess, len(inverse)),
+            M=sparse_linalg.LinearOperator((size, size), precondition, dtype=float),
+            rtol=SOLVED,
+            restart=RESTART,
+            maxiter=MOST_RESTARTS,
+        )
+        if failed:  # a step too long for its drift: its density means nothing, and the caller says so
+            return np.full(right.shape, np.nan)
+        return np.asarray(found.reshape(right.shape))
+
+    return solve

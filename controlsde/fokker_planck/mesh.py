@@ -219,8 +219,13 @@ class Mesh:
 
     def interpolate(self, grid_values: Array, points: tuple[Array, ...]) -> Array:
         """Grid values (N,) on the tensor product of new axis points: shape (∏ len(points_i),)."""
-        matrix = kronecker([axis.interpolation(p) for axis, p in zip(self.axes, points, strict=True)])
-        return np.asarray(matrix @ grid_values)
+        factors = [axis.interpolation(p) for axis, p in zip(self.axes, points, strict=True)]
+        if self.dimension < 3:
+            return np.asarray(kronecker(factors) @ grid_values)
+        values = grid_values.reshape(self.shape)  # axis by axis: the product of three would not fit into memory
+        for number, factor in enumerate(factors):
+            values = np.moveaxis(np.tensordot(factor.toarray(), values, (1, number)), 0, number)
+        return np.asarray(values).ravel()
 
     def cell_masses(self, grid_values: Array, edges: tuple[Array, ...]) -> Array:
         """∫ over the cells between edges on every axis, exactly for grid values (N,): shape (n_1, …, n_d)."""

@@ -38,6 +38,7 @@ from controlsde.fokker_planck.operator import DENSE_LIMIT, Operator
 from controlsde.fokker_planck.piecewise_stages import Factor, PiecewiseStageSolver
 from controlsde.fokker_planck.radau import Radau, radau
 from controlsde.fokker_planck.stage_solvers import NonFiniteError, StageSolver, refuse_non_finite
+from controlsde.surroundings import own_arithmetic
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,8 +126,10 @@ class Propagator:
         outward = self._outward
         if outward is not None:  # as Operator.rectify
             drift = torch.where(outward == 0, drift, outward * torch.clamp(outward * drift, min=0.0))
-        return torch.as_tensor(_Propagation.apply(drift, initial, self))  # type: ignore[no-untyped-call]
+        stages: Tensor = _Propagation.apply(drift, initial, self)  # type: ignore[no-untyped-call]
+        return stages
 
+    @own_arithmetic()
     def forward(self, drift: Tensor, initial: Tensor) -> Trajectory:
         """One sweep from t = 0 to the horizon for a rectified drift, without recording a graph."""
         solver = self._stage_solver(drift)
@@ -137,6 +140,7 @@ class Propagator:
             raise NonFiniteError(int(torch.argmin(finite.int())), "the density")
         return Trajectory(initial, stages, solver, self.blocks)
 
+    @own_arithmetic()
     def adjoint(self, trajectory: Trajectory, cotangent: Tensor) -> tuple[Tensor, Tensor]:
         """Stage multipliers Λ (K, S, s, n) and ρ̄ at the start of each piece (K, n), for Ȳ (K, S, s, n)."""
         blocks = cotangent.reshape(-1, self.steps_per_piece // self.blocks, *cotangent.shape[2:])
@@ -219,6 +223,7 @@ class Propagator:
         """B, T and S on the device."""
         return {name: self.tensor(getattr(self.operator, name).toarray()) for name in ("combine", "gather", "sampling")}
 
+    @own_arithmetic()
     def _times(self, values: Tensor, name: str, *, transposed: bool = False) -> Tensor:
         """One of the operator's matrices, by name, applied along the last axis."""
         if self.device.type != "cpu":

@@ -24,6 +24,7 @@ from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Positions, Process
 from controlsde.monte_carlo.processes import Crew
 from controlsde.monte_carlo.sums import CELL, Layout, Sums, count
+from controlsde.surroundings import one_thread, own_settings
 
 Array = NDArray[np.float64]
 Draw = Callable[[int, np.random.Generator], Array]
@@ -81,6 +82,7 @@ class _Worker:
     stop: threading.Event
     notes: list[str] = field(default_factory=list)
 
+    @own_settings()  # a thread begins with settings of its own
     def sums(self, cells: range) -> Sums:
         """Of cells next to each other, as many moved together as the device can hold; the last counted in part."""
         total = Sums.zero(self.layout)
@@ -182,19 +184,13 @@ def _precise(total: Sums, effort: Effort, standard_error: Callable[[Sums], float
 @contextmanager
 def threads_for(backend: Backend) -> Iterator[tuple[ThreadPoolExecutor, int]]:
     """One thread for every processor, each with a cell of its own, and one BLAS and PyTorch thread in each."""
-    import torch
-    from threadpoolctl import threadpool_limits
-
     count = loky.cpu_count() if backend.device == "cpu" else 1
-    pool = ThreadPoolExecutor(count)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
+    with one_thread():
+        pool = ThreadPoolExecutor(count)
+        try:
             yield pool, count
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        torch.set_num_threads(before)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _sums_in_order(pool: ThreadPoolExecutor, worker: _Worker, cells: range, ahead: int) -> Iterator[Sums]:

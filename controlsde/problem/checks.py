@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 MAX_NODES = 2_000_000
 LEAST_SHARE = 1e-6  # of the horizon, of a control piece
+ROUNDING = 1e-12  # of its largest value, by which a schedule may be below zero where it vanishes
 MAX_FORMULA_DIMENSION = 2  # of a forward process by formula, whose equation is solved on a mesh
 
 
@@ -219,7 +220,10 @@ def _schedule(forward: VariancePreserving | VarianceExploding, horizon: float) -
 
     times = horizon * np.linspace(0.0, 1.0, GRID[1])
     rates = formula.numpy(s=times)
-    bad = ~np.isfinite(rates) | (rates < 0) | ((rates == 0) & (times > 0) & (times < horizon))
+    largest = rates.max(initial=0.0, where=np.isfinite(rates))
+    bad = ~np.isfinite(rates) | (rates < -ROUNDING * largest)
+    if not bad.any() and largest == 0:
+        yield where, "is zero from s = 0 to the horizon: nothing would ever be noised; let it be positive somewhere"
     if bad.any():
         first = int(np.argmax(bad))
         yield (

@@ -19,6 +19,7 @@ from controlsde.problem import data_files, overrides, words, yaml_text
 from controlsde.problem.schema import Problem
 from controlsde.problem.values import Location, dotted, short
 from controlsde.problem.yaml_text import Document, ProblemError
+from controlsde.surroundings import own_arithmetic
 
 
 class ShippedProblem(NamedTuple):
@@ -40,6 +41,7 @@ def load_problem(source: str | Path, set: Mapping[str, Any] | None = None) -> Pr
     return parse_problem(text, name=path.stem, label=str(_shown(path, source)), folder=path.parent, set=set)
 
 
+@own_arithmetic()
 def parse_problem(
     text: str,
     *,

@@ -40,6 +40,7 @@ from controlsde.reference.schedules import (
     linear_rate,
 )
 from controlsde.reference.solved import solved_flow, stationary_density
+from controlsde.surroundings import own_arithmetic
 
 Scheduled = schema.VariancePreserving | schema.VarianceExploding
 SCHEDULES = {
@@ -48,6 +49,7 @@ SCHEDULES = {
 }
 
 
+@own_arithmetic()
 def build_reference(
     spec: schema.ReversedDiffusion | schema.Moser | schema.Displacement | schema.Foellmer, domain: schema.Domain
 ) -> Reference:
@@ -180,7 +182,7 @@ def _stationary(process: Process, box: Box) -> Density:
 def _moser(spec: schema.Moser, domain: schema.Domain) -> Reference:
     periodic = domain.walls == "periodic"
     if len(domain.box) > 1:
-        first, last = (_on_box(part, domain.box, periodic) for part in (spec.from_, spec.to))
+        first, last = (on_box(part, domain.box, periodic) for part in (spec.from_, spec.to))
         return BoxMoserReference(first, last, domain.box, spec.horizon, build_diffusivity(spec), periodic)
     start, end = (_on_interval(part, domain.box, periodic) for part in (spec.from_, spec.to))
     return MoserReference(start, end, domain.box[0], spec.horizon, build_diffusivity(spec), periodic)
@@ -220,13 +222,14 @@ def _gaussian(spec: schema.DensitySpec, box: Box) -> CorrelatedMixture:
 
 
 def _on_interval(spec: schema.DensitySpec, box: Box, periodic: bool) -> LineDensity:
-    inside = _on_box(spec, box, periodic)
+    inside = on_box(spec, box, periodic)
     if not isinstance(inside, LineDensity):
         raise ReferenceError("references between two densities need ones with distribution functions")
     return inside
 
 
-def _on_box(spec: schema.DensitySpec, box: Box, periodic: bool) -> Density:
+def on_box(spec: schema.DensitySpec, box: Box, periodic: bool) -> Density:
+    """The density that `spec` describes, given that the point is in the box; wrapped around periodic walls."""
     density = build_density(spec, box)
     if periodic and isinstance(density, GaussianMixture | CorrelatedMixture):
         density = _wrapped(density, box)

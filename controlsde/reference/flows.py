@@ -179,7 +179,7 @@ class ClosedForm:
 
         def logs(axis: int, coordinate: Array) -> tuple[Array, Array]:
             factors = self.products.axes[axis]
-            copies = self.walls.copies(axis, blur)
+            copies = self.walls.copies(axis, 0.0 if factors.sharp(blur) else blur)
             if len(copies) == 1:
                 return factors.spread(coordinate, shrink, blur)
             seen = [factors.spread(sign * coordinate + shift, shrink, blur) for sign, shift in copies]

@@ -107,7 +107,8 @@ class BoxMoserReference:
         step = max(1, CHUNK // coefficients.tensor[0].size)
         parts = [
             coefficients.combine(
-                [basis.values(points[i : i + step, axis], basis.rates.size) for axis, basis in enumerate(bases)]
+                [basis.values(points[i : i + step, axis], basis.rates.size) for axis, basis in enumerate(bases)],
+                [slice(None)] * self.dimension,
             )[1]
             for i in range(0, max(len(points), 1), step)
         ]

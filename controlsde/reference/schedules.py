@@ -8,6 +8,10 @@ every schedule.
     ve  (variance exploding)    f = 0,       D₀ = σσ̇         heat with diffusivity 1, rate σσ̇ = ½ dσ²/ds
 
 In the notation of Song et al. (2021), dX = −½βX ds + √β dW, our β is half of theirs.
+
+A rate may vanish: at an end, at a moment, for a while. What a span adds to the clock is then far smaller than the clock
+itself, so spans are integrated as they are, by sums of what is not negative. The difference of two readings of the
+clock would be rounding, of either sign.
 """
 
 from __future__ import annotations
@@ -19,32 +23,53 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 
-from controlsde.densities.panels import Panels, resolve
+from controlsde.densities.panels import WEIGHTS, Panels, nodes_between, resolve_between
 from controlsde.densities.protocol import Array
 from controlsde.diffusivity import Diffusivity, Varying
+from controlsde.enclosures import hidden
 from controlsde.problem.formula import Formula
 from controlsde.reference.flows import Flow
 
-PANELS = 16  # to begin the quadrature of a formula with
+PANELS = 64  # to begin the quadrature of a formula with
+PARTS = 4  # panels of a span within one panel, so that it is integrated to all its own digits
+ROUNDING = 1e-12  # of the largest rate: a formula that is negative by less is zero there
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """rate: s → r(s); elapsed: s → τ(s) = ∫₀ˢ r, exact or to thirteen digits. label: a few words."""
+    """rate: s → r(s) ≥ 0. between: (a, b) → ∫ₐᵇ r for a ≤ b, never negative, with digits of its own size.
+
+    label: a few words.
+    """
 
     rate: Callable[[float], float]
-    elapsed: Callable[[float], float]
+    between: Callable[[float, float], float]
     label: str
+
+    def elapsed(self, s: float) -> float:
+        """τ(s) = ∫₀ˢ r."""
+        return self.between(0.0, s)
 
     def diffusivity(self, base: float, horizon: float) -> Diffusivity:
         """D₀(t) = base · r(T − t) in the software's clock."""
-        return Varying(lambda t: self.rate(max(horizon - t, 0.0)), lambda t: -self.elapsed(max(horizon - t, 0.0)), base)
+
+        def left(t: float) -> float:
+            return min(max(horizon - t, 0.0), horizon)
+
+        return Varying(
+            lambda t: self.rate(left(t)),
+            lambda t: -self.elapsed(left(t)),
+            base,
+            lambda start, end: self.between(left(end), left(start)),
+        )
 
 
 def linear_rate(first: float, last: float, horizon: float) -> Schedule:
     """β from `first` to `last`, linear in s (Ho et al. 2020, Song et al. 2021)."""
     slope = (last - first) / horizon
-    return Schedule(lambda s: first + slope * s, lambda s: first * s + 0.5 * slope * s * s, "linear schedule")
+    return Schedule(
+        lambda s: first + slope * s, lambda a, b: (b - a) * (first + 0.5 * slope * (a + b)), "linear schedule"
+    )
 
 
 def cosine_rate(first: float, last: float, horizon: float) -> Schedule:
@@ -71,23 +96,25 @@ def cosine_rate(first: float, last: float, horizon: float) -> Schedule:
         low *= 0.5
     speed = float(brentq(excess, low, high, xtol=1e-300, rtol=1e-15))
     start = math.atan2(first, speed)
-    whole = math.cos(start)
-    return Schedule(
-        lambda s: speed * math.tan(start + speed * s),
-        lambda s: math.log(whole / math.cos(start + speed * s)) if s > 0.0 else 0.0,
-        "cosine schedule",
-    )
+
+    def between(a: float, b: float) -> float:
+        # cos(θ + δ)/cos θ = 1 − (2 sin²(δ/2) + tan θ sin δ), in which nothing cancels while the bracket is small
+        angle, turn = start + speed * a, speed * (b - a)
+        fall = 2.0 * math.sin(0.5 * turn) ** 2 + math.tan(angle) * math.sin(turn)
+        return -math.log1p(-fall) if fall < 0.5 else math.log(math.cos(angle) / math.cos(start + speed * b))
+
+    return Schedule(lambda s: speed * math.tan(start + speed * s), between, "cosine schedule")
 
 
-def growing_noise(level: Callable[[float], tuple[float, float]], label: str) -> Schedule:
-    """Rate σσ̇ and τ = ½(σ² − σ(0)²) for s → (σ, σ̇): the variance grows by σ² − σ(0)²."""
-    first, _ = level(0.0)
+def growing_noise(
+    level: Callable[[float], tuple[float, float]], growth: Callable[[float, float], float], label: str
+) -> Schedule:
+    """Rate σσ̇ for s → (σ, σ̇) and (a, b) → σ(b) − σ(a): over a span the variance grows by σ(b)² − σ(a)²."""
 
-    def elapsed(s: float) -> float:
-        now, _ = level(s)
-        return 0.5 * (now - first) * (now + first)
+    def between(a: float, b: float) -> float:
+        return 0.5 * growth(a, b) * (level(a)[0] + level(b)[0])
 
-    return Schedule(lambda s: math.prod(level(s)), elapsed, label)
+    return Schedule(lambda s: math.prod(level(s)), between, label)
 
 
 def geometric_noise(first: float, last: float, horizon: float) -> Schedule:
@@ -98,13 +125,13 @@ def geometric_noise(first: float, last: float, horizon: float) -> Schedule:
         now = first * math.exp(growth * s)
         return now, growth * now
 
-    return growing_noise(level, "geometric schedule")
+    return growing_noise(level, lambda a, b: level(a)[0] * math.expm1(growth * (b - a)), "geometric schedule")
 
 
 def linear_noise(first: float, last: float, horizon: float) -> Schedule:
     """σ linear in s (Karras et al. 2022)."""
     slope = (last - first) / horizon
-    return growing_noise(lambda s: (first + slope * s, slope), "linear schedule")
+    return growing_noise(lambda s: (first + slope * s, slope), lambda a, b: slope * (b - a), "linear schedule")
 
 
 def cosine_noise(first: float, last: float, horizon: float) -> Schedule:
@@ -116,20 +143,57 @@ def cosine_noise(first: float, last: float, horizon: float) -> Schedule:
         now = math.tan(start + speed * s)
         return now, speed * (1.0 + now * now)
 
-    return growing_noise(level, "cosine schedule")
+    def growth(a: float, b: float) -> float:
+        # tan β − tan α = sin(β − α)/(cos α cos β)
+        return math.sin(speed * (b - a)) / (math.cos(start + speed * a) * math.cos(start + speed * b))
+
+    return growing_noise(level, growth, "cosine schedule")
 
 
 def formula_rate(formula: Formula, horizon: float) -> Schedule:
     """A rate given by a formula in s, its integral by adaptive Gauss quadrature.
 
-    Raises ValueError where it is not finite or cannot be integrated.
+    A span is the sum of the panels that it covers and of quadratures of its own on what it cuts of the first and the
+    last: the rule's weights are positive, so no span is negative, and one that the rate all but leaves out, such as a
+    short one at s = 0 of s⁵, keeps its digits. Raises ValueError, with the cure, where the rate is negative or not
+    finite, is zero throughout, or cannot be integrated.
     """
-    rates: Panels = resolve(lambda s: _values(formula, s), 0.0, horizon, PANELS)
+    try:
+        panels = resolve_between(lambda s: _values(formula, s), _edges(formula, horizon))
+    except ValueError as error:
+        raise ValueError(
+            f"the schedule {formula.text} cannot be integrated from s = 0 to {horizon:g}: it must be finite and hold "
+            "more than rounding there (for 1 - cos(s), for one, write 2*sin(s/2)**2)"
+        ) from error
+    _check_sign(formula, panels)
+    edges, masses = panels.edges, 0.5 * np.diff(panels.edges) * (np.maximum(panels.values, 0.0) @ WEIGHTS)
 
-    def elapsed(s: float) -> float:
-        return float(rates.integral_to(np.array([s]))[0][0]) if s > 0.0 else 0.0
+    def piece(a: float, b: float) -> float:
+        cuts = a + (b - a) * np.arange(PARTS + 1) / PARTS
+        values = np.maximum(_values(formula, nodes_between(cuts[:-1], cuts[1:]).ravel()), 0.0)
+        return float(0.5 * (b - a) / PARTS * (values.reshape(PARTS, -1) @ WEIGHTS).sum())
 
-    return Schedule(lambda s: float(_values(formula, np.array([s]))[0]), elapsed, f"schedule {formula.text}")
+    def between(a: float, b: float) -> float:
+        first, last = (min(int(np.searchsorted(edges, end, side="right")) - 1, len(masses) - 1) for end in (a, b))
+        if first == last:
+            return piece(a, b)
+        return piece(a, float(edges[first + 1])) + float(masses[first + 1 : last].sum()) + piece(float(edges[last]), b)
+
+    return Schedule(lambda s: max(float(_values(formula, np.array([s]))[0]), 0.0), between, f"schedule {formula.text}")
+
+
+def _edges(formula: Formula, horizon: float) -> Array:
+    """Panels of [0, horizon], as many as usual, and more where a pulse would hide between their nodes."""
+    return np.union1d(np.linspace(0.0, horizon, PANELS + 1), hidden(formula, ((0.0, horizon),)).edges)
+
+
+def _check_sign(formula: Formula, panels: Panels) -> None:
+    most, least = float(panels.values.max()), float(panels.values.min())
+    if least < -ROUNDING * most:
+        place = panels.nodes[int(np.argmin(panels.values))]
+        raise ValueError(f"the schedule {formula.text} is {least:.3g} at s = {place:.6g}: keep it >= 0, with max(…, 0)")
+    if not most > 0.0:
+        raise ValueError(f"the schedule {formula.text} is zero throughout: nothing would ever be noised")
 
 
 def _values(formula: Formula, s: Array) -> Array:

@@ -17,6 +17,7 @@ from controlsde.densities import Density, GridSampler
 from controlsde.densities.formula import FormulaDensity
 from controlsde.densities.protocol import Array, Box
 from controlsde.reference.bases import Basis
+from controlsde.reference.places import AxisModes, Between, Places, at_points
 from controlsde.reference.quotients import floored_score, ratio
 
 NEGLIGIBLE = 1e-18  # modes that have decayed below this are left out
@@ -26,15 +27,18 @@ KEPT = 6  # tables
 ROUGH = 1e-6  # disagreement of two quadratures of a formula's mass
 RESOLVED = 1e-10  # what "resolved" means: the share of the last modes
 
-# Modes and their derivatives on one axis, each (modes, n).
-AxisModes = tuple[Array, Array]
+REPEATED = 8  # points of a grid share their coordinates: when each is there so often, modes are taken once
+SCATTERED = 8192  # points in several dimensions, from which on sums of products are interpolated on each axis
 
 
 class Coefficients(Protocol):
     """The numbers c, in whichever form."""
 
-    def combine(self, modes: list[AxisModes]) -> tuple[Array, Array]:
-        """Σ c Π_i modes_i and its gradient: (n,) and (n, d); each axis may bring only its first modes."""
+    def combine(self, modes: list[AxisModes], at: list[Places]) -> tuple[Array, Array]:
+        """Σ c Π_i modes_i and its gradient: (n,) and (n, d); each axis may bring only its first modes.
+
+        at: by axis, which of the places with modes each of the n points has.
+        """
         ...
 
     def tail(self, axis: int) -> float:
@@ -48,8 +52,9 @@ class TensorCoefficients:
 
     tensor: Array
 
-    def combine(self, modes: list[AxisModes]) -> tuple[Array, Array]:
+    def combine(self, modes: list[AxisModes], at: list[Places]) -> tuple[Array, Array]:
         """See Coefficients."""
+        modes = [at_points(where, value, slope) for (value, slope), where in zip(modes, at, strict=True)]
         n = modes[0][0].shape[1]
         step = n if len(modes) < 3 else max(1, 4_000_000 // max(1, self.tensor[0].size))
         parts = [
@@ -88,11 +93,11 @@ class FactoredCoefficients:
     weights: Array
     matrices: tuple[Array, ...]
 
-    def combine(self, modes: list[AxisModes]) -> tuple[Array, Array]:
+    def combine(self, modes: list[AxisModes], at: list[Places]) -> tuple[Array, Array]:
         """See Coefficients."""
         pairs = [
-            (matrix[:, : value.shape[0]] @ value, matrix[:, : value.shape[0]] @ slope)
-            for matrix, (value, slope) in zip(self.matrices, modes, strict=True)
+            at_points(where, matrix[:, : value.shape[0]] @ value, matrix[:, : value.shape[0]] @ slope)
+            for matrix, (value, slope), where in zip(self.matrices, modes, at, strict=True)
         ]
         total = self.weights @ math.prod(value for value, _ in pairs)
         slopes = [
@@ -173,16 +178,26 @@ class Series:
         decays = [np.exp(-basis.rates * (s - self.origin)) for basis in self.bases]
         active = [max(1, int(np.searchsorted(-decay, -NEGLIGIBLE))) for decay in decays]
         step = max(1, CHUNK // sum(active))
-        parts = [
-            self.coefficients.combine(
-                [
-                    self._modes(axis, x[i : i + step, axis], decay[:count])
-                    for axis, (decay, count) in enumerate(zip(decays, active, strict=True))
-                ]
-            )
-            for i in range(0, max(len(x), 1), step)
-        ]
+        parts = []
+        for i in range(0, max(len(x), 1), step):
+            places = [self._places(axis, coordinates) for axis, coordinates in enumerate(x[i : i + step].T)]
+            modes = [
+                self._modes(axis, places[axis][0], decay[:count])
+                for axis, (decay, count) in enumerate(zip(decays, active, strict=True))
+            ]
+            parts.append(self.coefficients.combine(modes, [at for _, at in places]))
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+    def _places(self, axis: int, coordinates: Array) -> tuple[Array, Places]:
+        """Where on an axis modes are needed for points with these coordinates (n,), and the way from there to them."""
+        if len(self.bases) == 1:
+            return coordinates, slice(None)
+        places, at = np.unique(coordinates, return_inverse=True)
+        if REPEATED * places.size < coordinates.size:
+            return places, at
+        if coordinates.size < SCATTERED or not isinstance(self.coefficients, FactoredCoefficients):
+            return coordinates, slice(None)
+        return Between.on(*self.box[axis], coordinates)
 
     def _modes(self, axis: int, x: Array, decay: Array) -> AxisModes:
         """The first modes at x (n,), times their decay; all modes at a small set of points are remembered."""

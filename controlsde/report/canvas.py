@@ -1,13 +1,17 @@
-"""What all pictures share: size, colours, axes, and how they are written.
+"""What all pictures share: settings, size, colours, header, axes, and how they are written.
 
-Everything goes through matplotlib's objects, never through pyplot, so that no picture changes the settings of the
-program around it. Sizes are chosen for a picture that is shown 1000 pixels wide.
+Everything goes through matplotlib's objects, never through pyplot, and is drawn under matplotlib's own defaults
+(`own_style`), so that a picture neither depends on the settings of the program around it nor changes them. Sizes are
+chosen for a picture that is shown 1000 pixels wide.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+import threading
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +22,20 @@ from controlsde.files import write_whole
 from controlsde.results import Result
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.legend import Legend
 
 Array = NDArray[np.float64]
 
 WIDTH = 10.0  # inches
 DOTS_PER_INCH = 160
 SMALL, NORMAL, LARGE = 9.0, 10.5, 13.0  # font sizes, in points
+MARGIN = 0.12  # inches left of the header and right of it
+SUBTITLE = 0.38  # inches from above, under a title of one line
+TITLE_LINE, SUBTITLE_LINE = 0.22, 0.18  # inches
+MOST_LINES = 3  # of a title or subtitle
 
 INK, FAINT, GRID = "#222222", "#6b6b6b", "#dddddd"
 REFERENCE = INK
@@ -46,19 +56,91 @@ def noise_colour(noise: float) -> str:
     return to_hex((red, green, blue))
 
 
-def new_figure(height: float, title: str, subtitle: str = "", *, alarm: bool = False) -> Figure:
-    """An empty figure of the common width under a title and, smaller, a subtitle; red when it is a warning."""
+_DRAWING = threading.RLock()  # matplotlib's settings are one for the whole process: one picture at a time
+
+
+@contextmanager
+def own_style() -> Iterator[None]:
+    """Matplotlib's own defaults and no warnings, for as long as pictures are made and written.
+
+    Both are settings of the whole process, which are given back afterwards: a program that draws in another thread at
+    the same time sees them meanwhile. The backend, which belongs to pyplot, is left alone.
+    """
+    import matplotlib
+
+    defaults: dict[Any, Any] = {key: value for key, value in dict.items(matplotlib.rcParamsDefault) if key != "backend"}
+    with _DRAWING, warnings.catch_warnings(action="ignore"), matplotlib.rc_context(defaults):
+        yield
+
+
+def new_figure(
+    height: float, title: str, subtitle: str = "", *, alarm: bool = False, explained: Sequence[Artist] = ()
+) -> Figure:
+    """An empty figure of the common width under a title and, smaller, a subtitle; red when it is a warning.
+
+    explained: what a legend shows, beside the subtitle or, where there is no room, below it. Words that are too long
+    for a line go on in the next, and the figure becomes as much higher.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    below_titles = (0.0, 0.0, 1.0, 1 - (0.62 if subtitle else 0.36) / height)
-    layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06, rect=below_titles)
-    figure = Figure(figsize=(WIDTH, height), dpi=DOTS_PER_INCH, layout=layout, facecolor="white")
+    figure = Figure(figsize=(WIDTH, height), dpi=DOTS_PER_INCH, facecolor="white")
     FigureCanvasAgg(figure)
-    figure.text(0.012, 1 - 0.1 / height, title, fontsize=LARGE, color=INK, va="top", weight="bold")
-    figure.text(0.012, 1 - 0.38 / height, subtitle, fontsize=NORMAL, color=ALARM if alarm else FAINT, va="top")
+    titles, subtitles = _lines(figure, title, LARGE, "bold"), _lines(figure, subtitle, NORMAL, "normal")
+    level = SUBTITLE + TITLE_LINE * (len(titles) - 1)  # of the subtitle, and
+    last = level + SUBTITLE_LINE * (len(subtitles) - 1)  # of its last line, in inches from above
+    shown = _legend_above(figure, explained) if explained else None
+    if shown is not None:
+        wide = shown.get_window_extent(_renderer(figure)).width / DOTS_PER_INCH
+        if _inches(figure, subtitles[-1], NORMAL, "normal") + wide > WIDTH - 3 * MARGIN:
+            last += SUBTITLE_LINE
+    height += last - SUBTITLE
+    figure.set_size_inches(WIDTH, height)
+    header = last + (0.24 if subtitle or explained else -0.02)
+    figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06, rect=(0.0, 0.0, 1.0, 1 - header / height)))
+    words: dict[str, Any] = {"x": MARGIN / WIDTH, "va": "top", "parse_math": False}  # a name may hold dollars
+    figure.text(y=1 - 0.1 / height, s="\n".join(titles), fontsize=LARGE, weight="bold", color=INK, **words)
+    colour = ALARM if alarm else FAINT
+    figure.text(y=1 - level / height, s="\n".join(subtitles), fontsize=NORMAL, color=colour, **words)
+    if shown is not None:
+        shown.set_bbox_to_anchor((0.995, 1 - (last - 0.08) / height))
     return figure
+
+
+def _legend_above(figure: Figure, handles: Sequence[Artist]) -> Legend:
+    return figure.legend(handles=list(handles), loc="upper right", ncols=len(handles), fontsize=SMALL, frameon=False)
+
+
+def _lines(figure: Figure, text: str, size: float, weight: str) -> list[str]:
+    """The text in lines that fit the figure, at most `MOST_LINES`; words that are longer than a line are cut up."""
+    most = WIDTH - 2 * MARGIN
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if _inches(figure, longer, size, weight) <= most:
+            lines[-1] = longer
+            continue
+        lines += [word] if lines[-1] else []
+        lines[-1] = word
+        while len(lines) <= MOST_LINES and _inches(figure, lines[-1], size, weight) > most:
+            fitting = int(len(lines[-1]) * most / _inches(figure, lines[-1], size, weight) * 0.9)
+            lines[-1:] = [lines[-1][:fitting], lines[-1][fitting:]]
+        if len(lines) > MOST_LINES:
+            return [*lines[: MOST_LINES - 1], lines[MOST_LINES - 1][:-1] + "…"]
+    return lines
+
+
+def _inches(figure: Figure, text: str, size: float, weight: str) -> float:
+    """How wide a line of text is."""
+    from matplotlib.font_manager import FontProperties
+
+    width, _, _ = _renderer(figure).get_text_width_height_descent(text, FontProperties(size=size, weight=weight), False)
+    return float(width) / DOTS_PER_INCH
+
+
+def _renderer(figure: Figure) -> Any:
+    return figure.canvas.get_renderer()  # type: ignore[attr-defined]  # of the Agg canvas
 
 
 def dress(axes: Axes, xlabel: str = "", ylabel: str = "", title: str = "") -> None:
@@ -115,11 +197,13 @@ def number(value: float) -> str:
 
 def standing(result: Result) -> str:
     """In a few words: the solver, whether it converged, and whether the answer is verified."""
-    status = result.status.replace("-", " ")
+    origin = f"{result.solver}, {result.status.replace('-', ' ')}"
+    if result.status == "given":
+        origin = "given controls" if result.controls is not None else f"given {result.solver}"
     if result.verified:
-        return f"{result.solver}, {status}, verified"
+        return f"{origin}, verified"
     failed = ", ".join(check.name for check in result.certificate.failed)
-    return f"{result.solver}, {status}, NOT VERIFIED ({failed})"
+    return f"{origin}, NOT VERIFIED ({failed})"
 
 
 def doubtful(result: Result) -> bool:

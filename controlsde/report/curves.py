@@ -232,5 +232,11 @@ def _starts(axes: Axes, starts: Array, hops: int) -> None:
     lost = f", {broken} broke down" if broken else ""
     dress(axes, f"start, by rank{f', after {hops} hops' * bool(hops)}", "", f"J of {len(starts)} starts{lost}")
     axes.set_xlim(0.5, len(reached) + 0.5)
-    axes.set_xticks(sorted({int(place) for place in np.linspace(1, len(reached), 6).round()}))
+    axes.set_xticks(_ranks(len(reached)))
     legend(axes, loc="upper left")
+
+
+def _ranks(count: int) -> list[int]:
+    """Ticks at every rank or, where these are many, at the multiples of a round number: at equal distances."""
+    step = next(step for power in range(10) for step in (10**power, 2 * 10**power, 5 * 10**power) if count <= 8 * step)
+    return list(range(step, count + 1, step))

@@ -26,6 +26,7 @@ from controlsde.report.moments import chosen_times, error_then, moment, strip_ti
 from controlsde.results import Result
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -48,42 +49,35 @@ def final_densities(results: tuple[Result, ...], title: str, subtitle: str, *, a
 
 
 def _curves(result: Result) -> Figure:
-    from matplotlib.patches import Patch
-
     fields = result.fields
     chosen = chosen_times(fields.times, PANELS)
     columns = min(COLUMNS, len(chosen))
     rows = -(-len(chosen) // columns)
-    figure = new_figure(0.9 + 2.3 * rows, strip_title(result), standing(result), alarm=doubtful(result))
-    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     colour = noise_colour(result.noise)
+    figure = new_figure(
+        0.9 + 2.3 * rows,
+        strip_title(result),
+        standing(result),
+        alarm=doubtful(result),
+        explained=_explained(colour, colour, alpha=0.35),
+    )
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     limits = _limits(fields.density[chosen], fields.reference[chosen])
     for axes, index in zip(panels.ravel(), chosen, strict=False):
         _curve(axes, fields.axes[0], fields.density[index], fields.reference[index], colour, limits)
         dress(axes, title=moment(result, index))
         axes.set_title(f"L² error {number(error_then(result, index))}", fontsize=SMALL, color=FAINT, loc="right")
     label_edges(panels, len(chosen), "x", "density")
-    handles = [Patch(facecolor=colour, alpha=0.35, edgecolor=colour, label="controlled density ρ"), _dashed()]
-    _legend_on_top(figure, handles)
     return figure
 
 
-def _legend_on_top(figure: Figure, handles: list[object]) -> None:
-    height = figure.get_size_inches()[1]
-    figure.legend(
-        handles=handles,
-        loc="upper right",
-        bbox_to_anchor=(0.995, 1 - 0.3 / height),
-        ncols=len(handles),
-        fontsize=SMALL,
-        frameon=False,
-    )
-
-
-def _dashed() -> object:
+def _explained(face: str, edge: str, alpha: float | None = None) -> list[Artist]:
+    """What the legend shows: the filled density and the dashed reference."""
     from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
-    return Line2D([], [], color=REFERENCE, linestyle="--", linewidth=1.3, label="reference p")
+    filled = Patch(facecolor=face, edgecolor=edge, alpha=alpha, label="controlled density ρ")
+    return [filled, Line2D([], [], color=REFERENCE, linestyle="--", linewidth=1.3, label="reference p")]
 
 
 def _limits(density: Array, reference: Array) -> tuple[float, float]:
@@ -118,11 +112,10 @@ def _curve(axes: Axes, x: Array, density: Array, reference: Array, colour: str, 
 
 
 def _final_curves(results: tuple[Result, ...], title: str, subtitle: str, *, alarm: bool) -> Figure:
-    from matplotlib.patches import Patch
-
     columns = min(3, len(results))
     rows = -(-len(results) // columns)
-    figure = new_figure(1.0 + (3.6 if rows == 1 else 2.6 * rows), title, subtitle, alarm=alarm)
+    height = 1.0 + (3.6 if rows == 1 else 2.6 * rows)
+    figure = new_figure(height, title, subtitle, alarm=alarm, explained=_explained("#bbbbbb", FAINT))
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     limits = _limits(np.concatenate([result.fields.density[-1] for result in results]), results[0].fields.reference[-1])
     for axes, result in zip(panels.ravel(), results, strict=False):
@@ -132,5 +125,4 @@ def _final_curves(results: tuple[Result, ...], title: str, subtitle: str, *, ala
         dress(axes, title=f"noise {result.noise:g}")
         axes.set_title(f"L² error {number(result.tracking.l2_final)}", fontsize=SMALL, color=FAINT, loc="right")
     label_edges(panels, len(results), "x", f"density at T = {results[0].fields.times[-1]:g}")
-    _legend_on_top(figure, [Patch(facecolor="#bbbbbb", edgecolor=FAINT, label="controlled density ρ"), _dashed()])
     return figure

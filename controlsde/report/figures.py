@@ -2,27 +2,40 @@
 
 A result: density.png, weights.png, error.png, convergence.png, without those that would be empty.
 A simulation: simulation.png. A comparison: densities.png, errors.png, cross.png, distances.png.
+
+A picture that cannot be drawn is an error; or, for those who say where to (`failed`), a line about it, and the others
+are drawn all the same. A picture of an earlier result does not stay in its place then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controlsde.comparison import Comparison
 from controlsde.report import compared, curves, densities, particles
-from controlsde.report.canvas import save
+from controlsde.report.canvas import own_style, save
 from controlsde.results import Result
 from controlsde.simulation import Simulation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+Failed = Callable[[str], None]  # is told which picture was not drawn, and why, in one line
 
-def save_figures(result: Result, folder: Path) -> tuple[Path, ...]:
+# All that drawing may end in, matplotlib's own errors and a full disk among them: no picture is worth a result.
+FAILURES = (
+    ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, MemoryError, OSError, RuntimeError,
+    TypeError, ValueError,
+)  # fmt: skip
+LONGEST = 200  # characters of a reason
+
+
+def save_figures(result: Result, folder: Path, failed: Failed | None = None) -> tuple[Path, ...]:
     """Draw one result and return the files written: density over time, weights, error, convergence."""
-    return _save_all(
+    return save_all(
         {
             "density": lambda: densities.density_strip(result),
             "weights": lambda: curves.weights(result),
@@ -30,19 +43,20 @@ def save_figures(result: Result, folder: Path) -> tuple[Path, ...]:
             "convergence": lambda: curves.convergence(result),
         },
         folder,
+        failed,
     )
 
 
-def save_simulation(simulation: Simulation, folder: Path) -> tuple[Path, ...]:
+def save_simulation(simulation: Simulation, folder: Path, failed: Failed | None = None) -> tuple[Path, ...]:
     """Draw a simulation and return the files written: its histograms on both densities."""
-    return _save_all({"simulation": lambda: particles.histograms(simulation)}, folder)
+    return save_all({"simulation": lambda: particles.histograms(simulation)}, folder, failed)
 
 
-def save_comparison(comparison: Comparison, folder: Path) -> tuple[Path, ...]:
+def save_comparison(comparison: Comparison, folder: Path, failed: Failed | None = None) -> tuple[Path, ...]:
     """Draw a comparison and return the files written: final densities, errors over time, cross table, distances."""
     text, alarm = compared.findings(comparison)
     title = f"{comparison.problem.name}: densities at T with and without noise"
-    return _save_all(
+    return save_all(
         {
             "densities": lambda: densities.final_densities(comparison.results, title, text, alarm=alarm),
             "errors": lambda: compared.error_curves(comparison),
@@ -50,17 +64,43 @@ def save_comparison(comparison: Comparison, folder: Path) -> tuple[Path, ...]:
             "distances": lambda: compared.distance_bars(comparison),
         },
         folder,
+        failed,
     )
 
 
-def _save_all(pictures: Mapping[str, Callable[[], Figure | None]], folder: Path) -> tuple[Path, ...]:
+def save_all(
+    pictures: Mapping[str, Callable[[], Figure | None]], folder: Path, failed: Failed | None = None
+) -> tuple[Path, ...]:
     """Write what there is to draw, and remove an earlier picture of what there is no longer."""
     written = []
     for name, draw in pictures.items():
         target = folder / f"{name}.png"
-        figure = draw()
-        if figure is None:
-            target.unlink(missing_ok=True)
+        try:
+            path = _drawn(draw, target)
+        except FAILURES as error:
+            if failed is None:
+                raise
+            with suppress(OSError):
+                target.unlink(missing_ok=True)
+            failed(f"{target} was not drawn: {_reason(error)}")
         else:
-            written.append(save(figure, target))
+            written += [path] if path else []
     return tuple(written)
+
+
+def _drawn(draw: Callable[[], Figure | None], target: Path) -> Path | None:
+    with own_style():
+        figure = draw()
+        if figure is not None:
+            return save(figure, target)
+    target.unlink(missing_ok=True)
+    return None
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of an error's words, or its kind where it has none."""
+    words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    lines = [line.strip() for line in words.splitlines() if line.strip()]
+    text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    text = "".join(letter if letter.isprintable() else " " for letter in text)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from controlsde.distances import BoxTransport
 from controlsde.fokker_planck.mesh import Mesh
+from controlsde.verification.between_nodes import Unseen
 from controlsde.verification.certificate import Certificate
 from controlsde.verification.promises import Promises
 
@@ -85,10 +86,17 @@ class DiscreteRun:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Everything that the verification found; `transport` is how W₂ came about where it is not exact, else None."""
+    """Everything that the verification found.
+
+    transport: how W₂ came about where it is not exact, else None. unseen: where the drift does what the refined mesh
+    does not see, and how much that may change; None for a drift without enclosures. time_error: by how much of ‖p(T)‖
+    shorter time steps moved the refined density.
+    """
 
     tracking: TrackingErrors
     certificate: Certificate
     fields: Fields
     promises: Promises
     transport: BoxTransport | None = None
+    unseen: Unseen | None = None
+    time_error: float = 0.0

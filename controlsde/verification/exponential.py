@@ -22,6 +22,7 @@ import scipy.sparse.linalg as sparse_linalg
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Action = Callable[[sp.csr_array, Array, Array, Array], Array]  # A, y, times, mass → exp(tA) y at the times
 
 PIVOT = 1e-3  # share of the largest entry of a column from which on its diagonal is a pivot
 DENSE_LIMIT = 200  # unknowns, where the exponential of a piece serves all its outputs
@@ -35,12 +36,20 @@ MOST_VECTORS = 100
 
 
 def propagate_piecewise(
-    matrix: Callable[[int], sp.csr_array], initial: Array, durations: Array, outputs: int, mass: Array
+    matrix: Callable[[int], sp.csr_array],
+    initial: Array,
+    durations: Array,
+    outputs: int,
+    mass: Array,
+    action: Action | None = None,
+    report: Callable[[float], None] = lambda _: None,
 ) -> Array:
     """ρ at t = 0 and at `outputs` equally spaced times in each piece: (1 + K·outputs, n).
 
-    matrix(k) is A on piece k; mass (n,) gives the norm in which the Arnoldi basis is orthogonal.
+    matrix(k) is A on piece k; mass (n,) gives the norm in which the Arnoldi basis is orthogonal. action: of the
+    exponential of many unknowns, `exponential_action` if not given. report: told the share that is done.
     """
+    act = action or exponential_action
     result = [np.asarray(initial, dtype=float)]
     for piece, duration in enumerate(durations):
         generator = matrix(piece)
@@ -50,7 +59,8 @@ def propagate_piecewise(
                 result.append(step @ result[-1])
         else:
             times = duration * np.arange(1, outputs + 1) / outputs
-            result.extend(exponential_action(generator, result[-1], times, mass))
+            result.extend(act(generator, result[-1], times, mass))
+        report((piece + 1) / len(durations))
     return np.stack(result)
 
 
@@ -62,6 +72,20 @@ def exponential_action(generator: sp.csr_array, vector: Array, times: Array, mas
     root = np.sqrt(mass)
     scaled = sp.csc_array(sp.diags_array(root) @ generator @ sp.diags_array(1.0 / root))
     return _action(scaled, root * vector, np.asarray(times, dtype=float)) / root
+
+
+def taylor_action(generator: sp.csr_array, vector: Array, times: Array, mass: Array) -> Array:  # noqa: ARG001
+    """exp(tA) y at equally spaced times t > 0: (len(times), n), by truncated Taylor series (Al-Mohy & Higham 2011).
+
+    Nothing is factored, which in three dimensions would fill the memory; the work grows with ‖tA‖.
+    """
+    step = generator * float(times[0])
+    trace = float(step.diagonal().sum())
+    result = []
+    for _ in times:
+        vector = np.asarray(sparse_linalg.expm_multiply(step, vector, traceA=trace))
+        result.append(vector)
+    return np.stack(result)
 
 
 def _action(matrix: sp.csc_array, start: Array, times: Array) -> Array:
@@ -119,33 +143,56 @@ def _arnoldi(matrix: sp.csc_array, start: Array, times: Array) -> Array | None:
 
 
 def propagate_time_dependent(
-    matrix: Callable[[int, float], sp.csr_array], initial: Array, edges: Array, outputs: int, mass: Array
-) -> tuple[Array, float]:
+    matrix: Callable[[int, float], sp.csr_array],
+    initial: Array,
+    edges: Array,
+    outputs: int,
+    mass: Array,
+    action: Action | None = None,
+    report: Callable[[float], None] = lambda _: None,
+) -> tuple[Array, float, tuple[int, ...]]:
     """ρ at t = 0 and at `outputs` equally spaced times in each piece, for A that varies in time: (1 + K·outputs, n).
 
     matrix(k, t) is A at time t of piece k. The commutator-free Magnus integrator of order 4 (Blanes & Moan 2006), with
-    as many steps between two outputs as it takes for the piece's end to move by less than 1e-6 when they are doubled,
-    or `MOST_SUBSTEPS`; each piece begins with what the one before it needed. The second result is the largest such
-    movement, over ‖ρ‖.
+    as many steps between two outputs as it takes for no output of the piece to move by 1e-6 or more when they are
+    doubled, or `MOST_SUBSTEPS`; each piece begins with what the one before it needed. The second result is the largest
+    such movement, over ‖ρ‖; the third how many steps there were between two outputs, by piece. (The end alone would not
+    do: one of the weights is negative, so that a diffusivity which changes manyfold within a step runs backwards in a
+    part of it, and what that blows up is smooth again at the end.)
     """
+    act = action or exponential_action
     result = [np.asarray(initial, dtype=float)]
     substeps, worst = 1, 0.0
+    taken = []
     for piece, (start, end) in enumerate(itertools.pairwise(edges)):
         times = np.linspace(start, end, outputs + 1)
-        coarse = _magnus(matrix, piece, result[-1], times, substeps, mass)
+
+        def done(output: int, before: int = piece * outputs) -> None:
+            report((before + output) / (outputs * (len(edges) - 1)))
+
+        coarse = _magnus(matrix, piece, result[-1], times, substeps, mass, act)
         while True:
-            fine = _magnus(matrix, piece, result[-1], times, 2 * substeps, mass)
-            change = float(np.sqrt((fine[-1] - coarse[-1]) ** 2 @ mass) / np.sqrt(fine[-1] ** 2 @ mass))
+            fine = _magnus(matrix, piece, result[-1], times, 2 * substeps, mass, act, done)
+            change = float(np.max(np.sqrt((fine - coarse) ** 2 @ mass) / np.sqrt(fine**2 @ mass)))
             if change <= MAGNUS_TOLERANCE or substeps >= MOST_SUBSTEPS:
                 break
             coarse, substeps = fine, 2 * substeps
+        taken.append(2 * substeps)
         if substeps > 1 and change <= MAGNUS_TOLERANCE / EASY:  # the next piece may do with fewer
             substeps //= 2
-        worst = max(worst, change)
+        worst = worst if change <= worst else change  # not a number, too
         result.extend(fine)
-    return np.stack(result), worst
+    return np.stack(result), worst, tuple(taken)
 
 
+def moments_of(times: Array, substeps: int) -> Array:
+    """When a drift that varies in time is asked for on [times_0, times_1]: at the Gauss points of every step."""
+    h = (times[1] - times[0]) / substeps
+    middles = times[0] + (np.arange(substeps) + 0.5) * h
+    return np.asarray((middles[:, None] + h * np.sqrt(3) / 6 * np.array([-1.0, 1.0])).ravel())
+
+
+@np.errstate(over="ignore", invalid="ignore")  # steps that are too long may blow up: that moves, and they are halved
 def _magnus(
     matrix: Callable[[int, float], sp.csr_array],
     piece: int,
@@ -153,6 +200,8 @@ def _magnus(
     times: Array,
     substeps: int,
     mass: Array,
+    action: Action,
+    done: Callable[[int], None] = lambda _: None,
 ) -> Array:
     """ρ at times[1:], with A_± at the Gauss points:  ρ ← exp(h(βA_- + αA_+)) exp(h(αA_- + βA_+)) ρ."""
     alpha, beta = 0.25 + np.sqrt(3) / 6, 0.25 - np.sqrt(3) / 6
@@ -164,12 +213,13 @@ def _magnus(
             before, after = (matrix(piece, float(middle + side * h * np.sqrt(3) / 6)) for side in (-1, 1))
             for first, second in ((alpha, beta), (beta, alpha)):
                 generator = sp.csr_array(first * before + second * after)
-                density = _exponential(generator, density, h, mass)
+                density = _exponential(generator, density, h, mass, action)
         result.append(density)
+        done(len(result))
     return np.stack(result)
 
 
-def _exponential(generator: sp.csr_array, vector: Array, h: float, mass: Array) -> Array:
+def _exponential(generator: sp.csr_array, vector: Array, h: float, mass: Array, action: Action) -> Array:
     if len(vector) <= DENSE_LIMIT_ONCE:
         return np.asarray(scipy.linalg.expm(generator.toarray() * h) @ vector)
-    return np.asarray(exponential_action(generator, vector, np.array([h]), mass)[0])
+    return np.asarray(action(generator, vector, np.array([h]), mass)[0])

@@ -42,9 +42,7 @@ def _jumps_on_line(reference: Reference, t: float, start: Array, axis: int, low:
         points = np.tile(start, (2 * INTERVALS + 1, 1))
         points[:, axis] = np.linspace(low, high, 2 * INTERVALS + 1)
         p = reference.density(t, points)
-        # η = 1 against η = 0: D₀∇log p
-        score = (reference.exact_drift(t, points, 1.0) - reference.exact_drift(t, points, 0.0))[:, axis]
-        score /= reference.diffusivity.at(t)
+        score = reference.score(t, points)[:, axis]
         highest = float(p.max()) if highest is None else highest
         seen = np.minimum(p[:-2:2], p[2::2]) > LEAST * highest
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -25,9 +25,10 @@ paths; reflection is the same push for both. Hence
 
     KL(p(T)‖ρ(T)) ≤ KL(paths of p‖paths of ρ) = KL(p(0)‖ρ(0)) + ∫₀ᵀ ℓ/4D dt.
 
-Without noise there is no bound: both divide by D, and small losses do go with large errors then. Absorbing walls absorb
-ρ alone, so that neither argument holds. Nor does it where a reference jumps: ∇log p is no function there, and v*
-carries another density.
+Without noise there is no bound: both divide by D, and small losses do go with large errors then. Nor is there one where
+D vanishes for a while, or faster than the time that is left, and v does not: both integrals are infinite. Absorbing
+walls absorb ρ alone, so that neither argument holds. Nor does it where a reference jumps: ∇log p is no function there,
+and v* carries another density.
 
 How it is computed: in time by Gauss and Legendre's rule on panels that no edge of a piece cuts, for v jumps there.
 Towards T the panels shrink geometrically, for v* may grow like 1/√(T − t) there. A source acts from the beginning of
@@ -37,6 +38,7 @@ its panel, which is never too little. Suprema are the largest values at the poin
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -50,6 +52,7 @@ from controlsde.drift import Drift
 from controlsde.problem import Problem
 from controlsde.reference import Reference
 from controlsde.verification.jumps import jumps
+from controlsde.verification.pauses import pauses
 from controlsde.verification.refinement import Refined
 
 Array = NDArray[np.float64]
@@ -59,6 +62,7 @@ NODES = 3  # on each panel
 SHRINKING, SMALLER = 4.0, 10  # the last panel is cut in this proportion, so many times
 WITHOUT_NOISE = "no bound exists without noise: all of them divide by the diffusivity"
 WITH_ABSORPTION = "no bound exists with absorbing walls, which absorb the controlled process alone"
+WITH_PAUSE = "no bound exists where the diffusivity vanishes and the drift does not: all of them divide by it"
 WITH_JUMP = "no bound exists with noise where the reference jumps: no drift carries it there"
 BROKEN = "no bound: a density or the drift is not finite"
 
@@ -131,6 +135,8 @@ def promises(problem: Problem, reference: Reference, drift: Drift, refined: Refi
         note = BROKEN
     elif jumps(reference, problem.domain.box):
         note = WITH_JUMP
+    elif pauses(reference.diffusivity.times(problem.noise), reference.horizon, _speed(drift, refined.mesh.points)):
+        note = WITH_PAUSE
     l2_bound = kl_bound = None
     if note is None:
         l2_bound, kl_bound = _log10_l2_bound(panels, refined), _kl_bound(panels, refined)
@@ -164,6 +170,11 @@ class _Panels:
         """∫ over each panel of what is sampled: (n,)."""
         return np.asarray(self.lengths * (values @ _rule()[1]))
 
+    def over_diffusivity(self, values: Array) -> Array:
+        """Samples ≥ 0 over D; nothing over no D is nothing: the exact drift rests where D does."""
+        infinite = np.where(values > 0.0, np.inf, 0.0)
+        return np.asarray(np.divide(values, self.diffusivity, out=infinite, where=self.diffusivity > 0.0))
+
     def roughly(self, values: Array) -> float:
         """∫ over all panels by the mid-point of each: of second order, where the rule is of sixth."""
         return float(self.lengths @ values[:, NODES // 2])
@@ -173,6 +184,17 @@ def _rule() -> tuple[Array, Array]:
     """Nodes and weights on [0, 1]."""
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     return 0.5 + 0.5 * nodes, 0.5 * weights
+
+
+def _speed(drift: Drift, points: Array) -> Callable[[float], float]:
+    """t → ‖v(t)‖_∞ on the points."""
+    last = len(drift.edges) - 2
+
+    def speed(t: float) -> float:
+        piece = min(max(int(np.searchsorted(drift.edges, t, side="right")) - 1, 0), last)
+        return math.sqrt(float((drift.values(piece, t, points) ** 2).sum(axis=1).max()))
+
+    return speed
 
 
 def _edges(edges: Array) -> Array:
@@ -209,9 +231,9 @@ def _panels(problem: Problem, reference: Reference, drift: Drift, refined: Refin
 
 def _log10_l2_bound(panels: _Panels, refined: Refined) -> float:
     """log₁₀ of the bound of ‖ρ(T) − p(T)‖, summed in logarithms: the exponents are large."""
-    growth = panels.integrals(panels.speed**2 / panels.diffusivity)
+    growth = panels.integrals(panels.over_diffusivity(panels.speed**2))
     until_end = np.cumsum(growth[::-1])[::-1]  # E at the beginning of each panel
-    sources = panels.integrals(panels.top * panels.loss / panels.diffusivity)
+    sources = panels.integrals(panels.over_diffusivity(panels.top * panels.loss))
     with np.errstate(divide="ignore"):  # the logarithm of no source, or of a right start
         terms = np.append(until_end + np.log(sources), until_end[0] + 2.0 * np.log(refined.errors[0]))
     return float(0.5 * logsumexp(terms) / math.log(10.0))
@@ -219,7 +241,7 @@ def _log10_l2_bound(panels: _Panels, refined: Refined) -> float:
 
 def _kl_bound(panels: _Panels, refined: Refined) -> float | None:
     start = distances.kullback_leibler(refined.mesh.weights, refined.reference[0], refined.density[0])
-    return _finite(start + float(panels.integrals(panels.loss / (4.0 * panels.diffusivity)).sum()))
+    return _finite(start + float(panels.integrals(panels.over_diffusivity(0.25 * panels.loss)).sum()))
 
 
 def _finite(value: float) -> float | None:

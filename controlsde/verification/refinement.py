@@ -11,6 +11,7 @@ Space: the elements are multiplied until the density at T changes by less than R
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -23,8 +24,15 @@ from controlsde.drift import Drift
 from controlsde.fokker_planck.mesh import Axis, Mesh
 from controlsde.fokker_planck.operator import Operator
 from controlsde.problem import Problem
+from controlsde.progress import Progress, Step, silent
 from controlsde.reference import Reference
-from controlsde.verification.exponential import propagate_piecewise, propagate_time_dependent
+from controlsde.verification.exponential import (
+    Action,
+    exponential_action,
+    propagate_piecewise,
+    propagate_time_dependent,
+    taylor_action,
+)
 
 Array = NDArray[np.float64]
 
@@ -34,7 +42,9 @@ MOST_UNKNOWNS = {1: 1000, 2: 5_000, 3: 10_000}
 FEWEST_MESHES = 2  # whatever their size: one alone says nothing about its error
 FIELDS_PER_PIECE = 4  # densities that are kept
 MOMENTS = {1: 192, 2: 64, 3: 64}  # of the error curve, at least, by dimension
-MOMENTS_OF_VARYING = 64  # where drift or diffusivity vary within pieces, and every one takes exponentials of its own
+# where drift or diffusivity vary within pieces, and every one takes exponentials of its own
+MOMENTS_OF_VARYING = {1: 64, 2: 64, 3: 16}
+ACTION: dict[int, Action] = {1: exponential_action, 2: exponential_action, 3: taylor_action}
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +55,8 @@ class Refined:
     parts, a multiple of that. The rest is about t = T.
 
     refinement: ‖change‖ / ‖p(T)‖ between the last two meshes, or with smaller time steps where that is larger.
-    time_error: that of smaller time steps alone. mass_error: largest change of mass, over ∫|ρ|.
+    time_error: that of smaller time steps alone. substeps: how many there were between two moments, by piece, where the
+    drift or the diffusivity vary within pieces, else empty. mass_error: largest change of mass, over ∫|ρ|.
     """
 
     mesh: Mesh
@@ -57,6 +68,7 @@ class Refined:
     moments: int  # a piece
     refinement: float
     time_error: float
+    substeps: tuple[int, ...]
     mass_error: float
 
     @property
@@ -81,14 +93,28 @@ class Refined:
         return float(np.diff(edges) @ (pieces @ weights)) / float(edges[-1] - edges[0])
 
 
-def refined_density(problem: Problem, reference: Reference, drift: Drift, mesh: Mesh, *, once: bool = False) -> Refined:
+def refined_density(
+    problem: Problem,
+    reference: Reference,
+    drift: Drift,
+    mesh: Mesh,
+    progress: Progress = silent,
+    *,
+    once: bool = False,
+) -> Refined:
     """Refine until the density at T settles, or until the largest size is reached; `once` stops after one mesh."""
     coarser: Refined | None = None
     for number, multiple in enumerate(MULTIPLES[mesh.dimension]):
         finer = _multiplied(mesh, multiple, number + 1)
         if number >= FEWEST_MESHES and len(finer.mass) > MOST_UNKNOWNS[mesh.dimension]:
             break
-        current = _on_mesh(problem, reference, drift, finer, coarser)
+        task = f"verifying: {' × '.join(str(axis.elements) for axis in finer.axes)} elements"
+        progress(Step(task))
+
+        def report(share: float, task: str = task) -> None:
+            progress(Step(task, fraction=share))
+
+        current = _on_mesh(problem, reference, drift, finer, coarser, report)
         hopeless = coarser is not None and current.time_error > REFINED_ENOUGH  # more elements cannot help
         if once or hopeless or current.refinement <= REFINED_ENOUGH:
             return current
@@ -113,7 +139,14 @@ def _multiplied(mesh: Mesh, multiple: float, more: int) -> Mesh:
     )
 
 
-def _on_mesh(problem: Problem, reference: Reference, drift: Drift, mesh: Mesh, coarser: Refined | None) -> Refined:
+def _on_mesh(
+    problem: Problem,
+    reference: Reference,
+    drift: Drift,
+    mesh: Mesh,
+    coarser: Refined | None,
+    report: Callable[[float], None],
+) -> Refined:
     diffusivity = reference.diffusivity.times(problem.noise)
     operator = Operator.build(
         Mesh(tuple(Axis(a.low, a.high, a.elements, a.degree, problem.domain.walls) for a in mesh.axes)),
@@ -122,9 +155,9 @@ def _on_mesh(problem: Problem, reference: Reference, drift: Drift, mesh: Mesh, c
     mesh = operator.mesh
     initial = mesh.unit_mass(reference.initial_density(mesh.points))
     steady = drift.constant and diffusivity.steady
-    least = MOMENTS[mesh.dimension] if steady else MOMENTS_OF_VARYING
+    least = MOMENTS[mesh.dimension] if steady else MOMENTS_OF_VARYING[mesh.dimension]
     moments = FIELDS_PER_PIECE * math.ceil(least / ((len(drift.edges) - 1) * FIELDS_PER_PIECE))
-    times, unknowns, moved = _propagate(operator, drift, diffusivity, initial, moments)
+    times, unknowns, moved, substeps = _propagate(operator, drift, diffusivity, initial, moments, report)
     kept = slice(None, None, moments // FIELDS_PER_PIECE)
     density = mesh.to_grid(unknowns)
     target = np.stack([reference.density(float(t), mesh.points) for t in times])
@@ -145,15 +178,22 @@ def _on_mesh(problem: Problem, reference: Reference, drift: Drift, mesh: Mesh, c
         moments=moments,
         refinement=change,
         time_error=moved,
+        substeps=substeps,
         mass_error=mass_error,
     )
 
 
 def _propagate(
-    operator: Operator, drift: Drift, diffusivity: Diffusivity, initial: Array, moments: int
-) -> tuple[Array, Array, float]:
-    """Output times, unknowns there (both ends of every piece included once), and the relative error in time."""
+    operator: Operator,
+    drift: Drift,
+    diffusivity: Diffusivity,
+    initial: Array,
+    moments: int,
+    report: Callable[[float], None],
+) -> tuple[Array, Array, float, tuple[int, ...]]:
+    """Output times, unknowns there (both ends of every piece included once), the relative error in time, substeps."""
     moved = 0.0
+    substeps: tuple[int, ...] = ()
     edges = drift.edges
     durations = np.diff(edges)
     points = operator.drift_points
@@ -167,13 +207,13 @@ def _propagate(
         moved = constant(piece) if drift.constant else transport(piece, t)
         return sp.csr_array(moved + diffusivity.at(t) * operator.diffusion)
 
-    mass = operator.mesh.mass
+    mass, action = operator.mesh.mass, ACTION[operator.mesh.dimension]
     if drift.constant and diffusivity.steady:
         values = propagate_piecewise(
-            lambda piece: generator(piece, float(edges[piece])), initial, durations, moments, mass
+            lambda piece: generator(piece, float(edges[piece])), initial, durations, moments, mass, action, report
         )
     else:
-        values, moved = propagate_time_dependent(generator, initial, edges, moments, mass)
+        values, moved, substeps = propagate_time_dependent(generator, initial, edges, moments, mass, action, report)
     fractions = np.arange(1, moments + 1) / moments
     times = np.concatenate([edges[:1], (edges[:-1, None] + durations[:, None] * fractions).ravel()])
-    return times, values, moved
+    return times, values, moved, substeps

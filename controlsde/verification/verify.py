@@ -25,6 +25,7 @@ from controlsde.verification.grid import FinalGrid
 from controlsde.verification.particles import experiment_of, measure
 from controlsde.verification.promises import promises
 from controlsde.verification.refinement import FIELDS_PER_PIECE, Refined, refined_density
+from controlsde.verification.sight import sight_of
 from controlsde.verification.transport import final_transport
 
 Array = NDArray[np.float64]
@@ -44,8 +45,7 @@ def verify(
     thorough: bool = True,
 ) -> Evidence:
     """Measure a drift's tracking errors and judge the solver's densities; without `thorough`, no particles."""
-    progress(Step("verifying: refined mesh"))
-    refined = refined_density(problem, reference, drift, run.mesh)
+    refined = refined_density(problem, reference, drift, run.mesh, progress)
     grid = FinalGrid.over(problem.domain.box)
     final = refined.mesh.interpolate(refined.final, grid.centres)
     target = reference.density(reference.horizon, grid.points)
@@ -61,6 +61,8 @@ def verify(
         if measured.simulated.stopped == INTERRUPTED:  # a certificate is not for a part of the particles
             raise KeyboardInterrupt
         particles = measured.evidence
+    progress(Step("verifying: between the nodes"))
+    sight, missed = sight_of(problem, reference, drift, refined, grid, target)
     certificate = judge(
         closed=problem.domain.walls != "absorbing",
         mass_error=refined.mass_error,
@@ -74,6 +76,8 @@ def verify(
         monte_carlo=particles,
         gradient_norm=gradient_norm,
         nodes=len(refined.mesh.mass),
+        sight=sight,
+        noisy=problem.noise > 0.0,
     )
     transport = None
     if np.all(np.isfinite(final)):
@@ -82,7 +86,7 @@ def verify(
     tracking = _errors(problem, refined, grid, final, target, transport)
     progress(Step("verifying: promises of the theory"))
     promised = promises(problem, reference, drift, refined, tracking.l2_final)
-    return Evidence(tracking, certificate, _fields(refined, run), promised, transport)
+    return Evidence(tracking, certificate, _fields(refined, run), promised, transport, missed, refined.time_error)
 
 
 def _change_from(run: DiscreteRun, refined: Refined, scale: float) -> float:

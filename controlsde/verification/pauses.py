@@ -1,0 +1,59 @@
+"""Whether a diffusivity vanishes while a drift does not: then the bounds that divide one by the other are infinite.
+
+Comes in: D(t) on [0, T] and how large the drift is at a time. Goes out: yes or no. ∫ dt/D is infinite where D is zero
+for a while, or falls to zero at least as fast as the time that is left; D ~ √(T − t) is allowed. A quadrature of 1/D
+would make a large number of either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from controlsde.diffusivity import Diffusivity
+
+SAMPLES = 1025  # of D, among which its least value is looked for
+SMALL = 1e-6  # of the mean: a D that is nowhere smaller is taken not to vanish
+NEAR, NEARER = 1e-4, 1e-6  # of T: distances from the least value, at which the power of its fall is measured
+LINEAR = 0.99  # the least power for which ∫ dt/D is taken to be infinite
+MOMENTS = 9  # at which |v|²/D is looked at where D is not small
+
+
+def pauses(diffusivity: Diffusivity, horizon: float, speed: Callable[[float], float]) -> bool:
+    """Whether D vanishes too fast for ∫ |v|²/D dt, at a time at which speed(t) = ‖v(t)‖_∞ does not vanish with it."""
+    if diffusivity.steady:
+        return False
+    floor = SMALL * diffusivity.mean(0.0, horizon)
+    t = _lowest(diffusivity, horizon)
+    least = diffusivity.at(t)
+    if least > floor:
+        return False
+    busy = [moment for moment in np.linspace(0.0, horizon, MOMENTS) if diffusivity.at(moment) > floor]
+    usual = max((speed(moment) ** 2 / diffusivity.at(moment) for moment in busy), default=0.0)
+    if speed(t) ** 2 <= usual * least:
+        return False
+    return any(
+        _power(diffusivity, t, side * horizon) >= LINEAR
+        for side in (-1.0, 1.0)
+        if 0.0 <= t + side * NEAR * horizon <= horizon
+    )
+
+
+def _lowest(diffusivity: Diffusivity, horizon: float) -> float:
+    """Where D is least, on a grid and then between the neighbours of its least value there."""
+    times = np.linspace(0.0, horizon, SAMPLES)
+    values = [diffusivity.at(t) for t in times]
+    lowest = int(np.argmin(values))
+    low, high = times[max(lowest - 1, 0)], times[min(lowest + 1, SAMPLES - 1)]
+    found = minimize_scalar(diffusivity.at, bounds=(low, high), method="bounded", options={"xatol": 1e-9 * horizon})
+    return float(found.x) if found.fun < values[lowest] else float(times[lowest])
+
+
+def _power(diffusivity: Diffusivity, t: float, reach: float) -> float:
+    """a where D ~ |distance from t|^a; infinite where D is zero."""
+    near, nearer = (diffusivity.at(t + share * reach) for share in (NEAR, NEARER))
+    if nearer <= 0.0:
+        return np.inf
+    return float(np.log(near / nearer) / np.log(NEAR / NEARER)) if near > 0.0 else 0.0

@@ -1,0 +1,102 @@
+"""‖p‖² against quadrature, and for parts so narrow that no quadrature sees them."""
+
+import numpy as np
+import pytest
+
+from controlsde.densities import BoxesDensity, CorrelatedMixture, GaussianMixture, build_density, condition
+from controlsde.densities.norms import squared_norm
+from controlsde.enclosures import hidden
+from controlsde.problem import Formula, schema
+
+LINE = ((-4.0, 4.0),)
+PLANE = ((-4.0, 4.0), (-3.0, 3.0))
+
+
+def by_quadrature(density, box, count):
+    axes = [np.linspace(low, high, count + 1) for low, high in box]
+    centres = [0.5 * (edge[1:] + edge[:-1]) for edge in axes]
+    points = np.stack([part.ravel() for part in np.meshgrid(*centres, indexing="ij")], axis=1)
+    volume = np.prod([edge[1] - edge[0] for edge in axes])
+    return float(volume * np.sum(density.pdf(points) ** 2))
+
+
+def mixture(dimension):
+    rng = np.random.default_rng(3)
+    return GaussianMixture(
+        rng.random(5) + 0.1, rng.uniform(-2, 2, (5, dimension)), rng.uniform(0.1, 0.8, (5, dimension))
+    )
+
+
+def formula(text, box):
+    return build_density(schema.Formula(kind="formula", expression=text), box)
+
+
+DENSITIES = {
+    "mixture": (mixture(1), ((-9.0, 9.0),)),
+    "mixture in the plane": (mixture(2), ((-8.0, 8.0), (-8.0, 8.0))),
+    "cut mixture": (condition(mixture(1), ((-1.0, 2.0),)), ((-1.0, 2.0),)),
+    "cut mixture in the plane": (condition(mixture(2), ((-1.0, 2.0), (0.0, 1.5))), ((-1.0, 2.0), (0.0, 1.5))),
+    "mixture cut far out in its tail": (
+        condition(GaussianMixture(np.ones(1), np.array([[-9.0]]), np.ones((1, 1))), ((-1.0, 2.0),)),
+        ((-1.0, 2.0),),
+    ),
+    "correlated mixture": (
+        CorrelatedMixture(np.array([0.3, 0.7]), np.array([[0.0, 1.0], [-1.0, 0.0]]),
+                          np.array([[[0.5, 0.3], [0.3, 0.4]], [[0.2, -0.1], [-0.1, 0.3]]])),
+        ((-6.0, 6.0), (-6.0, 6.0)),
+    ),
+    "overlapping boxes": (BoxesDensity((((0.0, 1.0),), ((0.5, 2.0),)), (0.4, 0.6)), LINE),
+    "formula": (formula("exp(-x**2) + 0.3*exp(-abs(x - 1))", LINE), LINE),
+    "formula with a jump": (formula("where(x < 0.3, 1, 2)", LINE), LINE),
+    "formula in the plane": (formula("exp(-x**2 - (y - 0.5*x)**2)", PLANE), PLANE),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DENSITIES)
+def test_the_norm_is_that_of_a_fine_quadrature(name):
+    density, box = DENSITIES[name]
+    count = 200_000 if len(box) == 1 else 1200
+    assert squared_norm(density) == pytest.approx(
+        by_quadrature(density, box, count), rel=1e-3 if len(box) > 1 else 1e-5
+    )
+
+
+@pytest.mark.parametrize("width", [1e-3, 1e-5, 1e-9])
+def test_a_narrow_component_adds_what_the_formula_says(width):
+    whole = GaussianMixture(np.array([0.991, 0.009]), np.array([[0.0], [0.5003]]), np.array([[0.25], [width**2]]))
+    broad = GaussianMixture(np.ones(1), np.zeros((1, 1)), np.full((1, 1), 0.25))
+    cross = 2 * 0.991 * 0.009 * float(broad.pdf(np.array([[0.5003]]))[0])
+    expected = 0.991**2 * squared_norm(broad) + 0.009**2 / (2 * np.sqrt(np.pi) * width) + cross
+    assert squared_norm(whole) == pytest.approx(expected, rel=1e-5)
+    assert squared_norm(condition(whole, LINE)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("width", [1e-2, 1e-4, 1e-5])
+def test_a_narrow_peak_of_a_formula_is_integrated(width):
+    # two Gaussians of one mass: ∫p² = ¼ [1/(2√π ½) + 1/(2√π width)] and a cross term
+    density = formula(f"exp(-x**2/0.5) + {0.5 / width}*exp(-((x-0.5003)/{width})**2/2)", LINE)
+    np.testing.assert_allclose(density.cdf(np.array([[0.4], [0.6]])), [0.5 * 0.78814, 0.5 + 0.5 * 0.88493], atol=1e-3)
+    whole = GaussianMixture(np.array([0.5, 0.5]), np.array([[0.0], [0.5003]]), np.array([[0.25], [width**2]]))
+    assert squared_norm(density) == pytest.approx(squared_norm(whole), rel=1e-6)
+    assert density.hidden.share < 0.02
+
+
+@pytest.mark.parametrize(
+    ("text", "mass"),
+    [("exp(-x**2*1e10)", np.sqrt(np.pi) * 1e-5), ("where(x<3.9999,0,1)", 1e-4), ("where(abs(x-0.1)<1e-7,1,0)", 2e-7)],
+)
+def test_a_formula_that_vanishes_at_all_nodes_of_a_grid_has_its_mass(text, mass):
+    assert formula(text, LINE).mass == pytest.approx(mass, rel=1e-6)
+
+
+def test_a_narrow_peak_in_the_plane_is_seen_by_the_norm_though_not_by_the_grid():
+    smooth = formula("exp(-x**2 - y**2)", PLANE)
+    peaked = formula("exp(-x**2 - y**2) + 1e8*exp(-((x-0.3003)**2 + (y-0.2)**2)/1e-8)", PLANE)
+    assert squared_norm(peaked) > 1e3 * squared_norm(smooth)
+
+
+def test_what_cannot_be_ruled_out_is_said_with_its_place():
+    assert hidden(Formula("min(abs(x - 0.3)**-0.3, 1e3)", ("x",)), LINE).share < 0.02
+    pole = hidden(Formula("abs(x - 0.3)**-0.3", ("x",)), LINE)
+    assert pole.share == np.inf
+    assert pole.place == pytest.approx([0.3], abs=1e-6)

@@ -1,0 +1,35 @@
+"""The step that is solved by iteration in three dimensions: the same numbers as by factors."""
+
+import numpy as np
+import pytest
+
+from controlsde.fokker_planck import Mesh, Operator
+from controlsde.fokker_planck.diffusion_modes import Modes
+from controlsde.fokker_planck.evolution import _by_factors, _by_iteration
+from controlsde.fokker_planck.radau import radau
+
+
+@pytest.mark.parametrize("walls", ["reflecting", "periodic", "absorbing"])
+def test_modes_make_the_diffusion_diagonal(walls):
+    mesh = Mesh.build(((-1.0, 2.0), (0.0, 1.0), (-3.0, 0.0)), walls, (1, 2, 1), 4)
+    operator = Operator.build(mesh, 1.0)
+    modes = Modes.of(mesh)
+    values = np.random.default_rng(0).standard_normal((2, operator.size))
+    np.testing.assert_allclose(modes.back(modes.of_values(values)), values, atol=1e-12)
+    moved = values @ operator.diffusion.T
+    np.testing.assert_allclose(
+        modes.back(modes.rates * modes.of_values(values)), moved, atol=1e-9 * np.abs(moved).max()
+    )
+
+
+@pytest.mark.parametrize("diffusivity", [0.0, 0.3, 5.0])
+def test_iteration_and_factors_solve_the_same_stage_equations(diffusivity):
+    mesh = Mesh.build(((-1.0, 2.0), (0.0, 1.0), (-3.0, 0.0)), "reflecting", (1, 2, 1), 4)
+    operator = Operator.build(mesh, diffusivity)
+    rng = np.random.default_rng(1)
+    inverse = radau(3).inverse
+    matrices = [operator.matrix(operator.rectify(rng.standard_normal(operator.drift_points.shape))) for _ in range(3)]
+    right, guess = rng.standard_normal((3, operator.size)), rng.standard_normal(operator.size)
+    expected = _by_factors(inverse)(matrices, 0.1, right, guess)
+    found = _by_iteration(operator, inverse)(matrices, 0.1, right, guess)
+    np.testing.assert_allclose(found, expected, atol=1e-8 * np.abs(expected).max())

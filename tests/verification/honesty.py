@@ -1,0 +1,128 @@
+"""Problems with a known answer, made to deceive, and what the verification says of them."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from controlsde.controls import Controls
+from controlsde.pipeline import evaluate
+from controlsde.problem import ProblemError, load_problem
+from controlsde.reference import ReferenceError  # noqa: A004
+
+from . import oracles
+
+FEW = {"monte_carlo.particles": 2000, "monte_carlo.steps_per_piece": 16}
+ALLOWED = 0.05  # of ‖p(T)‖
+
+
+@dataclass(frozen=True)
+class Told:
+    """verified, and by how much of ‖p(T)‖ the reported L² error at T is wrong; None where the problem was refused."""
+
+    verified: bool
+    wrong: float
+    failed: tuple[str, ...] = ()
+
+    @property
+    def honest(self):
+        return not self.verified or self.wrong <= ALLOWED
+
+
+def mixture(weights, means, stds):
+    means, stds = (np.array(part, dtype=float).reshape(len(weights), -1) for part in (means, stds))
+    return np.array(weights, dtype=float), means, stds**2
+
+
+def spec(parts):
+    weights, means, variances = parts
+    return {
+        "kind": "mixture", "weights": weights.tolist(), "means": means.tolist(), "stds": np.sqrt(variances).tolist(),
+    }  # fmt: skip
+
+
+def told(settings, truth, scale, controls=None):
+    try:
+        result = evaluate(load_problem("two-bumps", set={"mesh.elements": "auto", **FEW, **settings}), controls)
+    except (ProblemError, ReferenceError):
+        return Told(False, 0.0, ("refused",))
+    failed = tuple(check.name for check in result.certificate.failed)
+    return Told(result.verified, abs(result.tracking.l2_final - truth) / scale, failed)
+
+
+def affine_drift(start, data, reference, noise, horizon, rate=-0.5, shift=0.2, extra="", moved=0.0, diffusivity=1.0):
+    """v = rate·x + shift on every axis, in a wide box: mixtures stay mixtures. extra: a formula that moves mass by
+    `moved` as a whole, for a rate near 0."""
+    dimension = data[1].shape[1]
+    expressions = [f"{rate!r}*{name} + {shift!r}{extra}" for name in "xyz"[:dimension]]
+    rho = oracles.affine(start, rate, shift, noise * diffusivity, horizon)
+    rho = rho[0], rho[1] + moved, rho[2]
+    settings = {
+        "domain.box": [[-9, 9]] * dimension,
+        "reference": reference,
+        "noise": noise,
+        "controls.pieces": 2,
+        "network.width": 1,
+        "drift": {"kind": "formula", "expressions": expressions},
+    }
+    return told(settings, oracles.mixture_distance(rho, data), oracles.mixture_norm(data))
+
+
+def reversed_heat(data, noise, horizon, **more):
+    reference = {
+        "kind": "reversed-diffusion",
+        "forward": {"kind": "heat", "diffusivity": 0.1},
+        "horizon": horizon,
+        "data": spec(data),
+    }
+    return affine_drift(oracles.heat(data, horizon, 0.1), data, reference, noise, horizon, diffusivity=0.1, **more)
+
+
+def reversed_ornstein_uhlenbeck(data, noise, horizon, **more):
+    reference = {
+        "kind": "reversed-diffusion", "forward": "ornstein-uhlenbeck", "horizon": horizon, "data": spec(data),
+    }  # fmt: skip
+    return affine_drift(oracles.ornstein_uhlenbeck(data, horizon), data, reference, noise, horizon, **more)
+
+
+def across_a_strip(noise, width, inside, at=0.1003, outside=2.0, walls="reflecting", network=False, horizon=1.0):
+    """v = outside, but `inside` on a strip: a mass that has to cross it, against finite volumes that see it."""
+    if network:
+        steep, half = 200 / width, 0.5 * (outside - inside)
+        controls = Controls(
+            np.array([[[outside, -half, half]]]),
+            np.array([[[0.0], [steep], [steep]]]),
+            np.array([[30.0, -steep * at, -steep * (at + width)]]),
+            np.array([0.0, horizon]),
+        )
+        drift = {}
+    else:
+        controls = None
+        text = f"where(abs(x - {at + width / 2!r}) < {width / 2!r}, {inside!r}, {outside!r})"
+        drift = {"drift": {"kind": "formula", "expressions": [text]}}
+    near = at + width * np.linspace(-1, 2, 61)
+    further = width * np.geomspace(1, 0.5 / width, 60)
+    edges = np.unique(np.concatenate([np.linspace(-5, 5, 4001), near, at - further, at + width + further]))
+    edges = edges[(edges >= -5) & (edges <= 5)]
+    centres, widths = 0.5 * (edges[1:] + edges[:-1]), np.diff(edges)
+    masses = np.exp(-((centres + 1) ** 2) / (2 * 0.36)) * widths
+    speeds = np.where(np.abs(edges[1:-1] - at - width / 2) < width / 2, inside, outside)
+    masses = oracles.finite_volumes(edges, speeds, noise, masses / masses.sum(), horizon, walls, 800)
+    target = np.exp(-(centres**2) / (2 * 0.25)) / math.sqrt(2 * math.pi * 0.25)
+    settings = {
+        "domain.box": [[-5, 5]],
+        "domain.walls": walls,
+        "reference": {
+            "kind": "displacement",
+            "from": {"kind": "mixture", "means": [-1.0], "stds": [0.6]},
+            "to": {"kind": "mixture", "means": [0.0], "stds": [0.5]},
+            "horizon": horizon,
+            "diffusivity": 1.0,
+        },
+        "noise": noise,
+        "controls.pieces": 1,
+        "network.width": 3,
+        **drift,
+    }
+    truth = math.sqrt(np.sum((masses / widths - target) ** 2 * widths))
+    return told(settings, truth, math.sqrt(np.sum(target**2 * widths)), controls)

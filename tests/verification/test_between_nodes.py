@@ -1,0 +1,108 @@
+"""What a drift does between the nodes and the moments: found where it matters, passed over where it does not."""
+
+import numpy as np
+import pytest
+
+from controlsde.controls import Controls
+from controlsde.diffusivity import Steady
+from controlsde.drift import ExactDrift, FormulaDrift, NetworkDrift
+from controlsde.enclosures import Interval
+from controlsde.fokker_planck import Mesh
+from controlsde.network import ACTIVATIONS, Network
+from controlsde.problem import Formula
+from controlsde.verification.between_nodes import unseen
+
+BOX = ((-4.0, 4.0),)
+MESH = Mesh.build(BOX, "reflecting", (12,), 8)
+EDGES = np.array([0.0, 0.5, 1.0])
+TIMES = np.linspace(0.0, 1.0, 33)
+
+
+def of_formula(text, noise=1.0, mesh=MESH, substeps=2):
+    names = ("x", "y", "z")[: mesh.dimension]
+    texts = [text, *["0*x"] * (mesh.dimension - 1)]
+    drift = FormulaDrift(tuple(Formula(each, (*names, "t")) for each in texts), EDGES)
+    return unseen(drift, mesh, TIMES, (substeps, substeps), Steady(noise), 0.5)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("tangential", [False, True])
+def test_a_network_never_leaves_its_enclosure(activation, tangential):
+    rng = np.random.default_rng(5)
+    network = Network(2, 3, activation, tangential, ((-1.0, 2.0), (0.0, 3.0)))
+    a, w, b = (5.0 * part for part in network.split(network.random_weights(1, rng)[0]))
+    low = np.array([[-1.0], [0.0]]) + 3.0 * rng.random((2, 60))
+    boxes = Interval(low, np.minimum(low + 0.5 * rng.random((2, 60)), [[2.0], [3.0]]))
+    held = network.enclosure(boxes, a, w, b)
+    for _ in range(40):
+        place = boxes.low + rng.random(low.shape) * boxes.width
+        value = network.drift(place.T, a, w, b)
+        slope = np.stack([network.drift((place + 1e-6 * np.eye(2)[[i]].T).T, a, w, b) - value for i in range(2)]) / 1e-6
+        for component, part in enumerate(held):
+            assert np.all(part.values.low <= value[:, component] + 1e-12)
+            assert np.all(value[:, component] <= part.values.high + 1e-12)
+            slack = 1e-3 * (1.0 + part.slopes.magnitude)
+            assert np.all(part.slopes.low - slack <= slope[:, :, component])
+            assert np.all(slope[:, :, component] <= part.slopes.high + slack)
+
+
+def strip(noise, width=1e-4):
+    """A drift of 2, but −2 on a strip."""
+    steep = 10.0 / width
+    a, w = np.array([[[2.0, -2.0, 2.0]]]), np.array([[[0.0], [steep], [steep]]])
+    b = np.array([[20.0, -steep * 0.0503, -steep * (0.0503 + width)]])
+    controls = Controls(*(np.tile(part, (2, *[1] * (part.ndim - 1))) for part in (a, w, b)), EDGES)
+    drift = NetworkDrift(Network(1, 3, "tanh", False, BOX), controls)
+    return unseen(drift, MESH, TIMES, (), Steady(noise), 0.5)
+
+
+def test_a_strip_that_no_mass_crosses_is_found_without_noise_and_with_little():
+    for noise in (0.0, 1e-4):
+        found = strip(noise)
+        assert found.change > 1.0
+        assert found.place == pytest.approx([0.05035], abs=2e-4)
+        assert not found.brief
+
+
+def test_noise_carries_mass_across_a_strip_in_proportion_to_its_width():
+    # the barrier is 4·width/D, and a bound of no more than twice that is found
+    for width in (1e-2, 1e-3, 1e-4):
+        assert strip(1.0, width).change < max(10 * width, 0.02)
+    assert 0.02 < strip(0.01).change < 0.2
+
+
+def test_a_pulse_between_two_moments_is_found_with_its_time():
+    found = of_formula("where(abs(t - 0.6147) < 0.0005, 1000, 0)")
+    assert found.change > 1.0
+    assert found.brief
+    assert found.time == pytest.approx(0.6147, abs=1e-3)
+
+
+@pytest.mark.parametrize("text", ["1000*exp(-((t - 0.6147)/0.0004)**2/2)", "50*exp(-((x - 0.0503)/1e-4)**2)*t"])
+def test_a_bump_in_time_or_in_space_is_found(text):
+    assert of_formula(text, noise=1e-4).change > 0.05
+
+
+@pytest.mark.parametrize(
+    "text", ["-x", "sin(3*x)", "tanh(5*x) - x", "cos(6*t)*x", "where(x < 0.3, 1, -1)", "min(x, 0.2)", "x**2*exp(-x)/9"]
+)
+@pytest.mark.parametrize("noise", [0.0, 1e-3, 1.0])
+def test_what_the_nodes_show_is_passed(text, noise):
+    assert of_formula(text, noise).change < 0.05
+
+
+def test_a_pulse_that_was_followed_in_short_steps_is_passed():
+    text = "3*exp(-((t - 0.6147)/0.01)**2/2)"
+    assert of_formula(text, substeps=16).change < 0.05
+
+
+def test_a_strip_in_the_plane_counts_with_its_share_of_the_cross_section():
+    mesh = Mesh.build((*BOX, *BOX), "reflecting", (6, 6), 6)
+    across = of_formula("where(abs(x - 0.0503) < 1e-3, -20, 1)", 0.01, mesh)
+    corner = of_formula("where(abs(x - 0.0503) < 1e-3, where(y < -3.9, -20, 1), 1)", 0.01, mesh)
+    assert across.change > 1.0
+    assert corner.change < 0.1 * across.change
+
+
+def test_nothing_is_said_of_a_drift_without_enclosures():
+    assert unseen(ExactDrift(None, 1.0, EDGES, BOX), MESH, TIMES, (2, 2), Steady(1.0), 0.5) is None
