@@ -260,7 +260,7 @@ def edited_by_hand(made, folder, count, seed):
         shutil.copy(made / "old.nc", path)
         with h5py.File(path, "r+") as file:
             way(rng, file)
-        path.write_bytes(netcdf.sealed(path.read_bytes())[0])
+        path.write_bytes(path.read_bytes() + netcdf.seal_of(path.read_bytes())[0])
         paths.append(path)
     return paths
 
