@@ -5,7 +5,10 @@ Messages go to stderr. Nothing heavy is imported before it is needed.
 
 from __future__ import annotations
 
+import _thread
 import signal
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -25,6 +28,8 @@ EXIT_INVALID = 2
 EXIT_NOT_CONVERGED = 3
 EXIT_NOT_VERIFIED = 4
 EXIT_INTERRUPTED = 130
+
+SOON = 0.05  # seconds
 
 INVALID = {  # errors whose message is for the user, by name: their modules are heavy to import
     "ClaimError",
@@ -52,6 +57,20 @@ def end_gently() -> None:
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), interrupt)
+    sys.unraisablehook = _interrupt_again
+
+
+def _interrupt_again(unraisable: sys.UnraisableHookArgs) -> None:
+    """Repeat an interruption that fell into a clean-up, such as a callback of a weak reference, from where it is lost.
+
+    Python would show its trace and go on as if nobody had asked to end. Not at once, for it would fall into this.
+    """
+    if isinstance(unraisable.exc_value, KeyboardInterrupt):
+        again = threading.Timer(SOON, _thread.interrupt_main)
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def explain(error: BaseException) -> int:
