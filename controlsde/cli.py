@@ -14,11 +14,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from controlsde.arguments import (
+    located,
+    place_in,
+    plain_count,
+    plain_number,
+    refuse_controls,
+)
 from controlsde.claim_commands import app as claims_app
 from controlsde.exits import (
     EXIT_INTERRUPTED,
     UsageError,
-    end_gently,
+    ending_gently,
     explain,
     finish,
     finish_simulation,
@@ -30,6 +37,7 @@ from controlsde.exits import (
 from controlsde.inputs import load_result, warn_about_controls
 from controlsde.memory import make_sure_of_room
 from controlsde.outputs import draw, draw_comparison, draw_simulation, output_folder, stems, write
+from controlsde.wording import in_json
 
 if TYPE_CHECKING:
     from controlsde.problem import Problem
@@ -98,7 +106,7 @@ def solve(
     refuse(problem, refusals(loaded))
 
     console = Console(quiet=quiet, verbose=verbose)
-    with running(console, problem) as progress:
+    with running(console, problem) as progress, located(problem, overrides, loaded):
         result = solve_retrying(loaded, progress) if retry else solve_once(loaded, progress=progress)
         progress(Step("writing the result"))
         result = write(result, folder)
@@ -115,7 +123,8 @@ def solve(
 def compare(
     problem: ProblemArgument,
     noise: Annotated[
-        list[float] | None, typer.Option("--noise", metavar="η", help="A noise level; repeatable.")
+        list[float] | None,
+        typer.Option("--noise", metavar="η", parser=plain_number, help="A noise level; repeatable."),
     ] = None,
     overrides: SetOption = None,
     output: OutputOption = None,
@@ -145,7 +154,7 @@ def compare(
 
     refuse(problem, refusals(loaded))
     console = Console(quiet=quiet, verbose=verbose)
-    with running(console, problem) as progress:
+    with running(console, problem) as progress, located(problem, overrides, loaded):
         if retry:
             comparison = compare_retrying(loaded, levels, progress)
         else:
@@ -195,7 +204,7 @@ def evaluate(
 
     refuse(problem, refusals_of_evaluation(loaded))
     console = Console(quiet=quiet, verbose=verbose)
-    with running(console, problem) as progress:
+    with running(console, problem) as progress, located(problem, overrides, loaded):
         result = run(loaded, given, progress)
         if folder:
             progress(Step("writing the result"))
@@ -214,28 +223,45 @@ def evaluate(
 def simulate(
     result: Annotated[Path, typer.Argument(metavar="RESULT", help="A result (.nc) of solve, compare or evaluate.")],
     particles: Annotated[
-        int | None, typer.Option("--particles", metavar="N", help="How many, in place of the problem's number.")
+        int | None,
+        typer.Option(
+            "--particles", metavar="N", parser=plain_count, help="How many, in place of the problem's number."
+        ),
     ] = None,
     device: Annotated[
         str | None, typer.Option("--device", metavar="NAME", help="auto, cpu or cuda, in place of the problem's.")
     ] = None,
-    steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="Steps a piece.")] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", metavar="N", parser=plain_count, help="Steps a piece.")
+    ] = None,
     scheme: Annotated[
         str | None, typer.Option("--scheme", metavar="NAME", help="heun (weak order 2) or euler-maruyama (1).")
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Of the noise.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", metavar="N", parser=plain_count, help="Of the noise.")] = None,
     repetition: Annotated[
-        int, typer.Option("--repetition", metavar="N", help="Another number draws other noise under the same seed.")
+        int,
+        typer.Option(
+            "--repetition",
+            metavar="N",
+            parser=plain_count,
+            help="Another number draws other noise under the same seed.",
+        ),
     ] = 0,
     time_budget: Annotated[
-        float | None, typer.Option("--time-budget", metavar="S", help="Stop after so many seconds.")
+        float | None,
+        typer.Option("--time-budget", metavar="S", parser=plain_number, help="Stop after so many seconds."),
     ] = None,
     target_se: Annotated[
         float | None,
-        typer.Option("--target-se", metavar="E", help="Stop when the L² error at T has this standard error."),
+        typer.Option(
+            "--target-se", metavar="E", parser=plain_number, help="Stop when the L² error at T has this standard error."
+        ),
     ] = None,
     paths: Annotated[
-        int, typer.Option("--paths", metavar="K", help="Keep the ways of K particles in the output file.")
+        int,
+        typer.Option(
+            "--paths", metavar="K", parser=plain_count, help="Keep the ways of K particles in the output file."
+        ),
     ] = 0,
     output: OutputOption = None,
     as_json: JsonOption = False,
@@ -292,12 +318,13 @@ def check(problem: ProblemArgument, overrides: SetOption = None, as_json: JsonOp
     from controlsde.console import Console
     from controlsde.sizes import predict
 
-    with placed(problem):
+    with placed(problem), located(problem, overrides, loaded):
         prediction = predict(loaded)
     Console().prediction(loaded, prediction)
     if as_json:
         _print_json(prediction.to_json())
-    refuse(problem, prediction.refused)
+    place = place_in(problem, overrides, prediction.refused_at) if prediction.refused_at else problem
+    refuse(place, prediction.refused)
 
 
 @app.command()
@@ -324,16 +351,17 @@ def schema() -> None:
 
 def main() -> None:
     """Run the command line; every known kind of failure ends in one clear line and its exit code."""
-    if not sys.warnoptions:  # the certificate tells what went wrong with the numbers, in words
-        warnings.simplefilter("ignore")
-    end_gently()
-    try:
-        app(prog_name="controlsde")
-    except KeyboardInterrupt:
-        say("interrupted")
-        sys.exit(EXIT_INTERRUPTED)
-    except (ValueError, RuntimeError, ArithmeticError, OSError, MemoryError, ImportError) as error:
-        sys.exit(explain(error))
+    with warnings.catch_warnings(), ending_gently():
+        if not sys.warnoptions:  # the certificate tells what went wrong with the numbers, in words
+            warnings.simplefilter("ignore")
+        try:
+            refuse_controls(sys.argv[1:])
+            app(prog_name="controlsde")
+        except KeyboardInterrupt:
+            say("interrupted")
+            sys.exit(EXIT_INTERRUPTED)
+        except (ValueError, RuntimeError, ArithmeticError, OSError, MemoryError, ImportError) as error:
+            sys.exit(explain(error))
 
 
 def _load(source: str, overrides: list[str] | None) -> Problem:
@@ -373,4 +401,4 @@ def _known_solver(name: str) -> str:
 
 
 def _print_json(document: Any) -> None:
-    typer.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    typer.echo(in_json(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)))

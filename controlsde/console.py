@@ -1,8 +1,10 @@
-"""What a person sees on stderr: progress, tables, messages. Obeys NO_COLOR, and stays plain without a terminal."""
+"""What a person sees on stderr: progress, tables, messages. Obeys NO_COLOR, and stays plain without a terminal.
+
+All of it goes through `_say`, `_show` or `describe`, which let no character through that a terminal would obey.
+"""
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -11,12 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console as RichConsole
-from rich.table import Column
+from rich.console import ConsoleOptions, RenderResult
+from rich.segment import Segment
+from rich.table import Column, Table
 from rich.text import Text
 
 from controlsde import tables
 from controlsde.problem.solver_specs import FITTING
 from controlsde.progress import Progress, Step
+from controlsde.wording import shown_lines
 
 if TYPE_CHECKING:
     from controlsde.claims import Tested
@@ -28,6 +33,17 @@ if TYPE_CHECKING:
     from controlsde.sizes import Prediction
 
 QUIET_SECONDS = 5.0  # between lines of progress where there is no terminal
+
+
+class _Shown:
+    """A table as it is, but for characters in its cells that a terminal would obey."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __rich_console__(self, console: RichConsole, options: ConsoleOptions) -> RenderResult:
+        for segment in console.render(self._table, options):
+            yield segment if segment.control else Segment(shown_lines(segment.text), segment.style)
 
 
 class Console:
@@ -78,23 +94,31 @@ class Console:
             self._verdict(result)
             return
         self._heading(f"{result.problem.name}, noise {result.noise:g}, {result.solver}")
-        self._rich.print(tables.errors_table(result))
+        self._show(tables.errors_table(result))
+        self._absorption(result)
         if result.promises:
             self._heading("what the theory promises / what was measured")
-            self._rich.print(tables.promises_table(result.promises))
+            self._show(tables.promises_table(result.promises))
             if result.promises.note:
                 self._say(result.promises.note)
         self._heading("certificate")
-        self._rich.print(tables.certificate_table(result))
+        self._show(tables.certificate_table(result))
         self._rich.print()
         self._say(_account(result))
         if result.solver in FITTING and result.status == "converged":
             self._say(result.message)
-        for line in _spread(result):
+        for line in tables.spread_of(result):
             self._say(line)
         self._verdict(result)
         if folder:
             self._say(f"result and figures: {folder}")
+
+    def _absorption(self, result: Result, of: str = "") -> None:
+        """What is compared where the walls absorb."""
+        if result.problem.domain.walls == "absorbing":
+            from controlsde.verification.absorption import sentence
+
+            self._say(of + sentence(result.fields, result.problem.domain.box))
 
     def comparison(self, comparison: Comparison, folder: Path) -> None:
         """The table of a comparison, with the cross-applied errors."""
@@ -103,12 +127,14 @@ class Console:
                 self._verdict(result)
             return
         self._heading(f"{comparison.problem.name}: with and without noise")
-        self._rich.print(tables.comparison_table(comparison))
+        self._show(tables.comparison_table(comparison))
         self._heading("L² error at T: controls of a row, run at the noise of a column")
-        self._rich.print(tables.cross_table(comparison))
+        self._show(tables.cross_table(comparison))
         self._heading("what the theory promises / what was measured")
-        self._rich.print(tables.compared_promises_table(comparison.results))
+        self._show(tables.compared_promises_table(comparison.results))
         self._rich.print()
+        for result in comparison.results:
+            self._absorption(result, f"noise {result.noise:g}: ")
         self._say(comparison.note)
         for result in comparison.results:
             self._verdict(result)
@@ -119,7 +145,7 @@ class Console:
         where = f"{simulation.result.problem.name}, noise {simulation.result.noise:g}: "
         if not self._quiet:
             self._heading(f"{where}{simulation.particles:,} particles")
-            self._rich.print(tables.simulation_table(simulation))
+            self._show(tables.simulation_table(simulation))
             self._rich.print()
             self._say(_pace(simulation))
         for note in simulation.measured.simulated.notes:
@@ -143,7 +169,7 @@ class Console:
         """The table of `check`."""
         if not prediction.refused:
             self._heading(f"{problem.name}: valid")
-            self._rich.print(tables.prediction_table(prediction))
+            self._show(tables.prediction_table(prediction))
         for warning in prediction.warnings:
             self._say(f"warning: {warning}", "yellow")
 
@@ -154,7 +180,7 @@ class Console:
                 self._say(f"{tested.claim.id}: {_outcome_of(tested)}", "bold red")
             return
         self._heading(f"{tested.claim.id} ({tested.claim.source}): {tested.claim.title}")
-        self._rich.print(tables.rows_table(tested.findings.rows))
+        self._show(tables.rows_table(tested.findings.rows))
         self._rich.print()
         self._say(tested.findings.note)
         style = "green" if tested.as_expected else "bold red"
@@ -166,7 +192,7 @@ class Console:
             return
         if len(tested) > 1:
             self._heading("verdicts")
-            self._rich.print(tables.verdicts_table(tested))
+            self._show(tables.verdicts_table(tested))
         if folder:
             self._say(f"pages and figures: {folder}")
 
@@ -184,7 +210,8 @@ class Console:
         if not result.verified:
             self._say(f"{where}NOT VERIFIED", "bold red")
         for failed in result.certificate.failed:
-            self._say(f"  {failed.name} is {tables.figure(failed.value)}, limit {failed.limit:.2g}")
+            value, limit = tables.beside(failed)
+            self._say(f"  {failed.name} is {value}, limit {limit}")
         sound = result.verified and not stopped
         if result.verified and not self._quiet:
             self._say(f"{where}verified, {len(result.certificate.checks)} checks passed", "green")
@@ -200,7 +227,10 @@ class Console:
 
     def _say(self, text: str, style: str = "") -> None:
         """A line that the terminal may wrap, never this program: it may hold a command to paste."""
-        self._rich.print(Text(text, style), soft_wrap=True)
+        self._rich.print(Text(shown_lines(text), style), soft_wrap=True)
+
+    def _show(self, table: Table) -> None:
+        self._rich.print(_Shown(table))
 
 
 def describe(step: Step) -> str:
@@ -212,7 +242,7 @@ def describe(step: Step) -> str:
         parts.append(f"objective {step.objective:.6g}")
     if step.fraction is not None:
         parts.append(f"{100 * step.fraction:.0f} %")
-    return ", ".join(parts)
+    return shown_lines(", ".join(parts))
 
 
 def explained(diagnosis: tuple[Diagnosis, ...]) -> list[str]:
@@ -267,17 +297,3 @@ def _account(result: Result) -> str:
         return f"given drift, evaluated in {seconds['solve']:.1f} s, {verified}"
     done = {"converged": "converged", "interrupted": "interrupted"}.get(result.status, "stopped")
     return f"{done} after {result.iterations} iterations, solved in {seconds['solve']:.1f} s, {verified}"
-
-
-def _spread(result: Result) -> list[str]:
-    """How far apart the starts ended; nothing for a single one."""
-    starts = result.starts
-    reached = sorted(value for value in starts if math.isfinite(value))
-    if len(starts) < 2 or not reached:
-        return []
-    quarter, middle = reached[max(1, len(reached) // 4) - 1], reached[(len(reached) - 1) // 2]
-    broken = len(starts) - len(reached)
-    line = f"{len(starts)} starts reached {reached[0]:.4g}, the best quarter {quarter:.4g} or less, half {middle:.4g}"
-    hops = getattr(result.problem.solver, "hops", 0)
-    after = f", after {hops} hops from the best" if hops and result.status != "interrupted" else ""
-    return [f"{line}{after}{f'; {broken} broke down' if broken else ''}"]

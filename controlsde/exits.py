@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from controlsde.memory import MemoryLimitError, is_lack_of_memory
+from controlsde.wording import LONGEST_LINE, shown
 
 if TYPE_CHECKING:
     from controlsde.console import Console
@@ -48,16 +49,27 @@ class UsageError(ValueError):
     """Something on the command line that cannot be used; one line with the cure."""
 
 
-def end_gently() -> None:
-    """Treat a request to end, or a closed terminal, like Ctrl-C: keep what there is, and leave no process behind."""
+@contextmanager
+def ending_gently() -> Iterator[None]:
+    """Treat a request to end, or a closed terminal, like Ctrl-C: keep what there is, and leave no process behind.
+
+    Only the main thread may say so. Afterwards signals are handled as before.
+    """
 
     def interrupt(_signal: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), interrupt)
-    sys.unraisablehook = _interrupt_again
+    signals = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        signals = []
+    before = {one: signal.signal(one, interrupt) for one in signals}
+    hook, sys.unraisablehook = sys.unraisablehook, _interrupt_again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def _interrupt_again(unraisable: sys.UnraisableHookArgs) -> None:
@@ -66,11 +78,19 @@ def _interrupt_again(unraisable: sys.UnraisableHookArgs) -> None:
     Python would show its trace and go on as if nobody had asked to end. Not at once, for it would fall into this.
     """
     if isinstance(unraisable.exc_value, KeyboardInterrupt):
-        again = threading.Timer(SOON, _thread.interrupt_main)
+        again = threading.Timer(SOON, _interrupt_the_main_thread)
         again.daemon = True
         again.start()
     else:
         sys.__unraisablehook__(unraisable)
+
+
+def _interrupt_the_main_thread() -> None:
+    main = threading.main_thread().ident
+    if main is not None and hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(main, signal.SIGINT)  # also where it waits for something
+    else:
+        _thread.interrupt_main()
 
 
 def explain(error: BaseException) -> int:
@@ -98,7 +118,8 @@ def explain(error: BaseException) -> int:
         return EXIT_INVALID
     import traceback
 
-    traceback.print_exception(error)
+    for line in "".join(traceback.format_exception(error)).splitlines():
+        say(line)
     say("this should not have happened; please report it with the lines above")
     return EXIT_UNEXPECTED
 
@@ -166,7 +187,8 @@ def finish_simulation(simulation: Simulation) -> None:
 
 
 def say(line: str) -> None:
-    typer.echo(line, err=True)
+    """One line on stderr, of which a terminal obeys nothing."""
+    typer.echo(shown(line, LONGEST_LINE), err=True)
 
 
 def fail(lines: list[str], code: int) -> None:

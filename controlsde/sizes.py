@@ -6,8 +6,9 @@ Comes in: a problem. Goes out: numbers, and reasons to refuse it.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import loky
 
@@ -29,10 +30,15 @@ from controlsde.fokker_planck.operator import DENSE_LIMIT
 from controlsde.problem import Problem
 from controlsde.problem.schema import ScoreMatching, Shooting, Switching
 from controlsde.problem.solver_specs import SECOND_ORDER, period
+from controlsde.problem.values import Location
 from controlsde.surroundings import own_arithmetic
+
+if TYPE_CHECKING:
+    from controlsde.reference import Reference
 
 MOST_MEMORY = 16 * 2**30  # bytes for the largest arrays of a solve
 MOST_VARIABLES = 2_000_000  # of a collocation program
+MOST_UNRESOLVED = 1e-2  # top-mode share of a reference that its mesh resolves
 MOST_OF_MACHINE = 0.8  # share of the machine's memory that a solve may take
 MOST_PARTICLE_STEPS = 2e12  # about an hour on two processors
 STEPS_OF_COUNTING = 150
@@ -64,10 +70,12 @@ class Prediction:
     reference: str
     warnings: tuple[str, ...]
     refused: tuple[str, ...]
+    refused_at: Location = ()  # the key that it is about; none where sizes are of several
 
     def to_json(self) -> dict[str, Any]:
         """As printed by `check --json`."""
-        return {"valid": not self.refused, **asdict(self)}
+        told = {key: value for key, value in asdict(self).items() if key != "refused_at"}
+        return {"valid": not self.refused, **told}
 
 
 @own_arithmetic()
@@ -76,7 +84,8 @@ def predict(problem: Problem) -> Prediction:
     estimated = sizes_of(problem, None)
     too_large = _refuse(problem, estimated)
     if too_large:  # do not even build a mesh of that size
-        return _prediction(problem, estimated, (), None, "not built", too_large)
+        return _prediction(problem, estimated, (), None, "not built", (), too_large)
+    from controlsde.faults import needed_elements, too_narrow
     from controlsde.reference import build_reference
     from controlsde.tracking import build_mesh
 
@@ -85,11 +94,37 @@ def predict(problem: Problem) -> Prediction:
     times = (0.0, 0.5 * reference.horizon, reference.horizon)
     resolution = max(mesh.resolution(reference.density(t, mesh.points)) for t in times)
     elements = tuple(axis.elements for axis in mesh.axes)
-    masses = [float(mesh.weights @ reference.density(t, mesh.points)) for t in (0.0, reference.horizon)]
-    worst = max(masses, key=lambda mass: abs(mass - 1.0))
+    narrow = too_narrow(problem, reference, mesh, affordable(problem))
     sizes = sizes_of(problem, mesh)
-    refused = (*_refuse(problem, sizes), *_too_narrow(worst))
-    return _prediction(problem, sizes, elements, resolution, reference.description, refused)
+    refused = (*_refuse(problem, sizes), *([narrow.reason] if narrow else ()))
+    finer = None
+    if not narrow and resolution > MOST_UNRESOLVED:
+        finer = needed_elements(problem, reference, mesh, affordable(problem))
+    predicted = _prediction(problem, sizes, elements, resolution, *_words(problem, reference), refused, finer)
+    return replace(predicted, refused_at=narrow.where) if narrow else predicted
+
+
+def affordable(problem: Problem) -> Callable[[Mesh], bool]:
+    """Whether a solve on a mesh is not refused, and fits into this machine."""
+
+    def may_run(mesh: Mesh) -> bool:
+        sizes = sizes_of(problem, mesh)
+        return not _refuse(problem, sizes) and not _does_not_fit(_memory(problem, sizes), machine_memory())
+
+    return may_run
+
+
+def _words(problem: Problem, reference: Reference) -> tuple[str, tuple[str, ...]]:
+    """How the reference is computed, and warnings about what no grid sees, and what it is compared with."""
+    from controlsde.verification.sight import warnings
+
+    unseen = warnings(problem, reference)
+    if problem.domain.walls != "absorbing":
+        return reference.description, unseen
+    from controlsde.verification.absorption import warning
+
+    found = warning(reference, problem.domain.box, problem.noise)
+    return f"{reference.description}; its walls reflect, and keep its mass", (*unseen, *((found,) if found else ()))
 
 
 def _estimated_unknowns(problem: Problem) -> int:
@@ -227,17 +262,6 @@ def _does_not_fit(memory: int, machine: int | None) -> tuple[str, ...]:
     )
 
 
-def _too_narrow(mass: float) -> tuple[str, ...]:
-    from controlsde.tracking import holds
-
-    if holds(mass):
-        return ()
-    return (
-        f"the mesh holds a mass of {mass:.2g} of the reference, where it should hold 1: the density falls between "
-        "the nodes; use more mesh.elements, a broader density or a smaller domain.box",
-    )
-
-
 def _too_many_steps(problem: Problem) -> tuple[str, ...]:
     steps = _particle_steps(problem)
     if steps <= MOST_PARTICLE_STEPS:
@@ -289,14 +313,16 @@ def _prediction(
     elements: tuple[int, ...],
     resolution: float | None,
     reference: str,
+    warnings_of_reference: tuple[str, ...],
     refused: tuple[str, ...],
+    finer: tuple[int, ...] | None = None,
 ) -> Prediction:
-    warnings = []
-    if resolution is not None and resolution > 1e-2:
-        finer = ",".join(str(2 * count) for count in elements)
+    warnings = [] if refused else [*warnings_of_reference]
+    if resolution is not None and resolution > MOST_UNRESOLVED and not refused:
+        words = ",".join(str(count) for count in finer or tuple(2 * count for count in elements))
         warnings.append(
             f"the mesh does not resolve the reference (top-mode share {resolution:.1e}); try "
-            f"--set 'mesh.elements=[{finer}]', or expect this of a density with a jump"
+            f"--set 'mesh.elements=[{words}]'{'' if finer else ', or expect this of a density with a jump'}"
         )
     memory, machine, speed = _memory(problem, sizes), machine_memory(), calibration_seconds()
     if not refused:

@@ -1,7 +1,7 @@
 """What the user asks: the problem file, read with line numbers, checked, and resolved."""
 
 from controlsde.problem.formula import Formula, FormulaError
-from controlsde.problem.loading import list_problems, load_problem, parse_problem
+from controlsde.problem.loading import list_problems, load_problem, parse_problem, place_of
 from controlsde.problem.overrides import parse_override
 from controlsde.problem.schema import Problem, json_schema
 from controlsde.problem.yaml_text import ProblemError
@@ -16,4 +16,5 @@ __all__ = [
     "load_problem",
     "parse_override",
     "parse_problem",
+    "place_of",
 ]

@@ -9,40 +9,17 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from controlsde.problem.density_checks import (
-    GRID,
-    Box,
-    Misfit,
-    density_misfits,
-    regular_grid,
-    shown_point,
-    wrong_length,
-)
-from controlsde.problem.density_specs import variables
-from controlsde.problem.formula import Formula as Expression
-from controlsde.problem.formula import FormulaError
+from controlsde.problem.density_checks import Misfit, density_misfits, wrong_length
+from controlsde.problem.formula_checks import drift_misfits, forward_misfits, schedule_misfits
+from controlsde.problem.leaving import Box
 from controlsde.problem.solver_specs import FITTING, MOST_GROUPS, SECOND_ORDER, Ordering, fitting_groups, period
 from controlsde.problem.values import Location
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from controlsde.problem.schema import (
-        FormulaDrift,
-        FormulaForward,
-        Problem,
-        ReversedDiffusion,
-        VarianceExploding,
-        VariancePreserving,
-    )
-
-    Array = NDArray[np.float64]
+    from controlsde.problem.schema import Problem, ReversedDiffusion
 
 MAX_NODES = 2_000_000
 LEAST_SHARE = 1e-6  # of the horizon, of a control piece
-ROUNDING = 1e-12  # of its largest value, by which a schedule may be below zero where it vanishes
-MAX_FORMULA_DIMENSION = 2  # of a forward process by formula, whose equation is solved on a mesh
 
 
 def misfits(problem: Problem) -> list[Misfit]:
@@ -54,7 +31,7 @@ def misfits(problem: Problem) -> list[Misfit]:
         *_controls(problem),
         *_rungs(problem),
         *_reference(problem),
-        *_drift(problem),
+        *drift_misfits(problem),
     ]
 
 
@@ -187,9 +164,9 @@ def _reference(problem: Problem) -> Iterator[Misfit]:
 def _forward(reference: ReversedDiffusion, box: Box) -> Iterator[Misfit]:
     match reference.forward.kind:
         case "formula":
-            yield from _forward_drift(reference.forward, box)
+            yield from forward_misfits(reference.forward, box, reference.horizon)
         case "vp" | "ve":
-            yield from _schedule(reference.forward, reference.horizon)
+            yield from schedule_misfits(reference.forward, reference.horizon)
 
 
 def _start_point(point: tuple[float, ...], box: Box) -> Iterator[Misfit]:
@@ -200,87 +177,3 @@ def _start_point(point: tuple[float, ...], box: Box) -> Iterator[Misfit]:
     for i, (value, (low, high)) in enumerate(zip(point, box, strict=True)):
         if not low < value < high:
             yield (*where, i), f"must lie inside the box [{low:g}, {high:g}] (got {value:g})"
-
-
-def _schedule(forward: VariancePreserving | VarianceExploding, horizon: float) -> Iterator[Misfit]:
-    where = ("reference", "forward", "schedule")
-    formula = forward.formula()
-    if formula is None:
-        low, high = forward.limits
-        if forward.kind == "vp" and forward.schedule == "cosine" and low > 0:
-            reach = 1.0 / low - 1.0 / high
-            if reach <= horizon:
-                yield (
-                    ("reference", "forward", "beta_min"),
-                    f"must leave 1/beta_min - 1/beta_max > horizon for a cosine schedule (got {reach:.4g}, horizon "
-                    f"{horizon:g}); use a smaller beta_min",
-                )
-        return
-    import numpy as np
-
-    times = horizon * np.linspace(0.0, 1.0, GRID[1])
-    rates = formula.numpy(s=times)
-    largest = rates.max(initial=0.0, where=np.isfinite(rates))
-    bad = ~np.isfinite(rates) | (rates < -ROUNDING * largest)
-    if not bad.any() and largest == 0:
-        yield where, "is zero from s = 0 to the horizon: nothing would ever be noised; let it be positive somewhere"
-    if bad.any():
-        first = int(np.argmax(bad))
-        yield (
-            where,
-            f"must be finite and positive between s = 0 and the horizon (got {rates[first]:g} at s = {times[first]:g})",
-        )
-
-
-def _forward_drift(forward: FormulaForward, box: Box) -> Iterator[Misfit]:
-    where = ("reference", "forward", "drift")
-    if len(box) > MAX_FORMULA_DIMENSION:
-        yield (
-            ("reference", "forward", "kind"),
-            f"'formula' is solved in up to {MAX_FORMULA_DIMENSION} dimensions (domain.box has {len(box)}); "
-            "use ornstein-uhlenbeck, heat, vp or ve",
-        )
-        return
-    if len(forward.drift) != len(box):
-        yield where, _wrong_formulas(len(box), len(forward.drift))
-        return
-    yield from _finite_formulas(where, forward.drift, variables(len(box)), regular_grid(box))
-
-
-def _drift(problem: Problem) -> Iterator[Misfit]:
-    if problem.drift is None or problem.drift.kind != "formula":
-        return
-    drift: FormulaDrift = problem.drift
-    where, box = ("drift", "expressions"), problem.domain.box
-    if len(drift.expressions) != len(box):
-        yield where, _wrong_formulas(len(box), len(drift.expressions))
-        return
-    horizon = problem.reference.horizon
-    names = (*variables(len(box)), "t")
-    yield from _finite_formulas(where, drift.expressions, names, regular_grid(box), (0.0, 0.5 * horizon, horizon))
-
-
-def _wrong_formulas(expected: int, got: int) -> str:
-    return f"must have {expected} formula(s), one a dimension of domain.box (got {got})"
-
-
-def _finite_formulas(
-    where: Location, texts: tuple[str, ...], names: tuple[str, ...], points: list[Array], times: tuple[float, ...] = ()
-) -> Iterator[Misfit]:
-    """Faults of formulas in the coordinates and, where `times` to try are given, in t."""
-    import numpy as np
-
-    for i, text in enumerate(texts):
-        try:
-            formula = Expression(text, names)
-        except FormulaError as error:
-            yield (*where, i), f"column {error.column}: {error.reason}"
-            continue
-        clocks: list[tuple[Array, ...]] = [(np.array(time),) for time in times] or [()]
-        for clock in clocks:
-            values = formula.numpy(**dict(zip(names, (*points, *clock), strict=True)))
-            if not np.isfinite(values).all():
-                bad = int(np.argmin(np.isfinite(values)))
-                at = ", ".join([shown_point(points, bad), *(f"t = {time:g}" for time in clock)])
-                yield (*where, i), f"must be finite on the box (got {values[bad]:g} at {at})"
-                break

@@ -6,11 +6,10 @@ file, so that a resolved problem stands by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from controlsde.problem.plain_files import MissingError, UnreadableError, read_plain
 from controlsde.problem.values import Location, dotted
 from controlsde.problem.yaml_text import Document
 
@@ -55,18 +54,11 @@ def fill_in(document: Document, folder: Path) -> frozenset[Location]:
     return frozenset(unread)
 
 
-@contextmanager
-def readable(path: Path, shown: str) -> Iterator[None]:
-    """Raise `UnusableError`, saying why, if `path` is no file of a sane size or cannot be read in the block."""
+def content(path: Path, named: str) -> bytes:
+    """Return the bytes of the file that is `named` in the problem. Raises `UnusableError`, saying why not."""
     try:
-        if "\0" in shown:
-            raise UnusableError(("file",), f"{shown!r} is not the name of a file")
-        if path.exists() and not path.is_file():
-            raise UnusableError(("file",), f"{shown!r} is not a file")
-        if path.stat().st_size > MAX_BYTES:
-            raise UnusableError(("file",), f"{shown!r} is larger than {MAX_BYTES // 1_000_000} MB")
-        yield
-    except FileNotFoundError:
-        raise UnusableError(("file",), f"{shown!r} does not exist (looked for {path})") from None
-    except OSError as error:
-        raise UnusableError(("file",), f"{shown!r} cannot be read: {error.strerror}") from None
+        return read_plain(path, MAX_BYTES)
+    except MissingError:
+        raise UnusableError(("file",), f"{named!r} does not exist (looked for {path})") from None
+    except UnreadableError as error:
+        raise UnusableError(("file",), f"{named!r} {error}") from None

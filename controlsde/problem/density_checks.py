@@ -23,6 +23,7 @@ from controlsde.problem.density_specs import (
     variables,
 )
 from controlsde.problem.formula import FormulaError
+from controlsde.problem.leaving import MAX_MASS_OUTSIDE, Box, components, mass_outside, outside_cure
 from controlsde.problem.values import Location
 
 if TYPE_CHECKING:
@@ -31,12 +32,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-Box = tuple[tuple[float, float], ...]
 Misfit = tuple[Location, str]
-# A Gaussian component: weight, mean and standard deviations.
-Component = tuple[float, tuple[float, ...], tuple[float, ...]]
 
-MAX_MASS_OUTSIDE = 1e-6
 MIN_MASS_INSIDE = 1e-9
 SMALLEST_PEAK, LARGEST_PEAK = 1e-100, 1e100
 LEAST_BLUR = 0.01  # of the box: the quadrature of pictures resolves no less
@@ -89,48 +86,10 @@ def _gaussians(where: Location, key: str, density: Mixture | Samples, box: Box) 
             f"must hold points of dimension {len(box)}, as domain.box has (got {density.dimension})",
         )
         return
-    outside = _mass_outside(_components(density), box)
+    outside = mass_outside(components(density), box)
     if outside > MAX_MASS_OUTSIDE:
-        yield where, _widen(outside, _components(density), box)
-
-
-def _components(density: Mixture | Samples) -> list[Component]:
-    if isinstance(density, Mixture):
-        return list(zip(density.weights, density.means, density.marginal_stds, strict=True))
-    share = 1 / len(density.points)
-    return [(share, point, density.bandwidth) for point in density.points]
-
-
-def _mass_outside(components: list[Component], box: Box) -> float:
-    """Return the mass of a mixture of Gaussians outside the box, also when it is tiny.
-
-    Exact for independent coordinates; a small one is right to its square for correlated ones.
-    """
-    total = 0.0
-    for weight, mean, std in components:
-        log_inside = 0.0
-        for (low, high), m, s in zip(box, mean, std, strict=True):
-            tails = 0.5 * (math.erfc((m - low) / s / math.sqrt(2)) + math.erfc((high - m) / s / math.sqrt(2)))
-            if tails >= 1:
-                log_inside = -math.inf
-                break
-            log_inside += math.log1p(-tails)
-        total -= weight * math.expm1(log_inside)
-    return total
-
-
-def _widen(outside: float, components: list[Component], box: Box) -> str:
-    """Say how much mass is outside, and name a box that is wide enough."""
-    wide = [list(limits) for limits in box]
-    for _, mean, std in components:
-        for limits, m, s in zip(wide, mean, std, strict=True):
-            limits[0] = min(limits[0], math.floor(10 * (m - 5.5 * s)) / 10)
-            limits[1] = max(limits[1], math.ceil(10 * (m + 5.5 * s)) / 10)
-    cure = ", ".join(f"[{low:g}, {high:g}]" for low, high in wide)
-    return (
-        f"has mass {outside:.3g} outside the box, and at most {MAX_MASS_OUTSIDE:g} is allowed; "
-        f"widen domain.box to [{cure}], or use a density with kind: truncated"
-    )
+        told = f"has mass {outside:.3g} outside the box, and at most {MAX_MASS_OUTSIDE:g} is allowed"
+        yield where, f"{told}; {outside_cure(density, box)}"
 
 
 def _limits(where: Location, density: Uniform | Truncated, box: Box) -> Iterator[Misfit]:
@@ -175,7 +134,7 @@ def _truncated(where: Location, density: Truncated, box: Box) -> Iterator[Misfit
     low = density.low or tuple(wall for wall, _ in box)
     high = density.high or tuple(wall for _, wall in box)
     cut = tuple(zip(low, high, strict=True))
-    inside = 1 - _mass_outside([(1.0, density.mean, density.std)], cut)
+    inside = 1 - mass_outside([(1.0, density.mean, density.std)], cut)
     if inside < MIN_MASS_INSIDE:
         yield (*where, "mean"), f"puts only {inside:.3g} of the Gaussian between the limits; move it inside"
 
@@ -241,11 +200,14 @@ def _formula(where: Location, density: Formula, box: Box) -> Iterator[Misfit]:
         yield place, f"must have its largest value {limits} (got {values.max():g}); multiply it by a constant"
 
 
-def regular_grid(box: Box) -> list[Array]:
-    """Return the coordinates of the points of a regular grid, walls included: d arrays of one length."""
+def regular_grid(box: Box, count: int | None = None) -> list[Array]:
+    """Return the coordinates of the points of a regular grid, walls included: d arrays of one length.
+
+    count: points on an axis, in place of `GRID`.
+    """
     import numpy as np
 
-    axes = [np.linspace(low, high, GRID[len(box)]) for low, high in box]
+    axes = [np.linspace(low, high, count or GRID[len(box)]) for low, high in box]
     return [axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")]
 
 

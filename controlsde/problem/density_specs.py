@@ -12,15 +12,18 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from controlsde.problem.formula import Formula as Expression
+from controlsde.problem.standardizing import constant_columns, standardized
 from controlsde.problem.values import (
     Coordinate,
     Location,
     Matrix,
+    MeasuredVector,
     MisfitError,
     Positive,
     PositiveVector,
     Section,
     Shorthand,
+    UnitVector,
     Vector,
     Width,
     is_number,
@@ -147,10 +150,10 @@ class Samples(Section):
     file: str | None = None
     columns: Annotated[tuple[str, ...], Field(min_length=1, max_length=3)] | None = None
     bandwidth: PositiveVector
-    points: Annotated[tuple[Vector, ...], Field(max_length=MAX_POINTS)] = ()
+    points: Annotated[tuple[MeasuredVector, ...], Field(max_length=MAX_POINTS)] = ()
     standardize: Annotated[bool, Field(strict=True)] = False
-    shift: Vector | None = None
-    scale: PositiveVector | None = None
+    shift: MeasuredVector | None = None
+    scale: UnitVector | None = None
 
     @property
     def dimension(self) -> int:
@@ -187,20 +190,15 @@ class Samples(Section):
         return self
 
     def _standardize(self) -> None:
-        count = len(self.points)
-        columns = list(zip(*self.points, strict=True))
-        shift = tuple(math.fsum(column) / count for column in columns)
-        scale = tuple(
-            math.sqrt(math.fsum((value - mean) ** 2 for value in column) / count)
-            for column, mean in zip(columns, shift, strict=True)
-        )
-        if min(scale) == 0:
-            raise MisfitError([(("standardize",), "needs points that differ in every column")])
-        points = tuple(
-            tuple((value - mean) / std for value, mean, std in zip(point, shift, scale, strict=True))
-            for point in self.points
-        )
-        self.__dict__.update(points=points, shift=shift, scale=scale, standardize=False)
+        constant = constant_columns(self.points)
+        if constant:
+            raise MisfitError([(("standardize",), self._no_spread(constant[0]))])
+        self.__dict__.update(standardized(self.points)._asdict(), standardize=False)
+
+    def _no_spread(self, column: int) -> str:
+        name = f"column {self.columns[column]!r}" if self.columns else f"coordinate {column + 1}"
+        value = self.points[0][column]
+        return f"needs points that differ in every column ({name} is {value:.10g} everywhere); leave that one out"
 
 
 class Uniform(Section):

@@ -19,7 +19,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -127,11 +127,22 @@ class Formula:
         """Return the values on NumPy arrays: float64, of the shape that all variables broadcast to."""
         import numpy as np
 
-        arrays = self._arguments(values, lambda value: np.asarray(value, dtype=np.float64))
+        return self._numpy(values, np.float64)
+
+    def single(self, **values: Any) -> Any:
+        """Return the values as `numpy` does, but computed in single precision: float32."""
+        import numpy as np
+
+        return self._numpy(values, np.float32)
+
+    def _numpy(self, values: Mapping[str, Any], precision: Any) -> Any:
+        import numpy as np
+
+        arrays = self._arguments(values, lambda value: np.asarray(value, dtype=precision))
         with np.errstate(all="ignore"):
-            result = evaluate(self.tree, arrays, _numpy_operations(), float)
+            result = evaluate(self.tree, arrays, _numpy_operations(), precision)
         shape = np.broadcast_shapes(*(array.shape for array in arrays.values()))
-        return np.array(np.broadcast_to(result, shape), dtype=np.float64)
+        return np.array(np.broadcast_to(result, shape), dtype=precision)
 
     def torch(self, **values: Any) -> Any:
         """Return the values on PyTorch tensors, of their precision and device, differentiably."""
@@ -159,13 +170,15 @@ class Formula:
 
     def uses(self, variable: str) -> bool:
         """Say whether the formula depends on `variable` at all."""
+        return any(node.value is None and not node.args and node.name == variable for node in self.nodes())
+
+    def nodes(self) -> Iterator[Node]:
+        """All nodes of the tree: how many there are is what a value costs."""
         waiting = [self.tree]
         while waiting:
             node = waiting.pop()
-            if node.value is None and not node.args and node.name == variable:
-                return True
+            yield node
             waiting.extend(node.args)
-        return False
 
     def _arguments(self, values: Mapping[str, Any], convert: Callable[[Any], Any]) -> dict[str, Any]:
         if set(values) != set(self.variables):

@@ -7,7 +7,9 @@ messages read `FILE:LINE:COL: dotted.key message`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,10 +18,12 @@ from pydantic import ValidationError
 
 from controlsde import kinds
 from controlsde.problem import data_files, overrides, words, yaml_text
+from controlsde.problem.plain_files import MissingError, UnreadableError, is_plain_file, read_plain
 from controlsde.problem.schema import Problem
-from controlsde.problem.values import Location, dotted, short
+from controlsde.problem.values import Location, dotted, nearest
 from controlsde.problem.yaml_text import Document, ProblemError
-from controlsde.surroundings import own_arithmetic
+
+KEYS = tuple(field.alias or name for name, field in Problem.model_fields.items())
 
 
 class ShippedProblem(NamedTuple):
@@ -41,7 +45,19 @@ def load_problem(source: str | Path, set: Mapping[str, Any] | None = None) -> Pr
     return parse_problem(text, name=path.stem, label=str(_shown(path, source)), folder=path.parent, set=set)
 
 
-@own_arithmetic()
+@contextmanager
+def _own_arithmetic() -> Iterator[None]:
+    """As `own_arithmetic`; who has not imported NumPy has set nothing in it, and need not wait for it."""
+    if "numpy" not in sys.modules:
+        yield
+        return
+    from controlsde.surroundings import own_arithmetic
+
+    with own_arithmetic():
+        yield
+
+
+@_own_arithmetic()
 def parse_problem(
     text: str,
     *,
@@ -60,11 +76,25 @@ def parse_problem(
         raise ProblemError(f"{label}:1:1: the file is empty; it needs at least domain and reference")
     if not isinstance(document.data, dict):
         place = document.place(()).value
-        raise ProblemError(f"{place}: a problem must be a mapping (got {short(document.data)})")
+        raise ProblemError(f"{place}: a problem must be a mapping (got {_kind_of(document.data)})")
+    if not any(nearest(key, KEYS) for key in document.data):
+        raise ProblemError(f"{document.place(()).value}: this is not a problem: it has neither domain nor reference")
     document.data.setdefault("name", name)
     overrides.apply(document, set or {})
     unread = data_files.fill_in(document, folder or Path())
     return _validated(document, unread)
+
+
+def place_of(source: str | Path, location: Location, set: Mapping[str, Any] | None = None) -> str:  # noqa: A002
+    """Return where a key of a problem is written, as `FILE:LINE:COL` or `--set KEY=VALUE`; or what is nearest above it.
+
+    For errors that only show as the problem is used. Raises `ProblemError` if the file is gone.
+    """
+    path = _find(source)
+    document = yaml_text.read(_read(path), str(_shown(path, source)))
+    if isinstance(document.data, dict):
+        overrides.apply(document, set or {})
+    return document.place(location).value
 
 
 def list_problems() -> list[ShippedProblem]:
@@ -76,6 +106,13 @@ def list_problems() -> list[ShippedProblem]:
     return listed
 
 
+def _kind_of(value: object) -> str:
+    """What a whole file is that is no problem: nobody knows what else it holds, so nothing of that is repeated."""
+    if isinstance(value, list):
+        return "a list"
+    return "text" if isinstance(value, str) else "a single value"
+
+
 def _shipped() -> dict[str, Path]:
     folder = Path(str(resources.files("controlsde.problems"))).resolve()
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
@@ -85,13 +122,15 @@ def _find(source: str | Path) -> Path:
     path = Path(source)
     if path.is_dir() and str(source) not in _shipped():
         raise ProblemError(f"{source}: is a folder; name a YAML file or a shipped problem")
-    if path.suffix in (".yaml", ".yml") or path.is_file():
+    if path.suffix in (".yaml", ".yml") or is_plain_file(path):
         return path
     shipped = _shipped()
     if str(source) in shipped:
         return shipped[str(source)]
     close = difflib.get_close_matches(str(source), shipped, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
+    if path.exists():
+        return path  # a device or a pipe, of which reading says that it is no file
     raise ProblemError(
         f"{source}: no such file, and no shipped problem of that name{hint} (shipped: {', '.join(shipped)})"
     )
@@ -106,21 +145,14 @@ def _shown(path: Path, source: str | Path) -> Path:
 
 
 def _read(path: Path) -> str:
-    if kind := kinds.no_problem(path):
-        raise ProblemError(f"{path}: that is {kind}, not a problem; name a YAML file or a shipped problem")
     try:
-        if path.exists() and not path.is_file():
-            raise ProblemError(f"{path}: is not a file")
-        if path.stat().st_size > yaml_text.MAX_BYTES:
-            raise ProblemError(f"{path}: the file is larger than {yaml_text.MAX_BYTES // 1_000_000} MB")
-        content = path.read_bytes()
-    except ProblemError:
-        raise
-    except FileNotFoundError:
+        if kind := kinds.no_problem(path):
+            raise ProblemError(f"{path}: that is {kind}, not a problem; name a YAML file or a shipped problem")
+        content = read_plain(path, yaml_text.MAX_BYTES)
+    except MissingError:
         raise ProblemError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ProblemError(f"{path}: cannot be read: {reason}") from None
+    except UnreadableError as error:
+        raise ProblemError(f"{path}: {error}") from None
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -130,25 +162,25 @@ def _read(path: Path) -> str:
 
 
 def _validated(document: Document, unread: frozenset[Location]) -> Problem:
-    problem, found = _attempt(document.data)
+    problem, found, more = _attempt(document.data)
     faulty = {fault.location[0] for fault in found if fault.location}
-    if faulty and not faulty & {"domain", "reference"}:
+    if faulty and not more and not faulty & {"domain", "reference"}:
         # What is wrong elsewhere must not hide what does not fit together: try once more without it.
         rest = {key: value for key, value in document.data.items() if key not in faulty}
-        found += [fault for fault in _attempt(rest)[1] if fault not in found]
-    messages = [_message(document, fault) for fault in found if fault.location not in unread]
+        found = list(dict.fromkeys([*found, *_attempt(rest)[1]]))
+    messages = {_message(document, fault) for fault in found if fault.location not in unread}
     if document.faults or messages:
-        raise ProblemError(*sorted({*document.faults, *messages}, key=_reading_order))
+        raise ProblemError(*sorted({*document.faults, *messages}, key=_reading_order), more=more)
     if problem is None:
         raise ProblemError(f"{document.label}: the data could not be read")
     return problem
 
 
-def _attempt(data: Any) -> tuple[Problem | None, list[words.Fault]]:
+def _attempt(data: Any) -> tuple[Problem | None, list[words.Fault], int]:
     try:
-        return Problem.model_validate(data), []
+        return Problem.model_validate(data), [], 0
     except ValidationError as error:
-        return None, words.faults(error, data)
+        return None, *words.faults(error, data)
 
 
 def _message(document: Document, fault: words.Fault) -> str:

@@ -61,6 +61,7 @@ from controlsde.problem.values import (
     one_text_as_list,
     short,
 )
+from controlsde.wording import unreadable
 
 __all__ = [
     "Bounds",
@@ -100,6 +101,7 @@ __all__ = [
     "json_schema",
 ]
 
+MAX_NAME_BYTES = 200  # a file system takes 255, and files are named after problems with a little added
 BOUND = 50.0  # of every weight, where the problem does not say otherwise
 
 
@@ -296,7 +298,17 @@ class Problem(Section):
     def _usable_as_file_name(cls, name: str) -> str:
         if name.startswith(".") or "/" in name or "\\" in name or not name.isprintable() or not name.strip():
             raise ValueError("must be usable as a file name, without slashes or a leading dot")
+        if len(name.encode()) > MAX_NAME_BYTES:
+            raise ValueError(f"must take at most {MAX_NAME_BYTES} bytes, as file names do (got {len(name.encode())})")
         return name
+
+    @field_validator("description")
+    @classmethod
+    def _can_be_written(cls, description: str) -> str:
+        character = unreadable(description)
+        if character:
+            raise ValueError(f"holds the character {character}, which is no text; remove it")
+        return description
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:

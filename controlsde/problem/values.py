@@ -6,7 +6,9 @@ matches. Every other module of the schema builds on these.
 
 from __future__ import annotations
 
+import difflib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -23,6 +25,8 @@ from pydantic import (
 from pydantic.annotated_handlers import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
+
+from controlsde.wording import LONGEST_NAME, shown
 
 MAX_DIMENSION = 3
 
@@ -57,7 +61,7 @@ def is_number(value: object) -> bool:
 def short(value: object) -> str:
     """Return a value as a few characters, for a message."""
     if value is None:
-        return "nothing"
+        return "null"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and math.isfinite(value):
@@ -69,8 +73,34 @@ def short(value: object) -> str:
         return text if len(text) <= 40 else f"a list of {len(value)}"
     if isinstance(value, int) and abs(value) >= 10**40:
         return "a number of more than 40 digits"
-    text = repr(value) if isinstance(value, str) else str(value)
-    return text if len(text) <= 60 else text[:57] + "…'"
+    text = repr(value[: 2 * LONGEST_NAME]) if isinstance(value, str) else str(value)
+    return shown(text) if len(text) <= LONGEST_NAME else shown(text[: LONGEST_NAME - 3] + "…'")
+
+
+def nearest(word: object, known: Sequence[str]) -> str | None:
+    """The known word that somebody may have meant; None where there is none."""
+    if not isinstance(word, str) or len(word) > LONGEST_NAME:
+        return None
+    close = difflib.get_close_matches(word, known, n=1)
+    return close[0] if close else None
+
+
+# A number in plain digits. Python reads more: other scripts' digits, underscores, words; few who read a file expect it.
+PLAIN_NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
+DECIMAL_COMMA = re.compile(r"[-+]?[0-9]*,[0-9]+([eE][-+]?[0-9]+)?")
+SEPARATED = r"[\d.,'’_ \xa0\u202f]*"
+SOME_NUMBER = re.compile(
+    rf"[-+−]?(0[xX][0-9a-fA-F_]+|0[oO][\d_]+|0[bB][\d_]+|{SEPARATED}\d{SEPARATED}([eE][-+−]?[\d_]+)?)"
+)
+
+
+def number_hint(text: str) -> str:
+    """How to write what seems to be a number, but not one in plain digits; nothing where it seems to be none."""
+    if len(text) > LONGEST_NAME or PLAIN_NUMBER.fullmatch(text):
+        return ""
+    if DECIMAL_COMMA.fullmatch(text):
+        return f"write it with a point, {text.replace(',', '.')}"
+    return "write numbers in plain digits, such as 1200.5 or 1e-3" if SOME_NUMBER.fullmatch(text) else ""
 
 
 def _one_number_as_list(value: object) -> object:
@@ -86,12 +116,14 @@ def _not_tiny(value: float) -> float:
 # Far beyond any box that is allowed, and far from where squares overflow.
 LARGEST = 1e9
 SMALLEST = 1e-9
+LARGEST_MEASURED = 1e100  # of data before they are standardised: their squares do not overflow
 
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Positive = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0)]
 NonNegative = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0)]
 Coordinate = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
 Width = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0, le=LARGEST), AfterValidator(_not_tiny)]
+Measured = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST_MEASURED, le=LARGEST_MEASURED)]
 Whole = Annotated[int, Field(strict=True)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 
@@ -110,6 +142,19 @@ Vector = Annotated[
     Field(min_length=1, max_length=MAX_DIMENSION),
     BeforeValidator(_one_number_as_list),
     _number_or_list(_NUMBER),
+]
+# The same of data in the units in which they were measured, and of those units.
+MeasuredVector = Annotated[
+    tuple[Measured, ...],
+    Field(min_length=1, max_length=MAX_DIMENSION),
+    BeforeValidator(_one_number_as_list),
+    _number_or_list({"type": "number", "minimum": -LARGEST_MEASURED, "maximum": LARGEST_MEASURED}),
+]
+UnitVector = Annotated[
+    tuple[Annotated[Measured, Field(gt=0)], ...],
+    Field(min_length=1, max_length=MAX_DIMENSION),
+    BeforeValidator(_one_number_as_list),
+    _number_or_list({"type": "number", "exclusiveMinimum": 0, "maximum": LARGEST_MEASURED}),
 ]
 PositiveVector = Annotated[
     tuple[Width, ...],

@@ -7,7 +7,6 @@ plain number.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import UnionType
@@ -17,7 +16,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from controlsde.problem.schema import Problem
-from controlsde.problem.values import Location, MisfitError, short
+from controlsde.problem.values import Location, MisfitError, nearest, number_hint, short
+
+MOST_WORDED = 500  # faults: more than are printed, so that these can be the first ones of the file
 
 Part = Literal["key", "value", "parent"]
 
@@ -31,17 +32,22 @@ class Fault:
     part: Part = "value"
 
 
-def faults(error: ValidationError, data: object) -> list[Fault]:
-    """Return what `error` found in `data`, in order and without repetition."""
+def faults(error: ValidationError, data: object) -> tuple[list[Fault], int]:
+    """Return what `error` found in `data`, in order and without repetition, and how much more it found.
+
+    Nobody reads thousands of faults: the first ones are put into words, the others counted.
+    """
     found: dict[tuple[Location, str], Fault] = {}
     errors = error.errors(include_url=False)
-    broken_lists = {details["loc"][:i] for details in errors for i in range(len(details["loc"]))}
-    for details in errors:
-        if details["type"] == "too_short" and details["loc"] in broken_lists:
-            continue  # pydantic counts only the valid entries
+    above = {
+        details["loc"][:i] for details in errors for i in range(max(0, len(details["loc"]) - 2), len(details["loc"]))
+    }
+    # pydantic counts only the valid entries of a list: one that is too short for it has faults of its own
+    errors = [details for details in errors if details["type"] != "too_short" or details["loc"] not in above]
+    for details in errors[:MOST_WORDED]:
         for fault in _faults(details, data):
             found.setdefault((fault.location, fault.message), fault)
-    return list(found.values())
+    return list(found.values()), max(0, len(errors) - MOST_WORDED)
 
 
 def _faults(details: ErrorDetails, data: object) -> list[Fault]:
@@ -55,15 +61,19 @@ def _faults(details: ErrorDetails, data: object) -> list[Fault]:
         return [Fault(location, _unknown_key(str(location[-1]), models), "key")]
     if details["type"] == "missing":
         return [Fault(location, "is required", "parent")]
-    if details["type"] in ("union_tag_not_found", "model_attributes_type") and len(models) > 1:
-        if isinstance(details["input"], dict):
-            return [Fault((*location, "kind"), f"is required: {_one_of(models)}", "parent")]
-        got = short(details["input"])
-        return [Fault(location, f"must be a mapping with a kind, {_one_of(models)} (got {got})")]
-    if details["type"] == "union_tag_invalid":
-        at = (*location, "kind") if isinstance(_at(location, data), Mapping) else location
-        return [Fault(at, _unknown_kind(context["tag"], models))]
+    if details["type"] in UNION_TYPES and len(models) > 1:
+        return [_kind_fault(location, details["input"], _at(location, data), models)]
     return [Fault(location, _sentence(details, context))]
+
+
+def _kind_fault(location: Location, given: object, written: object, models: list[type[BaseModel]]) -> Fault:
+    """What is wrong where a mapping is told by its kind: no mapping, no kind, or none of these kinds."""
+    if not isinstance(given, Mapping):
+        return Fault(location, f"must be a mapping with a kind, {_one_of(models)} (got {short(given)})")
+    if "kind" not in given:
+        return Fault((*location, "kind"), f"is required: {_one_of(models)}", "parent")
+    at = (*location, "kind") if isinstance(written, Mapping) else location
+    return Fault(at, _unknown_kind(given["kind"], models))
 
 
 def _sentence(details: ErrorDetails, context: Mapping[str, Any]) -> str:
@@ -76,8 +86,8 @@ def _sentence(details: ErrorDetails, context: Mapping[str, Any]) -> str:
         return f"must be {_LIMITS[kind]} {short(next(iter(context.values())))} {got}"
     if kind == "literal_error":
         allowed = str(context["expected"])
-        close = difflib.get_close_matches(str(value), [w.strip(" '") for w in allowed.split(",")], n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        close = nearest(value, [w.strip(" '") for w in allowed.split(",")])
+        hint = f"; did you mean {close!r}?" if close else ""
         return f"must be {allowed} {got}{hint}"
     if kind in ("too_short", "too_long"):
         least = kind == "too_short"
@@ -89,8 +99,13 @@ def _sentence(details: ErrorDetails, context: Mapping[str, Any]) -> str:
         return f"must have at most {context['max_length']} characters (got {len(str(value))})"
     if kind == "int_type" and isinstance(value, float):
         return f"must be a whole number (got {value!r})"
-    return f"{_TYPES.get(kind, details['msg'][:1].lower() + details['msg'][1:])} {got}"
+    hint = f"; {number_hint(value)}" if kind in _NUMERIC and isinstance(value, str) and number_hint(value) else ""
+    return f"{_TYPES.get(kind, 'cannot be used')} {got}{hint}"
 
+
+UNION_TYPES = ("union_tag_not_found", "union_tag_invalid", "model_attributes_type")
+
+_NUMERIC = ("float_type", "int_type", "tuple_type")
 
 _LIMITS = {
     "greater_than": ">",
@@ -118,8 +133,8 @@ def _count(value: object) -> str:
 
 def _unknown_key(key: str, models: list[type[BaseModel]]) -> str:
     known = [field.alias or name for model in models for name, field in model.model_fields.items()]
-    close = difflib.get_close_matches(key, known, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+    close = nearest(key, known)
+    hint = f"did you mean {close!r}?" if close else f"known keys: {', '.join(known)}"
     kinds = [str(model.model_fields["kind"].default) for model in models if "kind" in model.model_fields]
     return f"is not a known key{f' of kind {kinds[0]}' if kinds else ''}; {hint}"
 
@@ -132,10 +147,10 @@ def _one_of(models: list[type[BaseModel]]) -> str:
     return f"one of {', '.join(repr(kind) for kind in _kinds(models))}"
 
 
-def _unknown_kind(kind: str, models: list[type[BaseModel]]) -> str:
+def _unknown_kind(kind: object, models: list[type[BaseModel]]) -> str:
     supported = _kinds(models)
-    close = difflib.get_close_matches(kind, supported, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    close = nearest(kind, supported)
+    hint = f"; did you mean {close!r}?" if close else ""
     return f"must be {_one_of(models)} (got {short(kind)}){hint}"
 
 

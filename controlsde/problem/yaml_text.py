@@ -2,7 +2,7 @@
 
 In: a text. Out: a `Document`, dicts, lists, numbers and text together with the line and column of every key
 and value. Built on the parser's events rather than on a loader, so that hostile files stay cheap: nothing is
-constructed from tags, aliases are counted as they expand, and nesting is limited.
+constructed from tags, aliases are counted as they expand, and values, keys and nesting are limited as they come.
 """
 
 from __future__ import annotations
@@ -30,13 +30,21 @@ from ruamel.yaml.events import (
     StreamEndEvent,
     StreamStartEvent,
 )
+from ruamel.yaml.reader import ReaderError
 
 from controlsde.problem.values import Location, dotted
+from controlsde.wording import LONGEST_NAME, at_most, shown, unreadable
 
 MAX_BYTES = 1_000_000
 MAX_NESTING = 40
-MAX_VALUES = 200_000
+MAX_WRITTEN = 60_000  # values: some 2 s; ten thousand points in three dimensions are 40,000
+MAX_VALUES = 200_000  # aliases written out
+MAX_KEY = 200  # characters
+MAX_KEYS = 100  # of one mapping; no section has half as many
 MAX_IN_BRACKETS = 8
+
+LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+BEYOND_UNICODE = re.compile(r"\\U(?!000|0010)[0-9a-fA-F]{8}")  # an escape for which the parser has no words
 
 # The YAML 1.2 core schema: 1e-3 is a number, and only true and false are booleans.
 NULL = re.compile(r"~|null|Null|NULL|")
@@ -51,11 +59,14 @@ NAN = re.compile(r"\.(nan|NaN|NAN)")
 
 
 class ProblemError(ValueError):
-    """A problem that cannot be used: `messages` has one line for everything wrong with it."""
+    """A problem that cannot be used: `messages` has one line for everything wrong with it.
 
-    def __init__(self, *messages: str) -> None:
-        self.messages = tuple(messages)
-        super().__init__("\n".join(messages))
+    Of more than 20 it has the first ones, and how many there are besides, with `more` that nobody wrote out.
+    """
+
+    def __init__(self, *messages: str, more: int = 0) -> None:
+        self.messages = at_most(messages, more)
+        super().__init__("\n".join(self.messages))
 
 
 @dataclass(frozen=True)
@@ -91,16 +102,41 @@ def read(text: str, label: str) -> Document:
     if len(text) > MAX_BYTES:
         raise ProblemError(f"{label}: the file is larger than {MAX_BYTES // 1_000_000} MB")
     document = Document(label)
+    reader = _Reader(document, text)
     try:
-        _Reader(document, text).read()
+        reader.read()
+    except ReaderError as error:
+        code = ord(error.character) if isinstance(error.character, str) else int(error.character)
+        reason = f"the character U+{code:04X} is not allowed; remove it"
+        raise ProblemError(f"{_place_at(label, text, error.position)}: {reason}") from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        where = f"{label}:{mark.line + 1}:{mark.column + 1}" if mark else label
-        reason = " ".join(str(error.problem or error.context).split())
+        where = f"{label}:{mark.line + 1}:{mark.column + 1}" if mark else reader.latest
+        raise ProblemError(f"{where}: not valid YAML: {_reason(error)}") from None
+    except ProblemError:
+        raise
+    except (YAMLError, ValueError, ArithmeticError):  # the parser takes any code for a character
+        beyond = BEYOND_UNICODE.search(text, reader.position)
+        where = _place_at(label, text, beyond.start()) if beyond else reader.latest
+        reason = f"there is no character {beyond[0]}" if beyond else "what follows cannot be read"
         raise ProblemError(f"{where}: not valid YAML: {reason}") from None
-    except YAMLError as error:
-        raise ProblemError(f"{label}: not valid YAML: {' '.join(str(error).split())[:200]}") from None
     return document
+
+
+def _place_at(label: str, text: str, position: int) -> str:
+    before = text[:position]
+    lines = LINE_END.split(before)
+    return f"{label}:{len(lines)}:{len(lines[-1]) + 1}"
+
+
+def _reason(error: MarkedYAMLError) -> str:
+    """What the parser says, without the words of Python's decoders."""
+    reason = _one_line(error.problem or error.context)
+    return "a tag holds bytes that are not UTF-8" if "codec" in reason else reason
+
+
+def _one_line(reason: object) -> str:
+    return " ".join(str(reason).split())[:200]
 
 
 def scalar(text: str) -> Any:
@@ -137,7 +173,11 @@ class _Reader:
         self.document = document
         self.events: Iterator[Event] = YAML(typ="safe", pure=True).parse(text)
         self.anchors: dict[str, _Anchored] = {}
+        self.latest = f"{document.label}:1:1"
+        self.position = 0
+        self.written = 0
         self.count = 0
+        self.unheeded = 0  # mappings and lists around us that are read only to pass over them
 
     def read(self) -> None:
         for event in self.events:
@@ -151,22 +191,26 @@ class _Reader:
 
     def at(self, event: Event) -> str:
         mark = event.start_mark
-        return f"{self.document.label}:{mark.line + 1}:{mark.column + 1}"
+        self.position = mark.index
+        self.latest = f"{self.document.label}:{mark.line + 1}:{mark.column + 1}"
+        return self.latest
 
     def refuse(self, event: Event, reason: str) -> NoReturn:
         raise ProblemError(f"{self.at(event)}: {reason}")
 
     def tagged(self, event: Event, tag: str) -> None:
-        shown = tag.replace("tag:yaml.org,2002:", "!!")
-        self.document.faults.append(f"{self.at(event)}: YAML tags such as {shown} are not allowed")
+        name = shown(tag.replace("tag:yaml.org,2002:", "!!"), LONGEST_NAME)
+        self.document.faults.append(f"{self.at(event)}: YAML tags such as {name} are not allowed")
 
     def value(self, event: Event, location: Location, key_place: str) -> Any:
         """Return the value that `event` begins, noting its place."""
         self.count += 1
+        self.written += 1
         self.limit(event)
         if len(location) > MAX_NESTING:
             self.refuse(event, f"nested more than {MAX_NESTING} deep")
-        self.document.places[location] = Place(key_place, self.at(event))
+        if not self.unheeded:
+            self.document.places[location] = Place(key_place, self.at(event))
         if isinstance(event, AliasEvent):
             return self.alias(event)
         if not isinstance(event, MappingStartEvent | SequenceStartEvent | ScalarEvent):
@@ -185,20 +229,28 @@ class _Reader:
         return value
 
     def limit(self, event: Event) -> None:
+        if self.written > MAX_WRITTEN:
+            self.refuse(event, f"more than {MAX_WRITTEN} values; a problem has fewer, data go into files of their own")
         if self.count > MAX_VALUES:
             self.refuse(event, f"more than {MAX_VALUES} values, aliases written out")
 
     def alias(self, event: AliasEvent) -> Any:
         anchored = self.anchors.get(event.anchor)
         if anchored is None:
-            self.refuse(event, f"*{event.anchor} refers to no anchor before it")
+            self.refuse(event, f"*{shown(str(event.anchor), LONGEST_NAME)} refers to no anchor before it")
         self.count += anchored.count
         self.limit(event)
         return copy.deepcopy(anchored.value)
 
     def scalar(self, event: ScalarEvent) -> Any:
+        self.readable(event)
         plain = event.implicit[0] and event.style is None
         return scalar(event.value) if plain else event.value
+
+    def readable(self, event: ScalarEvent) -> None:
+        character = unreadable(event.value)
+        if character:
+            self.refuse(event, f"holds the character {character}, which is no text; remove it")
 
     def sequence(self, location: Location) -> list[Any]:
         items: list[Any] = []
@@ -209,19 +261,26 @@ class _Reader:
     def mapping(self, location: Location) -> dict[str, Any]:
         """The mapping whose start was read last; of a key that is written twice the first value is kept."""
         items: dict[str, Any] = {}
+        entries = 0
         while not isinstance(key_event := next(self.events), MappingEndEvent):
             key = self.key(key_event, location)
             place = self.at(key_event)
+            entries += 1
+            if entries > MAX_KEYS:
+                self.refuse(key_event, f"more than {MAX_KEYS} keys in {dotted(location) or 'the problem'}")
             if key in items:
-                name = dotted((*location, key))
-                first = self.document.places[(*location, key)].key.rsplit(":", 2)[1]
-                self.document.faults.append(f"{place}: {name} is written twice (first in line {first}); keep one")
-                kept = dict(self.document.places)
+                self.written_twice((*location, key), place)
+                self.unheeded += 1
                 self.value(next(self.events), (*location, key), place)
-                self.document.places = kept
+                self.unheeded -= 1
                 continue
             items[key] = self.value(next(self.events), (*location, key), place)
         return items
+
+    def written_twice(self, location: Location, place: str) -> None:
+        first = self.document.places.get(location)
+        line = f" (first in line {first.key.rsplit(':', 2)[1]})" if first else ""
+        self.document.faults.append(f"{place}: {dotted(location)} is written twice{line}; keep one")
 
     def key(self, event: Event, location: Location) -> str:
         if not isinstance(event, ScalarEvent):
@@ -229,7 +288,7 @@ class _Reader:
         if event.ctag is not None:
             self.tagged(event, str(event.ctag))
         key = str(event.value)
-        if len(key) > 200 or not key.isprintable():
+        if len(key) > MAX_KEY or not key.isprintable():
             self.refuse(event, f"a key of {dotted(location) or 'the problem'} is not readable text")
         return key
 
