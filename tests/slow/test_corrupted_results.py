@@ -168,7 +168,8 @@ BY_BYTES = (
 def edit_a_number(rng, file):
     data = file[rng.choice([name for name in file if file[name].size])]
     values = data[()].ravel()
-    values[int(rng.integers(values.size))] = rng.choice([np.nan, np.inf, -1.0, 1e300, 0.0])
+    with np.errstate(over="ignore"):  # of single precision
+        values[int(rng.integers(values.size))] = rng.choice([np.nan, np.inf, -1.0, 1e300, 0.0])
     data[()] = values.reshape(data.shape)
 
 
