@@ -67,7 +67,10 @@ def ended(folder, command, by, after, *, once_writing):
                 break
     time.sleep(after)
     running.send_signal(by)
-    _, rest = running.communicate(timeout=120)
+    try:
+        _, rest = running.communicate(timeout=120)
+    finally:
+        running.kill()
     return running.returncode, seen + rest
 
 
