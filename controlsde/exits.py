@@ -5,7 +5,9 @@ Messages go to stderr. Nothing heavy is imported before it is needed.
 
 from __future__ import annotations
 
+import _thread
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +29,8 @@ EXIT_INVALID = 2
 EXIT_NOT_CONVERGED = 3
 EXIT_NOT_VERIFIED = 4
 EXIT_INTERRUPTED = 130
+
+SOON = 0.05  # seconds
 
 INVALID = {  # errors whose message is for the user, by name: their modules are heavy to import
     "ClaimError",
@@ -59,11 +63,34 @@ def ending_gently() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         signals = []
     before = {one: signal.signal(one, interrupt) for one in signals}
+    hook, sys.unraisablehook = sys.unraisablehook, _interrupt_again
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         for one, handler in before.items():
             signal.signal(one, handler)
+
+
+def _interrupt_again(unraisable: sys.UnraisableHookArgs) -> None:
+    """Repeat an interruption that fell into a clean-up, such as a callback of a weak reference, from where it is lost.
+
+    Python would show its trace and go on as if nobody had asked to end. Not at once, for it would fall into this.
+    """
+    if isinstance(unraisable.exc_value, KeyboardInterrupt):
+        again = threading.Timer(SOON, _interrupt_the_main_thread)
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
+def _interrupt_the_main_thread() -> None:
+    main = threading.main_thread().ident
+    if main is not None and hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(main, signal.SIGINT)  # also where it waits for something
+    else:
+        _thread.interrupt_main()
 
 
 def explain(error: BaseException) -> int:

@@ -67,13 +67,17 @@ def to_bytes(data: xr.Dataset) -> tuple[bytes, str]:
     stream = io.BytesIO()
     with h5netcdf.File(stream, "w") as file:
         data.assign_attrs({SEALED: "sha256"}).dump_to_store(H5NetCDFStore(file))
-    return sealed(stream.getvalue())
+    with stream.getbuffer() as content:
+        seal, digest = seal_of(content)
+    stream.seek(0, io.SEEK_END)
+    stream.write(seal)  # not after it is copied: paths of particles fill gigabytes
+    return stream.getvalue(), digest
 
 
-def sealed(content: bytes) -> tuple[bytes, str]:
-    """The content with its seal behind it, and the digest in that."""
+def seal_of(content: bytes | memoryview) -> tuple[bytes, str]:
+    """The seal that belongs behind a file, and the digest in it."""
     digest = hashlib.sha256(content).hexdigest()
-    return content + SEAL + digest.encode() + b"\n", digest
+    return SEAL + digest.encode() + b"\n", digest
 
 
 def digest_of(stream: BinaryIO) -> str | None:
@@ -90,9 +94,10 @@ def digest_of(stream: BinaryIO) -> str | None:
     while left and (chunk := stream.read(min(left, CHUNK))):
         digest.update(chunk)
         left -= len(chunk)
-    if seal != SEAL + digest.hexdigest().encode() + b"\n":
+    found = digest.hexdigest()
+    if seal != SEAL + found.encode() + b"\n":
         raise ChangedError
-    return digest.hexdigest()
+    return found
 
 
 def _refuse_endless_heaps(stream: BinaryIO) -> None:

@@ -42,7 +42,7 @@ def edited(original, tmp_path):
         with h5py.File(path, "r+") as file:
             action(file)
         if seal:
-            path.write_bytes(netcdf.sealed(path.read_bytes())[0])
+            path.write_bytes(path.read_bytes() + netcdf.seal_of(path.read_bytes())[0])
         return path
 
     return edit

@@ -150,9 +150,7 @@ def test_lack_of_memory_is_known_by_its_kind_or_its_words(error, expected):
 def test_a_disk_without_room_is_one_line_with_the_cure_and_nothing_is_left(result, folder):
     for words in (
         ["solve", "small.yaml", "-o", "new/out"],
-        ["evaluate", "small.yaml", "--controls", result, "-o", "new/out"],
         ["simulate", result, "-o", "new/out"],
-        ["compare", "small.yaml", "-o", "new/out"],
     ):
         code, _, err = limited(folder, "-f 4", *words, "-q")
         assert code == 2, err

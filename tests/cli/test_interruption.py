@@ -1,6 +1,8 @@
 """Ctrl-C and its like: what was found is kept, and no process is left behind."""
 
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -139,3 +141,35 @@ def test_an_interruption_before_the_first_iterate_exits_130_and_writes_nothing(r
     assert answer.code == 130
     assert "interrupted" in answer.err
     assert files(folder) == {"small.yaml"}
+
+
+CLEANING_UP = """
+import os, signal, sys, time, weakref
+from controlsde import cli
+
+class Thing:
+    pass
+
+def interrupted_while_it_cleans_up(_):
+    os.kill(os.getpid(), signal.{by})
+    for _ in range(1000):  # the interruption falls in here, from where it cannot be passed on
+        pass
+
+thing = Thing()
+watching = weakref.ref(thing, interrupted_while_it_cleans_up)
+
+def run(**_):
+    global thing
+    thing = None
+    time.sleep(20)
+
+cli.app = run
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("by", ["SIGINT", "SIGTERM"])
+def test_an_interruption_that_falls_into_a_clean_up_is_not_lost(by):
+    code = CLEANING_UP.replace("{by}", by)
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=15, check=False)
+    assert (answer.returncode, answer.stdout, answer.stderr) == (130, "", "interrupted\n")

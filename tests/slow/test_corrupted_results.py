@@ -168,7 +168,8 @@ BY_BYTES = (
 def edit_a_number(rng, file):
     data = file[rng.choice([name for name in file if file[name].size])]
     values = data[()].ravel()
-    values[int(rng.integers(values.size))] = rng.choice([np.nan, np.inf, -1.0, 1e300, 0.0])
+    with np.errstate(over="ignore"):  # of single precision
+        values[int(rng.integers(values.size))] = rng.choice([np.nan, np.inf, -1.0, 1e300, 0.0])
     data[()] = values.reshape(data.shape)
 
 
@@ -260,7 +261,7 @@ def edited_by_hand(made, folder, count, seed):
         shutil.copy(made / "old.nc", path)
         with h5py.File(path, "r+") as file:
             way(rng, file)
-        path.write_bytes(netcdf.sealed(path.read_bytes())[0])
+        path.write_bytes(path.read_bytes() + netcdf.seal_of(path.read_bytes())[0])
         paths.append(path)
     return paths
 
