@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from controlsde import kinds
+from controlsde.plain_files import MissingError, UnreadableError, is_plain_file, read_plain
 from controlsde.problem import data_files, overrides, words, yaml_text
-from controlsde.problem.plain_files import MissingError, UnreadableError, is_plain_file, read_plain
 from controlsde.problem.schema import Problem
 from controlsde.problem.values import Location, dotted, nearest
 from controlsde.problem.yaml_text import Document, ProblemError
