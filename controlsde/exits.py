@@ -101,10 +101,10 @@ def _say_why(error: BaseException) -> None:
         say(f"  {line}")
 
 
-def refuse(problem: str, reasons: tuple[str, ...]) -> None:
-    """Stop before anything large is built."""
+def refuse(reasons: list[str]) -> None:
+    """Stop before anything large is built, where there are reasons."""
     if reasons:
-        fail([f"{problem}: {reason}" for reason in reasons], EXIT_INVALID)
+        fail(reasons, EXIT_INVALID)
 
 
 @contextmanager
