@@ -10,6 +10,8 @@ from controlsde.diagnosis.of_solvers import smaller_bound
 from controlsde.verification.certificate import LIMITS
 from controlsde.verification.grid import FINE_CELLS
 
+SOLVERS_MESH = frozenset({"refined_l2_change"})
+REFINED = frozenset({"refinement", "resolution", "negative_mass", "characteristics_l2_change", "mass_error"})
 NARROW = frozenset({"target_norm", "start_norm", "start_change", "density_unseen"})
 CELLS_ACROSS = 1.5  # of the final grid, that a standard deviation needs to be seen
 
@@ -63,6 +65,16 @@ def unseen(case: Case) -> Diagnosis | None:
 
 def hurried(case: Case) -> Diagnosis | None:
     """A given drift that changes faster in time than the shortest time steps follow."""
+    if "diffusivity_unseen" in case.failed:
+        seen = "the schedule has changes that are shorter than the shortest time steps, and spread the density unseen"
+        return Diagnosis("unseen", f"{seen}: smooth it, or use more controls.pieces")
+    if _left_behind(case):
+        change = _share(case.certificate.refined_l2_change if case.certificate else None)
+        seen = (
+            f"only the verification's short steps follow the drift or the schedule, {case.steps} a piece do not: the "
+            f"density moves by {change} of ‖p(T)‖"
+        )
+        return Diagnosis("unseen", seen, Remedy("mesh.steps_per_piece", 4 * case.steps))
     if case.solved or not case.time_error > LIMITS["refinement"] or "refinement" not in case.failed:
         return None
     seen = (
@@ -70,6 +82,15 @@ def hurried(case: Case) -> Diagnosis | None:
         f"{_share(case.time_error)} of ‖p(T)‖: smooth it in time, or use more and shorter controls.pieces"
     )
     return Diagnosis("unseen", seen)
+
+
+def _left_behind(case: Case) -> bool:
+    """Whether a drift that varies in time is resolved by the verification, and not by the steps that `auto` reaches."""
+    drift, mesh = case.problem.drift, case.problem.mesh
+    if drift is None or mesh.elements != "auto" or mesh.steps_per_piece != "auto":
+        return False
+    varies = drift.kind == "exact" or any(formula.uses("t") for formula in drift.compiled())
+    return varies and bool(case.failed & SOLVERS_MESH) and not case.failed & REFINED
 
 
 def _share(value: float | None) -> str:

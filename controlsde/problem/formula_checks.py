@@ -94,7 +94,9 @@ def schedule_misfits(forward: VariancePreserving | VarianceExploding, horizon: f
     largest = rates.max(initial=0.0, where=np.isfinite(rates))
     bad = ~np.isfinite(rates) | (rates < -ROUNDING * largest)
     where = ("reference", "forward", "schedule")
-    if bad.any():
+    if not bad.any() and largest == 0:
+        yield where, "is zero from s = 0 to the horizon: nothing would ever be noised; let it be positive somewhere"
+    elif bad.any():
         first = int(np.argmax(bad))
         yield (
             where,

@@ -137,6 +137,8 @@ def _commas(row: list[str], header: list[str]) -> str:
 def _finite(entry: str, where: str, before: list[list[float]]) -> float:
     """The number in an entry; one that is none is repeated if it is nearly one, or stands below numbers."""
     text = entry.strip()
+    if not text:
+        raise UnusableError(("file",), f"{where} is empty; remove the row")
     if PLAIN_NUMBER.fullmatch(text):
         value = float(text)
         if math.isfinite(value):

@@ -88,7 +88,10 @@ def nearest(word: object, known: Sequence[str]) -> str | None:
 # A number in plain digits. Python reads more: other scripts' digits, underscores, words; few who read a file expect it.
 PLAIN_NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 DECIMAL_COMMA = re.compile(r"[-+]?[0-9]*,[0-9]+([eE][-+]?[0-9]+)?")
-SOME_NUMBER = re.compile(r"[-+−]?[\d.,'’_ \xa0\u202fxXoObBa-fA-F+−-]*\d[\d.,'’_ \xa0\u202fxXoObBa-fA-F+−-]*")
+SEPARATED = r"[\d.,'’_ \xa0\u202f]*"
+SOME_NUMBER = re.compile(
+    rf"[-+−]?(0[xX][0-9a-fA-F_]+|0[oO][\d_]+|0[bB][\d_]+|{SEPARATED}\d{SEPARATED}([eE][-+−]?[\d_]+)?)"
+)
 
 
 def number_hint(text: str) -> str:

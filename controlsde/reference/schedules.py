@@ -23,9 +23,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 
-from controlsde.densities.panels import WEIGHTS, Panels, nodes_between, resolve
+from controlsde.densities.panels import WEIGHTS, Panels, nodes_between, resolve_between
 from controlsde.densities.protocol import Array
 from controlsde.diffusivity import Diffusivity, Varying
+from controlsde.enclosures import hidden
 from controlsde.problem.formula import Formula
 from controlsde.reference.flows import Flow
 
@@ -158,7 +159,7 @@ def formula_rate(formula: Formula, horizon: float) -> Schedule:
     finite, is zero throughout, or cannot be integrated.
     """
     try:
-        panels = resolve(lambda s: _values(formula, s), 0.0, horizon, PANELS)
+        panels = resolve_between(lambda s: _values(formula, s), _edges(formula, horizon))
     except ValueError as error:
         raise ValueError(
             f"the schedule {formula.text} cannot be integrated from s = 0 to {horizon:g}: it must be finite and hold "
@@ -179,6 +180,11 @@ def formula_rate(formula: Formula, horizon: float) -> Schedule:
         return piece(a, float(edges[first + 1])) + float(masses[first + 1 : last].sum()) + piece(float(edges[last]), b)
 
     return Schedule(lambda s: max(float(_values(formula, np.array([s]))[0]), 0.0), between, f"schedule {formula.text}")
+
+
+def _edges(formula: Formula, horizon: float) -> Array:
+    """Panels of [0, horizon], as many as usual, and more where a pulse would hide between their nodes."""
+    return np.union1d(np.linspace(0.0, horizon, PANELS + 1), hidden(formula, ((0.0, horizon),)).edges)
 
 
 def _check_sign(formula: Formula, panels: Panels) -> None:

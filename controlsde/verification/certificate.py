@@ -22,9 +22,13 @@ The limits, and why:
   norm, by interval arithmetic.
 - drift_unseen ≤ 0.05: an estimate of the relative change of the density by what the drift does between the nodes and
   the moments of the refined mesh (see `between_nodes`).
+- diffusivity_unseen ≤ 0.05: Σ |∫D dt − what the moments of the integrator saw of it| / ℓ², where D varies in time:
+  variance that went unseen, against the square of the length on which the target changes.
 - characteristics_l2_change ≤ 0.03 (η = 0): ‖ρ_refined(T) − ρ_characteristics(T)‖ / ‖p(T)‖.
 - monte_carlo |z| ≤ 4: particles against the refined density along its own error, in standard errors;
   monte_carlo_modes ≤ 5: the same over all modes at once.
+- terminal_error ≤ what the problem asks for, where it limits the error at T: ‖ρ_refined(T) − p(T)‖ in its own norm. No
+  slack: a search aims within the limit by more than the meshes leave open.
 """
 
 from __future__ import annotations
@@ -46,6 +50,7 @@ LIMITS = {
     "start_change": 0.2,
     "density_unseen": 0.1,
     "drift_unseen": 5e-2,
+    "diffusivity_unseen": 5e-2,
     "characteristics_l2_change": 3e-2,
     "monte_carlo_z": 4.0,
     "monte_carlo_modes": 5.0,
@@ -122,6 +127,7 @@ class Certificate:
     start_change: float | None = None
     density_unseen: float | None = None
     drift_unseen: float | None = None
+    diffusivity_unseen: float | None = None
 
     @property
     def passed(self) -> bool:
@@ -148,6 +154,7 @@ class Certificate:
             "start_change": self.start_change,
             "density_unseen": self.density_unseen,
             "drift_unseen": self.drift_unseen,
+            "diffusivity_unseen": self.diffusivity_unseen,
             "characteristics_l2_change": self.characteristics_l2_change,
             "monte_carlo": self.monte_carlo.to_json() if self.monte_carlo else None,
             "gradient_norm": self.gradient_norm,
@@ -165,6 +172,7 @@ class Sight:
     start_change: float | None = None
     density_unseen: float | None = None
     drift_unseen: float | None = None
+    diffusivity_unseen: float | None = None
 
 
 def judge(
@@ -183,8 +191,13 @@ def judge(
     nodes: int,
     sight: Sight = Sight(),
     noisy: bool = True,
+    terminal_error: float | None = None,
+    terminal_limit: float | None = None,
 ) -> Certificate:
-    """Compare every value with its limit; a value that is not a number fails."""
+    """Compare every value with its limit; a value that is not a number fails.
+
+    terminal_error, terminal_limit: where the problem limits the error at T.
+    """
     values: dict[str, float | None] = {
         "mass_error": mass_error if closed else None,
         "negative_mass": negative_mass,
@@ -198,11 +211,15 @@ def judge(
         "start_change": sight.start_change,
         "density_unseen": sight.density_unseen,
         "drift_unseen": sight.drift_unseen,
+        "diffusivity_unseen": sight.diffusivity_unseen,
         "characteristics_l2_change": characteristics_l2_change,
         "monte_carlo_z": abs(monte_carlo.z) if monte_carlo else None,
         "monte_carlo_modes": monte_carlo.z_modes if monte_carlo else None,
+        "terminal_error": terminal_error,
     }
     limits = LIMITS if noisy else {**LIMITS, "start_change": START_CHANGE_WITHOUT_NOISE}
+    if terminal_limit is not None:
+        limits = {**limits, "terminal_error": terminal_limit}
     checks = tuple(
         Check(name, value, limits[name], bool(value <= limits[name]))
         for name, value in values.items()
@@ -226,4 +243,5 @@ def judge(
         start_change=sight.start_change,
         density_unseen=sight.density_unseen,
         drift_unseen=sight.drift_unseen,
+        diffusivity_unseen=sight.diffusivity_unseen,
     )

@@ -1,0 +1,57 @@
+"""Broken problem files of every kind are refused in the user's words, with their places; sound ones are built."""
+
+import pytest
+
+from .fuzzing import LIMIT_S, Case, Maker, lay, objections, read, run
+
+SEEDS = range(150)
+BUILT = 6
+
+
+@pytest.fixture(scope="module")
+def answers():
+    """What reading each of the cases says, by its seed: lines and seconds."""
+    return {}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_made_problem_file_is_read_or_refused_with_place_and_in_words(seed, answers, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    case = Maker(seed).case()
+    lay(case, tmp_path)
+    lines, seconds = read(case)
+    assert objections(lines) == []
+    assert seconds < LIMIT_S
+    answers[seed] = lines
+
+
+def test_of_the_made_files_some_are_problems_and_most_are_not(answers):
+    sound = sum(not lines for lines in answers.values())
+    assert len(answers) > 100
+    assert 0.05 < sound / len(answers) < 0.5
+
+
+def test_what_is_accepted_can_be_built(answers, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sound = [seed for seed, lines in answers.items() if not lines][:BUILT]
+    assert sound
+    for seed in sound:
+        case = Maker(seed).case()
+        lay(case, tmp_path)
+        code, lines = run("check", "fuzz.yaml", *(word for one in case.overrides for word in ("--set", one)))
+        assert code in (0, 2), (seed, lines)
+        assert not any("Traceback" in line or "should not have happened" in line for line in lines), (seed, lines)
+
+
+def test_the_objections_find_what_they_are_for():
+    bad = ["reference must be a mapping", "fuzz.yaml:1:1: got NoneType", "fuzz.yaml:1:1: \x1b[31m", *["--set x"] * 20]
+    found = " ".join(objections(bad))
+    for words in ("no place", "Python's words", "a terminal obeys", "23 lines"):
+        assert words in found
+    assert objections(["fuzz.yaml:1:2: noise must be finite", "--set a=b: a", "and 7 more"]) == []
+
+
+def test_the_same_seed_makes_the_same_case():
+    assert Maker(7).case() == Maker(7).case()
+    assert Maker(7).case() != Maker(8).case()
+    assert isinstance(Maker(7).case(), Case)
