@@ -19,7 +19,6 @@ from controlsde.wording import unreadable, unsafe
 if TYPE_CHECKING:
     from controlsde.problem import Problem
     from controlsde.problem.values import Location
-    from controlsde.sizes import Refusal
 
 # As in files, a number on the command line is one in plain digits: Python would take other scripts' and underscores.
 PLAIN_NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?|nan|[-+]?inf", re.ASCII)
@@ -74,11 +73,6 @@ def located(source: str, overrides: list[str] | None, loaded: Problem) -> Iterat
     raise UsageError(f"{place_in(source, overrides, where)}: {reason}")
 
 
-def reasons_in(source: str, overrides: list[str] | None, refused: Sequence[Refusal]) -> list[str]:
-    """Why a problem is refused, one line each, with the place of the key that it is about."""
-    return [f"{place_in(source, overrides, reason.where)}: {reason}" for reason in refused]
-
-
 def place_in(source: str, overrides: list[str] | None, where: Location) -> str:
     """Where a key is written, and its name."""
     from controlsde.problem import ProblemError, parse_override, place_of
@@ -88,4 +82,4 @@ def place_in(source: str, overrides: list[str] | None, where: Location) -> str:
         place = place_of(source, where, set=dict(parse_override(text) for text in overrides or []))
     except ProblemError:  # the file is another one by now
         place = source
-    return f"{place}: {dotted(where)}" if where else place
+    return f"{place}: {dotted(where)}"

@@ -16,9 +16,9 @@ import typer
 
 from controlsde.arguments import (
     located,
+    place_in,
     plain_count,
     plain_number,
-    reasons_in,
     refuse_controls,
 )
 from controlsde.claim_commands import app as claims_app
@@ -103,7 +103,7 @@ def solve(
     from controlsde.retrying import solve_retrying
     from controlsde.sizes import refusals
 
-    refuse(reasons_in(problem, overrides, refusals(loaded)))
+    refuse(problem, refusals(loaded))
 
     console = Console(quiet=quiet, verbose=verbose)
     with running(console, problem) as progress, located(problem, overrides, loaded):
@@ -152,7 +152,7 @@ def compare(
     from controlsde.retrying import compare_retrying
     from controlsde.sizes import refusals
 
-    refuse(reasons_in(problem, overrides, refusals(loaded)))
+    refuse(problem, refusals(loaded))
     console = Console(quiet=quiet, verbose=verbose)
     with running(console, problem) as progress, located(problem, overrides, loaded):
         if retry:
@@ -202,7 +202,7 @@ def evaluate(
     from controlsde.progress import Step
     from controlsde.sizes import refusals_of_evaluation
 
-    refuse(reasons_in(problem, overrides, refusals_of_evaluation(loaded)))
+    refuse(problem, refusals_of_evaluation(loaded))
     console = Console(quiet=quiet, verbose=verbose)
     with running(console, problem) as progress, located(problem, overrides, loaded):
         result = run(loaded, given, progress)
@@ -323,7 +323,8 @@ def check(problem: ProblemArgument, overrides: SetOption = None, as_json: JsonOp
     Console().prediction(loaded, prediction)
     if as_json:
         _print_json(prediction.to_json())
-    refuse(reasons_in(problem, overrides, prediction.refused))
+    place = place_in(problem, overrides, prediction.refused_at) if prediction.refused_at else problem
+    refuse(place, prediction.refused)
 
 
 @app.command()

@@ -112,10 +112,10 @@ def _say_why(error: BaseException) -> None:
         say(f"  {line}")
 
 
-def refuse(reasons: list[str]) -> None:
-    """Stop before anything large is built, where there are reasons."""
+def refuse(problem: str, reasons: tuple[str, ...]) -> None:
+    """Stop before anything large is built."""
     if reasons:
-        fail(reasons, EXIT_INVALID)
+        fail([f"{problem}: {reason}" for reason in reasons], EXIT_INVALID)
 
 
 @contextmanager

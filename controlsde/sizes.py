@@ -28,8 +28,7 @@ from controlsde.costs import (
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.fokker_planck.operator import DENSE_LIMIT
 from controlsde.problem import Problem
-from controlsde.problem.schema import Controls, ScoreMatching, Shooting, Switching
-from controlsde.problem.schema import Mesh as MeshSpec
+from controlsde.problem.schema import ScoreMatching, Shooting, Switching
 from controlsde.problem.solver_specs import SECOND_ORDER, period
 from controlsde.problem.values import Location
 from controlsde.surroundings import own_arithmetic
@@ -44,18 +43,6 @@ MOST_OF_MACHINE = 0.8  # share of the machine's memory that a solve may take
 MOST_PARTICLE_STEPS = 2e12  # about an hour on two processors
 STEPS_OF_COUNTING = 150
 AUTO_GUESS = {1: 12, 2: 6, 3: 3}  # elements that `auto` takes on an axis; in two and three dimensions the most
-
-
-class Refusal(str):
-    """Why a problem is refused, and the key that is most to blame."""
-
-    where: Location
-
-    def __new__(cls, reason: str, where: Location = ()) -> Refusal:
-        """With the key that it is about."""
-        made = super().__new__(cls, reason)
-        made.where = where
-        return made
 
 
 @dataclass(frozen=True)
@@ -82,11 +69,12 @@ class Prediction:
     resolution: float | None
     reference: str
     warnings: tuple[str, ...]
-    refused: tuple[Refusal, ...]
+    refused: tuple[str, ...]
+    refused_at: Location = ()  # the key that it is about; none where sizes are of several
 
     def to_json(self) -> dict[str, Any]:
         """As printed by `check --json`."""
-        told = {**asdict(replace(self, refused=())), "refused": tuple(map(str, self.refused))}
+        told = {key: value for key, value in asdict(self).items() if key != "refused_at"}
         return {"valid": not self.refused, **told}
 
 
@@ -108,11 +96,12 @@ def predict(problem: Problem) -> Prediction:
     elements = tuple(axis.elements for axis in mesh.axes)
     narrow = too_narrow(problem, reference, mesh, affordable(problem))
     sizes = sizes_of(problem, mesh)
-    refused = (*_refuse(problem, sizes), *([Refusal(narrow.reason, narrow.where)] if narrow else ()))
+    refused = (*_refuse(problem, sizes), *([narrow.reason] if narrow else ()))
     finer = None
     if not narrow and resolution > MOST_UNRESOLVED:
         finer = needed_elements(problem, reference, mesh, affordable(problem))
-    return _prediction(problem, sizes, elements, resolution, *_words(problem, reference), refused, finer)
+    predicted = _prediction(problem, sizes, elements, resolution, *_words(problem, reference), refused, finer)
+    return replace(predicted, refused_at=narrow.where) if narrow else predicted
 
 
 def affordable(problem: Problem) -> Callable[[Mesh], bool]:
@@ -227,46 +216,33 @@ def _matrices(problem: Problem) -> int:
     return problem.controls.pieces * (problem.mesh.first_steps if varies else 1)
 
 
-def refusals(problem: Problem) -> tuple[Refusal, ...]:
+def refusals(problem: Problem) -> tuple[str, ...]:
     """Why a solve of this problem is refused, by estimates that build nothing; empty when it may run."""
     return _refuse(problem, sizes_of(problem, None))
 
 
-def refusals_of_evaluation(problem: Problem) -> tuple[Refusal, ...]:
+def refusals_of_evaluation(problem: Problem) -> tuple[str, ...]:
     """Why an evaluation is refused: as `refusals`, without what only a solver needs."""
     memory = _memory_of_evaluation(problem, _estimated_unknowns(problem))
-    return (*_too_much_memory("an evaluation", memory, problem), *_too_many_steps(problem), *_no_device(problem))
+    return (*_too_much_memory("an evaluation", memory), *_too_many_steps(problem), *_no_device(problem))
 
 
-def _refuse(problem: Problem, sizes: Sizes) -> tuple[Refusal, ...]:
-    reasons = [*_too_much_memory("a solve", _memory(problem, sizes), problem)]
+def _refuse(problem: Problem, sizes: Sizes) -> tuple[str, ...]:
+    reasons = [*_too_much_memory("a solve", _memory(problem, sizes))]
     if problem.solver.kind == "collocation" and sizes.variables > MOST_VARIABLES:
-        reason = f"collocation would have {sizes.variables:,} variables; use --set solver=shooting or a smaller mesh"
-        reasons.append(Refusal(reason, ("solver",)))
+        reasons.append(
+            f"collocation would have {sizes.variables:,} variables; use --set solver=shooting or a smaller mesh"
+        )
     return (*reasons, *_too_many_steps(problem), *_no_device(problem))
 
 
-def _too_much_memory(what: str, memory: int, problem: Problem) -> tuple[Refusal, ...]:
+def _too_much_memory(what: str, memory: int) -> tuple[str, ...]:
     if memory <= MOST_MEMORY:
         return ()
-    reason = (
+    return (
         f"{what} would need about {memory / 2**30:,.0f} GiB, and at most {MOST_MEMORY // 2**30} are allowed; use "
-        "smaller mesh.elements, mesh.degree, controls.pieces, mesh.steps_per_piece or network.width"
+        "smaller mesh.elements, mesh.degree, controls.pieces, mesh.steps_per_piece or network.width",
     )
-    return (Refusal(reason, _largest(problem)),)
-
-
-def _largest(problem: Problem) -> Location:
-    """The key that is furthest beyond what is usual."""
-    usual = {
-        ("mesh", "elements"): _estimated_unknowns(problem)
-        / ((AUTO_GUESS[problem.dimension] * problem.mesh.degree + 1) ** problem.dimension),
-        ("mesh", "degree"): problem.mesh.degree / MeshSpec().degree,
-        ("controls", "pieces"): problem.controls.pieces / Controls().pieces,
-        ("mesh", "steps_per_piece"): problem.mesh.first_steps / MeshSpec().first_steps,
-        ("network", "width"): problem.network.width / problem.dimension,
-    }
-    return max(usual, key=lambda where: usual[where])
 
 
 def machine_memory() -> int | None:
@@ -286,22 +262,20 @@ def _does_not_fit(memory: int, machine: int | None) -> tuple[str, ...]:
     )
 
 
-def _too_many_steps(problem: Problem) -> tuple[Refusal, ...]:
+def _too_many_steps(problem: Problem) -> tuple[str, ...]:
     steps = _particle_steps(problem)
     if steps <= MOST_PARTICLE_STEPS:
         return ()
-    reason = f"{steps:.0e} particle steps would take hours; use fewer monte_carlo.particles or steps_per_piece"
-    return (Refusal(reason, ("monte_carlo", "particles")),)
+    return (f"{steps:.0e} particle steps would take hours; use fewer monte_carlo.particles or steps_per_piece",)
 
 
-def _no_device(problem: Problem) -> tuple[Refusal, ...]:
+def _no_device(problem: Problem) -> tuple[str, ...]:
     if problem.monte_carlo.device != "cuda":
         return ()
     import torch
 
     present = torch.cuda.is_available()
-    reason = "monte_carlo.device is cuda, and PyTorch sees no CUDA device here; use cpu, or auto"
-    return () if present else (Refusal(reason, ("monte_carlo", "device")),)
+    return () if present else ("monte_carlo.device is cuda, and PyTorch sees no CUDA device here; use cpu, or auto",)
 
 
 def _particle_steps(problem: Problem) -> float:
@@ -340,7 +314,7 @@ def _prediction(
     resolution: float | None,
     reference: str,
     warnings_of_reference: tuple[str, ...],
-    refused: tuple[Refusal, ...],
+    refused: tuple[str, ...],
     finer: tuple[int, ...] | None = None,
 ) -> Prediction:
     warnings = [] if refused else [*warnings_of_reference]

@@ -29,7 +29,6 @@ ENTRIES = {
     "−1.5": f"is not a number; {PLAIN}",
     "1.5.2": f"'1.5.2' is not a number; {PLAIN}",
     "n/a": "'n/a' is not a number",
-    "": "'' is not a number",
     "1e": "'1e' is not a number",
     "1j": "'1j' is not a number",
     "True": "'True' is not a number",
@@ -86,3 +85,9 @@ def test_a_word_that_only_python_reads_as_a_number_is_refused_on_the_command_lin
     command = ("compare", "bad.yaml") if option == "--noise" else ("simulate", "x.nc")
     lines = refused(*command, option, word, text=GOOD)
     assert "plain digits" in lines[-1]
+
+
+def test_an_entry_that_is_empty_is_told_so(tmp_path):
+    (tmp_path / "data.csv").write_text("a,b\n1,0.5\n2,\n")
+    with pytest.raises(ProblemError, match="line 3, column b is empty; remove the row"):
+        parse_problem(SAMPLES, folder=tmp_path)
