@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # As in files, a number on the command line is one in plain digits: Python would take other scripts' and underscores.
 PLAIN_NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?|nan|[-+]?inf", re.ASCII)
+C1 = frozenset(map(chr, range(0x80, 0xA0)))  # controls of eight bits
 PLAIN_COUNT = re.compile(r"[-+]?[0-9]{1,40}", re.ASCII)
 
 
@@ -41,7 +42,8 @@ def plain_count(word: str | int) -> int:
 def refuse_controls(words: Sequence[str]) -> None:
     """Typer repeats words that it does not know as they are: none that holds a control character gets that far."""
     for number, word in enumerate(words, 1):
-        character = unreadable(word.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+        text = word.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        character = unreadable(text) or next((f"U+{ord(one):04X}" for one in text if one in C1), None)
         if character:
             raise UsageError(f"argument {number} of the command line holds the character {character}; leave it out")
 
