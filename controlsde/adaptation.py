@@ -7,13 +7,21 @@ A noise-free optimum makes densities much sharper than the reference, and an opt
 happily exploits its errors. So every answer is run again, with the same weights, on a finer mesh and with smaller
 steps. Where `auto` allows, what moves the density is refined, and the most promising starts go on from where they
 are. What is given in numbers is never changed; then an answer that survives the finer mesh goes before one that
-does not. (The verification measures all this again, by other integrators.)
+does not, and its message says which lower ones were set aside, and why. (The verification measures all this again, by
+other integrators.)
+
+A limit on the error at T is met on a mesh that is finer still: what the solver's own mesh adds to that error can be
+more than the limit leaves. Where `auto` allows, refinement goes on until that is little of the limit.
+
+J has one meaning: that of the problem, for one start's weights, on the mesh that was solved last. So of the starts that
+stayed behind on a coarser mesh J is taken anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,6 +35,7 @@ from controlsde.reference import Reference
 from controlsde.rungs import Climbed, climb
 from controlsde.solvers import Outcome, solver_named
 from controlsde.solvers.end_limit import solve_within_limit
+from controlsde.solvers.outcome import reached
 from controlsde.solvers.reduced import ReducedObjective
 from controlsde.solvers.trust_region import projected_gradient_norm
 from controlsde.tracking import TimeGrid, TrackingProblem, build_tracking
@@ -35,6 +44,8 @@ Array = NDArray[np.float64]
 
 RESOLVED = 1e-2  # change of the density under refinement, over ‖p(T)‖, at which refinement stops
 ACCEPTED = 3e-2  # and with which an answer is still taken where nothing may be refined, as in the certificate
+END_SHIFT = 0.1  # of a limit at T: what refinement adds to the error there, at which it stops
+END_STEPS = 4  # times the steps, on finer elements, with which the error at T is measured
 SETTLING = 0.7  # refinement goes on while each one lessens the change by this factor; else the answer never settles
 # beyond them a solve takes minutes
 MOST_STAGE_VALUES = {
@@ -58,47 +69,148 @@ class Judged:
     change: float
 
 
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """The weights (K, P) that each start of a problem reached so far, in order; None where it broke down or was left.
+
+    came: of the starts of the solve under way, from which of the first they come.
+    """
+
+    weights: tuple[Array | None, ...]
+    came: tuple[int, ...]
+
+    @staticmethod
+    def to(best: Outcome) -> Followed:
+        """What the starts of the first solve reached."""
+        count = len(best.starts)
+        return Followed((None,) * count, tuple(range(count))).updated(best)
+
+    def updated(self, best: Outcome) -> Followed:
+        """With what another solve made of those that went on."""
+        weights = list(self.weights)
+        for one in (best, *best.others):
+            if self.came and np.isfinite(one.objective):
+                weights[self.came[one.start]] = one.weights
+        return replace(self, weights=tuple(weights))
+
+    def going_on(self, outcomes: Sequence[Outcome]) -> Followed:
+        """The same, where these outcomes are the next starts."""
+        return replace(self, came=tuple(self.came[one.start] for one in outcomes) if self.came else ())
+
+    def objectives(self, best: Outcome, value: Callable[[Array | None], float]) -> tuple[float, ...]:
+        """J of each start: as the last solve found it, of the other weights by `value`."""
+        known = {self.came[one.start]: one.objective for one in (best, *best.others)} if self.came else {}
+        return tuple(
+            known[number] if number in known else value(weights) for number, weights in enumerate(self.weights)
+        )
+
+
 def solve_resolved(
     problem: Problem, reference: Reference, options: Any, progress: Progress, initial: tuple[Array, ...] = ()
 ) -> tuple[TrackingProblem, Outcome]:
     """Solve, judge on a finer mesh, refine where the problem says `auto`, and go on until the answer settles."""
-    solve = _solver(options.kind)
     climbed = climb(problem, reference, options, progress, initial)
     tracking = build_tracking(problem, reference)
     spent = climbed.build_seconds, climbed.solve_seconds
-    starts: tuple[float, ...] = ()  # of the problem itself: objectives of coarser ones are no measure of it
     if climbed.interrupted and climbed.weights:
         return tracking, _cut_short(tracking, climbed)
     if options.refine:
         initial = climbed.weights
         options = options.model_copy(update={"starts": max(1, len(initial))})
+    followed: Followed | None = None  # of the problem itself: objectives of coarser ones are no measure of it
     change = float("inf")
     while True:
-        best = solve(tracking, options, progress, initial)
-        starts = starts or best.starts
+        best = _solve(problem, reference, tracking, options, progress, initial)
+        followed = Followed.to(best) if followed is None else followed.updated(best)
         spent = spent[0] + best.build_seconds, spent[1] + best.solve_seconds
         judged: list[Judged] = []
-        finer = None
+        finer, starts = None, followed.objectives(best, lambda _: float("nan"))
         try:
+            best = _blamed(problem, reference, tracking, best)
             judged = _judge(problem, reference, tracking, best, progress)
             if judged and not best.interrupted:
                 promising = min(judged, key=lambda one: one.objective)
-                if RESOLVED < promising.change <= SETTLING * change:
-                    finer = refined(problem, reference, tracking, _run(promising.outcome.weights))
-                    change = promising.change
+                finer = _next(problem, reference, tracking, promising, change)
+                change = promising.change
                 if finer is not None and finer.targets.size > MOST_STAGE_VALUES[options.kind]:
                     finer = None
+            if finer is None:
+                starts = followed.objectives(best, partial(_value, tracking))
         except KeyboardInterrupt:  # what was solved is kept
             best, finer = replace(best, interrupted=True), None
         if finer is None:
-            answer = _preferred(judged) if judged else best
-            interrupted = best.interrupted
-            return tracking, replace(
-                answer, interrupted=interrupted, starts=starts, build_seconds=spent[0], solve_seconds=spent[1]
-            )
+            answer = replace(_told(best, judged, starts), build_seconds=spent[0], solve_seconds=spent[1])
+            return tracking, answer
         tracking = finer
-        initial = tuple(one.outcome.weights for one in sorted(judged, key=lambda one: one.objective))
+        promising_ones = [one.outcome for one in sorted(judged, key=lambda one: one.objective)]
+        initial, followed = tuple(one.weights for one in promising_ones), followed.going_on(promising_ones)
         options = options.going_on(len(initial))
+
+
+def _next(
+    problem: Problem, reference: Reference, tracking: TrackingProblem, promising: Judged, change: float
+) -> TrackingProblem | None:
+    """The finer problem to go on with; None where the answer has settled, will not, or nothing may be refined.
+
+    change: of the density under the refinement before this one.
+    """
+    run = _run(promising.outcome.weights)
+    if not promising.change <= SETTLING * change:
+        return None
+    if promising.change > RESOLVED:
+        return refined(problem, reference, tracking, run)
+    limit = tracking.end_limit
+    if limit is None:
+        return None
+    shift = abs(_end_error(problem, reference, tracking)(promising.outcome.weights) - tracking.end_error(run(tracking)))
+    # of elements and steps at least one makes up half of the change
+    return refined(problem, reference, tracking, run, 0.4 * promising.change) if shift > END_SHIFT * limit else None
+
+
+def _told(best: Outcome, judged: list[Judged], starts: tuple[float, ...]) -> Outcome:
+    """The answer among the judged, which says why lower ones were set aside; `best` where nothing was judged."""
+    answer = _preferred(judged) if judged else best
+    words = _why_not_lower(answer, judged, starts)
+    message = f"{answer.message}; {words}" if words else answer.message
+    return replace(answer, message=message, interrupted=best.interrupted, starts=starts)
+
+
+def _why_not_lower(answer: Outcome, judged: list[Judged], starts: tuple[float, ...]) -> str:
+    """Which starts with a lower objective are not the answer, and why; nothing where there are none."""
+    lower = reached(starts, answer.objective).set_aside
+    if not lower or not judged:
+        return ""
+    known = {one.outcome.objective: one for one in judged}
+    reasons = [f"{value:.4g}, {_fault(known[value], known[answer.objective])}" for value in lower if value in known]
+    left = len(lower) - len(reasons)
+    if left:
+        reasons.append(f"{left} that {'was' if left == 1 else 'were'} higher on a coarser mesh")
+    several = f"{len(lower)} starts with lower objectives were"
+    which = "a start with a lower objective was" if len(lower) == 1 else several
+    return f"{which} set aside: {'; '.join(reasons)}"
+
+
+def _fault(one: Judged, answer: Judged) -> str:
+    """What a finer mesh shows of an outcome with a lower objective than the answer's."""
+    if not np.isfinite(one.change):
+        return "whose density breaks down on a finer mesh"
+    if answer.change <= ACCEPTED:
+        return f"whose density moves by {one.change:.2g} of ‖p(T)‖ on a finer mesh, where {ACCEPTED:g} is accepted"
+    return f"which is {one.objective:.4g} on a finer mesh, where this answer has {answer.objective:.4g}"
+
+
+def _blamed(problem: Problem, reference: Reference, tracking: TrackingProblem, best: Outcome) -> Outcome:
+    """An outcome whose error at T its mesh does not show with what that is owed to: elements or steps."""
+    if best.ending.reason != "unseen-error":
+        return best
+    run, own = _run(best.weights), tracking.end_error(_run(best.weights)(tracking))
+    smaller = replace(tracking.grid, steps_per_piece=END_STEPS * tracking.grid.steps_per_piece)
+    others = {
+        "elements": build_tracking(problem, reference, _mesh(problem, _finer(tracking.mesh)), tracking.grid),
+        "steps": build_tracking(problem, reference, _mesh(problem, _elements(tracking.mesh)), smaller),
+    }
+    shifts = {name: abs(_measured(run, other) - own) for name, other in others.items()}
+    return replace(best, ending=replace(best.ending, what=max(shifts, key=lambda name: shifts[name])))
 
 
 def _cut_short(tracking: TrackingProblem, climbed: Climbed) -> Outcome:
@@ -119,16 +231,41 @@ def _cut_short(tracking: TrackingProblem, climbed: Climbed) -> Outcome:
     )
 
 
-def _solver(kind: str) -> Callable[..., Outcome]:
-    """The solver of this name, with a search for the multiplier around it where the error at T is limited."""
-    plain = solver_named(kind)
+def _solve(
+    problem: Problem,
+    reference: Reference,
+    tracking: TrackingProblem,
+    options: Any,
+    progress: Progress,
+    initial: Sequence[Array],
+) -> Outcome:
+    """By the solver that the options name, with a search for the multiplier around it where the error is limited."""
+    solve = solver_named(options.kind)
+    if tracking.end_limit is None:
+        return solve(tracking, options, progress, initial)
+    end_error = _end_error(problem, reference, tracking)
+    return solve_within_limit(solve, tracking, options, progress, initial, end_error)
 
-    def solve(tracking: TrackingProblem, options: Any, progress: Progress, initial: Sequence[Array] = ()) -> Outcome:
-        if tracking.end_limit is None:
-            return plain(tracking, options, progress, initial)
-        return solve_within_limit(plain, tracking, options, progress, initial)
 
-    return solve
+def _end_error(problem: Problem, reference: Reference, tracking: TrackingProblem) -> Callable[[Array], float]:
+    """‖ρ(T) − p(T)‖ of weights (K, P), nearly as the verification will find it: with more elements, smaller steps."""
+    grid = replace(tracking.grid, steps_per_piece=END_STEPS * tracking.grid.steps_per_piece)
+    finer = build_tracking(problem, reference, _mesh(problem, _finer(tracking.mesh)), grid)
+    return lambda weights: _measured(_run(weights), finer)
+
+
+def _measured(run: Run, tracking: TrackingProblem) -> float:
+    """‖ρ(T) − p(T)‖ on this discretisation; inf where the density breaks down."""
+    stages = _attempt(run, tracking)
+    return float("inf") if stages is None else tracking.end_error(stages)
+
+
+def _value(tracking: TrackingProblem, weights: Array | None) -> float:
+    """J of weights (K, P); nan where there are none, or the density breaks down."""
+    try:
+        return float("nan") if weights is None else float(ReducedObjective(tracking).value(weights))
+    except NonFiniteError:
+        return float("nan")
 
 
 def run_resolved(
@@ -150,8 +287,10 @@ def run_resolved(
         tracking = finer
 
 
-def refined(problem: Problem, reference: Reference, tracking: TrackingProblem, run: Run) -> TrackingProblem | None:
-    """The tracking problem made finer in whatever moves the density and is `auto`; None where nothing is."""
+def refined(
+    problem: Problem, reference: Reference, tracking: TrackingProblem, run: Run, moved: float = RESOLVED / 2
+) -> TrackingProblem | None:
+    """The tracking problem made finer in whatever moves the density by more than `moved` and is `auto`, or None."""
     grid, elements = tracking.grid, _elements(tracking.mesh)
     smaller = replace(grid, steps_per_piece=min(2 * grid.steps_per_piece, MOST_STEPS))
     most = MOST_ELEMENTS[tracking.mesh.dimension]
@@ -164,7 +303,7 @@ def refined(problem: Problem, reference: Reference, tracking: TrackingProblem, r
 
     def moves(mesh: Mesh, grid: TimeGrid) -> bool:
         other = build_tracking(problem, reference, mesh, grid)
-        return _change(tracking, stages, other, _attempt(run, other)) > RESOLVED / 2
+        return _change(tracking, stages, other, _attempt(run, other)) > moved
 
     in_time = in_time and moves(_mesh(problem, elements), smaller)
     in_space = in_space and moves(_mesh(problem, more), grid)

@@ -6,14 +6,15 @@ Comes in: words, and what went wrong with the problem that they name. Goes out: 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
 
-from controlsde.exits import UsageError
-from controlsde.wording import unreadable
+from controlsde.exits import EXIT_INVALID, UsageError, say
+from controlsde.wording import unreadable, unsafe
 
 if TYPE_CHECKING:
     from controlsde.problem import Problem
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 # As in files, a number on the command line is one in plain digits: Python would take other scripts' and underscores.
 PLAIN_NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?|nan|[-+]?inf", re.ASCII)
-C1 = frozenset(map(chr, range(0x80, 0xA0)))  # controls of eight bits
 PLAIN_COUNT = re.compile(r"[-+]?[0-9]{1,40}", re.ASCII)
 
 
@@ -40,12 +40,14 @@ def plain_count(word: str | int) -> int:
 
 
 def refuse_controls(words: Sequence[str]) -> None:
-    """Typer repeats words that it does not know as they are: none that holds a control character gets that far."""
+    """Typer repeats words that it does not know as they are: none that a terminal would obey gets that far."""
     for number, word in enumerate(words, 1):
         text = word.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        character = unreadable(text) or next((f"U+{ord(one):04X}" for one in text if one in C1), None)
+        option = text.partition("=")[0] if text.startswith("-") else ""
+        character = unreadable(text) or unsafe(option)
         if character:
-            raise UsageError(f"argument {number} of the command line holds the character {character}; leave it out")
+            say(f"argument {number} of the command line holds the character {character}; leave it out")
+            sys.exit(EXIT_INVALID)
 
 
 @contextmanager

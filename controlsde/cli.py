@@ -25,7 +25,7 @@ from controlsde.claim_commands import app as claims_app
 from controlsde.exits import (
     EXIT_INTERRUPTED,
     UsageError,
-    end_gently,
+    ending_gently,
     explain,
     finish,
     finish_simulation,
@@ -351,17 +351,17 @@ def schema() -> None:
 
 def main() -> None:
     """Run the command line; every known kind of failure ends in one clear line and its exit code."""
-    if not sys.warnoptions:  # the certificate tells what went wrong with the numbers, in words
-        warnings.simplefilter("ignore")
-    end_gently()
-    try:
-        refuse_controls(sys.argv[1:])
-        app(prog_name="controlsde")
-    except KeyboardInterrupt:
-        say("interrupted")
-        sys.exit(EXIT_INTERRUPTED)
-    except (ValueError, RuntimeError, ArithmeticError, OSError, MemoryError, ImportError) as error:
-        sys.exit(explain(error))
+    with warnings.catch_warnings(), ending_gently():
+        if not sys.warnoptions:  # the certificate tells what went wrong with the numbers, in words
+            warnings.simplefilter("ignore")
+        try:
+            refuse_controls(sys.argv[1:])
+            app(prog_name="controlsde")
+        except KeyboardInterrupt:
+            say("interrupted")
+            sys.exit(EXIT_INTERRUPTED)
+        except (ValueError, RuntimeError, ArithmeticError, OSError, MemoryError, ImportError) as error:
+            sys.exit(explain(error))
 
 
 def _load(source: str, overrides: list[str] | None) -> Problem:

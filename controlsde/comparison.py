@@ -20,6 +20,7 @@ from controlsde.problem import Problem
 from controlsde.progress import Progress, Step, silent
 from controlsde.reference import build_reference
 from controlsde.results import Result
+from controlsde.solvers.outcome import reached
 from controlsde.surroundings import own_settings
 from controlsde.tracking import build_network, build_tracking
 from controlsde.verification.refinement import refined_density
@@ -145,8 +146,8 @@ def _final_error(result: Result, problem: Problem) -> float:
 
 
 def _spread(result: Result) -> list[tuple[float, float]]:
-    """Least and largest objective among the best quarter of the starts; nothing for a single start."""
-    values = sorted(value for value in result.starts if np.isfinite(value))
+    """Least and largest objective among the best quarter of the starts, without those set aside; nothing for one."""
+    values = reached(result.starts, result.objective).kept
     kept = values[: max(2, len(values) // 4)]
     return [(kept[0], kept[-1])] if len(kept) > 1 else []
 

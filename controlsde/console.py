@@ -5,7 +5,6 @@ All of it goes through `_say`, `_show` or `describe`, which let no character thr
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -96,6 +95,7 @@ class Console:
             return
         self._heading(f"{result.problem.name}, noise {result.noise:g}, {result.solver}")
         self._show(tables.errors_table(result))
+        self._absorption(result)
         if result.promises:
             self._heading("what the theory promises / what was measured")
             self._show(tables.promises_table(result.promises))
@@ -107,11 +107,18 @@ class Console:
         self._say(_account(result))
         if result.solver in FITTING and result.status == "converged":
             self._say(result.message)
-        for line in _spread(result):
+        for line in tables.spread_of(result):
             self._say(line)
         self._verdict(result)
         if folder:
             self._say(f"result and figures: {folder}")
+
+    def _absorption(self, result: Result, of: str = "") -> None:
+        """What is compared where the walls absorb."""
+        if result.problem.domain.walls == "absorbing":
+            from controlsde.verification.absorption import sentence
+
+            self._say(of + sentence(result.fields, result.problem.domain.box))
 
     def comparison(self, comparison: Comparison, folder: Path) -> None:
         """The table of a comparison, with the cross-applied errors."""
@@ -126,6 +133,8 @@ class Console:
         self._heading("what the theory promises / what was measured")
         self._show(tables.compared_promises_table(comparison.results))
         self._rich.print()
+        for result in comparison.results:
+            self._absorption(result, f"noise {result.noise:g}: ")
         self._say(comparison.note)
         for result in comparison.results:
             self._verdict(result)
@@ -201,7 +210,8 @@ class Console:
         if not result.verified:
             self._say(f"{where}NOT VERIFIED", "bold red")
         for failed in result.certificate.failed:
-            self._say(f"  {failed.name} is {tables.figure(failed.value)}, limit {failed.limit:.2g}")
+            value, limit = tables.beside(failed)
+            self._say(f"  {failed.name} is {value}, limit {limit}")
         sound = result.verified and not stopped
         if result.verified and not self._quiet:
             self._say(f"{where}verified, {len(result.certificate.checks)} checks passed", "green")
@@ -287,17 +297,3 @@ def _account(result: Result) -> str:
         return f"given drift, evaluated in {seconds['solve']:.1f} s, {verified}"
     done = {"converged": "converged", "interrupted": "interrupted"}.get(result.status, "stopped")
     return f"{done} after {result.iterations} iterations, solved in {seconds['solve']:.1f} s, {verified}"
-
-
-def _spread(result: Result) -> list[str]:
-    """How far apart the starts ended; nothing for a single one."""
-    starts = result.starts
-    reached = sorted(value for value in starts if math.isfinite(value))
-    if len(starts) < 2 or not reached:
-        return []
-    quarter, middle = reached[max(1, len(reached) // 4) - 1], reached[(len(reached) - 1) // 2]
-    broken = len(starts) - len(reached)
-    line = f"{len(starts)} starts reached {reached[0]:.4g}, the best quarter {quarter:.4g} or less, half {middle:.4g}"
-    hops = getattr(result.problem.solver, "hops", 0)
-    after = f", after {hops} hops from the best" if hops and result.status != "interrupted" else ""
-    return [f"{line}{after}{f'; {broken} broke down' if broken else ''}"]

@@ -6,6 +6,7 @@ Messages go to stderr. Nothing heavy is imported before it is needed.
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -44,15 +45,25 @@ class UsageError(ValueError):
     """Something on the command line that cannot be used; one line with the cure."""
 
 
-def end_gently() -> None:
-    """Treat a request to end, or a closed terminal, like Ctrl-C: keep what there is, and leave no process behind."""
+@contextmanager
+def ending_gently() -> Iterator[None]:
+    """Treat a request to end, or a closed terminal, like Ctrl-C: keep what there is, and leave no process behind.
+
+    Only the main thread may say so. Afterwards signals are handled as before.
+    """
 
     def interrupt(_signal: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), interrupt)
+    signals = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        signals = []
+    before = {one: signal.signal(one, interrupt) for one in signals}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def explain(error: BaseException) -> int:

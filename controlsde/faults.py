@@ -55,7 +55,7 @@ def fault_of(problem: Problem, error: Exception, affordable: Affordable) -> Faul
         narrow = too_narrow(problem, built, build_mesh(problem, built), affordable)
     except (ReferenceError, ArithmeticError):
         narrow = None
-    return narrow or Fault(_suspect(problem, error), str(error))
+    return narrow or Fault(getattr(error, "where", ()) or _suspect(problem, error), str(error))
 
 
 def _suspect(problem: Problem, error: Exception) -> Location:

@@ -31,7 +31,8 @@ Array = NDArray[np.float64]
 SEAL = b"\ncontrolsde sha256 "  # then 64 hexadecimal digits and the end of a line
 SEALED = "seal"  # the attribute of a file that has one
 SEAL_BYTES = len(SEAL) + 65
-CHUNK = 2**20
+HEAP = b"GCOL"
+CHUNK, MOST_SEARCHED = 2**20, 2**28  # bytes
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 MOST_INFLATED = 1032  # deflate makes no more of a byte
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -94,6 +95,27 @@ def digest_of(stream: BinaryIO) -> str | None:
     return digest.hexdigest()
 
 
+def _refuse_endless_heaps(stream: BinaryIO) -> None:
+    """Refuse a heap of texts whose free space has no length: HDF5 goes through it for ever.
+
+    A collection is "GCOL", a version, its size in 8 bytes; then objects, each with an index in 2 bytes (0: free space),
+    6 bytes more, and its size in 8 bytes.
+    """
+    stream.seek(0)
+    content = stream.read(MOST_SEARCHED)
+    start = content.find(HEAP)
+    while start >= 0:
+        end = min(start + int.from_bytes(content[start + 8 : start + 16], "little"), len(content))
+        place = start + 16
+        while place + 16 <= end:
+            index = int.from_bytes(content[place : place + 2], "little")
+            size = int.from_bytes(content[place + 8 : place + 16], "little")
+            if index == 0 and size < 16:
+                raise NetcdfError("is damaged")
+            place += size if index == 0 else 16 + -(-size // 8) * 8
+        start = content.find(HEAP, start + 4)
+
+
 def read(path: Path, names: Sequence[str], of: Mapping[str, Any] = NOTHING) -> Stored:
     """The attributes of a file, and those of the named arrays that it has.
 
@@ -106,6 +128,8 @@ def read(path: Path, names: Sequence[str], of: Mapping[str, Any] = NOTHING) -> S
         if stream.read(len(SIGNATURE)) != SIGNATURE:
             raise NetcdfError("is no NetCDF file")
         digest = digest_of(stream)
+        if digest is None:
+            _refuse_endless_heaps(stream)
     try:
         return _parsed(path, names, of, digest)
     except NetcdfError:

@@ -23,6 +23,7 @@ from controlsde.enclosures import Enclosure, Interval, intervals
 
 Array = NDArray[np.float64]
 ACTIVATIONS = ("tanh", "sigmoid", "softplus", "sin", "relu")
+KINKED = frozenset({"relu"})  # of these: the ones whose slope jumps
 
 
 def _library_of(array: Any) -> ModuleType:

@@ -21,6 +21,7 @@ from controlsde.diagnosis import Diagnosis, Remedy
 from controlsde.distances import BoxTransport
 from controlsde.files import write_whole
 from controlsde.problem import Problem
+from controlsde.surroundings import own_settings
 from controlsde.verification.certificate import Certificate
 from controlsde.verification.evidence import Fields, TrackingErrors
 from controlsde.verification.promises import Promises
@@ -210,6 +211,7 @@ class Result:
         network, walls = build_network(self.problem), self.problem.domain.walls
         return ControlledProcess(network, self.controls, diffusivity, walls, dtype)
 
+    @own_settings()
     def to_onnx(
         self, path: str | Path, steps_per_piece: int | Sequence[int] = 64, method: str = "euler-maruyama"
     ) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import loky
 
@@ -32,6 +32,9 @@ from controlsde.problem.schema import ScoreMatching, Shooting, Switching
 from controlsde.problem.solver_specs import SECOND_ORDER, period
 from controlsde.problem.values import Location
 from controlsde.surroundings import own_arithmetic
+
+if TYPE_CHECKING:
+    from controlsde.reference import Reference
 
 MOST_MEMORY = 16 * 2**30  # bytes for the largest arrays of a solve
 MOST_VARIABLES = 2_000_000  # of a collocation program
@@ -81,7 +84,7 @@ def predict(problem: Problem) -> Prediction:
     estimated = sizes_of(problem, None)
     too_large = _refuse(problem, estimated)
     if too_large:  # do not even build a mesh of that size
-        return _prediction(problem, estimated, (), None, "not built", too_large)
+        return _prediction(problem, estimated, (), None, "not built", (), too_large)
     from controlsde.faults import needed_elements, too_narrow
     from controlsde.reference import build_reference
     from controlsde.tracking import build_mesh
@@ -97,7 +100,7 @@ def predict(problem: Problem) -> Prediction:
     finer = None
     if not narrow and resolution > MOST_UNRESOLVED:
         finer = needed_elements(problem, reference, mesh, affordable(problem))
-    predicted = _prediction(problem, sizes, elements, resolution, reference.description, refused, finer)
+    predicted = _prediction(problem, sizes, elements, resolution, *_words(problem, reference), refused, finer)
     return replace(predicted, refused_at=narrow.where) if narrow else predicted
 
 
@@ -109,6 +112,19 @@ def affordable(problem: Problem) -> Callable[[Mesh], bool]:
         return not _refuse(problem, sizes) and not _does_not_fit(_memory(problem, sizes), machine_memory())
 
     return may_run
+
+
+def _words(problem: Problem, reference: Reference) -> tuple[str, tuple[str, ...]]:
+    """How the reference is computed, and warnings about what no grid sees, and what it is compared with."""
+    from controlsde.verification.sight import warnings
+
+    unseen = warnings(problem, reference)
+    if problem.domain.walls != "absorbing":
+        return reference.description, unseen
+    from controlsde.verification.absorption import warning
+
+    found = warning(reference, problem.domain.box, problem.noise)
+    return f"{reference.description}; its walls reflect, and keep its mass", (*unseen, *((found,) if found else ()))
 
 
 def _estimated_unknowns(problem: Problem) -> int:
@@ -297,10 +313,11 @@ def _prediction(
     elements: tuple[int, ...],
     resolution: float | None,
     reference: str,
+    warnings_of_reference: tuple[str, ...],
     refused: tuple[str, ...],
     finer: tuple[int, ...] | None = None,
 ) -> Prediction:
-    warnings = []
+    warnings = [] if refused else [*warnings_of_reference]
     if resolution is not None and resolution > MOST_UNRESOLVED and not refused:
         words = ",".join(str(count) for count in finer or tuple(2 * count for count in elements))
         warnings.append(

@@ -9,27 +9,28 @@ what is done about it:
   default dtype is one for the whole process and is left alone: every tensor here names its own.
 - The threads of BLAS and PyTorch: one while anyone is inside. Products of matrices are then the same to the bit however
   many the machine has, and threads do not wait for each other: the matrices are small, and on a busy machine several
-  took fifty times as long. How many threads BLAS has is one number for the process. So those who are inside are
+  took up to twenty times as long. How many threads BLAS has is one number for the process. So those who are inside are
   counted; the first one in sets it, and the last one out gives it back. A program that multiplies matrices in another
   thread meanwhile does so on one thread.
 
-Filters of warnings, the locale, generators of random numbers, signals, the working folder and the environment are
-neither read nor set.
+Filters of warnings, the locale, generators of random numbers, the working folder and the environment are neither read
+nor set. A function that is told of the progress sees the library's settings.
 """
 
 from __future__ import annotations
 
-import ctypes
-import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
-from typing import Any
+from contextlib import ExitStack, contextmanager
+from types import FunctionType
+from typing import Any, TypeVar
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+
+from controlsde.blas import Library, casadis_library, loaded_libraries
+
+T = TypeVar("T")
 
 FLOATING_POINT = {"divide": "ignore", "over": "ignore", "under": "ignore", "invalid": "ignore"}
 DENORMAL = 2.0**-1074  # twice 0 where denormals are flushed
@@ -40,6 +41,14 @@ def own_arithmetic() -> Iterator[None]:
     """NumPy's floating-point errors as the library wants them; for a function, use it as a decorator."""
     with np.errstate(**FLOATING_POINT):  # type: ignore[arg-type]
         yield
+
+
+def methods_in_own_arithmetic(kind: type[T]) -> type[T]:
+    """A class whose public methods run in `own_arithmetic`: for objects that a caller is given, and asks later."""
+    for name, value in list(vars(kind).items()):
+        if isinstance(value, FunctionType) and not name.startswith("_"):
+            setattr(kind, name, own_arithmetic()(value))
+    return kind
 
 
 @contextmanager
@@ -95,19 +104,23 @@ class _OneThread:
         self._lock = threading.Lock()
         self._own = threading.local()  # how deep this thread is inside
         self._inside = 0
-        self._libraries = ExitStack()  # gives every library of linear algebra its threads back
-        self._casadi = False  # whether CasADi's is among them
+        self._before: list[tuple[Library, int]] = []
+        self._casadi = False  # whether CasADi's library is among them
         self._torch = 1
 
     def enter(self) -> None:
         import torch
 
         depth = getattr(self._own, "depth", 0)
+        threads = torch.get_num_threads()  # a thread that asks for the first time is given the number that was last set
         with self._lock:
             if self._inside == 0:
-                self._torch = torch.get_num_threads()
-                self._libraries.enter_context(threadpool_limits(1, user_api="blas"))
-            self._limit_loaded_since()
+                self._torch = threads
+                self._limit(loaded_libraries())
+            if not self._casadi:
+                late = casadis_library()
+                self._limit([late] if late else [])
+                self._casadi = late is not None
             self._inside += not depth
             self._own.depth = depth + 1
         if not depth:
@@ -122,31 +135,15 @@ class _OneThread:
                 return
             self._inside -= 1
             if self._inside == 0:
-                self._libraries.close()
-                self._casadi = False
+                for library, threads in self._before:
+                    library.set_threads(threads)
+                self._before, self._casadi = [], False
             torch.set_num_threads(self._torch)
 
-    def _limit_loaded_since(self) -> None:
-        """CasADi has a BLAS of its own, under a name that threadpoolctl does not know; IPOPT loads it when it is."""
-        library = None if self._casadi else _casadis_blas()
-        if library is not None:
-            before = library.openblas_get_num_threads()
-            library.openblas_set_num_threads(1)
-            self._libraries.callback(library.openblas_set_num_threads, before)
-            self._casadi = True
-
-
-def _casadis_blas() -> ctypes.CDLL | None:
-    """CasADi's OpenBLAS, where it is in this process already."""
-    casadi = sys.modules.get("casadi")
-    if casadi is None or not hasattr(os, "RTLD_NOLOAD"):
-        return None
-    for path in Path(str(casadi.__file__)).parent.glob("libcasadi-tp-openblas*"):
-        with suppress(OSError):  # a name under which it is not loaded
-            library = ctypes.CDLL(str(path), mode=os.RTLD_NOLOAD)
-            if hasattr(library, "openblas_set_num_threads"):
-                return library
-    return None
+    def _limit(self, libraries: list[Library]) -> None:
+        for library in libraries:
+            self._before.append((library, library.threads()))
+            library.set_threads(1)
 
 
 _ONE_THREAD = _OneThread()  # the one thing here that is shared: BLAS, too, is one for the whole process

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from controlsde.results import Result
     from controlsde.simulation import Simulation
     from controlsde.sizes import Prediction
+    from controlsde.verification.certificate import Check
     from controlsde.verification.promises import Promises
 
 LARGEST_EXPONENT = 6.0  # of a bound that is written out
+FEW = 4  # starts: fewer have no quarter
 
 DISTANCES = {
     "l2_initial": "L² error at t = 0",
@@ -43,9 +45,16 @@ MEANINGS = {
     "refinement": "the two finest meshes",
     "target_mass": "p(T) on the finest grid",
     "target_change": "p(T) on the solver's mesh",
+    "target_norm": "norm of p(T) that it sees",
+    "start_norm": "norm of p(0) that it sees",
+    "start_change": "ρ(0) on the finer mesh",
+    "density_unseen": "hidden in a formula density",
+    "drift_unseen": "drift between the nodes",
+    "diffusivity_unseen": "D between the moments",
     "characteristics_l2_change": "ρ along characteristics",
     "monte_carlo_z": "particles, standard errors",
     "monte_carlo_modes": "particles, all modes",
+    "terminal_error": "‖ρ(T) − p(T)‖, as asked for",
 }
 
 
@@ -54,6 +63,51 @@ def figure(value: float | None) -> str:
     if value is None:
         return "—"
     return f"{value:.2g}" if math.isfinite(value) else "not finite"
+
+
+def beside(check: Check) -> tuple[str, str]:
+    """A value and its limit, with as many digits as it takes to tell them apart."""
+    for digits in range(2, 7):
+        value, limit = f"{check.value:.{digits}g}", f"{check.limit:.{digits}g}"
+        if value != limit:
+            break
+    return value if math.isfinite(check.value) else figure(check.value), limit
+
+
+def spread_of(result: Result) -> list[str]:
+    """How far apart the starts ended; nothing for a single one.
+
+    The objective of the answer is the least of those that count. Lower ones were set aside, for a reason that the
+    message tells.
+    """
+    from controlsde.solvers.outcome import reached
+
+    found = reached(result.starts, result.objective)
+    if len(result.starts) < 2 or not found.kept:
+        return []
+    line = f"{len(result.starts)} starts reached {_ranked(found.kept)}"
+    hops = getattr(result.problem.solver, "hops", 0)
+    if hops and result.status != "interrupted":
+        line += f", after {hops} hops from the best"
+    if found.lost:
+        limited = result.problem.objective.terminal_error is not None
+        line += f"; {found.lost} {'did not go on to the limit at T' if limited else 'broke down'}"
+    if found.set_aside:
+        lower, were = len(found.set_aside), "was" if len(found.set_aside) == 1 else "were"
+        line += f"; {lower} with a lower objective {were} set aside"
+    if found.set_aside and result.status == "converged":  # a verdict says why an answer did not converge
+        return [line, result.message]
+    return [line]
+
+
+def _ranked(values: Sequence[float]) -> str:
+    """Sorted numbers: all of a few, of more the least, and which half and which quarter of them reached."""
+    count = len(values)
+    if count < FEW:
+        *most, last = [f"{value:.4g}" for value in values]
+        return f"{', '.join(most)} and {last}" if most else last
+    quarter = f", the best quarter {values[count // 4 - 1]:.4g} or less" if count >= 2 * FEW else ""
+    return f"{values[0]:.4g}{quarter}, half {values[(count - 1) // 2]:.4g}"
 
 
 def empty(*columns: str) -> Table:
@@ -76,6 +130,10 @@ def errors_table(result: Result) -> Table:
             stuck = "" if result.transport.converged else ", W₂ NOT CONVERGED"
             table.add_row("  certified lower bound", f"{result.transport.lower_bound:.4g}{stuck}", "")
     table.add_row("L² error at T, particles", _particles(result), "")
+    if result.problem.domain.walls == "absorbing":
+        from controlsde.verification.absorption import mass_taken
+
+        table.add_row("mass that the walls took", f"{mass_taken(result.fields):.4g}", "")
     table.add_row("objective", "", f"{result.objective:.6g}")
     return table
 
@@ -134,12 +192,15 @@ def simulation_table(simulation: Simulation) -> Table:
         killed = _with_error(simulation.killed.value, simulation.killed.standard_error)
         table.add_row("killed mass", killed, f"{simulation.expected_killed:.4g}")
     if simulation.moments:
-        found = simulation.moments
+        found, (mean, covariance) = simulation.moments, simulation.expected_moments
         for axis in range(len(found.mean)):
             name = "xyz"[axis]
-            table.add_row(f"mean of {name}", _with_error(found.mean[axis], found.mean_standard_error[axis]), "")
+            table.add_row(
+                f"mean of {name}", _with_error(found.mean[axis], found.mean_standard_error[axis]), _digits(mean[axis])
+            )
             spread = found.covariance_standard_error[axis, axis]
-            table.add_row(f"variance of {name}", _with_error(found.covariance[axis, axis], spread), "")
+            variance = _with_error(found.covariance[axis, axis], spread)
+            table.add_row(f"variance of {name}", variance, _digits(covariance[axis, axis]))
     for label, tests in (("W₁", simulation.w1), ("sliced W₂", simulation.sliced_w2)):
         for name, test in tests.items():
             to = "verified ρ" if name == "density" else "target p"
@@ -191,7 +252,7 @@ def certificate_table(result: Result) -> Table:
         table.add_column(name, justify="right" if name in ("value", "limit") else "left")
     for one in result.certificate.checks:
         outcome = Text("passed", "green") if one.passed else Text("FAILED", "bold red")
-        table.add_row(one.name, figure(one.value), f"{one.limit:.2g}", outcome, MEANINGS.get(one.name, ""))
+        table.add_row(one.name, *beside(one), outcome, MEANINGS.get(one.name, ""))
     return table
 
 

@@ -63,7 +63,10 @@ class ControlledProcess(nn.Module):
         walls: str,
         dtype: torch.dtype | None = None,
     ) -> None:
-        """diffusivity: D(t) = ηD₀(t) in length²/time. dtype: of the parameters, PyTorch's default if not given."""
+        """diffusivity: D(t) = ηD₀(t) in length²/time. dtype: of the parameters, PyTorch's default if not given.
+
+        They are on PyTorch's default device, as those of any module.
+        """
         super().__init__()
         dtype = torch.get_default_dtype() if dtype is None else dtype
 
@@ -86,7 +89,7 @@ class ControlledProcess(nn.Module):
 
     def forward(self, t: Tensor | float, x: Tensor) -> Tensor:
         """The drift at time t, taken literally, and points x (…, d): of the shape of x."""
-        time = float(torch.as_tensor(t, dtype=self.times.dtype))
+        time = float(torch.as_tensor(t, dtype=self.times.dtype, device="cpu"))
         return self.drift(self._piece_from(time), x)
 
     def f(self, t: Tensor | float, x: Tensor) -> Tensor:
@@ -100,9 +103,9 @@ class ControlledProcess(nn.Module):
 
     def drift(self, piece: int, x: Tensor) -> Tensor:
         """The unfolded drift F′(x) ∘ v(F(x)) of one piece at points x (…, d) of free space: of the shape of x."""
-        drift = self.network.drift(self.fold(x), self.A[piece], self.W[piece], self.b[piece])
+        drift: Tensor = self.network.drift(self.fold(x), self.A[piece], self.W[piece], self.b[piece])
         if self.walls != "reflecting":
-            return torch.as_tensor(drift)
+            return drift
         length = self.high - self.low
         turned = (x - self.low).remainder(2.0 * length) > length
         return torch.where(turned, -drift, drift)
@@ -168,7 +171,7 @@ class ControlledProcess(nn.Module):
         number that is not finite.
         """
         a, w, b, times = (part.detach().double().cpu().numpy() for part in (self.A, self.W, self.b, self.times))
-        kept = times == torch.as_tensor(self._given_times).to(self.times.dtype).double().numpy()
+        kept = times == torch.from_numpy(self._given_times).to(self.times.dtype).double().numpy()
         return Controls(a, w, b, np.where(kept, self._given_times, times))
 
     def _piece_from(self, time: float) -> int:

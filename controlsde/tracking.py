@@ -243,7 +243,8 @@ def build_tracking(
         if not holds(mass):
             raise ReferenceError(
                 f"the mesh holds a mass of {mass:.2g} of the reference at t = {t:g}, where it should hold 1: use more "
-                "mesh.elements, a broader density or a smaller domain.box"
+                "mesh.elements, a broader density or a smaller domain.box",
+                ("mesh", "elements"),
             )
     objective = problem.objective
     time_weight = objective.running * grid.quadrature

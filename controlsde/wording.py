@@ -56,6 +56,12 @@ def unreadable(text: str) -> str | None:
     return f"U+{ord(found[0]):04X}" if found else None
 
 
+def unsafe(text: str) -> str | None:
+    """The first character that a terminal may obey, as `U+202E`; None where all is well."""
+    found = UNSAFE.search(text)
+    return f"U+{ord(found[0]):04X}" if found else None
+
+
 def _cut(text: str, longest: int) -> str:
     front = int(SHARE_AT_FRONT * (longest - 1))
     return f"{text[:front]}…{text[len(text) - (longest - 1 - front) :]}"

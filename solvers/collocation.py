@@ -173,7 +173,7 @@ def solve(
 
     with Workers() as workers:
         ended = workers.run(starts, here, partial(_solve_elsewhere, tracking, options), finished)
-    outcomes = [one for one in ended if one is not None]
+    outcomes = [replace(one, start=number) for number, one in enumerate(one for one in ended if one is not None)]
     best, *others = sorted(outcomes, key=lambda one: (not np.isfinite(one.objective), not one.converged, one.objective))
     return replace(
         best,
@@ -249,15 +249,18 @@ def _outcome(objective: ReducedObjective, solution: NlpSolution) -> Outcome:
     if np.isfinite(value):
         _, gradient = objective.value_and_gradient(weights)
         gradient_norm = projected_gradient_norm(weights, gradient, objective.tracking.bound)
+    converged, history = solution.success and agrees, solution.history
+    if converged and history:  # the last of the program's values is J to 1e-6, and then J itself
+        history = (*history[:-1], replace(history[-1], objective=value))
     return Outcome(
         weights=weights,
         objective=value,
         gradient_norm=gradient_norm,
-        converged=solution.success and agrees,
+        converged=converged,
         interrupted=solution.status == "User_Requested_Stop",
         message=_message(solution, value, agrees),
         iterations=solution.iterations,
-        history=solution.history,
+        history=history,
         ending=_ending(solution, agrees),
     )
 

@@ -64,7 +64,8 @@ class Run:
         count = self.history[-1].number if self.history else 0
         shifted = [replace(row, number=row.number + count) for row in later.history[1:]]
         best = replace(later.best, number=later.best.number + count) if later.best else self.best
-        return Run(best, self.history + shifted, later.trouble, later.interrupted, self.seconds + later.seconds)
+        trouble = later.trouble or (None if shifted else self.trouble)  # what goes nowhere leaves it as it was
+        return Run(best, self.history + shifted, trouble, later.interrupted, self.seconds + later.seconds)
 
 
 @dataclass(frozen=True, eq=False)

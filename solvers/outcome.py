@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -9,16 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+
+SAME = 1e-9  # relative difference of J that rounding explains
+
 Reason = Literal[
     "converged",
     "interrupted",
     "iterations",  # there were no more
     "screened",  # other starts looked more promising after the first iterations
     "no-descent",  # no step lowered J any further
+    "stalled",  # J stopped falling although the gradient is not small: a kink
     "non-finite",  # a number stopped being finite
     "infeasible",  # the state equation could not be met
     "loose",  # the conditions hold, but not to the tolerance
     "limit",  # the error at T could not be brought to its limit
+    "unseen-error",  # nor that, and the solver's own mesh does not show it as it is
     "disagrees",  # the solver's J is not that of its weights through the state equation
     "unknown",
 ]
@@ -70,8 +76,10 @@ class Outcome:
 
     weights: (K, P), flattened as in `network`. objective: J there, re-evaluated through the state equation.
     converged: the first-order conditions hold to the tolerance. message: what happened, in one line; ending: the
-    same as plain data. What a solver returns is the start with the least objective; it also carries
-    starts: J reached from each start, in order (nan for one that broke down), and
+    same as plain data. history: its last objective is J of the weights, where the solver converged.
+    What a solver returns is the start with the least objective; it also carries
+    starts: J reached from each start, in order (nan for one that broke down, or was not brought to a limit at the end),
+    start: which of them this is, from 0, and
     others: the outcomes of the other starts, least objective first.
     """
 
@@ -84,7 +92,28 @@ class Outcome:
     iterations: int
     history: tuple[Iteration, ...]
     starts: tuple[float, ...] = ()
+    start: int = 0
     others: tuple[Outcome, ...] = ()
     build_seconds: float = 0.0
     solve_seconds: float = 0.0
     ending: Ending = field(default_factory=Ending)
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What the starts of an answer with some objective reached, each sorted: `kept`, the answer's own among them,
+
+    `set_aside`, which are lower, and the number of those that have no objective.
+    """
+
+    kept: tuple[float, ...]
+    set_aside: tuple[float, ...]
+    lost: int
+
+
+def reached(starts: Sequence[float], objective: float) -> Reached:
+    """Tell starts with a lower objective than the answer's from the others: there was a reason to set those aside."""
+    values = sorted(value for value in starts if np.isfinite(value))
+    least = objective - SAME * abs(objective) if np.isfinite(objective) else -np.inf
+    kept = tuple(value for value in values if value >= least)
+    return Reached(kept, tuple(values[: len(values) - len(kept)]), len(starts) - len(values))

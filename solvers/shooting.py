@@ -46,7 +46,7 @@ def solve(
     with Workers() as workers:
         search = Search(objective, options, progress, workers)
         runs = search.hop_on(search.first(starts))
-    outcomes = [_outcome(run, options, tracking) for run in runs if run.best is not None]
+    outcomes = [_outcome(number, run, options, tracking) for number, run in enumerate(runs) if run.best is not None]
     if not outcomes:
         trouble = (runs[0].trouble if runs else None) or Ending("interrupted", "before the first iteration")
         outcomes = [_nothing(starts[0], trouble)]
@@ -63,7 +63,7 @@ def solve(
     )
 
 
-def _outcome(run: Run, options: Shooting, tracking: TrackingProblem) -> Outcome:
+def _outcome(number: int, run: Run, options: Shooting, tracking: TrackingProblem) -> Outcome:
     assert run.best is not None  # callers pass runs that hold an iterate
     ending = _ending(run, options)
     return Outcome(
@@ -74,7 +74,8 @@ def _outcome(run: Run, options: Shooting, tracking: TrackingProblem) -> Outcome:
         interrupted=run.interrupted,
         message=_message(run, ending),
         iterations=run.best.number,
-        history=tuple(run.history),
+        history=tuple(row for row in run.history if row.number <= run.best.number),  # Adam may rise after its best
+        start=number,
         ending=ending,
     )
 
@@ -99,6 +100,8 @@ def _message(run: Run, ending: Ending) -> str:
         return f"{_broken(ending)}; kept the last good iterate"
     if ending.reason == "no-descent":
         return f"no step lowers the objective any further, {gradient}"
+    if ending.reason == "stalled":
+        return f"the objective stopped falling after {run.history[-1].number} iterations, {gradient}: it sits at a kink"
     if ending.reason == "screened":
         return f"set aside after {run.history[-1].number} iterations for more promising starts, {gradient}"
     if ending.reason == "iterations":

@@ -8,11 +8,16 @@ not positive definite, or the Gauss–Newton matrix. The damping λ follows the 
 (Levenberg 1944; Marquardt 1963; Nocedal & Wright, "Numerical Optimization", chapters 4 and 10). At an optimum
 with a residual Gauss–Newton converges linearly at best, while the exact Hessian, which costs no extra solve here
 (see `reduced`), converges quadratically.
+
+All this is for a smooth J. Where J has a kink, as with the activation relu, the gradient on one side says nothing of
+the other: steps shrink to nothing, J stays where it is, and the gradient stays large. That is not a slow convergence,
+and more iterations are no cure: such a stall ends the search.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -30,6 +35,16 @@ Model = Literal["newton", "gauss-newton"]
 DECREMENT_TOLERANCE = 1e-9  # predicted relative decrease of J below which an optimum is an optimum
 LARGEST_DAMPING = 1e14
 MOST_ACTIVE_SET_PASSES = 12
+# A stall: so many iterations lower J by no more than this share of it, none of them finds a small gradient, and all
+# need so much damping that the model's curvature has no part in their steps. A narrow valley of a smooth J, followed
+# slowly, needs next to none: the model holds there, and the search goes on.
+STALLED_ITERATIONS = 20
+STALLED_SHARE = 1e-5
+STALLED_DAMPING = 1.0
+ROUNDING = 100.0  # times the tolerance: a gradient below that may be all that rounding leaves to find
+# The same where J is steep, as with a large multiplier, and a Newton step promises no more than the last digits of J.
+STEEP_ROUNDING = 1e4
+ROUNDED = 1e-12
 
 
 class Evaluation(Protocol):
@@ -77,31 +92,46 @@ def minimise(
 ) -> Iterator[Iterate]:
     """Yield the accepted points, the start included, until convergence, trouble or the last iteration.
 
-    Converged: the projected gradient is below `tolerance`, and a Newton step promises less than 1e-9 of J.
+    Converged: the projected gradient is below `tolerance`, and a Newton step promises less than 1e-9 of J. Trouble is
+    `no-descent`, `non-finite`, or `stalled`, see above.
     Raises NonFiniteError when the start itself cannot be evaluated.
     """
     point = np.clip(start, -bound, bound)
     current = evaluate(point)
     damping = 1e-3
     scale = np.zeros_like(point)
+    recent: deque[tuple[float, float, float]] = deque(maxlen=STALLED_ITERATIONS + 1)
     for number in range(iterations + 1):
         local = current.expand()
         norm = projected_gradient_norm(point, local.gradient, bound)
         free = ~(((point >= bound) & (local.gradient < 0)) | ((point <= -bound) & (local.gradient > 0)))
         decrement = _decrement(local, free)
         converged = norm <= tolerance and decrement <= DECREMENT_TOLERANCE * abs(local.value)
-        yield Iterate(number, point, local.value, norm, converged, decrement)
-        if converged or number == iterations:
+        recent.append((local.value, norm, damping))
+        trouble = Ending("stalled") if not converged and _stalls(recent, tolerance) else None
+        yield Iterate(number, point, local.value, norm, converged, decrement, trouble)
+        if converged or trouble or number == iterations:
             return
         matrix = local.hessian if model == "newton" else local.gauss_newton
         scale = np.maximum(0.5 * scale, np.sqrt(np.maximum(np.diag(local.gauss_newton), 1e-12)))
         accepted = _search(evaluate, point, local, matrix, scale, free, bound, damping)
         if isinstance(accepted, Ending):
             # at the limit of rounding no step can lower J any further: that is an optimum, too
-            rounding = norm <= 100 * tolerance
+            rounding = norm <= ROUNDING * tolerance or (
+                norm <= STEEP_ROUNDING * tolerance and decrement <= ROUNDED * abs(local.value)
+            )
             yield Iterate(number, point, local.value, norm, rounding, decrement, None if rounding else accepted)
             return
         point, current, damping = accepted
+
+
+def _stalls(recent: Sequence[tuple[float, float, float]], tolerance: float) -> bool:
+    """Whether J, of (J, gradient norm, damping) by iteration, no longer falls although its gradient is not small."""
+    if len(recent) <= STALLED_ITERATIONS:
+        return False
+    values, norms, dampings = zip(*recent, strict=True)
+    still = values[0] - values[-1] <= STALLED_SHARE * abs(values[-1])
+    return bool(still and min(norms) > ROUNDING * tolerance and min(dampings) >= STALLED_DAMPING)
 
 
 def _search(

@@ -1,8 +1,12 @@
-"""For all tests: the particles' loops are compiled before any of them runs, so that no backend changes on the way."""
+"""For all tests: the particles' loops are compiled before any of them runs, so that no backend changes on the way.
+
+And numbers that stop being finite unnoticed are warned of, which fails a test: the library itself keeps quiet of them.
+"""
 
 import numpy as np
 import pytest
 
+from controlsde import surroundings
 from controlsde.controls import Controls
 from controlsde.diffusivity import Steady
 from controlsde.drift import NetworkDrift
@@ -23,3 +27,11 @@ def compiled_loops():
         fused.simulate(Process.of(drift, Steady(diffusivity), box, "reflecting", 4), Stream(0), 0, np.zeros((1, 1)))
     assert fused.ready(noisy=True)
     assert fused.ready(noisy=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def watched_arithmetic():
+    """NumPy's own settings inside the library, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(surroundings, "FLOATING_POINT", {**np.geterr()})
+        yield

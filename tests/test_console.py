@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from controlsde.comparison import Comparison, at_noise
+from controlsde.comparison import Comparison, at_noise, note
 from controlsde.console import Console, describe
 from controlsde.diagnosis import Diagnosis, Remedy
 from controlsde.distances import BoxTransport
@@ -241,4 +241,53 @@ def test_the_spread_of_the_starts_is_told(result, shown):
     assert told(1.0) == []
     hopping = result.problem.model_copy(update={"solver": Shooting(starts=2, hops=9)})
     result = replace(result, problem=hopping)
-    assert told(2.0, 1.0) == ["2 starts reached 1, the best quarter 1 or less, half 1, after 9 hops from the best"]
+    assert told(2.0, 1.0) == ["2 starts reached 1 and 2, after 9 hops from the best"]
+
+
+@pytest.mark.parametrize(
+    ("starts", "words"),
+    [
+        ((2.0, 1.0), "2 starts reached 1 and 2"),
+        ((2.0, 1.0, 3.0), "3 starts reached 1, 2 and 3"),
+        ((2.0, 1.0, 4.0, 3.0), "4 starts reached 1, half 2"),
+        ((2.0, 1.0, 4.0, 3.0, 5.0, 7.0, 6.0), "7 starts reached 1, half 4"),
+        (tuple(range(1, 13)), "12 starts reached 1, the best quarter 3 or less, half 6"),
+        ((float("nan"), 1.0), "2 starts reached 1; 1 broke down"),
+    ],
+)
+def test_the_words_for_the_spread_fit_the_number_of_starts(result, shown, starts, words):
+    one = replace(result, starts=starts, objective=1.0)
+    text = shown(lambda console: console.result(one, None))
+    assert [line for line in text.splitlines() if "starts reached" in line] == [words]
+
+
+def test_a_lower_start_is_not_what_was_reached_and_the_message_says_why(result, shown):
+    why = "converged; a start with a lower objective was set aside: 0.5, whose density moves"
+    one = replace(result, starts=(0.5, 1.0, 2.0), objective=1.0, status="converged", message=why)
+    lines = shown(lambda console: console.result(one, None)).splitlines()
+    place = lines.index("3 starts reached 1 and 2; 1 with a lower objective was set aside")
+    assert lines[place + 1] == why
+    stopped = replace(one, status="not-converged", message="stopped; " + why)
+    lines = shown(lambda console: console.result(stopped, None)).splitlines()
+    assert sum(why in line for line in lines) == 1
+
+
+def test_a_comparison_counts_no_start_that_was_set_aside(result):
+    results = [replace(result, starts=(0.5, 1.0, 2.0), objective=1.0)] * 2
+    assert "the best starts reached objectives of 1 to 2 at noise" in note(results)
+
+
+def test_starts_that_did_not_go_on_to_a_limit_did_not_break_down(result, shown):
+    limits = result.problem.objective.model_copy(update={"terminal_error": 0.1})
+    limited = result.problem.model_copy(update={"objective": limits})
+    one = replace(result, problem=limited, starts=(float("nan"), 1.0, float("nan")), objective=1.0)
+    assert "3 starts reached 1; 2 did not go on to the limit at T" in shown(lambda console: console.result(one, None))
+
+
+def test_a_value_beside_its_limit_has_the_digits_that_tell_them_apart(result, shown):
+    missed = with_checks(result, Check("terminal_error", 0.0020004, 0.002, passed=False))
+    text = shown(lambda console: console.result(missed, None))
+    assert "terminal_error is 0.0020004, limit 0.002" in text
+    assert "0.0020004" in next(line for line in text.splitlines() if line.startswith("terminal_error"))
+    lost = with_checks(result, Check("refinement", float("nan"), 0.01, passed=False))
+    assert "refinement is not finite, limit 0.01" in shown(lambda console: console.result(lost, None))

@@ -200,14 +200,20 @@ def test_iterations_of_shooting_are_predicted_within_a_factor_of_two(iterations_
     assert 0.5 < shooting_iterations(4, 6) / iterations_of(starts=4, hops=6) < 2.0
 
 
+def test_iterations_are_no_more_than_predicted_where_a_network_with_kinks_stalls(iterations_of):
+    kinked = {"network.activation": "relu", "network.width": 3, "controls.pieces": 4, "noise": 0.0}
+    assert iterations_of(starts=3, hops=0, **kinked) < 1.5 * shooting_iterations(3, 0)
+
+
 @pytest.fixture
 def iterations_of(monkeypatch):
     """How many iterations shooting takes on two bumps, by its progress."""
     monkeypatch.setattr("controlsde.solvers.processes.POOL_PAYS_ABOVE", float("inf"))
-    problem = load_problem("two-bumps", set={"mesh.elements": [8]})
-    tracking = build_tracking(problem, build_reference(problem.reference, problem.domain))
 
-    def counted(**options):
+    def counted(starts, hops, **changes):
+        problem = load_problem("two-bumps", set={"mesh.elements": [8], **changes})
+        tracking = build_tracking(problem, build_reference(problem.reference, problem.domain))
+        options = {"starts": starts, "hops": hops}
         steps = []
         shooting.solve(tracking, Shooting(**options), steps.append)
         return sum(step.iteration is not None for step in steps)

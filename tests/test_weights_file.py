@@ -11,7 +11,7 @@ from safetensors import safe_open
 from controlsde import weights_file
 from controlsde.controls import Controls, ControlsError
 from controlsde.network import Network
-from controlsde.weights_file import network_words, write_weights
+from controlsde.weights_file import is_without_digest, network_words, read_weights, write_weights
 
 
 @pytest.fixture
@@ -148,3 +148,36 @@ def test_a_file_with_bytes_spoilt_is_read_or_explained(controls, seed, tmp_path)
 def test_a_missing_file_says_what_to_give(tmp_path):
     with pytest.raises(ControlsError, match=r"nothing\.safetensors: no such file; give a result .*weights"):
         Controls.load(tmp_path / "nothing.safetensors")
+
+
+def test_every_changed_byte_is_refused_by_name(controls, tmp_path):
+    path = tmp_path / "changed.safetensors"
+    controls.save(path)
+    content = path.read_bytes()
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ (1 << place % 8)]) + content[place + 1 :])
+        with pytest.raises(ControlsError, match=r"changed\.safetensors: "):
+            Controls.load(path)
+    path.write_bytes(content[:-8] + bytes(8))
+    with pytest.raises(ControlsError, match="was changed since it was written, or is damaged; take a copy"):
+        Controls.load(path)
+    path.write_bytes(content)
+    same(Controls.load(path), controls)
+
+
+def test_words_that_look_like_a_digest_are_no_hindrance(controls, tmp_path):
+    path = tmp_path / "mine.safetensors"
+    write_weights(path, vars(controls), {"problem": '"digest":"' + "0" * 64 + '"', "a": "digest"})
+    same(Controls.load(path), controls)
+
+
+def test_weights_of_an_earlier_version_are_read_and_known_to_have_no_digest(controls, tmp_path):
+    path = tmp_path / "old.safetensors"
+    old = {"format": "controlsde-weights", "format_version": "1", "activation": "tanh"}
+    safetensors.numpy.save_file(arrays(controls), path, metadata=old)
+    same(Controls.load(path), controls)
+    assert is_without_digest(read_weights(path)[1])
+    controls.save(path)
+    assert not is_without_digest(read_weights(path)[1])
+    safetensors.numpy.save_file(arrays(controls), path)
+    assert not is_without_digest(read_weights(path)[1])

@@ -13,6 +13,7 @@ from controlsde.progress import Step
 from controlsde.surroundings import own_settings
 
 
+@own_settings()
 def run_claim(claim: Claim, parameters: Any = None, setting: Setting | None = None) -> Tested:
     """Run the experiment of a claim, with its own parameters where none are given."""
     setting = setting or Setting()
@@ -23,6 +24,5 @@ def run_claim(claim: Claim, parameters: Any = None, setting: Setting | None = No
 
     began = time.perf_counter()
     setting.progress(Step(claim.id))
-    with own_settings():
-        findings = claim.experiment(parameters, Setting(labelled, setting.folder))
+    findings = claim.experiment(parameters, Setting(labelled, setting.folder))
     return Tested(claim, parameters, findings, time.perf_counter() - began)

@@ -13,13 +13,14 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
-from scipy.special import log_ndtr, ndtri_exp
+from scipy.special import erfcx, log_ndtr, ndtri_exp
 
 from controlsde.densities.protocol import Array
 
 LOG_ROOT_2PI = 0.5 * np.log(2.0 * np.pi)
 GAUSS_NODES, GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(16)
 SHARP = 1e-24  # a blur whose variance is below this share of the factor's is no blur
+DEEP = 5.0  # standard deviations, beyond which tails are compared by their rates
 LEAST_SHRINK = 1e-100  # so that a flat factor keeps a width to take the logarithm of
 
 
@@ -38,12 +39,14 @@ class AxisFactors(Protocol):
         ...
 
 
-def log_interval(low: Array, high: Array) -> tuple[Array, Array]:
+def log_interval(low: Array, high: Array, width: Array | None = None) -> tuple[Array, Array]:
     """log(Φ(high) - Φ(low)) and (φ(high) - φ(low)) / (Φ(high) - Φ(low)), relatively accurate for low < high.
 
-    Narrow intervals use Gauss quadrature of φ about the middle, wide ones the tail with less cancellation.
+    Narrow intervals use Gauss quadrature of φ about the middle, wide ones the tail with less cancellation. width is
+    high - low, where it is known better than by subtraction.
     """
-    middle, width = 0.5 * (low + high), high - low
+    middle = 0.5 * (low + high)
+    width = np.broadcast_to(high - low if width is None else width, middle.shape)
     with np.errstate(invalid="ignore", over="ignore"):
         tilt = middle * width
         narrow = (width < 1.0) & (np.abs(tilt) < 8.0)
@@ -72,10 +75,33 @@ def _wide(low: Array, high: Array) -> tuple[Array, Array]:
     near = np.where(right, -low, high)
     far = np.where(right, -high, low)
     log_near = log_ndtr(near)
-    mass = log_near + np.log1p(-np.exp(log_ndtr(far) - log_near))
-    with np.errstate(invalid="ignore"):
-        slope = np.exp(_log_normal(high) - mass) - np.exp(_log_normal(low) - mass)
+    deep = near < -DEEP
+    kept = np.empty_like(log_near)  # 1 - Φ(far)/Φ(near)
+    slope = np.empty_like(log_near)
+    kept[deep], slope[deep] = _deep(near[deep], far[deep])
+    slope[deep & right] *= -1.0
+    rest = ~deep
+    kept[rest] = -np.expm1(log_ndtr(far[rest]) - log_near[rest])
+    mass = log_near + np.log(kept)
+    slope[rest] = np.exp(_log_normal(high[rest]) - mass[rest]) - np.exp(_log_normal(low[rest]) - mass[rest])
     return mass, slope
+
+
+def _deep(near: Array, far: Array) -> tuple[Array, Array]:
+    """1 - Φ(far)/Φ(near) and (φ(near) - φ(far)) / (Φ(near) - Φ(far)) for far < near < 0, however far in the tail.
+
+    By h = φ/Φ, which is about |z| there: the logarithms of φ and Φ are about z²/2, and their difference has no digits.
+    """
+    with np.errstate(over="ignore"):
+        share = np.exp(0.5 * (near - far) * (near + far))  # φ(far)/φ(near)
+        rate = _mills(near)
+        kept = 1.0 - share * (rate / _mills(far))
+    return kept, rate * (1.0 - share) / kept
+
+
+def _mills(z: Array) -> Array:
+    """φ(z)/Φ(z) for z < 0."""
+    return np.asarray(np.sqrt(2.0 / np.pi) / erfcx(z / -np.sqrt(2.0)))
 
 
 def _log_normal(z: Array) -> Array:
@@ -154,7 +180,7 @@ class Flats:
             inside = (x >= low) & (x <= high)
             return np.where(inside, -np.log(length), -np.inf), np.zeros((self.low.size, x.size))
         deviation = np.sqrt(blur)
-        log_inside, change = log_interval((x - high) / deviation, (x - low) / deviation)
+        log_inside, change = log_interval((x - high) / deviation, (x - low) / deviation, length / deviation)
         return log_inside - np.log(length), change / deviation
 
     def sharp(self, blur: float) -> bool:

@@ -17,9 +17,11 @@ __all__ = ["Case", "Diagnosis", "Remedy", "Trials", "Wall", "diagnose"]
 Cause = Callable[[Case], Diagnosis | None]
 
 # What explains other symptoms goes before them: a density that blew up or piles up at a wall fails every check, a
-# solver that did not end leaves controls that no mesh was made for, and only a sound optimum can be out of reach.
+# solver that did not end leaves controls that no mesh was made for, above all at a kink, which no other remedy moves,
+# and only a sound optimum can be out of reach.
 CAUSES: tuple[Cause, ...] = (
     of_solvers.non_finite,
+    of_solvers.kink,
     of_meshes.wall,
     of_controls.limit,
     of_solvers.set_aside,

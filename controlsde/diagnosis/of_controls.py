@@ -6,6 +6,7 @@ import numpy as np
 
 from controlsde.diagnosis.case import EXACT_SHARE, Case
 from controlsde.diagnosis.entries import Diagnosis, Remedy, listed, rounded_up
+from controlsde.diagnosis.of_solvers import smaller_bound
 from controlsde.problem.schema import Shooting
 from controlsde.problem.solver_specs import FITTING
 
@@ -55,13 +56,31 @@ def saturated(case: Case) -> Diagnosis | None:
 
 
 def limit(case: Case) -> Diagnosis | None:
-    """The error at T cannot be brought to its limit, or jumps across it."""
-    if not case.stopped or case.ending.reason != "limit":
+    """The error at T cannot be brought to its limit, or jumps across it, or is beyond it on the verified mesh alone."""
+    reason, words = case.ending.reason, case.ending.words
+    if case.stopped and reason == "unseen-error":
+        return Diagnosis("limit", f"{words}: too few {case.ending.what}", _finer(case, case.ending.what))
+    if case.stopped and reason == "limit":
+        starts = int(case.problem.solver.starts)
+        if starts < ENOUGH_STARTS:
+            return Diagnosis("limit", f"{words}, from {starts} start{'s' * (starts != 1)}", _more_starts(case))
+        return Diagnosis("limit", words, Remedy("network.width", 2 * case.network.width))
+    checks = case.certificate.failed if case.certificate and not case.stopped else ()
+    missed = next((one for one in checks if one.name == "terminal_error"), None)
+    if missed is None:
         return None
-    starts = int(case.problem.solver.starts)
-    if starts < ENOUGH_STARTS:
-        return Diagnosis("limit", f"{case.ending.words}, from {starts} start{'s' * (starts != 1)}", _more_starts(case))
-    return Diagnosis("limit", case.ending.words, Remedy("network.width", 2 * case.network.width))
+    seen = f"the verified error at T is {missed.value:.4g}, and at most {missed.limit:g} was asked for"
+    return Diagnosis("limit", seen, _finer(case, "elements") if case.solved else None)
+
+
+def _finer(case: Case, what: str) -> Remedy:
+    """Let what the mesh has too few of be found, or the other where that is so; then weights that ask for less."""
+    given = case.problem.mesh
+    keys = {"elements": given.elements, "steps": given.steps_per_piece}
+    for name in sorted(keys, key=lambda name: name != what):
+        if keys[name] != "auto":
+            return Remedy("mesh.elements" if name == "elements" else "mesh.steps_per_piece", "auto")
+    return Remedy("controls.bounds", smaller_bound(case))
 
 
 def fitted(case: Case) -> Diagnosis | None:

@@ -68,7 +68,7 @@ def hurried(case: Case) -> Diagnosis | None:
     if "diffusivity_unseen" in case.failed:
         seen = "the schedule has changes that are shorter than the shortest time steps, and spread the density unseen"
         return Diagnosis("unseen", f"{seen}: smooth it, or use more controls.pieces")
-    if not case.solved and case.failed & SOLVERS_MESH and not case.failed & REFINED:
+    if _left_behind(case):
         change = _share(case.certificate.refined_l2_change if case.certificate else None)
         seen = (
             f"only the verification's short steps follow the drift or the schedule, {case.steps} a piece do not: the "
@@ -82,6 +82,15 @@ def hurried(case: Case) -> Diagnosis | None:
         f"{_share(case.time_error)} of ‖p(T)‖: smooth it in time, or use more and shorter controls.pieces"
     )
     return Diagnosis("unseen", seen)
+
+
+def _left_behind(case: Case) -> bool:
+    """Whether a drift that varies in time is resolved by the verification, and not by the steps that `auto` reaches."""
+    drift, mesh = case.problem.drift, case.problem.mesh
+    if drift is None or mesh.elements != "auto" or mesh.steps_per_piece != "auto":
+        return False
+    varies = drift.kind == "exact" or any(formula.uses("t") for formula in drift.compiled())
+    return varies and bool(case.failed & SOLVERS_MESH) and not case.failed & REFINED
 
 
 def _share(value: float | None) -> str:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from controlsde.diagnosis.case import Case
 from controlsde.diagnosis.entries import Diagnosis, Remedy, rounded_down, rounded_up
+from controlsde.network import KINKED
 from controlsde.problem.schema import Shooting
 
 Array = NDArray[np.float64]
@@ -20,6 +21,7 @@ LEAST_ITERATIONS = 100
 MOST_ITERATIONS = 10_000_000
 MOST_PIVOT_TOLERANCE = 0.5
 SMALL_GRADIENT = 1e-4  # below, an optimum at the limit of rounding
+SMOOTH = "tanh"  # of the smooth activations, the one that soonest ended in an optimum where relu stalled
 
 
 def non_finite(case: Case) -> Diagnosis | None:
@@ -34,6 +36,24 @@ def non_finite(case: Case) -> Diagnosis | None:
         return None
     largest = f"; the weights reach {case.largest_weight:.3g}, and may reach {case.problem.controls.bounds}"
     return Diagnosis("non-finite", seen + largest, Remedy("controls.bounds", smaller_bound(case)))
+
+
+def kink(case: Case) -> Diagnosis | None:
+    """An objective that stays where it is although its gradient is not small: it is not smooth there.
+
+    Then more iterations are no cure, and another start ends at another kink.
+    """
+    ending, network = case.ending, case.network
+    kinked = network.activation in KINKED and not case.gradient_norm <= SMALL_GRADIENT
+    crawls = ending.reason == "no-descent" or (ending.reason == "iterations" and not _falls(case))
+    if not case.stopped or not (ending.reason == "stalled" or (kinked and crawls)):
+        return None
+    asked = f"a gradient of {case.gradient_norm:.1e} where {case.problem.solver.tolerance:.0e} is asked for"
+    seen = f"the search stalled at a kink: the objective no longer falls, with {asked}"
+    if not kinked:
+        return Diagnosis("kink", seen, Remedy("solver.seed", case.problem.solver.seed + 1))
+    seen += f"; the slope of {network.activation} jumps where W·x + b = 0, and more iterations do not smooth it"
+    return Diagnosis("kink", seen, Remedy("network.activation", SMOOTH))
 
 
 def smaller_bound(case: Case) -> float:
@@ -80,8 +100,8 @@ def descending(case: Case) -> Diagnosis | None:
 
 
 def stalled(case: Case) -> Diagnosis | None:
-    """No iterations left, and the objective hardly fell any more."""
-    return None if _falls(case) else _out_of_iterations(case)
+    """No iterations left, and the objective hardly fell any more, though it is smooth."""
+    return None if _falls(case) or kink(case) else _out_of_iterations(case)
 
 
 def _falls(case: Case) -> bool:
@@ -166,7 +186,7 @@ def _where(case: Case) -> str:
 
 def no_descent(case: Case) -> Diagnosis | None:
     """A solver that found no better point although it had not converged."""
-    if not case.stopped or case.ending.reason != "no-descent":
+    if not case.stopped or case.ending.reason != "no-descent" or kink(case):
         return None
     options, norm = case.problem.solver, case.gradient_norm
     words = f" ({case.ending.words})" if case.ending.words else ""

@@ -35,12 +35,13 @@ NARROWEST = 2.0**-48  # of an axis
 class Hidden:
     """share: a bound of ‖what samples of every cell miss‖ / ‖f‖, infinite where there is none.
 
-    place: the middle (d,) of the cell that may hide most. integral, square: ∫f and ∫f², by the samples. edges: of the
-    cells, in one dimension (n + 1,), ascending.
+    place: the middle (d,) of the cell that may hide most; narrowest: that of the smallest cell. integral, square: ∫f
+    and ∫f², by the samples. edges: of the cells, in one dimension (n + 1,), ascending.
     """
 
     share: float
     place: Array
+    narrowest: Array
     integral: float
     square: float
     edges: Array
@@ -89,9 +90,11 @@ def hidden(formula: Formula, box: Box) -> Hidden:
         cells = cells.some(~cut) + _examined(formula, _halved(chosen.boxes, chosen.axis), size)
     seen, missed = float(cells.seen.sum()), float(cells.missed.sum())
     worst = cells.boxes[:, int(np.argmax(cells.missed))]
+    smallest = cells.boxes[:, int(np.argmin(np.prod(cells.boxes.width, axis=0)))]
     return Hidden(
         share=math.sqrt(missed / seen) if seen > 0.0 else math.inf,
         place=0.5 * (worst.low + worst.high),
+        narrowest=0.5 * (smallest.low + smallest.high),
         integral=float(cells.integral.sum()),
         square=seen,
         edges=np.append(np.sort(cells.boxes.low[0]), box[0][1]),

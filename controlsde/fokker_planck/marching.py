@@ -27,6 +27,7 @@ Step = Callable[[Array], Array]
 FIRST_LEVEL = 5  # the first pair is 1/32 of the horizon
 LAST_LEVEL = 30  # pairs of a billionth of the horizon mean that nothing is resolved
 KEPT = 4  # factorised matrices
+MOST_PAIRS = 1500  # that are tried: what is resolved took at most 600; a growing mode would take them for ever
 GROWTH = 100.0  # the pair is doubled when its error is below the tolerance by this, somewhat more than 2⁶
 
 
@@ -60,7 +61,7 @@ class Marched:
 def march(matrix: sp.csr_array, initial: Array, horizon: float, tolerance: float, mass: Array) -> Marched:
     """ρ from `initial` (n,) over [0, horizon], each pair of steps to `tolerance` of ‖ρ‖ in the norm of the mass (n,).
 
-    Raises UnresolvedError where no step is small enough.
+    Raises UnresolvedError where no step is small enough, or too many are needed.
     """
     scheme_steps: dict[int, Step] = {}
 
@@ -72,8 +73,11 @@ def march(matrix: sp.csr_array, initial: Array, horizon: float, tolerance: float
         return scheme_steps[level]
 
     times, values = [0.0], [np.asarray(initial, dtype=float)]
-    level, done = FIRST_LEVEL, 0  # done: in units of horizon/2^LAST_LEVEL
+    level, done, tried = FIRST_LEVEL, 0, 0  # done: in units of horizon/2^LAST_LEVEL
     while done < 2**LAST_LEVEL:
+        tried += 1
+        if tried > MOST_PAIRS:
+            raise UnresolvedError(f"{MOST_PAIRS} pairs of steps have only come to {times[-1]:.3e}")
         middle = step(level + 1)(values[-1])
         end = step(level + 1)(middle)
         gap = step(level)(values[-1]) - end

@@ -102,7 +102,9 @@ def schedule_misfits(forward: VariancePreserving | VarianceExploding, horizon: f
             where,
             f"must be finite and positive between s = 0 and the horizon (got {rates[first]:g} at s = {times[first]:g})",
         )
-    elif rates.max() > MOST_RATE:
+    elif largest == 0:
+        yield where, "is zero from s = 0 to the horizon: nothing would ever be noised; let it be positive somewhere"
+    elif largest > MOST_RATE:
         first = int(np.argmax(rates))
         yield where, f"must be at most {MOST_RATE:g} (got {rates[first]:g} at s = {times[first]:g}); scale it down"
 

@@ -7,7 +7,9 @@ messages read `FILE:LINE:COL: dotted.key message`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +22,6 @@ from controlsde.problem.plain_files import MissingError, UnreadableError, is_pla
 from controlsde.problem.schema import Problem
 from controlsde.problem.values import Location, dotted
 from controlsde.problem.yaml_text import Document, ProblemError
-from controlsde.surroundings import own_arithmetic
 
 KEYS = tuple(field.alias or name for name, field in Problem.model_fields.items())
 
@@ -44,7 +45,19 @@ def load_problem(source: str | Path, set: Mapping[str, Any] | None = None) -> Pr
     return parse_problem(text, name=path.stem, label=str(_shown(path, source)), folder=path.parent, set=set)
 
 
-@own_arithmetic()
+@contextmanager
+def _own_arithmetic() -> Iterator[None]:
+    """As `own_arithmetic`; who has not imported NumPy has set nothing in it, and need not wait for it."""
+    if "numpy" not in sys.modules:
+        yield
+        return
+    from controlsde.surroundings import own_arithmetic
+
+    with own_arithmetic():
+        yield
+
+
+@_own_arithmetic()
 def parse_problem(
     text: str,
     *,
@@ -136,8 +149,6 @@ def _read(path: Path) -> str:
         if kind := kinds.no_problem(path):
             raise ProblemError(f"{path}: that is {kind}, not a problem; name a YAML file or a shipped problem")
         content = read_plain(path, yaml_text.MAX_BYTES)
-    except ProblemError:
-        raise
     except MissingError:
         raise ProblemError(f"{path}: no such file") from None
     except UnreadableError as error:

@@ -61,7 +61,7 @@ def is_number(value: object) -> bool:
 def short(value: object) -> str:
     """Return a value as a few characters, for a message."""
     if value is None:
-        return "nothing"
+        return "null"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and math.isfinite(value):

@@ -43,6 +43,8 @@ from controlsde.reference.solved import solved_flow, stationary_density
 from controlsde.surroundings import own_arithmetic
 
 Scheduled = schema.VariancePreserving | schema.VarianceExploding
+WALLS = ("domain", "walls")
+BEYOND = "its numbers grow beyond what a computer holds; use a smaller box or horizon, or milder parameters"
 SCHEDULES = {
     "vp": {"linear": linear_rate, "cosine": cosine_rate},
     "ve": {"geometric": geometric_noise, "linear": linear_noise, "cosine": cosine_noise},
@@ -69,6 +71,8 @@ def build_reference(
         raise
     except ValueError as error:
         raise ReferenceError(f"the reference cannot be built: {error}") from error
+    except ArithmeticError as error:
+        raise ReferenceError(f"the reference cannot be built: {BEYOND}") from error
 
 
 def _reversed_diffusion(spec: schema.ReversedDiffusion, domain: schema.Domain) -> Reference:
@@ -130,7 +134,10 @@ def build_schedule(forward: Scheduled, horizon: float) -> Schedule:
     """The schedule of a forward process on [0, horizon]."""
     formula = forward.formula()
     if formula is not None:
-        return formula_rate(formula, horizon)
+        try:
+            return formula_rate(formula, horizon)
+        except ValueError as error:
+            raise ReferenceError(str(error), ("reference", "forward", "schedule")) from error
     kinds = SCHEDULES[forward.kind]
     return kinds[forward.schedule](*forward.limits, horizon)
 
@@ -164,10 +171,11 @@ def _foellmer(spec: schema.Foellmer, domain: schema.Domain) -> Reference:
     if not isinstance(data, SpreadDensity):
         raise ReferenceError(
             "foellmer references have a closed form for mixtures, samples, uniform and truncated data only: use one of "
-            "these, or reference.kind: reversed-diffusion"
+            "these, or reference.kind: reversed-diffusion",
+            ("reference", "data"),
         )
     if domain.walls == "periodic":
-        raise ReferenceError("foellmer references pull to points of free space: use walls: reflecting")
+        raise ReferenceError("foellmer references pull to points of free space: use walls: reflecting", WALLS)
     return pinned_reference(data, np.array(spec.point), spec.width, spec.horizon, Steady(spec.diffusivity), domain.box)
 
 
@@ -191,7 +199,8 @@ def _moser(spec: schema.Moser, domain: schema.Domain) -> Reference:
 def _displacement(spec: schema.Displacement, domain: schema.Domain) -> Reference:
     if domain.walls == "periodic":
         raise ReferenceError(
-            "displacement references move mass on straight lines, which a circle does not have: use walls: reflecting"
+            "displacement references move mass on straight lines, which a circle does not have: use walls: reflecting",
+            WALLS,
         )
     if len(domain.box) == 1:
         whole = [build_density(part, domain.box) for part in (spec.from_, spec.to)]
@@ -216,7 +225,8 @@ def _gaussian(spec: schema.DensitySpec, box: Box) -> CorrelatedMixture:
     if not isinstance(density, GaussianMixture | CorrelatedMixture) or density.weights.size > 1:
         raise ReferenceError(
             "displacement references in several dimensions join two Gaussians: give from and to as mixtures of one "
-            "component, or use one dimension"
+            "component, or use one dimension",
+            ("reference", "from"),
         )
     return CorrelatedMixture.from_independent(density) if isinstance(density, GaussianMixture) else density
 
@@ -224,7 +234,9 @@ def _gaussian(spec: schema.DensitySpec, box: Box) -> CorrelatedMixture:
 def _on_interval(spec: schema.DensitySpec, box: Box, periodic: bool) -> LineDensity:
     inside = on_box(spec, box, periodic)
     if not isinstance(inside, LineDensity):
-        raise ReferenceError("references between two densities need ones with distribution functions")
+        raise ReferenceError(
+            "references between two densities need ones with distribution functions", ("reference", "from")
+        )
     return inside
 
 

@@ -22,12 +22,14 @@ from controlsde.densities.protocol import Array, as_points
 from controlsde.diffusivity import Diffusivity
 from controlsde.reference.protocol import clock
 from controlsde.reference.quotients import TINY, ratio
+from controlsde.surroundings import methods_in_own_arithmetic
 
 PAIRS = 2048  # of points and their goals, that narrow down every search
 NEWTON_STEPS = 4
 NEWTON_TOLERANCE = 1e-13  # of the interval
 
 
+@methods_in_own_arithmetic
 @dataclass(frozen=True)
 class IntervalDisplacement:
     """See Reference. `start` and `end` live on `interval`, which holds x₀ and x₁ of every x that is asked for.
@@ -195,6 +197,7 @@ def _log_density(density: LineDensity, x: Array) -> tuple[Array, Array]:
     return level, ratio(density.grad(points)[:, 0], value)
 
 
+@methods_in_own_arithmetic
 @dataclass(frozen=True)
 class GaussianDisplacement:
     """See Reference. From N(m₀, S₀) to N(m₁, S₁), Gaussian all along: the Bures geodesic.

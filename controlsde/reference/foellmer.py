@@ -104,8 +104,10 @@ def pinned_reference(
     )
     if worst > MAX_MASS_OUTSIDE:
         raise ReferenceError(
-            f"the pinned Brownian motion has up to {worst:.1e} of its mass outside the box: widen domain.box, or use a "
-            f"smaller reference.diffusivity (it spreads by {math.sqrt(0.5 * diffusivity.value * horizon):.2g} half-way)"
+            f"the pinned Brownian motion has up to {worst:.1e} of its mass outside the box: widen domain.box, or use "
+            f"a smaller reference.diffusivity (it spreads by {math.sqrt(0.5 * diffusivity.value * horizon):.2g} "
+            "half-way)",
+            ("domain", "box"),
         )
 
     def force(s: float, x: Array) -> Array:

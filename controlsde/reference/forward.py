@@ -48,6 +48,7 @@ from controlsde.reference.projection import project
 from controlsde.reference.protocol import ReferenceError  # noqa: A004
 from controlsde.reference.series import Series
 
+DATA = ("reference", "data")
 MAX_MASS_OUTSIDE = 1.1e-6  # a free-space process counts as inside the box up to this much
 UNFELT = 1e-13  # walls beyond which less mass lies change nothing
 WATCHED = 129  # forward times at which the mass outside the box is looked at
@@ -85,7 +86,8 @@ def forward_flow(data: Density, process: Process, horizon: float, box: Box, wall
 def _not_periodic(reason: str) -> ReferenceError:
     return ReferenceError(
         "an ornstein-uhlenbeck process does not fit periodic walls, for its force -x is not periodic, and "
-        f"this one {reason}: use forward: heat, walls: reflecting, or a wider box"
+        f"this one {reason}: use forward: heat, walls: reflecting, or a wider box",
+        ("domain", "walls"),
     )
 
 
@@ -139,10 +141,15 @@ def _modes(data: Density | AnyClosedForm, process: Process, horizon: float, box:
             break
     if not change <= MAX_MESH_CHANGE:
         raise ReferenceError(
-            f"the reflected ornstein-uhlenbeck process is not resolved (two meshes differ by {change:.1e}): "
-            "use a narrower box, or data that stay away from its walls"
+            f"the reflected ornstein-uhlenbeck process is not resolved ({_told(change)}): use a narrower box, or data "
+            "that stay away from its walls and are smoother or broader",
+            DATA,
         )
     return _resolved(fine, horizon)
+
+
+def _told(change: float) -> str:
+    return f"two meshes differ by {change:.1e}" if math.isfinite(change) else "the data fall between their nodes"
 
 
 def _modes_of_degree(data: Density | AnyClosedForm, process: Process, box: Box, origin: float, degree: int) -> Series:
@@ -163,7 +170,8 @@ def _resolved(series: Series, horizon: float) -> Series:
     if series.resolved_from - series.origin > MAX_UNRESOLVED * horizon:
         raise ReferenceError(
             f"the data are too sharp for {series.label}: resolved only from s = {series.resolved_from:.1e}; "
-            "use a longer horizon, or smoother data"
+            "use a longer horizon, or smoother data",
+            DATA,
         )
     return series
 

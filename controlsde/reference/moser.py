@@ -21,6 +21,7 @@ from controlsde.densities.protocol import Array, as_points
 from controlsde.diffusivity import Diffusivity
 from controlsde.reference.protocol import ReferenceError, clock  # noqa: A004
 from controlsde.reference.quotients import TINY, ratio
+from controlsde.surroundings import methods_in_own_arithmetic
 
 MAX_FIELD = 1e6  # in units of length/horizon: a faster field means a density that vanishes
 WATCHED = 2001
@@ -51,6 +52,7 @@ class MoserMixture:
         return ratio(slope, self.density(t, points)[:, None])
 
 
+@methods_in_own_arithmetic
 @dataclass(frozen=True)
 class MoserReference:
     """See Reference. `start` and `end` live on `interval` and have mass one there.
@@ -73,7 +75,8 @@ class MoserReference:
         if slowest > MAX_FIELD * (high - low):
             raise ReferenceError(
                 "the moser field is unbounded, because (1 - g)·from + g·to vanishes where mass must pass: "
-                "add a little of a broad density to `from` and to `to`"
+                "add a little of a broad density to `from` and to `to`",
+                ("reference", "from"),
             )
 
     def _transit(self, t: float, x: Array) -> Array:

@@ -27,6 +27,7 @@ from controlsde.reference.projection import tensor_coefficients
 from controlsde.reference.protocol import ReferenceError  # noqa: A004
 from controlsde.reference.quotients import ratio
 from controlsde.reference.series import TensorCoefficients
+from controlsde.surroundings import methods_in_own_arithmetic
 
 PANELS = {2: 48, 3: 10}  # an axis, of sixteen nodes each: enough for products of two modes
 MODES = {2: (48, 96, 192), 3: (24, 48, 64)}  # per axis: the first number that resolves the flux, or the last
@@ -36,6 +37,7 @@ CHUNK = 4_000_000  # numbers in one product of modes
 WATCHED = {2: 97, 3: 25}  # points an axis at which the field has to be bounded
 
 
+@methods_in_own_arithmetic
 @dataclass(frozen=True)
 class BoxMoserReference:
     """See Reference. `start` and `end` live on `box`, in two or three dimensions, and have mass one there.
@@ -61,7 +63,8 @@ class BoxMoserReference:
             if np.any(flux > MAX_FIELD * length * self._mixed.density(g * self.horizon, x)):
                 raise ReferenceError(
                     "the moser field is unbounded, because (1 - g)·from + g·to vanishes where mass must pass: "
-                    "add a little of a broad density to `from` and to `to`"
+                    "add a little of a broad density to `from` and to `to`",
+                    ("reference", "from"),
                 )
 
     @cached_property

@@ -18,8 +18,10 @@ from controlsde.densities.protocol import Array, Density, as_points
 from controlsde.diffusivity import Diffusivity
 from controlsde.reference.flows import Flow
 from controlsde.reference.protocol import clock
+from controlsde.surroundings import methods_in_own_arithmetic
 
 
+@methods_in_own_arithmetic
 @dataclass(frozen=True)
 class ReversedDiffusionReference:
     """See Reference. `flow` is q; `start` the density at t = 0 where it is not q(T).

@@ -36,6 +36,7 @@ ENOUGH = {1: 1e-9, 2: 1e-6}  # change of q, over its largest value, after which 
 MOST = {1: 1e-5, 2: 1e-3}  # and up to which the finest mesh is accepted
 COMPARED = (0.0, 1e-3, 1e-2, 0.0637, 0.211, 0.5, 0.77, 1.0)  # shares of the horizon at which meshes are compared
 POINTS = {1: 1001, 2: 61}  # an axis, of the grid on which they are
+DRIFT = ("reference", "forward", "drift")
 KEPT = 6  # stencils of the last sets of points
 
 
@@ -157,7 +158,8 @@ def solved_flow(data: Density, force: Force, diffusivity: float, horizon: float,
         error = math.inf if coarse is None else coarse.error
         raise ReferenceError(
             f"the forward process is not resolved (two meshes differ by {error:.1e} of the largest density): use "
-            "smoother or broader data, a narrower domain.box, a weaker drift, or more reference.forward.diffusivity"
+            "smoother or broader data, a narrower domain.box, a weaker drift, or more reference.forward.diffusivity",
+            DRIFT,
         )
     return coarse
 
@@ -181,7 +183,8 @@ def _generator(mesh: Mesh, force: Force, diffusivity: float) -> sp.csr_array:
     drift = force(operator.drift_points)
     if not np.all(np.isfinite(drift)):
         raise ReferenceError(
-            "the forward drift is not finite everywhere on the box: bound it, for instance with min(…)"
+            "the forward drift is not finite everywhere on the box: bound it, for instance with min(…)",
+            DRIFT,
         )
     return operator.matrix(drift)
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.legend import Legend
+    from matplotlib.lines import Line2D
 
 Array = NDArray[np.float64]
 
@@ -90,26 +91,36 @@ def new_figure(
     titles, subtitles = _lines(figure, title, LARGE, "bold"), _lines(figure, subtitle, NORMAL, "normal")
     level = SUBTITLE + TITLE_LINE * (len(titles) - 1)  # of the subtitle, and
     last = level + SUBTITLE_LINE * (len(subtitles) - 1)  # of its last line, in inches from above
-    shown = _legend_above(figure, explained) if explained else None
-    if shown is not None:
-        wide = shown.get_window_extent(_renderer(figure)).width / DOTS_PER_INCH
-        if _inches(figure, subtitles[-1], NORMAL, "normal") + wide > WIDTH - 3 * MARGIN:
+    below = last
+    if explained:
+        shown, wide, rows = _legend_above(figure, explained)
+        one_line = len(subtitles) == rows == 1
+        if not one_line or _inches(figure, subtitles[0], NORMAL, "normal") + wide > WIDTH - 3 * MARGIN:
             last += SUBTITLE_LINE
-    height += last - SUBTITLE
+        below = last + SUBTITLE_LINE * (rows - 1)
+    height += below - SUBTITLE
     figure.set_size_inches(WIDTH, height)
-    header = last + (0.24 if subtitle or explained else -0.02)
+    header = below + (0.24 if subtitle or explained else -0.02)
     figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06, rect=(0.0, 0.0, 1.0, 1 - header / height)))
     words: dict[str, Any] = {"x": MARGIN / WIDTH, "va": "top", "parse_math": False}  # a name may hold dollars
     figure.text(y=1 - 0.1 / height, s="\n".join(titles), fontsize=LARGE, weight="bold", color=INK, **words)
     colour = ALARM if alarm else FAINT
     figure.text(y=1 - level / height, s="\n".join(subtitles), fontsize=NORMAL, color=colour, **words)
-    if shown is not None:
+    if explained:
         shown.set_bbox_to_anchor((0.995, 1 - (last - 0.08) / height))
     return figure
 
 
-def _legend_above(figure: Figure, handles: Sequence[Artist]) -> Legend:
-    return figure.legend(handles=list(handles), loc="upper right", ncols=len(handles), fontsize=SMALL, frameon=False)
+def _legend_above(figure: Figure, handles: Sequence[Artist]) -> tuple[Legend, float, int]:
+    """A legend in as few rows as fit the figure, how many inches wide, and how many rows."""
+    for rows in range(1, len(handles) + 1):
+        columns = -(-len(handles) // rows)
+        shown = figure.legend(handles=list(handles), loc="upper right", ncols=columns, fontsize=SMALL, frameon=False)
+        wide = shown.get_window_extent(_renderer(figure)).width / DOTS_PER_INCH
+        if wide <= WIDTH - 2 * MARGIN or columns == 1:
+            break
+        shown.remove()
+    return shown, wide, rows
 
 
 def _lines(figure: Figure, text: str, size: float, weight: str) -> list[str]:
@@ -137,6 +148,13 @@ def _inches(figure: Figure, text: str, size: float, weight: str) -> float:
 
     width, _, _ = _renderer(figure).get_text_width_height_descent(text, FontProperties(size=size, weight=weight), False)
     return float(width) / DOTS_PER_INCH
+
+
+def line_named(label: str, **style: Any) -> Line2D:
+    """A line for a legend."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], label=label, **style)
 
 
 def _renderer(figure: Figure) -> Any:

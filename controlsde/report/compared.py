@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from controlsde.report.canvas import (
     NORMAL,
     dress,
     finite,
-    legend,
+    line_named,
     new_figure,
     noise_colour,
     number,
@@ -24,6 +25,7 @@ from controlsde.report.curves import add_particles, error_scale
 from controlsde.results import Result
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -45,23 +47,19 @@ def findings(comparison: Comparison) -> tuple[str, bool]:
 
 def error_curves(comparison: Comparison) -> Figure:
     """The verified L² error against time, a curve for each noise level."""
-    figure = _figure(4.6, comparison, "L² error against time")
+    styles: list[dict[str, Any]] = [
+        {"color": noise_colour(result.noise), "linestyle": LINES[place % len(LINES)], "linewidth": 2.2}
+        for place, result in enumerate(comparison.results)
+    ]
+    lines = [line_named(f"noise {one.noise:g}", **style) for one, style in zip(comparison.results, styles, strict=True)]
+    figure = _figure(4.6, comparison, "L² error against time", lines)
     axes = figure.subplots()
-    for place, result in enumerate(comparison.results):
-        fields = result.fields
-        axes.plot(
-            fields.curve_times,
-            fields.l2,
-            color=noise_colour(result.noise),
-            linestyle=LINES[place % len(LINES)],
-            linewidth=2.2,
-            label=f"noise {result.noise:g}",
-        )
+    for result, style in zip(comparison.results, styles, strict=True):
+        axes.plot(result.fields.curve_times, result.fields.l2, **style)
     dress(axes, "t", "‖ρ(t) − p(t)‖ in L², verified")
     error_scale(axes, *(result.fields.l2[1:] for result in comparison.results))
     times = comparison.results[0].fields.curve_times
     axes.set_xlim(times[0], times[-1])
-    legend(axes, loc="best")
     return figure
 
 
@@ -159,6 +157,6 @@ def _bars(axes: Axes, results: tuple[Result, ...], values: list[float], tops: li
     axes.set_ylim(0.0, 1.12 * (finite(tops).max() or 1.0))
 
 
-def _figure(height: float, comparison: Comparison, what: str) -> Figure:
+def _figure(height: float, comparison: Comparison, what: str, explained: Sequence[Artist] = ()) -> Figure:
     text, alarm = findings(comparison)
-    return new_figure(height, f"{comparison.problem.name}: {what}", text, alarm=alarm)
+    return new_figure(height, f"{comparison.problem.name}: {what}", text, alarm=alarm, explained=explained)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +21,14 @@ from controlsde.report.canvas import (
     dress,
     finite,
     legend,
+    line_named,
     new_figure,
     noise_colour,
     number,
     standing,
 )
 from controlsde.results import Result
+from controlsde.solvers.outcome import reached
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,6 +38,7 @@ Array = NDArray[np.float64]
 
 MOST_NEURONS = 5  # with a panel of their own; more become an image
 NEAR_BOUND = 0.8
+_ANSWER: Any = {"color": SERIES[1], "marker": "o", "markersize": 9, "linestyle": "none", "label": "the answer"}
 LOG_RANGE = 100.0  # a curve that spans more than this is shown on a logarithmic scale
 
 
@@ -68,30 +72,30 @@ def _parts(controls: Controls) -> dict[str, Array]:
 def _steps(result: Result, controls: Controls) -> Figure:
     title, subtitle = _weights_title(result, controls)
     rows = controls.width
-    figure = new_figure(1.3 + (2.6 if rows == 1 else 1.6 * rows), title, subtitle)
+    shown = [line_named("xyz"[i], color=SERIES[i], linewidth=1.8) for i in range(controls.dimension)]
+    height = 1.3 + (2.6 if rows == 1 else 1.6 * rows)
+    figure = new_figure(height, title, subtitle, explained=shown if len(shown) > 1 else ())
     panels = figure.subplots(rows, 3, sharex=True, sharey="col", squeeze=False)
     for column, (name, values) in enumerate(_parts(controls).items()):
         bound = result.problem.controls.bounds.groups[name]
         near = np.abs(finite(values)).max() > NEAR_BOUND * bound
         for neuron in range(rows):
             axes = panels[neuron, column]
-            _step_panel(axes, controls.times, values[:, :, neuron], near, bound)
+            colours = SERIES if name != "b" or controls.dimension == 1 else (INK,)
+            _step_panel(axes, controls.times, values[:, :, neuron], colours, bound if near else None)
             label = "" if rows == 1 else f"neuron {neuron + 1}"
             meaning = {"A": "A, output weight", "W": "W, input weight", "b": "b, offset"}[name]
             dress(axes, "t" if neuron == rows - 1 else "", label if column == 0 else "", meaning if neuron == 0 else "")
             axes.set_xlim(controls.times[0], controls.times[-1])
-            if neuron == 0 and controls.dimension > 1 and name != "b":
-                legend(axes, loc="best")
     return figure
 
 
-def _step_panel(axes: Axes, times: Array, values: Array, near: bool, bound: float) -> None:
-    """One neuron's weight against time, a line for each component (K, d)."""
+def _step_panel(axes: Axes, times: Array, values: Array, colours: Sequence[str], bound: float | None) -> None:
+    """One neuron's weight against time, a line for each component (K, d); the bound where weights come near."""
     axes.axhline(0.0, color=FAINT, linewidth=0.8)
     for component in range(values.shape[1]):
-        colour, label = SERIES[component], "xyz"[component]
-        axes.stairs(values[:, component], times, color=colour, linewidth=1.8, baseline=None, label=label)
-    if near:
+        axes.stairs(values[:, component], times, color=colours[component], linewidth=1.8, baseline=None)
+    if bound is not None:
         for side in (-bound, bound):
             axes.axhline(side, color=ALARM, linestyle=":", linewidth=1.4)
 
@@ -124,21 +128,26 @@ def error_against_time(result: Result) -> Figure:
     title = f"{result.problem.name}, noise {result.noise:g}: L² error {number(tracking.l2_final)} at T"
     when = f" at t = {largest:.3g}" if np.isfinite(largest) else ""
     subtitle = f"largest {number(tracking.l2_sup)}{when}; {standing(result)}"
-    figure = new_figure(4.6, title, subtitle, alarm=doubtful(result))
-    axes = figure.subplots()
-    colour = noise_colour(result.noise)
-    line = {"linewidth": 1.6, "marker": ".", "markersize": 8}
-    axes.plot(fields.curve_times, fields.l2, color=colour, label="verified: finer mesh", **line)  # type: ignore[arg-type]
-    marks = {"linestyle": "none", "marker": "o", "markersize": 5, "markerfacecolor": "none"}
-    axes.plot(fields.discrete_times, fields.discrete_l2, color=INK, label="solver's own mesh", **marks)  # type: ignore[arg-type]
-    add_particles(axes, result, fields.curve_times[-1], SERIES[2])
+    line: dict[str, Any] = {"color": noise_colour(result.noise), "linewidth": 1.6, "marker": ".", "markersize": 8}
+    marks: dict[str, Any] = {
+        "color": INK, "linestyle": "none", "marker": "o", "markersize": 5, "markerfacecolor": "none",
+    }  # fmt: skip
+    shown = [line_named("verified: finer mesh", **line), line_named("solver's own mesh", **marks)]
     evidence = result.certificate.monte_carlo
+    if evidence is not None and np.isfinite(evidence.l2_final):
+        diamond: dict[str, Any] = {"linestyle": "none", "marker": "D", "markersize": 6}
+        words = f"{evidence.particles:,} particles, smoothed, ± 2 standard errors"
+        shown.append(line_named(words, color=SERIES[2], **diamond))
+    figure = new_figure(4.6, title, subtitle, alarm=doubtful(result), explained=shown)
+    axes = figure.subplots()
+    axes.plot(fields.curve_times, fields.l2, **line)
+    axes.plot(fields.discrete_times, fields.discrete_l2, **marks)
+    add_particles(axes, result, fields.curve_times[-1], SERIES[2])
     error_scale(axes, fields.l2[1:], fields.discrete_l2[1:], [evidence.l2_final] if evidence else [])
     _pieces(axes, result)
     dress(axes, "t", "‖ρ(t) − p(t)‖ in L²")
     span = fields.curve_times[-1] - fields.curve_times[0]
     axes.set_xlim(fields.curve_times[0] - 0.01 * span, fields.curve_times[-1] + 0.03 * span)
-    legend(axes, loc="best")
     return figure
 
 
@@ -159,7 +168,6 @@ def add_particles(axes: Axes, result: Result, where: float, colour: str) -> None
         linewidth=1.8,
         linestyle="none",
         zorder=5,
-        label=f"{evidence.particles:,} particles, smoothed, ± 2 standard errors",
     )
 
 
@@ -182,12 +190,16 @@ def _pieces(axes: Axes, result: Result) -> None:
 
 
 def convergence(result: Result) -> Figure | None:
-    """Objective and gradient against iterations, and what every start reached; None when nothing was iterated."""
+    """Objective and gradient against iterations, and what every start reached; None when nothing was iterated.
+
+    The dot is the answer: its objective is the number in the title, in both panels that show one.
+    """
     iteration, objective, gradient = result.history.T
     starts = np.asarray(result.starts, dtype=float)
     kinds = ["objective"] if np.isfinite(objective).sum() > 1 else []
     kinds += ["gradient"] if (np.isfinite(gradient) & (gradient > 0)).sum() > 1 else []
-    kinds += ["starts"] if len(starts) > 1 and np.isfinite(starts).any() else []
+    one_goes_on = result.problem.objective.terminal_error is not None  # the others are not brought to the limit
+    kinds += ["starts"] if len(starts) > 1 and np.isfinite(starts).any() and not one_goes_on else []
     if not kinds:
         return None
     title = f"{result.problem.name}, noise {result.noise:g}: objective {number(result.objective)}"
@@ -196,14 +208,50 @@ def convergence(result: Result) -> Figure | None:
     panels = figure.subplots(1, len(kinds), squeeze=False)[0]
     for axes, kind in zip(panels, kinds, strict=True):
         if kind == "starts":
-            _starts(axes, starts, getattr(result.problem.solver, "hops", 0))
-            continue
-        values = objective if kind == "objective" else gradient
-        _history(axes, iteration, values)
-        dress(axes, "iteration", "", "objective J" if kind == "objective" else "largest entry of the gradient")
-        if kind == "objective" and result.solver == "collocation":
-            axes.set_xlabel("iteration; the states obey the state equation only at the end", fontsize=NORMAL)
+            _starts(axes, result)
+        elif kind == "gradient":
+            _history(axes, iteration, gradient)
+            dress(axes, "iteration", "", "largest entry of the gradient")
+        else:
+            _objective(axes, result)
     return figure
+
+
+def _objective(axes: Axes, result: Result) -> None:
+    """J against iterations, and the answer's as a dot.
+
+    Collocation begins on states that no control can reach. Their objective is not J, and would squeeze all the others:
+    what is far below the answer is shown at the edge, as arrows.
+    """
+    iteration, values = result.history[:, 0], result.history[:, 1]
+    _history(axes, iteration, values)
+    answer = result.objective
+    if np.isfinite(answer):
+        axes.plot([result.iterations], [answer], **_ANSWER)
+        legend(axes, loc="best")
+    title, along = "objective J", "iteration"
+    if result.solver == "collocation":
+        title, along = "objective of the program", "iteration; its states obey the state equation only at the end"
+        _arrows(axes, iteration, values, answer)
+    elif result.problem.objective.terminal_error is not None:
+        along = "iteration, a point for each multiplier"
+    elif getattr(result.problem.solver, "hops", 0) and (np.diff(values[np.isfinite(values)]) > 0).any():
+        along = "iteration; J rises where a hop begins"
+    dress(axes, along, "", title)
+
+
+def _arrows(axes: Axes, iteration: Array, values: Array, answer: float) -> None:
+    """Cut off what is below the lowest value of the second half, and of the answer; mark it at the edge."""
+    lowest = float(finite([answer, *values[len(values) // 2 :]]).min())
+    below = values < 0.7 * lowest
+    if lowest <= 0 or not below.any():
+        return
+    edge = 0.7 * lowest
+    axes.set_ylim(bottom=edge)
+    label = f"{below.sum()} below the axis"
+    marks = {"linestyle": "none", "marker": "v", "markersize": 7, "clip_on": False}
+    axes.plot(iteration[below], np.full(below.sum(), edge), color=SERIES[0], label=label, **marks)  # type: ignore[arg-type]
+    legend(axes, loc="best")
 
 
 def _short(message: str) -> str:
@@ -215,25 +263,30 @@ def _history(axes: Axes, iteration: Array, values: Array) -> None:
     good = np.isfinite(values)
     if good.any() and (values[good] > 0).all():
         axes.set_yscale("log")
-        # Collocation begins on states that no control can reach: that objective would squeeze all the others.
-        lowest = float(finite(values[len(values) // 2 :]).min())
-        axes.set_ylim(bottom=0.7 * lowest if lowest > 0 else None)
 
 
-def _starts(axes: Axes, starts: Array, hops: int) -> None:
-    """J of every start, best first; the ones that broke down are counted."""
-    reached = np.sort(starts[np.isfinite(starts)])
-    broken = len(starts) - len(reached)
-    rank = np.arange(1, len(reached) + 1)
-    axes.plot(rank, reached, color=SERIES[0], marker="o", markersize=6, linestyle="none")
-    axes.plot(rank[:1], reached[:1], color=SERIES[1], marker="o", markersize=9, linestyle="none", label="best")
-    if len(reached) and (reached > 0).all() and reached[-1] > 5 * reached[0]:
-        axes.set_yscale("log")
-    lost = f", {broken} broke down" if broken else ""
-    dress(axes, f"start, by rank{f', after {hops} hops' * bool(hops)}", "", f"J of {len(starts)} starts{lost}")
-    axes.set_xlim(0.5, len(reached) + 0.5)
-    axes.set_xticks(_ranks(len(reached)))
+def _starts(axes: Axes, result: Result) -> None:
+    """J of every start, best first, and which of them is the answer; those without an objective are counted.
+
+    Lower ones than the answer are hollow: they were set aside, and the message says why.
+    """
+    starts, hops = result.starts, getattr(result.problem.solver, "hops", 0)
+    found = reached(starts, result.objective)
+    values = np.array([*found.set_aside, *found.kept])
+    rank, aside = np.arange(1, len(values) + 1), len(found.set_aside)
+    axes.plot(rank, values, color=SERIES[0], marker="o", markersize=6, linestyle="none")
+    if aside:
+        hollow = {"color": SERIES[0], "markerfacecolor": "white", "linestyle": "none"}
+        axes.plot(rank[:aside], values[:aside], marker="o", markersize=6, label="set aside", **hollow)  # type: ignore[arg-type]
+    if found.kept:
+        axes.plot(rank[aside : aside + 1], values[aside : aside + 1], **_ANSWER)
     legend(axes, loc="upper left")
+    if len(values) and (values > 0).all() and values[-1] > 5 * values[0]:
+        axes.set_yscale("log")
+    lost = f", {found.lost} broke down" if found.lost else ""
+    dress(axes, f"start, by rank{f', after {hops} hops' * bool(hops)}", "", f"J of {len(starts)} starts{lost}")
+    axes.set_xlim(0.5, len(values) + 0.5)
+    axes.set_xticks(_ranks(len(values)))
 
 
 def _ranks(count: int) -> list[int]:

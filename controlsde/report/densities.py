@@ -17,6 +17,7 @@ from controlsde.report.canvas import (
     dress,
     finite,
     label_edges,
+    line_named,
     new_figure,
     noise_colour,
     number,
@@ -73,11 +74,10 @@ def _curves(result: Result) -> Figure:
 
 def _explained(face: str, edge: str, alpha: float | None = None) -> list[Artist]:
     """What the legend shows: the filled density and the dashed reference."""
-    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     filled = Patch(facecolor=face, edgecolor=edge, alpha=alpha, label="controlled density ρ")
-    return [filled, Line2D([], [], color=REFERENCE, linestyle="--", linewidth=1.3, label="reference p")]
+    return [filled, line_named("reference p", color=REFERENCE, linestyle="--", linewidth=1.3)]
 
 
 def _limits(density: Array, reference: Array) -> tuple[float, float]:

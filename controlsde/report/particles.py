@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.report.canvas import FAINT, INK, REFERENCE, dress, legend, new_figure, noise_colour, number
+from controlsde.report.canvas import FAINT, INK, REFERENCE, dress, line_named, new_figure, noise_colour, number
 from controlsde.simulation import Simulation, mesh_of
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Array = NDArray[np.float64]
+
+VERIFIED: dict[str, Any] = {"color": INK, "linewidth": 1.4}
+TARGET: dict[str, Any] = {"color": REFERENCE, "linestyle": "--", "linewidth": 1.3}
 
 BARS = 64
 CURVE = 800  # points of a line
@@ -33,12 +37,16 @@ def histograms(simulation: Simulation) -> Figure:
     subtitle += f", limit {number(limit.limit)}"
     if not simulation.checks[1].passed:
         subtitle += "; steps TOO LONG"
-    figure = new_figure(5.6, title, subtitle, alarm=not simulation.verified)
+    figure = new_figure(5.6, title, subtitle, alarm=not simulation.verified, explained=_explained())
     panels = figure.subplots(2, axes_count, squeeze=False, sharex="col", height_ratios=(3, 1))
     for axis in range(axes_count):
         _column(panels[:, axis], simulation, axis)
-    legend(panels[0, 0], loc="best")
     return figure
+
+
+def _explained() -> list[Artist]:
+    """What the legend shows, in the order and style of the lines that `_column` draws."""
+    return [line_named("verified density", **VERIFIED), line_named("target p", **TARGET)]
 
 
 def _column(panels: NDArray[np.object_], simulation: Simulation, axis: int) -> None:
@@ -52,8 +60,8 @@ def _column(panels: NDArray[np.object_], simulation: Simulation, axis: int) -> N
     upper.stairs(counts / (sums.count * (edges[1] - edges[0])), edges, fill=True, color=colour, alpha=0.35)
     x, density, expected = _along(simulation, axis, edges, result.fields.density[-1])
     _, target, _ = _along(simulation, axis, edges, result.fields.reference[-1])
-    upper.plot(x, density, color=INK, linewidth=1.4, label="verified density")
-    upper.plot(x, target, color=REFERENCE, linestyle="--", linewidth=1.3, label="target p")
+    upper.plot(x, density, **VERIFIED)
+    upper.plot(x, target, **TARGET)
     dress(upper, "", "density" if axis == 0 else "", f"particles along {name}")
     upper.set_xlim(low, high)
     spread = np.sqrt(sums.count * np.clip(expected * (1.0 - expected), 0.0, None))

@@ -27,6 +27,8 @@ The limits, and why:
 - characteristics_l2_change ≤ 0.03 (η = 0): ‖ρ_refined(T) − ρ_characteristics(T)‖ / ‖p(T)‖.
 - monte_carlo |z| ≤ 4: particles against the refined density along its own error, in standard errors;
   monte_carlo_modes ≤ 5: the same over all modes at once.
+- terminal_error ≤ what the problem asks for, where it limits the error at T: ‖ρ_refined(T) − p(T)‖ in its own norm. No
+  slack: a search aims within the limit by more than the meshes leave open.
 """
 
 from __future__ import annotations
@@ -189,8 +191,13 @@ def judge(
     nodes: int,
     sight: Sight = Sight(),
     noisy: bool = True,
+    terminal_error: float | None = None,
+    terminal_limit: float | None = None,
 ) -> Certificate:
-    """Compare every value with its limit; a value that is not a number fails."""
+    """Compare every value with its limit; a value that is not a number fails.
+
+    terminal_error, terminal_limit: where the problem limits the error at T.
+    """
     values: dict[str, float | None] = {
         "mass_error": mass_error if closed else None,
         "negative_mass": negative_mass,
@@ -208,8 +215,11 @@ def judge(
         "characteristics_l2_change": characteristics_l2_change,
         "monte_carlo_z": abs(monte_carlo.z) if monte_carlo else None,
         "monte_carlo_modes": monte_carlo.z_modes if monte_carlo else None,
+        "terminal_error": terminal_error,
     }
     limits = LIMITS if noisy else {**LIMITS, "start_change": START_CHANGE_WITHOUT_NOISE}
+    if terminal_limit is not None:
+        limits = {**limits, "terminal_error": terminal_limit}
     checks = tuple(
         Check(name, value, limits[name], bool(value <= limits[name]))
         for name, value in values.items()

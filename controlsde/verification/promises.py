@@ -25,10 +25,10 @@ paths; reflection is the same push for both. Hence
 
     KL(p(T)‖ρ(T)) ≤ KL(paths of p‖paths of ρ) = KL(p(0)‖ρ(0)) + ∫₀ᵀ ℓ/4D dt.
 
-Without noise there is no bound: both divide by D, and small losses do go with large errors then. Nor is there one where
-D vanishes for a while, or faster than the time that is left, and v does not: both integrals are infinite. Absorbing
-walls absorb ρ alone, so that neither argument holds. Nor does it where a reference jumps: ∇log p is no function there,
-and v* carries another density.
+Without noise there is no bound: both divide by D, and small losses do go with large errors then. Nor is there one
+where D vanishes for a while, or at least as fast as the time that is left, and v does not: both integrals are
+infinite. Absorbing walls absorb ρ alone, so that neither argument holds. Nor does it where a reference jumps: ∇log p
+is no function there, and v* carries another density.
 
 How it is computed: in time by Gauss and Legendre's rule on panels that no edge of a piece cuts, for v jumps there.
 Towards T the panels shrink geometrically, for v* may grow like 1/√(T − t) there. A source acts from the beginning of

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde import distances
-from controlsde.densities import Density, FormulaDensity
+from controlsde.densities import CorrelatedMixture, Density, FormulaDensity, GaussianMixture, TruncatedMixture
 from controlsde.densities.norms import squared_norm
 from controlsde.diffusivity import Diffusivity
 from controlsde.drift import Drift
@@ -20,7 +20,7 @@ from controlsde.problem import Problem
 from controlsde.reference import Reference
 from controlsde.reference.ends import end_density, start_density
 from controlsde.verification.between_nodes import Unseen, unseen
-from controlsde.verification.certificate import Sight
+from controlsde.verification.certificate import LIMITS, Sight
 from controlsde.verification.exponential import moments_of
 from controlsde.verification.grid import FinalGrid
 from controlsde.verification.refinement import Refined
@@ -52,6 +52,46 @@ def sight_of(
         diffusivity_unseen=None if diffusivity.steady else _spread_missed(diffusivity, refined) / length**2,
     )
     return sight, missed
+
+
+def warnings(problem: Problem, reference: Reference) -> tuple[str, ...]:
+    """Of both ends that the problem gives, in a line each: what the final grid will not see, and where it is."""
+    grid = FinalGrid.over(problem.domain.box)
+    ends = ((reference.horizon, end_density), (0.0, start_density))
+    found = []
+    for t, density_of in ends:
+        density = density_of(problem.reference, problem.domain)
+        if density is None:
+            continue
+        seen = reference.density(t, grid.points) if t > 0.0 else reference.initial_density(grid.points)
+        missed = _norm_missed(density, grid, seen)
+        if missed is not None and missed > LIMITS["target_norm"]:
+            place = _narrowest(density)
+            where = f", the narrowest at {place}" if place else ""
+            found.append(
+                f"the density at t = {t:g} has parts that are too narrow for any grid{where}: {missed:.2g} of its norm "
+                "will not be seen, and no answer can be verified; broaden them"
+            )
+        if isinstance(density, FormulaDensity) and density.hidden.share > LIMITS["density_unseen"]:
+            found.append(
+                f"the formula of the density at t = {t:g} may hide something near {_point(density.hidden.place)}: no "
+                "answer can be verified; write it so that interval arithmetic bounds it there"
+            )
+    return tuple(found)
+
+
+def _narrowest(density: Density) -> str:
+    """Where the narrowest component of a mixture lies, or what hides most in a formula; nothing for other kinds."""
+    whole = density.whole if isinstance(density, TruncatedMixture) else density
+    if isinstance(whole, GaussianMixture | CorrelatedMixture):
+        return _point(whole.means[int(np.argmin(np.min(whole.variances, axis=1)))])
+    if isinstance(density, FormulaDensity):
+        return _point(density.hidden.narrowest)
+    return ""
+
+
+def _point(place: Array) -> str:
+    return ", ".join(f"{name} = {value:.6g}" for name, value in zip("xyz", place, strict=False))
 
 
 def _norm_missed(density: Density, grid: FinalGrid, values: Array) -> float | None:

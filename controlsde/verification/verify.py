@@ -78,6 +78,8 @@ def verify(
         nodes=len(refined.mesh.mass),
         sight=sight,
         noisy=problem.noise > 0.0,
+        terminal_error=_end_error(problem, grid, final, target),
+        terminal_limit=problem.objective.terminal_error,
     )
     transport = None
     if np.all(np.isfinite(final)):
@@ -102,6 +104,18 @@ def _target_change(reference: Reference, mesh: Mesh, grid: FinalGrid, target: Ar
     """‖p_mesh(T) − p(T)‖ / ‖p(T)‖, p_mesh the target as the solver's own mesh holds it."""
     held = mesh.interpolate(reference.density(reference.horizon, mesh.points), grid.centres)
     return distances.l2(grid.weights, held, target) / scale
+
+
+def _end_error(problem: Problem, grid: FinalGrid, final: Array, target: Array) -> float | None:
+    """‖ρ(T) − p(T)‖ in the problem's norm, as `TrackingErrors` has it; None where the problem sets no limit to it."""
+    if problem.objective.terminal_error is None:
+        return None
+    if not np.all(np.isfinite(final)):
+        return math.inf
+    if problem.objective.norm == "l2":
+        return distances.l2(grid.weights, final, target)
+    difference = (final - target).reshape(tuple(len(centres) for centres in grid.centres))
+    return distances.sobolev_minus_1(problem.domain.box, problem.domain.walls, difference)
 
 
 def _characteristics_change(

@@ -422,9 +422,10 @@ def test_an_index_that_is_no_whole_number_is_refused(run, part):
     assert "Traceback" not in answer.err
 
 
-def test_a_reference_that_cannot_be_built_names_the_problem(run):
+def test_a_reference_that_cannot_be_built_names_the_key_that_it_is_about(run):
     on_a_circle = ("--set", "domain.walls=periodic", "--set", "domain.box=[[-3, 3]]")
-    one_line(run("check", "two-bumps", *on_a_circle), "two-bumps: an ornstein-uhlenbeck process does not fit")
+    told = "--set domain.walls=periodic: domain.walls: an ornstein-uhlenbeck process does not fit periodic walls"
+    one_line(run("check", "two-bumps", *on_a_circle), told)
 
 
 def test_a_number_that_stops_being_finite_stops_the_solve_names_the_piece_and_keeps_the_last_good_iterate(

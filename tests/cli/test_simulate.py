@@ -15,13 +15,28 @@ import torch
 import xarray as xr
 
 import controlsde as cs
+from controlsde.fokker_planck.mesh import Mesh
 from controlsde.monte_carlo import plain
 from controlsde.monte_carlo.backends import Backend
 from controlsde.monte_carlo.philox import Stream
+from controlsde.problem import parse_problem
 from controlsde.simulation import simulate
+from controlsde.verification.evidence import Fields
 
 from .commands import HEAT, files, process
 
+GAUSSIAN = """\
+domain: {{box: [[-6, 6]]}}
+reference:
+  kind: reversed-diffusion
+  horizon: 1
+  data: {{kind: mixture, weights: [1], means: [{mean}], stds: [{spread}]}}
+noise: {noise}
+drift: {{kind: exact}}
+controls: {{pieces: 2}}
+mesh: {{elements: [12], degree: 8}}
+monte_carlo: {{particles: 2000, steps_per_piece: 16}}
+"""
 KEYS = {
     "problem", "result", "noise", "particles", "requested", "stopped", "seconds", "particle_steps_per_second", "device",
     "backend", "processes", "scheme", "steps_per_piece", "seed", "repetition", "verified", "l2_final", "l2_final_se",
@@ -53,6 +68,56 @@ def test_the_json_has_every_key_and_agrees_with_the_certificate(run, result):
     assert found["checks"][0]["passed"]
     assert abs(found["moments"]["mean"][0] - 0.5) < 0.2
     assert "particles agree with the verified density" in answer.err
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+def test_what_is_expected_of_mean_and_variance_are_those_of_the_exact_density(run, noise):
+    """An Ornstein–Uhlenbeck process, run back by its exact drift, ends in the data: a Gaussian."""
+    mean, spread = 0.7, 0.5
+    Path("gaussian.yaml").write_text(GAUSSIAN.format(mean=mean, spread=spread, noise=noise))
+    assert run("evaluate", "gaussian.yaml", "-o", "gaussian", "-q").code == 0
+    answer = run("simulate", "gaussian/result.nc", "--json")
+    assert answer.code == 0, answer.err
+    moments = answer.json["moments"]
+    assert moments["expected_mean"] == pytest.approx([mean], abs=1e-5)
+    assert moments["expected_covariance"][0] == pytest.approx([spread**2], abs=1e-5)
+    assert abs(moments["mean"][0] - mean) < 4 * moments["mean_se"][0] + 1e-3
+    rows = [line.split() for line in answer.err.splitlines() if line.startswith(("mean of x", "variance of x"))]
+    assert [row[-1] for row in rows] == ["0.7", "0.25"]
+
+
+def test_expected_moments_of_a_plane_are_those_of_the_density_with_its_covariance(result):
+    """A density of products x^i (1 + xy) on a square, whose integrals are known."""
+    plane = on_the_square(cs.Result.load(result), lambda x, y: (1 + 0.5 * x * y) / 4)
+    mean, covariance = simulate(plane, 100).expected_moments
+    np.testing.assert_allclose(mean, 0.0, atol=1e-12)
+    np.testing.assert_allclose(covariance, [[1 / 3, 1 / 18], [1 / 18, 1 / 3]], rtol=1e-10)
+
+
+def test_expected_moments_are_those_of_the_living_where_walls_absorb(result):
+    half = on_the_square(cs.Result.load(result), lambda x, y: (1 + x) / 8 + 0 * y)
+    mean, covariance = simulate(half, 100).expected_moments
+    np.testing.assert_allclose(mean, [1 / 3, 0.0], atol=1e-12)
+    np.testing.assert_allclose(covariance, [[1 / 3 - 1 / 9, 0.0], [0.0, 1 / 3]], atol=1e-12)
+
+
+def on_the_square(loaded, density):
+    """The result as if it were one on [−1, 1]², with this density at T."""
+    changes = {
+        "domain.box": [[-1, 1], [-1, 1]],
+        "reference.data": {"kind": "formula", "expression": "1 + 0.1*x*y"},
+        "mesh.elements": [2, 2],
+    }
+    problem = parse_problem(loaded.problem.to_yaml(), set=changes)
+    axes = Mesh.build(problem.domain.box, "reflecting", (2, 2), 4).axes
+    grid = tuple(axis.grid for axis in axes)
+    values = np.broadcast_to(density(grid[0][:, None], grid[1]), (2, len(grid[0]), len(grid[1])))
+    times = np.array([0.0, 0.2])
+    fields = Fields(times, grid, values, values, times, times, times, times, degree=4)
+    times = loaded.controls.times
+    pieces = len(times) - 1
+    still = cs.Controls(np.zeros((pieces, 2, 1)), np.zeros((pieces, 1, 2)), np.zeros((pieces, 1)), times)
+    return dataclasses.replace(loaded, problem=problem, fields=fields, controls=still)
 
 
 def test_the_same_particles_come_back_and_a_repetition_draws_others(run, result):

@@ -57,3 +57,26 @@ def test_a_vanishing_blur_is_no_blur():
             log_density, score = factor.spread(x, 1.0, blur)
             np.testing.assert_array_equal(log_density, factor.spread(x, 1.0, 0.0)[0])
             assert np.all(np.isfinite(score))
+
+
+@pytest.mark.parametrize("blur", [1e-2, 1e-8, 1e-16, 1e-23])
+@pytest.mark.parametrize("name", ["cut", "flat"])
+def test_scores_far_outside_a_support_point_to_its_edge_with_all_their_digits(name, blur):
+    # beyond an edge at distance r the tail falls like e^{-r²/2v}: the score is -r/v, up to v/r² of itself
+    x = np.array([-3.0, -0.9, 1.6, 4.0])
+    log_density, score = FACTORS[name][0].spread(x, 1.0, blur)
+    to_edge = np.where(x < 0, -0.4, 1.1) - x
+    assert np.all(np.isfinite(log_density))
+    np.testing.assert_allclose(score[0], to_edge / blur, rtol=1e-12 + 10 * blur)
+
+
+def test_interval_masses_and_slopes_are_right_in_the_deepest_tails():
+    # φ(z)/Φ(z) = |z| (1 + 1/z² - …) in the tail, and Φ(z) ~ φ(z)/|z|
+    near = np.array([8.0, 40.0, 1e4, 1e10, 1e14])
+    for sign in (-1.0, 1.0):
+        low, high = (near, near + 3.0) if sign > 0 else (-near - 3.0, -near)
+        mass, slope = log_interval(low, high)
+        series = 1 - 1 / near**2 + 3 / near**4 - 15 / near**6 + 105 / near**8
+        expected = -0.5 * near**2 - 0.5 * np.log(2 * np.pi) - np.log(near) + np.log(series)
+        assert np.all(np.abs(mass - expected) <= 1e3 / near**10 + 1e-15 * np.abs(expected))
+        assert np.all(np.abs(-sign * slope - near / series) <= (1e3 / near**10 + 1e-14) * near)

@@ -17,6 +17,7 @@ DISAGREEING = MonteCarloEvidence(1000, 0.1, 0.01, 10.0, 2.0, 1.0, 0.0, 0.0, "cpu
 UNRESOLVED = {"refined_l2_change": 0.2}
 GIVEN_MESH = {"mesh.elements": [8], "mesh.steps_per_piece": 2}
 NO_NOISE = {"noise": 0}
+RELU = {"network.activation": "relu"}
 EXACT_IS_GOOD = Trials(exact_error=1e-3, exact_drift=20.0)
 COLLOCATION = {"solver": "collocation"}
 WORST = Violation(0.25, piece=2, step=0, stage=1, unknown=5)
@@ -86,6 +87,45 @@ CASES = {
         "no-descent", "solver.tolerance=5e-05", ["gradient of 3.0e-05"],
     ),
     "no descent": ({"ending": Ending("no-descent")}, "no-descent", "solver.seed=1", ["gradient of 1.0e-03"]),
+    "a stall at a kink": (
+        {"ending": Ending("stalled"), "problem": RELU},
+        "kink", "network.activation=tanh", ["gradient of 1.0e-03 where 1e-06", "the slope of relu jumps"],
+    ),
+    "no descent at a kink": ({"ending": Ending("no-descent"), "problem": RELU}, "kink", "network.activation=tanh", []),
+    "iterations, flat at a kink": (
+        {"ending": Ending("iterations"), "problem": RELU}, "kink", "network.activation=tanh", ["no longer falls"],
+    ),
+    "a kink before the wall that it leaves mass at": (
+        {"ending": Ending("stalled"), "check": UNRESOLVED, "walls": PILED, "problem": NO_NOISE | RELU},
+        "kink", "network.activation=tanh", [],
+    ),
+    "a stall of a smooth network": ({"ending": Ending("stalled")}, "kink", "solver.seed=1", ["at a kink"]),
+    "a limit that few starts miss": (
+        {"ending": Ending("limit", "as close as this"), "problem": {"solver.starts": 2}},
+        "limit", "solver.starts=8", ["as close as this, from 2 starts"],
+    ),
+    "a limit that the steps hide": (
+        {"ending": Ending("unseen-error", "as close as this", what="steps"), "problem": GIVEN_MESH},
+        "limit", "mesh.steps_per_piece=auto", ["as close as this: too few steps"],
+    ),
+    "a limit that the elements hide": (
+        {"ending": Ending("unseen-error", what="elements"), "problem": GIVEN_MESH},
+        "limit", "mesh.elements=auto", ["too few elements"],
+    ),
+    "a limit that steps hide beside given elements": (
+        {"ending": Ending("unseen-error", what="steps"), "problem": {"mesh.elements": [8]}},
+        "limit", "mesh.elements=auto", ["too few steps"],
+    ),
+    "a limit that no mesh shows": (
+        {"ending": Ending("unseen-error", what="steps")}, "limit", "controls.bounds=0.2", ["too few steps"],
+    ),
+    "a limit that is met on the solver's mesh alone": (
+        {"check": {"terminal_error": 0.00223, "terminal_limit": 0.002}, "problem": GIVEN_MESH},
+        "limit", "mesh.elements=auto", ["the verified error at T is 0.00223, and at most 0.002 was asked for"],
+    ),
+    "a limit that given controls miss": (
+        {"check": {"terminal_error": 0.3, "terminal_limit": 0.2}, "status": "given"}, "limit", None, ["is 0.3"],
+    ),
     "loose": (
         {"ending": Ending("loose", violation=Violation(1e-9, 0, 0, 0, 0)), "problem": COLLOCATION},
         "tolerance", "solver.tolerance=1e-06", ["not to 1e-08"],
@@ -261,6 +301,18 @@ NOT_FOR_THIS = {
         "saturated",
         {"error": 0.8, "controls": flat(8), "trials": EXACT_IS_GOOD, "problem": {"network.activation": "sin"}},
     ),
+    "relu at an optimum to rounding": (
+        "kink", {"ending": Ending("no-descent"), "problem": RELU, "gradient_norm": 3e-5},
+    ),
+    "relu, falling": (
+        "kink",
+        {
+            "ending": Ending("iterations"), "problem": RELU,
+            "history": np.array([[0, 2, 1], [1, 1.5, 1], [2, 1.2, 1]], dtype=float),
+        },
+    ),
+    "no descent of a smooth network": ("kink", {"ending": Ending("no-descent")}),
+    "a stall, which more iterations do not end": ("iterations", {"ending": Ending("stalled"), "problem": RELU}),
     "a density that is not resolved": (
         "particles",
         {"check": UNRESOLVED | {"monte_carlo": DISAGREEING}},

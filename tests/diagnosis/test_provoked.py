@@ -293,3 +293,46 @@ def test_a_limit_on_the_error_that_one_narrow_piece_cannot_meet_is_met_by_a_wide
     assert "whose error at T is at most 0.3" in first.evidence
     assert first.remedy.setting == "network.width=2"
     assert solve(first.remedy.applied_to(result.problem)).status == "converged"
+
+
+KINKED = """
+domain: {box: [[-4, 4]]}
+reference:
+  kind: displacement
+  horizon: 1
+  from: {kind: mixture, means: [0], stds: [0.8]}
+  to: {kind: mixture, means: [-1.5, 1.5], stds: [0.4, 0.4]}
+  diffusivity: 0.5
+noise: 0
+network: {width: 3, activation: relu}
+controls: {pieces: 4, bounds: 10}
+mesh: {elements: [12], steps_per_piece: 3}
+solver: {starts: 1}
+"""
+
+
+def test_a_network_with_kinks_stalls_at_one_early_and_a_smooth_one_finds_a_verified_optimum():
+    result = solve(parse_problem(KINKED, set=FEW))
+    assert result.status == "not-converged"
+    assert result.iterations < 200  # of 500
+    assert result.certificate.gradient_norm > 1e-4
+    better = cured(result, cause="kink")
+    assert better.problem.network.activation == "tanh"
+    assert sound(better), better.certificate.failed
+    assert better.objective < 0.1 * result.objective
+
+
+def test_a_limit_that_the_time_steps_hide_is_met_once_they_may_be_refined():
+    objective = {"running": 0, "terminal": 0, "effort": 1, "terminal_error": 0.0003}
+    reference = {"reference.data": {"kind": "mixture", "means": [1], "stds": [0.5]}, "reference.horizon": 1}
+    mesh = {"mesh.elements": [8], "mesh.steps_per_piece": 2, "controls.pieces": 1, "network.width": 1}
+    hidden = bumps(objective=objective, **reference, **mesh)
+    result = solve(hidden)
+    assert result.status == "not-converged"
+    assert not result.verified
+    assert result.tracking.l2_final > 2 * 0.0003 > result.discrete.l2_final
+    first = result.diagnosis[0]
+    assert first.cause == "limit"
+    assert "on a finer mesh" in first.evidence
+    assert first.remedy.setting == "mesh.steps_per_piece=auto"
+    assert solve(first.remedy.applied_to(hidden)).tracking.l2_final <= 0.0003

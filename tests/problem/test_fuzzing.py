@@ -1,4 +1,4 @@
-"""Broken problem files of every kind are refused in words, with their places, at once; sound ones can be built."""
+"""Broken problem files of every kind are refused in the user's words, with their places; sound ones are built."""
 
 import pytest
 

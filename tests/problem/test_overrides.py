@@ -88,7 +88,7 @@ def test_an_override_is_not_left_behind_in_the_values_given():
          "continue with an index from 0 to 1"),
         ({"solver": {"kind": "shooting", "starts": 0}},
          "--set solver={kind: shooting, starts: 0}: solver.starts must be >= 1 (got 0)"),
-        ({"network": None}, "--set network=null: network must be a mapping (got nothing)"),
+        ({"network": None}, "--set network=null: network must be a mapping (got null)"),
         ({"noise": float("nan")}, "--set noise=nan: noise must be finite (got nan)"),
         ({"": 1}, "--set =1: the key is missing, or a part of it"),
         ({"network..width": 1}, "--set network..width=1: the key is missing, or a part of it"),

@@ -105,6 +105,10 @@ REFERENCES = {
     "ve linear, walls": lambda: scheduled(MIXTURE, NARROW, VE(schedule="linear")),
     "ve cosine, ring": lambda: scheduled(UNIFORM, NARROW, VE(schedule="cosine"), walls="periodic"),
     "ve formula": lambda: scheduled(SMOOTH, NARROW, VE(schedule="0.3 + cos(s)**2")),
+    "ve that begins slowly": lambda: scheduled(MIXTURE, WIDE, VE(schedule="8*s^3")),
+    "vp that begins slowly": lambda: scheduled(MIXTURE, WIDE, VP(schedule="3*sin(pi*s)**2", sigma=0.8)),
+    "ve that begins slowly, walls": lambda: scheduled(UNIFORM, NARROW, VE(schedule="60*s^3")),
+    "vp that pauses": lambda: scheduled(MIXTURE, WIDE, VP(schedule="2*max(s - 0.2, 0)")),
     "vp free correlated 2d": lambda: scheduled(CORRELATED, WIDE * 2, VP(schedule="cosine")),
     "vp walled image 2d": lambda: scheduled(IMAGE, NARROW_2D, VP(beta_max=3.0)),
     "vp walled student-t": lambda: scheduled(STUDENT_T, NARROW, VP(schedule="cosine")),
@@ -126,7 +130,8 @@ REFERENCES = {
     "moser 3d": lambda: moser(formula("1"), COSINES_3D, ((-1.5, 1.5),) * 3),
     "moser ring": lambda: moser(BUMPS[0], MIXTURE, NARROW, walls="periodic"),
 }
-FREE = ("ou stationary start", "vp linear", "vp cosine", "vp 2d", "vp stationary start", "ve geometric")
+SLOW = ("ve that begins slowly", "vp that begins slowly", "vp that pauses")
+FREE = (*SLOW, "ou stationary start", "vp linear", "vp cosine", "vp 2d", "vp stationary start", "ve geometric")
 BOXES = {
     name: ((-0.9, 0.8),) * 3 if name == "heat formula 3d" else ((-1.5, 1.2), (-1.2, 1.4), (-1.0, 1.0))
     for name in REFERENCES

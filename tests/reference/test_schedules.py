@@ -1,6 +1,7 @@
 """Schedules against closed forms, quadrature, and the processes whose clock they change."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from controlsde.reference.schedules import (
     linear_rate,
 )
 
-from .builders import MIXTURE, SMOOTH, column, reversed_diffusion, scheduled
+from .builders import MIXTURE, SMOOTH, TRUNCATED, UNIFORM, column, gaussian, reversed_diffusion, scheduled
 
 T = 1.3
 SCHEDULES = {
@@ -145,3 +146,117 @@ def test_a_rate_that_does_not_name_s_is_a_steady_diffusivity(formula, steady):
     diffusivity = build_diffusivity(schema.ReversedDiffusion(forward=forward, horizon=T, data=MIXTURE))
     assert diffusivity.steady is steady
     assert diffusivity.at(0.3) == pytest.approx(0.25 * (2 if formula[0] == "2" else 1 + T - 0.3))
+
+
+# rate, and its primitive written so that a span keeps its digits
+VANISHING = {
+    "s^2": lambda a, b: (b - a) * (a * a + a * b + b * b) / 3,
+    "s^3": lambda a, b: (b - a) * (a + b) * (a * a + b * b) / 4,
+    "10*s^20": lambda a, b: 10 / 21 * (b - a) * math.fsum(a**k * b ** (20 - k) for k in range(21)),
+    "1e-30*s": lambda a, b: 0.5e-30 * (b - a) * (a + b),
+    "max(s - 0.3, 0)": lambda a, b: 0.5 * (max(b, 0.3) - max(a, 0.3)) * (max(b, 0.3) + max(a, 0.3) - 0.6),
+    "where(s < 0.5, 0, 1)": lambda a, b: max(b, 0.5) - max(a, 0.5),
+    "where(s < 0.5, 1, 0)": lambda a, b: min(b, 0.5) - min(a, 0.5),
+    "where(abs(s - 0.5) < 0.25, 0, 1)": lambda a, b: min(b, 0.25) - min(a, 0.25) + max(b, 0.75) - max(a, 0.75),
+    "(s - 0.5)**2": lambda a, b: (b - a) * ((a - 0.5) ** 2 + (a - 0.5) * (b - 0.5) + (b - 0.5) ** 2) / 3,
+}
+SPANS = (
+    (0, 1e-6),
+    (0, 1e-3),
+    (0, 0.2),
+    (0.1, 0.1 + 1e-9),
+    (0.2, 0.3),
+    (0.4, 0.6),
+    (0.49999, 0.50001),
+    (0.9, 1),
+    (0, 1),
+)
+
+
+@pytest.mark.parametrize("text", VANISHING)
+@pytest.mark.parametrize("horizon", [1e-6, 1.0, 100.0])
+def test_a_span_in_which_a_rate_all_but_vanishes_keeps_its_own_digits(text, horizon):
+    stretched = re.sub(r"\bs\b", f"(s/{horizon!r})", text)
+    schedule = formula_rate(Formula(stretched, ("s",)), horizon)
+    for a, b in SPANS:
+        found = schedule.between(a * horizon, b * horizon)
+        assert found >= 0
+        assert found == pytest.approx(horizon * VANISHING[text](a, b), rel=1e-6, abs=0)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_short_spans_of_every_schedule_are_the_rate_times_their_length(name):
+    schedule = SCHEDULES[name]()
+    for s in (0.0, 0.1, 0.399, 0.7, T - 1e-8):
+        length = 2.0**-40  # ends that are exact, so that the length is
+        s = round(s / length) * length
+        middle = schedule.rate(s + 0.5 * length)
+        assert schedule.between(s, s + length) == pytest.approx(length * middle, rel=1e-6, abs=0)
+
+
+def test_a_rate_that_vanishes_like_an_exponential_adds_what_quadrature_says():
+    schedule = formula_rate(Formula("exp(-1/(s + 1e-3))", ("s",)), 1.0)
+    for a, b in ((0.0, 0.01), (0.0, 0.1), (0.02, 0.03), (0.1, 1.0)):
+        expected = quad(schedule.rate, a, b, epsabs=0, epsrel=1e-11, limit=500)[0]
+        assert schedule.between(a, b) == pytest.approx(expected, rel=1e-5, abs=0)
+    assert schedule.between(0.0, 1e-4) == 0.0  # e^{-909}
+
+
+def test_a_rate_that_rounding_makes_negative_is_zero_there():
+    # 0.3 - 0.1*3 is -5.6e-17
+    schedule = formula_rate(Formula("0.3 - 0.1*3*s", ("s",)), 1.0)
+    assert Formula("0.3 - 0.1*3*s", ("s",)).numpy(s=np.ones(1))[0] < 0
+    assert schedule.rate(1.0) == 0.0
+    assert 0.0 <= schedule.between(1.0 - 1e-9, 1.0) < 1e-16
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("s - 0.01", "s = 8.47925e-05: keep it >= 0"),
+        ("0*s", "is zero throughout"),
+        ("1/(s - 0.123)", "cannot be integrated"),
+    ],
+)
+def test_a_rate_that_is_none_is_refused_in_its_own_words(text, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        formula_rate(Formula(text, ("s",)), 1.024)
+
+
+@pytest.mark.parametrize("text", ["s^3", "10*s^20", "sin(pi*s/2)**2", "exp(-1/(s + 1e-3))", "where(s < 0.5, 0, 1)"])
+@pytest.mark.parametrize("kind", [schema.VariancePreserving, schema.VarianceExploding])
+def test_gaussians_under_a_rate_that_vanishes_have_the_variance_of_its_integral(text, kind):
+    reference = scheduled(gaussian((0.5,), (0.5,)), ((-20, 20),), kind(schedule=text), horizon=1.0)
+    rate = Formula(text, ("s",)).numpy
+    x = column(-6, 6, 4001)
+    for s in (1e-9, 1e-3, 0.03, 0.4, 0.6, 1.0):
+        elapsed = quad(
+            lambda r: float(rate(s=np.array([r]))[0]), 0, s, points=[0.5] if s > 0.5 else None, epsabs=1e-14
+        )[0]
+        preserving = kind is schema.VariancePreserving
+        shrink = math.exp(-elapsed) if preserving else 1.0
+        variance = shrink**2 * 0.25 - math.expm1(-2 * elapsed) if preserving else 0.25 + 2 * elapsed
+        p = reference.density(1.0 - s, x)
+        np.testing.assert_allclose(p, norm.pdf(x[:, 0], 0.5 * shrink, math.sqrt(variance)), atol=1e-9)
+        drift = reference.exact_drift(1.0 - s, x, 0.5)[:, 0]
+        score = (0.5 * shrink - x[:, 0]) / variance
+        force = -x[:, 0] if preserving else 0.0
+        np.testing.assert_allclose(drift, rate(s=np.array([s]))[0] * (1.5 * score - force), rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("data", [schema.Uniform(low=(-1.0,), high=(0.2,)), TRUNCATED])
+def test_data_that_end_at_a_wall_stand_there_once_however_little_they_have_diffused(data):
+    reference = scheduled(data, ((-1.0, 2.0),), schema.VarianceExploding(schedule="10*s^20"), horizon=1.0)
+    at_wall = np.array([[-1.0]])
+    data_there = reference.density(1.0, at_wall)
+    for s in (0.3, 0.1, 0.05, 0.02, 1e-3):  # variances from 1e-11 to 1e-63
+        np.testing.assert_allclose(reference.density(1.0 - s, at_wall), data_there, rtol=1e-4)
+        assert np.all(np.isfinite(reference.exact_drift(1.0 - s, column(-1, 2, 101), 1.0)))
+
+
+def test_data_of_which_noise_has_left_nothing_are_the_stationary_gaussian():
+    uniform = scheduled(UNIFORM, ((-8, 8),), schema.VariancePreserving(schedule="1e3*s"), horizon=100.0)
+    x = column(-7, 7, 29)
+    for t in (0.0, 50.0, 99.0):  # e^{-τ} underflows until nearly T
+        np.testing.assert_allclose(uniform.density(t, x), norm.pdf(x[:, 0]), rtol=1e-9)
+        np.testing.assert_allclose(uniform.score(t, x), -x, atol=1e-9)

@@ -22,10 +22,11 @@ from controlsde.drift import network_drift
 from controlsde.pipeline import solve
 from controlsde.problem import parse_problem
 from controlsde.problem.schema import Bounds, ExactDrift, FormulaDrift
-from controlsde.report import compared, curves, densities
-from controlsde.report.canvas import noise_colour, number
+from controlsde.report import compared, curves, densities, particles
+from controlsde.report.canvas import TITLE_LINE, noise_colour, number, standing
 from controlsde.report.figures import save_comparison, save_figures
 from controlsde.report.moments import chosen_times, error_then
+from controlsde.simulation import simulate
 from controlsde.tracking import build_network
 from controlsde.verification.evidence import Fields
 
@@ -208,8 +209,27 @@ PICTURES = {
     "error": curves.error_against_time,
     "convergence": curves.convergence,
 }
+
+
+def failed_in_everything(one):
+    """The result with every check failed, which makes the longest words under a title."""
+    checks = tuple(dataclasses.replace(check, passed=False) for check in one.certificate.checks)
+    return dataclasses.replace(
+        one, status="not-converged", certificate=dataclasses.replace(one.certificate, checks=checks)
+    )
+
+
+def named(one, name):
+    return dataclasses.replace(one, problem=one.problem.model_copy(update={"name": name}))
+
+
 VARIANTS = {
     "solved": lambda one: one,
+    "all failed": failed_in_everything,
+    "given and failed": lambda one: failed_in_everything(dataclasses.replace(one, status="given", solver="given")),
+    "a long name": lambda one: named(one, "a name that is much longer than one line " * 3),
+    "an endless name": lambda one: named(one, "x" * 500),
+    "a name with dollars": lambda one: named(one, r"costs $5 or \frac $"),
     "four neurons": lambda one: wide(one, 4),
     "twelve neurons": lambda one: wide(one, 12),
     "broken": broken,
@@ -235,9 +255,19 @@ def assert_nothing_is_cut_off_or_covered(figure):
             height = min(one.y1, other.y1) - max(one.y0, other.y0)
             assert width <= 2 or height <= 2, (one, other)
     for axes in panels(figure):
+        assert_no_legend_covers_a_curve(axes, renderer)
         titles = [axes.title, axes._left_title, axes._right_title]
         extents = [title.get_window_extent(renderer) for title in titles if title.get_text()]
         assert all(one.x1 < other.x0 for one, other in pairwise(extents))
+
+
+def assert_no_legend_covers_a_curve(axes, renderer):
+    if axes.get_legend() is None:
+        return
+    box = axes.get_legend().get_window_extent(renderer)
+    for line in axes.get_lines():
+        points = axes.transData.transform(np.ma.masked_invalid(line.get_xydata()).filled(-1.0))
+        assert not any(box.contains(*point) for point in points)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -249,6 +279,31 @@ def test_nothing_of_a_result_is_cut_off_or_covered(result, picture, variant):
 @pytest.mark.parametrize("picture", PICTURES)
 def test_nothing_in_two_dimensions_is_cut_off_or_covered(plane, picture):
     assert_nothing_is_cut_off_or_covered(PICTURES[picture](plane))
+
+
+def test_nothing_of_a_simulation_is_cut_off_or_covered(result):
+    for one in (simulate(result, 2000), simulate(named(result, "a long name " * 8), 2000)):
+        assert_nothing_is_cut_off_or_covered(particles.histograms(one))
+
+
+def test_a_title_that_does_not_fit_goes_on_in_a_higher_figure_and_ends_in_an_ellipsis(result):
+    short, long, endless = (
+        densities.density_strip(named(result, name)) for name in ("name", "long name " * 12, "long name " * 100)
+    )
+    assert [figure.texts[0].get_text().count("\n") for figure in (short, long, endless)] == [0, 1, 2]
+    assert endless.texts[0].get_text().endswith("…")
+    heights = [figure.get_size_inches()[1] for figure in (short, long, endless)]
+    np.testing.assert_allclose(np.diff(heights), TITLE_LINE)
+    for figure in (short, long):
+        figure.draw_without_rendering()
+    shown = [panels(figure)[0].get_position().height * figure.get_size_inches()[1] for figure in (short, long)]
+    assert shown[0] == pytest.approx(shown[1], rel=0.01)
+
+
+def test_the_name_of_a_problem_is_shown_as_it_is(result):
+    title = densities.density_strip(named(result, "a $x^2$ b")).texts[0]
+    assert title.get_text().startswith("a $x^2$ b, noise 1")
+    assert not title.get_parse_math()
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
@@ -452,6 +507,28 @@ def test_convergence_shows_objective_gradient_and_every_start(result):
     np.testing.assert_array_equal(starts.get_lines()[0].get_ydata(), np.sort(result.starts))
 
 
+@pytest.mark.parametrize(
+    ("count", "ticks"),
+    [(1, [1]), (2, [1, 2]), (8, [1, 2, 3, 4, 5, 6, 7, 8]), (12, [2, 4, 6, 8, 10, 12]), (64, [10, 20, 30, 40, 50, 60])],
+)
+def test_ranks_are_marked_at_equal_distances(result, count, ticks):
+    one = dataclasses.replace(result, starts=tuple(np.linspace(0.2, 0.3, count)), history=result.history)
+    if count > 1:
+        figure = curves.convergence(one)
+        figure.draw_without_rendering()
+        axes = panels(figure)[-1]
+        assert [int(text.get_text()) for text in axes.get_xticklabels()] == ticks
+    assert curves._ranks(count) == ticks
+
+
+def test_there_are_a_few_ranks_and_all_are_equally_far_apart():
+    for count in range(1, 400):
+        ranks = curves._ranks(count)
+        assert 1 <= len(ranks) <= 8
+        assert len(set(np.diff(ranks))) <= 1
+        assert 1 <= ranks[0] <= ranks[-1] <= count
+
+
 def test_starts_that_broke_down_are_counted(result):
     one = dataclasses.replace(result, starts=(0.3, float("nan"), 0.1))
     starts = panels(curves.convergence(one))[-1]
@@ -483,6 +560,14 @@ def test_an_unverified_or_unfinished_result_says_so_on_its_pictures(result):
     assert f"NOT VERIFIED ({failed.name})" in words(densities.density_strip(one))
     stopped = dataclasses.replace(result, status="interrupted")
     assert "interrupted" in words(curves.error_against_time(stopped))
+
+
+def test_what_was_given_is_called_so_once(result):
+    controls = dataclasses.replace(result, status="given", solver="given")
+    formula = dataclasses.replace(result, status="given", solver="drift: formula", controls=None)
+    assert standing(controls) == "given controls, verified"
+    assert standing(formula) == "given drift: formula, verified"
+    assert standing(result) == "shooting, not converged, verified"
 
 
 @pytest.mark.parametrize("walls", ["periodic", "absorbing"])

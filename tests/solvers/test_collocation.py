@@ -44,6 +44,19 @@ def test_a_cold_collocation_solve_is_a_stationary_point_of_the_reduced_objective
     assert (np.abs(outcome.weights) <= tracking.bound + 1e-6).all()
 
 
+def test_the_history_ends_in_the_objective_of_the_weights_and_every_outcome_knows_its_start(small_tracking):
+    tracking = small_tracking()
+    outcome = collocation.solve(tracking, Collocation(starts=2))
+    assert outcome.converged
+    last = outcome.history[-1]
+    assert last.objective == outcome.objective == ReducedObjective(tracking).value(outcome.weights)
+    assert last.number == outcome.iterations
+    assert all(outcome.starts[one.start] == one.objective for one in (outcome, *outcome.others))
+    cut = collocation.solve(tracking, Collocation(iterations=4))
+    assert not cut.converged
+    assert cut.history[-1].objective != cut.objective  # of states that do not obey the state equation
+
+
 def test_costates_of_both_methods_agree_and_have_the_stated_sign(tracking):
     shot = shoot(tracking)
     objective = ReducedObjective(tracking)

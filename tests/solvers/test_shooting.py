@@ -80,6 +80,21 @@ def test_starts_are_reproducible_and_the_best_one_is_returned(small_tracking):
     assert len(set(np.round(first.starts, 12))) > 1
 
 
+@pytest.mark.parametrize("method", ["newton", "l-bfgs", "adam"])
+def test_the_history_ends_in_the_answer_and_every_outcome_knows_its_start(small_tracking, method):
+    outcome = shooting.solve(small_tracking(), options(method=method, starts=3, hops=0, iterations=25))
+    assert (outcome.history[-1].objective, outcome.history[-1].number) == (outcome.objective, outcome.iterations)
+    assert sorted(one.start for one in (outcome, *outcome.others)) == [0, 1, 2]
+    assert all(outcome.starts[one.start] == one.objective for one in (outcome, *outcome.others))
+
+
+def test_a_best_point_before_the_last_ends_the_history(small_tracking, monkeypatch):
+    monkeypatch.setattr("controlsde.solvers.first_order.ADAM_RATE", 2.0)  # so that it rises, too
+    outcome = shooting.solve(small_tracking(), options(method="adam", starts=1, iterations=12))
+    assert outcome.iterations < 12
+    assert outcome.history[-1].objective == outcome.objective == min(row.objective for row in outcome.history)
+
+
 def test_processes_find_what_one_process_finds(monkeypatch, small_tracking):
     tracking = small_tracking()
     alone = shooting.solve(tracking, options(starts=3, iterations=15))

@@ -16,7 +16,7 @@ from controlsde.pipeline import evaluate
 from controlsde.problem import load_problem
 from controlsde.reference import ReferenceError, build_reference  # noqa: A004
 from controlsde.verification import characteristics
-from controlsde.verification.certificate import LIMITS, MonteCarloEvidence, judge
+from controlsde.verification.certificate import LIMITS, MonteCarloEvidence, Sight, judge
 
 UNIFORM = {"kind": "uniform"}
 FEW = {"monte_carlo.particles": 4000, "monte_carlo.steps_per_piece": 16}
@@ -267,8 +267,16 @@ def test_good_values_pass_and_negative_z_counts_by_its_size():
 @pytest.mark.parametrize("name", [name for name in LIMITS if not name.startswith("monte_carlo")])
 @pytest.mark.parametrize("share", [1.0, 1.01, math.nan, math.inf])
 def test_each_value_passes_up_to_its_limit_and_not_beyond_nor_when_it_is_no_number(name, share):
-    certificate = judge(closed=True, **{**GOOD, name: share * LIMITS[name]})
+    value = {name: share * LIMITS[name]}
+    seen = {"sight": Sight(**value)} if name in {field.name for field in dataclasses.fields(Sight)} else value
+    certificate = judge(closed=True, **{**GOOD, **seen})
     assert [check.name for check in certificate.failed] == ([] if share == 1.0 else [name])
+
+
+def test_what_is_lost_at_the_start_is_judged_more_strictly_without_noise():
+    lost = Sight(start_change=0.1)
+    assert judge(closed=True, **GOOD, sight=lost).passed
+    assert [check.name for check in judge(closed=True, **GOOD, sight=lost, noisy=False).failed] == ["start_change"]
 
 
 def test_a_z_that_is_no_number_fails():
