@@ -105,7 +105,7 @@ TEXTS = {
     "a name that turns the line": (GOOD + 'name: "a\\u202Eb"\n', ("bad.yaml:7:7:", "file name")),
     "a name of too many bytes": (GOOD + "name: " + "\u00e9" * 101 + "\n", ("bad.yaml:7:7:", "at most")),
     "a name of many bytes": (GOOD + "name: " + "\u6f22" * 99 + "\n", ("bad.yaml:7:7:", "200 bytes", "got 297")),
-    "kind of nothing": (changed("kind: mixture", "kind: null"), ("bad.yaml:5:16:", "(got nothing)", "'mixture'")),
+    "kind of nothing": (changed("kind: mixture", "kind: null"), ("bad.yaml:5:16:", "(got null)", "'mixture'")),
     "kind of a list": (changed("kind: mixture", "kind: [a]"), ("bad.yaml:5:16:", "(got ['a'])", "'mixture'")),
     "kind of a mapping": (changed("kind: mixture", "kind: {kind: 7}"), ("bad.yaml:5:16:", "(got a mapping)")),
     "kind of a number": (GOOD + "solver: {kind: 7}\n", ("bad.yaml:7:16:", "(got 7)", "'shooting'")),
