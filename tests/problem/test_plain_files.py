@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from controlsde.plain_files import MissingError, UnreadableError, read_plain
 from controlsde.problem import ProblemError, load_problem
-from controlsde.problem.plain_files import MissingError, UnreadableError, read_plain
 
 from .texts import GOOD, messages
 
