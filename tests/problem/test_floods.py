@@ -59,6 +59,11 @@ def test_a_flood_is_refused_in_few_lines(case, refused):
     assert all(line.startswith("and ") and line.endswith(" more") for line in lines[MOST_MESSAGES:])
 
 
+def test_a_mapping_of_too_many_keys_is_refused_where_the_first_of_them_stands(refused):
+    (line,) = refused("check", "bad.yaml", text=GOOD + "".join(f"k{i}: 1\n" for i in range(200)))
+    assert line == "bad.yaml:106:1: more than 100 keys in the problem"
+
+
 @pytest.mark.parametrize("case", ["weights that are zero", "matrices that are none", "many keys"])
 def test_with_json_a_flood_is_as_few_lines(case, refused):
     assert refused("check", "bad.yaml", "--json", text=FLOODS[case]) == refused("check", "bad.yaml", text=FLOODS[case])
