@@ -55,7 +55,15 @@ def fault_of(problem: Problem, error: Exception, affordable: Affordable) -> Faul
         narrow = too_narrow(problem, built, build_mesh(problem, built), affordable)
     except (ReferenceError, ArithmeticError):
         narrow = None
-    return narrow or Fault(getattr(error, "where", ()) or ("reference",), str(error))
+    return narrow or Fault(getattr(error, "where", ()) or _suspect(problem, error), str(error))
+
+
+def _suspect(problem: Problem, error: Exception) -> Location:
+    """The key that is most likely at fault where each part can be built alone."""
+    if problem.domain.walls == "periodic" and "walls: reflecting" in str(error):
+        return ("domain", "walls")
+    keys = [where for where, _ in _densities(problem)]
+    return keys[0] if len(keys) == 1 else ("reference",)
 
 
 def _densities(problem: Problem) -> Iterator[tuple[Location, Any]]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from controlsde.plain_files import UnreadableError, read_head
+
 FOLDER, EMPTY, DEVICE = "a folder", "an empty file", "no ordinary file"
 PROBLEM, TEXT = "a problem file", "text"
 RESULT, SIMULATION, CONTROLS, NETCDF = "a result", "a simulation", "controls", "a NetCDF file"
@@ -37,11 +39,10 @@ def kind_of(path: Path) -> str | None:
     if not path.is_file():
         return DEVICE
     try:
-        with path.open("rb") as stream:
-            head = stream.read(LOOKED_AT)
-            if head.startswith(HDF5):
-                return _kind_of_netcdf(head + stream.read(SEARCHED))
-    except OSError:
+        head = read_head(path, LOOKED_AT)
+        if head.startswith(HDF5):
+            return _kind_of_netcdf(read_head(path, SEARCHED))
+    except UnreadableError:
         return None
     known = next((kind for signature, kind in SIGNATURES.items() if head.startswith(signature)), None)
     return known or _kind_of_other(path, head)

@@ -1,5 +1,6 @@
 """Bad input at the command line: exit 2, one line for each fault with its place and cure, nothing written."""
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import controlsde.cli
+from controlsde.problem import ProblemError, load_problem
 
 GOOD = """\
 domain: {box: [[-5, 5]]}
@@ -93,6 +95,25 @@ TEXTS = {
         ("bad.yaml:7:26:", "monte_carlo.particles"),
     ),
     "too many elements": (changed("[8]", "[100000000]"), ("bad.yaml:6:", "mesh.elements")),
+    "a character beyond Unicode": (GOOD + 'name: "\\U00110000"\n', ("bad.yaml:7:8:", "no character \\U00110000")),
+    "a character beyond counting": (GOOD + 'name: "\\UFFFFFFFF"\n', ("bad.yaml:7:8:", "no character \\UFFFFFFFF")),
+    "half a character": (GOOD + 'name: "\\uD800"\n', ("bad.yaml:7:7:", "U+D800")),
+    "a NUL": (GOOD + 'description: "\\0"\n', ("bad.yaml:7:14:", "U+0000")),
+    "an escape sequence": (GOOD + 'description: "\\e[31m"\n', ("bad.yaml:7:14:", "U+001B")),
+    "a raw control character": (GOOD + "name: a\x07\n", ("bad.yaml:7:8:", "U+0007")),
+    "a name of two lines": (GOOD + 'name: "a\\nb"\n', ("bad.yaml:7:7:", "file name")),
+    "a name that turns the line": (GOOD + 'name: "a\\u202Eb"\n', ("bad.yaml:7:7:", "file name")),
+    "a name of too many bytes": (GOOD + "name: " + "\u00e9" * 101 + "\n", ("bad.yaml:7:7:", "at most")),
+    "a name of many bytes": (GOOD + "name: " + "\u6f22" * 99 + "\n", ("bad.yaml:7:7:", "200 bytes", "got 297")),
+    "kind of nothing": (changed("kind: mixture", "kind: null"), ("bad.yaml:5:16:", "(got null)", "'mixture'")),
+    "kind of a list": (changed("kind: mixture", "kind: [a]"), ("bad.yaml:5:16:", "(got ['a'])", "'mixture'")),
+    "kind of a mapping": (changed("kind: mixture", "kind: {kind: 7}"), ("bad.yaml:5:16:", "(got a mapping)")),
+    "kind of a number": (GOOD + "solver: {kind: 7}\n", ("bad.yaml:7:16:", "(got 7)", "'shooting'")),
+    "kind of a truth": (GOOD + "drift: {kind: true}\n", ("bad.yaml:7:15:", "(got true)", "'exact'")),
+    "kind of a kind": (changed("kind: reversed-diffusion", "kind: [moser]"), ("bad.yaml:3:9:", "(got ['moser'])")),
+    "another script's digits": (GOOD + "noise: ٣\n", ("bad.yaml:7:8:", "(got '٣')", "plain digits")),
+    "digits with underscores": (GOOD + "noise: 1_0\n", ("bad.yaml:7:8:", "(got '1_0')", "plain digits")),
+    "decimal comma": (GOOD + "noise: 1,5\n", ("bad.yaml:7:8:", "(got '1,5')", "write it with a point, 1.5")),
     "a number of a million digits": (GOOD + "noise: " + "9" * 100_000 + "\n", ("bad.yaml:7:8:", "noise")),
 }
 
@@ -175,6 +196,143 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(refused):
         file.truncate(10**11)  # takes no room on the disk
     (line,) = refused("solve", "bad.yaml")
     assert "larger than 1 MB" in line
+
+
+FORWARD = "forward: {kind: formula, drift: 'sign(x)'}"
+
+# What is valid key by key, and cannot be built: the text, the place, and what the message must say.
+UNBUILT = {
+    "a needle": (formula("exp(-x**2*1e10)"), "bad.yaml:5:9: reference.data: ", ""),
+    "a needle off the grid": (
+        formula("exp(-(x - 1.23456)**2*1e12)"),
+        "bad.yaml:5:37: reference.data.expression ",
+        "zero everywhere on a grid",
+    ),
+    "a sliver at the wall": (formula("where(x < 4.99999999, 0, 1)"), "bad.yaml:5:9: reference.data: ", ""),
+    "no integral": (formula("1/abs(x - 0.3001)"), "bad.yaml:5:37: reference.data.expression: ", "not finite"),
+    "every scale": (
+        formula("exp(-x**2)*sin(1e6*x)**2"),
+        "bad.yaml:5:37: reference.data.expression: ",
+        "cannot be integrated",
+    ),
+    "a forward process that jumps": (
+        changed("horizon: 1.5", f"horizon: 1.5\n  {FORWARD}"),
+        "bad.yaml:5:35: reference.forward.drift: ",
+        "jumps at x = 0, and the equation that is solved for the reference needs a derivative there: use a steep tanh",
+    ),
+    "a Gaussian between the nodes": (
+        changed("stds: [0.3, 0.3]", "stds: [0.003, 0.3]"),
+        "bad.yaml:5:9: reference.data: ",
+        "use mesh.elements: [",
+    ),
+    "a first density between the nodes": (
+        "domain: {box: [[-5, 5]]}\nreference:\n  kind: displacement\n"
+        "  from: {kind: mixture, means: [0], stds: [0.002]}\n  to: {kind: mixture, means: [0], stds: [1]}\n"
+        "mesh: {elements: [8], steps_per_piece: 2}\n",
+        "bad.yaml:4:9: reference.from: ",
+        "use mesh.elements: [",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("case", "command"), [*((case, "check") for case in UNBUILT), ("every scale", "solve"), ("every scale", "evaluate")]
+)
+def test_what_cannot_be_built_is_told_with_the_place_of_the_key_that_it_is_about(case, command, refused):
+    text, place, words = UNBUILT[case]
+    Path("bad.yaml").write_text(text + ("drift: exact\n" if command == "evaluate" else ""))
+    lines = [line for line in refused(command, "bad.yaml") if "building the reference" not in line]
+    (line,) = lines
+    assert line.startswith(place), line
+    assert words in line
+
+
+def test_what_cannot_be_built_of_a_setting_names_the_setting(refused):
+    Path("good.yaml").write_text(GOOD)
+    setting = "reference.data={kind: formula, expression: 1/abs(x - 0.3001)}"
+    (line,) = refused("check", "good.yaml", "--set", setting)
+    assert line.startswith(f"--set {setting}: reference.data.expression: ")
+
+
+@pytest.mark.parametrize("command", ["check", "evaluate"])
+@pytest.mark.parametrize("expression", ["sinh(x)*1e300", "1e308", "softplus(1e308)", "1e200*exp(-x**2)", "1e300*t"])
+def test_a_drift_beyond_all_steps_is_refused_with_place_and_cure(expression, command, refused):
+    Path("bad.yaml").write_text(GOOD + f"drift: {{kind: formula, expressions: ['{expression}']}}\n")
+    (line,) = refused(command, "bad.yaml")
+    assert line.startswith("bad.yaml:7:38: drift.expressions.0 must be at most ")
+    assert "scale it down" in line
+
+
+def test_of_thousands_of_faults_twenty_are_told_and_the_others_counted(refused):
+    Path("bad.yaml").write_text(changed("means: [-1.5, 1.5]", f"means: [{'x, ' * 30_000}1]"))
+    began = time.process_time()
+    lines = refused("check", "bad.yaml", "--json")
+    assert time.process_time() - began < 4
+    assert len(lines) == 21
+    assert lines[0].startswith("bad.yaml:5:54: reference.data.means.0 ")
+    assert lines[-1] == "and 29980 more"
+
+
+# Under a megabyte each: what took seconds to read and printed a page for every line.
+FLOODS = {
+    "values": changed("stds: [0.3, 0.3]", f"stds: [{'0,' * 400_000}1]"),
+    "keys": "".join(f"k{number}: 1\n" for number in range(80_000)),
+    "nested keys": "a: {" + ", ".join(f"k{number}: 1" for number in range(80_000)) + "}\n" + GOOD,
+    "empty lists": "a:\n" + "- []\n" * 190_000 + GOOD,
+    "duplicates": GOOD + "solver: {refine: [" + "{pieces: 3, pieces: 3}, " * 38_000 + "]}\n",
+    "rungs": GOOD + "solver: {refine: [" + "{piecs: 3}, " * 70_000 + "]}\n",
+    "tags": GOOD + "solver: {refine: [" + "!x 3, " * 150_000 + "]}\n",
+    "aliases": "a: &a [1, 1, 1]\nb: [" + "*a, " * 190_000 + "]\n" + GOOD,
+    "anchors": "a:\n" + "".join(f"- &a{number} 1\n" for number in range(70_000)) + GOOD,
+    "words": changed("kind: mixture", f"kind: {'mixture' * 130_000}"),
+    "text": GOOD + f"name: {'x' * 990_000}\n",
+    "comments": "#\n" * 400_000,
+}
+
+
+@pytest.mark.parametrize("case", FLOODS)
+def test_a_megabyte_of_anything_is_refused_soon_and_in_few_lines(case, refused):
+    assert 100_000 < len(FLOODS[case]) < 1_000_000
+    Path("bad.yaml").write_text(FLOODS[case])
+    began = time.process_time()
+    lines = refused("check", "bad.yaml")
+    assert time.process_time() - began < 4  # half of that on a machine with nothing else to do
+    assert len(lines) <= 21
+
+
+def test_devices_pipes_and_folders_are_no_problems_and_keep_nobody_waiting(refused):
+    os.mkfifo("pipe")
+    os.mkfifo("pipe.yaml")
+    for name, words in [
+        ("pipe", "is not a file, but a pipe"),
+        ("pipe.yaml", "is not a file, but a pipe"),
+        ("/dev/zero", "is not a file, but a device"),
+        ("/dev/null", "is not a file, but a device"),
+        (".", "is a folder; name a YAML file or a shipped problem"),
+    ]:
+        assert refused("check", name) == [f"{name}: {words}"]
+
+
+def test_a_control_character_in_an_argument_is_refused_before_anything_repeats_it(refused):
+    for words in (["check", "\x1b[31m"], ["check", "a.yaml", "--set", "noise=\x07"], ["\x1b"]):
+        (line,) = refused(*words)
+        assert line.isprintable()
+        assert "U+00" in line
+
+
+@pytest.mark.parametrize("word", ["٣", "1_0", "0x10", "１", "1,5", "1e5_0", ""])
+def test_numbers_of_the_command_line_are_in_plain_digits(word, refused):
+    for words in (["compare", "two-bumps", "--noise", word], ["simulate", "a.nc", "--particles", word]):
+        lines = refused(*words)
+        assert any("in plain digits" in line for line in lines)
+
+
+def test_the_name_of_a_file_is_shown_without_what_a_terminal_obeys(tmp_path):
+    name = "a\u202eb\x9b.yaml"
+    Path(tmp_path / name).write_text("[]")
+    with pytest.raises(ProblemError) as refusal:
+        load_problem(tmp_path / name)
+    assert "a\\u202eb\\x9b.yaml:1:1: a problem must be a mapping" in refusal.value.messages[0]
 
 
 def test_all_faults_are_told_at_once_each_on_a_line_of_its_own(refused):

@@ -168,6 +168,30 @@ def test_quiet_prints_only_trouble(result, shown):
     assert shown(lambda console: console.result(unsound, Path("out")), quiet=True).startswith("small, noise 1: NOT")
 
 
+HOSTILE = "\x1b[31mred\x07\x9b2J\u202e"
+
+
+def test_a_terminal_obeys_nothing_that_stands_in_tables_messages_or_progress(result, shown):
+    check = Check(HOSTILE, 0.5, 0.1, False)
+    named = dataclasses.replace(
+        with_checks(result, check),
+        problem=result.problem.model_copy(update={"name": HOSTILE}),
+        diagnosis=(Diagnosis(HOSTILE, HOSTILE, Remedy("mesh.elements", (8,))),),
+        message=HOSTILE,
+        status="not-converged",
+    )
+    prediction = dataclasses.replace(predict(result.problem), reference=HOSTILE, warnings=(HOSTILE,))
+    texts = [
+        shown(lambda console: console.result(named, Path(HOSTILE))),
+        shown(lambda console: console.prediction(named.problem, prediction)),
+        shown(report([Step(HOSTILE)])),
+        shown(lambda console: console.message(HOSTILE)),
+    ]
+    for text in texts:
+        assert "\\x1b[31mred\\x07\\x9b2J\\u202e" in text.replace("\n", "")
+        assert text.replace("\n", "").isprintable()
+
+
 def report(steps):
     def draw(console):
         with console.progress() as progress:

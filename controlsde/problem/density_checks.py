@@ -194,7 +194,11 @@ def _formula(where: Location, density: Formula, box: Box) -> Iterator[Misfit]:
         bad = int(values.argmin())
         yield place, f"must be nonnegative on the box (got {values[bad]:.6g} at {shown_point(points, bad)})"
     elif values.max() == 0:
-        yield place, "must be positive somewhere on the box (it is zero everywhere)"
+        count = " x ".join([str(GRID[len(box)])] * len(box))
+        yield (
+            place,
+            f"must be positive somewhere on the box (it is zero everywhere on a grid of {count} points)",
+        )
     elif not SMALLEST_PEAK < values.max() < LARGEST_PEAK:
         limits = f"between {SMALLEST_PEAK:g} and {LARGEST_PEAK:g}"
         yield place, f"must have its largest value {limits} (got {values.max():g}); multiply it by a constant"

@@ -145,13 +145,13 @@ def _fault(formula: Expression, tried: Tried, fastest: float) -> str | None:
     """The first thing that is wrong with the values of a component; None where all is well."""
     import numpy as np
 
-    times, count = _effort(formula, tried)
+    number, count = _effort(formula, tried)
     points = regular_grid(tried.box, count)
-    single = [axis.astype(np.float32) for axis in points]
-    for time in tried.horizon * np.linspace(0.0, 1.0, times):
-        clock = {tried.clock: np.array(time)} if tried.clock else {}
-        values = formula.numpy(**dict(zip(tried.names, points, strict=True)), **clock)
-        at = f", t = {time:g}" if tried.clock else ""
+    coordinates = dict(zip(tried.names, points, strict=True))
+    times = tried.horizon * np.linspace(0.0, 1.0, number)
+    for time in times:
+        clock, at = ({tried.clock: np.array(time)}, f", t = {time:g}") if tried.clock else ({}, "")
+        values = formula.numpy(**coordinates, **clock)
         if not np.isfinite(values).all():
             bad = int(np.argmin(np.isfinite(values)))
             return f"must be finite on the box (got {values[bad]:g} at {shown_point(points, bad)}{at})"
@@ -162,14 +162,22 @@ def _fault(formula: Expression, tried: Tried, fastest: float) -> str | None:
                 f"would cross the box in less than {1 / MOST_CROSSINGS:g} of the horizon; scale it down, or cut it "
                 "with min(…) and max(…)"
             )
-        if tried.single:
-            found = formula.single(**dict(zip(tried.names, single, strict=True)), **clock)
-            if not np.isfinite(found).all():
-                bad = int(np.argmin(np.isfinite(found)))
-                return (
-                    f"must be finite in single precision, in which particles move (got {found[bad]:g} at "
-                    f"{shown_point(points, bad)}{at}); no part of it may be beyond 1e38"
-                )
+    return _single_fault(formula, tried, points, times) if tried.single else None
+
+
+def _single_fault(formula: Expression, tried: Tried, points: list[Array], times: Array) -> str | None:
+    """Where a component that is finite is not so in single precision."""
+    import numpy as np
+
+    coordinates = dict(zip(tried.names, points, strict=True))
+    for time in times:
+        clock, at = ({tried.clock: np.array(time)}, f", t = {time:g}") if tried.clock else ({}, "")
+        finite = np.isfinite(formula.single(**coordinates, **clock))
+        if not finite.all():
+            return (
+                f"must be finite in single precision, in which particles move (it is not at "
+                f"{shown_point(points, int(np.argmin(finite)))}{at}); no part of it may be beyond 1e38"
+            )
     return None
 
 

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from controlsde import kinds
+from controlsde.plain_files import MissingError, UnreadableError, is_plain_file, read_plain
 from controlsde.problem import data_files, overrides, words, yaml_text
-from controlsde.problem.plain_files import MissingError, UnreadableError, is_plain_file, read_plain
 from controlsde.problem.schema import Problem
-from controlsde.problem.values import Location, dotted, nearest
+from controlsde.problem.values import Location, dotted
 from controlsde.problem.yaml_text import Document, ProblemError
 
 KEYS = tuple(field.alias or name for name, field in Problem.model_fields.items())
@@ -77,7 +77,7 @@ def parse_problem(
     if not isinstance(document.data, dict):
         place = document.place(()).value
         raise ProblemError(f"{place}: a problem must be a mapping (got {_kind_of(document.data)})")
-    if not any(nearest(key, KEYS) for key in document.data):
+    if not any(key in KEYS for key in document.data):
         raise ProblemError(f"{document.place(()).value}: this is not a problem: it has neither domain nor reference")
     document.data.setdefault("name", name)
     overrides.apply(document, set or {})

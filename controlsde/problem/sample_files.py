@@ -118,6 +118,8 @@ def _is_table(text: str, separator: str) -> bool:
     least = 1 if separator == "," else 2
     if len(rows) < 2 or len(rows[0]) < least or any(len(row) != len(rows[0]) for row in rows):
         return False
+    if any(_like_a_number(name, separator) for name in rows[0]):  # no line of names: this is data already
+        return False
     return any(all(_like_a_number(row[i], separator) for row in rows[1:]) for i in range(len(rows[0])))
 
 

@@ -6,6 +6,7 @@ part fits the others, or pydantic's `ValidationError`; `loading` turns that into
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
@@ -101,6 +102,7 @@ __all__ = [
     "json_schema",
 ]
 
+DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9]) *(\..*)?", re.IGNORECASE)
 MAX_NAME_BYTES = 200  # a file system takes 255, and files are named after problems with a little added
 BOUND = 50.0  # of every weight, where the problem does not say otherwise
 
@@ -298,6 +300,8 @@ class Problem(Section):
     def _usable_as_file_name(cls, name: str) -> str:
         if name.startswith(".") or "/" in name or "\\" in name or not name.isprintable() or not name.strip():
             raise ValueError("must be usable as a file name, without slashes or a leading dot")
+        if DEVICE.fullmatch(name):
+            raise ValueError("must be usable as a file name, and is that of a device on some systems; add a word to it")
         if len(name.encode()) > MAX_NAME_BYTES:
             raise ValueError(f"must take at most {MAX_NAME_BYTES} bytes, as file names do (got {len(name.encode())})")
         return name

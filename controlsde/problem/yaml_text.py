@@ -38,6 +38,8 @@ from controlsde.wording import LONGEST_NAME, at_most, shown, unreadable
 MAX_BYTES = 1_000_000
 MAX_NESTING = 40
 MAX_WRITTEN = 60_000  # values: some 2 s; ten thousand points in three dimensions are 40,000
+MAX_IN_TEXT = 10_000  # commas and lines of a description
+TOO_MANY = f"more than {MAX_WRITTEN} values; a problem has fewer, data go into files of their own"
 MAX_VALUES = 200_000  # aliases written out
 MAX_KEY = 200  # characters
 MAX_KEYS = 100  # of one mapping; no section has half as many
@@ -101,6 +103,7 @@ def read(text: str, label: str) -> Document:
     """
     if len(text) > MAX_BYTES:
         raise ProblemError(f"{label}: the file is larger than {MAX_BYTES // 1_000_000} MB")
+    _refuse_floods(text, label)
     document = Document(label)
     reader = _Reader(document, text)
     try:
@@ -121,6 +124,16 @@ def read(text: str, label: str) -> Document:
         reason = f"there is no character {beyond[0]}" if beyond else "what follows cannot be read"
         raise ProblemError(f"{where}: not valid YAML: {reason}") from None
     return document
+
+
+def _refuse_floods(text: str, label: str) -> None:
+    """Refuse far too many values before they are parsed: each takes a comma or a line that is no comment."""
+    parts = 0
+    for number, line in enumerate(text.split("\n"), 1):
+        if line and not line.isspace() and not line.lstrip().startswith("#"):
+            parts += 1 + line.count(",")
+        if parts > MAX_WRITTEN + MAX_IN_TEXT:
+            raise ProblemError(f"{label}:{number}:1: {TOO_MANY}")
 
 
 def _place_at(label: str, text: str, position: int) -> str:
@@ -230,7 +243,7 @@ class _Reader:
 
     def limit(self, event: Event) -> None:
         if self.written > MAX_WRITTEN:
-            self.refuse(event, f"more than {MAX_WRITTEN} values; a problem has fewer, data go into files of their own")
+            self.refuse(event, TOO_MANY)
         if self.count > MAX_VALUES:
             self.refuse(event, f"more than {MAX_VALUES} values, aliases written out")
 

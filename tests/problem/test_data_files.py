@@ -1,5 +1,8 @@
 """Samples and pictures beside a problem file: what is read, and what is refused."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -53,6 +56,26 @@ def test_the_iris_petals_are_the_published_ones():
         ("a\n1\n", {"columns": ["zzz"]}, "columns: a"),
         ("a\n1\nx\n", {}, "reference.data.file 'points.csv' line 3, column a: 'x' is not a number"),
         ("a\nnan\n", {}, "'nan' is not finite"),
+        ("a\ninfinity\n", {}, "'infinity' is not finite; remove the row"),
+        ("a,b\n1,2\n3,٣\n", {"columns": ["b"]}, "line 3, column b: '٣' is not a number; write numbers in plain digits"),
+        ("a\n1_0\n", {}, "line 2, column a: '1_0' is not a number; write numbers in plain digits"),
+        ("a\n1e5_0\n", {}, "'1e5_0' is not a number; write numbers in plain digits"),
+        ("a\n0x10\n", {}, "'0x10' is not a number; write numbers in plain digits"),
+        ("a\n１２\n", {}, "'１２' is not a number; write numbers in plain digits"),
+        ("a\n−3\n", {}, "'−3' is not a number; write numbers in plain digits"),
+        ('a\n"1,5"\n', {}, "'1,5' is not a number; write it with a point, 1.5"),
+        ("a\n1,5\n", {}, "line 2 has 2 entries, the header 1: write decimal points, commas separate columns"),
+        ("a;b\n1,5;2\n", {}, "whose columns are separated by semicolons: save it with commas"),
+        ("a\tb\n1\t2\n", {}, "whose columns are separated by tabs: save it with commas"),
+        ("a,b\n1,2\n,3\n", {}, "line 3, column a is empty; remove the row"),
+        ("\x1b[31mred\x07,b\n1,2\n", {}, "columns: \\x1b[31mred\\x07, b"),
+        ("\u202eb" + "b" * 500 + "\n1\n", {}, "columns: \\u202ebb"),
+        (",".join(f"c{n}" for n in range(999)) + "\n" + "1," * 998 + "1\n", {"columns": ["zzzzzz"]}, "c9 and 989 more"),
+        ("a," * 1001 + "\n", {}, "more than 1000 columns"),
+        ("a\n" + "1" * 100_001, {}, "line 2 has more than 100000 characters"),
+        ("a\n" + "\n" * 200_001, {}, "more than 200000 lines"),
+        ('a\n"' + "1\n" * 150_000, {}, "is not CSV: a field does not end; look for a stray quote"),
+        ("a\n1\0\n", {}, "is not text; save the table as CSV"),
         ("a\n1e999\n", {}, "'1e999' is not finite"),
         ("a,b\n1,2\n3\n", {}, "line 3 has 1 entries, the header 2"),
         ("a\n", {}, "has no rows below its header"),
@@ -76,6 +99,14 @@ def test_samples_that_cannot_be_used_are_refused(tmp_path, content, options, exp
         samples(tmp_path, content, **options)
     assert len(refused.value.messages) == 1
     assert expected in refused.value.messages[0]
+
+
+def test_numbers_in_plain_digits_are_all_read(tmp_path):
+    written = ["1", "+1", "-1", "1.", ".5", "1.5e3", "1E-3", " 2 ", "007", "1.7e9", "-.5e+2"]
+    problem = samples(tmp_path, "a\n" + "\n".join(written) + "\n", standardize=True, bandwidth=0.1)
+    data = problem.reference.data
+    points = np.array(data.points) * data.scale + data.shift
+    np.testing.assert_allclose(points[:, 0], [float(one) for one in written], atol=1e-6)
 
 
 def test_a_csv_that_is_not_text_is_refused(tmp_path):
@@ -124,6 +155,52 @@ def test_a_large_picture_is_averaged_down(tmp_path):
     pixels = np.array(picture(tmp_path, large).reference.data.pixels)
     assert pixels.shape == (2, 128)
     np.testing.assert_array_equal(pixels[0], np.arange(128))
+
+
+@pytest.mark.parametrize("size", [(9400, 9400), (16_000_001, 1), (1, 30_000)])
+def test_how_many_pixels_a_picture_has_is_asked_before_they_are_unpacked(size, tmp_path, monkeypatch):
+    few = size[0] * size[1] <= 16_000_000
+    if not few:
+        monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda *_: pytest.fail("was unpacked"))
+    Image.fromarray(np.zeros((1, 1), dtype=np.uint8)).save(tmp_path / "small.png")
+    content = (tmp_path / "small.png").read_bytes()
+    header = struct.pack(">II5B", *size, 8, 0, 0, 0, 0)
+    sized = struct.pack(">I4s13sI", 13, b"IHDR", header, zlib.crc32(b"IHDR" + header))
+    with pytest.raises(ProblemError) as refused:
+        picture(tmp_path, content[:8] + sized + content[33:])
+    assert ("has too many pixels" in refused.value.messages[0]) is not few
+
+
+def test_a_drawing_is_not_handed_to_another_program(tmp_path, monkeypatch):
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *_, **__: pytest.fail("was run"))
+    drawing = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
+    with pytest.raises(ProblemError) as refused:
+        picture(tmp_path, drawing, "a.eps")
+    assert "'a.eps' is a drawing; save it as PNG" in refused.value.messages[0]
+
+
+def test_broken_pictures_of_many_kinds_are_read_or_refused_in_words(tmp_path):
+    rng = np.random.default_rng(3)
+    refusals = 0
+    for number in range(120):
+        name = ["a.png", "a.jpg", "a.gif", "a.bmp", "a.tif", "a.webp"][number % 6]
+        Image.fromarray(rng.integers(0, 256, (9, 7, 3), dtype=np.uint8)).save(tmp_path / name)
+        content = bytearray((tmp_path / name).read_bytes())
+        for place in rng.integers(0, len(content), 6):
+            content[place] = rng.integers(256)
+        told = refusal(lambda: picture(tmp_path, bytes(content[: int(rng.integers(1, len(content) + 1))]), name))  # noqa: B023
+        refusals += told is not None
+        assert told is None or f"reference.data.file {name!r}" in told
+    assert refusals > 60
+
+
+def refusal(load):
+    """What a problem is refused with; None where it is one."""
+    try:
+        load()
+    except ProblemError as error:
+        return error.messages[0]
+    return None
 
 
 def test_the_largest_picture_round_trips(tmp_path):

@@ -33,6 +33,15 @@ def read_plain(path: Path, most: int) -> bytes:
     What is read is as long as the file system says: files that the system makes up as they are read, such as those in
     /proc, are as empty as they seem.
     """
+    return _read(path, most, cut=False)
+
+
+def read_head(path: Path, most: int) -> bytes:
+    """Return the first `most` bytes of a regular file, or all of them. Raises `UnreadableError`."""
+    return _read(path, most, cut=True)
+
+
+def _read(path: Path, most: int, *, cut: bool) -> bytes:
     waiting = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # asked before, too: to open a device may already do something
@@ -42,9 +51,9 @@ def read_plain(path: Path, most: int) -> bytes:
             found = os.fstat(handle)
             if not stat.S_ISREG(found.st_mode):
                 raise UnreadableError(f"is not a file, but {_kind(found.st_mode)}")
-            if found.st_size > most:
+            if found.st_size > most and not cut:
                 raise UnreadableError(f"is larger than {most // 1_000_000} MB")
-            return file.read(found.st_size)
+            return file.read(min(found.st_size, most))
     except FileNotFoundError:
         raise MissingError("does not exist") from None
     except OSError as error:
