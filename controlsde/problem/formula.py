@@ -152,7 +152,8 @@ class Formula:
         like = next(iter(tensors.values()), torch.zeros((), dtype=torch.float64))
 
         def constant(value: float) -> torch.Tensor:
-            return torch.full((), value, dtype=like.dtype, device=like.device)
+            # by way of doubles: PyTorch refuses what single precision calls infinite, as NumPy does not
+            return torch.full((), value, dtype=torch.float64, device="cpu").to(dtype=like.dtype, device=like.device)
 
         result = evaluate(self.tree, tensors, _torch_operations(), constant)
         shape = torch.broadcast_shapes(*(t.shape for t in tensors.values()))  # type: ignore[no-untyped-call]

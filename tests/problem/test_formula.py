@@ -98,6 +98,16 @@ def test_torch_keeps_the_precision_of_its_variables():
     assert double[0].item() == 0.1
 
 
+def test_a_constant_beyond_single_precision_is_infinite_there_as_it_is_in_numpy():
+    formula = Formula("where(1e197 <= x, 0, min(1e200, x))", ("x",))
+    points = np.array([0.5, 2.0])
+    found = formula.torch(x=torch.tensor(points, dtype=torch.float32))
+    assert found.dtype == torch.float32
+    np.testing.assert_array_equal(found.numpy(), points)
+    np.testing.assert_array_equal(formula.single(x=points), points)
+    assert formula.single(x=points).dtype == np.float32
+
+
 def test_torch_differentiates_a_formula():
     x = torch.tensor([0.3, 1.2], dtype=torch.float64, requires_grad=True)
     Formula("sin(x)**2", ("x",)).torch(x=x).sum().backward()
