@@ -43,8 +43,6 @@ def test_what_is_no_text_is_refused_wherever_it_stands(key, written):
     assert "character" in told
 
 
-@pytest.mark.parametrize(
-    "name", ["caf\u00e9", "two bumps", "-x", "a.b", "console", "\u4e2d\u6587", "com"]
-)
+@pytest.mark.parametrize("name", ["caf\u00e9", "two bumps", "-x", "a.b", "console", "\u4e2d\u6587", "com"])
 def test_a_name_that_a_file_can_have_is_kept(name):
     assert parse_problem(GOOD, set={"name": name}).name == name
