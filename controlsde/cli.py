@@ -360,6 +360,10 @@ def main() -> None:
         except KeyboardInterrupt:
             say("interrupted")
             sys.exit(EXIT_INTERRUPTED)
+        except SystemExit as end:
+            if isinstance(getattr(end.__context__, "__cause__", None), KeyboardInterrupt):  # Typer ends without a word
+                say("interrupted")
+            raise
         except (ValueError, RuntimeError, ArithmeticError, OSError, MemoryError, ImportError) as error:
             sys.exit(explain(error))
 

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import typer
@@ -56,13 +57,14 @@ def ending_gently() -> Iterator[None]:
     Only the main thread may say so. Afterwards signals are handled as before.
     """
 
-    def interrupt(_signal: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    signals = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     if threading.current_thread() is not threading.main_thread():
-        signals = []
-    before = {one: signal.signal(one, interrupt) for one in signals}
+        names = []
+    elif signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        names = ["SIGTERM", "SIGHUP", "SIGINT"]
+    else:  # a shell lets what it runs in the background ignore Ctrl-C
+        names = ["SIGTERM", "SIGHUP"]
+    signals = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {one: signal.signal(one, _interrupt) for one in signals}
     hook, sys.unraisablehook = sys.unraisablehook, _interrupt_again
     try:
         yield
@@ -72,23 +74,43 @@ def ending_gently() -> Iterator[None]:
             signal.signal(one, handler)
 
 
+def _interrupt(_signal: int, frame: FrameType | None) -> None:
+    """Interrupt what runs; an import first comes to its end, for compiled libraries abort where theirs is cut off."""
+    if _importing(frame):
+        _interrupt_soon()
+    else:
+        raise KeyboardInterrupt
+
+
+def _importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _interrupt_again(unraisable: sys.UnraisableHookArgs) -> None:
     """Repeat an interruption that fell into a clean-up, such as a callback of a weak reference, from where it is lost.
 
     Python would show its trace and go on as if nobody had asked to end. Not at once, for it would fall into this.
     """
     if isinstance(unraisable.exc_value, KeyboardInterrupt):
-        again = threading.Timer(SOON, _interrupt_the_main_thread)
-        again.daemon = True
-        again.start()
+        _interrupt_soon()
     else:
         sys.__unraisablehook__(unraisable)
 
 
+def _interrupt_soon() -> None:
+    again = threading.Timer(SOON, _interrupt_the_main_thread)
+    again.daemon = True
+    again.start()
+
+
 def _interrupt_the_main_thread() -> None:
     main = threading.main_thread().ident
-    if main is not None and hasattr(signal, "pthread_kill"):
-        signal.pthread_kill(main, signal.SIGINT)  # also where it waits for something
+    if main is not None and hasattr(signal, "pthread_kill") and signal.getsignal(signal.SIGTERM) is _interrupt:
+        signal.pthread_kill(main, signal.SIGTERM)  # also where it waits for something
     else:
         _thread.interrupt_main()
 

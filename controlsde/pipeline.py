@@ -305,6 +305,7 @@ def _case(problem: Problem, tracking: TrackingProblem, answer: _Answer, evidence
         certificate=evidence.certificate if evidence else None,
         error=error,
         unseen=evidence.unseen if evidence else None,
+        forward_unseen=evidence.forward_unseen if evidence else None,
         time_error=evidence.time_error if evidence else 0.0,
     )
 

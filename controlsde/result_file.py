@@ -40,7 +40,8 @@ PARTICLES = {"particles": COUNT, "device": TEXT, "backend": TEXT} | values(
     "l2_final", "l2_final_se", "z", "z_modes", "alive_fraction", "step_bias", "step_bias_se"
 )
 MEASURED = ("mass_error", "negative_mass", "resolution", "refined_l2_change", "refinement", "target_mass")
-SEEN = ("target_norm", "start_norm", "start_change", "density_unseen", "drift_unseen", "diffusivity_unseen")
+UNSEEN = ("density_unseen", "drift_unseen", "forward_unseen", "diffusivity_unseen")
+SEEN = ("target_norm", "start_norm", "start_change", *UNSEEN)
 CERTIFICATE = values(*MEASURED, *SEEN, "target_change", "characteristics_l2_change", "gradient_norm") | {
     "nodes": COUNT,
     "monte_carlo": Maybe(PARTICLES),

@@ -50,6 +50,7 @@ MEANINGS = {
     "start_change": "ρ(0) on the finer mesh",
     "density_unseen": "hidden in a formula density",
     "drift_unseen": "drift between the nodes",
+    "forward_unseen": "forward drift between nodes",
     "diffusivity_unseen": "D between the moments",
     "characteristics_l2_change": "ρ along characteristics",
     "monte_carlo_z": "particles, standard errors",

@@ -66,7 +66,8 @@ class Case:
 
     history (iterations, 3): number, J, gradient norm. starts: J reached from each start. elements, steps: of the mesh
     and the pieces on which it was solved. place: of the worst violation. error: verified ‖ρ(T) − p(T)‖ / ‖p(T)‖.
-    certificate, error: None where nothing could be evaluated. unseen: what the drift does between the nodes, and where.
+    certificate, error: None where nothing could be evaluated. unseen: what the drift does between the nodes, and where;
+    forward_unseen: the same of a forward process given by formulas.
     time_error: by how much of ‖p(T)‖ shorter time steps moved the refined density.
     """
 
@@ -86,6 +87,7 @@ class Case:
     certificate: Certificate | None = None
     error: float | None = None
     unseen: Unseen | None = None
+    forward_unseen: Unseen | None = None
     time_error: float = 0.0
     walls: tuple[Wall, ...] = ()
     trials: Trials = Trials()

@@ -7,6 +7,7 @@ import numpy as np
 from controlsde.diagnosis.case import Case
 from controlsde.diagnosis.entries import Diagnosis, Remedy
 from controlsde.diagnosis.of_solvers import smaller_bound
+from controlsde.verification.between_nodes import Unseen
 from controlsde.verification.certificate import LIMITS
 from controlsde.verification.grid import FINE_CELLS
 
@@ -45,12 +46,17 @@ def narrow(case: Case) -> Diagnosis | None:
 
 
 def unseen(case: Case) -> Diagnosis | None:
-    """A drift that does something between the nodes, or between the moments, that no evaluation saw."""
+    """A drift, or a forward drift, that does something between the nodes or moments that no evaluation saw."""
+    if case.forward_unseen is not None and "forward_unseen" in case.failed:
+        seen = (
+            f"near {_place(case.forward_unseen)} the forward drift does between two nodes what the reference's mesh did"
+            f" not see, and may move the density {_effect(case.forward_unseen)}: make that change wider"
+        )
+        return Diagnosis("unseen", seen)
     found = case.unseen
     if found is None or "drift_unseen" not in case.failed:
         return None
-    place = ", ".join(f"{name} = {value:.6g}" for name, value in zip("xyz", found.place, strict=False))
-    effect = "by itself or more" if found.change > 1.0 else f"by {found.change:.2g} of itself"
+    place, effect = _place(found), _effect(found)
     if found.brief:
         seen = (
             f"at t = {found.time:.6g} the drift changes within less than a time step, and may move the density "
@@ -61,6 +67,14 @@ def unseen(case: Case) -> Diagnosis | None:
     if case.solved:
         return Diagnosis("unseen", seen, Remedy("controls.bounds", smaller_bound(case)))
     return Diagnosis("unseen", f"{seen}: smooth it there, or make the change wider")
+
+
+def _place(found: Unseen) -> str:
+    return ", ".join(f"{name} = {value:.6g}" for name, value in zip("xyz", found.place, strict=False))
+
+
+def _effect(found: Unseen) -> str:
+    return "by itself or more" if found.change > 1.0 else f"by {found.change:.2g} of itself"
 
 
 def hurried(case: Case) -> Diagnosis | None:

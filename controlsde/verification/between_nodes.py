@@ -6,9 +6,10 @@ seen can change the density, and where most of it is.
 A cell lies between neighbouring nodes and moments. The mesh sees the drift at the corners, and what its polynomials
 make of that; let e be how far an enclosure of v on the cell reaches beyond. Over a time τ and a width δ along the
 component, e moves mass by no more than eτ; against the diffusivity D it raises a barrier of eδ/D; and where v keeps its
-sign and never falls below a in size, mass passes too late or too early by δe/a of its way. The least of
+sign and never falls below a in size, mass passes too late or too early by δe/a of its way, and in front of the cell,
+where it is as fast as the mesh sees it, u at least, the density changes on a layer D/u thick. The least of
 
-    e τ / ℓ,        e δ / D,        δ e / (a ℓ)        (the last is infinite where v may turn back),
+    e τ / ℓ,        e δ / D,        δ e / (a ℓ) + min(1, e δ / D) √(D / 2uℓ)      (infinite where v may turn back),
 
 estimates the relative change of the density, ℓ = ‖p‖/‖∇p‖ being the length on which densities change; derived here. A
 cell counts with its share of the cross-section. Cells that may count most are halved, until all together count little,
@@ -213,9 +214,12 @@ def _change(scales: _Scales, boxes: Interval, component: int, values: Interval, 
         excess = np.maximum(np.maximum(values.high - seen.high, seen.low - values.low), 0.0)
         excess = np.nan_to_num(excess, nan=np.inf, posinf=np.inf)
         by_time = excess * width[-1] / scales.length
-        by_noise = excess * width[component] / _diffusivity(scales, boxes[-1])
+        diffusivity = _diffusivity(scales, boxes[-1])
+        by_noise = excess * width[component] / diffusivity
         onwards = ((seen.low > 0.0) & (values.low > 0.0)) | ((seen.high < 0.0) & (values.high < 0.0))
-        on_its_way = np.where(onwards, width[component] * excess / (values.mignitude * scales.length), np.inf)
+        late = width[component] * excess / (values.mignitude * scales.length)
+        in_front = np.fmin(by_noise, 1.0) * np.sqrt(np.fmin(diffusivity / (2 * seen.mignitude * scales.length), 1.0))
+        on_its_way = np.where(onwards, late + in_front, np.inf)
         change = share * np.fmin(np.fmin(by_time, by_noise), on_its_way)
     return np.where(excess > 0.0, change, 0.0)
 

@@ -22,6 +22,8 @@ The limits, and why:
   norm, by interval arithmetic.
 - drift_unseen ≤ 0.05: an estimate of the relative change of the density by what the drift does between the nodes and
   the moments of the refined mesh (see `between_nodes`).
+- forward_unseen ≤ 0.05: the same of the drift of a forward process that is given by formulas, between the nodes of the
+  mesh on which the reference is solved.
 - diffusivity_unseen ≤ 0.05: Σ |∫D dt − what the moments of the integrator saw of it| / ℓ², where D varies in time:
   variance that went unseen, against the square of the length on which the target changes.
 - characteristics_l2_change ≤ 0.03 (η = 0): ‖ρ_refined(T) − ρ_characteristics(T)‖ / ‖p(T)‖.
@@ -50,6 +52,7 @@ LIMITS = {
     "start_change": 0.2,
     "density_unseen": 0.1,
     "drift_unseen": 5e-2,
+    "forward_unseen": 5e-2,
     "diffusivity_unseen": 5e-2,
     "characteristics_l2_change": 3e-2,
     "monte_carlo_z": 4.0,
@@ -127,6 +130,7 @@ class Certificate:
     start_change: float | None = None
     density_unseen: float | None = None
     drift_unseen: float | None = None
+    forward_unseen: float | None = None
     diffusivity_unseen: float | None = None
 
     @property
@@ -154,6 +158,7 @@ class Certificate:
             "start_change": self.start_change,
             "density_unseen": self.density_unseen,
             "drift_unseen": self.drift_unseen,
+            "forward_unseen": self.forward_unseen,
             "diffusivity_unseen": self.diffusivity_unseen,
             "characteristics_l2_change": self.characteristics_l2_change,
             "monte_carlo": self.monte_carlo.to_json() if self.monte_carlo else None,
@@ -172,6 +177,7 @@ class Sight:
     start_change: float | None = None
     density_unseen: float | None = None
     drift_unseen: float | None = None
+    forward_unseen: float | None = None
     diffusivity_unseen: float | None = None
 
 
@@ -211,6 +217,7 @@ def judge(
         "start_change": sight.start_change,
         "density_unseen": sight.density_unseen,
         "drift_unseen": sight.drift_unseen,
+        "forward_unseen": sight.forward_unseen,
         "diffusivity_unseen": sight.diffusivity_unseen,
         "characteristics_l2_change": characteristics_l2_change,
         "monte_carlo_z": abs(monte_carlo.z) if monte_carlo else None,
@@ -243,5 +250,6 @@ def judge(
         start_change=sight.start_change,
         density_unseen=sight.density_unseen,
         drift_unseen=sight.drift_unseen,
+        forward_unseen=sight.forward_unseen,
         diffusivity_unseen=sight.diffusivity_unseen,
     )

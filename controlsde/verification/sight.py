@@ -1,7 +1,7 @@
 """What the meshes, grids and moments of a verification may not have seen of the densities and of the drift.
 
 Comes in: a problem, its reference, a drift, the refined densities, the grid of the final distances. Goes out: the
-values of `Sight` for the certificate, and where the drift does what nobody saw.
+values of `Sight` for the certificate, and where the drift and a forward process do what nobody saw.
 """
 
 from __future__ import annotations
@@ -15,10 +15,14 @@ from controlsde import distances
 from controlsde.densities import CorrelatedMixture, Density, FormulaDensity, GaussianMixture, TruncatedMixture
 from controlsde.densities.norms import squared_norm
 from controlsde.diffusivity import Diffusivity
-from controlsde.drift import Drift
-from controlsde.problem import Problem
+from controlsde.drift import Drift, FormulaDrift
+from controlsde.problem import Formula, Problem
+from controlsde.problem.schema import FormulaForward
+from controlsde.problem.schema import ReversedDiffusion as ReversedDiffusionSpec
 from controlsde.reference import Reference
 from controlsde.reference.ends import end_density, start_density
+from controlsde.reference.reversed_diffusion import ReversedDiffusionReference
+from controlsde.reference.solved import SolvedFlow
 from controlsde.verification.between_nodes import Unseen, unseen
 from controlsde.verification.certificate import LIMITS, Sight
 from controlsde.verification.exponential import moments_of
@@ -30,7 +34,7 @@ Array = NDArray[np.float64]
 
 def sight_of(
     problem: Problem, reference: Reference, drift: Drift, refined: Refined, grid: FinalGrid, target: Array
-) -> tuple[Sight, Unseen | None]:
+) -> tuple[Sight, Unseen | None, Unseen | None]:
     """Hold what was seen against norms in closed form and against enclosures; target: p(T) on the grid, (cells,)."""
     length, diffusivity = _length(grid, target), reference.diffusivity.times(problem.noise)
     end, start = end_density(problem.reference, problem.domain), start_density(problem.reference, problem.domain)
@@ -43,19 +47,21 @@ def sight_of(
         diffusivity,
         length,
     )
+    forward = _forward_missed(problem, reference, length)
     sight = Sight(
         target_norm=_norm_missed(end, grid, target),
         start_norm=None if start is None else _norm_missed(start, grid, initial),
         start_change=_start_change(refined, grid, initial),
         density_unseen=_hidden((end, start)),
         drift_unseen=None if missed is None else missed.change,
+        forward_unseen=None if forward is None else forward.change,
         diffusivity_unseen=None if diffusivity.steady else _spread_missed(diffusivity, refined) / length**2,
     )
-    return sight, missed
+    return sight, missed, forward
 
 
 def warnings(problem: Problem, reference: Reference) -> tuple[str, ...]:
-    """Of both ends that the problem gives, in a line each: what the final grid will not see, and where it is."""
+    """In a line each: what the final grid will not see of the ends that the problem gives, and of a forward drift."""
     grid = FinalGrid.over(problem.domain.box)
     ends = ((reference.horizon, end_density), (0.0, start_density))
     found = []
@@ -77,7 +83,26 @@ def warnings(problem: Problem, reference: Reference) -> tuple[str, ...]:
                 f"the formula of the density at t = {t:g} may hide something near {_point(density.hidden.place)}: no "
                 "answer can be verified; write it so that interval arithmetic bounds it there"
             )
+    target = reference.density(reference.horizon, grid.points)
+    forward = _forward_missed(problem, reference, _length(grid, target))
+    if forward is not None and forward.change > LIMITS["forward_unseen"]:
+        found.append(
+            f"near {_point(forward.place)} the forward drift does between two nodes what no mesh sees: no answer can "
+            "be verified; make that wider, or write it so that interval arithmetic bounds it there"
+        )
     return tuple(found)
+
+
+def _forward_missed(problem: Problem, reference: Reference, length: float) -> Unseen | None:
+    """What the mesh on which a reference is solved misses of its forward drift; None where none is solved."""
+    spec = problem.reference
+    if not isinstance(spec, ReversedDiffusionSpec) or not isinstance(spec.forward, FormulaForward):
+        return None
+    if not isinstance(reference, ReversedDiffusionReference) or not isinstance(reference.flow, SolvedFlow):
+        return None
+    formulas = tuple(Formula(one.text, (*one.variables, "t")) for one in spec.forward.compiled())
+    force = FormulaDrift(formulas, np.array([0.0, spec.horizon]))
+    return unseen(force, reference.flow.mesh, force.edges, (), reference.diffusivity, length)
 
 
 def _narrowest(density: Density) -> str:

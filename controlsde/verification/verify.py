@@ -62,7 +62,7 @@ def verify(
             raise KeyboardInterrupt
         particles = measured.evidence
     progress(Step("verifying: between the nodes"))
-    sight, missed = sight_of(problem, reference, drift, refined, grid, target)
+    sight, missed, forward = sight_of(problem, reference, drift, refined, grid, target)
     certificate = judge(
         closed=problem.domain.walls != "absorbing",
         mass_error=refined.mass_error,
@@ -88,7 +88,9 @@ def verify(
     tracking = _errors(problem, refined, grid, final, target, transport)
     progress(Step("verifying: promises of the theory"))
     promised = promises(problem, reference, drift, refined, tracking.l2_final)
-    return Evidence(tracking, certificate, _fields(refined, run), promised, transport, missed, refined.time_error)
+    return Evidence(
+        tracking, certificate, _fields(refined, run), promised, transport, missed, forward, refined.time_error
+    )
 
 
 def _change_from(run: DiscreteRun, refined: Refined, scale: float) -> float:

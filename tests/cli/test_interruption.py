@@ -147,6 +147,8 @@ CLEANING_UP = """
 import os, signal, sys, time, weakref
 from controlsde import cli
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 class Thing:
     pass
 
@@ -173,3 +175,42 @@ def test_an_interruption_that_falls_into_a_clean_up_is_not_lost(by):
     code = CLEANING_UP.replace("{by}", by)
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=15, check=False)
     assert (answer.returncode, answer.stdout, answer.stderr) == (130, "", "interrupted\n")
+
+
+LOADING = """
+import signal, sys, time
+from controlsde import cli
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.path.insert(0, {folder!r})
+
+def run(**_):
+    import heavy
+    time.sleep(20)
+
+cli.app = run
+cli.main()
+"""
+HEAVY = """
+import os, signal, time
+os.kill(os.getpid(), signal.{by})
+time.sleep(0.3)
+print("whole")
+"""
+
+
+@pytest.mark.parametrize("by", ["SIGINT", "SIGTERM"])
+def test_an_interruption_lets_an_import_come_to_its_end(by, tmp_path):
+    """Compiled libraries abort where theirs is cut off."""
+    (tmp_path / "heavy.py").write_text(HEAVY.format(by=by))
+    code = LOADING.format(folder=str(tmp_path))
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=15, check=False)
+    assert (answer.returncode, answer.stdout, answer.stderr) == (130, "whole\n", "interrupted\n")
+
+
+def test_an_interruption_before_anything_runs_is_said(tmp_path):
+    """The parser of the command line ends without a word."""
+    code = "from controlsde import cli\n@cli.app.command()\ndef stop():\n    raise KeyboardInterrupt\ncli.main()"
+    words = [sys.executable, "-c", code, "stop"]
+    answer = subprocess.run(words, capture_output=True, text=True, timeout=15, check=False, cwd=tmp_path)
+    assert (answer.returncode, answer.stderr) == (130, "interrupted\n")

@@ -85,6 +85,42 @@ def reversed_ornstein_uhlenbeck(data, noise, horizon, **more):
     return affine_drift(oracles.ornstein_uhlenbeck(data, horizon), data, reference, noise, horizon, **more)
 
 
+def edges_around(at, width):
+    """Of cells on [−5, 5], finer at a strip that begins at `at`."""
+    near = at + width * np.linspace(-1, 2, 61)
+    further = width * np.geomspace(1, 0.5 / width, 60)
+    edges = np.unique(np.concatenate([np.linspace(-5, 5, 4001), near, at - further, at + width + further]))
+    return edges[(edges >= -5) & (edges <= 5)]
+
+
+def strip_in_a_forward_drift(width, inside, at=0.1003, horizon=0.5):
+    """f = −x, but `inside` on a strip, and v = 0 without noise: ρ(T) is the noised data, by finite volumes that see it.
+
+    The data lie left of the strip.
+    """
+    edges = edges_around(at, width)
+    centres, widths = 0.5 * (edges[1:] + edges[:-1]), np.diff(edges)
+    target = np.exp(-((centres + 1) ** 2) / (2 * 0.25)) / math.sqrt(2 * math.pi * 0.25)
+    speeds = np.where(np.abs(edges[1:-1] - at - width / 2) < width / 2, inside, -edges[1:-1])
+    noised = oracles.finite_volumes(edges, speeds, 1.0, target * widths, horizon, "reflecting", 800)
+    text = f"where(abs(x - {at + width / 2!r}) < {width / 2!r}, {inside!r}, -x)"
+    settings = {
+        "domain.box": [[-5, 5]],
+        "reference": {
+            "kind": "reversed-diffusion",
+            "forward": {"kind": "formula", "drift": text, "diffusivity": 1.0},
+            "horizon": horizon,
+            "data": {"kind": "mixture", "means": [-1.0], "stds": [0.5]},
+        },
+        "noise": 0,
+        "controls.pieces": 1,
+        "network.width": 1,
+        "drift": {"kind": "formula", "expressions": ["0"]},
+    }
+    truth = math.sqrt(np.sum((noised / widths - target) ** 2 * widths))
+    return told(settings, truth, math.sqrt(np.sum(target**2 * widths)))
+
+
 def across_a_strip(noise, width, inside, at=0.1003, outside=2.0, walls="reflecting", network=False, horizon=1.0):
     """v = outside, but `inside` on a strip: a mass that has to cross it, against finite volumes that see it."""
     if network:
@@ -100,10 +136,7 @@ def across_a_strip(noise, width, inside, at=0.1003, outside=2.0, walls="reflecti
         controls = None
         text = f"where(abs(x - {at + width / 2!r}) < {width / 2!r}, {inside!r}, {outside!r})"
         drift = {"drift": {"kind": "formula", "expressions": [text]}}
-    near = at + width * np.linspace(-1, 2, 61)
-    further = width * np.geomspace(1, 0.5 / width, 60)
-    edges = np.unique(np.concatenate([np.linspace(-5, 5, 4001), near, at - further, at + width + further]))
-    edges = edges[(edges >= -5) & (edges <= 5)]
+    edges = edges_around(at, width)
     centres, widths = 0.5 * (edges[1:] + edges[:-1]), np.diff(edges)
     masses = np.exp(-((centres + 1) ** 2) / (2 * 0.36)) * widths
     speeds = np.where(np.abs(edges[1:-1] - at - width / 2) < width / 2, inside, outside)

@@ -85,6 +85,10 @@ def test_a_spike_of_a_formula_is_not_overlooked(share, width):
         (0.1, 1e-3, -2.0, True),
         (1.0, 1e-3, -200.0, False),
         (1.0, 1e-2, -2.0, True),
+        (1.0, 1e-4, 2e5, False),
+        (0.3, 1e-3, 2e3, False),
+        (0.1, 1e-2, 40.0, False),
+        (0.02, 1e-3, 100.0, False),
     ],
 )
 def test_a_thin_strip_is_not_stepped_over(noise, width, inside, network):
@@ -97,6 +101,14 @@ def test_a_strip_that_stops_all_mass_is_not_verified(noise):
     assert not found.verified
     assert "drift_unseen" in found.failed
     assert found.wrong > 1.0
+
+
+@pytest.mark.parametrize(("width", "inside"), [(1e-5, -2e6), (1e-3, -2e4), (1e-2, 300.0), (1e-4, -1.0)])
+@pytest.mark.parametrize("at", [0.1003, -0.7004])
+def test_a_thin_strip_in_a_forward_drift_is_not_stepped_over(width, inside, at):
+    found = honesty.strip_in_a_forward_drift(width, inside, at=at)
+    assert found.honest
+    assert found.verified == (inside == -1.0)  # which changes next to nothing
 
 
 def test_walls_that_take_mass_are_measured():
