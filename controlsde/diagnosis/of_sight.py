@@ -49,14 +49,14 @@ def unseen(case: Case) -> Diagnosis | None:
     """A drift, or a forward drift, that does something between the nodes or moments that no evaluation saw."""
     if case.forward_unseen is not None and "forward_unseen" in case.failed:
         seen = (
-            f"near {_place(case.forward_unseen)} the forward drift does between two nodes what the reference's mesh did"
+            f"near {case.forward_unseen.where} the forward drift does between two nodes what the reference's mesh did"
             f" not see, and may move the density {_effect(case.forward_unseen)}: make that change wider"
         )
         return Diagnosis("unseen", seen)
     found = case.unseen
     if found is None or "drift_unseen" not in case.failed:
         return None
-    place, effect = _place(found), _effect(found)
+    place, effect = found.where, _effect(found)
     if found.brief:
         seen = (
             f"at t = {found.time:.6g} the drift changes within less than a time step, and may move the density "
@@ -67,10 +67,6 @@ def unseen(case: Case) -> Diagnosis | None:
     if case.solved:
         return Diagnosis("unseen", seen, Remedy("controls.bounds", smaller_bound(case)))
     return Diagnosis("unseen", f"{seen}: smooth it there, or make the change wider")
-
-
-def _place(found: Unseen) -> str:
-    return ", ".join(f"{name} = {value:.6g}" for name, value in zip("xyz", found.place, strict=False))
 
 
 def _effect(found: Unseen) -> str:

@@ -52,6 +52,16 @@ class Unseen:
     time: float
     brief: bool
 
+    @property
+    def where(self) -> str:
+        """The place in words."""
+        return coordinates(self.place)
+
+
+def coordinates(place: Array) -> str:
+    """A point (d,) in words."""
+    return ", ".join(f"{name} = {value:.6g}" for name, value in zip("xyz", place, strict=False))
+
 
 @dataclass(frozen=True, eq=False)
 class _Cells:

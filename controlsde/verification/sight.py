@@ -23,7 +23,7 @@ from controlsde.reference import Reference
 from controlsde.reference.ends import end_density, start_density
 from controlsde.reference.reversed_diffusion import ReversedDiffusionReference
 from controlsde.reference.solved import SolvedFlow
-from controlsde.verification.between_nodes import Unseen, unseen
+from controlsde.verification.between_nodes import Unseen, coordinates, unseen
 from controlsde.verification.certificate import LIMITS, Sight
 from controlsde.verification.exponential import moments_of
 from controlsde.verification.grid import FinalGrid
@@ -80,14 +80,14 @@ def warnings(problem: Problem, reference: Reference) -> tuple[str, ...]:
             )
         if isinstance(density, FormulaDensity) and density.hidden.share > LIMITS["density_unseen"]:
             found.append(
-                f"the formula of the density at t = {t:g} may hide something near {_point(density.hidden.place)}: no "
-                "answer can be verified; write it so that interval arithmetic bounds it there"
+                f"the formula of the density at t = {t:g} may hide something near {coordinates(density.hidden.place)}: "
+                "no answer can be verified; write it so that interval arithmetic bounds it there"
             )
     target = reference.density(reference.horizon, grid.points)
     forward = _forward_missed(problem, reference, _length(grid, target))
     if forward is not None and forward.change > LIMITS["forward_unseen"]:
         found.append(
-            f"near {_point(forward.place)} the forward drift does between two nodes what no mesh sees: no answer can "
+            f"near {forward.where} the forward drift does between two nodes what no mesh sees: no answer can "
             "be verified; make that wider, or write it so that interval arithmetic bounds it there"
         )
     return tuple(found)
@@ -109,14 +109,10 @@ def _narrowest(density: Density) -> str:
     """Where the narrowest component of a mixture lies, or what hides most in a formula; nothing for other kinds."""
     whole = density.whole if isinstance(density, TruncatedMixture) else density
     if isinstance(whole, GaussianMixture | CorrelatedMixture):
-        return _point(whole.means[int(np.argmin(np.min(whole.variances, axis=1)))])
+        return coordinates(whole.means[int(np.argmin(np.min(whole.variances, axis=1)))])
     if isinstance(density, FormulaDensity):
-        return _point(density.hidden.narrowest)
+        return coordinates(density.hidden.narrowest)
     return ""
-
-
-def _point(place: Array) -> str:
-    return ", ".join(f"{name} = {value:.6g}" for name, value in zip("xyz", place, strict=False))
 
 
 def _norm_missed(density: Density, grid: FinalGrid, values: Array) -> float | None:
