@@ -60,9 +60,9 @@ def _positive_part(library: ModuleType, z: Any) -> Any:
     return library.fmax(z, 0.0)
 
 
-def _weighted(weights: Array, boxes: Interval) -> Interval:
+def _weighted(weights: Array, terms: list[Interval]) -> Interval:
     """Σ_i w_i x_i."""
-    return sum((Interval.of(weight) * boxes[i] for i, weight in enumerate(weights)), Interval.of(0.0))
+    return sum((Interval.of(weight) * term for weight, term in zip(weights, terms, strict=True)), Interval.of(0.0))
 
 
 def _sigmoid(z: Array) -> Array:
@@ -94,7 +94,7 @@ _SECOND: dict[str, Callable[[Array], Array]] = {
 _ENCLOSED: dict[str, tuple[Callable[[Interval], Interval], Callable[[Interval], Interval]]] = {
     "tanh": (intervals.hyperbolic_tangent, intervals.hyperbolic_tangent_slope),
     "sigmoid": (intervals.sigmoid, intervals.sigmoid_slope),
-    "softplus": (intervals.softplus, intervals.sigmoid),
+    "softplus": (intervals.softplus, intervals.softplus_slope),
     "sin": (intervals.sine, intervals.cosine),
     "relu": (intervals.positive_part, intervals.step),
 }
@@ -190,25 +190,32 @@ class Network:
         are (see `enclosures`).
         """
         function, derivative = _ENCLOSED[self.activation]
-        middle = 0.5 * (boxes.low + boxes.high)
-        offset = boxes - Interval.of(middle)
-        at_middle = np.asarray(self.drift(middle.T, a, w, b)).T
+        middle = Interval.of(0.5 * (boxes.low + boxes.high))
+        offset = boxes - middle
         found = []
         with np.errstate(all="ignore"):
-            z = [_weighted(w[j], boxes) + Interval.of(b[j]) for j in range(self.width)]
+            z = self._enclosed_arguments(boxes, w, b)
             values, slopes = [function(each) for each in z], [derivative(each) for each in z]
+            at_middle = [function(each) for each in self._enclosed_arguments(middle, w, b)]
             for c in range(self.dimension):
                 factor, bend = self._enclosed_factor(boxes, c)
-                inner = sum((Interval.of(a[c, j]) * values[j] for j in range(self.width)), Interval.of(0.0))
+                inner = _weighted(a[c], values)
                 rows = []
                 for i in range(self.dimension):
-                    terms = (Interval.of(a[c, j] * w[j, i]) * slopes[j] for j in range(self.width))
-                    row = factor * sum(terms, Interval.of(0.0))
+                    terms = [Interval.of(w[j, i]) * slopes[j] for j in range(self.width)]
+                    row = factor * _weighted(a[c], terms)
                     rows.append(row + bend * inner if i == c else row)
-                mean = sum((row * offset[i] for i, row in enumerate(rows)), intervals.about(at_middle[c]))
+                centre = self._enclosed_factor(middle, c)[0] * _weighted(a[c], at_middle)
+                mean = sum((row * offset[i] for i, row in enumerate(rows)), centre)
                 stacked = Interval(np.stack([row.low for row in rows]), np.stack([row.high for row in rows]))
                 found.append(Enclosure((factor * inner) & mean, stacked))
         return tuple(found)
+
+    def _enclosed_arguments(self, boxes: Interval, w: Array, b: Array) -> list[Interval]:
+        """W x + b on boxes (d, n), by neuron."""
+        return [
+            _weighted(w[j], [boxes[i] for i in range(self.dimension)]) + Interval.of(b[j]) for j in range(self.width)
+        ]
 
     def _enclosed_factor(self, boxes: Interval, component: int) -> tuple[Interval, Interval]:
         """τ_c and ∂_cτ_c on boxes (d, n), each (n,)."""

@@ -6,7 +6,8 @@ Comes in: a density. Goes out: the number, in closed form for Gaussians and flat
     1/τ² = 1/v + 1/v',   μ/τ² = m/v + m'/v',
 
 on each axis alone, summed over all pairs of components. A component of mass w and width s adds w²/(2√π s), however
-narrow: what a grid of points may miss altogether. Formulas and pictures are integrated on cells that hide nothing.
+narrow: what a grid of points may miss altogether. Full covariances likewise, the mass of each product in the box by a
+quadrature of its own (see `box_mass`). Formulas are integrated on cells that hide nothing, pictures on their own grid.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import math
 
 import numpy as np
 
+from controlsde.densities.box_mass import masses_in_box
 from controlsde.densities.boxes import BoxesDensity
 from controlsde.densities.conditioned import ConditionedDensity
 from controlsde.densities.correlated import CorrelatedMixture
@@ -27,6 +29,7 @@ from controlsde.densities.protocol import Array, Box, Density
 from controlsde.densities.truncated import TruncatedMixture
 
 CHUNK = 500_000  # pairs at once
+NEGLIGIBLE = 1e-12  # of the largest product with one component
 LOG_2PI = math.log(2.0 * math.pi)
 
 
@@ -40,12 +43,14 @@ def squared_norm(density: Density) -> float | None:
             weights = density.products.weights
             return _of_gaussians(weights, density.whole.means, density.whole.variances, density.box, masses)
         case CorrelatedMixture():
-            return _of_correlated(density)
+            return _of_correlated(density, None)
+        case ConditionedDensity():
+            return _of_correlated(density.whole, density.box) / density.mass**2
         case BoxesDensity():
             return _of_boxes(density)
         case FormulaDensity():
             return _of_formula(density)
-        case ConditionedDensity() | ImageDensity():
+        case ImageDensity():
             points, weights = gauss_grid(density.box, PANELS[density.dimension])
             return float(weights @ density.pdf(points) ** 2)
         case _:
@@ -88,15 +93,26 @@ def _log_products(level: Array, means: Array, variances: Array, rows: slice, box
     return np.asarray(total)
 
 
-def _of_correlated(density: CorrelatedMixture) -> float:
-    """Σ_jk w_j w_k N(m_j − m_k; 0, S_j + S_k)."""
+def _of_correlated(density: CorrelatedMixture, box: Box | None) -> float:
+    """Σ_jk w_j w_k N(m_j − m_k; 0, S_j + S_k) P(N(μ, S) in the box).
+
+    S⁻¹ = S_j⁻¹ + S_k⁻¹, S⁻¹μ = S_j⁻¹m_j + S_k⁻¹m_k.
+    """
     total = []
     for weight, mean, covariance in zip(density.weights, density.means, density.covariances, strict=True):
         spread = covariance + density.covariances
         offset = mean - density.means
         squares = np.einsum("ki,ki->k", offset, np.linalg.solve(spread, offset[..., None])[..., 0])
         logs = -0.5 * (squares + np.linalg.slogdet(spread)[1] + density.dimension * LOG_2PI)
-        total.append(float(weight * (density.weights @ np.exp(logs))))
+        products = weight * density.weights * np.exp(logs)
+        if box is not None:
+            seen = products > NEGLIGIBLE * products.max()
+            gain = np.linalg.solve(spread[seen], density.covariances[seen]).swapaxes(1, 2)  # S_k (S_j + S_k)⁻¹
+            centres = density.means[seen] + np.einsum("kil,kl->ki", gain, offset[seen])
+            common = gain @ covariance
+            masses = masses_in_box(centres, 0.5 * (common + common.swapaxes(1, 2)), box)
+            products = products[seen] * masses
+        total.append(float(products.sum()))
     return math.fsum(total)
 
 

@@ -17,10 +17,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from controlsde.enclosures import intervals
 from controlsde.enclosures.intervals import Interval
 from controlsde.problem.formula import Formula, evaluate
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,20 +36,22 @@ class Enclosure:
 
 def enclose(formula: Formula, boxes: Interval) -> Enclosure:
     """A formula on boxes (variables, n), the variables in its own order."""
-    duals = {}
-    for number, name in enumerate(formula.variables):
-        seed = np.zeros_like(boxes.low)
-        seed[number] = 1.0
-        duals[name] = Dual(boxes[number], Interval.of(seed))
+    count = len(formula.variables)
+    with np.errstate(all="ignore"):
+        found = _walked(formula, boxes, np.eye(count)[:, :, None] * np.ones_like(boxes.low[:1]))
+        values = _spread(found.value, boxes.low.shape[1:])
+        slopes = _spread(found.slopes, boxes.low.shape)
+        return Enclosure(values & _mean_value(formula, boxes, slopes), slopes)
+
+
+def _walked(formula: Formula, boxes: Interval, seeds: Array) -> Dual:
+    """One walk of the tree; seeds: of each variable the slopes (variables, slopes wanted, n)."""
+    duals = {name: Dual(boxes[number], Interval.of(seeds[number])) for number, name in enumerate(formula.variables)}
 
     def constant(value: float) -> Dual:
-        return Dual(Interval.of(np.full(1, value)), Interval.of(np.zeros((len(formula.variables), 1))))
+        return Dual(Interval.of(np.full(1, value)), Interval.of(np.zeros((seeds.shape[1], 1))))
 
-    with np.errstate(all="ignore"):
-        found = evaluate(formula.tree, duals, OPERATIONS, constant)
-        walked = _spread(found.value, boxes.low.shape[1:])
-        slopes = _spread(found.slopes, boxes.low.shape)
-        return Enclosure(walked & _mean_value(formula, boxes, slopes), slopes)
+    return evaluate(formula.tree, duals, OPERATIONS, constant)  # type: ignore[no-any-return]
 
 
 def _spread(part: Interval, shape: tuple[int, ...]) -> Interval:
@@ -54,11 +59,12 @@ def _spread(part: Interval, shape: tuple[int, ...]) -> Interval:
 
 
 def _mean_value(formula: Formula, boxes: Interval, slopes: Interval) -> Interval:
-    middle = 0.5 * (boxes.low + boxes.high)
-    at_middle = formula.numpy(**dict(zip(formula.variables, middle, strict=True)))
-    total = intervals.about(at_middle)
-    for number in range(len(middle)):
-        total = total + slopes[number] * (boxes[number] - Interval.of(middle[number]))
+    middle = Interval.of(0.5 * (boxes.low + boxes.high))
+    count, size = boxes.low.shape
+    at_middle = _walked(formula, middle, np.zeros((count, 0, size))).value  # with its own rounding, and no slopes
+    total = _spread(at_middle, (size,))
+    for number in range(count):
+        total = total + slopes[number] * (boxes[number] - middle[number])
     return total
 
 
@@ -95,10 +101,17 @@ def _power(a: Dual, b: Dual) -> Dual:
     if exponent is not None:
         slope = Interval.of(exponent) * intervals.power(a.value, exponent - 1.0)
         return Dual(intervals.power(a.value, exponent), slope * a.slopes)
-    # aᵇ = exp(b log a), and its slope aᵇ (b′ log a + b a′/a), where a > 0
+    # aᵇ = exp(b log a), and its slope aᵇ (b′ log a + b a′/a), where a > 0; a negative a has powers at whole b
     log = intervals.logarithm(a.value)
     value = intervals.exponential(b.value * log)
-    return Dual(value, value * (log * b.slopes + (b.value / a.value) * a.slopes))
+    slopes = value * (log * b.slopes + (b.value / a.value) * a.slopes)
+    negative = intervals.falls_below(a.value, 0.0)
+    moved = (a.slopes.magnitude > 0.0) | (b.slopes.magnitude > 0.0)
+    return Dual(_everything(negative, value), _everything(negative & moved, slopes))
+
+
+def _everything(where: Any, otherwise: Interval) -> Interval:
+    return Interval(np.where(where, -np.inf, otherwise.low), np.where(where, np.inf, otherwise.high))
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +202,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "sinh": _chain(intervals.hyperbolic_sine, intervals.hyperbolic_cosine),
     "cosh": _chain(intervals.hyperbolic_cosine, intervals.hyperbolic_sine),
     "sigmoid": _chain(intervals.sigmoid, intervals.sigmoid_slope),
-    "softplus": _chain(intervals.softplus, intervals.sigmoid),
+    "softplus": _chain(intervals.softplus, intervals.softplus_slope),
     "relu": _chain(intervals.positive_part, intervals.step),
     "erf": _chain(intervals.error_function, intervals.error_function_slope),
 }

@@ -3,8 +3,8 @@
     [a, b] + [c, d] = [a + c, b + d],      [a, b] · [c, d] = [min, max of ac, ad, bc, bd],      f monotone: [f(a), f(b)]
 
 (Moore, Kearfott & Cloud, Introduction to Interval Analysis, 2009.) Every result is widened by a few units in the last
-place, so that rounding loses nothing. Where an operation is not defined on the whole interval, as the logarithm of a
-negative number, the result is everything.
+place, so that its rounding loses nothing. Where an operation is not defined on the whole interval, as the logarithm of
+a negative number, the result is everything. What is exactly zero stays so, for it says that nothing changes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erf as _erf
+from scipy.special import expit
 
 Array = NDArray[np.float64]
 
@@ -53,6 +54,11 @@ class Interval:
         smallest = np.minimum(np.abs(self.low), np.abs(self.high))
         return np.where((self.low <= 0.0) & (self.high >= 0.0), 0.0, smallest)
 
+    @property
+    def nothing(self) -> NDArray[np.bool_]:
+        """Whether each is zero, and nothing else."""
+        return np.asarray((self.low == 0.0) & (self.high == 0.0))
+
     def __getitem__(self, index: Any) -> Interval:
         """Some of the intervals."""
         return Interval(self.low[index], self.high[index])
@@ -62,12 +68,12 @@ class Interval:
         return Interval(-self.high, -self.low)
 
     def __add__(self, other: Interval) -> Interval:
-        """x + y."""
-        return rounded(self.low + other.low, self.high + other.high)
+        """x + y; a sum that is zero is so exactly."""
+        return _but_zeros(rounded(self.low + other.low, self.high + other.high))
 
     def __sub__(self, other: Interval) -> Interval:
-        """x − y."""
-        return rounded(self.low - other.high, self.high - other.low)
+        """x − y; a difference that is zero is so exactly."""
+        return _but_zeros(rounded(self.low - other.high, self.high - other.low))
 
     def __mul__(self, other: Interval) -> Interval:
         """x·y, where 0·∞ = 0: an unbounded interval holds numbers, not infinity."""
@@ -75,7 +81,9 @@ class Interval:
         corners = [np.where(np.isnan(corner), 0.0, corner) for corner in corners]
         low = np.minimum(np.minimum(corners[0], corners[1]), np.minimum(corners[2], corners[3]))
         high = np.maximum(np.maximum(corners[0], corners[1]), np.maximum(corners[2], corners[3]))
-        return rounded(low, high)
+        found = rounded(low, high)
+        nothing = self.nothing | other.nothing
+        return Interval(np.where(nothing, 0.0, found.low), np.where(nothing, 0.0, found.high))
 
     def __truediv__(self, other: Interval) -> Interval:
         """x/y; unbounded where y may be 0, on the side on which y lies, or on both."""
@@ -103,10 +111,9 @@ def rounded(low: Any, high: Any) -> Interval:
     )
 
 
-def about(value: Array) -> Interval:
-    """The intervals that hold what was computed in floating point, with room for the rounding of a long formula."""
-    rounding = 64 * LIBRARY_ERROR * np.abs(value) + TINY
-    return rounded(value - rounding, value + rounding)
+def _but_zeros(x: Interval) -> Interval:
+    """Without what the rounding of a zero added."""
+    return Interval(np.where(x.low == -TINY, 0.0, x.low), np.where(x.high == TINY, 0.0, x.high))
 
 
 def _widened(low: Array, high: Array) -> Interval:
@@ -124,15 +131,21 @@ def falling_with_distance(function: Callable[[Any], Any]) -> Callable[[Interval]
     return lambda x: _widened(function(x.magnitude), function(x.mignitude))
 
 
+def falls_below(x: Interval, least: float) -> NDArray[np.bool_]:
+    """Whether x reaches below a number by more than rounding leads, as it leads 1 − x² at x = 1."""
+    size = np.where(np.isfinite(x.high), x.magnitude, np.abs(x.low))
+    return np.asarray(np.isneginf(x.low) | (x.low < least - ROUNDING * (1.0 + size)))
+
+
 def defined_from(function: Callable[[Any], Any], least: float) -> Callable[[Interval], Interval]:
     """A function that never falls and is not defined below `least`, on intervals: everything where they reach there.
 
-    As far below as rounding leads, as 1 − x² does at x = 1, counts as `least`.
+    As far below as rounding leads counts as `least`.
     """
 
     def enclosed(x: Interval) -> Interval:
         inside = growing(function)(Interval(np.maximum(x.low, least), np.maximum(x.high, least)))
-        outside = x.low < least - ROUNDING * (1.0 + x.magnitude)
+        outside = falls_below(x, least)
         return Interval(np.where(outside, -np.inf, inside.low), np.where(outside, np.inf, inside.high))
 
     return enclosed
@@ -231,20 +244,28 @@ def _not_negative(where: Any, x: Interval) -> Interval:
     return Interval(np.where(where, np.maximum(x.low, 0.0), x.low), x.high)
 
 
-def _sigmoid(z: Any) -> Any:
-    return 0.5 * (1.0 + np.tanh(0.5 * z))
+def sigmoid(z: Interval) -> Interval:
+    """1/(1 + e^{−z}), and what ½(1 + tanh ½z) makes of it, whose error is a share of 1 rather than of the value."""
+    found = growing(expit)(z)
+    return Interval(found.low - LIBRARY_ERROR, found.high + LIBRARY_ERROR)
+
+
+def _bell(z: Any) -> Any:
+    """1/(4 cosh² ½z) with all its digits, also where it is tiny."""
+    tail = np.exp(-np.abs(z))
+    return tail / (1.0 + tail) ** 2
 
 
 exponential = growing(np.exp)
 logarithm = defined_from(np.log, 0.0)
 hyperbolic_tangent = growing(np.tanh)
 hyperbolic_sine = growing(np.sinh)
-sigmoid = growing(_sigmoid)
 softplus = growing(lambda z: np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z))))
 positive_part = growing(lambda z: np.maximum(z, 0.0))
 error_function = growing(_erf)
+softplus_slope = growing(expit)
 
 # Slopes that fall with |x|
-hyperbolic_tangent_slope = falling_with_distance(lambda z: 1.0 - np.tanh(z) ** 2)
-sigmoid_slope = falling_with_distance(lambda z: _sigmoid(z) * _sigmoid(-z))
+hyperbolic_tangent_slope = falling_with_distance(lambda z: 4.0 * _bell(2.0 * z))
+sigmoid_slope = falling_with_distance(_bell)
 error_function_slope = falling_with_distance(lambda z: 2.0 / np.sqrt(np.pi) * np.exp(-(z**2)))

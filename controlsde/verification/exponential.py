@@ -35,6 +35,7 @@ ARNOLDI_BLOCK = 10  # basis vectors between two checks
 MOST_VECTORS = 100
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a density that blows up says so by no longer being a number
 def propagate_piecewise(
     matrix: Callable[[int], sp.csr_array],
     initial: Array,

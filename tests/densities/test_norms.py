@@ -1,9 +1,13 @@
 """‖p‖² against quadrature, and for parts so narrow that no quadrature sees them."""
 
+import math
+
 import numpy as np
 import pytest
 
 from controlsde.densities import BoxesDensity, CorrelatedMixture, GaussianMixture, build_density, condition
+from controlsde.densities.box_mass import masses_in_box
+from controlsde.densities.formula import gauss_grid
 from controlsde.densities.norms import squared_norm
 from controlsde.enclosures import hidden
 from controlsde.problem import Formula, schema
@@ -31,6 +35,11 @@ def formula(text, box):
     return build_density(schema.Formula(kind="formula", expression=text), box)
 
 
+CORRELATED = CorrelatedMixture(
+    np.array([0.3, 0.7]),
+    np.array([[0.0, 1.0], [-1.0, 0.0]]),
+    np.array([[[0.5, 0.3], [0.3, 0.4]], [[0.2, -0.1], [-0.1, 0.3]]]),
+)
 DENSITIES = {
     "mixture": (mixture(1), ((-9.0, 9.0),)),
     "mixture in the plane": (mixture(2), ((-8.0, 8.0), (-8.0, 8.0))),
@@ -41,9 +50,13 @@ DENSITIES = {
         ((-1.0, 2.0),),
     ),
     "correlated mixture": (
-        CorrelatedMixture(np.array([0.3, 0.7]), np.array([[0.0, 1.0], [-1.0, 0.0]]),
-                          np.array([[[0.5, 0.3], [0.3, 0.4]], [[0.2, -0.1], [-0.1, 0.3]]])),
+        CORRELATED,
         ((-6.0, 6.0), (-6.0, 6.0)),
+    ),
+    "cut correlated mixture": (condition(CORRELATED, ((-1.0, 0.5), (0.2, 1.5))), ((-1.0, 0.5), (0.2, 1.5))),
+    "cut correlated mixture in space": (
+        condition(CorrelatedMixture(np.ones(1), np.zeros((1, 3)), np.eye(3)[None] + 0.5), ((-1.0, 2.0),) * 3),
+        ((-1.0, 2.0),) * 3,
     ),
     "overlapping boxes": (BoxesDensity((((0.0, 1.0),), ((0.5, 2.0),)), (0.4, 0.6)), LINE),
     "formula": (formula("exp(-x**2) + 0.3*exp(-abs(x - 1))", LINE), LINE),
@@ -55,7 +68,7 @@ DENSITIES = {
 @pytest.mark.parametrize("name", DENSITIES)
 def test_the_norm_is_that_of_a_fine_quadrature(name):
     density, box = DENSITIES[name]
-    count = 200_000 if len(box) == 1 else 1200
+    count = {1: 200_000, 2: 1200, 3: 100}[len(box)]
     assert squared_norm(density) == pytest.approx(
         by_quadrature(density, box, count), rel=1e-3 if len(box) > 1 else 1e-5
     )
@@ -100,3 +113,26 @@ def test_what_cannot_be_ruled_out_is_said_with_its_place():
     pole = hidden(Formula("abs(x - 0.3)**-0.3", ("x",)), LINE)
     assert pole.share == np.inf
     assert pole.place == pytest.approx([0.3], abs=1e-6)
+
+
+def test_a_narrow_part_of_a_correlated_mixture_on_a_box_counts_in_full():
+    """Its mass in the box is that of the component, though it lies between all nodes."""
+    narrow = 1e-10 * np.array([[1.0, 0.5], [0.5, 1.0]])
+    covariances = np.stack([[[0.3, 0.1], [0.1, 0.3]], narrow])
+    whole = CorrelatedMixture(np.array([0.999, 0.001]), np.array([[0.0, 0.0], [0.5003, -0.3]]), covariances)
+    held = condition(whole, ((-2.0, 2.0), (-2.0, 2.0)))
+    alone = 1e-6 / (4 * math.pi * math.sqrt(np.linalg.det(narrow)))
+    assert squared_norm(held) == pytest.approx(alone / held.mass**2, rel=1e-3)
+    assert 0.9985 < held.mass < 1.0
+
+
+def test_the_mass_of_correlated_gaussians_in_a_box_is_that_of_a_fine_grid():
+    rng = np.random.default_rng(5)
+    for box in (((-1.0, 0.7),), ((-1.0, 0.7), (-0.3, 2.0)), ((-1.0, 0.7), (-0.3, 2.0), (-2.0, 0.1))):
+        factor = rng.normal(size=(len(box), len(box)))
+        covariance, mean = factor @ factor.T + 0.2 * np.eye(len(box)), rng.normal(size=len(box))
+        points, weights = gauss_grid(box, 12)
+        density = CorrelatedMixture(np.ones(1), mean[None], covariance[None])
+        assert masses_in_box(mean[None], covariance[None], box)[0] == pytest.approx(
+            float(weights @ density.pdf(points)), rel=1e-6
+        )
