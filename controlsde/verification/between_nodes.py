@@ -4,34 +4,45 @@ Comes in: a drift with enclosures, the refined mesh and its moments, the diffusi
 seen can change the density, and where most of it is.
 
 A cell lies between neighbouring nodes and moments. The mesh sees the drift at the corners, and what its polynomials
-make of that; let e be how far an enclosure of v on the cell reaches beyond. Over a time τ and a width δ along the
-component, e moves mass by no more than eτ; against the diffusivity D it raises a barrier of eδ/D; and where v keeps its
-sign and never falls below a in size, mass passes too late or too early by δe/a of its way, and in front of the cell,
-where it is as fast as the mesh sees it, u at least, the density changes on a layer D/u thick. The least of
+make of that; let e be how far an enclosure of v on the cell reaches beyond, and σ how far one of its slope does. The
+cell is τ long and δ wide along the component. What e changes of the density, over ‖p‖, is estimated in three ways
+(derived here), ℓ = ‖p‖/‖∇p‖ being the length on which densities change:
 
-    e τ / ℓ,        e δ / D,        δ e / (a ℓ) + min(1, e δ / D) √(D / 2uℓ)      (infinite where v may turn back),
+    moved       e τ / ℓ             and     α² (δ/ℓ) (τ/T)         α = min(e^{σT} − 1, e δ/D)
+    held up     e δ / D
+    passing     δ e / (a ℓ)         and     β² (δ + D/2u)/ℓ        β = min(b, e δ/D)
 
-estimates the relative change of the density, ℓ = ‖p‖/‖∇p‖ being the length on which densities change; derived here. A
-cell counts with its share of the cross-section. Cells that may count most are halved, until all together count little,
-or until they are too many; then the drift is looked at in the middle of what is left, unless that may still be
-anything.
+Mass is moved by no more than eτ, and squeezed by α. Against the diffusivity D, e is a barrier of eδ/D. Where v keeps
+its sign and a is its least speed, mass passes, too late or too early by δe/a of its way; the speed is wrong by the
+share b, and so is the density, in the cell and, D/u thick, in front of it, u being the least speed that the mesh sees.
+What stands second is the square of a change of the norm: a root is taken of its sum. Each cell takes the way that costs
+least, and counts with its share of the cross-section. What is moved adds up over time; what is held up or passes is met
+once at each place: there the largest of all times counts.
+
+Cells that may cost most are halved, until all together cost little, or until they are too many; then the drift is
+looked at in the middle of what is left, unless that may still be anything.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from controlsde.diffusivity import Diffusivity
 from controlsde.drift import Drift
-from controlsde.enclosures import Interval
-from controlsde.fokker_planck.mesh import Mesh
+from controlsde.enclosures import Enclosure, Interval
+from controlsde.fokker_planck.mesh import Axis, Mesh
+from controlsde.fokker_planck.stencils import Stencil
 from controlsde.verification.exponential import moments_of
 
 Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
 
 ENOUGH = 1e-2  # of the density, that may change unseen
 ANYTHING = 1.0  # a change as large as the density itself
@@ -64,26 +75,79 @@ def coordinates(place: Array) -> str:
 
 
 @dataclass(frozen=True, eq=False)
+class _Seen:
+    """n cells: what was seen of v and of ∂v_c/∂x_c (d, n), in which piece, and between which nodes, by number."""
+
+    values: Interval
+    slopes: Interval
+    piece: Indices
+    place: Indices
+
+    def some(self, chosen: Any) -> _Seen:
+        return _Seen(self.values[:, chosen], self.slopes[:, chosen], self.piece[chosen], self.place[chosen])
+
+    @staticmethod
+    def joined(parts: Sequence[_Seen]) -> _Seen:
+        return _Seen(
+            _joined([part.values for part in parts]),
+            _joined([part.slopes for part in parts]),
+            np.concatenate([part.piece for part in parts]),
+            np.concatenate([part.place for part in parts]),
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class _Cells:
-    """n cells: where and when (d + 1, n), what was seen of v (d, n), the piece, the change, and the axis to be cut."""
+    """n cells: where and when (d + 1, n), what was seen there, the change, and the axis to be cut.
+
+    change (2, n): moved, and held up or passing; square (2, n): the squares likewise. See the top of this file.
+    """
 
     boxes: Interval
-    seen: Interval
-    piece: NDArray[np.int64]
+    seen: _Seen
     change: Array
-    axis: NDArray[np.int64]
+    square: Array
+    axis: Indices
+
+    @property
+    def cost(self) -> Array:
+        """By which a cell adds to the whole, (n,): a sum of squares of ENOUGH² is ENOUGH."""
+        return np.asarray(self.change.sum(axis=0) + self.square.sum(axis=0) / ENOUGH)
+
+    @property
+    def whole(self) -> float:
+        """The change by all cells together."""
+        changes = self.change[0].sum() + self._largest(self.change[1])
+        squares = self.square[0].sum() + self._largest(self.square[1])
+        return float(changes + np.sqrt(squares))
+
+    def _largest(self, part: Array) -> float:
+        """The sum over places of the largest that is there at any time."""
+        if not np.all(np.isfinite(part)):
+            return float(part.sum())
+        times, places = self.boxes[-1], np.tile(self.seen.place, 2)
+        steps = np.concatenate([part, -part])
+        # what ends goes before what begins
+        order = np.lexsort((np.sign(steps), np.concatenate([times.low, times.high]), places))
+        there = np.cumsum(steps[order])
+        firsts = np.flatnonzero(np.diff(places[order], prepend=-1))
+        return float(np.maximum.reduceat(there, firsts).sum())
 
     def some(self, chosen: NDArray[np.bool_]) -> _Cells:
         return _Cells(
-            self.boxes[:, chosen], self.seen[:, chosen], self.piece[chosen], self.change[chosen], self.axis[chosen]
+            self.boxes[:, chosen],
+            self.seen.some(chosen),
+            self.change[:, chosen],
+            self.square[:, chosen],
+            self.axis[chosen],
         )
 
     def __add__(self, other: _Cells) -> _Cells:
         return _Cells(
             _joined([self.boxes, other.boxes]),
-            _joined([self.seen, other.seen]),
-            np.concatenate([self.piece, other.piece]),
-            np.concatenate([self.change, other.change]),
+            _Seen.joined([self.seen, other.seen]),
+            np.concatenate([self.change, other.change], axis=1),
+            np.concatenate([self.square, other.square], axis=1),
             np.concatenate([self.axis, other.axis]),
         )
 
@@ -111,71 +175,95 @@ def unseen(
     scales = _Scales(sides, length, diffusivity)
     moments = drift.edges if drift.constant else times
     cells = _measured(drift, scales, *_first_cells(drift, mesh, moments, substeps))
-    most = len(cells.piece) + MORE_CELLS
+    most = len(cells.axis) + MORE_CELLS
     while True:
-        count = len(cells.piece)
+        count, cost = len(cells.axis), cells.cost
         width = cells.boxes.width[cells.axis, np.arange(count)]
-        cut = (cells.change > ENOUGH / (2 * count)) & (width > NARROWEST * sides[cells.axis])
-        if cells.change.sum() <= ENOUGH or not np.any(cut) or count + cut.sum() > most:
+        cut = (cost > ENOUGH / (2 * count)) & (width > NARROWEST * sides[cells.axis])
+        if cells.whole <= ENOUGH or not np.any(cut) or count + cut.sum() > most:
             break
         chosen = cells.some(cut)
         cells = cells.some(~cut) + _measured(drift, scales, *_halved(chosen))
-    if ENOUGH < cells.change.sum() <= ANYTHING:
+    if ENOUGH < cells.whole <= ANYTHING:
         cells = _looked_at(drift, scales, cells)
-    worst = int(np.argmax(cells.change))
+    worst = int(np.argmax(cells.cost))
     middle = 0.5 * (cells.boxes.low + cells.boxes.high)[:, worst]
     brief = bool(cells.boxes.width[-1, worst] < 0.75 * np.diff(moments).min())
-    return Unseen(float(cells.change.sum()), middle[:-1], float(middle[-1]), brief)
+    return Unseen(cells.whole, middle[:-1], float(middle[-1]), brief)
 
 
-def _first_cells(
-    drift: Drift, mesh: Mesh, moments: Array, substeps: tuple[int, ...]
-) -> tuple[Interval, Interval, NDArray[np.int64]]:
-    """Between all neighbouring nodes and moments: where and when, what is seen of v there, and the piece."""
+def _first_cells(drift: Drift, mesh: Mesh, moments: Array, substeps: tuple[int, ...]) -> tuple[Interval, _Seen]:
+    """Between all neighbouring nodes and moments: where and when, and what is seen there."""
     low, high = (
         np.stack([part.ravel() for part in np.meshgrid(*(axis.grid[side] for axis in mesh.axes), indexing="ij")])
         for side in (slice(None, -1), slice(1, None))
     )
-    boxes, seen, pieces = [], [], []
+    boxes, seen = [], []
+    between = [_Between.of(axis, BETWEEN[mesh.dimension]) for axis in mesh.axes]
+    count = low.shape[1]
     for start, end in itertools.pairwise(moments):
         piece = int(np.searchsorted(drift.edges, 0.5 * (start + end))) - 1
         span = np.array([start, end])
         looks = span[:1] if drift.constant else np.append(span, moments_of(span, substeps[piece]))
-        views = [_seen(mesh, drift.values(piece, float(t), mesh.points)) for t in looks]
-        time = np.ones((1, low.shape[1]))
+        views = [_seen(mesh, between, drift.values(piece, float(t), mesh.points)) for t in looks]
+        time = np.ones((1, count))
         boxes.append(Interval(np.concatenate([low, start * time]), np.concatenate([high, end * time])))
-        seen.append(
-            Interval(
-                np.min([view.low for view in views], axis=0),
-                np.max([view.high for view in views], axis=0),
-            )
+        values, slopes = (_around([view[part] for view in views]) for part in (0, 1))
+        seen.append(_Seen(values, slopes, np.full(count, piece), np.arange(count)))
+    return _joined(boxes), _Seen.joined(seen)
+
+
+@dataclass(frozen=True, eq=False)
+class _Between:
+    """One axis: matrices from the nodes to `parts` points from each node to the next, for values and for slopes."""
+
+    values: sp.csr_array
+    slopes: sp.csr_array
+    parts: int
+
+    @staticmethod
+    def of(axis: Axis, parts: int) -> _Between:
+        share = np.arange(parts) / parts
+        places = np.append((axis.grid[:-1, None] + share * np.diff(axis.grid)[:, None]).ravel(), axis.high)
+        stencil = Stencil.build(Mesh((axis,)), places[:, None])
+        rows = np.repeat(np.arange(len(places)), stencil.nodes[0].shape[1])
+        values, slopes = (
+            sp.csr_array((part.ravel(), (rows, stencil.nodes[0].ravel())), shape=(len(places), len(axis.grid)))
+            for part in (stencil.values[0], stencil.slopes[0])
         )
-        pieces.append(np.full(low.shape[1], piece))
-    return _joined(boxes), _joined(seen), np.concatenate(pieces)
+        return _Between(values, slopes, parts)
 
 
-def _seen(mesh: Mesh, values: Array) -> Interval:
-    """The range (d, cells) between neighbouring nodes of the polynomials through values (N, d) at the nodes."""
-    parts = BETWEEN[mesh.dimension]
-    share = np.arange(parts) / parts
-    places = tuple(
-        np.append((axis.grid[:-1, None] + share * np.diff(axis.grid)[:, None]).ravel(), axis.high) for axis in mesh.axes
-    )
-    lows, highs = [], []
-    for component in values.T:
-        fine = mesh.interpolate(component, places).reshape([len(place) for place in places])
-        fine[np.ix_(*(np.arange(0, len(place), parts) for place in places))] = component.reshape(mesh.shape)
-        windows = [
-            fine[
-                tuple(
-                    slice(first, first + (size - 1) * parts, parts) for first, size in zip(at, mesh.shape, strict=True)
+def _seen(mesh: Mesh, between: list[_Between], values: Array) -> tuple[Interval, Interval]:
+    """The ranges (d, cells) between neighbouring nodes of the polynomials through values (N, d), and of ∂v_c/∂x_c."""
+    found = []
+    for slope in (False, True):
+        ranges = []
+        for c, component in enumerate(values.T):
+            fine = component.reshape(mesh.shape)
+            for axis, part in enumerate(between):
+                matrix = part.slopes if slope and axis == c else part.values
+                fine = np.moveaxis(np.tensordot(matrix.toarray(), fine, axes=(1, axis)), 0, axis)
+            if not slope:
+                fine[np.ix_(*(np.arange(0, size, between[0].parts) for size in fine.shape))] = component.reshape(
+                    mesh.shape
                 )
-            ]
-            for at in itertools.product(range(parts + 1), repeat=mesh.dimension)
-        ]
-        lows.append(np.min(windows, axis=0).ravel())
-        highs.append(np.max(windows, axis=0).ravel())
-    return Interval(np.stack(lows), np.stack(highs))
+            ranges.append(_ranges(fine, mesh.shape, between[0].parts))
+        found.append(Interval(np.stack([one.low for one in ranges]), np.stack([one.high for one in ranges])))
+    return found[0], found[1]
+
+
+def _ranges(fine: Array, shape: tuple[int, ...], parts: int) -> Interval:
+    """The least and the largest of all points from node to node, (cells,)."""
+    windows = [
+        fine[tuple(slice(first, first + (size - 1) * parts, parts) for first, size in zip(at, shape, strict=True))]
+        for at in itertools.product(range(parts + 1), repeat=len(shape))
+    ]
+    return Interval(np.min(windows, axis=0).ravel(), np.max(windows, axis=0).ravel())
+
+
+def _around(parts: list[Interval]) -> Interval:
+    return Interval(np.min([part.low for part in parts], axis=0), np.max([part.high for part in parts], axis=0))
 
 
 def _joined(parts: list[Interval]) -> Interval:
@@ -184,27 +272,29 @@ def _joined(parts: list[Interval]) -> Interval:
     )
 
 
-def _halved(cells: _Cells) -> tuple[Interval, Interval, NDArray[np.int64]]:
+def _halved(cells: _Cells) -> tuple[Interval, _Seen]:
     at = cells.axis, np.arange(len(cells.axis))
     boxes = cells.boxes
     middle = 0.5 * (boxes.low[at] + boxes.high[at])
     left, right = boxes.high.copy(), boxes.low.copy()
     left[at], right[at] = middle, middle
     halves = _joined([Interval(boxes.low, left), Interval(right, boxes.high)])
-    return halves, _joined([cells.seen, cells.seen]), np.concatenate([cells.piece, cells.piece])
+    return halves, _Seen.joined([cells.seen, cells.seen])
 
 
-def _measured(drift: Drift, scales: _Scales, boxes: Interval, seen: Interval, pieces: NDArray[np.int64]) -> _Cells:
+def _measured(drift: Drift, scales: _Scales, boxes: Interval, seen: _Seen) -> _Cells:
     """What may change unseen in each cell, and the axis along which the drift may change most there."""
-    change = np.zeros(len(pieces))
+    change, square = np.zeros((2, len(seen.piece))), np.zeros((2, len(seen.piece)))
     steepness = np.zeros(boxes.low.shape)
-    for piece in np.unique(pieces):
-        chosen = pieces == piece
-        part = boxes[:, chosen]
+    for piece in np.unique(seen.piece):
+        chosen = seen.piece == piece
+        part, known = boxes[:, chosen], seen.some(chosen)
         found = drift.enclosure(int(piece), part)
         assert found is not None  # asked before
         for component, held in enumerate(found):
-            change[chosen] += _change(scales, part, component, held.values, seen[component, chosen])
+            more = _change(scales, part, component, held, known)
+            change[:, chosen] += more[0]
+            square[:, chosen] += more[1]
             with np.errstate(invalid="ignore"):
                 steepness[:, chosen] = np.maximum(steepness[:, chosen], held.slopes.magnitude * part.width)
     if drift.constant:
@@ -212,26 +302,48 @@ def _measured(drift: Drift, scales: _Scales, boxes: Interval, seen: Interval, pi
     jumps = ~np.isfinite(steepness)
     relative = np.where(jumps, boxes.width / scales.sides[:, None], -1.0)
     axis = np.where(jumps.any(axis=0), np.argmax(relative, axis=0), np.argmax(np.where(jumps, 0.0, steepness), axis=0))
-    return _Cells(boxes, seen, pieces, change, axis)
+    return _Cells(boxes, seen, change, square, axis)
 
 
-def _change(scales: _Scales, boxes: Interval, component: int, values: Interval, seen: Interval) -> Array:
-    """The least of the three estimates, times the share of the cross-section, (n,)."""
-    width = boxes.width
+def _change(scales: _Scales, boxes: Interval, component: int, held: Enclosure, seen: _Seen) -> tuple[Array, Array]:
+    """Of the three ways the one that costs least, times the share of the cross-section: changes and squares (2, n)."""
+    width, length = boxes.width, scales.length
+    delta, tau = width[component], width[-1]
     others = [axis for axis in range(len(width) - 1) if axis != component]
     share = np.prod(width[others] / scales.sides[others, None], axis=0)
+    values, known = held.values, seen.values[component]
     with np.errstate(all="ignore"):
-        excess = np.maximum(np.maximum(values.high - seen.high, seen.low - values.low), 0.0)
-        excess = np.nan_to_num(excess, nan=np.inf, posinf=np.inf)
-        by_time = excess * width[-1] / scales.length
+        excess = _beyond(values, known)
+        steeper = _beyond(held.slopes[component], seen.slopes[component])
         diffusivity = _diffusivity(scales, boxes[-1])
-        by_noise = excess * width[component] / diffusivity
-        onwards = ((seen.low > 0.0) & (values.low > 0.0)) | ((seen.high < 0.0) & (values.high < 0.0))
-        late = width[component] * excess / (values.mignitude * scales.length)
-        in_front = np.fmin(by_noise, 1.0) * np.sqrt(np.fmin(diffusivity / (2 * seen.mignitude * scales.length), 1.0))
-        on_its_way = np.where(onwards, late + in_front, np.inf)
-        change = share * np.fmin(np.fmin(by_time, by_noise), on_its_way)
-    return np.where(excess > 0.0, change, 0.0)
+        barrier = np.where(excess > 0.0, excess * delta / diffusivity, np.where(diffusivity > 0.0, 0.0, np.inf))
+        horizon = scales.sides[-1]
+        squeezed = np.fmin(np.expm1(steeper * horizon), barrier)
+        moved = excess * tau / length, squeezed**2 * delta / length * tau / horizon
+        held_up = barrier, np.zeros_like(barrier)
+        onwards = ((known.low > 0.0) & (values.low > 0.0)) | ((known.high < 0.0) & (values.high < 0.0))
+        slower = np.maximum(known.mignitude / values.mignitude - 1.0, 0.0)
+        faster = np.maximum(1.0 - known.magnitude / values.magnitude, 0.0)
+        wrong = np.fmin(np.maximum(slower, faster), barrier)
+        in_front = np.fmin(diffusivity / (2.0 * known.mignitude), length)
+        passing = (
+            np.where(onwards, delta * excess / (values.mignitude * length), np.inf),
+            np.where(onwards, wrong**2 * (delta + in_front) / length, np.inf),
+        )
+        nothing = np.zeros_like(excess)
+        ways = np.array([(moved[0], nothing), (nothing, held_up[0]), (nothing, passing[0])])  # (ways, 2, n)
+        squares = np.array([(moved[1], nothing), (nothing, held_up[1]), (nothing, passing[1])])
+        ways, squares = (np.nan_to_num(part * share, nan=np.inf, posinf=np.inf) for part in (ways, squares))
+        least = np.argmin(ways.sum(axis=1) + squares.sum(axis=1) / ENOUGH, axis=0)
+    taken = least, slice(None), np.arange(len(least))
+    unseen = (excess > 0.0) | (steeper > 0.0)
+    return np.where(unseen, ways[taken].T, 0.0), np.where(unseen, squares[taken].T, 0.0)
+
+
+def _beyond(values: Interval, seen: Interval) -> Array:
+    """How far one interval reaches beyond another, (n,)."""
+    excess = np.maximum(np.maximum(values.high - seen.high, seen.low - values.low), 0.0)
+    return np.asarray(np.nan_to_num(excess, nan=np.inf, posinf=np.inf))
 
 
 def _diffusivity(scales: _Scales, time: Interval) -> Array:
@@ -243,13 +355,14 @@ def _diffusivity(scales: _Scales, time: Interval) -> Array:
 
 def _looked_at(drift: Drift, scales: _Scales, cells: _Cells) -> _Cells:
     """The cells with the change by the drift in the middle of each, which is no bound but certain."""
-    middle = 0.5 * (cells.boxes.low + cells.boxes.high)
-    change = np.zeros(len(cells.piece))
-    for piece in np.unique(cells.piece):
-        chosen = cells.piece == piece
-        found = drift.enclosure(int(piece), Interval.of(middle[:, chosen]))
+    middle = Interval.of(0.5 * (cells.boxes.low + cells.boxes.high))
+    change, square = np.zeros_like(cells.change), np.zeros_like(cells.square)
+    for piece in np.unique(cells.seen.piece):
+        chosen = cells.seen.piece == piece
+        found = drift.enclosure(int(piece), middle[:, chosen])
         assert found is not None  # asked before
         for component, held in enumerate(found):
-            seen = cells.seen[component, chosen]
-            change[chosen] += _change(scales, cells.boxes[:, chosen], component, held.values, seen)
-    return _Cells(cells.boxes, cells.seen, cells.piece, change, cells.axis)
+            more = _change(scales, cells.boxes[:, chosen], component, held, cells.seen.some(chosen))
+            change[:, chosen] += more[0]
+            square[:, chosen] += more[1]
+    return _Cells(cells.boxes, cells.seen, change, square, cells.axis)

@@ -84,11 +84,47 @@ def test_a_bump_in_time_or_in_space_is_found(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["-x", "sin(3*x)", "tanh(5*x) - x", "cos(6*t)*x", "where(x < 0.3, 1, -1)", "min(x, 0.2)", "x**2*exp(-x)/9"]
+    "text", ["-x", "sin(3*x)", "tanh(5*x) - x", "cos(6*t)*x", "where(x < 0.3, 1, 2)", "min(x, 0.2)", "x**2*exp(-x)/9"]
 )
 @pytest.mark.parametrize("noise", [0.0, 1e-3, 1.0])
 def test_what_the_nodes_show_is_passed(text, noise):
     assert of_formula(text, noise).change < 0.05
+
+
+def test_a_jump_that_gathers_all_mass_in_a_point_is_found_without_noise():
+    assert of_formula("where(x < 0.3, 1, -1)", 0.0).change > 1.0
+    assert of_formula("where(x < 0.3, 1, -1)", 0.1).change < 0.05
+
+
+@pytest.mark.parametrize("text", ["1 - 0.99*exp(-((x - 0.4937)/5e-5)**2)", "where(abs(x - 0.4937) < 5e-5, 0.01, 1)"])
+def test_a_slow_strip_counts_with_the_density_that_gathers_there(text):
+    assert of_formula(text, 0.0).change > 0.2
+
+
+def test_a_trap_too_weak_to_move_much_still_gathers_mass_in_a_point():
+    assert of_formula("-1e-3*((x - 0.4937)/1e-6)*exp(-((x - 0.4937)/1e-6)**2)", 0.0).change > 1.0
+
+
+@pytest.mark.parametrize("pieces", [2, 64])
+def test_a_barrier_that_is_there_at_all_times_counts_once(pieces):
+    drift = FormulaDrift(
+        (Formula("where(abs(x - 0.4937) < 5e-6, -100, 0)", ("x", "t")),), np.linspace(0, 1, pieces + 1)
+    )
+    found = unseen(drift, MESH, np.linspace(0, 1, 129), (2,) * pieces, Steady(1.0), 0.5)
+    assert found.change < 0.02
+
+
+def test_a_formula_that_names_the_time_in_vain_is_no_other():
+    alone = of_formula("where(abs(x - 0.4937) < 5e-6, -100, 0)")
+    in_vain = of_formula("where(abs(x - 0.4937) < 5e-6, -100, 0) + 0*t")
+    assert in_vain.change == pytest.approx(alone.change, rel=1.0)
+
+
+@pytest.mark.parametrize(
+    "text", ["-1e19*softplus(-38 - ((x - 0.4937)/1e-4)**2)", "min((-314*exp(-((x - 0.4937)/1e-4)**2))**(1 + 0*x), 0)"]
+)
+def test_a_strip_is_found_however_it_is_written(text):
+    assert of_formula(text).change > 0.05
 
 
 def test_a_pulse_that_was_followed_in_short_steps_is_passed():

@@ -95,6 +95,13 @@ def test_a_thin_strip_is_not_stepped_over(noise, width, inside, network):
     assert across_a_strip(noise, width, inside, network=network).honest
 
 
+@pytest.mark.parametrize(
+    ("noise", "width", "inside"), [(0.0, 1e-3, 0.2), (0.0, 1e-2, 4.0), (1e-3, 1e-3, 0.2), (1e-2, 1e-2, 0.2)]
+)
+def test_the_density_that_a_slow_strip_gathers_is_not_overlooked(noise, width, inside):
+    assert across_a_strip(noise, width, inside, at=-0.1003, horizon=0.5).honest  # while mass passes
+
+
 @pytest.mark.parametrize("noise", [0.0, 1e-4])
 def test_a_strip_that_stops_all_mass_is_not_verified(noise):
     found = across_a_strip(noise, 1e-3, -2.0, network=True)
