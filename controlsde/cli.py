@@ -364,7 +364,7 @@ def main() -> None:
             if isinstance(getattr(end.__context__, "__cause__", None), KeyboardInterrupt):  # Typer ends without a word
                 say("interrupted")
             raise
-        except (ValueError, RuntimeError, ArithmeticError, OSError, MemoryError, ImportError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is said safely
             sys.exit(explain(error))
 
 

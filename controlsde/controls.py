@@ -17,6 +17,8 @@ from controlsde.weights_file import SUFFIX, WeightsFileError, read_weights, writ
 
 Array = NDArray[np.float64]
 
+FORMAT = "controlsde-controls"
+
 
 class ControlsError(ValueError):
     """Controls that do not fit together, or a file that does not hold controls."""
@@ -113,7 +115,7 @@ class Controls:
             return
         import xarray as xr
 
-        attributes = {"format": "controlsde-controls", "format_version": 1}
+        attributes = {"format": FORMAT, "format_version": 1}
         write_whole(target, netcdf.to_bytes(xr.Dataset(self.variables(), attrs=attributes))[0])
 
     @staticmethod
@@ -124,8 +126,8 @@ class Controls:
         ControlsError when the file is missing, cut short, changed since it was written, or holds no controls.
         """
         path = Path(path)
-        _refuse_other_kinds(path)
         try:
+            _refuse_other_kinds(path)
             return _from_safetensors(path) if path.suffix == SUFFIX else _from_netcdf(path)
         except (ControlsError, WeightsFileError) as error:
             raise ControlsError(f"{path}: {error}") from None
@@ -140,13 +142,13 @@ def _refuse_other_kinds(path: Path) -> None:
     kind = kinds.kind_of(path) if path.exists() else None
     if not path.exists() or kind == kinds.FOLDER:
         there = "is a folder, and no such file holds controls" if kind else "no such file"
-        raise ControlsError(f"{path}: {there}; {give}")
+        raise ControlsError(f"{there}; {give}")
     if kind == kinds.WEIGHTS and path.suffix != SUFFIX:
-        raise ControlsError(f"{path}: that is {kind}; give it a name that ends in {SUFFIX}")
+        raise ControlsError(f"that is {kind}; give it a name that ends in {SUFFIX}")
     if kind == kinds.SIMULATION:
-        raise ControlsError(f"{path}: that is {kind}, which has no controls; give the result that it was made of")
+        raise ControlsError(f"that is {kind}, which has no controls; give the result that it was made of")
     if kind not in (None, kinds.EMPTY, kinds.TEXT, kinds.RESULT, kinds.CONTROLS, kinds.NETCDF, kinds.WEIGHTS):
-        raise ControlsError(f"{path}: that is {kind}, not controls; {give}")
+        raise ControlsError(f"that is {kind}, not controls; {give}")
 
 
 def _from_safetensors(path: Path) -> Controls:

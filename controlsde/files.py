@@ -6,7 +6,7 @@ to set it, for every thread of the program.
 
 A file on its way is called `.controlsde-HOST-PID-RANDOM`. What a killed run has left is removed by the next one that
 writes to that folder: at once where the process is gone, after an hour where that cannot be told (another machine's, or
-a number that a new process has). Earlier versions wrote `.NAME-XXXXXXXX.SUFFIX`; those of the file itself are removed.
+a number that a new process has). Earlier versions wrote `.NAME-XXXXXXXX.SUFFIX`; those of what is written go.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ import re
 import secrets
 import stat
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 PREFIX = ".controlsde-"
 OLD = 3600.0  # seconds; no file is on its way for so long
-EARLIER = "[a-z0-9_]{8}"  # what earlier versions put into the name of a file on its way
+EARLIER = "[a-z0-9_]+"  # what earlier versions put into the name of a file on its way
 NEVER_SYNCED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)  # file systems that know no fsync
 ELSEWHERE = "write to another folder"
 CURES = {
@@ -44,7 +45,7 @@ def write_whole(target: Path, content: bytes) -> None:
         for folder in reversed([parent for parent in target.parents if not parent.exists()]):
             folder.mkdir(exist_ok=True)
             made.append(folder)
-        remove_leftovers(target.parent, target)
+        remove_leftovers(target.parent, [target.name])
         _write(target, content)
     except OSError as error:
         _remove_empty(made)
@@ -59,12 +60,14 @@ def temporary_prefix() -> str:
     return f"{PREFIX}{_host()}-{os.getpid()}-"
 
 
-def remove_leftovers(folder: Path, target: Path | None = None) -> None:
-    """Remove the files on their way of runs that are gone, and those that earlier versions left of the target.
+def remove_leftovers(folder: Path, names: Sequence[str] = ()) -> None:
+    """Remove the files on their way of runs that are gone, and those that earlier versions left of the named files.
 
     What cannot be removed stays: it is no reason not to write.
     """
-    earlier = re.compile(rf"\.{re.escape(target.stem)}-{EARLIER}{re.escape(target.suffix)}") if target else None
+    targets = [Path(name) for name in names if Path(name).suffix]
+    forms = (rf"\.{re.escape(target.stem)}-{EARLIER}{re.escape(target.suffix)}" for target in targets)
+    earlier = re.compile("|".join(forms)) if targets else None
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             left = entry.name.startswith(PREFIX) and _is_left(entry)

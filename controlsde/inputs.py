@@ -46,6 +46,8 @@ def _words_of(controls: Path) -> tuple[dict[str, str], bool]:
 
     And whether its numbers could be checked; those that another program wrote are as that program says.
     """
+    from controlsde import netcdf
+    from controlsde.controls import FORMAT as CONTROLS
     from controlsde.results import Result, ResultError
     from controlsde.weights_file import SUFFIX, is_without_digest, read_weights
 
@@ -56,7 +58,8 @@ def _words_of(controls: Path) -> tuple[dict[str, str], bool]:
     try:
         result = Result.load(controls)
     except ResultError:  # controls alone do not say what they were made for
-        return {}, True
+        stored = netcdf.read(controls, ())
+        return {}, stored.digest is not None or stored.attributes.get("format") != CONTROLS
     return {key: _as_yaml(getattr(result.problem.network, key)) for key in keys}, result.digest is not None
 
 

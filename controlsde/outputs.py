@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from controlsde.simulation import Simulation
 
 PICTURES = ("density", "weights", "error", "convergence", "simulation", "densities", "errors", "cross", "distances")
-WRITTEN = (("result", ".nc"), ("noise", ".nc"), ("simulation", ".nc"), *((name, ".png") for name in PICTURES))
+WRITTEN = ("result.nc", "simulation.nc", *(f"{name}.png" for name in PICTURES))
 
 
 def output_folder(output: Path | None, name: str, *stems: str) -> Path:
@@ -53,16 +53,13 @@ def writable_folder(folder: Path) -> Path:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed runs left of files in a folder of results, and of the pictures in the folders in it.
-
-    Earlier versions called a file on its way `.STEM-…`, whatever its name was to be.
-    """
+    """Remove what killed runs left of files in a folder of results, and of the pictures in the folders in it."""
     with suppress(OSError):
-        for place in (folder, *(path for path in folder.iterdir() if path.is_dir() and path.name.startswith("noise-"))):
-            files.remove_leftovers(place)
-            for stem, suffix in WRITTEN:
-                for left in place.glob(f".{stem}-*{suffix}"):
-                    files.remove(left)
+        inside = list(folder.iterdir())
+        levels = [f"{path.name}.nc" for path in inside if path.is_dir() and path.name.startswith("noise-")]
+        files.remove_leftovers(folder, [*WRITTEN, *levels])
+        for place in (path for path in inside if path.is_dir() and path.name.startswith("noise-")):
+            files.remove_leftovers(place, WRITTEN)
 
 
 def stems(levels: tuple[float, ...]) -> dict[float, str]:

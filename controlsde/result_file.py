@@ -8,6 +8,7 @@ problem. Whether a check of the certificate passed is computed again from its va
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from controlsde.distances import BoxTransport
 from controlsde.problem import Problem, ProblemError, list_problems, parse_problem
 from controlsde.results import FORMAT, FORMAT_VERSION, Result, ResultError, Retry
 from controlsde.stored_json import COUNT, FLAG, NUMBER, TEXT, VALUE, FormError, Maybe, one_of, parsed, values
-from controlsde.verification.certificate import Certificate, Check, MonteCarloEvidence
+from controlsde.verification.certificate import LIMITS, Certificate, Check, MonteCarloEvidence
 from controlsde.verification.evidence import Fields, TrackingErrors
 from controlsde.verification.promises import Promises
 
@@ -31,6 +32,8 @@ SPACE = ("x", "y", "z")
 CONTROLS = ("A", "W", "b", "piece_times")
 CURVES = {"l2": "curve_time", "discrete_l2": "discrete_time"}
 NEEDED = ("density", "reference", "time", "history", "starts", *CURVES, *CURVES.values())
+ESSENTIAL = {"negative_mass", "resolution", "refined_l2_change", "refinement"}
+MOST = {**LIMITS, "terminal_error": math.inf}  # that a limit may be
 MOST_DEGREE = 1000
 GIVE = "give the .nc file that `controlsde solve` wrote"
 
@@ -81,8 +84,8 @@ SUMMARY = {
 
 def load(source: Path) -> Result:
     """The result in a file. Raises ResultError, see the head of this module."""
-    _refuse_other_kinds(source)
     try:
+        _refuse_other_kinds(source)
         stored = netcdf.read(source, (*NEEDED, *SPACE, *CONTROLS), {"format": FORMAT, "format_version": FORMAT_VERSION})
         _refuse_other_formats(source, stored.attributes)
         return _result(stored, source)
@@ -234,8 +237,12 @@ def _controls(arrays: dict[str, Array], problem: Problem) -> Controls | None:
 
 
 def _certificate(stored: dict[str, Any]) -> Certificate:
-    if not stored["checks"]:
-        raise FormError("holds a certificate without a check")
+    missing = ESSENTIAL - {one["name"] for one in stored["checks"]}
+    if missing:
+        raise FormError(f"holds a certificate without the check{'s' * (len(missing) > 1)} {', '.join(sorted(missing))}")
+    for one in stored["checks"]:
+        if not one["limit"] <= MOST.get(one["name"], -math.inf):
+            raise FormError("holds a check that this version does not know, or with a limit that it does not allow")
     checks = tuple(_check(one["name"], _number(one["value"]), one["limit"]) for one in stored["checks"])
     known: dict[str, Any] = {name: stored.get(name) for name in CERTIFICATE}
     return Certificate(**{**known, "monte_carlo": _particles(stored["monte_carlo"]), "checks": checks})

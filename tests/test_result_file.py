@@ -15,6 +15,7 @@ from controlsde import netcdf
 from controlsde.controls import Controls, ControlsError
 from controlsde.pipeline import evaluate
 from controlsde.problem import load_problem
+from controlsde.result_file import ESSENTIAL
 from controlsde.results import Result, ResultError
 
 FEW = {"monte_carlo.particles": 500, "monte_carlo.steps_per_piece": 4, "mesh.elements": [4], "mesh.degree": 4}
@@ -135,15 +136,23 @@ def test_other_programs_read_a_sealed_file(original):
     [(0.5, 0.01, True, False), (0.001, 0.01, False, True), (None, 0.01, True, False), (0.01, 0.01, False, True)],
 )
 def test_whether_a_check_passed_is_computed_from_its_value_and_limit(edited, value, limit, flag, passed):
+    others = [
+        {"name": name, "value": 0.0, "limit": 0.01, "passed": True} for name in sorted(ESSENTIAL - {"refinement"})
+    ]
     one = {"name": "refinement", "value": value, "limit": limit, "passed": flag}
-    loaded = Result.load(edited(in_summary("certificate", "checks", value=[one])))
+    loaded = Result.load(edited(in_summary("certificate", "checks", value=[one, *others])))
     assert loaded.certificate.checks[0].passed is passed
     assert loaded.verified is passed
     assert loaded.to_json()["verified"] is passed
 
 
 MEANINGLESS = {
-    "no checks": (in_summary("certificate", "checks", value=[]), "a certificate without a check"),
+    "no checks": (in_summary("certificate", "checks", value=[]), "a certificate without the checks"),
+    "checks of another kind": (
+        in_summary("certificate", "checks", 0, value={"name": "any", "value": -1e9, "limit": 1e9, "passed": True}),
+        "does not know",
+    ),
+    "a check that is lenient": (in_summary("certificate", "checks", 1, "limit", value=1e9), "does not allow"),
     "checks that are none": (in_summary("certificate", "checks", value=None), "summary.certificate.checks"),
     "a check without a limit": (in_summary("certificate", "checks", 0, "limit", value=None), "limit"),
     "a check that is text": (in_summary("certificate", "checks", 0, "value", value="0"), "value that is not a number"),
@@ -284,6 +293,13 @@ def test_a_folder_a_shipped_problem_and_other_files_of_ours_are_called_by_their_
     refused("controls.nc", "that is controls, not a result")
     Result.load(original).save_weights("weights.safetensors")
     refused("weights.safetensors", "that is weights")
+
+
+def test_a_name_that_no_file_can_have_is_refused_in_words():
+    with pytest.raises(ResultError, match="cannot be read"):
+        Result.load("a" * 300)
+    with pytest.raises(ControlsError, match="cannot be read"):
+        Controls.load("a" * 300 + ".nc")
 
 
 def test_controls_are_not_taken_from_what_is_none(original, tmp_path):

@@ -100,10 +100,9 @@ def schedule_misfits(forward: VariancePreserving | VarianceExploding, horizon: f
         first = int(np.argmax(bad))
         yield (
             where,
-            f"must be finite and positive between s = 0 and the horizon (got {rates[first]:g} at s = {times[first]:g})",
+            f"must be finite and positive between s = 0 and the horizon (got {rates[first]:g} at s = {times[first]:g})"
+            "; bound it with max(…, 0) and min(…)",
         )
-    elif largest == 0:
-        yield where, "is zero from s = 0 to the horizon: nothing would ever be noised; let it be positive somewhere"
     elif largest > MOST_RATE:
         first = int(np.argmax(rates))
         yield where, f"must be at most {MOST_RATE:g} (got {rates[first]:g} at s = {times[first]:g}); scale it down"
@@ -154,7 +153,8 @@ def _fault(formula: Expression, tried: Tried, fastest: float) -> str | None:
         values = formula.numpy(**coordinates, **clock)
         if not np.isfinite(values).all():
             bad = int(np.argmin(np.isfinite(values)))
-            return f"must be finite on the box (got {values[bad]:g} at {shown_point(points, bad)}{at})"
+            found = f"(got {values[bad]:g} at {shown_point(points, bad)}{at})"
+            return f"must be finite on the box {found}; bound it with min(…) and max(…)"
         bad = int(np.argmax(np.abs(values)))
         if abs(values[bad]) > fastest:
             return (

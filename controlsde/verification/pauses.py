@@ -14,7 +14,8 @@ from scipy.optimize import minimize_scalar
 
 from controlsde.diffusivity import Diffusivity
 
-SAMPLES = 1025  # of D, among which its least value is looked for
+SAMPLES = 1025  # of D, among which its least values are looked for
+MOST = 64  # places that are looked at
 SMALL = 1e-6  # of the mean: a D that is nowhere smaller is taken not to vanish
 NEAR, NEARER = 1e-4, 1e-6  # of T: distances from the least value, at which the power of its fall is measured
 LINEAR = 0.99  # the least power for which ∫ dt/D is taken to be infinite
@@ -26,29 +27,32 @@ def pauses(diffusivity: Diffusivity, horizon: float, speed: Callable[[float], fl
     if diffusivity.steady:
         return False
     floor = SMALL * diffusivity.mean(0.0, horizon)
-    t = _lowest(diffusivity, horizon)
-    least = diffusivity.at(t)
-    if least > floor:
+    zeros = [t for t in _lowest(diffusivity, horizon) if diffusivity.at(t) <= floor]
+    if not zeros:
         return False
     busy = [moment for moment in np.linspace(0.0, horizon, MOMENTS) if diffusivity.at(moment) > floor]
     usual = max((speed(moment) ** 2 / diffusivity.at(moment) for moment in busy), default=0.0)
-    if speed(t) ** 2 <= usual * least:
-        return False
     return any(
         _power(diffusivity, t, side * horizon) >= LINEAR
+        for t in zeros
+        if speed(t) ** 2 > usual * diffusivity.at(t)
         for side in (-1.0, 1.0)
         if 0.0 <= t + side * NEAR * horizon <= horizon
     )
 
 
-def _lowest(diffusivity: Diffusivity, horizon: float) -> float:
-    """Where D is least, on a grid and then between the neighbours of its least value there."""
+def _lowest(diffusivity: Diffusivity, horizon: float) -> list[float]:
+    """Where D has its smallest values: the local minima on a grid, each then between its neighbours; MOST of them."""
     times = np.linspace(0.0, horizon, SAMPLES)
-    values = [diffusivity.at(t) for t in times]
-    lowest = int(np.argmin(values))
-    low, high = times[max(lowest - 1, 0)], times[min(lowest + 1, SAMPLES - 1)]
-    found = minimize_scalar(diffusivity.at, bounds=(low, high), method="bounded", options={"xatol": 1e-9 * horizon})
-    return float(found.x) if found.fun < values[lowest] else float(times[lowest])
+    values = np.array([diffusivity.at(t) for t in times])
+    before, after = np.append(np.inf, values[:-1]), np.append(values[1:], np.inf)
+    lowest = np.flatnonzero((values <= before) & (values <= after))
+    found = []
+    for number in lowest[np.argsort(values[lowest], kind="stable")][:MOST]:
+        bounds = times[max(number - 1, 0)], times[min(number + 1, SAMPLES - 1)]
+        least = minimize_scalar(diffusivity.at, bounds=bounds, method="bounded", options={"xatol": 1e-9 * horizon})
+        found.append(float(least.x) if least.fun < values[number] else float(times[number]))
+    return found
 
 
 def _power(diffusivity: Diffusivity, t: float, reach: float) -> float:

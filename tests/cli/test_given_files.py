@@ -87,6 +87,11 @@ def test_files_of_an_earlier_version_are_used_and_said_to_have_no_checksum(run, 
     assert warning.format(result) in run("simulate", result, "-q").err.splitlines()
     assert warning.format(result) in run("evaluate", "small.yaml", "--controls", result, "-q").err.splitlines()
     arrays = {name: np.ascontiguousarray(value) for name, value in vars(found.controls).items()}
+    found.controls.save("c.nc")
+    assert "warning" not in run("evaluate", "small.yaml", "--controls", "c.nc", "-q").err
+    with h5py.File("c.nc", "r+") as file:
+        del file.attrs["seal"]
+    assert warning.format("c.nc") in run("evaluate", "small.yaml", "--controls", "c.nc", "-q").err.splitlines()
     for words, expected in (({"format": "controlsde-weights", "format_version": "1"}, True), ({}, False)):
         safetensors.numpy.save_file(arrays, "w.safetensors", metadata=words)
         said = run("evaluate", "small.yaml", "--controls", "w.safetensors", "-q").err.splitlines()
@@ -166,7 +171,15 @@ def test_what_killed_runs_left_in_a_folder_of_results_is_removed(run):
     mine, other = (f"{whole_files.PREFIX}{whole_files._host()}-{pid}-01234567" for pid in (ended.pid, os.getpid()))
     left = ["out/.result-x1y2.nc", "out/.density-abcd0123.png", "out/.noise-0-abcd0123.nc", f"out/{mine}"]
     left += ["out/noise-0/.weights-abcd0123.png", f"out/noise-0/{mine}"]
-    kept = ["out/.hidden", "out/.result.txt", "out/mine-result.nc", "out/noise-0/.notes-1.txt", f"out/{other}"]
+    kept = [
+        "out/.error-of-my-notes.png",
+        "out/.result-2019 data.nc",
+        "out/.hidden",
+        "out/.result.txt",
+        "out/mine-result.nc",
+        "out/noise-0/.notes-1.txt",
+        f"out/{other}",
+    ]
     for name in (*left, *kept):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text("half a file")

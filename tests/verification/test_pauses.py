@@ -52,6 +52,14 @@ def test_a_diffusivity_pauses_where_the_integral_of_its_inverse_is_infinite(diff
     assert pauses(diffusivity, 1.0, lambda _: 1.0) is infinite
 
 
+def test_each_place_where_a_diffusivity_vanishes_is_looked_at():
+    twice = Varying(
+        lambda t: math.sin(2 * math.pi * t) ** 2, lambda t: 0.5 * t - math.sin(4 * math.pi * t) / (8 * math.pi)
+    )  # at 0, ½ and 1
+    assert pauses(twice, 1.0, lambda t: math.sin(math.pi * t))  # 1 at ½, 0 at the ends
+    assert not pauses(twice, 1.0, lambda t: math.sin(2 * math.pi * t))
+
+
 def test_nothing_is_divided_by_a_diffusivity_that_the_drift_follows_to_zero():
     for diffusivity in (falling(2.0), inside(0.05)):
         assert pauses(diffusivity, 1.0, lambda _: 1.0)
