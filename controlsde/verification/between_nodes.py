@@ -8,16 +8,16 @@ make of that; let e be how far an enclosure of v on the cell reaches beyond, and
 cell is τ long and δ wide along the component. What e changes of the density, over ‖p‖, is estimated in three ways
 (derived here), ℓ = ‖p‖/‖∇p‖ being the length on which densities change:
 
-    moved       e τ / ℓ             and     α² (δ/ℓ) (τ/T)         α = min(e^{σT} − 1, e δ/D)
+    moved       e τ / ℓ                              and     (e^{σT} − 1)² (δ/ℓ) (τ/T)
     held up     e δ / D
-    passing     δ e / (a ℓ)         and     β² (δ + D/2u)/ℓ        β = min(b, e δ/D)
+    passing     δ e / (a ℓ) + β √(D/2uℓ)             and     b² δ/ℓ
 
-Mass is moved by no more than eτ, and squeezed by α. Against the diffusivity D, e is a barrier of eδ/D. Where v keeps
-its sign and a is its least speed, mass passes, too late or too early by δe/a of its way; the speed is wrong by the
-share b, and so is the density, in the cell and, D/u thick, in front of it, u being the least speed that the mesh sees.
-What stands second is the square of a change of the norm: a root is taken of its sum. Each cell takes the way that costs
-least, and counts with its share of the cross-section. What is moved adds up over time; what is held up or passes is met
-once at each place: there the largest of all times counts.
+Mass is moved by no more than eτ, and squeezed where v falls along its way. Against the diffusivity D, e is a barrier of
+eδ/D. Where v keeps its sign and a is its least speed, mass passes, too late or too early by δe/a of its way; the speed
+is wrong by the share b, and so is the density in the cell; and in front of it, D/2u thick, by β = min(b, eδ/D), u being
+the least speed that the mesh sees. What stands second is the square of a change of the norm: a root is taken of its
+sum. Each cell takes the way that costs least, and counts with its share of the cross-section. What is moved adds up
+over time; what is held up or passes is met once at each place: there the largest of all times counts.
 
 Cells that may cost most are halved, until all together cost little, or until they are too many; then the drift is
 looked at in the middle of what is left, unless that may still be anything.
@@ -318,17 +318,17 @@ def _change(scales: _Scales, boxes: Interval, component: int, held: Enclosure, s
         diffusivity = _diffusivity(scales, boxes[-1])
         barrier = np.where(excess > 0.0, excess * delta / diffusivity, np.where(diffusivity > 0.0, 0.0, np.inf))
         horizon = scales.sides[-1]
-        squeezed = np.fmin(np.expm1(steeper * horizon), barrier)
-        moved = excess * tau / length, squeezed**2 * delta / length * tau / horizon
+        moved = excess * tau / length, np.expm1(steeper * horizon) ** 2 * delta / length * tau / horizon
         held_up = barrier, np.zeros_like(barrier)
         onwards = ((known.low > 0.0) & (values.low > 0.0)) | ((known.high < 0.0) & (values.high < 0.0))
         slower = np.maximum(known.mignitude / values.mignitude - 1.0, 0.0)
         faster = np.maximum(1.0 - known.magnitude / values.magnitude, 0.0)
-        wrong = np.fmin(np.maximum(slower, faster), barrier)
-        in_front = np.fmin(diffusivity / (2.0 * known.mignitude), length)
+        wrong = np.maximum(slower, faster)
+        in_front = np.sqrt(np.fmin(diffusivity / (2.0 * known.mignitude * length), 1.0))
+        late = delta * excess / (values.mignitude * length)
         passing = (
-            np.where(onwards, delta * excess / (values.mignitude * length), np.inf),
-            np.where(onwards, wrong**2 * (delta + in_front) / length, np.inf),
+            np.where(onwards, late + np.fmin(wrong, barrier) * in_front, np.inf),
+            np.where(onwards, wrong**2 * delta / length, np.inf),
         )
         nothing = np.zeros_like(excess)
         ways = np.array([(moved[0], nothing), (nothing, held_up[0]), (nothing, passing[0])])  # (ways, 2, n)

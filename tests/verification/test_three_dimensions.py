@@ -25,33 +25,23 @@ monte_carlo: {particles: 500, steps_per_piece: 8}
 """
 
 
-@pytest.fixture(scope="module")
-def result():
-    """Fewer cells for the final distances than users get: the same numbers, sooner."""
+def test_a_wave_without_a_drift_decays_as_heat_does_is_verified_and_has_pictures(tmp_path, monkeypatch):
+    """On fewer cells for the final distances than users get: the same numbers, sooner."""
     grid = importlib.import_module("controlsde.verification.grid")
     transport = importlib.import_module("controlsde.verification.transport")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(grid.FINE_CELLS, 3, 20)
-        patch.setitem(transport.WORK, 3, 3 * 12**4)
-        return evaluate(parse_problem(WAVE))
-
-
-def test_a_wave_without_a_drift_decays_as_heat_does_and_is_verified(result):
+    monkeypatch.setitem(grid.FINE_CELLS, 3, 20)
+    monkeypatch.setitem(transport.WORK, 3, 3 * 12**4)
+    result = evaluate(parse_problem(WAVE))
     assert result.verified, result.certificate.failed
     decay = math.exp(-3 * math.pi**2 * 0.1)
     amplitude = 0.5 - 0.5 * decay**2  # the data's wave went out twice: there and back
     assert result.tracking.l2_final == pytest.approx(amplitude / math.sqrt(8), rel=1e-3)
     assert result.fields.density.ndim == 4
-
-
-def test_near_the_uniform_density_w2_is_the_negative_sobolev_distance(result):
+    # near the uniform density W₂ is the negative Sobolev distance
     assert result.transport.converged
     assert result.tracking.w1_final is None
     assert result.tracking.w2_final == pytest.approx(result.tracking.h_1_final, rel=0.01)
     assert result.transport.lower_bound <= result.tracking.w2_final
-
-
-def test_a_result_of_three_dimensions_has_pictures_of_its_density_and_its_error(result, tmp_path):
     assert [path.name for path in save_figures(result, tmp_path)] == ["density.png", "error.png"]
 
 
