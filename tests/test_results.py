@@ -95,7 +95,10 @@ def test_values_that_are_not_finite_survive_the_file_as_not_a_number(result, tmp
     worse = dataclasses.replace(
         result.certificate,
         refinement=math.inf,
-        checks=(dataclasses.replace(result.certificate.checks[0], value=math.nan, passed=False),),
+        checks=(
+            dataclasses.replace(result.certificate.checks[0], value=math.nan, passed=False),
+            *result.certificate.checks[1:],
+        ),
     )
     broken = dataclasses.replace(result, objective=math.inf, certificate=worse).save(tmp_path / "r.nc")
     again = Result.load(broken.path)

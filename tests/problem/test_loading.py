@@ -163,7 +163,8 @@ def test_importing_loads_no_heavy_library():
         ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: {kind: formula, drift: [-x, -y]}",
          ["p.yaml:6:35: reference.forward.drift must have 1 formula(s), one a dimension of domain.box (got 2)"]),
         ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: {kind: formula, drift: 1/x}",
-         ["p.yaml:6:35: reference.forward.drift must be finite on the box (got inf at x = 0)"]),
+         ["p.yaml:6:35: reference.forward.drift must be finite on the box (got inf at x = 0); bound it "
+          "with min(…) and max(…)"]),
         ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: {kind: formula, drift: -t*x}",
          ["p.yaml:6:35: reference.forward.drift column 2: 't' is not a known name; known: x, pi, e"]),
         ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: {kind: vp, schedule: cosin}",
@@ -171,7 +172,7 @@ def test_importing_loads_no_heavy_library():
           "column 1: 'cosin' is not a known name; known: s, pi, e"]),
         ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: {kind: vp, schedule: s - 1}",
          ["p.yaml:6:33: reference.forward.schedule must be finite and positive between s = 0 and the horizon "
-          "(got -1 at s = 0)"]),
+          "(got -1 at s = 0); bound it with max(…, 0) and min(…)"]),
         ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: {kind: ve, schedule: 2, sigma_max: 3}",
          ["p.yaml:6:47: reference.forward.sigma_max belongs to the named schedules; a formula says all by itself"]),
         ("kind: reversed-diffusion", "kind: reversed-diffusion\n  forward: {kind: vp, beta_min: 3, beta_max: 2}",
@@ -230,7 +231,8 @@ def test_importing_loads_no_heavy_library():
         ("name: two", "drift: {kind: formula, expressions: ['x +']}",
          ["p.yaml:1:38: drift.expressions.0 column 4: the formula ends too early"]),
         ("name: two", "drift: {kind: formula, expressions: [1/x]}",
-         ["p.yaml:1:38: drift.expressions.0 must be finite on the box (got inf at x = 0, t = 0)"]),
+         ["p.yaml:1:38: drift.expressions.0 must be finite on the box (got inf at x = 0, t = 0); bound it "
+          "with min(…) and max(…)"]),
         ("name: two", "drift: {kind: formula, expressions: [x, y]}",
          ["p.yaml:1:37: drift.expressions must have 1 formula(s), one a dimension of domain.box (got 2)"]),
     ],
