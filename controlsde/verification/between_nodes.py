@@ -31,7 +31,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from controlsde.diffusivity import Diffusivity
@@ -217,8 +216,8 @@ def _first_cells(drift: Drift, mesh: Mesh, moments: Array, substeps: tuple[int, 
 class _Between:
     """One axis: matrices from the nodes to `parts` points from each node to the next, for values and for slopes."""
 
-    values: sp.csr_array
-    slopes: sp.csr_array
+    values: Array
+    slopes: Array
     parts: int
 
     @staticmethod
@@ -226,11 +225,10 @@ class _Between:
         share = np.arange(parts) / parts
         places = np.append((axis.grid[:-1, None] + share * np.diff(axis.grid)[:, None]).ravel(), axis.high)
         stencil = Stencil.build(Mesh((axis,)), places[:, None])
-        rows = np.repeat(np.arange(len(places)), stencil.nodes[0].shape[1])
-        values, slopes = (
-            sp.csr_array((part.ravel(), (rows, stencil.nodes[0].ravel())), shape=(len(places), len(axis.grid)))
-            for part in (stencil.values[0], stencil.slopes[0])
-        )
+        rows = np.arange(len(places))[:, None]
+        values, slopes = np.zeros((2, len(places), len(axis.grid)))
+        np.add.at(values, (rows, stencil.nodes[0]), stencil.values[0])
+        np.add.at(slopes, (rows, stencil.nodes[0]), stencil.slopes[0])
         return _Between(values, slopes, parts)
 
 
@@ -243,11 +241,10 @@ def _seen(mesh: Mesh, between: list[_Between], values: Array) -> tuple[Interval,
             fine = component.reshape(mesh.shape)
             for axis, part in enumerate(between):
                 matrix = part.slopes if slope and axis == c else part.values
-                fine = np.moveaxis(np.tensordot(matrix.toarray(), fine, axes=(1, axis)), 0, axis)
-            if not slope:
-                fine[np.ix_(*(np.arange(0, size, between[0].parts) for size in fine.shape))] = component.reshape(
-                    mesh.shape
-                )
+                fine = np.moveaxis(np.tensordot(matrix, fine, axes=(1, axis)), 0, axis)
+            if not slope:  # at the nodes without rounding
+                nodes = np.ix_(*(np.arange(0, size, between[0].parts) for size in fine.shape))
+                fine[nodes] = component.reshape(mesh.shape)
             ranges.append(_ranges(fine, mesh.shape, between[0].parts))
         found.append(Interval(np.stack([one.low for one in ranges]), np.stack([one.high for one in ranges])))
     return found[0], found[1]
