@@ -107,3 +107,49 @@ def test_what_two_enclosures_share_is_no_wider_than_either():
     hull = Interval(np.array([0.0]), np.array([1.0])) | Interval(np.array([2.0]), np.array([3.0]))
     assert (hull.low[0], hull.high[0]) == (0.0, 3.0)
     assert intervals.absolute(Interval(np.array([-2.0]), np.array([1.0]))).low[0] == 0.0
+
+
+@pytest.mark.parametrize("name", sorted(name for name, count in FUNCTIONS.items() if count == 1))
+def test_values_far_out_are_held_with_all_their_digits(name):
+    """Where they are tiny, too: what multiplies them may be large."""
+    rng = np.random.default_rng(11)
+    low = rng.uniform(-60.0, 60.0, (1, 400))
+    boxes = Interval(low, low + rng.random(low.shape))
+    held = enclose(Formula(f"{name}(x)", ("x",)), boxes).values
+    for share in np.linspace(0.0, 1.0, 12):
+        value = Formula(f"{name}(x)", ("x",)).numpy(x=(boxes.low + share * boxes.width)[0])
+        real = np.isfinite(value)
+        slack = 1e-12 * np.abs(value)
+        assert np.all((held.low - slack <= value)[real])
+        assert np.all((value <= held.high + slack)[real])
+
+
+@pytest.mark.parametrize(
+    ("text", "slope"),
+    [
+        ("softplus(x)", lambda x: np.exp(x)),
+        ("sigmoid(x)", lambda x: np.exp(x)),
+        ("tanh(x)", lambda x: 4 * np.exp(2 * x)),
+    ],
+)
+def test_slopes_far_out_are_not_taken_for_nothing(text, slope):
+    boxes = Interval(np.array([[-300.0, -60.0, -40.0]]), np.array([[-299.9, -59.9, -39.9]]))
+    held = enclose(Formula(text, ("x",)), boxes).slopes
+    for place in (boxes.low[0], boxes.high[0]):
+        assert np.all(held.low[0] <= slope(place) * (1 + 1e-12))
+        assert np.all(slope(place) * (1 - 1e-12) <= held.high[0])
+
+
+@pytest.mark.parametrize("text", ["x**y", "(x - 1)**(y + 0*x)", "(-2)**(y + x)"])
+def test_a_negative_number_to_a_power_that_varies_can_be_anything(text):
+    boxes = Interval(np.array([[-2.0], [1.0]]), np.array([[-1.0], [3.0]]))
+    held = enclose(Formula(text, ("x", "y")), boxes)
+    assert np.all(np.isneginf(held.values.low) & np.isposinf(held.values.high))
+
+
+@pytest.mark.parametrize("text", ["where(2*x < 1, 1, 2)", "where(abs(x - 0.3) < 0.1, 1, 2) + 0*y", "sin(3*x)*x - 2*x"])
+def test_what_a_formula_does_not_depend_on_has_no_slope(text):
+    boxes = Interval(np.array([[-1.0], [0.0]]), np.array([[1.0], [1.0]]))
+    slopes = enclose(Formula(text, ("x", "y")), boxes).slopes
+    assert (slopes.low[1, 0], slopes.high[1, 0]) == (0.0, 0.0)
+    assert slopes.high[0, 0] > 0.0
