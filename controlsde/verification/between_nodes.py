@@ -203,13 +203,21 @@ def _first_cells(drift: Drift, mesh: Mesh, moments: Array, substeps: tuple[int, 
     for start, end in itertools.pairwise(moments):
         piece = int(np.searchsorted(drift.edges, 0.5 * (start + end))) - 1
         span = np.array([start, end])
-        looks = span[:1] if drift.constant else np.append(span, moments_of(span, substeps[piece]))
-        views = [_seen(mesh, between, drift.values(piece, float(t), mesh.points)) for t in looks]
+        looks = span[:1] if drift.constant else np.sort(moments_of(span, substeps[piece]))
+        values = [drift.values(piece, float(t), mesh.points) for t in looks]
+        if not drift.constant:  # at both ends what a line through the moments looked at makes of it: nobody looks there
+            values += [_extended(looks[:2], values[:2], start), _extended(looks[-2:], values[-2:], end)]
+        views = [_seen(mesh, between, value) for value in values]
         time = np.ones((1, count))
         boxes.append(Interval(np.concatenate([low, start * time]), np.concatenate([high, end * time])))
-        values, slopes = (_around([view[part] for view in views]) for part in (0, 1))
-        seen.append(_Seen(values, slopes, np.full(count, piece), np.arange(count)))
+        ranges, slopes = (_around([view[part] for view in views]) for part in (0, 1))
+        seen.append(_Seen(ranges, slopes, np.full(count, piece), np.arange(count)))
     return _joined(boxes), _Seen.joined(seen)
+
+
+def _extended(times: Array, values: list[Array], end: float) -> Array:
+    """The line through two values at two times, at an end."""
+    return np.asarray(values[0] + (values[1] - values[0]) * ((end - times[0]) / (times[1] - times[0])))
 
 
 @dataclass(frozen=True, eq=False)

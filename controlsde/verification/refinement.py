@@ -165,7 +165,7 @@ def _on_mesh(
     scale = float(np.sqrt(target[-1] ** 2 @ mesh.weights))
     change = float("inf")
     if coarser is not None:
-        change = max(moved, mesh.l2_distance(density[-1], coarser.mesh, coarser.final) / scale)
+        change = float(np.maximum(moved, mesh.l2_distance(density[-1], coarser.mesh, coarser.final) / scale))
     amount = np.abs(unknowns) @ mesh.mass  # 1, or more for a density that swings below zero, with its rounding
     mass_error = float((np.abs(unknowns @ mesh.mass - 1.0) / np.maximum(amount, 1.0)).max())
     return Refined(

@@ -101,6 +101,13 @@ def test_a_slow_strip_counts_with_the_density_that_gathers_there(text):
     assert of_formula(text, 0.0).change > 0.2
 
 
+@pytest.mark.parametrize("at", ["0.25", "0", "1"])
+def test_a_pulse_at_a_moment_at_which_only_this_search_looks_is_found(at):
+    found = of_formula(f"where(abs(t - {at}) < 5e-7, 1e6, 0)", noise=1e-3)
+    assert found.change > 0.5
+    assert found.time == pytest.approx(float(at), abs=1e-4)
+
+
 def test_a_trap_too_weak_to_move_much_still_gathers_mass_in_a_point():
     assert of_formula("-1e-3*((x - 0.4937)/1e-6)*exp(-((x - 0.4937)/1e-6)**2)", 0.0).change > 1.0
 
