@@ -184,11 +184,12 @@ def unseen(
         chosen = cells.some(cut)
         cells = cells.some(~cut) + _measured(drift, scales, *_halved(chosen))
     if ENOUGH < cells.whole <= ANYTHING:
-        cells = _looked_at(drift, scales, cells)
+        middle = Interval.of(0.5 * (cells.boxes.low + cells.boxes.high))  # no bound, but certain
+        cells = _measured(drift, scales, cells.boxes, cells.seen, middle)
     worst = int(np.argmax(cells.cost))
-    middle = 0.5 * (cells.boxes.low + cells.boxes.high)[:, worst]
+    place = 0.5 * (cells.boxes.low + cells.boxes.high)[:, worst]
     brief = bool(cells.boxes.width[-1, worst] < 0.75 * np.diff(moments).min())
-    return Unseen(cells.whole, middle[:-1], float(middle[-1]), brief)
+    return Unseen(cells.whole, place[:-1], float(place[-1]), brief)
 
 
 def _first_cells(drift: Drift, mesh: Mesh, moments: Array, substeps: tuple[int, ...]) -> tuple[Interval, _Seen]:
@@ -287,14 +288,18 @@ def _halved(cells: _Cells) -> tuple[Interval, _Seen]:
     return halves, _Seen.joined([cells.seen, cells.seen])
 
 
-def _measured(drift: Drift, scales: _Scales, boxes: Interval, seen: _Seen) -> _Cells:
-    """What may change unseen in each cell, and the axis along which the drift may change most there."""
+def _measured(drift: Drift, scales: _Scales, boxes: Interval, seen: _Seen, looked_at: Interval | None = None) -> _Cells:
+    """What may change unseen in each cell, and the axis along which the drift may change most there.
+
+    looked_at: the part (d + 1, n) of each cell that the drift is enclosed on; all of it if not given.
+    """
+    looked_at = looked_at or boxes
     change, square = np.zeros((2, len(seen.piece))), np.zeros((2, len(seen.piece)))
     steepness = np.zeros(boxes.low.shape)
     for piece in np.unique(seen.piece):
         chosen = seen.piece == piece
         part, known = boxes[:, chosen], seen.some(chosen)
-        found = drift.enclosure(int(piece), part)
+        found = drift.enclosure(int(piece), looked_at[:, chosen])
         assert found is not None  # asked before
         for component, held in enumerate(found):
             more = _change(scales, part, component, held, known)
@@ -356,18 +361,3 @@ def _diffusivity(scales: _Scales, time: Interval) -> Array:
     spans, which = np.unique(np.stack([time.low, time.high]), axis=1, return_inverse=True)
     means = np.array([scales.diffusivity.mean(float(start), float(end)) for start, end in spans.T])
     return np.asarray(means[which.ravel()])
-
-
-def _looked_at(drift: Drift, scales: _Scales, cells: _Cells) -> _Cells:
-    """The cells with the change by the drift in the middle of each, which is no bound but certain."""
-    middle = Interval.of(0.5 * (cells.boxes.low + cells.boxes.high))
-    change, square = np.zeros_like(cells.change), np.zeros_like(cells.square)
-    for piece in np.unique(cells.seen.piece):
-        chosen = cells.seen.piece == piece
-        found = drift.enclosure(int(piece), middle[:, chosen])
-        assert found is not None  # asked before
-        for component, held in enumerate(found):
-            more = _change(scales, cells.boxes[:, chosen], component, held, cells.seen.some(chosen))
-            change[:, chosen] += more[0]
-            square[:, chosen] += more[1]
-    return _Cells(cells.boxes, cells.seen, change, square, cells.axis)

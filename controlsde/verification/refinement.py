@@ -139,6 +139,7 @@ def _multiplied(mesh: Mesh, multiple: float, more: int) -> Mesh:
     )
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a density that blows up says so by no longer being a number
 def _on_mesh(
     problem: Problem,
     reference: Reference,

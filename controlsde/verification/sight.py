@@ -16,9 +16,7 @@ from controlsde.densities import CorrelatedMixture, Density, FormulaDensity, Gau
 from controlsde.densities.norms import squared_norm
 from controlsde.diffusivity import Diffusivity
 from controlsde.drift import Drift, FormulaDrift
-from controlsde.problem import Formula, Problem
-from controlsde.problem.schema import FormulaForward
-from controlsde.problem.schema import ReversedDiffusion as ReversedDiffusionSpec
+from controlsde.problem import Formula, Problem, schema
 from controlsde.reference import Reference
 from controlsde.reference.ends import end_density, start_density
 from controlsde.reference.reversed_diffusion import ReversedDiffusionReference
@@ -96,7 +94,7 @@ def warnings(problem: Problem, reference: Reference) -> tuple[str, ...]:
 def _forward_missed(problem: Problem, reference: Reference, length: float) -> Unseen | None:
     """What the mesh on which a reference is solved misses of its forward drift; None where none is solved."""
     spec = problem.reference
-    if not isinstance(spec, ReversedDiffusionSpec) or not isinstance(spec.forward, FormulaForward):
+    if not isinstance(spec, schema.ReversedDiffusion) or not isinstance(spec.forward, schema.FormulaForward):
         return None
     if not isinstance(reference, ReversedDiffusionReference) or not isinstance(reference.flow, SolvedFlow):
         return None

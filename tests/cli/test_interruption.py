@@ -214,3 +214,16 @@ def test_an_interruption_before_anything_runs_is_said(tmp_path):
     words = [sys.executable, "-c", code, "stop"]
     answer = subprocess.run(words, capture_output=True, text=True, timeout=15, check=False, cwd=tmp_path)
     assert (answer.returncode, answer.stderr) == (130, "interrupted\n")
+
+
+def test_an_error_that_nobody_foresaw_is_told_in_lines_that_a_terminal_only_displays(run, monkeypatch):
+    def fail(*_args, **_options):
+        raise TypeError("\x1b[31mred")
+
+    monkeypatch.setattr("controlsde.cli.app", fail)
+    answer = run("solve", "small.yaml")
+    assert answer.code == 1
+    assert "\x1b" not in answer.err
+    assert answer.err.splitlines()[-2:] == [
+        "TypeError: \\x1b[31mred", "this should not have happened; please report it with the lines above",
+    ]  # fmt: skip
