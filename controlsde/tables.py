@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from controlsde.verification.promises import Promises
 
 LARGEST_EXPONENT = 6.0  # of a bound that is written out
+NOT_FINITE = "not finite"
 FEW = 4  # starts: fewer have no quarter
 
 DISTANCES = {
@@ -63,7 +64,7 @@ def figure(value: float | None) -> str:
     """A number for people: two digits, or that there is none."""
     if value is None:
         return "—"
-    return f"{value:.2g}" if math.isfinite(value) else "not finite"
+    return f"{value:.2g}" if math.isfinite(value) else NOT_FINITE
 
 
 def beside(check: Check) -> tuple[str, str]:
@@ -126,7 +127,7 @@ def errors_table(result: Result) -> Table:
     for key, label in DISTANCES.items():
         value = tracking[key]
         if value is not None:
-            table.add_row(label, f"{value:.4g}", f"{discrete[key]:.4g}" if key in discrete else "")
+            table.add_row(label, _digits(value), _digits(discrete[key]) if key in discrete else "")
         if key == "w2_final" and result.transport:
             stuck = "" if result.transport.converged else ", W₂ NOT CONVERGED"
             table.add_row("  certified lower bound", f"{result.transport.lower_bound:.4g}{stuck}", "")
@@ -135,7 +136,7 @@ def errors_table(result: Result) -> Table:
         from controlsde.verification.absorption import mass_taken
 
         table.add_row("mass that the walls took", f"{mass_taken(result.fields):.4g}", "")
-    table.add_row("objective", "", f"{result.objective:.6g}")
+    table.add_row("objective", "", _digits(result.objective, 6))
     return table
 
 
@@ -166,9 +167,11 @@ def _bounds(promised: Promises) -> tuple[str, str]:
     return l2, "no bound exists" if promised.kl_bound is None else f"≤ {_digits(promised.kl_bound)}"
 
 
-def _digits(value: float | None) -> str:
-    """A number with four digits, or that there is none."""
-    return "—" if value is None or not math.isfinite(value) else f"{value:.4g}"
+def _digits(value: float | None, digits: int = 4) -> str:
+    """A number with its digits, or that there is none."""
+    if value is None:
+        return "—"
+    return f"{value:.{digits}g}" if math.isfinite(value) else NOT_FINITE
 
 
 def _power(logarithm: float) -> str:
@@ -232,7 +235,7 @@ def _particles(result: Result) -> str:
 def _with_error(error: float, spread: float) -> str:
     """A number and its standard error, with as many decimals as that has digits."""
     if not (math.isfinite(error) and math.isfinite(spread) and spread > 0):
-        return f"{error:.4g}"
+        return _digits(error)
     decimals = min(max(1 - math.floor(math.log10(spread)), 0), 9)
     return f"{error:.{decimals}f} ± {spread:.{decimals}f}"
 
@@ -264,11 +267,11 @@ def comparison_table(comparison: Comparison) -> Table:
         wasserstein = result.tracking.w2_final
         table.add_row(
             f"{result.noise:g}",
-            f"{result.tracking.l2_final:.4g}",
+            _digits(result.tracking.l2_final),
             _particles(result),
-            "—" if wasserstein is None else f"{wasserstein:.4g}",
-            f"{result.tracking.l2_rms:.4g}",
-            f"{result.objective:.4g}",
+            _digits(wasserstein),
+            _digits(result.tracking.l2_rms),
+            _digits(result.objective),
             _outcome(result),
         )
     return table

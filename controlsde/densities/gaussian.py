@@ -21,6 +21,7 @@ LOG_ROOT_2PI = 0.5 * np.log(2.0 * np.pi)
 GAUSS_NODES, GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(16)
 SHARP = 1e-24  # a blur whose variance is below this share of the factor's is no blur
 DEEP = 5.0  # standard deviations, beyond which tails are compared by their rates
+REACH = 9  # standard deviations, beyond which a Gaussian is below 1e-17 of its peak
 LEAST_SHRINK = 1e-100  # so that a flat factor keeps a width to take the logarithm of
 
 
@@ -36,6 +37,10 @@ class AxisFactors(Protocol):
 
     def sharp(self, blur: float) -> bool:
         """Whether a blur of this variance is none: the factors keep their edges, which stand at walls but once."""
+        ...
+
+    def edges(self, shrink: float, blur: float) -> Array:
+        """Places, ascending, between which all densities of aY + √v ξ are smooth, from end to end of their supports."""
         ...
 
 
@@ -127,6 +132,10 @@ class Gaussians:
         """See AxisFactors: they have no edges."""
         return blur == 0.0
 
+    def edges(self, shrink: float, blur: float) -> Array:
+        """See AxisFactors."""
+        return _around(shrink * self.means, np.sqrt(shrink**2 * self.variances + blur))
+
 
 @dataclass(frozen=True)
 class CutGaussians:
@@ -164,6 +173,15 @@ class CutGaussians:
         """See AxisFactors."""
         return blur <= SHARP * float(np.min(self.variances))
 
+    def edges(self, shrink: float, blur: float) -> Array:
+        """See AxisFactors."""
+        low, high = shrink * self.low, shrink * self.high
+        falls = _around(shrink * self.means, np.sqrt(shrink**2 * self.variances + blur))
+        ends = _around(np.array([low, high]), np.sqrt(np.array([blur, blur])))
+        if self.sharp(blur):
+            return np.union1d([low, high], falls[(falls > low) & (falls < high)])
+        return np.union1d(ends, falls[(falls > ends[0]) & (falls < ends[-1])])
+
 
 @dataclass(frozen=True, eq=False)
 class Flats:
@@ -186,6 +204,16 @@ class Flats:
     def sharp(self, blur: float) -> bool:
         """See AxisFactors."""
         return blur <= SHARP * float(np.min(self.high - self.low)) ** 2
+
+    def edges(self, shrink: float, blur: float) -> Array:
+        """See AxisFactors."""
+        ends = max(shrink, LEAST_SHRINK) * np.concatenate([self.low, self.high])
+        return np.unique(ends) if self.sharp(blur) else _around(ends, np.full(len(ends), np.sqrt(blur)))
+
+
+def _around(places: Array, widths: Array) -> Array:
+    """Every width from each of the places to REACH of them away, ascending."""
+    return np.unique(places[:, None] + widths[:, None] * np.arange(-REACH, REACH + 1.0))
 
 
 def sample_cut_gaussian(means: Array, stds: Array, low: float, high: float, rng: np.random.Generator) -> Array:

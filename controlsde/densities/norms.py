@@ -21,10 +21,11 @@ from controlsde.densities.boxes import BoxesDensity
 from controlsde.densities.conditioned import ConditionedDensity
 from controlsde.densities.correlated import CorrelatedMixture
 from controlsde.densities.formula import PANELS, FormulaDensity, gauss_grid
-from controlsde.densities.gaussian import log_interval
+from controlsde.densities.gaussian import AxisFactors, log_interval
 from controlsde.densities.image import ImageDensity
 from controlsde.densities.mixture import GaussianMixture
-from controlsde.densities.panels import WEIGHTS
+from controlsde.densities.panels import WEIGHTS, resolve_between
+from controlsde.densities.products import Products
 from controlsde.densities.protocol import Array, Box, Density
 from controlsde.densities.truncated import TruncatedMixture
 
@@ -129,3 +130,29 @@ def _of_formula(density: FormulaDensity) -> float:
         return density.hidden.square / density.hidden.integral**2
     widths = 0.5 * np.diff(density.panels.edges)
     return float(widths @ (density.panels.values**2 @ WEIGHTS)) / density.mass**2
+
+
+def squared_norm_of_products(products: Products, shrink: float, blur: float) -> float:
+    """∫p² of a weighted sum of products whose factors are shrunk and blurred: of aY + √v ξ, `shrink` a, `blur` v.
+
+    On each axis all factors are integrated with one another, on panels that begin where any of them begins, ends, or
+    falls off by a standard deviation.
+    """
+    pairs = np.ones(())
+    for factors in products.axes:
+        pairs = pairs * _products_on_axis(factors, shrink, blur)
+    return float(products.weights @ np.broadcast_to(pairs, (len(products.weights),) * 2) @ products.weights)
+
+
+def _products_on_axis(factors: AxisFactors, shrink: float, blur: float) -> Array:
+    """∫ u_j u_k of all pairs, (K, K)."""
+
+    def values(x: Array) -> Array:
+        return np.exp(factors.spread(x, shrink, blur)[0])
+
+    def squares(x: Array) -> Array:
+        return np.asarray(np.sum(values(x) ** 2, axis=0))
+
+    panels = resolve_between(squares, factors.edges(shrink, blur))
+    found = values(panels.nodes)
+    return np.asarray((found * panels.weights) @ found.T)

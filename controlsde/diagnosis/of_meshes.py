@@ -168,16 +168,20 @@ def _symptoms(case: Case) -> str:
     c = case.certificate
     if c is None:
         return ""
+    if not np.isfinite(c.refinement):
+        return "on finer meshes it grows beyond what a computer holds"
+    if not np.isfinite(c.refined_l2_change):
+        return "on this mesh it grows beyond what a computer holds"
     seen = {
-        "refined_l2_change": f"the density moves by {_share(c.refined_l2_change)} of ‖p(T)‖ under refinement",
-        "refinement": f"even the two finest meshes differ by {_share(c.refinement)}",
+        "refined_l2_change": f"the density moves by {c.refined_l2_change:.2g} of ‖p(T)‖ under refinement",
+        "refinement": f"even the two finest meshes differ by {c.refinement:.2g}",
         "characteristics_l2_change": f"characteristics differ by {_share(c.characteristics_l2_change)}",
-        "resolution": f"its top modes hold a share of {_share(c.resolution)}",
-        "negative_mass": f"it holds a negative mass of {_share(c.negative_mass)}",
+        "resolution": f"its top modes hold a share of {c.resolution:.2g}",
+        "negative_mass": f"it holds a negative mass of {c.negative_mass:.2g}",
         "monte_carlo_z": f"particles are {abs(c.monte_carlo.z):.0f} standard errors off" if c.monte_carlo else "",
     }
     return ", ".join(text for name, text in seen.items() if name in case.failed)
 
 
 def _share(value: float | None) -> str:
-    return f"{value:.2g}" if value is not None and np.isfinite(value) else "a number that is not finite"
+    return f"{value:.2g}" if value is not None and np.isfinite(value) else "all there is"

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from controlsde.densities import CorrelatedMixture
+from controlsde.densities.norms import squared_norm
 from controlsde.densities.products import log_sum
 from controlsde.densities.protocol import Array, as_points
-from controlsde.reference.flows import Noising, Walls, sample_noised
+from controlsde.reference.flows import Free, Noising, Walls, sample_noised
 
 LEAST_BLUR = 1e-300  # so that walls give their images of the data themselves, too
 
@@ -46,6 +47,12 @@ class CorrelatedClosedForm:
     def sample(self, s: float, n: int, rng: np.random.Generator) -> Array:
         """Draw n independent points of q(s, ·), shape (n, d)."""
         return sample_noised(self.data, self.process, self.walls, s, n, rng)
+
+    def squared_norm(self, s: float) -> float | None:
+        """See Flow. Images at walls are those of heat, which shrinks nothing."""
+        if not isinstance(self.walls, Free):
+            return None
+        return squared_norm(self.data.spread(self.process.shrink(s), self.process.blur(s)))
 
     def _evaluate(self, s: float, x: Array) -> tuple[Array, Array]:
         points, blur = as_points(x, self.data.dimension), self.process.blur(s)

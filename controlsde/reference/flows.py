@@ -12,6 +12,8 @@ from typing import Protocol
 
 import numpy as np
 
+from controlsde.densities import GaussianMixture
+from controlsde.densities.norms import squared_norm, squared_norm_of_products
 from controlsde.densities.products import AxisLogs, Products, log_sum
 from controlsde.densities.protocol import Array, Box, Density
 
@@ -31,6 +33,10 @@ class Flow(Protocol):
 
     def sample(self, s: float, n: int, rng: np.random.Generator) -> Array:
         """Draw n independent points of q(s, ·), shape (n, d)."""
+        ...
+
+    def squared_norm(self, s: float) -> float | None:
+        """∫q(s, ·)² by a way that overlooks nothing narrow; None where there is none, or where nothing shrinks."""
         ...
 
     @property
@@ -170,6 +176,15 @@ class ClosedForm:
         """Draw n independent points of q(s, ·), shape (n, d)."""
         return sample_noised(self.data, self.process, self.walls, s, n, rng)
 
+    def squared_norm(self, s: float) -> float | None:
+        """See Flow. Images at walls are those of heat, which shrinks nothing."""
+        if not isinstance(self.walls, Free):
+            return None
+        shrink, blur = self.process.shrink(s), self.process.blur(s)
+        if isinstance(self.data, GaussianMixture):
+            return squared_norm(self.data.spread(shrink, blur))
+        return squared_norm_of_products(self.products, shrink, blur)
+
     def _evaluate(self, s: float, x: Array) -> tuple[Array, Array]:
         return self.products.log_density_and_score(x, self.axis_logs(s))
 
@@ -203,6 +218,10 @@ class Switched:
     def description(self) -> str:
         """How q is computed."""
         return f"{self.early.description} for s ≤ {self.switch:.3g}; then {self.late.description}"
+
+    def squared_norm(self, s: float) -> float | None:
+        """See Flow."""
+        return self._at(s).squared_norm(s)
 
     def _at(self, s: float) -> Flow:
         return self.early if s <= self.switch else self.late

@@ -79,6 +79,10 @@ class Moved:
         """Draw n independent points of q(s, ·), shape (n, d)."""
         return self.flow.sample(s, n, rng) + self.shift(s)
 
+    def squared_norm(self, s: float) -> float | None:
+        """See Flow."""
+        return self.flow.squared_norm(s)
+
     def shift(self, s: float) -> Array:
         """(1 − g) a, shape (d,)."""
         return np.asarray((1.0 - self.bridge.shrink(s)) * self.centre)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from controlsde.densities.norms import squared_norm
 from controlsde.densities.protocol import Array, Density, as_points
 from controlsde.diffusivity import Diffusivity
 from controlsde.reference.flows import Flow
@@ -61,6 +62,10 @@ class ReversedDiffusionReference:
     def initial_density(self, x: Array) -> Array:
         """p(0, x), or the stationary density where the process starts from that; shape (n,)."""
         return self.density(0.0, x) if self.start is None else self.start.pdf(x)
+
+    def initial_squared_norm(self) -> float | None:
+        """∫p(0, ·)² by a way that overlooks nothing narrow; None where there is none."""
+        return self.flow.squared_norm(self.horizon) if self.start is None else squared_norm(self.start)
 
     def sample_initial(self, n: int, rng: np.random.Generator) -> Array:
         """Draw n independent points of the initial density, shape (n, d)."""

@@ -223,3 +223,7 @@ class Retimed:
     def sample(self, s: float, n: int, rng: np.random.Generator) -> Array:
         """Draw n independent points of q(s, ·), shape (n, d)."""
         return self.flow.sample(self.schedule.elapsed(s), n, rng)
+
+    def squared_norm(self, s: float) -> float | None:
+        """See Flow."""
+        return self.flow.squared_norm(self.schedule.elapsed(s))

@@ -208,6 +208,10 @@ class Series:
             value, slope = self._tables.get(axis, x, basis)
         return decay[:, None] * value[: decay.size], decay[:, None] * slope[: decay.size]
 
+    def squared_norm(self, s: float) -> None:  # noqa: ARG002 - a sum of few modes holds nothing narrow
+        """See Flow."""
+        return
+
     def sample(self, s: float, n: int, rng: np.random.Generator) -> Array:
         """Draw n independent points of q(s, ·), shape (n, d), from a fine grid (see `densities.sampling`)."""
         if s == 0.0:

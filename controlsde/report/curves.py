@@ -124,10 +124,14 @@ def _weight_images(result: Result, controls: Controls) -> Figure:
 def error_against_time(result: Result) -> Figure:
     """The verified L² error against time, with the solver's own and the particles' beside it."""
     fields, tracking = result.fields, result.tracking
-    largest = fields.curve_times[int(np.nanargmax(fields.l2))] if np.isfinite(fields.l2).any() else float("nan")
     title = f"{result.problem.name}, noise {result.noise:g}: L² error {number(tracking.l2_final)} at T"
-    when = f" at t = {largest:.3g}" if np.isfinite(largest) else ""
-    subtitle = f"largest {number(tracking.l2_sup)}{when}; {standing(result)}"
+    finite = np.isfinite(fields.l2)
+    largest = (
+        f"largest {number(tracking.l2_sup)} at t = {fields.curve_times[int(np.argmax(fields.l2))]:.3g}"
+        if finite.all()
+        else f"no longer finite from t = {fields.curve_times[int(np.argmin(finite))]:.3g} on"
+    )
+    subtitle = f"{largest}; {standing(result)}"
     line: dict[str, Any] = {"color": noise_colour(result.noise), "linewidth": 1.6, "marker": ".", "markersize": 8}
     marks: dict[str, Any] = {
         "color": INK, "linestyle": "none", "marker": "o", "markersize": 5, "markerfacecolor": "none",

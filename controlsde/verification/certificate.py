@@ -15,7 +15,7 @@ The limits, and why:
   0.15 on a usual mesh; more means that the solver tracked something else than the target.
 - target_norm ≤ 0.05: √|‖p(T)‖² − ‖p(T)‖²_grid| / ‖p(T)‖ on that grid, the first in closed form or on cells that hide
   nothing. A part with little mass may have a large norm: w²/(2√π s) for a Gaussian of mass w and width s. The same for
-  the density at t = 0 where the problem gives one: start_norm.
+  the density at t = 0 where the problem gives one, or where its data shrink in free space to it: start_norm.
 - start_change ≤ 0.05 without noise, 0.2 with it: ‖ρ_mesh(0) − ρ(0)‖ / ‖ρ(0)‖ on the refined mesh. Without noise what is
   lost at the start stays lost; noise smooths it.
 - density_unseen ≤ 0.1: a bound of what may hide between all samples of a density that is given as a formula, over its
@@ -25,7 +25,8 @@ The limits, and why:
 - forward_unseen ≤ 0.05: the same of the drift of a forward process that is given by formulas, between the nodes of the
   mesh on which the reference is solved.
 - diffusivity_unseen ≤ 0.05: Σ |∫D dt − what the moments of the integrator saw of it| / ℓ², where D varies in time:
-  variance that went unseen, against the square of the length on which the target changes.
+  variance that went unseen, against the square of the length on which the target changes. An exact drift is as fast as
+  D₀, with noise or without: what share of ∫D₀ dt went unseen, of the change of p meanwhile, counts, too.
 - characteristics_l2_change ≤ 0.03 (η = 0): ‖ρ_refined(T) − ρ_characteristics(T)‖ / ‖p(T)‖.
 - monte_carlo |z| ≤ 4: particles against the refined density along its own error, in standard errors;
   monte_carlo_modes ≤ 5: the same over all modes at once.

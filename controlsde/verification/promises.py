@@ -31,12 +31,14 @@ infinite. Absorbing walls absorb ρ alone, so that neither argument holds. Nor d
 is no function there, and v* carries another density.
 
 How it is computed: in time by Gauss and Legendre's rule on panels that no edge of a piece cuts, for v jumps there.
-Towards T the panels shrink geometrically, for v* may grow like 1/√(T − t) there. A source acts from the beginning of
+Towards T the panels shrink geometrically, for v* may grow like 1/√(T − t) there, and where the rule does not integrate
+D₀ they are halved, for v* is as fast as a schedule. A source acts from the beginning of
 its panel, which is never too little. Suprema are the largest values at the points of the refined mesh.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,6 +50,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from controlsde import distances
+from controlsde.diffusivity import Diffusivity
 from controlsde.drift import Drift
 from controlsde.problem import Problem
 from controlsde.reference import Reference
@@ -60,6 +63,8 @@ Array = NDArray[np.float64]
 FEWEST_PANELS = 8
 NODES = 3  # on each panel
 SHRINKING, SMALLER = 4.0, 10  # the last panel is cut in this proportion, so many times
+RESOLVED = 1e-6  # of ∫D₀ dt, by which a panel may be wrong about it
+SHORTEST, MOST_PANELS = 2.0**-40, 400  # of T
 WITHOUT_NOISE = "no bound exists without noise: all of them divide by the diffusivity"
 WITH_ABSORPTION = "no bound exists with absorbing walls, which absorb the controlled process alone"
 WITH_PAUSE = "no bound exists where the diffusivity vanishes and the drift does not: all of them divide by it"
@@ -206,6 +211,25 @@ def _edges(edges: Array) -> Array:
     return np.concatenate([even[:-1], graded, even[-1:]])
 
 
+def _resolving(diffusivity: Diffusivity, edges: Array) -> Array:
+    """Edges between which the rule integrates D: those given, and middles until it does."""
+    if diffusivity.steady:
+        return edges
+    nodes, weights = _rule()
+    allowed = RESOLVED * diffusivity.mean(edges[0], edges[-1]) * (edges[-1] - edges[0])
+    found, waiting = [float(edges[0])], [(float(a), float(b)) for a, b in itertools.pairwise(edges)][::-1]
+    while waiting:
+        start, end = waiting.pop()
+        length = end - start
+        seen = sum(w * diffusivity.at(start + length * node) for node, w in zip(nodes, weights, strict=True))
+        resolved = abs(seen - diffusivity.mean(start, end)) * length <= allowed
+        if resolved or length <= SHORTEST * edges[-1] or len(found) + len(waiting) >= MOST_PANELS:
+            found.append(end)
+        else:
+            waiting += [(0.5 * (start + end), end), (start, 0.5 * (start + end))]
+    return np.array(found)
+
+
 def _panels(problem: Problem, reference: Reference, drift: Drift, refined: Refined) -> _Panels:
     """The whole time."""
     points, weights = refined.mesh.points, refined.mesh.weights
@@ -219,7 +243,7 @@ def _panels(problem: Problem, reference: Reference, drift: Drift, refined: Refin
         loss = float(weights @ np.where(p > 0.0, gap * p, 0.0))
         return loss, math.sqrt(float((v**2).sum(axis=1).max())), float(p.max()), diffusivity.at(t)
 
-    edges = _edges(drift.edges)
+    edges = _resolving(reference.diffusivity, _edges(drift.edges))
     starts, lengths = edges[:-1], np.diff(edges)
     pieces = np.searchsorted(drift.edges, starts + 0.5 * lengths) - 1
     samples = [

@@ -15,7 +15,7 @@ from controlsde import distances
 from controlsde.densities import CorrelatedMixture, Density, FormulaDensity, GaussianMixture, TruncatedMixture
 from controlsde.densities.norms import squared_norm
 from controlsde.diffusivity import Diffusivity
-from controlsde.drift import Drift, FormulaDrift
+from controlsde.drift import Drift, ExactDrift, FormulaDrift
 from controlsde.problem import Formula, Problem, schema
 from controlsde.reference import Reference
 from controlsde.reference.ends import end_density, start_density
@@ -29,13 +29,15 @@ from controlsde.verification.refinement import Refined
 
 Array = NDArray[np.float64]
 
+SMALL = 1e-3  # of the largest density: what is less is next to nothing
+
 
 def sight_of(
     problem: Problem, reference: Reference, drift: Drift, refined: Refined, grid: FinalGrid, target: Array
 ) -> tuple[Sight, Unseen | None, Unseen | None]:
     """Hold what was seen against norms in closed form and against enclosures; target: p(T) on the grid, (cells,)."""
     length, diffusivity = _length(grid, target), reference.diffusivity.times(problem.noise)
-    end, start = end_density(problem.reference, problem.domain), start_density(problem.reference, problem.domain)
+    ends = end_density(problem.reference, problem.domain), start_density(problem.reference, problem.domain)
     initial = reference.initial_density(grid.points)
     missed = unseen(
         drift,
@@ -47,13 +49,13 @@ def sight_of(
     )
     forward = _forward_missed(problem, reference, length)
     sight = Sight(
-        target_norm=_norm_missed(end, grid, target),
-        start_norm=None if start is None else _norm_missed(start, grid, initial),
+        target_norm=_norm_missed(squared_norm(ends[0]), grid, target),
+        start_norm=_norm_missed(_initial_squared_norm(reference, ends[1]), grid, initial),
         start_change=_start_change(refined, grid, initial),
-        density_unseen=_hidden((end, start)),
+        density_unseen=_hidden(ends),
         drift_unseen=None if missed is None else missed.change,
         forward_unseen=None if forward is None else forward.change,
-        diffusivity_unseen=None if diffusivity.steady else _spread_missed(diffusivity, refined) / length**2,
+        diffusivity_unseen=_schedule_missed(reference, drift, diffusivity, refined, length),
     )
     return sight, missed, forward
 
@@ -61,27 +63,35 @@ def sight_of(
 def warnings(problem: Problem, reference: Reference) -> tuple[str, ...]:
     """In a line each: what the final grid will not see of the ends that the problem gives, and of a forward drift."""
     grid = FinalGrid.over(problem.domain.box)
-    ends = ((reference.horizon, end_density), (0.0, start_density))
+    target, initial = reference.density(reference.horizon, grid.points), reference.initial_density(grid.points)
+    end, start = end_density(problem.reference, problem.domain), start_density(problem.reference, problem.domain)
+    ends = (
+        (reference.horizon, end, squared_norm(end), target, "broaden them"),
+        (
+            0.0,
+            start,
+            _initial_squared_norm(reference, start),
+            initial,
+            "broaden them"
+            if start is not None
+            else "use broader data, a shorter horizon, or a forward process that spreads them more",
+        ),
+    )
     found = []
-    for t, density_of in ends:
-        density = density_of(problem.reference, problem.domain)
-        if density is None:
-            continue
-        seen = reference.density(t, grid.points) if t > 0.0 else reference.initial_density(grid.points)
-        missed = _norm_missed(density, grid, seen)
+    for t, density, whole, seen, cure in ends:
+        missed = _norm_missed(whole, grid, seen)
         if missed is not None and missed > LIMITS["target_norm"]:
-            place = _narrowest(density)
+            place = "" if density is None else _narrowest(density)
             where = f", the narrowest at {place}" if place else ""
             found.append(
                 f"the density at t = {t:g} has parts that are too narrow for any grid{where}: {missed:.2g} of its norm "
-                "will not be seen, and no answer can be verified; broaden them"
+                f"will not be seen, and no answer can be verified; {cure}"
             )
         if isinstance(density, FormulaDensity) and density.hidden.share > LIMITS["density_unseen"]:
             found.append(
                 f"the formula of the density at t = {t:g} may hide something near {coordinates(density.hidden.place)}: "
                 "no answer can be verified; write it so that interval arithmetic bounds it there"
             )
-    target = reference.density(reference.horizon, grid.points)
     forward = _forward_missed(problem, reference, _length(grid, target))
     if forward is not None and forward.change > LIMITS["forward_unseen"]:
         found.append(
@@ -113,9 +123,15 @@ def _narrowest(density: Density) -> str:
     return ""
 
 
-def _norm_missed(density: Density, grid: FinalGrid, values: Array) -> float | None:
-    """√|‖p‖² − ‖p‖²_grid| / ‖p‖."""
-    whole = squared_norm(density)
+def _initial_squared_norm(reference: Reference, given: Density | None) -> float | None:
+    """‖p(0)‖² of the density that the problem gives, or of what its data become; None where no way is known."""
+    if given is not None:
+        return squared_norm(given)
+    return reference.initial_squared_norm() if isinstance(reference, ReversedDiffusionReference) else None
+
+
+def _norm_missed(whole: float | None, grid: FinalGrid, values: Array) -> float | None:
+    """√|‖p‖² − ‖p‖²_grid| / ‖p‖, `whole` being ‖p‖²."""
     return None if whole is None else math.sqrt(abs(whole - float(grid.weights @ values**2)) / whole)
 
 
@@ -131,16 +147,44 @@ def _hidden(densities: tuple[Density | None, ...]) -> float | None:
     return max(shares, default=None)
 
 
-def _spread_missed(diffusivity: Diffusivity, refined: Refined) -> float:
-    """Σ |∫D dt − Σ h D(t)| over the moments, t the times within each at which D was asked for."""
-    missed = 0.0
-    spans = np.stack([refined.curve_times[:-1], refined.curve_times[1:]], axis=1)
-    for number, span in enumerate(spans):
-        seen = np.mean(
-            [diffusivity.at(float(t)) for t in moments_of(span, refined.substeps[number // refined.moments])]
-        )
-        missed += abs(diffusivity.mean(float(span[0]), float(span[1])) - float(seen)) * float(span[1] - span[0])
-    return missed
+def _schedule_missed(
+    reference: Reference, drift: Drift, diffusivity: Diffusivity, refined: Refined, length: float
+) -> float | None:
+    """By how much of itself the density may change through what the moments miss of a schedule; None without one.
+
+    Through D = ηD₀: Σ |∫D dt − Σ h D(t)| / ℓ², t the times at which D was asked for from one moment to the next. An
+    exact drift is as fast as D₀: it misses as large a part of the change of p from one moment to the next as of ∫D₀ dt.
+    """
+    led = isinstance(drift, ExactDrift) and not reference.diffusivity.steady
+    if diffusivity.steady and not led:
+        return None
+    points, spans = refined.mesh.points, np.stack([refined.curve_times[:-1], refined.curve_times[1:]], axis=1)
+    spread = 0.0 if diffusivity.steady else float(_missed(diffusivity, refined, spans).sum())
+    carried = 0.0
+    if led:
+        missed = _missed(reference.diffusivity, refined, spans)
+        for span, part in zip(spans[missed > 0.0].tolist(), missed[missed > 0.0], strict=True):
+            whole = reference.diffusivity.mean(*span) * (span[1] - span[0])
+            before, after = (reference.density(t, points) for t in span)
+            carried += _change(before, after) * (part / whole if whole > 0.0 else math.inf)
+    return spread / length**2 + carried
+
+
+def _missed(diffusivity: Diffusivity, refined: Refined, spans: Array) -> Array:
+    """|∫D dt − Σ h D(t)| over each span (n, 2) from one moment to the next, (n,)."""
+    missed = []
+    for number, (start, end) in enumerate(spans.tolist()):
+        times = moments_of(np.array([start, end]), refined.substeps[number // refined.moments])
+        seen = float(np.mean([diffusivity.at(float(t)) for t in times]))
+        missed.append(abs(diffusivity.mean(start, end) - seen) * (end - start))
+    return np.array(missed)
+
+
+def _change(before: Array, after: Array) -> float:
+    """The largest change of a density (n,) relative to itself, where it is not next to nothing."""
+    top = np.maximum(before, after)
+    there = top > SMALL * top.max()
+    return float(np.max(np.abs(after - before)[there] / top[there]))
 
 
 def _length(grid: FinalGrid, target: Array) -> float:

@@ -478,3 +478,26 @@ def test_running_out_of_memory_says_so_in_one_line(run, monkeypatch):
     answer = run("solve", "small.yaml", "-q", "-o", "out")
     assert answer.code == 1
     assert answer.err == "out of memory; `controlsde check PROBLEM` predicts how much a problem needs\n"
+
+
+def test_what_is_not_finite_is_called_so_everywhere(run, tmp_path):
+    problem = tmp_path / "beyond.yaml"
+    problem.write_text(
+        """
+domain: {box: [[-5, 5]]}
+reference:
+  kind: reversed-diffusion
+  forward: ornstein-uhlenbeck
+  horizon: 1
+  data: {kind: mixture, means: [1.0], stds: [0.5]}
+noise: 0.5
+drift: {kind: formula, expressions: ["2 + where(x > 4.9999, -20000, 0)"]}
+monte_carlo: {particles: 1000, steps_per_piece: 16}
+controls: {pieces: 2}
+"""
+    )
+    found = run("evaluate", str(problem), "-o", str(tmp_path / "out"))
+    assert found.code == 4
+    assert "nan" not in found.err
+    assert "L² error at T                not finite" in found.err
+    assert "on finer meshes it grows beyond what a computer holds" in found.err

@@ -5,10 +5,17 @@ import math
 import numpy as np
 import pytest
 
-from controlsde.densities import BoxesDensity, CorrelatedMixture, GaussianMixture, build_density, condition
+from controlsde.densities import (
+    BoxesDensity,
+    CorrelatedMixture,
+    GaussianMixture,
+    TruncatedMixture,
+    build_density,
+    condition,
+)
 from controlsde.densities.box_mass import masses_in_box
 from controlsde.densities.formula import gauss_grid
-from controlsde.densities.norms import squared_norm
+from controlsde.densities.norms import squared_norm, squared_norm_of_products
 from controlsde.enclosures import hidden
 from controlsde.problem import Formula, schema
 
@@ -136,3 +143,31 @@ def test_the_mass_of_correlated_gaussians_in_a_box_is_that_of_a_fine_grid():
         assert masses_in_box(mean[None], covariance[None], box)[0] == pytest.approx(
             float(weights @ density.pdf(points)), rel=1e-6
         )
+
+
+TWO_BOXES = BoxesDensity((((-1.0, 1.0), (0.0, 0.5)), ((0.5, 0.7), (-1.0, 0.2))), (0.7, 0.3))
+FAR_OFF = TruncatedMixture(GaussianMixture(np.ones(1), np.array([[-9.0]]), np.array([[0.2]])), ((-1.0, 2.0),))
+
+
+@pytest.mark.parametrize(("shrink", "blur"), [(1.0, 0.0), (0.3, 1e-3), (0.5, 0.2)])
+@pytest.mark.parametrize("density", [mixture(1), mixture(2), TWO_BOXES, FAR_OFF])
+def test_the_norm_of_products_that_shrink_and_blur_is_that_of_a_fine_quadrature(density, shrink, blur):
+    products = density.products
+    line = np.linspace(-6, 6, 60_001 if density.dimension == 1 else 3_001)
+    axes = [np.exp(factors.spread(0.5 * (line[1:] + line[:-1]), shrink, blur)[0]) for factors in products.axes]
+    step = line[1] - line[0]
+    pairs = np.prod([step * values @ values.T for values in axes], axis=0)
+    expected = products.weights @ np.broadcast_to(pairs, (len(products.weights),) * 2) @ products.weights
+    assert squared_norm_of_products(products, shrink, blur) == pytest.approx(expected, rel=2e-2 if blur == 0 else 1e-5)
+
+
+@pytest.mark.parametrize("density", [mixture(1), mixture(2), TWO_BOXES, FAR_OFF])
+def test_products_that_neither_shrink_nor_blur_have_the_norm_of_the_density(density):
+    assert squared_norm_of_products(density.products, 1.0, 0.0) == pytest.approx(squared_norm(density), rel=1e-12)
+
+
+def test_a_blurred_box_far_thinner_than_its_blur_is_a_gaussian():
+    thin = BoxesDensity.uniform(((0.3, 0.3 + 1e-9),))
+    assert squared_norm_of_products(thin.products, 0.5, 1e-8) == pytest.approx(
+        0.5 / math.sqrt(math.pi * 1e-8), rel=1e-9
+    )

@@ -185,6 +185,14 @@ CASES = {
         {"check": UNRESOLVED, "status": "given", "controls": None, "problem": NO_NOISE},
         "sharp", "noise=1", ["sharper than the finest mesh"],
     ),
+    "sharp, beyond all numbers": (
+        {"check": UNRESOLVED | {"refinement": math.nan, "resolution": math.nan}},
+        "sharp", "controls.bounds=0.2", ["on finer meshes it grows beyond what a computer holds"],
+    ),
+    "sharp, beyond all numbers on one mesh": (
+        {"check": {"refined_l2_change": math.inf, "negative_mass": 0.1}},
+        "sharp", "controls.bounds=0.2", ["on this mesh it grows beyond what a computer holds"],
+    ),
     "bounds": (
         {"error": 0.8, "controls": held(2.0, 0.25), "problem": {"controls.bounds": 2}, "trials": EXACT_IS_GOOD},
         "bounds", "controls.bounds=20", ["6 of 24", "±2", "6 of 8 in A", "pieces 1–3", "reaches 20"],

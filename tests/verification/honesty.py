@@ -159,3 +159,43 @@ def across_a_strip(noise, width, inside, at=0.1003, outside=2.0, walls="reflecti
     }
     truth = math.sqrt(np.sum((masses / widths - target) ** 2 * widths))
     return told(settings, truth, math.sqrt(np.sum(target**2 * widths)), controls)
+
+
+def pulse(width, height, at=0.4321):
+    """A schedule with a pulse, in s."""
+    return f"0.1 + where(abs(s - {at}) < {width!r}, {height!r}, 0)"
+
+
+def exact_drift(forward, noise, steps=16):
+    """The exact drift of N(1.5, 0.3²) under a forward process: it ends in the data, whatever happens."""
+    data = mixture([1.0], [1.5], [0.3])
+    settings = {
+        "domain.box": [[-5, 5]],
+        "reference": {"kind": "reversed-diffusion", "forward": forward, "horizon": 1, "data": spec(data)},
+        "noise": noise,
+        "controls.pieces": 2,
+        "network.width": 1,
+        "drift": {"kind": "exact"},
+        "monte_carlo.steps_per_piece": steps,
+    }
+    return told(settings, 0.0, oracles.mixture_norm(data))
+
+
+def shrinking(data, horizon, elements):
+    """Ornstein and Uhlenbeck's process with next to no noise, and v = 0: ρ stays what the data shrink to."""
+    settings = {
+        "domain.box": [[-5, 5]],
+        "reference": {
+            "kind": "reversed-diffusion",
+            "forward": {"kind": "ornstein-uhlenbeck", "diffusivity": 1e-9},
+            "horizon": horizon,
+            "data": spec(data),
+        },
+        "mesh.elements": [elements],
+        "noise": 0,
+        "controls.pieces": 2,
+        "network.width": 1,
+        "drift": {"kind": "formula", "expressions": ["0"]},
+    }
+    rho = oracles.ornstein_uhlenbeck(data, horizon, 1e-9)
+    return told(settings, oracles.mixture_distance(rho, data), oracles.mixture_norm(data))

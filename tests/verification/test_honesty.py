@@ -186,3 +186,41 @@ def test_the_exact_drift_of_a_density_with_a_narrow_part_that_the_mesh_holds_is_
         },
     )
     assert evaluate(problem).verified
+
+
+PULSES = {"vp": (5e-7, 1e6), "vp, wider": (3e-5, 2e4)}
+
+
+@pytest.mark.parametrize(("name", "noise"), [("vp", 0.0), ("vp, wider", 1e-3)])
+def test_an_exact_drift_does_not_step_over_a_pulse_of_its_schedule(name, noise):
+    width, height = PULSES[name]
+    found = honesty.exact_drift({"kind": name[:2], "schedule": honesty.pulse(width, height)}, noise)
+    assert found.honest
+    assert found.failed == ("diffusivity_unseen",)
+    assert found.wrong > 0.4
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "0.4 + 0.2*sin(9*s)"])
+def test_an_exact_drift_of_a_schedule_that_is_followed_is_verified(schedule):
+    found = honesty.exact_drift({"kind": "vp", "schedule": schedule}, 0.0, steps=128)
+    assert found.verified, found.failed
+    assert found.wrong < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("mass", "width", "horizon", "elements"),
+    [(0.04, 0.01, 3.7, 90), (0.045, 0.006, 4.0, 120), (0.02, 0.01, 3.9, 110), (0.01, 0.006, 3.7, 110)],
+)
+def test_a_narrow_part_that_the_data_shrink_to_is_not_overlooked(mass, width, horizon, elements):
+    """Between the centres of two cells of the final grid, and nodes of the mesh."""
+    at = 5 * (10 / 4096) * math.exp(horizon)
+    found = honesty.shrinking(mixture([1 - mass, mass], [0.0, at], [1.0, width]), horizon, elements)
+    assert found.honest
+    assert "start_norm" in found.failed
+    assert found.wrong > 0.04
+
+
+def test_data_that_shrink_but_stay_broad_are_verified():
+    found = honesty.shrinking(mixture([0.9, 0.1], [0.0, 1.5], [0.8, 0.5]), 1.0, 60)
+    assert found.verified, found.failed
+    assert found.wrong < 1e-3

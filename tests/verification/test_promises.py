@@ -167,3 +167,28 @@ def test_numbers_survive_json_even_where_they_are_beyond_all_numbers():
             equal_nan=True,
         )
         assert again.note == one.note
+
+
+PULSE = """
+domain: {{box: [[-6, 6]]}}
+reference:
+  kind: reversed-diffusion
+  forward: {{kind: vp, schedule: "0.1 + where(abs(s - 0.4321) < {width!r}, {height!r}, 0)"}}
+  horizon: 1
+  data: {{kind: mixture, means: [1.0], stds: [1.0]}}
+controls: {{pieces: 1}}
+mesh: {{elements: [16]}}
+monte_carlo: {{particles: 1000}}
+"""
+
+
+@pytest.mark.parametrize(("width", "height"), [(5e-7, 1e6), (3e-5, 2e4), (0.02, 30.0)])
+def test_a_loss_that_comes_from_a_pulse_of_the_schedule_is_integrated(width, height):
+    """N(1, 1) moves by shrinking alone: w = β(x − (x − m)) = βm, so that v = 0 loses ∫β²m² dt, m = e^{−∫β}."""
+    found = promised(PULSE.format(width=width, height=height), '{kind: formula, expressions: ["0"]}', noise=0)
+    # m² falls by the factor e^{−2βΔ} where β is constant for a time Δ
+    expected, m2 = 0.0, 1.0
+    for rate, time in ((0.1, 0.4321 - width), (height + 0.1, 2 * width), (0.1, 1 - 0.4321 - width)):
+        expected += 0.5 * rate * m2 * -math.expm1(-2 * rate * time)
+        m2 *= math.exp(-2 * rate * time)
+    assert found.loss == pytest.approx(expected, rel=1e-3)
