@@ -6,6 +6,7 @@ p(x) = Σ_k w_k N(x; m_k, v_k) / Σ_k w_k Z_k  on [low, high],   Z_k = P(N(m_k, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class TruncatedMixture:
         """The number of coordinates d."""
         return self.whole.dimension
 
-    @property
+    @cached_property
     def products(self) -> Products:
         """The density as a weighted sum of products of cut factors, one an axis."""
         axes = tuple(
@@ -62,8 +63,7 @@ class TruncatedMixture:
         means, std = self.whole.means, np.sqrt(self.whole.variances)
         part = log_interval((start - means) / std, (stop - means) / std)[0]
         total = log_interval((low - means) / std, (high - means) / std)[0]
-        share = self.products.weights
-        return np.minimum(share @ np.exp(part - total), 1.0)
+        return np.minimum(self.products.weights @ np.exp(part - total), 1.0)
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         """Draw n independent points by inversion, shape (n, d)."""

@@ -115,7 +115,7 @@ def refined_density(
             progress(Step(task, fraction=share))
 
         current = _on_mesh(problem, reference, drift, finer, coarser, report)
-        hopeless = coarser is not None and current.time_error > REFINED_ENOUGH  # more elements cannot help
+        hopeless = coarser is not None and not current.time_error <= REFINED_ENOUGH  # more elements cannot help
         if once or hopeless or current.refinement <= REFINED_ENOUGH:
             return current
         coarser = current
