@@ -44,7 +44,7 @@ PARTICLES = {"particles": COUNT, "device": TEXT, "backend": TEXT} | values(
 )
 MEASURED = ("mass_error", "negative_mass", "resolution", "refined_l2_change", "refinement", "target_mass")
 UNSEEN = ("density_unseen", "drift_unseen", "forward_unseen", "diffusivity_unseen")
-SEEN = ("target_norm", "start_norm", "start_change", *UNSEEN)
+SEEN = ("target_norm", "final_norm", "start_norm", "start_change", *UNSEEN)
 CERTIFICATE = values(*MEASURED, *SEEN, "target_change", "characteristics_l2_change", "gradient_norm") | {
     "nodes": COUNT,
     "monte_carlo": Maybe(PARTICLES),

@@ -47,6 +47,7 @@ MEANINGS = {
     "target_mass": "p(T) on the finest grid",
     "target_change": "p(T) on the solver's mesh",
     "target_norm": "norm of p(T) that it sees",
+    "final_norm": "norm of ρ(T) on that grid",
     "start_norm": "norm of p(0) that it sees",
     "start_change": "ρ(0) on the finer mesh",
     "density_unseen": "hidden in a formula density",

@@ -13,7 +13,7 @@ from controlsde.verification.grid import FINE_CELLS
 
 SOLVERS_MESH = frozenset({"refined_l2_change"})
 REFINED = frozenset({"refinement", "resolution", "negative_mass", "characteristics_l2_change", "mass_error"})
-NARROW = frozenset({"target_norm", "start_norm", "start_change", "density_unseen"})
+NARROW = frozenset({"target_norm", "final_norm", "start_norm", "start_change", "density_unseen"})
 CELLS_ACROSS = 1.5  # of the final grid, that a standard deviation needs to be seen
 
 
@@ -28,10 +28,16 @@ def narrow(case: Case) -> Diagnosis | None:
             "there stays lost: use broader parts, or some noise"
         )
         return Diagnosis("narrow", seen)
-    if not case.failed & {"target_norm", "start_norm"}:
+    if not case.failed & {"target_norm", "final_norm", "start_norm"}:
         seen = (
             f"between the samples of a formula density up to {_share(c.density_unseen)} of its norm may hide, by "
             "interval arithmetic: write it so that it is bounded, or use a density of another kind"
+        )
+        return Diagnosis("narrow", seen)
+    if not case.failed & {"target_norm", "start_norm"}:
+        seen = (
+            "the density at T is so narrow that the grid of the final distances does not see its norm, by "
+            f"{_share(c.final_norm)} of ‖p(T)‖: use a smaller domain.box, or controls that do not press it together"
         )
         return Diagnosis("narrow", seen)
     end = "T" if "target_norm" in case.failed else "0"

@@ -6,7 +6,7 @@ seen can change the density, and where most of it is.
 A cell lies between neighbouring nodes and moments. The mesh sees the drift at the corners, and what its polynomials
 make of that; let e be how far an enclosure of v on the cell reaches beyond, and σ how far one of its slope does. The
 cell is τ long and δ wide along the component. What e changes of the density, over ‖p‖, is estimated in three ways
-(derived here), ℓ = ‖p‖/‖∇p‖ being the length on which densities change:
+(derived here), ℓ = ‖p‖/‖∇p‖ being the length on which the density changes:
 
     moved       e τ / ℓ                              and     (e^{σT} − 1)² (δ/ℓ) (τ/T)
     held up     e δ / D
@@ -16,8 +16,10 @@ Mass is moved by no more than eτ, and squeezed where v falls along its way. Aga
 eδ/D. Where v keeps its sign and a is its least speed, mass passes, too late or too early by δe/a of its way; the speed
 is wrong by the share b, and so is the density in the cell; and in front of it, D/2u thick, by β = min(b, eδ/D), u being
 the least speed that the mesh sees. What stands second is the square of a change of the norm: a root is taken of its
-sum. Each cell takes the way that costs least, and counts with its share of the cross-section. What is moved adds up
-over time; what is held up or passes is met once at each place: there the largest of all times counts.
+sum. ℓ is the density's when it meets the cell. Each cell takes the way that costs least, and counts with its share of
+the tube between neighbouring nodes of the other axes in which it lies; tubes count with their shares of ‖ρ‖² (see
+`densities_met`). What is moved adds up over time; what is held up or passes is met once at each place: there the
+largest of all times counts.
 
 Cells that may cost most are halved, until all together cost little, or until they are too many; then the drift is
 looked at in the middle of what is left, unless that may still be anything.
@@ -38,6 +40,7 @@ from controlsde.drift import Drift
 from controlsde.enclosures import Enclosure, Interval
 from controlsde.fokker_planck.mesh import Axis, Mesh
 from controlsde.fokker_planck.stencils import Stencil
+from controlsde.verification.densities_met import DensitiesMet
 from controlsde.verification.exponential import moments_of
 
 Array = NDArray[np.float64]
@@ -97,9 +100,9 @@ class _Seen:
 
 @dataclass(frozen=True, eq=False)
 class _Cells:
-    """n cells: where and when (d + 1, n), what was seen there, the change, and the axis to be cut.
+    """n cells: where and when (d + 1, n), what was seen there, the change by each component, and the axis to be cut.
 
-    change (2, n): moved, and held up or passing; square (2, n): the squares likewise. See the top of this file.
+    change (2, d, n): moved, and held up or passing; square (2, d, n): the squares likewise. See the top of this file.
     """
 
     boxes: Interval
@@ -108,36 +111,47 @@ class _Cells:
     square: Array
     axis: Indices
 
-    @property
-    def cost(self) -> Array:
+    def cost(self, tubes: _Tubes) -> Array:
         """By which a cell adds to the whole, (n,): a sum of squares of ENOUGH² is ENOUGH."""
-        return np.asarray(self.change.sum(axis=0) + self.square.sum(axis=0) / ENOUGH)
+        shares = tubes.shares_of(self.seen.place)
+        change, square = self.change.sum(axis=0), self.square.sum(axis=0)
+        return np.asarray((_times(np.sqrt(shares), change) + _times(shares, square) / ENOUGH).sum(axis=0))
 
-    @property
-    def whole(self) -> float:
+    def whole(self, tubes: _Tubes) -> float:
         """The change by all cells together."""
-        changes = self.change[0].sum() + self._largest(self.change[1])
-        squares = self.square[0].sum() + self._largest(self.square[1])
-        return float(changes + np.sqrt(squares))
+        changes = squares = 0.0
+        for c, shares in enumerate(tubes.shares):
+            changes += float(np.sqrt(_times(shares, self._in_tubes(self.change[:, c], tubes.numbers[c]) ** 2).sum()))
+            squares += float(_times(shares, self._in_tubes(self.square[:, c], tubes.numbers[c])).sum())
+        return changes + float(np.sqrt(squares))
 
-    def _largest(self, part: Array) -> float:
-        """The sum over places of the largest that is there at any time."""
+    def _in_tubes(self, part: Array, numbers: Indices) -> Array:
+        """What is moved, and what is held up or passes (2, n), in each of the tubes with these numbers by place."""
+        moved, met = part
+        tubes = int(numbers.max()) + 1
+        found = np.bincount(numbers[self.seen.place], moved, tubes)
+        return np.asarray(found + np.bincount(numbers, self._largest(met, len(numbers)), tubes), dtype=float)
+
+    def _largest(self, part: Array, count: int) -> Array:
+        """At each of so many places, the largest that is there at any time."""
         if not np.all(np.isfinite(part)):
-            return float(part.sum())
+            return np.asarray(np.bincount(self.seen.place, part, count))
         times, places = self.boxes[-1], np.tile(self.seen.place, 2)
         steps = np.concatenate([part, -part])
         # what ends goes before what begins
         order = np.lexsort((np.sign(steps), np.concatenate([times.low, times.high]), places))
         there = np.cumsum(steps[order])
         firsts = np.flatnonzero(np.diff(places[order], prepend=-1))
-        return float(np.maximum.reduceat(there, firsts).sum())
+        most = np.zeros(count)
+        most[places[order][firsts]] = np.maximum.reduceat(there, firsts)
+        return most
 
     def some(self, chosen: NDArray[np.bool_]) -> _Cells:
         return _Cells(
             self.boxes[:, chosen],
             self.seen.some(chosen),
-            self.change[:, chosen],
-            self.square[:, chosen],
+            self.change[..., chosen],
+            self.square[..., chosen],
             self.axis[chosen],
         )
 
@@ -145,51 +159,86 @@ class _Cells:
         return _Cells(
             _joined([self.boxes, other.boxes]),
             _Seen.joined([self.seen, other.seen]),
-            np.concatenate([self.change, other.change], axis=1),
-            np.concatenate([self.square, other.square], axis=1),
+            np.concatenate([self.change, other.change], axis=2),
+            np.concatenate([self.square, other.square], axis=2),
             np.concatenate([self.axis, other.axis]),
         )
 
 
+def _times(shares: Array, changes: Array) -> Array:
+    """Their product; no share of anything is nothing."""
+    with np.errstate(invalid="ignore"):
+        return np.where(shares > 0.0, shares * changes, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Tubes:
+    """Between neighbouring nodes of the other axes, by component: which one each place is in, and their shares.
+
+    widths: of the places, (d, places).
+    """
+
+    numbers: tuple[Indices, ...]
+    shares: tuple[Array, ...]
+    widths: Array
+
+    @staticmethod
+    def of(mesh: Mesh, met: DensitiesMet) -> _Tubes:
+        cells = tuple(size - 1 for size in mesh.shape)
+        numbers = []
+        for axis in range(mesh.dimension):
+            others = [size for number, size in enumerate(cells) if number != axis]
+            tubes = np.expand_dims(np.arange(int(np.prod(others))).reshape(others), axis)
+            numbers.append(np.broadcast_to(tubes, cells).ravel())
+        widths = np.meshgrid(*(np.diff(axis.grid) for axis in mesh.axes), indexing="ij")
+        return _Tubes(tuple(numbers), met.shares, np.stack([width.ravel() for width in widths]))
+
+    def shares_of(self, place: Indices) -> Array:
+        """Of the tube of each component that cells are in, (d, n)."""
+        return np.stack([shares[number[place]] for shares, number in zip(self.shares, self.numbers, strict=True)])
+
+
 @dataclass(frozen=True, eq=False)
 class _Scales:
-    """What a change of the drift is measured by: the box's sides and T (d + 1,), ℓ, and D = ηD₀(t)."""
+    """What a change of the drift is measured by: the box's sides and T (d + 1,), ℓ, tubes, and D = ηD₀(t)."""
 
     sides: Array
-    length: float
+    met: DensitiesMet
+    tubes: _Tubes
     diffusivity: Diffusivity
 
 
 def unseen(
-    drift: Drift, mesh: Mesh, times: Array, substeps: tuple[int, ...], diffusivity: Diffusivity, length: float
+    drift: Drift, mesh: Mesh, times: Array, substeps: tuple[int, ...], diffusivity: Diffusivity, met: DensitiesMet
 ) -> Unseen | None:
     """What the nodes of a mesh miss of a drift; None for one without enclosures.
 
     times: moments, the ends of pieces among them. substeps: by piece, the steps in which a drift that varies in time
-    was followed from each of them to the next. length: ℓ.
+    was followed from each of them to the next. met: the densities that the drift moves, on the same mesh.
     """
     if drift.enclosure(0, Interval(np.zeros((mesh.dimension + 1, 0)), np.zeros((mesh.dimension + 1, 0)))) is None:
         return None
     sides = np.array([*(high - low for low, high in mesh.box), float(drift.edges[-1])])
-    scales = _Scales(sides, length, diffusivity)
+    tubes = _Tubes.of(mesh, met)
+    scales = _Scales(sides, met, tubes, diffusivity)
     moments = drift.edges if drift.constant else times
     cells = _measured(drift, scales, *_first_cells(drift, mesh, moments, substeps))
     most = len(cells.axis) + MORE_CELLS
     while True:
-        count, cost = len(cells.axis), cells.cost
+        count, cost, whole = len(cells.axis), cells.cost(tubes), cells.whole(tubes)
         width = cells.boxes.width[cells.axis, np.arange(count)]
         cut = (cost > ENOUGH / (2 * count)) & (width > NARROWEST * sides[cells.axis])
-        if cells.whole <= ENOUGH or not np.any(cut) or count + cut.sum() > most:
+        if whole <= ENOUGH or not np.any(cut) or count + cut.sum() > most:
             break
         chosen = cells.some(cut)
         cells = cells.some(~cut) + _measured(drift, scales, *_halved(chosen))
-    if ENOUGH < cells.whole <= ANYTHING:
+    if ENOUGH < whole <= ANYTHING:
         middle = Interval.of(0.5 * (cells.boxes.low + cells.boxes.high))  # no bound, but certain
         cells = _measured(drift, scales, cells.boxes, cells.seen, middle)
-    worst = int(np.argmax(cells.cost))
+    worst = int(np.argmax(cells.cost(tubes)))
     place = 0.5 * (cells.boxes.low + cells.boxes.high)[:, worst]
     brief = bool(cells.boxes.width[-1, worst] < 0.75 * np.diff(moments).min())
-    return Unseen(cells.whole, place[:-1], float(place[-1]), brief)
+    return Unseen(cells.whole(tubes), place[:-1], float(place[-1]), brief)
 
 
 def _first_cells(drift: Drift, mesh: Mesh, moments: Array, substeps: tuple[int, ...]) -> tuple[Interval, _Seen]:
@@ -294,7 +343,7 @@ def _measured(drift: Drift, scales: _Scales, boxes: Interval, seen: _Seen, looke
     looked_at: the part (d + 1, n) of each cell that the drift is enclosed on; all of it if not given.
     """
     looked_at = looked_at or boxes
-    change, square = np.zeros((2, len(seen.piece))), np.zeros((2, len(seen.piece)))
+    change, square = np.zeros((2, 2, len(boxes.low) - 1, len(seen.piece)))
     steepness = np.zeros(boxes.low.shape)
     for piece in np.unique(seen.piece):
         chosen = seen.piece == piece
@@ -303,8 +352,8 @@ def _measured(drift: Drift, scales: _Scales, boxes: Interval, seen: _Seen, looke
         assert found is not None  # asked before
         for component, held in enumerate(found):
             more = _change(scales, part, component, held, known)
-            change[:, chosen] += more[0]
-            square[:, chosen] += more[1]
+            change[:, component, chosen] = more[0]
+            square[:, component, chosen] = more[1]
             with np.errstate(invalid="ignore"):
                 steepness[:, chosen] = np.maximum(steepness[:, chosen], held.slopes.magnitude * part.width)
     if drift.constant:
@@ -316,11 +365,11 @@ def _measured(drift: Drift, scales: _Scales, boxes: Interval, seen: _Seen, looke
 
 
 def _change(scales: _Scales, boxes: Interval, component: int, held: Enclosure, seen: _Seen) -> tuple[Array, Array]:
-    """Of the three ways the one that costs least, times the share of the cross-section: changes and squares (2, n)."""
-    width, length = boxes.width, scales.length
+    """Of the three ways the one that costs least, times the share of the tube: changes and squares (2, n)."""
+    width, length = boxes.width, _lengths(scales, boxes[-1])
     delta, tau = width[component], width[-1]
     others = [axis for axis in range(len(width) - 1) if axis != component]
-    share = np.prod(width[others] / scales.sides[others, None], axis=0)
+    share = np.prod(width[others] / scales.tubes.widths[others][:, seen.place], axis=0)
     values, known = held.values, seen.values[component]
     with np.errstate(all="ignore"):
         excess = _beyond(values, known)
@@ -354,6 +403,13 @@ def _beyond(values: Interval, seen: Interval) -> Array:
     """How far one interval reaches beyond another, (n,)."""
     excess = np.maximum(np.maximum(values.high - seen.high, seen.low - values.low), 0.0)
     return np.asarray(np.nan_to_num(excess, nan=np.inf, posinf=np.inf))
+
+
+def _lengths(scales: _Scales, time: Interval) -> Array:
+    """The shortest ℓ in each time interval, (n,)."""
+    spans, which = np.unique(np.stack([time.low, time.high]), axis=1, return_inverse=True)
+    lengths = np.array([scales.met.length(float(start), float(end)) for start, end in spans.T])
+    return np.asarray(lengths[which.ravel()])
 
 
 def _diffusivity(scales: _Scales, time: Interval) -> Array:

@@ -16,6 +16,8 @@ The limits, and why:
 - target_norm ≤ 0.05: √|‖p(T)‖² − ‖p(T)‖²_grid| / ‖p(T)‖ on that grid, the first in closed form or on cells that hide
   nothing. A part with little mass may have a large norm: w²/(2√π s) for a Gaussian of mass w and width s. The same for
   the density at t = 0 where the problem gives one, or where its data shrink in free space to it: start_norm.
+- final_norm ≤ 0.05: √|‖ρ(T)‖² − ‖ρ(T)‖²_grid| / ‖p(T)‖, the first on the refined mesh: a density that is narrower than
+  the cells of the grid has a norm, and a distance from its target, that the grid does not see.
 - start_change ≤ 0.05 without noise, 0.2 with it: ‖ρ_mesh(0) − ρ(0)‖ / ‖ρ(0)‖ on the refined mesh. Without noise what is
   lost at the start stays lost; noise smooths it.
 - density_unseen ≤ 0.1: a bound of what may hide between all samples of a density that is given as a formula, over its
@@ -49,6 +51,7 @@ LIMITS = {
     "target_mass": 1e-2,
     "target_change": 0.2,
     "target_norm": 5e-2,
+    "final_norm": 5e-2,
     "start_norm": 5e-2,
     "start_change": 0.2,
     "density_unseen": 0.1,
@@ -127,6 +130,7 @@ class Certificate:
     nodes: int
     checks: tuple[Check, ...]
     target_norm: float | None = None
+    final_norm: float | None = None
     start_norm: float | None = None
     start_change: float | None = None
     density_unseen: float | None = None
@@ -155,6 +159,7 @@ class Certificate:
             "target_mass": self.target_mass,
             "target_change": self.target_change,
             "target_norm": self.target_norm,
+            "final_norm": self.final_norm,
             "start_norm": self.start_norm,
             "start_change": self.start_change,
             "density_unseen": self.density_unseen,
@@ -174,6 +179,7 @@ class Sight:
     """What meshes, grids and moments may not have seen; None where that does not apply. See the limits above."""
 
     target_norm: float | None = None
+    final_norm: float | None = None
     start_norm: float | None = None
     start_change: float | None = None
     density_unseen: float | None = None
@@ -214,6 +220,7 @@ def judge(
         "target_mass": target_mass,
         "target_change": target_change,
         "target_norm": sight.target_norm,
+        "final_norm": sight.final_norm,
         "start_norm": sight.start_norm,
         "start_change": sight.start_change,
         "density_unseen": sight.density_unseen,
@@ -247,6 +254,7 @@ def judge(
         nodes=nodes,
         checks=checks,
         target_norm=sight.target_norm,
+        final_norm=sight.final_norm,
         start_norm=sight.start_norm,
         start_change=sight.start_change,
         density_unseen=sight.density_unseen,

@@ -23,20 +23,23 @@ from controlsde.reference.reversed_diffusion import ReversedDiffusionReference
 from controlsde.reference.solved import SolvedFlow
 from controlsde.verification.between_nodes import Unseen, coordinates, unseen
 from controlsde.verification.certificate import LIMITS, Sight
+from controlsde.verification.densities_met import DensitiesMet, densities_met
 from controlsde.verification.exponential import moments_of
 from controlsde.verification.grid import FinalGrid
 from controlsde.verification.refinement import Refined
 
 Array = NDArray[np.float64]
 
+FORWARD_TIMES = 33  # at which the densities are looked at that a forward drift meets
 SMALL = 1e-3  # of the largest density: what is less is next to nothing
 
 
 def sight_of(
-    problem: Problem, reference: Reference, drift: Drift, refined: Refined, grid: FinalGrid, target: Array
+    problem: Problem, reference: Reference, drift: Drift, refined: Refined, grid: FinalGrid, final: Array, target: Array
 ) -> tuple[Sight, Unseen | None, Unseen | None]:
-    """Hold what was seen against norms in closed form and against enclosures; target: p(T) on the grid, (cells,)."""
+    """Hold what was seen against norms in closed form and against enclosures; final, target: ρ(T), p(T) on the grid."""
     length, diffusivity = _length(grid, target), reference.diffusivity.times(problem.noise)
+    met = densities_met(refined.mesh, refined.times, refined.density, length)
     ends = end_density(problem.reference, problem.domain), start_density(problem.reference, problem.domain)
     initial = reference.initial_density(grid.points)
     missed = unseen(
@@ -45,17 +48,18 @@ def sight_of(
         refined.curve_times,
         refined.substeps,
         diffusivity,
-        length,
+        met,
     )
     forward = _forward_missed(problem, reference, length)
     sight = Sight(
         target_norm=_norm_missed(squared_norm(ends[0]), grid, target),
+        final_norm=_final_missed(refined, grid, final, target),
         start_norm=_norm_missed(_initial_squared_norm(reference, ends[1]), grid, initial),
         start_change=_start_change(refined, grid, initial),
         density_unseen=_hidden(ends),
         drift_unseen=None if missed is None else missed.change,
         forward_unseen=None if forward is None else forward.change,
-        diffusivity_unseen=_schedule_missed(reference, drift, diffusivity, refined, length),
+        diffusivity_unseen=_schedule_missed(reference, drift, diffusivity, refined, met),
     )
     return sight, missed, forward
 
@@ -110,7 +114,10 @@ def _forward_missed(problem: Problem, reference: Reference, length: float) -> Un
         return None
     formulas = tuple(Formula(one.text, (*one.variables, "t")) for one in spec.forward.compiled())
     force = FormulaDrift(formulas, np.array([0.0, spec.horizon]))
-    return unseen(force, reference.flow.mesh, force.edges, (), reference.diffusivity, length)
+    times = np.linspace(0.0, spec.horizon, FORWARD_TIMES)
+    mesh = reference.flow.mesh
+    densities = np.stack([reference.density(spec.horizon - float(s), mesh.points) for s in times])
+    return unseen(force, mesh, force.edges, (), reference.diffusivity, densities_met(mesh, times, densities, length))
 
 
 def _narrowest(density: Density) -> str:
@@ -135,6 +142,13 @@ def _norm_missed(whole: float | None, grid: FinalGrid, values: Array) -> float |
     return None if whole is None else math.sqrt(abs(whole - float(grid.weights @ values**2)) / whole)
 
 
+def _final_missed(refined: Refined, grid: FinalGrid, final: Array, target: Array) -> float:
+    """√|‖ρ(T)‖² − ‖ρ(T)‖²_grid| / ‖p(T)‖, the first on the refined mesh."""
+    whole = float(refined.mesh.weights @ refined.final**2)
+    missed = abs(whole - float(grid.weights @ final**2))
+    return math.sqrt(missed / float(grid.weights @ target**2)) if math.isfinite(missed) else math.inf
+
+
 def _start_change(refined: Refined, grid: FinalGrid, initial: Array) -> float:
     """‖ρ_mesh(0) − ρ(0)‖ / ‖ρ(0)‖."""
     held = refined.mesh.interpolate(refined.density[0], grid.centres)
@@ -148,7 +162,7 @@ def _hidden(densities: tuple[Density | None, ...]) -> float | None:
 
 
 def _schedule_missed(
-    reference: Reference, drift: Drift, diffusivity: Diffusivity, refined: Refined, length: float
+    reference: Reference, drift: Drift, diffusivity: Diffusivity, refined: Refined, met: DensitiesMet
 ) -> float | None:
     """By how much of itself the density may change through what the moments miss of a schedule; None without one.
 
@@ -159,15 +173,17 @@ def _schedule_missed(
     if diffusivity.steady and not led:
         return None
     points, spans = refined.mesh.points, np.stack([refined.curve_times[:-1], refined.curve_times[1:]], axis=1)
-    spread = 0.0 if diffusivity.steady else float(_missed(diffusivity, refined, spans).sum())
-    carried = 0.0
+    spread = carried = 0.0
+    if not diffusivity.steady:
+        lengths = np.array([met.length(*span) for span in spans.tolist()])
+        spread = float((_missed(diffusivity, refined, spans) / lengths**2).sum())
     if led:
         missed = _missed(reference.diffusivity, refined, spans)
         for span, part in zip(spans[missed > 0.0].tolist(), missed[missed > 0.0], strict=True):
             whole = reference.diffusivity.mean(*span) * (span[1] - span[0])
             before, after = (reference.density(t, points) for t in span)
             carried += _change(before, after) * (part / whole if whole > 0.0 else math.inf)
-    return spread / length**2 + carried
+    return spread + carried
 
 
 def _missed(diffusivity: Diffusivity, refined: Refined, spans: Array) -> Array:

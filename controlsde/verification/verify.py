@@ -62,7 +62,7 @@ def verify(
             raise KeyboardInterrupt
         particles = measured.evidence
     progress(Step("verifying: between the nodes"))
-    sight, missed, forward = sight_of(problem, reference, drift, refined, grid, target)
+    sight, missed, forward = sight_of(problem, reference, drift, refined, grid, final, target)
     certificate = judge(
         closed=problem.domain.walls != "absorbing",
         mass_error=refined.mass_error,

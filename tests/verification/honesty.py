@@ -199,3 +199,61 @@ def shrinking(data, horizon, elements):
     }
     rho = oracles.ornstein_uhlenbeck(data, horizon, 1e-9)
     return told(settings, oracles.mixture_distance(rho, data), oracles.mixture_norm(data))
+
+
+def barrier_in_the_plane(depth=0.8, width=1e-3, at=0.1003, diffusivity=0.05, side=30.0):
+    """v = 1 along x, but against it on a strip where |y| < 1.7, which is where the density is; a box far longer in y.
+
+    Along x by finite volumes that see the strip; along y a Gaussian that spreads.
+    """
+    against = depth * diffusivity / (width * math.sqrt(2 * math.pi))
+    near, further = at + width * np.linspace(-8, 8, 321), np.geomspace(8 * width, 12, 150)
+    edges = np.unique(np.concatenate([np.linspace(-6, 6, 2001), near, at - further, at + further]))
+    edges = edges[(edges >= -6) & (edges <= 6)]
+    centres, widths = 0.5 * (edges[1:] + edges[:-1]), np.diff(edges)
+    masses = np.exp(-((centres + 0.5) ** 2) / (2 * 0.25)) * widths
+    speeds = 1.0 - against * np.exp(-(((edges[1:-1] - at) / width) ** 2) / 2)
+    masses = oracles.finite_volumes(edges, speeds, diffusivity, masses / masses.sum(), 1.0, "reflecting", 400)
+    after = math.sqrt(0.25 + 2 * diffusivity), math.sqrt(0.16 + 2 * diffusivity)
+    target = np.exp(-((centres - 0.5) ** 2) / (2 * after[0] ** 2)) / math.sqrt(2 * math.pi) / after[0]
+    along_y = 1 / (2 * math.sqrt(math.pi) * after[1])  # ∫ of the square of the Gaussian in y
+    window = "0.5*(tanh(4*(y + 1.7)) - tanh(4*(y - 1.7)))"
+    ends = [
+        {"kind": "mixture", "means": [[-0.5, 0.0]], "stds": [[0.5, 0.4]]},
+        {"kind": "mixture", "means": [[0.5, 0.0]], "stds": [list(after)]},
+    ]
+    settings = {
+        "domain.box": [[-6, 6], [-side, side]],
+        "reference": {"kind": "displacement", "from": ends[0], "to": ends[1], "horizon": 1.0, "diffusivity": 1.0},
+        "noise": diffusivity,
+        "controls.pieces": 1,
+        "network.width": 1,
+        "mesh.elements": [7, 19],
+        "mesh.steps_per_piece": 8,
+        "drift": {
+            "kind": "formula",
+            "expressions": [f"1 - {against!r}*exp(-((x - {at!r})/{width!r})**2/2)*{window}", "0"],
+        },
+    }
+    truth = math.sqrt(along_y * np.sum((masses / widths - target) ** 2 * widths))
+    return told(settings, truth, math.sqrt(along_y * np.sum(target**2 * widths)))
+
+
+def pressed_together(rate=2.8, elements=(80, 2)):
+    """v = (−rate·x, 0) without noise: in the end the density is narrower than the cells on which it is compared."""
+    start = mixture([1.0], [[0.013, 0.0]], [[0.5, 0.2]])
+    data = mixture([1.0], [[0.0, 0.0]], [[0.5, 0.2]])
+    ends = {"from": spec(start), "to": spec(data)}
+    settings = {
+        "domain.box": [[-5, 5], [-1, 1]],
+        "reference": {"kind": "displacement", **ends, "horizon": 1.0, "diffusivity": 1.0},
+        "noise": 0,
+        "controls.pieces": 1,
+        "network.width": 1,
+        "mesh.elements": list(elements),
+        "mesh.steps_per_piece": 10,
+        "drift": {"kind": "formula", "expressions": [f"-{rate!r}*x", "0"]},
+    }
+    growth = math.exp(-rate)
+    rho = mixture([1.0], [[0.013 * growth, 0.0]], [[0.5 * growth, 0.2]])
+    return told(settings, oracles.mixture_distance(rho, data), oracles.mixture_norm(data))

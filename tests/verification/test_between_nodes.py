@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
 from controlsde.controls import Controls
 from controlsde.diffusivity import Steady
@@ -11,6 +12,7 @@ from controlsde.fokker_planck import Mesh
 from controlsde.network import ACTIVATIONS, Network
 from controlsde.problem import Formula
 from controlsde.verification.between_nodes import unseen
+from controlsde.verification.densities_met import densities_met
 
 BOX = ((-4.0, 4.0),)
 MESH = Mesh.build(BOX, "reflecting", (12,), 8)
@@ -18,11 +20,17 @@ EDGES = np.array([0.0, 0.5, 1.0])
 TIMES = np.linspace(0.0, 1.0, 33)
 
 
+def standing(mesh):
+    """A Gaussian that stays in the middle of the box, with ℓ = 1/2."""
+    density = np.exp(-2.0 * mesh.dimension * np.sum(mesh.points**2, axis=1) / 2)
+    return densities_met(mesh, np.array([0.0, 1.0]), np.stack([density, density]), 0.5)
+
+
 def of_formula(text, noise=1.0, mesh=MESH, substeps=2):
     names = ("x", "y", "z")[: mesh.dimension]
     texts = [text, *["0*x"] * (mesh.dimension - 1)]
     drift = FormulaDrift(tuple(Formula(each, (*names, "t")) for each in texts), EDGES)
-    return unseen(drift, mesh, TIMES, (substeps, substeps), Steady(noise), 0.5)
+    return unseen(drift, mesh, TIMES, (substeps, substeps), Steady(noise), standing(mesh))
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -53,7 +61,7 @@ def strip(noise, width=1e-4):
     b = np.array([[20.0, -steep * 0.0503, -steep * (0.0503 + width)]])
     controls = Controls(*(np.tile(part, (2, *[1] * (part.ndim - 1))) for part in (a, w, b)), EDGES)
     drift = NetworkDrift(Network(1, 3, "tanh", False, BOX), controls)
-    return unseen(drift, MESH, TIMES, (), Steady(noise), 0.5)
+    return unseen(drift, MESH, TIMES, (), Steady(noise), standing(MESH))
 
 
 def test_a_strip_that_no_mass_crosses_is_found_without_noise_and_with_little():
@@ -117,7 +125,7 @@ def test_a_barrier_that_is_there_at_all_times_counts_once(pieces):
     drift = FormulaDrift(
         (Formula("where(abs(x - 0.4937) < 5e-6, -100, 0)", ("x", "t")),), np.linspace(0, 1, pieces + 1)
     )
-    found = unseen(drift, MESH, np.linspace(0, 1, 129), (2,) * pieces, Steady(1.0), 0.5)
+    found = unseen(drift, MESH, np.linspace(0, 1, 129), (2,) * pieces, Steady(1.0), standing(MESH))
     assert found.change < 0.02
 
 
@@ -147,5 +155,37 @@ def test_a_strip_in_the_plane_counts_with_its_share_of_the_cross_section():
     assert corner.change < 0.1 * across.change
 
 
+def test_a_strip_counts_with_the_density_that_meets_it_however_wide_the_box():
+    changes = []
+    for side in (4.0, 40.0):
+        mesh = Mesh.build((*BOX, (-side, side)), "reflecting", (6, round(1.5 * side)), 6)
+        changes.append(of_formula("where(abs(x - 0.0503) < 1e-3, -0.1, 1)", 0.01, mesh).change)
+    assert changes[1] == pytest.approx(changes[0], rel=0.1)
+    assert changes[0] > 0.05
+
+
+def test_lengths_and_shares_in_the_plane_are_those_of_a_gaussian():
+    mesh = Mesh.build((*BOX, (-6.0, 6.0)), "reflecting", (12, 12), 8)
+    x, y = mesh.points.T
+    density = np.exp(-(x**2) / (2 * 0.3**2) - (y - 1) ** 2 / (2 * 0.8**2))
+    met = densities_met(mesh, np.array([0.0]), density[None], 9.0)
+    assert met.lengths == pytest.approx([1 / np.sqrt(1 / (2 * 0.3**2) + 1 / (2 * 0.8**2))], rel=1e-3)
+    for shares, axis, mean, std in ((met.shares[0], 1, 1.0, 0.8), (met.shares[1], 0, 0.0, 0.3)):
+        expected = np.diff(ndtr((mesh.axes[axis].grid - mean) / (std / np.sqrt(2))))
+        np.testing.assert_allclose(shares, expected, atol=0.02)
+        assert shares.sum() == pytest.approx(1.0)
+
+
+def test_a_shift_of_a_density_that_is_narrow_then_counts_though_it_is_broad_at_the_end():
+    spreading = [np.exp(-(MESH.points[:, 0] ** 2) / (2 * std**2)) / std for std in (0.2, 0.2, 2.0)]
+    met = densities_met(MESH, np.array([0.0, 0.5, 1.0]), np.stack(spreading), 2.0)
+    assert met.lengths == pytest.approx([0.2 * 2**0.5, 0.2 * 2**0.5, 2.0], rel=1e-3)
+    pulse = FormulaDrift((Formula("where(abs(t - 0.1147) < 1e-5, 3e3, 0)", ("x", "t")),), EDGES)
+    late = FormulaDrift((Formula("where(abs(t - 0.9147) < 1e-5, 3e3, 0)", ("x", "t")),), EDGES)
+    early = unseen(pulse, MESH, TIMES, (2, 2), Steady(0.0), met)
+    assert early.change > 0.2
+    assert unseen(late, MESH, TIMES, (2, 2), Steady(0.0), met).change < early.change + 1e-9
+
+
 def test_nothing_is_said_of_a_drift_without_enclosures():
-    assert unseen(ExactDrift(None, 1.0, EDGES, BOX), MESH, TIMES, (2, 2), Steady(1.0), 0.5) is None
+    assert unseen(ExactDrift(None, 1.0, EDGES, BOX), MESH, TIMES, (2, 2), Steady(1.0), standing(MESH)) is None

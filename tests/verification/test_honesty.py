@@ -224,3 +224,17 @@ def test_data_that_shrink_but_stay_broad_are_verified():
     found = honesty.shrinking(mixture([0.9, 0.1], [0.0, 1.5], [0.8, 0.5]), 1.0, 60)
     assert found.verified, found.failed
     assert found.wrong < 1e-3
+
+
+def test_a_barrier_across_all_the_mass_in_a_box_that_is_far_wider_is_not_stepped_over():
+    found = honesty.barrier_in_the_plane()
+    assert found.honest
+    assert found.failed == ("drift_unseen",)
+    assert found.wrong > 0.1
+
+
+def test_a_density_narrower_than_the_cells_on_which_it_is_compared_is_not_verified():
+    found = honesty.pressed_together()
+    assert found.honest
+    assert found.failed == ("final_norm",)
+    assert found.wrong > 0.1

@@ -1,0 +1,78 @@
+"""What densities a drift meets: on which lengths they change as time goes by, and where across each axis they are.
+
+Comes in: densities on a mesh at some times. Goes out: the measures by which `between_nodes` weighs what is not seen.
+A displacement matters by its share of the length on which the density changes when it happens, for a smooth flow
+stretches both alike afterwards. What happens in a tube along an axis matters by the tube's share of the square of the
+norm: changes c_j in tubes with shares q_j change the density by √(Σ q_j c_j²) of itself.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controlsde.fokker_planck.mesh import Mesh
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class DensitiesMet:
+    """times (m,), ascending. lengths: ℓ = ‖ρ‖/‖∇ρ‖ at each, (m,). shares: by axis, of the tubes along it, (tubes,).
+
+    The tubes lie between neighbouring nodes of the other axes, the last axis fastest; a share is the largest of all
+    times.
+    """
+
+    times: Array
+    lengths: Array
+    shares: tuple[Array, ...]
+
+    def length(self, start: float, end: float) -> float:
+        """The shortest length from the last of the times before `start` to the first after `end`."""
+        first = max(int(np.searchsorted(self.times, start, side="right")) - 1, 0)
+        last = min(int(np.searchsorted(self.times, end, side="left")), len(self.times) - 1)
+        return float(self.lengths[first : last + 1].min())
+
+
+def densities_met(mesh: Mesh, times: Array, densities: Array, longest: float) -> DensitiesMet:
+    """Of grid values (m, N); lengths are `longest` at most, and times at which a density is not finite are left out."""
+    finite = np.all(np.isfinite(densities), axis=1)
+    if not np.any(finite):
+        cells = [size - 1 for size in mesh.shape]
+        counts = [math.prod(cells) // along for along in cells]
+        return DensitiesMet(times[:1], np.array([longest]), tuple(np.ones(count) for count in counts))
+    kept = densities[finite]
+    lengths = np.array([min(_length(mesh, density), longest) for density in kept])
+    squares = [_squares(mesh, density) for density in kept]
+    shares = tuple(
+        np.max([square.sum(axis=axis).ravel() / square.sum() for square in squares], axis=0)
+        for axis in range(mesh.dimension)
+    )
+    return DensitiesMet(times[finite], lengths, shares)
+
+
+def _length(mesh: Mesh, density: Array) -> float:
+    """‖ρ‖/‖∇ρ‖."""
+    values, steep = density.reshape(mesh.shape), 0.0
+    for number, axis in enumerate(mesh.axes):
+        weighted = np.moveaxis(values, number, 0)
+        pulled = (axis.stiffness @ weighted.reshape(len(axis.grid), -1)).reshape(weighted.shape)
+        across = (weighted * pulled).sum(axis=0)
+        for place, other in enumerate(mesh.axes):
+            if place != number:
+                across = np.tensordot(other.weights, across, 1)  # the axes that are left keep their order
+        steep += float(across)
+    return math.sqrt(float(density**2 @ mesh.weights) / max(steep, 1e-300))
+
+
+def _squares(mesh: Mesh, density: Array) -> Array:
+    """∫ρ² over the cells between neighbouring nodes, by the means of their corners."""
+    square = density.reshape(mesh.shape) ** 2
+    for number, axis in enumerate(mesh.axes):
+        square = np.moveaxis(square, number, -1)
+        square = np.moveaxis(0.5 * (square[..., 1:] + square[..., :-1]) * np.diff(axis.grid), -1, number)
+    return np.asarray(square)
