@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.fokker_planck.mesh import Mesh
+from controlsde.fokker_planck.mesh import Axis, Mesh
 
 Array = NDArray[np.float64]
 
@@ -24,7 +24,7 @@ class DensitiesMet:
     """times (m,), ascending. lengths: ℓ = ‖ρ‖/‖∇ρ‖ at each, (m,). shares: by axis, of the tubes along it, (tubes,).
 
     The tubes lie between neighbouring nodes of the other axes, the last axis fastest; a share is the largest of all
-    times.
+    times, and of all places from which or to which mass may have moved between two of them.
     """
 
     times: Array
@@ -38,21 +38,51 @@ class DensitiesMet:
         return float(self.lengths[first : last + 1].min())
 
 
-def densities_met(mesh: Mesh, times: Array, densities: Array, longest: float) -> DensitiesMet:
-    """Of grid values (m, N); lengths are `longest` at most, and times at which a density is not finite are left out."""
+def densities_met(
+    mesh: Mesh, times: Array, densities: Array, longest: float, moves: Array | None = None
+) -> DensitiesMet:
+    """Of grid values (m, N); lengths are `longest` at most, and times at which a density is not finite are left out.
+
+    moves (m − 1, d): how far mass may move along each axis from one time to the next; not at all if not given.
+    """
     finite = np.all(np.isfinite(densities), axis=1)
-    if not np.any(finite):
+    if not np.all(finite):
         cells = [size - 1 for size in mesh.shape]
         counts = [math.prod(cells) // along for along in cells]
-        return DensitiesMet(times[:1], np.array([longest]), tuple(np.ones(count) for count in counts))
-    kept = densities[finite]
-    lengths = np.array([min(_length(mesh, density), longest) for density in kept])
-    squares = [_squares(mesh, density) for density in kept]
-    shares = tuple(
-        np.max([square.sum(axis=axis).ravel() / square.sum() for square in squares], axis=0)
-        for axis in range(mesh.dimension)
-    )
-    return DensitiesMet(times[finite], lengths, shares)
+        lengths = [min(_length(mesh, density), longest) for density in densities[finite]]
+        return DensitiesMet(times[:1], np.array([min(lengths, default=longest)]), tuple(np.ones(n) for n in counts))
+    lengths = [min(_length(mesh, density), longest) for density in densities]
+    squares = np.stack([_squares(mesh, density) for density in densities])
+    squares /= squares.sum(axis=tuple(range(1, squares.ndim)), keepdims=True)
+    far = np.zeros((len(times) - 1, mesh.dimension)) if moves is None else moves
+    shares = tuple(_shares(mesh, squares.sum(axis=1 + axis), axis, far) for axis in range(mesh.dimension))
+    return DensitiesMet(times, np.array(lengths), shares)
+
+
+def _shares(mesh: Mesh, by_time: Array, axis: int, moves: Array) -> Array:
+    """The largest share of each tube along an axis at any time, from shares (m, cells of the other axes)."""
+    largest = by_time.max(axis=0)
+    others = [number for number in range(mesh.dimension) if number != axis]
+    for move in np.unique(moves[:, others], axis=0):
+        first = np.flatnonzero(np.all(moves[:, others] == move, axis=1))
+        around = np.maximum(by_time[first], by_time[first + 1]).max(axis=0)
+        for place, (number, reach) in enumerate(zip(others, 0.5 * move, strict=True)):
+            around = _spread(mesh.axes[number], around, place, float(reach))
+        largest = np.maximum(largest, around)
+    return np.asarray(largest.ravel())
+
+
+def _spread(axis: Axis, shares: Array, place: int, reach: float) -> Array:
+    """The largest share within `reach` of each cell of an axis, which is axis `place` of the array; periodic or not."""
+    if reach == 0.0:
+        return shares
+    low, high, length = axis.grid[:-1], axis.grid[1:], axis.high - axis.low
+    turns = (-length, 0.0, length) if axis.walls == "periodic" else (0.0,)
+    found = []
+    for left, right in zip(low, high, strict=True):
+        near = np.any([(high + turn >= left - reach) & (low + turn <= right + reach) for turn in turns], axis=0)
+        found.append(np.compress(near, shares, axis=place).max(axis=place))
+    return np.stack(found, axis=place)
 
 
 def _length(mesh: Mesh, density: Array) -> float:

@@ -49,10 +49,10 @@ ACTION: dict[int, Action] = {1: exponential_action, 2: exponential_action, 3: ta
 
 @dataclass(frozen=True, eq=False)
 class Refined:
-    """Densities on the finest mesh, `density` (times, N) in grid values at `times`, and the errors at more times.
+    """Densities on the finest mesh, `density` (times, N) in grid values at `times`, and more of them with their errors.
 
-    times: the start, and FIELDS_PER_PIECE equal parts of every piece. curve_times, errors: the same with `moments`
-    parts, a multiple of that. The rest is about t = T.
+    times: the start, and FIELDS_PER_PIECE equal parts of every piece. curve_times, curve_density, errors: the same with
+    `moments` parts, a multiple of that. The rest is about t = T.
 
     refinement: ‖change‖ / ‖p(T)‖ between the last two meshes, or with smaller time steps where that is larger.
     time_error: that of smaller time steps alone. substeps: how many there were between two moments, by piece, where the
@@ -64,6 +64,7 @@ class Refined:
     density: Array
     reference: Array
     curve_times: Array
+    curve_density: Array
     errors: Array  # ‖ρ − p‖ at `curve_times`
     moments: int  # a piece
     refinement: float
@@ -175,6 +176,7 @@ def _on_mesh(
         density=density[kept],
         reference=target[kept],
         curve_times=times,
+        curve_density=density,
         errors=errors,
         moments=moments,
         refinement=change,

@@ -16,6 +16,7 @@ from controlsde.densities import CorrelatedMixture, Density, FormulaDensity, Gau
 from controlsde.densities.norms import squared_norm
 from controlsde.diffusivity import Diffusivity
 from controlsde.drift import Drift, ExactDrift, FormulaDrift
+from controlsde.fokker_planck.mesh import Mesh
 from controlsde.problem import Formula, Problem, schema
 from controlsde.reference import Reference
 from controlsde.reference.ends import end_density, start_density
@@ -39,7 +40,9 @@ def sight_of(
 ) -> tuple[Sight, Unseen | None, Unseen | None]:
     """Hold what was seen against norms in closed form and against enclosures; final, target: ρ(T), p(T) on the grid."""
     length, diffusivity = _length(grid, target), reference.diffusivity.times(problem.noise)
-    met = densities_met(refined.mesh, refined.times, refined.density, length)
+    moves = _moves(drift, refined.mesh, refined.curve_times)
+    met = densities_met(refined.mesh, refined.curve_times, refined.curve_density, length, moves)
+    heavier = max(1.0, _times_heavier(grid, final, target))  # what is not seen is measured in ‖ρ‖, errors in ‖p(T)‖
     ends = end_density(problem.reference, problem.domain), start_density(problem.reference, problem.domain)
     initial = reference.initial_density(grid.points)
     missed = unseen(
@@ -57,7 +60,7 @@ def sight_of(
         start_norm=_norm_missed(_initial_squared_norm(reference, ends[1]), grid, initial),
         start_change=_start_change(refined, grid, initial),
         density_unseen=_hidden(ends),
-        drift_unseen=None if missed is None else missed.change,
+        drift_unseen=None if missed is None else heavier * missed.change,
         forward_unseen=None if forward is None else forward.change,
         diffusivity_unseen=_schedule_missed(reference, drift, diffusivity, refined, met),
     )
@@ -117,7 +120,26 @@ def _forward_missed(problem: Problem, reference: Reference, length: float) -> Un
     times = np.linspace(0.0, spec.horizon, FORWARD_TIMES)
     mesh = reference.flow.mesh
     densities = np.stack([reference.density(spec.horizon - float(s), mesh.points) for s in times])
-    return unseen(force, mesh, force.edges, (), reference.diffusivity, densities_met(mesh, times, densities, length))
+    met = densities_met(mesh, times, densities, length, _moves(force, mesh, times))
+    return unseen(force, mesh, force.edges, (), reference.diffusivity, met)
+
+
+def _moves(drift: Drift, mesh: Mesh, times: Array) -> Array:
+    """How far mass may move along each axis from one time to the next, (m − 1, d), by the speeds at all nodes.
+
+    By pieces, at whose moments the drift is looked at; on a line nobody asks.
+    """
+    if mesh.dimension == 1 or isinstance(drift, ExactDrift):
+        return np.zeros((len(times) - 1, mesh.dimension))
+    middles, lengths = 0.5 * (times[1:] + times[:-1]), np.diff(times)
+    pieces = np.searchsorted(drift.edges, middles) - 1
+    moves = np.zeros((len(lengths), mesh.dimension))
+    for piece in np.unique(pieces):
+        here = pieces == piece
+        looks = middles[here][:1] if drift.constant else middles[here]
+        speeds = [np.abs(drift.values(int(piece), float(t), mesh.points)).max(axis=0) for t in looks]
+        moves[here] = np.max(speeds, axis=0) * lengths[here].max()
+    return moves
 
 
 def _narrowest(density: Density) -> str:
@@ -142,10 +164,16 @@ def _norm_missed(whole: float | None, grid: FinalGrid, values: Array) -> float |
     return None if whole is None else math.sqrt(abs(whole - float(grid.weights @ values**2)) / whole)
 
 
+def _times_heavier(grid: FinalGrid, final: Array, target: Array) -> float:
+    """‖ρ(T)‖ / ‖p(T)‖ on the grid."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return math.sqrt(float(grid.weights @ final**2) / float(grid.weights @ target**2))
+
+
 def _final_missed(refined: Refined, grid: FinalGrid, final: Array, target: Array) -> float:
     """√|‖ρ(T)‖² − ‖ρ(T)‖²_grid| / ‖p(T)‖, the first on the refined mesh."""
-    whole = float(refined.mesh.weights @ refined.final**2)
-    missed = abs(whole - float(grid.weights @ final**2))
+    with np.errstate(over="ignore", invalid="ignore"):  # of a density that blew up
+        missed = abs(float(refined.mesh.weights @ refined.final**2) - float(grid.weights @ final**2))
     return math.sqrt(missed / float(grid.weights @ target**2)) if math.isfinite(missed) else math.inf
 
 

@@ -10,7 +10,7 @@ from controlsde.diagnosis import Case
 from controlsde.problem import load_problem
 from controlsde.solvers.outcome import Ending
 from controlsde.tracking import build_network
-from controlsde.verification.certificate import MonteCarloEvidence, judge
+from controlsde.verification.certificate import MonteCarloEvidence, Sight, judge
 
 SOUND = {
     "mass_error": 1e-12,
@@ -27,8 +27,12 @@ SOUND = {
 }
 
 
+SEEN = [field.name for field in dataclasses.fields(Sight)]
+
+
 def certificate(**changes):
-    return judge(closed=True, **{**SOUND, **changes})
+    seen = {name: changes.pop(name) for name in list(changes) if name in SEEN}
+    return judge(closed=True, **{**SOUND, **changes}, sight=Sight(**seen))
 
 
 def made(ending=None, problem=None, check=None, **changes):

@@ -177,6 +177,14 @@ CASES = {
     ),
     "target on no mesh": ({"check": {"target_change": 0.4}}, "target", None, ["broader data"]),
     "target on no grid": ({"check": {"target_mass": 0.4}}, "target", None, ["40.0% of the target's mass"]),
+    "narrower than the grid at T": (
+        {"check": {"final_norm": 0.7}},
+        "narrow", None, ["the density at T is so narrow", "by 0.7 of ‖p(T)‖"],
+    ),
+    "narrower than the grid at T, on no mesh": (
+        {"check": UNRESOLVED | {"final_norm": 0.7, "resolution": 0.2}},
+        "sharp", "controls.bounds=0.2", ["sharper than the finest mesh"],
+    ),
     "sharp": (
         {"check": UNRESOLVED | {"negative_mass": 0.1, "resolution": 0.2}},
         "sharp", "controls.bounds=0.2", ["sharper than the finest mesh", "negative mass of 0.1", "top modes"],

@@ -257,3 +257,31 @@ def pressed_together(rate=2.8, elements=(80, 2)):
     growth = math.exp(-rate)
     rho = mixture([1.0], [[0.013 * growth, 0.0]], [[0.5 * growth, 0.2]])
     return told(settings, oracles.mixture_distance(rho, data), oracles.mixture_norm(data))
+
+
+def kicked_once_around(kick=0.6, width=1e-5, noise=1e-7, at=2.0123):
+    """Mass goes once around y at the speed 16, and on the way crosses a strip that moves it along x by `kick`.
+
+    On a torus of product form: shifted in x, back where it was in y, by Fourier series; noise next to none.
+    """
+    speed = 16 * kick / (width * math.sqrt(2 * math.pi))
+    ends = {"kind": "formula", "expression": "exp(cos(pi*x/2) + 40*(cos(pi*y/8) - 1))"}
+    settings = {
+        "domain.box": [[-2, 2], [-8, 8]],
+        "domain.walls": "periodic",
+        "reference": {"kind": "moser", "from": ends, "to": ends, "horizon": 1.0, "diffusivity": 1.0},
+        "noise": noise,
+        "controls.pieces": 1,
+        "network.width": 1,
+        "mesh.elements": [1, 16],
+        "mesh.steps_per_piece": 96,
+        "drift": {"kind": "formula", "expressions": [f"{speed!r}*exp(-((y - {at!r})/{width!r})**2/2)", "16"]},
+    }
+    x, y = np.arange(1024) / 256 - 2, np.arange(1024) / 64 - 8
+    along_x, along_y = np.exp(np.cos(np.pi * x / 2)), np.exp(40 * (np.cos(np.pi * y / 8) - 1))
+    along_x, along_y = along_x * 256 / along_x.sum(), along_y * 64 / along_y.sum()
+    waves = 2 * np.pi * np.fft.fftfreq(1024, 1 / 256)
+    moved = np.fft.ifft(np.fft.fft(along_x) * np.exp(-1j * waves * kick)).real
+    across = np.sum(along_y**2) / 64
+    truth = math.sqrt(np.sum((moved - along_x) ** 2) / 256 * across)
+    return told(settings, truth, math.sqrt(np.sum(along_x**2) / 256 * across))

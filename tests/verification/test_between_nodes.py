@@ -176,6 +176,25 @@ def test_lengths_and_shares_in_the_plane_are_those_of_a_gaussian():
         assert shares.sum() == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("walls", ["reflecting", "periodic"])
+def test_tubes_that_mass_passes_from_one_time_to_the_next_count_too(walls):
+    mesh = Mesh.build((*BOX, (-8.0, 8.0)), walls, (4, 16), 6)
+    x, y = mesh.points.T
+    here, there = (np.exp(-(x**2) / 2 - (y - place) ** 2 / (2 * 0.4**2)) for place in (-4.0, 4.0))
+    times, both = np.array([0.0, 1.0]), np.stack([here, there])
+    still = densities_met(mesh, times, both, 9.0).shares[0]
+    moved = densities_met(mesh, times, both, 9.0, np.array([[0.0, 8.0]])).shares[0]
+    grid = mesh.axes[1].grid
+    middle = int(np.searchsorted(grid, 0.1)) - 1
+    assert still[middle] < 1e-12
+    assert moved[middle] == pytest.approx(still.max())
+    assert np.all(moved >= still)
+    beyond = int(np.searchsorted(grid, 7.99)) - 1  # behind the wall, or on the way around
+    assert moved[beyond] == pytest.approx(still.max())
+    slow = densities_met(mesh, times, both, 9.0, np.array([[0.0, 2.0]])).shares[0]
+    assert slow[middle] < 1e-6
+
+
 def test_a_shift_of_a_density_that_is_narrow_then_counts_though_it_is_broad_at_the_end():
     spreading = [np.exp(-(MESH.points[:, 0] ** 2) / (2 * std**2)) / std for std in (0.2, 0.2, 2.0)]
     met = densities_met(MESH, np.array([0.0, 0.5, 1.0]), np.stack(spreading), 2.0)

@@ -226,6 +226,7 @@ def test_data_that_shrink_but_stay_broad_are_verified():
     assert found.wrong < 1e-3
 
 
+@pytest.mark.slow
 def test_a_barrier_across_all_the_mass_in_a_box_that_is_far_wider_is_not_stepped_over():
     found = honesty.barrier_in_the_plane()
     assert found.honest
@@ -238,3 +239,10 @@ def test_a_density_narrower_than_the_cells_on_which_it_is_compared_is_not_verifi
     assert found.honest
     assert found.failed == ("final_norm",)
     assert found.wrong > 0.1
+
+
+def test_a_strip_that_mass_crosses_between_two_densities_that_are_kept_is_not_stepped_over():
+    found = honesty.kicked_once_around()
+    assert found.honest
+    assert "drift_unseen" in found.failed
+    assert found.wrong > 0.5
