@@ -85,7 +85,7 @@ def _effect(found: Unseen) -> str:
 def hurried(case: Case) -> Diagnosis | None:
     """A given drift that changes faster in time than the shortest time steps follow."""
     if "diffusivity_unseen" in case.failed:
-        seen = "the schedule has changes that are shorter than the shortest time steps, and spread the density unseen"
+        seen = "the schedule changes within less than the shortest time steps, and moves or spreads the density unseen"
         return Diagnosis("unseen", f"{seen}: smooth it, or use more controls.pieces")
     if _left_behind(case):
         change = _share(case.certificate.refined_l2_change if case.certificate else None)

@@ -72,17 +72,10 @@ def warnings(problem: Problem, reference: Reference) -> tuple[str, ...]:
     grid = FinalGrid.over(problem.domain.box)
     target, initial = reference.density(reference.horizon, grid.points), reference.initial_density(grid.points)
     end, start = end_density(problem.reference, problem.domain), start_density(problem.reference, problem.domain)
+    spread = "broaden them" if start is not None else "use broader data, a shorter horizon, or more forward diffusivity"
     ends = (
         (reference.horizon, end, squared_norm(end), target, "broaden them"),
-        (
-            0.0,
-            start,
-            _initial_squared_norm(reference, start),
-            initial,
-            "broaden them"
-            if start is not None
-            else "use broader data, a shorter horizon, or a forward process that spreads them more",
-        ),
+        (0.0, start, _initial_squared_norm(reference, start), initial, spread),
     )
     found = []
     for t, density, whole, seen, cure in ends:
