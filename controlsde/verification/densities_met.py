@@ -18,6 +18,8 @@ from controlsde.fokker_planck.mesh import Axis, Mesh
 
 Array = NDArray[np.float64]
 
+LARGEST = 1e100  # of a density, beyond which it blows up, and its square may be beyond all numbers
+
 
 @dataclass(frozen=True, eq=False)
 class DensitiesMet:
@@ -41,11 +43,11 @@ class DensitiesMet:
 def densities_met(
     mesh: Mesh, times: Array, densities: Array, longest: float, moves: Array | None = None
 ) -> DensitiesMet:
-    """Of grid values (m, N); lengths are `longest` at most, and times at which a density is not finite are left out.
+    """Of grid values (m, N); lengths are `longest` at most, and times at which a density blows up are left out.
 
     moves (m − 1, d): how far mass may move along each axis from one time to the next; not at all if not given.
     """
-    finite = np.all(np.isfinite(densities), axis=1)
+    finite = np.all(np.abs(densities) < LARGEST, axis=1)  # and numbers, too
     if not np.all(finite):
         cells = [size - 1 for size in mesh.shape]
         counts = [math.prod(cells) // along for along in cells]
