@@ -21,7 +21,7 @@ LOG_ROOT_2PI = 0.5 * np.log(2.0 * np.pi)
 GAUSS_NODES, GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(16)
 SHARP = 1e-24  # a blur whose variance is below this share of the factor's is no blur
 DEEP = 5.0  # standard deviations, beyond which tails are compared by their rates
-REACH = 9  # standard deviations, beyond which a Gaussian is below 1e-17 of its peak
+REACH = 9.0  # standard deviations, beyond which a Gaussian is below 1e-17 of its peak
 LEAST_SHRINK = 1e-100  # so that a flat factor keeps a width to take the logarithm of
 
 
@@ -177,7 +177,7 @@ class CutGaussians:
         """See AxisFactors."""
         low, high = shrink * self.low, shrink * self.high
         falls = _around(shrink * self.means, np.sqrt(shrink**2 * self.variances + blur))
-        ends = _around(np.array([low, high]), np.sqrt(np.array([blur, blur])))
+        ends = _around(np.array([low, high]), np.full(2, np.sqrt(blur)))
         if self.sharp(blur):
             return np.union1d([low, high], falls[(falls > low) & (falls < high)])
         return np.union1d(ends, falls[(falls > ends[0]) & (falls < ends[-1])])
@@ -213,7 +213,7 @@ class Flats:
 
 def _around(places: Array, widths: Array) -> Array:
     """Every width from each of the places to REACH of them away, ascending."""
-    return np.unique(places[:, None] + widths[:, None] * np.arange(-REACH, REACH + 1.0))
+    return np.unique(places[:, None] + widths[:, None] * np.arange(-REACH, REACH + 1))
 
 
 def sample_cut_gaussian(means: Array, stds: Array, low: float, high: float, rng: np.random.Generator) -> Array:

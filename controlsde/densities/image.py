@@ -17,11 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
-from controlsde.densities.gaussian import LOG_ROOT_2PI
+from controlsde.densities.gaussian import LOG_ROOT_2PI, REACH
 from controlsde.densities.products import CHUNK
 from controlsde.densities.protocol import Array, Box, as_points
-
-REACH = 9.0  # standard deviations, beyond which a Gaussian is below 1e-17 of its peak
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,13 @@ from controlsde.densities import (
     build_density,
     condition,
 )
+from controlsde.densities.gaussian import REACH
 from controlsde.densities.protocol import Array, Box
 from controlsde.diffusivity import Diffusivity, Steady
 from controlsde.problem import schema
 from controlsde.problem.reference_specs import Forward
 from controlsde.reference.displacement import GaussianDisplacement, IntervalDisplacement
-from controlsde.reference.flows import REACH, Process
+from controlsde.reference.flows import Process
 from controlsde.reference.foellmer import pinned_reference
 from controlsde.reference.forward import MAX_MASS_OUTSIDE, SpreadDensity, forward_flow
 from controlsde.reference.moser import MoserReference

@@ -25,6 +25,7 @@ from controlsde.densities import (
     TruncatedMixture,
     condition,
 )
+from controlsde.densities.gaussian import REACH
 from controlsde.densities.protocol import Box
 from controlsde.reference.bases import (
     CosineBasis,
@@ -33,7 +34,6 @@ from controlsde.reference.bases import (
 )
 from controlsde.reference.correlated import CorrelatedClosedForm
 from controlsde.reference.flows import (
-    REACH,
     ClosedForm,
     Flow,
     Free,

@@ -28,7 +28,7 @@ looked at in the middle of what is left, unless that may still be anything.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -366,7 +366,7 @@ def _measured(drift: Drift, scales: _Scales, boxes: Interval, seen: _Seen, looke
 
 def _change(scales: _Scales, boxes: Interval, component: int, held: Enclosure, seen: _Seen) -> tuple[Array, Array]:
     """Of the three ways the one that costs least, times the share of the tube: changes and squares (2, n)."""
-    width, length = boxes.width, _lengths(scales, boxes[-1])
+    width, length = boxes.width, _by_span(boxes[-1], scales.met.length)
     delta, tau = width[component], width[-1]
     others = [axis for axis in range(len(width) - 1) if axis != component]
     share = np.prod(width[others] / scales.tubes.widths[others][:, seen.place], axis=0)
@@ -374,7 +374,7 @@ def _change(scales: _Scales, boxes: Interval, component: int, held: Enclosure, s
     with np.errstate(all="ignore"):
         excess = _beyond(values, known)
         steeper = _beyond(held.slopes[component], seen.slopes[component])
-        diffusivity = _diffusivity(scales, boxes[-1])
+        diffusivity = _by_span(boxes[-1], scales.diffusivity.mean)
         barrier = np.where(excess > 0.0, excess * delta / diffusivity, np.where(diffusivity > 0.0, 0.0, np.inf))
         horizon = scales.sides[-1]
         moved = excess * tau / length, np.expm1(steeper * horizon) ** 2 * delta / length * tau / horizon
@@ -405,15 +405,8 @@ def _beyond(values: Interval, seen: Interval) -> Array:
     return np.asarray(np.nan_to_num(excess, nan=np.inf, posinf=np.inf))
 
 
-def _lengths(scales: _Scales, time: Interval) -> Array:
-    """The shortest ℓ in each time interval, (n,)."""
+def _by_span(time: Interval, measure: Callable[[float, float], float]) -> Array:
+    """A measure of each time interval (n,): (n,)."""
     spans, which = np.unique(np.stack([time.low, time.high]), axis=1, return_inverse=True)
-    lengths = np.array([scales.met.length(float(start), float(end)) for start, end in spans.T])
-    return np.asarray(lengths[which.ravel()])
-
-
-def _diffusivity(scales: _Scales, time: Interval) -> Array:
-    """The mean of D over each time interval, (n,)."""
-    spans, which = np.unique(np.stack([time.low, time.high]), axis=1, return_inverse=True)
-    means = np.array([scales.diffusivity.mean(float(start), float(end)) for start, end in spans.T])
-    return np.asarray(means[which.ravel()])
+    values = np.array([measure(float(start), float(end)) for start, end in spans.T])
+    return np.asarray(values[which.ravel()])

@@ -7,6 +7,7 @@ values of `Sight` for the certificate, and where the drift and a forward process
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,8 @@ def sight_of(
         diffusivity,
         met,
     )
+    if missed is not None:
+        missed = replace(missed, change=heavier * missed.change)
     forward = _forward_missed(problem, reference, length)
     sight = Sight(
         target_norm=_norm_missed(squared_norm(ends[0]), grid, target),
@@ -60,7 +63,7 @@ def sight_of(
         start_norm=_norm_missed(_initial_squared_norm(reference, ends[1]), grid, initial),
         start_change=_start_change(refined, grid, initial),
         density_unseen=_hidden(ends),
-        drift_unseen=None if missed is None else heavier * missed.change,
+        drift_unseen=None if missed is None else missed.change,
         forward_unseen=None if forward is None else forward.change,
         diffusivity_unseen=_schedule_missed(reference, drift, diffusivity, refined, met),
     )
@@ -72,10 +75,10 @@ def warnings(problem: Problem, reference: Reference) -> tuple[str, ...]:
     grid = FinalGrid.over(problem.domain.box)
     target, initial = reference.density(reference.horizon, grid.points), reference.initial_density(grid.points)
     end, start = end_density(problem.reference, problem.domain), start_density(problem.reference, problem.domain)
-    spread = "broaden them" if start is not None else "use broader data, a shorter horizon, or more forward diffusivity"
+    given, from_data = "broaden them", "use broader data, a shorter horizon, or more forward diffusivity"
     ends = (
-        (reference.horizon, end, squared_norm(end), target, "broaden them"),
-        (0.0, start, _initial_squared_norm(reference, start), initial, spread),
+        (reference.horizon, end, squared_norm(end), target, given),
+        (0.0, start, _initial_squared_norm(reference, start), initial, from_data if start is None else given),
     )
     found = []
     for t, density, whole, seen, cure in ends:

@@ -16,6 +16,7 @@ from controlsde.pipeline import evaluate
 from controlsde.problem import load_problem
 from controlsde.reference import ReferenceError, build_reference  # noqa: A004
 from controlsde.verification import characteristics
+from controlsde.verification.between_nodes import Unseen
 from controlsde.verification.certificate import LIMITS, MonteCarloEvidence, Sight, judge
 
 UNIFORM = {"kind": "uniform"}
@@ -473,3 +474,23 @@ def test_particles_that_ignore_the_schedule_are_found_out(monkeypatch):
     monkeypatch.setattr(verify, "experiment_of", steady)
     result = evaluate(under_a_schedule("vp", "exact", **{"monte_carlo.particles": 20_000}))
     assert "monte_carlo_z" in failed(result) or "monte_carlo_modes" in failed(result)
+
+
+def test_what_is_not_seen_counts_in_the_norm_of_the_target_and_is_told_with_the_same_number(monkeypatch):
+    """N(0, 0.6²) pressed to a std of 0.6/e² has e times the norm of a target that stays as it was."""
+    missed = Unseen(0.03, np.array([0.5]), 0.25, brief=False)
+    monkeypatch.setattr(importlib.import_module("controlsde.verification.sight"), "unseen", lambda *_: missed)
+    ends = {"kind": "mixture", "means": [0], "stds": [0.6]}
+    settings = {
+        "domain.box": [[-4, 4]],
+        "reference": {"kind": "displacement", "from": ends, "to": ends, "horizon": 1.0, "diffusivity": 1.0},
+        "noise": 0,
+        "controls.pieces": 1,
+        "drift": {"kind": "formula", "expressions": ["-2*x"]},
+        **FEW,
+    }
+    result = evaluate(load_problem("two-bumps", set=settings))
+    found = result.certificate.drift_unseen
+    assert found == pytest.approx(0.03 * math.e, rel=1e-3)
+    assert "drift_unseen" in [check.name for check in result.certificate.failed]
+    assert any(f"by {found:.2g} of itself" in one.evidence for one in result.diagnosis)
