@@ -208,3 +208,13 @@ def test_a_shift_of_a_density_that_is_narrow_then_counts_though_it_is_broad_at_t
 
 def test_nothing_is_said_of_a_drift_without_enclosures():
     assert unseen(ExactDrift(None, 1.0, EDGES, BOX), MESH, TIMES, (2, 2), Steady(1.0), standing(MESH)) is None
+
+
+@pytest.mark.parametrize(("walls", "around"), [("reflecting", False), ("periodic", True)])
+def test_mass_reaches_the_other_end_of_a_circle_and_of_no_line(walls, around):
+    mesh = Mesh.build((*BOX, (-8.0, 8.0)), walls, (4, 16), 6)
+    x, y = mesh.points.T
+    density = np.exp(-(x**2) / 2 - (y - 4) ** 2 / (2 * 0.4**2))
+    shares = densities_met(mesh, np.array([0.0, 1.0]), np.stack([density] * 2), 9.0, np.array([[0.0, 12.0]])).shares[0]
+    place = [int(np.searchsorted(mesh.axes[1].grid, y)) - 1 for y in (-6.9, -3.9, -1.9, 7.9)]
+    assert (shares[place] > 0.5 * shares.max()).tolist() == [around, False, True, True]
