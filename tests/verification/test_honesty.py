@@ -191,7 +191,7 @@ def test_the_exact_drift_of_a_density_with_a_narrow_part_that_the_mesh_holds_is_
 PULSES = {"vp": (5e-7, 1e6), "vp, wider": (3e-5, 2e4)}
 
 
-@pytest.mark.parametrize(("name", "noise"), [("vp", 0.0), ("vp, wider", 1e-3)])
+@pytest.mark.parametrize(("name", "noise"), [("vp", 0.0), pytest.param("vp, wider", 1e-3, marks=pytest.mark.slow)])
 def test_an_exact_drift_does_not_step_over_a_pulse_of_its_schedule(name, noise):
     width, height = PULSES[name]
     found = honesty.exact_drift({"kind": name[:2], "schedule": honesty.pulse(width, height)}, noise)
