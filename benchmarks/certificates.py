@@ -14,7 +14,7 @@ from itertools import pairwise
 from benchmarks.reporting import Goal, Report, Table, seconds
 from controlsde import Result, evaluate, list_problems, load_problem, solve
 from controlsde.problem import Problem
-from controlsde.sizes import predict
+from controlsde.workflow.prediction import predict
 
 COLD = 16_000  # variables of the collocation program; more take tens of minutes from a cold start
 AGREEMENT = 1e-6  # of the objectives, where one solver starts at the answer of the other

@@ -32,11 +32,11 @@ from benchmarks.problems import sizes, two_bumps
 from benchmarks.reporting import Goal, Report, Table, seconds, times
 from benchmarks.transcription import ITERATIONS, TOLERANCE, ours
 from controlsde.fokker_planck.radau import radau
-from controlsde.solvers.collocation import IPOPT_OPTIONS
-from controlsde.solvers.reduced import ReducedObjective
+from controlsde.solvers.collocation.solver import IPOPT_OPTIONS
+from controlsde.solvers.collocation.transcription import transcribe
+from controlsde.solvers.shooting.reduced import ReducedObjective
 from controlsde.solvers.starts import random_starts
-from controlsde.solvers.transcription import transcribe
-from controlsde.tracking import TrackingProblem
+from controlsde.tracking.discrete_problem import TrackingProblem
 
 Array = NDArray[np.float64]
 

@@ -12,9 +12,9 @@ import sys
 from dataclasses import dataclass
 
 from benchmarks.reporting import Goal, Report, Table, seconds
-from controlsde.pipeline import solve
 from controlsde.problem import load_problem
-from controlsde.results import Result
+from controlsde.result.result import Result
+from controlsde.workflow.solving import solve
 
 BUDGETS = (64, 128, 256)
 NOISES = (0.0, 1.0)

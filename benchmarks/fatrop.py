@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from benchmarks.reporting import Goal, Report, Table, seconds, times
 from controlsde.problem import load_problem
 from controlsde.reference import build_reference
-from controlsde.solvers.collocation import solve_nlp
-from controlsde.solvers.fatrop import solve_stage_wise
-from controlsde.solvers.nonlinear_program import NlpSolution, WarmStart
-from controlsde.solvers.stage_wise import stage_wise
+from controlsde.solvers.collocation.fatrop import solve_stage_wise
+from controlsde.solvers.collocation.nonlinear_program import NlpSolution, WarmStart
+from controlsde.solvers.collocation.solver import solve_nlp
+from controlsde.solvers.collocation.stage_wise import stage_wise
+from controlsde.solvers.collocation.transcription import transcribe
 from controlsde.solvers.starts import random_starts
-from controlsde.solvers.transcription import transcribe
-from controlsde.tracking import TrackingProblem, build_tracking
+from controlsde.tracking.discrete_problem import TrackingProblem, build_tracking
 
 Array = NDArray[np.float64]
 

@@ -19,9 +19,9 @@ from benchmarks.problems import sizes, two_bumps
 from benchmarks.reporting import Goal, Report, Table, seconds, times
 from benchmarks.timing import Timing, interleaved, ratio
 from controlsde.fokker_planck.radau import radau
-from controlsde.solvers.reduced import ReducedObjective
+from controlsde.solvers.shooting.reduced import ReducedObjective
 from controlsde.solvers.starts import random_starts
-from controlsde.tracking import TrackingProblem
+from controlsde.tracking.discrete_problem import TrackingProblem
 
 Array = NDArray[np.float64]
 

@@ -103,10 +103,10 @@ def _one_iteration(settings: dict[str, object], options: dict[str, Any]) -> dict
 def _child(settings: dict[str, object], options: dict[str, Any]) -> dict[str, Any]:
     """One iteration in this process, with MUMPS's report on stdout."""
     from controlsde.reference import build_reference
-    from controlsde.solvers.collocation import WarmStart, solve_nlp
+    from controlsde.solvers.collocation.solver import WarmStart, solve_nlp
+    from controlsde.solvers.collocation.transcription import transcribe
     from controlsde.solvers.starts import random_starts
-    from controlsde.solvers.transcription import transcribe
-    from controlsde.tracking import build_tracking
+    from controlsde.tracking.discrete_problem import build_tracking
 
     problem = parse_problem(PLANE, set=settings)
     tracking = build_tracking(problem, build_reference(problem.reference, problem.domain))

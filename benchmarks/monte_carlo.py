@@ -26,16 +26,16 @@ from benchmarks import sde_peers
 from benchmarks.reporting import Goal, Report, Table, seconds, times
 from benchmarks.sde_peers import DIFFUSIVITY, HORIZON, MOST_ERRORS, PIECES, Peer, Positions, Run
 from benchmarks.timing import Timing, interleaved, ratio
-from controlsde.controls import Controls
-from controlsde.diffusivity import Steady
-from controlsde.drift import NetworkDrift
-from controlsde.monte_carlo import fused
-from controlsde.monte_carlo.backends import choose
+from controlsde.control.controls import Controls
+from controlsde.control.drift import NetworkDrift
+from controlsde.control.network import Network
+from controlsde.fokker_planck.diffusivity import Steady
+from controlsde.monte_carlo.backends.choice import choose
+from controlsde.monte_carlo.backends.numba import simulation as fused
 from controlsde.monte_carlo.philox import NORMALS, Stream
 from controlsde.monte_carlo.process import Process
 from controlsde.monte_carlo.streaming import Effort, stream_particles
 from controlsde.monte_carlo.sums import CELL, Layout
-from controlsde.network import Network
 
 DIMENSIONS = (1, 2, 8)
 PARTICLES, STEPS = 2**17, 500

@@ -19,14 +19,15 @@ import numpy as np
 import torch
 
 from benchmarks.reporting import Goal, Report, Table
-from controlsde.adaptation import solve_resolved
-from controlsde.files import write_whole
+from controlsde.foundation.files import write_whole
+from controlsde.foundation.progress import silent
 from controlsde.problem import Problem, load_problem
 from controlsde.problem.schema import Collocation
-from controlsde.progress import silent
 from controlsde.reference import build_reference
-from controlsde.solvers import Outcome, collocation
-from controlsde.tracking import TrackingProblem
+from controlsde.solvers import Outcome
+from controlsde.solvers.collocation import solver as collocation
+from controlsde.tracking.discrete_problem import TrackingProblem
+from controlsde.workflow.mesh_refinement import solve_resolved
 
 PROBLEMS = ("two-bumps", "three-bumps", "iris-petals", "jump", "moser-bumps", "heat-compact")
 NOISES = (0.0, 1.0)

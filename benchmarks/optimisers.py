@@ -31,13 +31,13 @@ from benchmarks.gradient import PlainAutograd
 from benchmarks.problems import sizes, two_bumps
 from benchmarks.reporting import Goal, Report, Table, seconds, times
 from benchmarks.timing import interleaved, ratio
-from controlsde.solvers.collocation import WarmStart, solve_nlp
-from controlsde.solvers.first_order import minimise_l_bfgs
-from controlsde.solvers.reduced import ReducedObjective
+from controlsde.solvers.collocation.solver import WarmStart, solve_nlp
+from controlsde.solvers.collocation.transcription import transcribe
+from controlsde.solvers.shooting.first_order import minimise_l_bfgs
+from controlsde.solvers.shooting.reduced import ReducedObjective
+from controlsde.solvers.shooting.trust_region import Iterate, minimise
 from controlsde.solvers.starts import random_starts
-from controlsde.solvers.transcription import transcribe
-from controlsde.solvers.trust_region import Iterate, minimise
-from controlsde.tracking import TrackingProblem
+from controlsde.tracking.discrete_problem import TrackingProblem
 
 Array = NDArray[np.float64]
 Method = Literal["newton", "gauss-newton"]

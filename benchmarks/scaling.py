@@ -29,9 +29,9 @@ from controlsde.fokker_planck.condensation import CondensedFactors, Plan
 from controlsde.fokker_planck.dissection import dissect
 from controlsde.problem import load_problem
 from controlsde.reference import build_reference
-from controlsde.solvers.reduced import ReducedObjective
+from controlsde.solvers.shooting.reduced import ReducedObjective
 from controlsde.solvers.starts import random_starts
-from controlsde.tracking import TrackingProblem, build_tracking
+from controlsde.tracking.discrete_problem import TrackingProblem, build_tracking
 
 Array = NDArray[np.float64]
 

@@ -38,7 +38,7 @@ from torch import Tensor
 from benchmarks.peers import present
 from benchmarks.reporting import Table, seconds
 from benchmarks.timing import Timing
-from controlsde.network import Network
+from controlsde.control.network import Network
 
 Array = NDArray[np.float64]
 Positions = NDArray[np.float32]

@@ -19,8 +19,8 @@ from typing import Any
 
 from benchmarks.problems import PLANE
 from benchmarks.reporting import Goal, Report, Table
-from controlsde import costs
 from controlsde.problem import Problem, load_problem, parse_problem
+from controlsde.workflow import costs
 
 WITHIN = 2.0
 ITERATIONS = 3
@@ -139,12 +139,12 @@ def _child(solver: str, name: str, settings: dict[str, object]) -> dict[str, Any
 
     from controlsde.problem.schema import Shooting
     from controlsde.reference import build_reference
-    from controlsde.sizes import factor_bytes, sizes_of
-    from controlsde.solvers import shooting
-    from controlsde.solvers.collocation import WarmStart, solve_nlp
+    from controlsde.solvers.collocation.solver import WarmStart, solve_nlp
+    from controlsde.solvers.collocation.transcription import transcribe
+    from controlsde.solvers.shooting import solver as shooting
     from controlsde.solvers.starts import random_starts
-    from controlsde.solvers.transcription import transcribe
-    from controlsde.tracking import build_tracking
+    from controlsde.tracking.discrete_problem import build_tracking
+    from controlsde.workflow.prediction import factor_bytes, sizes_of
 
     torch.set_num_threads(1)
     problem = problem_named(name, settings)

@@ -29,7 +29,7 @@ import json, sys
 sys.argv = ["controlsde", "--help"]
 from contextlib import redirect_stdout
 from io import StringIO
-from controlsde.cli import main
+from controlsde.cli.commands import main
 with redirect_stdout(StringIO()):
     try:
         main()

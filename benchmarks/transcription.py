@@ -27,11 +27,11 @@ from numpy.typing import NDArray
 from benchmarks.problems import sizes, two_bumps
 from benchmarks.reporting import Goal, Report, Table, seconds, times
 from controlsde.fokker_planck.radau import radau
-from controlsde.solvers.collocation import IPOPT_OPTIONS, WarmStart, solve_nlp
-from controlsde.solvers.reduced import ReducedObjective
+from controlsde.solvers.collocation.solver import IPOPT_OPTIONS, WarmStart, solve_nlp
+from controlsde.solvers.collocation.transcription import transcribe
+from controlsde.solvers.shooting.reduced import ReducedObjective
 from controlsde.solvers.starts import random_starts
-from controlsde.solvers.transcription import transcribe
-from controlsde.tracking import TrackingProblem
+from controlsde.tracking.discrete_problem import TrackingProblem
 
 Array = NDArray[np.float64]
 

@@ -6,13 +6,13 @@ The public names, each imported on first use, so that `import controlsde` is qui
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from controlsde.comparison import Comparison, compare
-    from controlsde.controls import Controls, ControlsError
-    from controlsde.pipeline import SolveError, evaluate, solve
+    from controlsde.control.controls import Controls, ControlsError
     from controlsde.problem import Problem, ProblemError, list_problems, load_problem
     from controlsde.reference import ReferenceError, build_reference  # noqa: A004
-    from controlsde.results import Result, ResultError
-    from controlsde.simulation import Simulation, SimulationError, simulate
+    from controlsde.result.result import Result, ResultError
+    from controlsde.workflow.comparison import Comparison, compare
+    from controlsde.workflow.simulation import Simulation, SimulationError, simulate
+    from controlsde.workflow.solving import SolveError, evaluate, solve
 
 __all__ = [
     "Comparison",
@@ -36,24 +36,24 @@ __all__ = [
 ]
 
 _HOME = {
-    "Comparison": "comparison",
-    "Controls": "controls",
-    "ControlsError": "controls",
+    "Comparison": "workflow.comparison",
+    "Controls": "control.controls",
+    "ControlsError": "control.controls",
     "Problem": "problem",
     "ProblemError": "problem",
     "ReferenceError": "reference",
-    "Result": "results",
-    "ResultError": "results",
-    "Simulation": "simulation",
-    "SimulationError": "simulation",
-    "SolveError": "pipeline",
+    "Result": "result.result",
+    "ResultError": "result.result",
+    "Simulation": "workflow.simulation",
+    "SimulationError": "workflow.simulation",
+    "SolveError": "workflow.solving",
     "build_reference": "reference",
-    "compare": "comparison",
-    "evaluate": "pipeline",
+    "compare": "workflow.comparison",
+    "evaluate": "workflow.solving",
     "list_problems": "problem",
     "load_problem": "problem",
-    "simulate": "simulation",
-    "solve": "pipeline",
+    "simulate": "workflow.simulation",
+    "solve": "workflow.solving",
 }
 
 

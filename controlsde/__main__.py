@@ -1,5 +1,5 @@
 """`python -m controlsde`."""
 
-from controlsde.cli import main
+from controlsde.cli.commands import main
 
 main()

@@ -23,13 +23,13 @@ def solver_named(kind: str) -> Callable[..., Outcome]:
     """
     solve: Any
     if kind == "shooting":
-        from controlsde.solvers.shooting import solve
+        from controlsde.solvers.shooting.solver import solve
     elif kind == "collocation":
-        from controlsde.solvers.collocation import solve
+        from controlsde.solvers.collocation.solver import solve
     elif kind == "score-matching":
-        from controlsde.solvers.score_matching import solve
+        from controlsde.solvers.drift_fitting.score_matching import solve
     elif kind == "switching":
-        from controlsde.solvers.switching import solve
+        from controlsde.solvers.drift_fitting.switching import solve
     else:
         raise ValueError(f"solver.kind must be one of {', '.join(solver_names())} (got {kind!r})")
     return solve  # type: ignore[no-any-return]

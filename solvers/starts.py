@@ -14,9 +14,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.progress import Progress, silent
-from controlsde.solvers.switching import constructive_start
-from controlsde.tracking import TrackingProblem
+from controlsde.foundation.progress import Progress, silent
+from controlsde.solvers.drift_fitting.switching import constructive_start
+from controlsde.tracking.discrete_problem import TrackingProblem
 
 Array = NDArray[np.float64]
 

@@ -6,14 +6,14 @@ And numbers that stop being finite unnoticed are warned of, which fails a test: 
 import numpy as np
 import pytest
 
-from controlsde import surroundings
-from controlsde.controls import Controls
-from controlsde.diffusivity import Steady
-from controlsde.drift import NetworkDrift
-from controlsde.monte_carlo import fused
+from controlsde.control.controls import Controls
+from controlsde.control.drift import NetworkDrift
+from controlsde.control.network import Network
+from controlsde.fokker_planck.diffusivity import Steady
+from controlsde.foundation import surroundings
+from controlsde.monte_carlo.backends.numba import simulation as fused
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Process
-from controlsde.network import Network
 
 
 @pytest.fixture(scope="session", autouse=True)

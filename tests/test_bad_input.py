@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import controlsde.cli
+import controlsde.cli.commands
 from controlsde.problem import ProblemError, load_problem
 
 GOOD = """\
@@ -149,7 +149,7 @@ def refused(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", ["controlsde", *words])
         began = time.perf_counter()
         with pytest.raises(SystemExit) as left:
-            controlsde.cli.main()
+            controlsde.cli.commands.main()
         seconds = time.perf_counter() - began
         out, err = capsys.readouterr()
         assert left.value.code == 2, err
@@ -348,7 +348,7 @@ def test_an_absurd_size_is_refused_before_anything_is_built(case, command, refus
     def built(*_):
         raise AssertionError("something was built")
 
-    monkeypatch.setattr("controlsde.pipeline.build_reference", built)
+    monkeypatch.setattr("controlsde.workflow.solving.build_reference", built)
     monkeypatch.setattr("controlsde.reference.build_reference", built)
     Path("large.yaml").write_text(GOOD)
     overrides, part = SIZES[case]
@@ -358,7 +358,7 @@ def test_an_absurd_size_is_refused_before_anything_is_built(case, command, refus
 
 
 def test_an_absurd_size_is_refused_by_evaluate_too(refused, monkeypatch):
-    monkeypatch.setattr("controlsde.pipeline.build_reference", lambda *_: pytest.fail("something was built"))
+    monkeypatch.setattr("controlsde.workflow.solving.build_reference", lambda *_: pytest.fail("something was built"))
     Path("large.yaml").write_text(GOOD + "drift: exact\n")
     for override in ("mesh.elements=[200000]", "monte_carlo.particles=1000000000000"):
         (line,) = refused("evaluate", "large.yaml", "--set", override)[:1]

@@ -27,14 +27,14 @@ from matplotlib.figure import Figure
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import controlsde as cs
-import controlsde.cli
-from controlsde import surroundings
-from controlsde.blas import casadis_library, loaded_libraries
+import controlsde.cli.commands
 from controlsde.claims import claim_named, run_claim
-from controlsde.claims.claim import Setting
-from controlsde.exits import EXIT_NOT_CONVERGED
+from controlsde.claims.harness.claim import Setting
+from controlsde.cli.exits import EXIT_NOT_CONVERGED
 from controlsde.fokker_planck import Mesh, Operator
 from controlsde.fokker_planck.propagation import Propagator
+from controlsde.foundation import surroundings
+from controlsde.foundation.blas import casadis_library, loaded_libraries
 from controlsde.monte_carlo import streaming
 from controlsde.problem import parse_problem
 from controlsde.reference.displacement import GaussianDisplacement, IntervalDisplacement
@@ -45,7 +45,7 @@ from controlsde.report import curves
 from controlsde.report.canvas import own_style
 from controlsde.report.compared import cross_table
 from controlsde.report.figures import save_all, save_figures, save_simulation
-from controlsde.solvers import processes
+from controlsde.solvers import workers as processes
 
 TINY = """\
 name: tiny
@@ -591,7 +591,7 @@ def command(monkeypatch, *words):
     """Run a command in this process, and return its exit code."""
     monkeypatch.setattr(sys, "argv", ["controlsde", *map(str, words)])
     with pytest.raises(SystemExit) as left:
-        controlsde.cli.main()
+        controlsde.cli.commands.main()
     return left.value.code or 0
 
 

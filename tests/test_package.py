@@ -29,7 +29,7 @@ def python(code):
 def test_every_folder_with_code_is_a_declared_package(declared):
     folders = {path.parent.relative_to(ROOT) for path in SOURCES}
     names = {
-        f"controlsde.{folder}" if folder.parts[0] != "controlsde" else ".".join(folder.parts)
+        ".".join(folder.parts if folder.parts[0] == "controlsde" else ("controlsde", *folder.parts))
         for folder in folders
         if folder.parts[:2] not in (("controlsde", "solvers"), ("controlsde", "problems"))  # links to the real ones
     }
@@ -137,7 +137,7 @@ def sources():
     found = [path for path in (ROOT / "controlsde").rglob("*.py") if not linked & set(path.parents)]
     return [
         path
-        for path in (*found, *(ROOT / "solvers").glob("*.py"))
+        for path in (*found, *(ROOT / "solvers").rglob("*.py"))
         if path.parent != ROOT / "controlsde" or not path.stem.startswith("__")
     ]
 

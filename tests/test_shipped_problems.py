@@ -4,8 +4,8 @@ import pytest
 
 from controlsde import build_reference, compare, evaluate, list_problems, load_problem, solve
 from controlsde.problem.schema import Shooting
-from controlsde.solvers import shooting
-from controlsde.tracking import build_tracking
+from controlsde.solvers.shooting import solver as shooting
+from controlsde.tracking.discrete_problem import build_tracking
 
 NAMES = [name for name, _, _ in list_problems()]
 SMALL = {"monte_carlo.particles": 20_000, "solver.starts": 2, "solver.hops": 0, "solver.iterations": 30}

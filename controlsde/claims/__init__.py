@@ -8,8 +8,8 @@ from __future__ import annotations
 from difflib import get_close_matches
 from importlib import import_module
 
-from controlsde.claims.claim import Claim, Findings, Row, Setting, Tested
-from controlsde.claims.running import run_claim
+from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, Tested
+from controlsde.claims.harness.running import run_claim
 
 __all__ = ["CLAIMS", "Claim", "ClaimError", "Findings", "Row", "Setting", "Tested", "claim_named", "run_claim"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from controlsde.claims.claim import Claim, Findings, Setting
-from controlsde.claims.optimised import small_budget
-from controlsde.claims.variants import compare_variants
-from controlsde.network import ACTIVATIONS
+from controlsde.claims.harness.claim import Claim, Findings, Setting
+from controlsde.claims.harness.optimised import small_budget
+from controlsde.claims.harness.variants import compare_variants
+from controlsde.control.network import ACTIVATIONS
 
 
 @dataclass(frozen=True)

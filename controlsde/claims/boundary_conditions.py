@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from controlsde.claims.claim import Claim, Findings, Setting, report
-from controlsde.claims.optimised import small_budget
-from controlsde.claims.variants import compare_variants
+from controlsde.claims.harness.claim import Claim, Findings, Setting, report
+from controlsde.claims.harness.optimised import small_budget
+from controlsde.claims.harness.variants import compare_variants
 from controlsde.fokker_planck.mesh import WALLS, Mesh
 from controlsde.report.panels import Curve, Panel
-from controlsde.results import Result
+from controlsde.result.result import Result
 
 
 @dataclass(frozen=True)

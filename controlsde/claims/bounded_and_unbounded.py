@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from scipy.integrate import simpson
 from scipy.stats import norm
 
-from controlsde.claims.claim import Claim, Findings, Row, Setting, at_most, equal, report
-from controlsde.claims.fitting import ORDER, Slope, power_law
-from controlsde.claims.optimised import Optimised, optimise, small_budget, spread_curve
-from controlsde.claims.references import exact, reference_of
-from controlsde.claims.state import REFINEMENT, State, allowance, line, state_after
+from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, at_most, equal, report
+from controlsde.claims.harness.fitting import ORDER, Slope, power_law
+from controlsde.claims.harness.optimised import Optimised, optimise, small_budget, spread_curve
+from controlsde.claims.harness.references import exact, reference_of
+from controlsde.claims.harness.state import REFINEMENT, State, allowance, line, state_after
 from controlsde.densities.mixture import GaussianMixture
 from controlsde.densities.truncated import TruncatedMixture
-from controlsde.progress import Step
+from controlsde.foundation.progress import Step
 from controlsde.reference import Reference
 from controlsde.report.panels import Curve, Panel
-from controlsde.results import Result
+from controlsde.result.result import Result
 
 Array = NDArray[np.float64]
 

@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import quad, solve_ivp
 
-from controlsde.claims.claim import Claim, Findings, Row, Setting, equal, report
-from controlsde.claims.optimised import Optimised, optimise, small_budget, spread_curve
-from controlsde.claims.references import exact, reference_of
-from controlsde.claims.state import REFINEMENT, allowance, line, piece_at, state_after
-from controlsde.drift import Drift, network_drift
-from controlsde.progress import Step
+from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, equal, report
+from controlsde.claims.harness.optimised import Optimised, optimise, small_budget, spread_curve
+from controlsde.claims.harness.references import exact, reference_of
+from controlsde.claims.harness.state import REFINEMENT, allowance, line, piece_at, state_after
+from controlsde.control.drift import Drift, network_drift
+from controlsde.foundation.progress import Step
 from controlsde.reference import Reference
 from controlsde.report.panels import Curve, Panel
-from controlsde.results import Result
-from controlsde.tracking import build_network
+from controlsde.result.result import Result
+from controlsde.tracking.discrete_problem import build_network
 
 Array = NDArray[np.float64]
 

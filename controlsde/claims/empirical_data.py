@@ -13,14 +13,14 @@ from scipy.special import ndtr, owens_t
 from scipy.stats import norm
 
 from controlsde import distances
-from controlsde.claims.claim import Claim, Findings, Row, Setting, at_least, at_most, equal, report
-from controlsde.claims.fitting import power_law
-from controlsde.claims.optimised import Optimised, Spread, gathered, optimise, small_budget, spread_curve
-from controlsde.claims.references import exact, reference_of
-from controlsde.claims.state import REFINEMENT, allowance, line, state_after
+from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, at_least, at_most, equal, report
+from controlsde.claims.harness.fitting import power_law
+from controlsde.claims.harness.optimised import Optimised, Spread, gathered, optimise, small_budget, spread_curve
+from controlsde.claims.harness.references import exact, reference_of
+from controlsde.claims.harness.state import REFINEMENT, allowance, line, state_after
 from controlsde.densities.mixture import GaussianMixture
+from controlsde.foundation.progress import Step
 from controlsde.gaussians import noised_variance
-from controlsde.progress import Step
 from controlsde.report.panels import Curve, Panel
 
 Array = NDArray[np.float64]

@@ -7,12 +7,12 @@ from math import exp
 
 import numpy as np
 
-from controlsde.claims.claim import Claim, Findings, Setting, report
-from controlsde.claims.optimised import small_budget
-from controlsde.claims.references import reference_of
-from controlsde.claims.variants import compare_variants
+from controlsde.claims.harness.claim import Claim, Findings, Setting, report
+from controlsde.claims.harness.optimised import small_budget
+from controlsde.claims.harness.references import reference_of
+from controlsde.claims.harness.variants import compare_variants
+from controlsde.foundation.progress import Step
 from controlsde.gaussians import noised_variance
-from controlsde.progress import Step
 from controlsde.reference import Reference
 from controlsde.report.panels import Curve, Panel
 

@@ -8,10 +8,10 @@ from math import expm1, inf, log, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.claims.claim import Claim, Findings, Row, Setting, equal
-from controlsde.claims.fitting import exponential, order_row, power_law
+from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, equal
+from controlsde.claims.harness.fitting import exponential, order_row, power_law
+from controlsde.foundation.progress import Step
 from controlsde.gaussians import Law, LinearProcess, law_after, noised, reverse_process, wasserstein_2
-from controlsde.progress import Step
 from controlsde.report.panels import Curve, Panel
 
 Array = NDArray[np.float64]

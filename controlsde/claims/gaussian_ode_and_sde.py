@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from controlsde.claims.claim import Claim, Findings, Row, Setting, at_most, equal, report
-from controlsde.claims.fitting import Slope, order_row, power_law
-from controlsde.claims.optimised import effort_of
-from controlsde.claims.state import REFINEMENT, allowance, line, piece_at, state_after
-from controlsde.controls import Controls
+from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, at_most, equal, report
+from controlsde.claims.harness.fitting import Slope, order_row, power_law
+from controlsde.claims.harness.optimised import effort_of
+from controlsde.claims.harness.state import REFINEMENT, allowance, line, piece_at, state_after
+from controlsde.control.controls import Controls
+from controlsde.foundation.progress import Step
 from controlsde.gaussians.linear_tracking import LinearTracking
-from controlsde.pipeline import evaluate, solve
 from controlsde.problem import Problem, parse_problem
-from controlsde.progress import Step
 from controlsde.report.panels import Curve, Panel
-from controlsde.results import Result
+from controlsde.result.result import Result
+from controlsde.workflow.solving import evaluate, solve
 
 Array = NDArray[np.float64]
 

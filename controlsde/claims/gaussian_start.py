@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from controlsde import distances
-from controlsde.claims.claim import Claim, Findings, Row, Setting, at_most, equal
-from controlsde.claims.fitting import exponential, order_row
-from controlsde.claims.references import exact, gaussian, reversed_diffusion
-from controlsde.claims.state import REFINEMENT, State, allowance, line, state_after
+from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, at_most, equal
+from controlsde.claims.harness.fitting import exponential, order_row
+from controlsde.claims.harness.references import exact, gaussian, reversed_diffusion
+from controlsde.claims.harness.state import REFINEMENT, State, allowance, line, state_after
+from controlsde.foundation.progress import Step
 from controlsde.gaussians import contraction
-from controlsde.progress import Step
 from controlsde.reference import Reference
 from controlsde.report.panels import Curve, Panel
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from controlsde import distances
-from controlsde.claims.claim import Claim, Findings, Row, Setting, at_least, at_most, equal
-from controlsde.claims.references import exact, gaussian, reversed_diffusion
-from controlsde.claims.state import CELLS, REFINEMENT, Field, State, allowance, line, state_after
+from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, at_least, at_most, equal
+from controlsde.claims.harness.references import exact, gaussian, reversed_diffusion
+from controlsde.claims.harness.state import CELLS, REFINEMENT, Field, State, allowance, line, state_after
+from controlsde.foundation.progress import Step
 from controlsde.gaussians import contraction
-from controlsde.progress import Step
 from controlsde.reference.semigroup import ornstein_uhlenbeck_semigroup
 from controlsde.report.panels import Curve, Panel
 

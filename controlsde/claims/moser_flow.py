@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
-from controlsde.claims.claim import Claim, Findings, Row, Setting, at_most, equal, report
-from controlsde.claims.fitting import order_row, power_law
-from controlsde.claims.references import exact, reference_of
-from controlsde.claims.state import REFINEMENT, allowance, line, state_after
+from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, at_most, equal, report
+from controlsde.claims.harness.fitting import order_row, power_law
+from controlsde.claims.harness.references import exact, reference_of
+from controlsde.claims.harness.state import REFINEMENT, allowance, line, state_after
 from controlsde.fokker_planck.mesh import Mesh
-from controlsde.progress import Step
+from controlsde.foundation.progress import Step
 from controlsde.reference import Reference
 from controlsde.report.panels import Curve, Panel
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from controlsde.claims.claim import Claim, Findings, Row, Setting, at_most, report
-from controlsde.claims.fitting import power_law
-from controlsde.pipeline import solve
+from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, at_most, report
+from controlsde.claims.harness.fitting import power_law
+from controlsde.foundation.progress import Step
 from controlsde.problem import Problem, parse_problem
-from controlsde.progress import Step
 from controlsde.report.panels import Curve, Panel
-from controlsde.results import Result
+from controlsde.result.result import Result
+from controlsde.workflow.solving import solve
 
 DIFFUSIVITY = 0.05
 LEAST_FOR_SLOPE = 3  # points

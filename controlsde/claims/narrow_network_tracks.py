@@ -9,18 +9,18 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.claims.claim import Claim, Findings, Row, Setting, at_most, equal, report
-from controlsde.claims.fitting import order_row, power_law
-from controlsde.claims.state import State, line, piece_at, state_after
+from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, at_most, equal, report
+from controlsde.claims.harness.fitting import order_row, power_law
+from controlsde.claims.harness.state import State, line, piece_at, state_after
+from controlsde.control.network import Network
 from controlsde.fokker_planck.mesh import Mesh
-from controlsde.network import Network
-from controlsde.pipeline import solve
+from controlsde.foundation.progress import Step
 from controlsde.problem import parse_problem
-from controlsde.progress import Step
 from controlsde.reference import Reference, build_reference
 from controlsde.report.panels import Curve, Panel
-from controlsde.results import Result
-from controlsde.solvers.multiplexing import Multiplexing
+from controlsde.result.result import Result
+from controlsde.solvers.drift_fitting.multiplexing import Multiplexing
+from controlsde.workflow.solving import solve
 
 Array = NDArray[np.float64]
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from controlsde.claims.claim import Claim, Findings, Row, Setting, at_most, report
-from controlsde.claims.fitting import order_row, power_law
-from controlsde.claims.state import line, piece_at, state_after
-from controlsde.progress import Step
+from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, at_most, report
+from controlsde.claims.harness.fitting import order_row, power_law
+from controlsde.claims.harness.state import line, piece_at, state_after
+from controlsde.foundation.progress import Step
 from controlsde.report.panels import Curve, Panel
 
 Array = NDArray[np.float64]

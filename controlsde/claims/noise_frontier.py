@@ -19,15 +19,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.claims.claim import Claim, Findings, Row, Setting, report
-from controlsde.claims.optimised import Spread, answer, gathered, spread_curve
-from controlsde.claims.settings import SettingError
-from controlsde.controls import Controls
-from controlsde.files import write_whole
+from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, report
+from controlsde.claims.harness.optimised import Spread, answer, gathered, spread_curve
+from controlsde.claims.harness.settings import SettingError
+from controlsde.control.controls import Controls
+from controlsde.foundation.files import write_whole
+from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.problem import Problem, parse_problem
-from controlsde.progress import Progress, Step, silent
 from controlsde.report.panels import Panel
-from controlsde.solvers.processes import Workers
+from controlsde.solvers.workers import Workers
 
 Array = NDArray[np.float64]
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from controlsde.claims.claim import Claim, Findings, Row, Setting, equal
-from controlsde.claims.state import REFINEMENT, State, allowance, line, states_at
-from controlsde.progress import Step
+from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, equal
+from controlsde.claims.harness.state import REFINEMENT, State, allowance, line, states_at
+from controlsde.foundation.progress import Step
 from controlsde.report.panels import Curve, Panel
 
 Array = NDArray[np.float64]

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ive
 
-from controlsde.claims.claim import Claim, Findings, Row, Setting, equal
-from controlsde.claims.fitting import order_row, power_law
-from controlsde.claims.state import CELLS, REFINEMENT, Field, State, allowance, line, state_after
-from controlsde.progress import Step
+from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, equal
+from controlsde.claims.harness.fitting import order_row, power_law
+from controlsde.claims.harness.state import CELLS, REFINEMENT, Field, State, allowance, line, state_after
+from controlsde.foundation.progress import Step
 from controlsde.report.panels import Curve, Panel
 
 Array = NDArray[np.float64]

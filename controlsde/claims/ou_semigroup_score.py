@@ -9,10 +9,10 @@ from math import exp, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.claims.claim import Claim, Findings, Row, Setting, at_least, at_most, equal, report
-from controlsde.claims.references import reversed_diffusion
+from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, at_least, at_most, equal, report
+from controlsde.claims.harness.references import reversed_diffusion
+from controlsde.foundation.progress import Step
 from controlsde.gaussians import noised_variance
-from controlsde.progress import Step
 from controlsde.reference.semigroup import ornstein_uhlenbeck_semigroup
 from controlsde.report.panels import Curve, Panel
 

@@ -12,10 +12,10 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 
 from controlsde import distances
-from controlsde.claims.claim import Claim, Findings, Row, Setting, at_most, equal
-from controlsde.claims.state import REFINEMENT, Field, State, allowance, line, states_at
+from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, at_most, equal
+from controlsde.claims.harness.state import REFINEMENT, Field, State, allowance, line, states_at
 from controlsde.fokker_planck.mesh import Mesh
-from controlsde.progress import Step
+from controlsde.foundation.progress import Step
 from controlsde.report.panels import Curve, Panel
 
 Array = NDArray[np.float64]

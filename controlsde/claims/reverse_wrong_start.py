@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from controlsde.claims.claim import Claim, Findings, Row, Setting, at_most, equal
-from controlsde.claims.fitting import exponential, order_row
-from controlsde.claims.references import exact, reversed_diffusion
-from controlsde.claims.state import REFINEMENT, State, Values, allowance, line, state_after
-from controlsde.progress import Step
+from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, at_most, equal
+from controlsde.claims.harness.fitting import exponential, order_row
+from controlsde.claims.harness.references import exact, reversed_diffusion
+from controlsde.claims.harness.state import REFINEMENT, State, Values, allowance, line, state_after
+from controlsde.foundation.progress import Step
 from controlsde.reference import Reference
 from controlsde.reference.semigroup import neumann_heat_semigroup, ornstein_uhlenbeck_semigroup
 from controlsde.report.panels import Curve, Panel

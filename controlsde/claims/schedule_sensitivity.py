@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from controlsde.claims.claim import Claim, Findings, Row, Setting, equal, report
-from controlsde.claims.optimised import Optimised, optimise, small_budget, spread_curve
-from controlsde.claims.references import exact
-from controlsde.claims.state import REFINEMENT, State, Values, allowance
+from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, equal, report
+from controlsde.claims.harness.optimised import Optimised, optimise, small_budget, spread_curve
+from controlsde.claims.harness.references import exact
+from controlsde.claims.harness.state import REFINEMENT, State, Values, allowance
 from controlsde.fokker_planck.evolution import evolve
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.fokker_planck.operator import Operator
+from controlsde.foundation.progress import Step
 from controlsde.problem import parse_problem
 from controlsde.problem.schema import VarianceExploding, VariancePreserving
-from controlsde.progress import Step
 from controlsde.reference import Reference, build_reference
 from controlsde.reference.building import build_schedule
 from controlsde.reference.semigroup import ornstein_uhlenbeck_semigroup

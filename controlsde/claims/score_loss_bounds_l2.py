@@ -8,10 +8,10 @@ from math import pi
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.claims.claim import Claim, Findings, Row, Setting, at_most, report
-from controlsde.claims.fitting import order_row, power_law
-from controlsde.claims.state import ROUNDING, State, line, states_at
-from controlsde.progress import Step
+from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, at_most, report
+from controlsde.claims.harness.fitting import order_row, power_law
+from controlsde.claims.harness.state import ROUNDING, State, line, states_at
+from controlsde.foundation.progress import Step
 from controlsde.report.panels import Curve, Panel
 
 Array = NDArray[np.float64]

@@ -9,14 +9,14 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.claims.claim import Claim, Findings, Row, Setting, report
-from controlsde.claims.fitting import power_law
-from controlsde.claims.references import reversed_diffusion
+from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, report
+from controlsde.claims.harness.fitting import power_law
+from controlsde.claims.harness.references import reversed_diffusion
+from controlsde.control.network import Network
 from controlsde.fokker_planck.mesh import Mesh
-from controlsde.network import Network
-from controlsde.progress import Step
+from controlsde.foundation.progress import Step
 from controlsde.report.panels import Curve, Panel
-from controlsde.solvers.drift_fit import Regression, fit
+from controlsde.solvers.drift_fitting.drift_fit import Regression, fit
 
 Array = NDArray[np.float64]
 

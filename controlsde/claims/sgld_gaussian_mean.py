@@ -8,16 +8,16 @@ from math import exp, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.claims.claim import Claim, Findings, Row, Setting, equal, report
-from controlsde.claims.fitting import order_row, power_law
-from controlsde.claims.references import gaussian, reversed_diffusion
-from controlsde.diffusivity import Steady
-from controlsde.drift import ExactDrift
+from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, equal, report
+from controlsde.claims.harness.fitting import order_row, power_law
+from controlsde.claims.harness.references import gaussian, reversed_diffusion
+from controlsde.control.drift import ExactDrift
+from controlsde.fokker_planck.diffusivity import Steady
+from controlsde.foundation.progress import Step
 from controlsde.gaussians import Law, MeanChain, law_after, reverse_process, wasserstein_2
-from controlsde.monte_carlo import plain
+from controlsde.monte_carlo.backends.numpy import simulation as plain
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Process
-from controlsde.progress import Step
 from controlsde.report.panels import Curve, Panel
 
 Array = NDArray[np.float64]

@@ -8,11 +8,11 @@ from math import exp, expm1, log, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.claims.claim import Claim, Findings, Row, Setting, equal, report
-from controlsde.claims.fitting import exponential, order_row, power_law
-from controlsde.claims.references import gaussian, reversed_diffusion
+from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, equal, report
+from controlsde.claims.harness.fitting import exponential, order_row, power_law
+from controlsde.claims.harness.references import gaussian, reversed_diffusion
+from controlsde.foundation.progress import Step
 from controlsde.gaussians import Law, law_after, reverse_process
-from controlsde.progress import Step
 from controlsde.reference.semigroup import ornstein_uhlenbeck_semigroup
 from controlsde.report.panels import Curve, Panel
 

@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.controls import Controls
-from controlsde.network import Network
+from controlsde.control.controls import Controls
+from controlsde.control.network import Network
 from controlsde.problem import Problem
 from controlsde.solvers.outcome import Ending, Violation
 from controlsde.verification.between_nodes import Unseen

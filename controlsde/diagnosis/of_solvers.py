@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from controlsde.control.network import KINKED
 from controlsde.diagnosis.case import Case
 from controlsde.diagnosis.entries import Diagnosis, Remedy, rounded_down, rounded_up
-from controlsde.network import KINKED
 from controlsde.problem.schema import Shooting
 
 Array = NDArray[np.float64]

@@ -13,13 +13,13 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from controlsde.control.drift import Drift
 from controlsde.diagnosis.case import Trials, Wall
-from controlsde.drift import Drift
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.problem import Problem
 from controlsde.reference import Reference, ReferenceError  # noqa: A004
-from controlsde.tracking import TrackingProblem, build_tracking
+from controlsde.tracking.discrete_problem import TrackingProblem, build_tracking
 from controlsde.verification.certificate import LIMITS, Certificate
 from controlsde.verification.evidence import Fields
 

@@ -38,7 +38,7 @@ from controlsde.fokker_planck.operator import DENSE_LIMIT, Operator
 from controlsde.fokker_planck.piecewise_stages import Factor, PiecewiseStageSolver
 from controlsde.fokker_planck.radau import Radau, radau
 from controlsde.fokker_planck.stage_solvers import NonFiniteError, StageSolver, refuse_non_finite
-from controlsde.surroundings import own_arithmetic
+from controlsde.foundation.surroundings import own_arithmetic
 
 
 @dataclass(frozen=True, eq=False)

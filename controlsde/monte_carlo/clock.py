@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.diffusivity import Diffusivity, step_means
+from controlsde.fokker_planck.diffusivity import Diffusivity, step_means
 
 Array = NDArray[np.float64]
 

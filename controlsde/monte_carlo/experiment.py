@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.diffusivity import Diffusivity
-from controlsde.drift import Drift
-from controlsde.monte_carlo.backends import Backend, choose
+from controlsde.control.drift import Drift
+from controlsde.fokker_planck.diffusivity import Diffusivity
+from controlsde.monte_carlo.backends.choice import Backend, choose
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import RUNGE_KUTTA, Process
 from controlsde.monte_carlo.processes import Crew

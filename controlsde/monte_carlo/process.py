@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.diffusivity import Diffusivity
-from controlsde.drift import Drift, NetworkDrift
+from controlsde.control.drift import Drift, NetworkDrift
+from controlsde.fokker_planck.diffusivity import Diffusivity
 from controlsde.monte_carlo.clock import Clock
 
 if TYPE_CHECKING:
-    from controlsde.controls import Controls
-    from controlsde.network import Network
+    from controlsde.control.controls import Controls
+    from controlsde.control.network import Network
 
 Array = NDArray[np.float64]
 

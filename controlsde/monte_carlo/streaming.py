@@ -19,12 +19,12 @@ import loky
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.monte_carlo.backends import Backend
+from controlsde.foundation.surroundings import one_thread, own_settings
+from controlsde.monte_carlo.backends.choice import Backend
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Positions, Process
 from controlsde.monte_carlo.processes import Crew
 from controlsde.monte_carlo.sums import CELL, Layout, Sums, count
-from controlsde.surroundings import one_thread, own_settings
 
 Array = NDArray[np.float64]
 Draw = Callable[[int, np.random.Generator], Array]

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.monte_carlo import arithmetic
-from controlsde.monte_carlo.arithmetic import cached, compiled_in_any_order
+from controlsde.monte_carlo.backends.numba import arithmetic
+from controlsde.monte_carlo.backends.numba.arithmetic import cached, compiled_in_any_order
 from controlsde.monte_carlo.modes import Modes
 from controlsde.monte_carlo.process import Positions
 

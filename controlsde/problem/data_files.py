@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from controlsde.plain_files import MissingError, UnreadableError, read_plain
+from controlsde.foundation.plain_files import MissingError, UnreadableError, read_plain
 from controlsde.problem.values import Location, dotted
 from controlsde.problem.yaml_text import Document
 

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from controlsde import kinds
-from controlsde.plain_files import MissingError, UnreadableError, is_plain_file, read_plain
+from controlsde.foundation import kinds
+from controlsde.foundation.plain_files import MissingError, UnreadableError, is_plain_file, read_plain
 from controlsde.problem import data_files, overrides, words, yaml_text
 from controlsde.problem.schema import Problem
 from controlsde.problem.values import Location, dotted
@@ -51,7 +51,7 @@ def _own_arithmetic() -> Iterator[None]:
     if "numpy" not in sys.modules:
         yield
         return
-    from controlsde.surroundings import own_arithmetic
+    from controlsde.foundation.surroundings import own_arithmetic
 
     with own_arithmetic():
         yield

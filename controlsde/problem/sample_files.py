@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from controlsde.foundation.wording import shown
 from controlsde.problem.data_files import UnusableError, content
 from controlsde.problem.density_specs import MAX_POINTS
 from controlsde.problem.values import PLAIN_NUMBER, nearest, number_hint, short
-from controlsde.wording import shown
 
 MAX_COLUMNS = 1000
 MAX_LINES = 20 * MAX_POINTS  # empty ones and those within quotes, too

@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from controlsde.foundation.wording import unreadable
 from controlsde.problem.density_specs import (
     Boxes,
     DensitySpec,
@@ -62,7 +63,6 @@ from controlsde.problem.values import (
     one_text_as_list,
     short,
 )
-from controlsde.wording import unreadable
 
 __all__ = [
     "Bounds",

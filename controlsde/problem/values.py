@@ -26,7 +26,7 @@ from pydantic.annotated_handlers import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from controlsde.wording import LONGEST_NAME, shown
+from controlsde.foundation.wording import LONGEST_NAME, shown
 
 MAX_DIMENSION = 3
 

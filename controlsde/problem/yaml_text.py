@@ -32,8 +32,8 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
+from controlsde.foundation.wording import LONGEST_NAME, at_most, shown, unreadable
 from controlsde.problem.values import Location, dotted
-from controlsde.wording import LONGEST_NAME, at_most, shown, unreadable
 
 MAX_BYTES = 1_000_000
 MAX_NESTING = 40

@@ -19,7 +19,8 @@ from controlsde.densities import (
 )
 from controlsde.densities.gaussian import REACH
 from controlsde.densities.protocol import Array, Box
-from controlsde.diffusivity import Diffusivity, Steady
+from controlsde.fokker_planck.diffusivity import Diffusivity, Steady
+from controlsde.foundation.surroundings import own_arithmetic
 from controlsde.problem import schema
 from controlsde.problem.reference_specs import Forward
 from controlsde.reference.displacement import GaussianDisplacement, IntervalDisplacement
@@ -41,7 +42,6 @@ from controlsde.reference.schedules import (
     linear_rate,
 )
 from controlsde.reference.solved import solved_flow, stationary_density
-from controlsde.surroundings import own_arithmetic
 
 Scheduled = schema.VariancePreserving | schema.VarianceExploding
 WALLS = ("domain", "walls")

@@ -19,10 +19,10 @@ from scipy.optimize import elementwise
 
 from controlsde.densities import CorrelatedMixture, GaussianMixture, LineDensity
 from controlsde.densities.protocol import Array, as_points
-from controlsde.diffusivity import Diffusivity
+from controlsde.fokker_planck.diffusivity import Diffusivity
+from controlsde.foundation.surroundings import methods_in_own_arithmetic
 from controlsde.reference.protocol import clock
 from controlsde.reference.quotients import TINY, ratio
-from controlsde.surroundings import methods_in_own_arithmetic
 
 PAIRS = 2048  # of points and their goals, that narrow down every search
 NEWTON_STEPS = 4

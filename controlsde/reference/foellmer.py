@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from controlsde.densities.protocol import Array, Box
-from controlsde.diffusivity import Steady
+from controlsde.fokker_planck.diffusivity import Steady
 from controlsde.reference.flows import Free
 from controlsde.reference.forward import (
     MAX_MASS_OUTSIDE,

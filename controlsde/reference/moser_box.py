@@ -20,14 +20,14 @@ import numpy as np
 from controlsde.densities import Density
 from controlsde.densities.formula import graded_rule
 from controlsde.densities.protocol import Array, Box, as_points
-from controlsde.diffusivity import Diffusivity
+from controlsde.fokker_planck.diffusivity import Diffusivity
+from controlsde.foundation.surroundings import methods_in_own_arithmetic
 from controlsde.reference.bases import Basis, FourierBasis, PolynomialCosineBasis
 from controlsde.reference.moser import MAX_FIELD, MoserMixture
 from controlsde.reference.projection import tensor_coefficients
 from controlsde.reference.protocol import ReferenceError  # noqa: A004
 from controlsde.reference.quotients import ratio
 from controlsde.reference.series import TensorCoefficients
-from controlsde.surroundings import methods_in_own_arithmetic
 
 PANELS = {2: 48, 3: 10}  # an axis, of sixteen nodes each: enough for products of two modes
 MODES = {2: (48, 96, 192), 3: (24, 48, 64)}  # per axis: the first number that resolves the flux, or the last

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.diffusivity import Diffusivity
+from controlsde.fokker_planck.diffusivity import Diffusivity
 
 Array = NDArray[np.float64]
 CLOCK_ROUNDING = 1e-9  # times may leave [0, T] by this share of T

@@ -16,10 +16,10 @@ import numpy as np
 
 from controlsde.densities.norms import squared_norm
 from controlsde.densities.protocol import Array, Density, as_points
-from controlsde.diffusivity import Diffusivity
+from controlsde.fokker_planck.diffusivity import Diffusivity
+from controlsde.foundation.surroundings import methods_in_own_arithmetic
 from controlsde.reference.flows import Flow
 from controlsde.reference.protocol import clock
-from controlsde.surroundings import methods_in_own_arithmetic
 
 
 @methods_in_own_arithmetic

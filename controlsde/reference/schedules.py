@@ -25,8 +25,8 @@ from scipy.optimize import brentq
 
 from controlsde.densities.panels import WEIGHTS, Panels, nodes_between, resolve_between
 from controlsde.densities.protocol import Array
-from controlsde.diffusivity import Diffusivity, Varying
 from controlsde.enclosures import hidden
+from controlsde.fokker_planck.diffusivity import Diffusivity, Varying
 from controlsde.problem.formula import Formula
 from controlsde.reference.flows import Flow
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.files import write_whole
-from controlsde.results import Result
+from controlsde.foundation.files import write_whole
+from controlsde.result.result import Result
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.comparison import Comparison
 from controlsde.report.canvas import (
     ERROR_MAP,
     INK,
@@ -22,7 +21,8 @@ from controlsde.report.canvas import (
     number,
 )
 from controlsde.report.curves import add_particles, error_scale
-from controlsde.results import Result
+from controlsde.result.result import Result
+from controlsde.workflow.comparison import Comparison
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.controls import Controls
+from controlsde.control.controls import Controls
 from controlsde.report.canvas import (
     ALARM,
     FAINT,
@@ -27,7 +27,7 @@ from controlsde.report.canvas import (
     number,
     standing,
 )
-from controlsde.results import Result
+from controlsde.result.result import Result
 from controlsde.solvers.outcome import reached
 
 if TYPE_CHECKING:

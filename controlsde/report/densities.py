@@ -24,7 +24,7 @@ from controlsde.report.canvas import (
     standing,
 )
 from controlsde.report.moments import chosen_times, error_then, moment, strip_title
-from controlsde.results import Result
+from controlsde.result.result import Result
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -14,11 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controlsde.comparison import Comparison
 from controlsde.report import compared, curves, densities, particles
 from controlsde.report.canvas import own_style, save
-from controlsde.results import Result
-from controlsde.simulation import Simulation
+from controlsde.result.result import Result
+from controlsde.workflow.comparison import Comparison
+from controlsde.workflow.simulation import Simulation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

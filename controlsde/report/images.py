@@ -25,13 +25,13 @@ from controlsde.report.canvas import (
     standing,
 )
 from controlsde.report.moments import chosen_times, error_then, moment, strip_title
-from controlsde.results import Result
+from controlsde.result.result import Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from controlsde.drift import Drift
+    from controlsde.control.drift import Drift
 
 Array = NDArray[np.float64]
 
@@ -142,8 +142,8 @@ def _longest(grid: tuple[Array, ...]) -> float:
 
 def _drift(result: Result) -> Drift | None:
     """The drift, from the result alone; None for a reference's exact one."""
-    from controlsde.drift import FormulaDrift, network_drift
-    from controlsde.tracking import build_network
+    from controlsde.control.drift import FormulaDrift, network_drift
+    from controlsde.tracking.discrete_problem import build_network
 
     if result.controls is not None:
         return network_drift(build_network(result.problem), result.controls, result.controls.times[-1])

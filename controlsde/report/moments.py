@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.results import Result
+from controlsde.result.result import Result
 
 Array = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.report.canvas import FAINT, INK, REFERENCE, dress, line_named, new_figure, noise_colour, number
-from controlsde.simulation import Simulation, mesh_of
+from controlsde.workflow.simulation import Simulation, mesh_of
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

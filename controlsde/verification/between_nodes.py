@@ -35,9 +35,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.diffusivity import Diffusivity
-from controlsde.drift import Drift
+from controlsde.control.drift import Drift
 from controlsde.enclosures import Enclosure, Interval
+from controlsde.fokker_planck.diffusivity import Diffusivity
 from controlsde.fokker_planck.mesh import Axis, Mesh
 from controlsde.fokker_planck.stencils import Stencil
 from controlsde.verification.densities_met import DensitiesMet

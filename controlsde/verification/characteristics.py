@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.drift import Drift
+from controlsde.control.drift import Drift
 
 Array = NDArray[np.float64]
 

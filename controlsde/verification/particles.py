@@ -11,16 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.drift import Drift
+from controlsde.control.drift import Drift
+from controlsde.foundation.progress import Progress, Step
 from controlsde.monte_carlo import statistics
-from controlsde.monte_carlo.backends import Backend
+from controlsde.monte_carlo.backends.choice import Backend
 from controlsde.monte_carlo.experiment import Experiment
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.processes import Crew
 from controlsde.monte_carlo.streaming import Effort, Simulated
 from controlsde.monte_carlo.sums import Layout
 from controlsde.problem import Problem
-from controlsde.progress import Progress, Step
 from controlsde.reference import Reference
 from controlsde.verification.certificate import MonteCarloEvidence
 from controlsde.verification.grid import FinalGrid

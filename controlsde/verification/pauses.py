@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from controlsde.diffusivity import Diffusivity
+from controlsde.fokker_planck.diffusivity import Diffusivity
 
 SAMPLES = 1025  # of D, among which its least values are looked for
 MOST = 64  # places that are looked at

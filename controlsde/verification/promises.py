@@ -50,8 +50,8 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from controlsde import distances
-from controlsde.diffusivity import Diffusivity
-from controlsde.drift import Drift
+from controlsde.control.drift import Drift
+from controlsde.fokker_planck.diffusivity import Diffusivity
 from controlsde.problem import Problem
 from controlsde.reference import Reference
 from controlsde.verification.jumps import jumps

@@ -19,12 +19,12 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from controlsde.diffusivity import Diffusivity
-from controlsde.drift import Drift
+from controlsde.control.drift import Drift
+from controlsde.fokker_planck.diffusivity import Diffusivity
 from controlsde.fokker_planck.mesh import Axis, Mesh
 from controlsde.fokker_planck.operator import Operator
+from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.problem import Problem
-from controlsde.progress import Progress, Step, silent
 from controlsde.reference import Reference
 from controlsde.verification.exponential import (
     Action,

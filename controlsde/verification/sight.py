@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde import distances
+from controlsde.control.drift import Drift, ExactDrift, FormulaDrift
 from controlsde.densities import CorrelatedMixture, Density, FormulaDensity, GaussianMixture, TruncatedMixture
 from controlsde.densities.norms import squared_norm
-from controlsde.diffusivity import Diffusivity
-from controlsde.drift import Drift, ExactDrift, FormulaDrift
+from controlsde.fokker_planck.diffusivity import Diffusivity
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.problem import Formula, Problem, schema
 from controlsde.reference import Reference

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde import distances
-from controlsde.drift import Drift
+from controlsde.control.drift import Drift
 from controlsde.fokker_planck.mesh import Mesh
+from controlsde.foundation.progress import Progress, Step
 from controlsde.monte_carlo.streaming import INTERRUPTED, Effort
 from controlsde.problem import Problem
-from controlsde.progress import Progress, Step
 from controlsde.reference import Reference
 from controlsde.verification.certificate import judge
 from controlsde.verification.characteristics import density_by_characteristics

@@ -32,12 +32,12 @@ from controlsde.claims import (
     sgld_gaussian_mean,
 )
 from controlsde.claims import noise_upgrades_convergence as upgrades
-from controlsde.claims.claim import Findings, Setting, at_least, at_most, equal, report, verdict_of
-from controlsde.claims.fitting import exponential, power_law
-from controlsde.claims.optimised import gathered
-from controlsde.claims.pages import introduction, page, write_index, write_page, write_text
-from controlsde.claims.settings import SettingError, with_settings
-from controlsde.claims.state import piece_at
+from controlsde.claims.harness.claim import Findings, Setting, at_least, at_most, equal, report, verdict_of
+from controlsde.claims.harness.fitting import exponential, power_law
+from controlsde.claims.harness.optimised import gathered
+from controlsde.claims.harness.pages import introduction, page, write_index, write_page, write_text
+from controlsde.claims.harness.settings import SettingError, with_settings
+from controlsde.claims.harness.state import piece_at
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.fokker_planck.operator import Operator
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from controlsde.claims import noise_frontier
-from controlsde.claims.claim import Setting
+from controlsde.claims.harness.claim import Setting
+from controlsde.claims.harness.settings import SettingError
 from controlsde.claims.noise_frontier import Cell, Measured, Parameters, climbs
-from controlsde.claims.settings import SettingError
-from controlsde.controls import Controls
+from controlsde.control.controls import Controls
 
 SMALL = Parameters(densities=("smooth", "jump"), pieces=(4, 2), widths=(1,), noise=(0.0, 1.0), seeds=(0, 1))
 

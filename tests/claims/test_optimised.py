@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from controlsde.claims import optimised
-from controlsde.claims.optimised import Optimised, Spread, answer, effort_of, gathered, optimise, small_budget
-from controlsde.controls import Controls
-from controlsde.pipeline import SolveError, solve
+from controlsde.claims.harness import optimised
+from controlsde.claims.harness.optimised import Optimised, Spread, answer, effort_of, gathered, optimise, small_budget
+from controlsde.control.controls import Controls
 from controlsde.problem import parse_problem
+from controlsde.workflow.solving import SolveError, solve
 
 TEXT = f"""
 domain: {{box: [[-5, 5]]}}

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 
 from controlsde import distances
-from controlsde.claims import activations, boundary_conditions, forward_noise, run_claim, variants
-from controlsde.claims.optimised import Optimised
-from controlsde.claims.references import reference_of
-from controlsde.claims.variants import compare_variants
+from controlsde.claims import activations, boundary_conditions, forward_noise, run_claim
+from controlsde.claims.harness import variants
+from controlsde.claims.harness.optimised import Optimised
+from controlsde.claims.harness.references import reference_of
+from controlsde.claims.harness.variants import compare_variants
 from controlsde.densities.mixture import GaussianMixture
-from controlsde.pipeline import evaluate
 from controlsde.problem import parse_problem
 from controlsde.reference import build_reference
+from controlsde.workflow.solving import evaluate
 
 
 def fake(text, seeds, *_):

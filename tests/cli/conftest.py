@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-import controlsde.cli
+import controlsde.cli.commands
 
 from .commands import HEAT, Answer, process
 
@@ -28,7 +28,7 @@ def run(monkeypatch, capsys, folder):
         capsys.readouterr()
         code = 0
         try:
-            controlsde.cli.main()
+            controlsde.cli.commands.main()
         except SystemExit as left:
             code = left.code or 0
         out, err = capsys.readouterr()

@@ -2,7 +2,7 @@
 
 from typer.testing import CliRunner
 
-from controlsde.cli import app
+from controlsde.cli.commands import app
 
 
 def run(*words):

@@ -12,8 +12,8 @@ import pytest
 
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.problem import list_problems
-from controlsde.results import Result
-from controlsde.solvers.reduced import ReducedObjective
+from controlsde.result.result import Result
+from controlsde.solvers.shooting.reduced import ReducedObjective
 
 from .commands import HEAT, files
 
@@ -174,8 +174,8 @@ def test_help_of_every_command_exits_0_and_explains_it(run):
 
 def test_help_imports_nothing_heavy(folder):
     code = (
-        "import sys, controlsde.cli\n"
-        "try: controlsde.cli.app(['solve', '--help'])\n"
+        "import sys, controlsde.cli.commands\n"
+        "try: controlsde.cli.commands.app(['solve', '--help'])\n"
         "except SystemExit: print([m for m in ('torch', 'casadi', 'matplotlib', 'xarray') if m in sys.modules])"
     )
     finished = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=60)
@@ -464,7 +464,7 @@ def test_a_failure_that_nobody_foresaw_exits_1_with_its_trace(run, monkeypatch):
     def breaks(*_):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("controlsde.pipeline.build_reference", breaks)
+    monkeypatch.setattr("controlsde.workflow.solving.build_reference", breaks)
     answer = run("solve", "small.yaml", "-o", "out")
     assert answer.code == 1
     assert "a bug" in answer.err
@@ -475,7 +475,7 @@ def test_running_out_of_memory_says_so_in_one_line(run, monkeypatch):
     def breaks(*_):
         raise MemoryError
 
-    monkeypatch.setattr("controlsde.pipeline.build_reference", breaks)
+    monkeypatch.setattr("controlsde.workflow.solving.build_reference", breaks)
     answer = run("solve", "small.yaml", "-q", "-o", "out")
     assert answer.code == 1
     assert answer.err == "out of memory; `controlsde check PROBLEM` predicts how much a problem needs\n"

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from controlsde import files as whole_files
-from controlsde.memory import is_lack_of_memory, make_sure_of_room
-from controlsde.results import Result
+from controlsde.foundation import files as whole_files
+from controlsde.foundation.memory import is_lack_of_memory, make_sure_of_room
+from controlsde.result.result import Result
 
 from .commands import HEAT, files
 
@@ -117,8 +117,8 @@ def test_a_command_that_needs_little_memory_is_not_refused(folder):
 
 
 def test_without_a_limit_no_room_is_asked_for(monkeypatch):
-    monkeypatch.setattr("controlsde.memory._limit", lambda: None)
-    monkeypatch.setattr("controlsde.memory._is_there", lambda _: pytest.fail("it was asked for"))
+    monkeypatch.setattr("controlsde.foundation.memory._limit", lambda: None)
+    monkeypatch.setattr("controlsde.foundation.memory._is_there", lambda _: pytest.fail("it was asked for"))
     make_sure_of_room("solve")
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from controlsde.pipeline import evaluate
-from controlsde.results import Result
+from controlsde.result.result import Result
+from controlsde.workflow.solving import evaluate
 
 from .commands import HEAT, Answer, files, process
 
@@ -63,8 +63,8 @@ def test_an_interruption_between_the_phases_of_a_solve_keeps_what_was_solved(run
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(f"controlsde.adaptation.{phase}", interrupt)
-    monkeypatch.setattr("controlsde.adaptation.RESOLVED", 0.0)
+    monkeypatch.setattr(f"controlsde.workflow.mesh_refinement.{phase}", interrupt)
+    monkeypatch.setattr("controlsde.workflow.mesh_refinement.RESOLVED", 0.0)
     answer = run("solve", "small.yaml", "-o", "out", "--json")
     assert answer.code == 130
     assert answer.json["status"] == "interrupted"
@@ -75,7 +75,7 @@ def test_an_interruption_while_controls_are_cross_applied_keeps_every_result(run
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("controlsde.comparison._final_error", interrupt)
+    monkeypatch.setattr("controlsde.workflow.comparison._final_error", interrupt)
     answer = run("compare", "small.yaml", "-o", "out", "--json")
     assert answer.code == 130
     assert len(answer.json["entries"]) == 2
@@ -136,7 +136,7 @@ def test_an_interruption_before_the_first_iterate_exits_130_and_writes_nothing(r
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("controlsde.pipeline.build_reference", interrupt)
+    monkeypatch.setattr("controlsde.workflow.solving.build_reference", interrupt)
     answer = run("solve", "small.yaml", "-o", "out")
     assert answer.code == 130
     assert "interrupted" in answer.err
@@ -145,7 +145,7 @@ def test_an_interruption_before_the_first_iterate_exits_130_and_writes_nothing(r
 
 CLEANING_UP = """
 import os, signal, sys, time, weakref
-from controlsde import cli
+from controlsde.cli import commands as cli
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -179,7 +179,7 @@ def test_an_interruption_that_falls_into_a_clean_up_is_not_lost(by):
 
 LOADING = """
 import signal, sys, time
-from controlsde import cli
+from controlsde.cli import commands as cli
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {folder!r})
@@ -210,7 +210,11 @@ def test_an_interruption_lets_an_import_come_to_its_end(by, tmp_path):
 
 def test_an_interruption_before_anything_runs_is_said(tmp_path):
     """The parser of the command line ends without a word."""
-    code = "from controlsde import cli\n@cli.app.command()\ndef stop():\n    raise KeyboardInterrupt\ncli.main()"
+    code = (
+        "from controlsde.cli.commands import app, main\n"
+        "@app.command()\ndef stop():\n    raise KeyboardInterrupt\n"
+        "main()"
+    )
     words = [sys.executable, "-c", code, "stop"]
     answer = subprocess.run(words, capture_output=True, text=True, timeout=15, check=False, cwd=tmp_path)
     assert (answer.returncode, answer.stderr) == (130, "interrupted\n")
@@ -220,7 +224,7 @@ def test_an_error_that_nobody_foresaw_is_told_in_lines_that_a_terminal_only_disp
     def fail(*_args, **_options):
         raise TypeError("\x1b[31mred")
 
-    monkeypatch.setattr("controlsde.cli.app", fail)
+    monkeypatch.setattr("controlsde.cli.commands.app", fail)
     answer = run("solve", "small.yaml")
     assert answer.code == 1
     assert "\x1b" not in answer.err

@@ -16,12 +16,12 @@ import xarray as xr
 
 import controlsde as cs
 from controlsde.fokker_planck.mesh import Mesh
-from controlsde.monte_carlo import plain
-from controlsde.monte_carlo.backends import Backend
+from controlsde.monte_carlo.backends.choice import Backend
+from controlsde.monte_carlo.backends.numpy import simulation as plain
 from controlsde.monte_carlo.philox import Stream
 from controlsde.problem import parse_problem
-from controlsde.simulation import simulate
 from controlsde.verification.evidence import Fields
+from controlsde.workflow.simulation import simulate
 
 from .commands import HEAT, files, process
 

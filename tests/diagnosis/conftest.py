@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from controlsde.controls import Controls
+from controlsde.control.controls import Controls
 from controlsde.diagnosis import Case
 from controlsde.problem import load_problem
 from controlsde.solvers.outcome import Ending
-from controlsde.tracking import build_network
+from controlsde.tracking.discrete_problem import build_network
 from controlsde.verification.certificate import MonteCarloEvidence, Sight, judge
 
 SOUND = {

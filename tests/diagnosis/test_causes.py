@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from controlsde.controls import Controls
+from controlsde.control.controls import Controls
 from controlsde.diagnosis import Diagnosis, Remedy, Trials, Wall, diagnose
 from controlsde.diagnosis.entries import listed, rounded_down, rounded_up
 from controlsde.problem import load_problem, parse_override

@@ -5,14 +5,14 @@ import importlib
 import numpy as np
 import pytest
 
-from controlsde import pipeline
-from controlsde.controls import Controls
+from controlsde.control.controls import Controls
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
-from controlsde.pipeline import SolveError, evaluate, solve
 from controlsde.problem import load_problem, parse_problem
 from controlsde.problem.schema import Shooting
-from controlsde.solvers.reduced import ReducedObjective
+from controlsde.solvers.shooting.reduced import ReducedObjective
 from controlsde.verification import characteristics
+from controlsde.workflow import solving as pipeline
+from controlsde.workflow.solving import SolveError, evaluate, solve
 
 
 @pytest.fixture(autouse=True)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from controlsde.diffusivity import Varying, step_means
 from controlsde.fokker_planck import Mesh, Operator
 from controlsde.fokker_planck.assembly import Layout
+from controlsde.fokker_planck.diffusivity import Varying, step_means
 from controlsde.fokker_planck.evolution import evolve
 from controlsde.fokker_planck.propagation import Propagator
 from controlsde.fokker_planck.stage_solvers import NonFiniteError

@@ -7,14 +7,15 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from controlsde.controls import Controls
-from controlsde.diffusivity import Steady
-from controlsde.drift import NetworkDrift
-from controlsde.monte_carlo import fused_cuda, plain
-from controlsde.monte_carlo.fused_cuda import UNIT
+from controlsde.control.controls import Controls
+from controlsde.control.drift import NetworkDrift
+from controlsde.control.network import Network
+from controlsde.fokker_planck.diffusivity import Steady
+from controlsde.monte_carlo.backends.numpy import simulation as plain
+from controlsde.monte_carlo.backends.triton import simulation as fused_cuda
+from controlsde.monte_carlo.backends.triton.simulation import UNIT
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Process
-from controlsde.network import Network
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 pytest.importorskip("triton")

@@ -7,16 +7,17 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from controlsde.controls import Controls
-from controlsde.diffusivity import Steady
-from controlsde.drift import FormulaDrift, NetworkDrift
-from controlsde.monte_carlo import plain, tensors
+from controlsde.control.controls import Controls
+from controlsde.control.drift import FormulaDrift, NetworkDrift
+from controlsde.control.network import Network
+from controlsde.fokker_planck.diffusivity import Steady
+from controlsde.monte_carlo.backends.numpy import simulation as plain
+from controlsde.monte_carlo.backends.torch import simulation as tensors
 from controlsde.monte_carlo.experiment import Experiment
 from controlsde.monte_carlo.philox import NORMALS, UNIFORMS, Stream, normals, uniforms
 from controlsde.monte_carlo.process import Process
 from controlsde.monte_carlo.statistics import mollified_l2, sample_of
 from controlsde.monte_carlo.streaming import Effort
-from controlsde.network import Network
 from controlsde.problem.formula import Formula
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from controlsde.monte_carlo import arithmetic
+from controlsde.monte_carlo.backends.numba import arithmetic
 
 
 def loop(function):

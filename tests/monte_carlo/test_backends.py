@@ -7,15 +7,18 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from controlsde.controls import Controls
-from controlsde.diffusivity import Steady, Varying
-from controlsde.drift import FormulaDrift, NetworkDrift
-from controlsde.monte_carlo import backends, fused, plain, tensors
-from controlsde.monte_carlo.backends import DeviceError, choose
+from controlsde.control.controls import Controls
+from controlsde.control.drift import FormulaDrift, NetworkDrift
+from controlsde.control.network import ACTIVATIONS, Network
+from controlsde.fokker_planck.diffusivity import Steady, Varying
+from controlsde.monte_carlo.backends import choice as backends
+from controlsde.monte_carlo.backends.choice import DeviceError, choose
+from controlsde.monte_carlo.backends.numba import simulation as fused
+from controlsde.monte_carlo.backends.numpy import simulation as plain
+from controlsde.monte_carlo.backends.torch import simulation as tensors
 from controlsde.monte_carlo.experiment import Experiment
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import BoxNetwork, Process
-from controlsde.network import ACTIVATIONS, Network
 from controlsde.problem.formula import Formula
 
 STREAM = Stream(77)

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from controlsde.controls import Controls
-from controlsde.drift import NetworkDrift
+from controlsde.control.controls import Controls
+from controlsde.control.drift import NetworkDrift
 from controlsde.monte_carlo.statistics import agreement, agreement_of_all_modes, sample_of, wasserstein_1
 from controlsde.monte_carlo.streaming import Effort
 from controlsde.monte_carlo.sums import CELL
 from controlsde.problem import load_problem
 from controlsde.reference import build_reference
-from controlsde.tracking import build_mesh, build_network, time_grid
+from controlsde.tracking.discrete_problem import build_mesh, build_network, time_grid
 from controlsde.verification.grid import FinalGrid
 from controlsde.verification.particles import experiment_of
 from controlsde.verification.refinement import refined_density

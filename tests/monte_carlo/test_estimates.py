@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from controlsde.controls import Controls
-from controlsde.diffusivity import Steady
-from controlsde.drift import NetworkDrift
+from controlsde.control.controls import Controls
+from controlsde.control.drift import NetworkDrift
+from controlsde.control.network import Network
+from controlsde.fokker_planck.diffusivity import Steady
 from controlsde.monte_carlo import statistics
 from controlsde.monte_carlo.experiment import Experiment
 from controlsde.monte_carlo.philox import Stream
@@ -17,7 +18,6 @@ from controlsde.monte_carlo.process import Positions
 from controlsde.monte_carlo.statistics import Slicing, killed_mass, moments, sample_of, sliced_wasserstein_2
 from controlsde.monte_carlo.streaming import Effort
 from controlsde.monte_carlo.sums import Layout, count
-from controlsde.network import Network
 from controlsde.verification.grid import FinalGrid
 
 from .running import UNIT

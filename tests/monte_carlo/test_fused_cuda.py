@@ -16,15 +16,17 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from controlsde.controls import Controls
-from controlsde.diffusivity import Steady
-from controlsde.drift import NetworkDrift
-from controlsde.monte_carlo import backends, fused_cuda, plain
-from controlsde.monte_carlo.fused_cuda import UNIT, flow_constants, noisy_constants, obstacle
+from controlsde.control.controls import Controls
+from controlsde.control.drift import NetworkDrift
+from controlsde.control.network import Network
+from controlsde.fokker_planck.diffusivity import Steady
+from controlsde.monte_carlo.backends import choice as backends
+from controlsde.monte_carlo.backends.numpy import simulation as plain
+from controlsde.monte_carlo.backends.triton import simulation as fused_cuda
+from controlsde.monte_carlo.backends.triton.simulation import UNIT, flow_constants, noisy_constants, obstacle
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Process
 from controlsde.monte_carlo.sums import Layout, count
-from controlsde.network import Network
 
 pytest.importorskip("triton")
 
@@ -164,7 +166,7 @@ def test_no_particles_sum_to_nothing(interpreted):
 
 KNOWN_ANSWERS = """
 import torch, triton, triton.language as tl
-from controlsde.monte_carlo import cuda_arithmetic
+from controlsde.monte_carlo.backends.triton import arithmetic as cuda_arithmetic
 
 @triton.jit
 def answers(inputs, outputs):
@@ -216,8 +218,8 @@ from types import SimpleNamespace
 import numpy as np
 import triton.language as tl
 from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
-from controlsde.monte_carlo import plain
-from controlsde.monte_carlo.fused_cuda import Kernel
+from controlsde.monte_carlo.backends.numpy import simulation as plain
+from controlsde.monte_carlo.backends.triton.simulation import Kernel
 
 def half(x):  # what is approximate is good for angles in [-pi, pi] alone
     assert np.abs(x).max() < 3.1416
@@ -277,7 +279,7 @@ def test_what_keeps_a_device_from_a_process_is_said_in_one_sentence(monkeypatch)
         fused_cuda.simulate(process(1), STREAM, 0, starts(1, 1))
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert obstacle(process(16, 16)) is None
-    monkeypatch.setattr("controlsde.monte_carlo.fused_cuda.find_spec", lambda _: None)
+    monkeypatch.setattr("controlsde.monte_carlo.backends.triton.simulation.find_spec", lambda _: None)
     assert obstacle(process(1)) == "Triton is not installed: pip install 'controlsde[cuda]'"
     still = Process(None, ((0.0, 1.0),), "reflecting", "heun", process(1).clock)
     assert obstacle(still) == "the CUDA kernel simulates network drifts alone, and this drift is none"
@@ -289,7 +291,7 @@ def compiled_for_hopper(of, options):
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from controlsde.monte_carlo import cuda_kernels
+    from controlsde.monte_carlo.backends.triton import kernels as cuda_kernels
 
     number, last = ("*fp32", ["low", "high", "k0", "k1", "zero"]) if of.noisy else ("*fp64", ["zero"])
     signature = {"start": number, "end": number, "living": "*u8", "sums": "*i64", "weights": number}

@@ -9,8 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.linalg import expm
 from scipy.stats import truncnorm
 
-from controlsde.diffusivity import Varying
-from controlsde.monte_carlo.plain import place, survives
+from controlsde.fokker_planck.diffusivity import Varying
+from controlsde.monte_carlo.backends.numpy.simulation import place, survives
 from controlsde.monte_carlo.sums import CELL
 
 from .running import FREE, Field, Setting, setting, simulate, still

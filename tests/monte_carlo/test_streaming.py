@@ -12,9 +12,9 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from controlsde.diffusivity import Steady
+from controlsde.fokker_planck.diffusivity import Steady
 from controlsde.monte_carlo import streaming
-from controlsde.monte_carlo.backends import Backend
+from controlsde.monte_carlo.backends.choice import Backend
 from controlsde.monte_carlo.experiment import Experiment
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Positions
@@ -204,10 +204,10 @@ def test_dead_and_lost_particles_count_as_nothing():
 TWO_PROCESSES = """
 import json, sys
 import numpy as np
-from controlsde.diffusivity import Steady
-from controlsde.drift import NetworkDrift
-from controlsde.controls import Controls
-from controlsde.network import Network
+from controlsde.fokker_planck.diffusivity import Steady
+from controlsde.control.drift import NetworkDrift
+from controlsde.control.controls import Controls
+from controlsde.control.network import Network
 from controlsde.monte_carlo.experiment import Experiment
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.processes import crew

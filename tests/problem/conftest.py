@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import controlsde.cli
+import controlsde.cli.commands
 
 SECONDS = 20  # on a busy machine; one that is not answers within two
 
@@ -23,7 +23,7 @@ def refused(tmp_path, monkeypatch, capsys):
         capsys.readouterr()
         began = time.perf_counter()
         with pytest.raises(SystemExit) as left:
-            controlsde.cli.main()
+            controlsde.cli.commands.main()
         took = time.perf_counter() - began
         out, err = capsys.readouterr()
         assert left.value.code == code, err
@@ -45,7 +45,7 @@ def accepted(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", ["controlsde", "check", "good.yaml"])
         capsys.readouterr()
         with pytest.raises(SystemExit) as left:
-            controlsde.cli.main()
+            controlsde.cli.commands.main()
         err = capsys.readouterr().err
         assert left.value.code == 0, err
         return err

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-import controlsde.cli
+import controlsde.cli.commands
 from controlsde.problem import ProblemError, load_problem, parse_override
 from controlsde.problem.formula import FUNCTIONS as KNOWN
 
@@ -305,7 +305,7 @@ def run(*words):
     code = 0
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            controlsde.cli.main()
+            controlsde.cli.commands.main()
     except SystemExit as left:
         code = left.code or 0
     finally:

@@ -7,8 +7,8 @@ import zlib
 
 import pytest
 
+from controlsde.foundation.wording import MOST_MESSAGES
 from controlsde.problem import ProblemError, parse_problem
-from controlsde.wording import MOST_MESSAGES
 
 from .texts import GOOD, changed
 

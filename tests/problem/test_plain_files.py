@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from controlsde.plain_files import MissingError, UnreadableError, read_plain
+from controlsde.foundation.plain_files import MissingError, UnreadableError, read_plain
 from controlsde.problem import ProblemError, load_problem
 
 from .texts import GOOD, messages

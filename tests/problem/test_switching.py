@@ -2,9 +2,9 @@
 
 import pytest
 
-from controlsde.pipeline import solver_options
 from controlsde.problem import ProblemError, load_problem
 from controlsde.problem.solver_specs import Switching, fitting_groups, period
+from controlsde.workflow.solving import solver_options
 
 
 @pytest.mark.parametrize("pieces", range(1, 60))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-import controlsde.cli
-from controlsde.wording import UNSAFE, shown
+import controlsde.cli.commands
+from controlsde.foundation.wording import UNSAFE, shown
 
 from .texts import GOOD, changed
 
@@ -124,7 +124,7 @@ def test_json_stays_json_and_safe_whatever_a_text_holds(text, tmp_path, monkeypa
     Path(name).write_text(GOOD, encoding="utf-8")
     monkeypatch.setattr(sys, "argv", ["controlsde", "check", name, "--json"])
     with pytest.raises(SystemExit) as left:
-        controlsde.cli.main()
+        controlsde.cli.commands.main()
     out, err = capsys.readouterr()
     assert left.value.code == 0
     assert json.loads(out)["valid"] is True

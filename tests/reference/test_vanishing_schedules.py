@@ -8,14 +8,14 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 import controlsde as cs
-from controlsde.drift import ExactDrift
+from controlsde.control.drift import ExactDrift
 from controlsde.monte_carlo.clock import Clock
-from controlsde.pipeline import discrete_stages
 from controlsde.problem import ProblemError, parse_problem
 from controlsde.problem.formula import Formula
 from controlsde.reference import build_reference
-from controlsde.sizes import predict
-from controlsde.tracking import build_tracking
+from controlsde.tracking.discrete_problem import build_tracking
+from controlsde.workflow.prediction import predict
+from controlsde.workflow.solving import discrete_stages
 
 VANISHING = ("s^2", "10*s^20", "sin(pi*s/2)**2", "exp(-1/(s + 1e-3))", "where(s < 0.5, 0, 1)", "(s - 0.5)**2", "s^200")
 START, SPREAD = 0.5, 0.25  # mean and variance of the data

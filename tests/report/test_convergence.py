@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from controlsde.pipeline import solve
 from controlsde.problem import parse_problem
 from controlsde.report import curves
 from controlsde.report.canvas import number
+from controlsde.workflow.solving import solve
 
 PROBLEM = """
 name: small

@@ -16,19 +16,19 @@ from matplotlib.image import imread
 from matplotlib.patches import StepPatch
 from matplotlib.quiver import Quiver
 
-from controlsde.comparison import Comparison, at_noise
-from controlsde.controls import Controls
-from controlsde.drift import network_drift
-from controlsde.pipeline import solve
+from controlsde.control.controls import Controls
+from controlsde.control.drift import network_drift
 from controlsde.problem import parse_problem
 from controlsde.problem.schema import Bounds, ExactDrift, FormulaDrift
 from controlsde.report import compared, curves, densities, particles
 from controlsde.report.canvas import TITLE_LINE, noise_colour, number, standing
 from controlsde.report.figures import save_comparison, save_figures
 from controlsde.report.moments import chosen_times, error_then
-from controlsde.simulation import simulate
-from controlsde.tracking import build_network
+from controlsde.tracking.discrete_problem import build_network
 from controlsde.verification.evidence import Fields
+from controlsde.workflow.comparison import Comparison, at_noise
+from controlsde.workflow.simulation import simulate
+from controlsde.workflow.solving import solve
 
 PROBLEM = """\
 name: small

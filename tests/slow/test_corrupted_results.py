@@ -16,17 +16,17 @@ import h5py
 import numpy as np
 import pytest
 
-from controlsde import netcdf
-from controlsde.controls import Controls
-from controlsde.pipeline import evaluate
+from controlsde.control.controls import Controls
+from controlsde.foundation import netcdf
 from controlsde.problem import load_problem
+from controlsde.workflow.solving import evaluate
 
 FEW = {"monte_carlo.particles": 500, "monte_carlo.steps_per_piece": 4, "mesh.elements": [4], "mesh.degree": 4}
 LOADER = """
 import dataclasses, hashlib, json, resource, sys
 from pathlib import Path
-from controlsde.controls import Controls, ControlsError
-from controlsde.results import Result, ResultError
+from controlsde.control.controls import Controls, ControlsError
+from controlsde.result.result import Result, ResultError
 
 resource.setrlimit(resource.RLIMIT_AS, (6 * 2**30,) * 2)  # a claim of more is refused before it is believed
 

@@ -12,8 +12,8 @@ import time
 import numpy as np
 import pytest
 
-from controlsde.controls import Controls
-from controlsde.results import Result
+from controlsde.control.controls import Controls
+from controlsde.result.result import Result
 
 PROBLEM = """\
 domain: {box: [[0, 1]]}

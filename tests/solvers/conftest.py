@@ -4,7 +4,7 @@ import pytest
 
 from controlsde.problem import load_problem
 from controlsde.reference import build_reference
-from controlsde.tracking import build_tracking
+from controlsde.tracking.discrete_problem import build_tracking
 
 VARYING = {"reference.forward": {"kind": "vp", "schedule": "0.2 + s"}, "mesh.steps_per_piece": 3}
 SMALL = {"controls.pieces": 6, "mesh.elements": [6], "mesh.degree": 6}

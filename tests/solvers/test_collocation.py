@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from controlsde.problem.schema import Collocation, Shooting
-from controlsde.solvers import collocation, shooting
-from controlsde.solvers.reduced import ReducedObjective
+from controlsde.solvers.collocation import solver as collocation
+from controlsde.solvers.collocation.transcription import transcribe
+from controlsde.solvers.shooting import solver as shooting
+from controlsde.solvers.shooting.reduced import ReducedObjective
 from controlsde.solvers.starts import starts_from
-from controlsde.solvers.transcription import transcribe
 
 
 def shoot(tracking):
@@ -148,7 +149,7 @@ def test_an_interruption_keeps_the_last_point(small_tracking):
 def test_cold_starts_in_processes_find_what_one_process_finds(monkeypatch, small_tracking):
     tracking = small_tracking()
     alone = collocation.solve(tracking, Collocation(starts=2))
-    monkeypatch.setattr("controlsde.solvers.processes.POOL_PAYS_ABOVE", 0.0)
+    monkeypatch.setattr("controlsde.solvers.workers.POOL_PAYS_ABOVE", 0.0)
     monkeypatch.setattr("loky.cpu_count", lambda: 2)
     together = collocation.solve(tracking, Collocation(starts=3))
     np.testing.assert_allclose(together.starts[:2], alone.starts, rtol=1e-6)

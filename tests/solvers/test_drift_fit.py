@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.optimize as so
 
-from controlsde.network import Network
-from controlsde.solvers.drift_fit import Regression, descend, fit
+from controlsde.control.network import Network
+from controlsde.solvers.drift_fitting.drift_fit import Regression, descend, fit
 
 BOX = {1: ((-2.0, 3.0),), 2: ((-2.0, 3.0), (-1.0, 1.0))}
 

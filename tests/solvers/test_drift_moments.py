@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from controlsde.solvers.drift_moments import DriftMoments
+from controlsde.solvers.drift_fitting.drift_moments import DriftMoments
 from controlsde.solvers.starts import random_starts
 
 

@@ -5,15 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from controlsde.adaptation import solve_resolved
 from controlsde.fokker_planck import Mesh
+from controlsde.foundation.progress import silent
 from controlsde.problem import ProblemError, parse_problem
-from controlsde.progress import silent
 from controlsde.reference import build_reference
-from controlsde.solvers import shooting
-from controlsde.solvers.end_limit import solve_within_limit
-from controlsde.solvers.reduced import ReducedObjective
-from controlsde.tracking import build_tracking, time_grid
+from controlsde.solvers.shooting import solver as shooting
+from controlsde.solvers.shooting.end_limit import solve_within_limit
+from controlsde.solvers.shooting.reduced import ReducedObjective
+from controlsde.tracking.discrete_problem import build_tracking, time_grid
+from controlsde.workflow.mesh_refinement import solve_resolved
 
 PROBLEM = """
 domain: {{box: [[-4, 4]]}}

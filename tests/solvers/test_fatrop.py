@@ -9,13 +9,13 @@ import pytest
 
 from controlsde.problem import ProblemError, load_problem
 from controlsde.problem.schema import Collocation
-from controlsde.solvers import collocation
-from controlsde.solvers.fatrop import solve_stage_wise
-from controlsde.solvers.nonlinear_program import SolverUnavailableError, WarmStart
-from controlsde.solvers.reduced import ReducedObjective
-from controlsde.solvers.stage_wise import stage_wise
+from controlsde.solvers.collocation import solver as collocation
+from controlsde.solvers.collocation.fatrop import solve_stage_wise
+from controlsde.solvers.collocation.nonlinear_program import SolverUnavailableError, WarmStart
+from controlsde.solvers.collocation.stage_wise import stage_wise
+from controlsde.solvers.collocation.transcription import transcribe
+from controlsde.solvers.shooting.reduced import ReducedObjective
 from controlsde.solvers.starts import random_starts
-from controlsde.solvers.transcription import transcribe
 
 FATROP = Collocation(nlp_solver="fatrop")
 

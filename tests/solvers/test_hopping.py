@@ -7,12 +7,12 @@ import pytest
 
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.problem.schema import Shooting
-from controlsde.solvers import shooting
-from controlsde.solvers.hopping import GAIN, disturbed, hopeless, lower, shared_out
 from controlsde.solvers.outcome import Ending
-from controlsde.solvers.reduced import ReducedObjective
+from controlsde.solvers.shooting import solver as shooting
+from controlsde.solvers.shooting.hopping import GAIN, disturbed, hopeless, lower, shared_out
+from controlsde.solvers.shooting.reduced import ReducedObjective
+from controlsde.solvers.shooting.trust_region import Iterate
 from controlsde.solvers.starts import random_starts
-from controlsde.solvers.trust_region import Iterate
 
 
 def options(**changes):
@@ -103,7 +103,7 @@ def test_hops_find_lower_valleys_that_are_optima(small_tracking, noise):
 def test_hops_in_processes_are_those_of_one_process(monkeypatch, small_tracking):
     tracking = small_tracking("three-bumps", noise=0.0)
     alone = shooting.solve(tracking, options(hops=6, iterations=60))
-    monkeypatch.setattr("controlsde.solvers.processes.POOL_PAYS_ABOVE", 0.0)
+    monkeypatch.setattr("controlsde.solvers.workers.POOL_PAYS_ABOVE", 0.0)
     monkeypatch.setattr("loky.cpu_count", lambda: 2)
     together = shooting.solve(tracking, options(hops=6, iterations=60))
     np.testing.assert_allclose(together.starts, alone.starts, rtol=1e-6)

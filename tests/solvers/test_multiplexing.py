@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from controlsde.network import Network
-from controlsde.solvers.multiplexing import Multiplexing
-from controlsde.solvers.reduced import ReducedObjective
+from controlsde.control.network import Network
+from controlsde.solvers.drift_fitting.multiplexing import Multiplexing
+from controlsde.solvers.shooting.reduced import ReducedObjective
 
 ORDERINGS = ("forward", "symmetric")
 NARROW = Network(2, 2, "tanh", False, ((-1.0, 1.0), (-2.0, 2.0)))

@@ -4,8 +4,8 @@ import casadi as ca
 import numpy as np
 import pytest
 
-from controlsde.solvers.reduced import ReducedObjective
-from controlsde.solvers.transcription import transcribe
+from controlsde.solvers.collocation.transcription import transcribe
+from controlsde.solvers.shooting.reduced import ReducedObjective
 
 
 def central(function, step):

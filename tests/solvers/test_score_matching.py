@@ -7,9 +7,12 @@ import pytest
 
 from controlsde.problem.schema import Collocation, ScoreMatching, Shooting, Switching
 from controlsde.problem.solver_specs import fitting_groups
-from controlsde.solvers import collocation, score_matching, shooting, starts, switching
-from controlsde.solvers.reduced import ReducedObjective
-from controlsde.solvers.switching import constructive_start
+from controlsde.solvers import starts
+from controlsde.solvers.collocation import solver as collocation
+from controlsde.solvers.drift_fitting import score_matching, switching
+from controlsde.solvers.drift_fitting.switching import constructive_start
+from controlsde.solvers.shooting import solver as shooting
+from controlsde.solvers.shooting.reduced import ReducedObjective
 
 PLANE = {"mesh.elements": [3, 3], "mesh.degree": 5, "controls.pieces": 4}
 

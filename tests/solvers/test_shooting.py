@@ -8,10 +8,10 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.problem import load_problem
 from controlsde.problem.schema import Shooting
-from controlsde.solvers import shooting
-from controlsde.solvers.multistart import SCREENING_ITERATIONS
 from controlsde.solvers.outcome import Ending
-from controlsde.solvers.reduced import ReducedObjective
+from controlsde.solvers.shooting import solver as shooting
+from controlsde.solvers.shooting.multistart import SCREENING_ITERATIONS
+from controlsde.solvers.shooting.reduced import ReducedObjective
 
 
 def options(**changes):
@@ -89,7 +89,7 @@ def test_the_history_ends_in_the_answer_and_every_outcome_knows_its_start(small_
 
 
 def test_a_best_point_before_the_last_ends_the_history(small_tracking, monkeypatch):
-    monkeypatch.setattr("controlsde.solvers.first_order.ADAM_RATE", 2.0)  # so that it rises, too
+    monkeypatch.setattr("controlsde.solvers.shooting.first_order.ADAM_RATE", 2.0)  # so that it rises, too
     outcome = shooting.solve(small_tracking(), options(method="adam", starts=1, iterations=12))
     assert outcome.iterations < 12
     assert outcome.history[-1].objective == outcome.objective == min(row.objective for row in outcome.history)
@@ -98,7 +98,7 @@ def test_a_best_point_before_the_last_ends_the_history(small_tracking, monkeypat
 def test_processes_find_what_one_process_finds(monkeypatch, small_tracking):
     tracking = small_tracking()
     alone = shooting.solve(tracking, options(starts=3, iterations=15))
-    monkeypatch.setattr("controlsde.solvers.processes.POOL_PAYS_ABOVE", 0.0)
+    monkeypatch.setattr("controlsde.solvers.workers.POOL_PAYS_ABOVE", 0.0)
     monkeypatch.setattr("loky.cpu_count", lambda: 2)
     together = shooting.solve(tracking, options(starts=3, iterations=15))
     np.testing.assert_allclose(together.starts, alone.starts, rtol=1e-6)

@@ -6,11 +6,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from controlsde.solvers.multistart import Run
 from controlsde.solvers.outcome import Ending, Iteration
-from controlsde.solvers.reduced import Expansion, ReducedObjective
-from controlsde.solvers.starts import starts_from
-from controlsde.solvers.trust_region import (
+from controlsde.solvers.shooting.multistart import Run
+from controlsde.solvers.shooting.reduced import Expansion, ReducedObjective
+from controlsde.solvers.shooting.trust_region import (
     ROUNDING,
     STALLED_ITERATIONS,
     STALLED_SHARE,
@@ -18,6 +17,7 @@ from controlsde.solvers.trust_region import (
     _stalls,
     minimise,
 )
+from controlsde.solvers.starts import starts_from
 
 TOLERANCE = 1e-6
 
@@ -75,7 +75,7 @@ def test_a_network_of_relu_stalls_and_what_is_left_to_gain_is_nothing(small_trac
     stalled = run()
     assert stalled[-1].trouble == Ending("stalled")
     assert min(one.gradient_norm for one in stalled[-STALLED_ITERATIONS - 1 :]) > ROUNDING * TOLERANCE
-    monkeypatch.setattr("controlsde.solvers.trust_region.STALLED_SHARE", -1.0)
+    monkeypatch.setattr("controlsde.solvers.shooting.trust_region.STALLED_SHARE", -1.0)
     patient = run()
     assert len(patient) > len(stalled)
     assert patient[-1].value > (1 - 1e-4) * stalled[-1].value

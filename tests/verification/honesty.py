@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from controlsde.controls import Controls
-from controlsde.pipeline import evaluate
+from controlsde.control.controls import Controls
 from controlsde.problem import ProblemError, load_problem
 from controlsde.reference import ReferenceError  # noqa: A004
+from controlsde.workflow.solving import evaluate
 
 from . import oracles
 

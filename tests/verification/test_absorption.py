@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import controlsde as cs
-from controlsde.console import Console
+from controlsde.cli.console import Console
+from controlsde.cli.tables import errors_table
 from controlsde.problem import parse_problem
-from controlsde.sizes import predict
-from controlsde.tables import errors_table
 from controlsde.verification.absorption import least_error, mass_taken, sentence
+from controlsde.workflow.prediction import predict
 
 UNIT = ((0.0, 1.0),)
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from controlsde.controls import Controls
-from controlsde.diffusivity import Steady
-from controlsde.drift import ExactDrift, FormulaDrift, NetworkDrift
+from controlsde.control.controls import Controls
+from controlsde.control.drift import ExactDrift, FormulaDrift, NetworkDrift
+from controlsde.control.network import ACTIVATIONS, Network
 from controlsde.enclosures import Interval
 from controlsde.fokker_planck import Mesh
-from controlsde.network import ACTIVATIONS, Network
+from controlsde.fokker_planck.diffusivity import Steady
 from controlsde.problem import Formula
 from controlsde.verification.between_nodes import unseen
 from controlsde.verification.densities_met import densities_met

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from scipy.special import i0
 
-from controlsde import pipeline
-from controlsde.controls import Controls
-from controlsde.diffusivity import Steady
-from controlsde.drift import FormulaDrift, given_drift
-from controlsde.pipeline import evaluate
+from controlsde.control.controls import Controls
+from controlsde.control.drift import FormulaDrift, given_drift
+from controlsde.fokker_planck.diffusivity import Steady
 from controlsde.problem import load_problem
 from controlsde.reference import ReferenceError, build_reference  # noqa: A004
 from controlsde.verification import characteristics
 from controlsde.verification.between_nodes import Unseen
 from controlsde.verification.certificate import LIMITS, MonteCarloEvidence, Sight, judge
+from controlsde.workflow import solving as pipeline
+from controlsde.workflow.solving import evaluate
 
 UNIFORM = {"kind": "uniform"}
 FEW = {"monte_carlo.particles": 4000, "monte_carlo.steps_per_piece": 16}

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from controlsde.pipeline import evaluate
 from controlsde.problem import load_problem
+from controlsde.workflow.solving import evaluate
 
 from . import honesty, oracles
 from .honesty import across_a_strip, mixture, reversed_heat, reversed_ornstein_uhlenbeck

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
-from controlsde.drift import FormulaDrift, given_drift
+from controlsde.control.drift import FormulaDrift, given_drift
 from controlsde.fokker_planck import Mesh, Operator
 from controlsde.problem import Formula, load_problem
 from controlsde.reference import build_reference

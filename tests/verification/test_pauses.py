@@ -7,8 +7,8 @@ import pytest
 import scipy.sparse as sp
 
 import controlsde as cs
-from controlsde.diffusivity import Steady, Varying
 from controlsde.fokker_planck import Mesh, Operator
+from controlsde.fokker_planck.diffusivity import Steady, Varying
 from controlsde.problem import parse_problem
 from controlsde.reference import build_reference
 from controlsde.verification.exponential import MAGNUS_TOLERANCE, propagate_time_dependent

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from controlsde.controls import Controls
-from controlsde.pipeline import evaluate
+from controlsde.control.controls import Controls
 from controlsde.problem import parse_problem
+from controlsde.workflow.solving import evaluate
 
 PROBLEM = """
 domain: {box: [[-4, 4]]}

@@ -5,10 +5,10 @@ import math
 
 import pytest
 
-from controlsde.pipeline import evaluate
 from controlsde.problem import parse_problem
 from controlsde.report.figures import save_figures
-from controlsde.sizes import refusals_of_evaluation
+from controlsde.workflow.prediction import refusals_of_evaluation
+from controlsde.workflow.solving import evaluate
 
 WAVE = """\
 name: wave

@@ -1,0 +1,28 @@
+"""Running claims: each with its parameters, timed.
+
+Comes in: a claim, its parameters and its setting. Goes out: what was found.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from controlsde.claims.harness.claim import Claim, Setting, Tested
+from controlsde.foundation.progress import Step
+from controlsde.foundation.surroundings import own_settings
+
+
+@own_settings()
+def run_claim(claim: Claim, parameters: Any = None, setting: Setting | None = None) -> Tested:
+    """Run the experiment of a claim, with its own parameters where none are given."""
+    setting = setting or Setting()
+    parameters = claim.parameters if parameters is None else parameters
+
+    def labelled(step: Step) -> None:
+        setting.progress(Step(f"{claim.id}: {step.task}", step.iteration, step.objective, step.fraction))
+
+    began = time.perf_counter()
+    setting.progress(Step(claim.id))
+    findings = claim.experiment(parameters, Setting(labelled, setting.folder))
+    return Tested(claim, parameters, findings, time.perf_counter() - began)

@@ -1,0 +1,138 @@
+"""`controlsde claims`: the theory, claim by claim, from the command line.
+
+Tables go to stderr, JSON with --json to stdout. Nothing heavy is imported before a claim runs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from controlsde.cli.exits import EXIT_INTERRUPTED, EXIT_NOT_VERIFIED, UsageError
+from controlsde.cli.outputs import warn, writable_folder
+
+if TYPE_CHECKING:
+    from controlsde.claims import Claim, Setting, Tested
+    from controlsde.cli.console import Console
+
+app = typer.Typer(
+    help="The theory as experiments: every number beside the one that is expected.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+
+
+@app.command("list")
+def list_claims(as_json: JsonOption = False) -> None:
+    """Name every claim, its source and its statement."""
+    from controlsde.claims import CLAIMS, claim_named
+
+    claims = [claim_named(name) for name in CLAIMS]
+    if as_json:
+        entries = [{"id": claim.id, "source": claim.source, "statement": claim.statement} for claim in claims]
+        typer.echo(json.dumps(entries, indent=2, ensure_ascii=False))
+        return
+    width = max(len(claim.id) for claim in claims)
+    for claim in claims:
+        typer.echo(f"{claim.id:<{width}}  {claim.source}  {claim.title}{' (long)' if claim.long else ''}")
+
+
+@app.command()
+def run(
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME…", help="Claims, as `list` names them.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every claim, but those that take an hour: name these.")
+    ] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="The small version of each experiment.")] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a parameter of the one claim; repeatable."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="DIR", help="Write a page and a figure for each claim here."),
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no tables.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="One line for every step.")] = False,
+) -> None:
+    """Run claims; exits with 4 when a verdict is not the one that sound software reaches."""
+    from controlsde.claims.harness.claim import Setting
+    from controlsde.claims.harness.settings import with_settings
+
+    chosen = _chosen(names or [], everything)
+    if settings and len(chosen) != 1:
+        raise UsageError("--set changes a parameter of one claim: name just that one")
+    parameters = {claim.id: with_settings(claim.fast if fast else claim.parameters, settings or []) for claim in chosen}
+    folder = writable_folder(output) if output else None
+
+    from controlsde.cli.console import Console
+
+    console = Console(quiet=quiet, verbose=verbose)
+    tested: list[Tested] = []
+    interrupted = False
+    for claim in chosen:
+        try:
+            with console.progress() as progress:
+                found = _run(claim, parameters[claim.id], Setting(progress, folder), settings or [])
+        except KeyboardInterrupt:
+            interrupted = True
+            break
+        tested.append(found)
+        console.claim(found)
+        if folder:
+            _write(tested, folder)
+    console.verdicts(tested, folder)
+    if as_json:
+        typer.echo(json.dumps([found.to_json() for found in tested], indent=2, ensure_ascii=False, allow_nan=False))
+    if interrupted:
+        _say_left(console, chosen, tested)
+        raise typer.Exit(EXIT_INTERRUPTED)
+    if not all(found.as_expected for found in tested):
+        raise typer.Exit(EXIT_NOT_VERIFIED)
+
+
+def _run(claim: Claim, parameters: Any, setting: Setting, changed: Sequence[str]) -> Tested:
+    """Run a claim; with parameters that were changed its failure is theirs."""
+    from controlsde.claims import run_claim
+
+    try:
+        return run_claim(claim, parameters, setting)
+    except (ValueError, ArithmeticError, IndexError, TypeError) as error:
+        if not changed:
+            raise
+        words = " ".join(f"--set {one}" for one in changed)
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UsageError(f"{claim.id} does not run with {words}: {reason}") from error
+
+
+def _chosen(names: Sequence[str], everything: bool) -> list[Claim]:
+    from controlsde.claims import CLAIMS, claim_named
+
+    if not names and not everything:
+        raise UsageError("name the claims to run, or give --all; `controlsde claims list` names them")
+    named = [claim_named(name) for name in dict.fromkeys(names)]
+    rest = [claim_named(name) for name in CLAIMS if everything and name not in names]
+    return named + [claim for claim in rest if not claim.long]
+
+
+def _write(tested: Sequence[Tested], folder: Path) -> None:
+    from controlsde.claims import CLAIMS, claim_named
+    from controlsde.claims.harness.pages import write_index, write_page, write_text
+
+    write_page(tested[-1], folder, warn)
+    write_index(map(claim_named, CLAIMS), folder)
+    document = json.dumps([found.to_json() for found in tested], indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(folder / "claims.json", document + "\n")
+
+
+def _say_left(console: Console, chosen: Sequence[Claim], tested: Sequence[Tested]) -> None:
+    left = ", ".join(claim.id for claim in chosen[len(tested) :])
+    console.message(f"interrupted; not run: {left}")

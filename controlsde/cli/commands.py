@@ -1,0 +1,408 @@
+"""The command line: what a user types, what is printed where, and the exit codes.
+
+Results go to stdout (one JSON document with --json), progress, tables and messages to stderr. Nothing heavy is
+imported before a command needs it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from controlsde.cli.arguments import (
+    located,
+    place_in,
+    plain_count,
+    plain_number,
+    refuse_controls,
+)
+from controlsde.cli.claim_commands import app as claims_app
+from controlsde.cli.exits import (
+    EXIT_INTERRUPTED,
+    UsageError,
+    ending_gently,
+    explain,
+    finish,
+    finish_simulation,
+    placed,
+    refuse,
+    running,
+    say,
+)
+from controlsde.cli.inputs import load_result, warn_about_controls
+from controlsde.cli.outputs import draw, draw_comparison, draw_simulation, output_folder, stems, write
+from controlsde.foundation.memory import make_sure_of_room
+from controlsde.foundation.wording import in_json
+
+if TYPE_CHECKING:
+    from controlsde.problem import Problem
+
+app = typer.Typer(
+    name="controlsde",
+    help="Steer a probability density with and without noise: solve, compare and verify tracking problems.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(claims_app, name="claims")
+
+ProblemArgument = Annotated[
+    str, typer.Argument(metavar="PROBLEM", help="A YAML file, or the name of a shipped problem.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. network.width=2; repeatable."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+OutputOption = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="DIR", help="Write the result and figures here.")
+]
+SolverOption = Annotated[
+    str | None,
+    typer.Option(
+        "--solver", metavar="KIND", help="shooting, collocation, score-matching or switching, in place of the file's."
+    ),
+]
+QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no tables.")]
+VerboseOption = Annotated[bool, typer.Option("-v", "--verbose", help="One line for every iteration.")]
+RetryOption = Annotated[
+    bool, typer.Option("--retry", help="Where something went wrong, try the first remedy, and keep the better answer.")
+]
+
+
+@app.callback()
+def prepare(context: typer.Context) -> None:
+    """Before any command: room for what it loads."""
+    make_sure_of_room(context.invoked_subcommand)
+
+
+@app.command()
+def solve(
+    problem: ProblemArgument,
+    overrides: SetOption = None,
+    output: OutputOption = None,
+    solver: SolverOption = None,
+    retry: RetryOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Solve a problem, verify the answer, write result and figures."""
+    loaded = _load_to_solve(problem, overrides, solver)
+    folder = output_folder(output, loaded.name)
+
+    from controlsde.cli.console import Console
+    from controlsde.foundation.progress import Step
+    from controlsde.workflow.prediction import refusals
+    from controlsde.workflow.retrying import solve_retrying
+    from controlsde.workflow.solving import solve as solve_once
+
+    refuse(problem, refusals(loaded))
+
+    console = Console(quiet=quiet, verbose=verbose)
+    with running(console, problem) as progress, located(problem, overrides, loaded):
+        result = solve_retrying(loaded, progress) if retry else solve_once(loaded, progress=progress)
+        progress(Step("writing the result"))
+        result = write(result, folder)
+    console.result(result, folder)
+    if as_json:
+        _print_json(result.to_json())
+    with running(console, problem) as progress:
+        progress(Step("drawing the figures"))
+        draw(result, folder)
+    finish([result])
+
+
+@app.command()
+def compare(
+    problem: ProblemArgument,
+    noise: Annotated[
+        list[float] | None,
+        typer.Option("--noise", metavar="η", parser=plain_number, help="A noise level; repeatable."),
+    ] = None,
+    overrides: SetOption = None,
+    output: OutputOption = None,
+    solver: SolverOption = None,
+    retry: RetryOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Solve at several noise levels, and cross-apply the controls."""
+    from controlsde.workflow.comparison import DEFAULT_NOISE, check_levels
+    from controlsde.workflow.comparison import compare as compare_once
+
+    loaded = _load_to_solve(problem, overrides, solver)
+    levels = check_levels(noise or DEFAULT_NOISE)
+    for level in levels:  # each must be as valid as one in the file
+        _load(problem, [*(overrides or []), f"noise={level!r}"])
+    names = stems(levels)
+    folder = output_folder(output, loaded.name, *names.values())
+
+    from dataclasses import replace
+
+    from controlsde.cli.console import Console
+    from controlsde.foundation.progress import Step
+    from controlsde.workflow.prediction import refusals
+    from controlsde.workflow.retrying import compare_retrying
+
+    refuse(problem, refusals(loaded))
+    console = Console(quiet=quiet, verbose=verbose)
+    with running(console, problem) as progress, located(problem, overrides, loaded):
+        if retry:
+            comparison = compare_retrying(loaded, levels, progress)
+        else:
+            comparison = compare_once(loaded, levels, progress=progress)
+        progress(Step("writing the results"))
+        written = tuple(write(result, folder, names[result.noise]) for result in comparison.results)
+        comparison = replace(comparison, results=written)
+    console.comparison(comparison, folder)
+    if as_json:
+        _print_json(comparison.to_json())
+    with running(console, problem) as progress:
+        progress(Step("drawing the figures"))
+        draw_comparison(comparison, folder, names)
+    if comparison.interrupted:
+        raise typer.Exit(EXIT_INTERRUPTED)
+    finish(list(comparison.results))
+
+
+@app.command()
+def evaluate(
+    problem: ProblemArgument,
+    controls: Annotated[
+        Path | None,
+        typer.Option("--controls", metavar="FILE", help="A result (.nc) or weights (.safetensors) that hold controls."),
+    ] = None,
+    overrides: SetOption = None,
+    output: OutputOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Verify given controls or a given drift, without solving."""
+    from controlsde.control.controls import Controls
+
+    loaded = _load(problem, overrides)
+    given = Controls.load(controls) if controls else None
+    if given is not None and loaded.drift is not None:
+        raise UsageError(f"{problem}: gives its own drift, and --controls gives another; leave one of them out")
+    if controls is not None:
+        warn_about_controls(controls, loaded)
+    folder = output_folder(output, loaded.name) if output else None
+
+    from controlsde.cli.console import Console
+    from controlsde.foundation.progress import Step
+    from controlsde.workflow.prediction import refusals_of_evaluation
+    from controlsde.workflow.solving import evaluate as run
+
+    refuse(problem, refusals_of_evaluation(loaded))
+    console = Console(quiet=quiet, verbose=verbose)
+    with running(console, problem) as progress, located(problem, overrides, loaded):
+        result = run(loaded, given, progress)
+        if folder:
+            progress(Step("writing the result"))
+            result = write(result, folder)
+    console.result(result, folder)
+    if as_json:
+        _print_json(result.to_json())
+    if folder:
+        with running(console, problem) as progress:
+            progress(Step("drawing the figures"))
+            draw(result, folder)
+    finish([result])
+
+
+@app.command()
+def simulate(
+    result: Annotated[Path, typer.Argument(metavar="RESULT", help="A result (.nc) of solve, compare or evaluate.")],
+    particles: Annotated[
+        int | None,
+        typer.Option(
+            "--particles", metavar="N", parser=plain_count, help="How many, in place of the problem's number."
+        ),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="NAME", help="auto, cpu or cuda, in place of the problem's.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", metavar="N", parser=plain_count, help="Steps a piece.")
+    ] = None,
+    scheme: Annotated[
+        str | None, typer.Option("--scheme", metavar="NAME", help="heun (weak order 2) or euler-maruyama (1).")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", metavar="N", parser=plain_count, help="Of the noise.")] = None,
+    repetition: Annotated[
+        int,
+        typer.Option(
+            "--repetition",
+            metavar="N",
+            parser=plain_count,
+            help="Another number draws other noise under the same seed.",
+        ),
+    ] = 0,
+    time_budget: Annotated[
+        float | None,
+        typer.Option("--time-budget", metavar="S", parser=plain_number, help="Stop after so many seconds."),
+    ] = None,
+    target_se: Annotated[
+        float | None,
+        typer.Option(
+            "--target-se", metavar="E", parser=plain_number, help="Stop when the L² error at T has this standard error."
+        ),
+    ] = None,
+    paths: Annotated[
+        int,
+        typer.Option(
+            "--paths", metavar="K", parser=plain_count, help="Keep the ways of K particles in the output file."
+        ),
+    ] = 0,
+    output: OutputOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Monte Carlo of a saved result; under torchrun, by several processes."""
+    if paths and output is None:
+        raise UsageError("--paths is kept in a file: say where with -o DIR")
+    folder = output_folder(output, "simulation", "simulation") if output else None
+
+    from controlsde.cli.console import Console
+    from controlsde.foundation.progress import Step
+    from controlsde.monte_carlo.processes import crew as started_together
+    from controlsde.workflow.simulation import simulate as run
+
+    with started_together() as crew:
+        console = Console(quiet=quiet or not crew.leads, verbose=verbose)
+        loaded = load_result(result)
+        with running(console, str(result)) as progress:
+            simulation = run(
+                loaded,
+                particles,
+                device=device,
+                steps_per_piece=steps,
+                scheme=scheme,
+                seed=seed,
+                repetition=repetition,
+                time_budget=time_budget,
+                target_se=target_se,
+                paths=paths,
+                progress=progress,
+                crew=crew,
+            )
+            if folder and crew.leads:
+                progress(Step("writing the simulation"))
+                simulation = simulation.save(folder / "simulation.nc")
+    if crew.leads:
+        console.simulation(simulation)
+        if as_json:
+            _print_json(simulation.to_json())
+        if folder:
+            with running(console, str(result)) as progress:
+                progress(Step("drawing the figure"))
+                draw_simulation(simulation, folder)
+    finish_simulation(simulation)
+
+
+@app.command()
+def check(problem: ProblemArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
+    """Validate a problem and predict its sizes, without running it."""
+    loaded = _load(problem, overrides)
+
+    from controlsde.cli.console import Console
+    from controlsde.workflow.prediction import predict
+
+    with placed(problem), located(problem, overrides, loaded):
+        prediction = predict(loaded)
+    Console().prediction(loaded, prediction)
+    if as_json:
+        _print_json(prediction.to_json())
+    place = place_in(problem, overrides, prediction.refused_at) if prediction.refused_at else problem
+    refuse(place, prediction.refused)
+
+
+@app.command()
+def problems(as_json: JsonOption = False) -> None:
+    """List the shipped problems."""
+    from controlsde.problem import list_problems
+
+    shipped = list_problems()
+    if as_json:
+        _print_json([{"name": name, "description": text, "path": str(path)} for name, text, path in shipped])
+        return
+    width = max(len(name) for name, _, _ in shipped)
+    for name, text, _ in shipped:
+        typer.echo(f"{name:<{width}}  {' '.join(text.split())}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of problem files."""
+    from controlsde.problem import json_schema
+
+    _print_json(json_schema())
+
+
+def main() -> None:
+    """Run the command line; every known kind of failure ends in one clear line and its exit code."""
+    with warnings.catch_warnings(), ending_gently():
+        if not sys.warnoptions:  # the certificate tells what went wrong with the numbers, in words
+            warnings.simplefilter("ignore")
+        try:
+            refuse_controls(sys.argv[1:])
+            app(prog_name="controlsde")
+        except KeyboardInterrupt:
+            say("interrupted")
+            sys.exit(EXIT_INTERRUPTED)
+        except SystemExit as end:
+            if isinstance(getattr(end.__context__, "__cause__", None), KeyboardInterrupt):  # Typer ends without a word
+                say("interrupted")
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is said safely
+            sys.exit(explain(error))
+
+
+def _load(source: str, overrides: list[str] | None) -> Problem:
+    from controlsde.problem import load_problem, parse_override
+
+    return load_problem(source, set=dict(parse_override(text) for text in overrides or []))
+
+
+def _load_to_solve(source: str, overrides: list[str] | None, solver: str | None) -> Problem:
+    """The problem, with another kind of solver if one is named: as `--set solver=KIND` before all other overrides."""
+    if solver is not None and _own_solver(source) != _known_solver(solver):
+        overrides = [f"solver={solver}", *(overrides or [])]
+    loaded = _load(source, overrides)
+    if solver not in (None, loaded.solver.kind):
+        raise UsageError(f"--solver {solver} and --set solver={loaded.solver.kind} contradict each other; give one")
+    if loaded.drift is not None:
+        raise UsageError(f"{source}: gives its own drift; run `controlsde evaluate`, or remove the key drift")
+    return loaded
+
+
+def _own_solver(source: str) -> str | None:
+    """The kind of solver that a file asks for; None when the file alone is not a valid problem."""
+    from controlsde.problem import ProblemError
+
+    try:
+        return _load(source, None).solver.kind
+    except ProblemError:
+        return None
+
+
+def _known_solver(name: str) -> str:
+    from controlsde.solvers import solver_names
+
+    if name not in solver_names():
+        raise UsageError(f"--solver must be one of {', '.join(solver_names())} (got {name!r})")
+    return name
+
+
+def _print_json(document: Any) -> None:
+    typer.echo(in_json(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)))

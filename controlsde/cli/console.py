@@ -1,0 +1,299 @@
+"""What a person sees on stderr: progress, tables, messages. Obeys NO_COLOR, and stays plain without a terminal.
+
+All of it goes through `_say`, `_show` or `describe`, which let no character through that a terminal would obey.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console as RichConsole
+from rich.console import ConsoleOptions, RenderResult
+from rich.segment import Segment
+from rich.table import Column, Table
+from rich.text import Text
+
+from controlsde.cli import tables
+from controlsde.foundation.progress import Progress, Step
+from controlsde.foundation.wording import shown_lines
+from controlsde.problem.solver_specs import FITTING
+
+if TYPE_CHECKING:
+    from controlsde.claims import Tested
+    from controlsde.diagnosis import Diagnosis
+    from controlsde.problem import Problem
+    from controlsde.result.result import Result, Retry
+    from controlsde.workflow.comparison import Comparison
+    from controlsde.workflow.prediction import Prediction
+    from controlsde.workflow.simulation import Simulation
+
+QUIET_SECONDS = 5.0  # between lines of progress where there is no terminal
+
+
+class _Shown:
+    """A table as it is, but for characters in its cells that a terminal would obey."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __rich_console__(self, console: RichConsole, options: ConsoleOptions) -> RenderResult:
+        for segment in console.render(self._table, options):
+            yield segment if segment.control else Segment(shown_lines(segment.text), segment.style)
+
+
+class Console:
+    """Messages to stderr."""
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+        self._rich = RichConsole(stderr=True, highlight=False)
+        self._quiet = quiet
+        self._verbose = verbose
+
+    @contextmanager
+    def progress(self) -> Iterator[Progress]:
+        """A function to report steps to: a live line on a terminal, a line now and then elsewhere."""
+        if self._quiet:
+            yield lambda _: None
+        elif self._verbose or not self._rich.is_terminal:
+            yield self._lines(time.perf_counter())
+        else:
+            with self._live() as report:
+                yield report
+
+    @contextmanager
+    def _live(self) -> Iterator[Progress]:
+        """One line that moves and counts the seconds also while nothing is reported."""
+        from rich.progress import Progress as Bar
+        from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        text = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
+        with Bar(SpinnerColumn(), TimeElapsedColumn(), text, console=self._rich, transient=True) as bar:
+            line = bar.add_task("starting", total=None)
+            yield lambda step: bar.update(line, description=describe(step))
+
+    def _lines(self, began: float) -> Progress:
+        last_task, last_time = "", -QUIET_SECONDS
+
+        def report(step: Step) -> None:
+            nonlocal last_task, last_time
+            now = time.perf_counter() - began
+            if self._verbose or step.task != last_task or now - last_time >= QUIET_SECONDS:
+                self._say(f"{now:6.1f} s  {describe(step)}")
+                last_task, last_time = step.task, now
+
+        return report
+
+    def result(self, result: Result, folder: Path | None) -> None:
+        """The tables of one result, and what to do if something did not work."""
+        if self._quiet:
+            self._verdict(result)
+            return
+        self._heading(f"{result.problem.name}, noise {result.noise:g}, {result.solver}")
+        self._show(tables.errors_table(result))
+        self._absorption(result)
+        if result.promises:
+            self._heading("what the theory promises / what was measured")
+            self._show(tables.promises_table(result.promises))
+            if result.promises.note:
+                self._say(result.promises.note)
+        self._heading("certificate")
+        self._show(tables.certificate_table(result))
+        self._rich.print()
+        self._say(_account(result))
+        if result.solver in FITTING and result.status == "converged":
+            self._say(result.message)
+        for line in tables.spread_of(result):
+            self._say(line)
+        self._verdict(result)
+        if folder:
+            self._say(f"result and figures: {folder}")
+
+    def _absorption(self, result: Result, of: str = "") -> None:
+        """What is compared where the walls absorb."""
+        if result.problem.domain.walls == "absorbing":
+            from controlsde.verification.absorption import sentence
+
+            self._say(of + sentence(result.fields, result.problem.domain.box))
+
+    def comparison(self, comparison: Comparison, folder: Path) -> None:
+        """The table of a comparison, with the cross-applied errors."""
+        if self._quiet:
+            for result in comparison.results:
+                self._verdict(result)
+            return
+        self._heading(f"{comparison.problem.name}: with and without noise")
+        self._show(tables.comparison_table(comparison))
+        self._heading("L² error at T: controls of a row, run at the noise of a column")
+        self._show(tables.cross_table(comparison))
+        self._heading("what the theory promises / what was measured")
+        self._show(tables.compared_promises_table(comparison.results))
+        self._rich.print()
+        for result in comparison.results:
+            self._absorption(result, f"noise {result.noise:g}: ")
+        self._say(comparison.note)
+        for result in comparison.results:
+            self._verdict(result)
+        self._say(f"results and figures: {folder}")
+
+    def simulation(self, simulation: Simulation) -> None:
+        """The tables of a simulation, what ended it, and whether the particles agree with the verified density."""
+        where = f"{simulation.result.problem.name}, noise {simulation.result.noise:g}: "
+        if not self._quiet:
+            self._heading(f"{where}{simulation.particles:,} particles")
+            self._show(tables.simulation_table(simulation))
+            self._rich.print()
+            self._say(_pace(simulation))
+        for note in simulation.measured.simulated.notes:
+            self._say(f"note: {note}", "yellow")
+        if simulation.stopped:
+            reached = f"{simulation.particles:,} of {simulation.requested:,} particles"
+            self._say(f"stopped by {simulation.stopped.replace('-', ' ')} after {reached}", "yellow")
+        check, steps = simulation.checks
+        distance = f"distance {tables.figure(check.value)}, limit {check.limit:.2g}"
+        if not check.passed:
+            self._say(f"{where}particles DISAGREE with the verified density: {distance}", "bold red")
+        if not steps.passed:
+            shift = f"they shift the L² error by {tables.figure(steps.value)}, limit {steps.limit:.2g}"
+            self._say(f"{where}the steps are TOO LONG: {shift}; raise --steps", "bold red")
+        if simulation.verified and not self._quiet:
+            self._say(f"{where}particles agree with the verified density: {distance}", "green")
+        if simulation.path and not self._quiet:
+            self._say(f"simulation and figure: {Path(simulation.path).parent}")
+
+    def prediction(self, problem: Problem, prediction: Prediction) -> None:
+        """The table of `check`."""
+        if not prediction.refused:
+            self._heading(f"{problem.name}: valid")
+            self._show(tables.prediction_table(prediction))
+        for warning in prediction.warnings:
+            self._say(f"warning: {warning}", "yellow")
+
+    def claim(self, tested: Tested) -> None:
+        """The table of one claim, its verdict and what was found."""
+        if self._quiet:
+            if not tested.as_expected:
+                self._say(f"{tested.claim.id}: {_outcome_of(tested)}", "bold red")
+            return
+        self._heading(f"{tested.claim.id} ({tested.claim.source}): {tested.claim.title}")
+        self._show(tables.rows_table(tested.findings.rows))
+        self._rich.print()
+        self._say(tested.findings.note)
+        style = "green" if tested.as_expected else "bold red"
+        self._say(f"{tested.claim.id}: {_outcome_of(tested)}, in {tested.seconds:.1f} s", style)
+
+    def verdicts(self, tested: Sequence[Tested], folder: Path | None) -> None:
+        """All verdicts, where there are several, and where the pages are."""
+        if self._quiet or not tested:
+            return
+        if len(tested) > 1:
+            self._heading("verdicts")
+            self._show(tables.verdicts_table(tested))
+        if folder:
+            self._say(f"pages and figures: {folder}")
+
+    def message(self, text: str) -> None:
+        """A line that is said even in quiet mode."""
+        self._say(text)
+
+    def _verdict(self, result: Result) -> None:
+        """Whether to trust a result: in quiet mode only if not; what failed, why, and one thing to try."""
+        where = f"{result.problem.name}, noise {result.noise:g}: "
+        stopped = result.status in ("not-converged", "interrupted")
+        if stopped:
+            self._say(f"{where}{result.status.replace('-', ' ').upper()}", "bold red")
+            self._say(f"  {result.message}")
+        if not result.verified:
+            self._say(f"{where}NOT VERIFIED", "bold red")
+        for failed in result.certificate.failed:
+            value, limit = tables.beside(failed)
+            self._say(f"  {failed.name} is {value}, limit {limit}")
+        sound = result.verified and not stopped
+        if result.verified and not self._quiet:
+            self._say(f"{where}verified, {len(result.certificate.checks)} checks passed", "green")
+        if not (sound and self._quiet):
+            for line in explained(result.diagnosis):
+                self._say(f"  {line}")
+        if result.retry and not (sound and self._quiet):
+            self._say(f"{where}{_retried(result.retry)}")
+
+    def _heading(self, text: str) -> None:
+        self._rich.print()
+        self._say(text, "bold")
+
+    def _say(self, text: str, style: str = "") -> None:
+        """A line that the terminal may wrap, never this program: it may hold a command to paste."""
+        self._rich.print(Text(shown_lines(text), style), soft_wrap=True)
+
+    def _show(self, table: Table) -> None:
+        self._rich.print(_Shown(table))
+
+
+def describe(step: Step) -> str:
+    """One line for a step: the task, its iteration, the objective there, how much is done."""
+    parts = [step.task]
+    if step.iteration is not None:
+        parts.append(f"iteration {step.iteration}")
+    if step.objective is not None:
+        parts.append(f"objective {step.objective:.6g}")
+    if step.fraction is not None:
+        parts.append(f"{100 * step.fraction:.0f} %")
+    return shown_lines(", ".join(parts))
+
+
+def explained(diagnosis: tuple[Diagnosis, ...]) -> list[str]:
+    """Every cause on a line of its own, most likely first, and the first remedy."""
+    lines = [f"{entry.cause}: {entry.evidence}" for entry in diagnosis]
+    remedy = next((entry.remedy for entry in diagnosis if entry.remedy), None)
+    return [*lines, f"try {_pasteable(remedy.option)}"] if remedy else lines
+
+
+def _retried(retry: Retry) -> str:
+    """What was tried, and which answer this is."""
+    option = _pasteable(retry.remedy.option)
+    if retry.interrupted:
+        return f"interrupted while it was solved once more with {option}; this is the first answer"
+    if retry.other_status is None:
+        lost = "no start could be evaluated"
+        other = f"before, {lost}" if retry.kept else f"{lost} then, so this is the first answer"
+        return f"solved once more with {option}; {other}"
+    other = f"{retry.other_status.replace('-', ' ')}, {'' if retry.other_verified else 'not '}verified"
+    error = tables.figure(retry.other_l2_final)
+    which = "this is the new answer; the first was" if retry.kept else "this is the first answer; the new one was"
+    return f"solved once more with {option}; {which} {other}, with an L² error at T of {error}"
+
+
+def _pasteable(text: str) -> str:
+    """The text with quotes around overrides that a shell would take for a file pattern."""
+    return re.sub(r"--set ([\w.]+=\[[^]]*])", r"--set '\1'", text)
+
+
+def _outcome_of(tested: Tested) -> str:
+    """The verdict, and whether it is the one that sound software reaches."""
+    return (
+        tested.verdict if tested.as_expected else f"{tested.verdict.upper()}, where {tested.claim.expects} was expected"
+    )
+
+
+def _pace(simulation: Simulation) -> str:
+    """What moved the particles, and how fast."""
+    evidence, process = simulation.measured.evidence, simulation.experiment.process
+    workers = f", {simulation.processes} processes" if simulation.processes > 1 else ""
+    return (
+        f"{process.scheme}, {process.clock.steps:,} steps, on {evidence.device} by {evidence.backend}{workers}, in "
+        f"{simulation.measured.simulated.seconds:.1f} s: {simulation.particle_steps_per_second:.2g} particle steps/s"
+    )
+
+
+def _account(result: Result) -> str:
+    """What was done and how long it took."""
+    seconds = result.seconds
+    verified = f"verified in {seconds['verify']:.1f} s"
+    if result.status == "given":
+        return f"given drift, evaluated in {seconds['solve']:.1f} s, {verified}"
+    done = {"converged": "converged", "interrupted": "interrupted"}.get(result.status, "stopped")
+    return f"{done} after {result.iterations} iterations, solved in {seconds['solve']:.1f} s, {verified}"

@@ -1,0 +1,219 @@
+"""How a command ends: exit codes, errors in the user's words, interruptions.
+
+Messages go to stderr. Nothing heavy is imported before it is needed.
+"""
+
+from __future__ import annotations
+
+import _thread
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import typer
+
+from controlsde.foundation.memory import MemoryLimitError, is_lack_of_memory
+from controlsde.foundation.wording import LONGEST_LINE, shown
+
+if TYPE_CHECKING:
+    from controlsde.cli.console import Console
+    from controlsde.foundation.progress import Progress
+    from controlsde.result.result import Result
+    from controlsde.workflow.simulation import Simulation
+
+EXIT_UNEXPECTED = 1
+EXIT_INVALID = 2
+EXIT_NOT_CONVERGED = 3
+EXIT_NOT_VERIFIED = 4
+EXIT_INTERRUPTED = 130
+
+SOON = 0.05  # seconds
+
+INVALID = {  # errors whose message is for the user, by name: their modules are heavy to import
+    "ClaimError",
+    "ControlsError",
+    "DeviceError",
+    "NoiseLevelsError",
+    "ReferenceError",
+    "ResultError",
+    "SettingError",
+    "SimulationError",
+    "SolverUnavailableError",
+}
+
+
+class UsageError(ValueError):
+    """Something on the command line that cannot be used; one line with the cure."""
+
+
+@contextmanager
+def ending_gently() -> Iterator[None]:
+    """Treat a request to end, or a closed terminal, like Ctrl-C: keep what there is, and leave no process behind.
+
+    Only the main thread may say so. Afterwards signals are handled as before.
+    """
+
+    if threading.current_thread() is not threading.main_thread():
+        names = []
+    elif signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        names = ["SIGTERM", "SIGHUP", "SIGINT"]
+    else:  # a shell lets what it runs in the background ignore Ctrl-C
+        names = ["SIGTERM", "SIGHUP"]
+    signals = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {one: signal.signal(one, _interrupt) for one in signals}
+    hook, sys.unraisablehook = sys.unraisablehook, _interrupt_again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+def _interrupt(_signal: int, frame: FrameType | None) -> None:
+    """Interrupt what runs; an import first comes to its end, for compiled libraries abort where theirs is cut off."""
+    if _importing(frame):
+        _interrupt_soon()
+    else:
+        raise KeyboardInterrupt
+
+
+def _importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _interrupt_again(unraisable: sys.UnraisableHookArgs) -> None:
+    """Repeat an interruption that fell into a clean-up, such as a callback of a weak reference, from where it is lost.
+
+    Python would show its trace and go on as if nobody had asked to end. Not at once, for it would fall into this.
+    """
+    if isinstance(unraisable.exc_value, KeyboardInterrupt):
+        _interrupt_soon()
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
+def _interrupt_soon() -> None:
+    again = threading.Timer(SOON, _interrupt_the_main_thread)
+    again.daemon = True
+    again.start()
+
+
+def _interrupt_the_main_thread() -> None:
+    main = threading.main_thread().ident
+    if main is not None and hasattr(signal, "pthread_kill") and signal.getsignal(signal.SIGTERM) is _interrupt:
+        signal.pthread_kill(main, signal.SIGTERM)  # also where it waits for something
+    else:
+        _thread.interrupt_main()
+
+
+def explain(error: BaseException) -> int:
+    """Print an error in the user's words, and return the exit code; a failure nobody foresaw shows its trace."""
+    kind = type(error).__name__
+    if kind == "ProblemError":
+        for line in getattr(error, "messages", ()):
+            say(line)
+        return EXIT_INVALID
+    if kind in INVALID or isinstance(error, UsageError):
+        say(str(error))
+        return EXIT_INVALID
+    if kind != "OutOfMemoryError" and is_lack_of_memory(error):
+        say(_about_memory(error))
+        return EXIT_UNEXPECTED
+    if isinstance(error, OSError):
+        say(f"{error.filename or 'output'}: {error.strerror or error}")
+        return EXIT_INVALID if error.filename else EXIT_UNEXPECTED  # a path that was given, or a full disk
+    if kind == "SolveError":
+        say(str(error))
+        _say_why(error)
+        return EXIT_NOT_CONVERGED
+    if kind == "OutOfMemoryError":
+        say("the device has no memory for the smallest chunk of particles; use --device cpu")
+        return EXIT_INVALID
+    import traceback
+
+    for line in "".join(traceback.format_exception(error)).splitlines():
+        say(line)
+    say("this should not have happened; please report it with the lines above")
+    return EXIT_UNEXPECTED
+
+
+def _about_memory(error: BaseException) -> str:
+    if isinstance(error, MemoryLimitError):
+        return str(error)
+    if isinstance(error, ImportError):
+        return "not enough memory to load the libraries; raise the limit (ulimit -v), or end other programs"
+    return "out of memory; `controlsde check PROBLEM` predicts how much a problem needs"
+
+
+def _say_why(error: BaseException) -> None:
+    from controlsde.cli.console import explained
+
+    for line in explained(getattr(error, "diagnosis", ())):
+        say(f"  {line}")
+
+
+def refuse(problem: str, reasons: tuple[str, ...]) -> None:
+    """Stop before anything large is built."""
+    if reasons:
+        fail([f"{problem}: {reason}" for reason in reasons], EXIT_INVALID)
+
+
+@contextmanager
+def placed(problem: str) -> Iterator[None]:
+    """Errors about a problem's parts that do not fit say which problem that was."""
+    from controlsde.control.controls import ControlsError
+
+    try:
+        yield
+    except ValueError as error:
+        if isinstance(error, ControlsError) or type(error).__name__ == "ReferenceError":
+            raise UsageError(f"{problem}: {error}") from None
+        raise
+
+
+@contextmanager
+def running(console: Console, problem: str) -> Iterator[Progress]:
+    """Progress of the work inside; an interruption that no solver turned into a result ends the command."""
+    try:
+        with placed(problem), console.progress() as progress:
+            yield progress
+    except KeyboardInterrupt:
+        fail(["interrupted; what was not yet written is lost"], EXIT_INTERRUPTED)
+
+
+def finish(results: Sequence[Result]) -> None:
+    """Leave with the exit code that the results deserve."""
+    if any(result.status == "interrupted" or (result.retry and result.retry.interrupted) for result in results):
+        raise typer.Exit(EXIT_INTERRUPTED)
+    if any(result.status == "not-converged" for result in results):
+        raise typer.Exit(EXIT_NOT_CONVERGED)
+    if not all(result.verified for result in results):
+        raise typer.Exit(EXIT_NOT_VERIFIED)
+
+
+def finish_simulation(simulation: Simulation) -> None:
+    """Leave with the exit code that a simulation deserves."""
+    if simulation.interrupted:
+        raise typer.Exit(EXIT_INTERRUPTED)
+    if not simulation.verified:
+        raise typer.Exit(EXIT_NOT_VERIFIED)
+
+
+def say(line: str) -> None:
+    """One line on stderr, of which a terminal obeys nothing."""
+    typer.echo(shown(line, LONGEST_LINE), err=True)
+
+
+def fail(lines: list[str], code: int) -> None:
+    for line in lines:
+        say(line)
+    raise typer.Exit(code)

@@ -1,0 +1,100 @@
+"""Where a command writes: the folder, checked before anything runs; results, and then figures, by name.
+
+A result is written and said before any picture of it is drawn, and a picture that fails is a warning.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from controlsde.cli.exits import UsageError, say
+from controlsde.foundation import files
+
+if TYPE_CHECKING:
+    from controlsde.result.result import Result
+    from controlsde.workflow.comparison import Comparison
+    from controlsde.workflow.simulation import Simulation
+
+PICTURES = ("density", "weights", "error", "convergence", "simulation", "densities", "errors", "cross", "distances")
+WRITTEN = ("result.nc", "simulation.nc", *(f"{name}.png" for name in PICTURES))
+
+
+def output_folder(output: Path | None, name: str, *stems: str) -> Path:
+    """The folder for results, checked to be writable before anything runs; what killed runs left in it is removed.
+
+    stems: of the files and folders of several results that will be written there.
+    """
+    folder = writable_folder(output or Path("results") / name)
+    remove_leftovers(folder)
+    for stem in stems or ("result",):
+        if (folder / f"{stem}.nc").is_dir():
+            raise UsageError(f"{folder / stem}.nc: is a folder where the result would be written; move it away")
+        if stems and (folder / stem).is_file():
+            raise UsageError(f"{folder / stem}: is a file where a folder of figures would be written; move it away")
+    return folder
+
+
+def writable_folder(folder: Path) -> Path:
+    """The same folder, where it can be made and written in; nothing is left in it."""
+    import tempfile
+
+    nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not nearest.is_dir():
+        raise UsageError(f"{nearest}: is not a folder; give another with -o DIR")
+    files.remove_leftovers(nearest)
+    try:
+        with tempfile.TemporaryDirectory(dir=nearest, prefix=files.temporary_prefix()):
+            pass
+    except OSError as error:
+        raise UsageError(f"{nearest}: not writable ({error.strerror}); give another folder with -o DIR") from None
+    return folder
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed runs left of files in a folder of results, and of the pictures in the folders in it."""
+    with suppress(OSError):
+        inside = list(folder.iterdir())
+        levels = [f"{path.name}.nc" for path in inside if path.is_dir() and path.name.startswith("noise-")]
+        files.remove_leftovers(folder, [*WRITTEN, *levels])
+        for place in (path for path in inside if path.is_dir() and path.name.startswith("noise-")):
+            files.remove_leftovers(place, WRITTEN)
+
+
+def stems(levels: tuple[float, ...]) -> dict[float, str]:
+    """The file name of each noise level: as short as tells them apart."""
+    short = {level: f"noise-{level:g}" for level in levels}
+    return short if len(set(short.values())) == len(levels) else {level: f"noise-{level!r}" for level in levels}
+
+
+def write(result: Result, folder: Path, stem: str = "result") -> Result:
+    """The file of a result."""
+    return result.save(folder / f"{stem}.nc")
+
+
+def draw(result: Result, folder: Path, stem: str = "result") -> None:
+    """The figures of a result."""
+    from controlsde.report.figures import save_figures
+
+    save_figures(result, folder / stem if stem != "result" else folder, warn)
+
+
+def draw_comparison(comparison: Comparison, folder: Path, names: dict[float, str]) -> None:
+    """The figures of a comparison, and those of its results, which have these names."""
+    from controlsde.report.figures import save_comparison
+
+    save_comparison(comparison, folder, warn)
+    for result in comparison.results:
+        draw(result, folder, names[result.noise])
+
+
+def draw_simulation(simulation: Simulation, folder: Path) -> None:
+    """The figure of a simulation."""
+    from controlsde.report.figures import save_simulation
+
+    save_simulation(simulation, folder, warn)
+
+
+def warn(line: str) -> None:
+    say(f"warning: {line}")

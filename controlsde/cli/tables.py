@@ -1,0 +1,333 @@
+"""The tables that a person sees on stderr: text on the left, numbers on the right, no more digits than they are worth.
+
+Comes in: results, comparisons, simulations, predictions, rows of claims. Goes out: tables of rich.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from controlsde.claims import Row, Tested
+    from controlsde.result.result import Result
+    from controlsde.verification.certificate import Check
+    from controlsde.verification.promises import Promises
+    from controlsde.workflow.comparison import Comparison
+    from controlsde.workflow.prediction import Prediction
+    from controlsde.workflow.simulation import Simulation
+
+LARGEST_EXPONENT = 6.0  # of a bound that is written out
+NOT_FINITE = "not finite"
+FEW = 4  # starts: fewer have no quarter
+
+DISTANCES = {
+    "l2_initial": "L² error at t = 0",
+    "l2_sup": "L² error, largest",
+    "l2_rms": "L² error, root mean square",
+    "l2_final": "L² error at T",
+    "tv_final": "total variation at T",
+    "kl_final": "KL(ρ‖p) at T",
+    "w1_final": "Wasserstein-1 at T",
+    "w2_final": "Wasserstein-2 at T",
+    "h-1_final": "Ḣ⁻¹ at T",
+}
+
+MEANINGS = {
+    "mass_error": "closed walls keep the mass",
+    "negative_mass": "∫ρ⁻ at T",
+    "resolution": "share of the top mode of ρ",
+    "refined_l2_change": "solver's ρ on a finer mesh",
+    "refinement": "the two finest meshes",
+    "target_mass": "p(T) on the finest grid",
+    "target_change": "p(T) on the solver's mesh",
+    "target_norm": "norm of p(T) that it sees",
+    "final_norm": "norm of ρ(T) on that grid",
+    "start_norm": "norm of p(0) that it sees",
+    "start_change": "ρ(0) on the finer mesh",
+    "density_unseen": "hidden in a formula density",
+    "drift_unseen": "drift between the nodes",
+    "forward_unseen": "forward drift between nodes",
+    "diffusivity_unseen": "D between the moments",
+    "characteristics_l2_change": "ρ along characteristics",
+    "monte_carlo_z": "particles, standard errors",
+    "monte_carlo_modes": "particles, all modes",
+    "terminal_error": "‖ρ(T) − p(T)‖, as asked for",
+}
+
+
+def figure(value: float | None) -> str:
+    """A number for people: two digits, or that there is none."""
+    if value is None:
+        return "—"
+    return f"{value:.2g}" if math.isfinite(value) else NOT_FINITE
+
+
+def beside(check: Check) -> tuple[str, str]:
+    """A value and its limit, with as many digits as it takes to tell them apart."""
+    for digits in range(2, 7):
+        value, limit = f"{check.value:.{digits}g}", f"{check.limit:.{digits}g}"
+        if value != limit:
+            break
+    return value if math.isfinite(check.value) else figure(check.value), limit
+
+
+def spread_of(result: Result) -> list[str]:
+    """How far apart the starts ended; nothing for a single one.
+
+    The objective of the answer is the least of those that count. Lower ones were set aside, for a reason that the
+    message tells.
+    """
+    from controlsde.solvers.outcome import reached
+
+    found = reached(result.starts, result.objective)
+    if len(result.starts) < 2 or not found.kept:
+        return []
+    line = f"{len(result.starts)} starts reached {_ranked(found.kept)}"
+    hops = getattr(result.problem.solver, "hops", 0)
+    if hops and result.status != "interrupted":
+        line += f", after {hops} hops from the best"
+    if found.lost:
+        limited = result.problem.objective.terminal_error is not None
+        line += f"; {found.lost} {'did not go on to the limit at T' if limited else 'broke down'}"
+    if found.set_aside:
+        lower, were = len(found.set_aside), "was" if len(found.set_aside) == 1 else "were"
+        line += f"; {lower} with a lower objective {were} set aside"
+    if found.set_aside and result.status == "converged":  # a verdict says why an answer did not converge
+        return [line, result.message]
+    return [line]
+
+
+def _ranked(values: Sequence[float]) -> str:
+    """Sorted numbers: all of a few, of more the least, and which half and which quarter of them reached."""
+    count = len(values)
+    if count < FEW:
+        *most, last = [f"{value:.4g}" for value in values]
+        return f"{', '.join(most)} and {last}" if most else last
+    quarter = f", the best quarter {values[count // 4 - 1]:.4g} or less" if count >= 2 * FEW else ""
+    return f"{values[0]:.4g}{quarter}, half {values[(count - 1) // 2]:.4g}"
+
+
+def empty(*columns: str) -> Table:
+    """A table without vertical lines: text on the left, numbers on the right."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for place, name in enumerate(columns):
+        table.add_column(name, justify="right" if place else "left")
+    return table
+
+
+def errors_table(result: Result) -> Table:
+    """What was verified beside what the solver's own mesh saw."""
+    table = empty("", "verified", "solver's mesh")
+    tracking, discrete = result.tracking.to_json(), result.discrete.l2_json()
+    for key, label in DISTANCES.items():
+        value = tracking[key]
+        if value is not None:
+            table.add_row(label, _digits(value), _digits(discrete[key]) if key in discrete else "")
+        if key == "w2_final" and result.transport:
+            stuck = "" if result.transport.converged else ", W₂ NOT CONVERGED"
+            table.add_row("  certified lower bound", f"{result.transport.lower_bound:.4g}{stuck}", "")
+    table.add_row("L² error at T, particles", _particles(result), "")
+    if result.problem.domain.walls == "absorbing":
+        from controlsde.verification.absorption import mass_taken
+
+        table.add_row("mass that the walls took", f"{mass_taken(result.fields):.4g}", "")
+    table.add_row("objective", "", _digits(result.objective, 6))
+    return table
+
+
+def promises_table(promised: Promises) -> Table:
+    """The score-matching loss, and the errors at T that it bounds."""
+    table = empty("", "promised", "measured")
+    l2, kl = _bounds(promised)
+    table.add_row("score-matching loss ∫∫|v − v*|²p", "", _digits(promised.loss))
+    table.add_row("L² error at T", l2, _digits(promised.l2))
+    table.add_row("KL(p‖ρ) at T, by the paths", kl, _digits(promised.kl))
+    return table
+
+
+def compared_promises_table(results: Sequence[Result]) -> Table:
+    """The same, one row a noise level."""
+    table = empty("noise", "loss", "L² promised", "measured", "KL promised", "measured")
+    for result in results:
+        if result.promises:
+            one = result.promises
+            l2, kl = _bounds(one)
+            table.add_row(f"{result.noise:g}", _digits(one.loss), l2, _digits(one.l2), kl, _digits(one.kl))
+    return table
+
+
+def _bounds(promised: Promises) -> tuple[str, str]:
+    """The bounds of both errors in words."""
+    l2 = "no bound exists" if promised.log10_l2_bound is None else f"≤ {_power(promised.log10_l2_bound)}"
+    return l2, "no bound exists" if promised.kl_bound is None else f"≤ {_digits(promised.kl_bound)}"
+
+
+def _digits(value: float | None, digits: int = 4) -> str:
+    """A number with its digits, or that there is none."""
+    if value is None:
+        return "—"
+    return f"{value:.{digits}g}" if math.isfinite(value) else NOT_FINITE
+
+
+def _power(logarithm: float) -> str:
+    """The number of this decimal logarithm; large ones by their power of ten alone."""
+    return f"{10.0**logarithm:.4g}" if logarithm < LARGEST_EXPONENT else f"10^{math.ceil(logarithm)}"
+
+
+def simulation_table(simulation: Simulation) -> Table:
+    """What the particles measured beside what is expected."""
+    table = empty("", "particles", "expected")
+    evidence = simulation.measured.evidence
+    closed = simulation.result.problem.domain.walls != "absorbing"
+    table.add_row(
+        "L² error at T", _with_error(evidence.l2_final, evidence.l2_final_se), f"{simulation.expected_l2:.4g}"
+    )
+    table.add_row("  owed to the steps", _with_error(evidence.step_bias, evidence.step_bias_se), "0")
+    distance = simulation.density_l2
+    table.add_row("distance to the verified ρ", _with_error(distance.value, distance.standard_error), "0")
+    table.add_row("  z along its error", f"{evidence.z:.2f}", "0 ± 1")
+    table.add_row("  z of all modes", f"{evidence.z_modes:.2f}", "0 ± 1")
+    if not closed:
+        killed = _with_error(simulation.killed.value, simulation.killed.standard_error)
+        table.add_row("killed mass", killed, f"{simulation.expected_killed:.4g}")
+    if simulation.moments:
+        found, (mean, covariance) = simulation.moments, simulation.expected_moments
+        for axis in range(len(found.mean)):
+            name = "xyz"[axis]
+            table.add_row(
+                f"mean of {name}", _with_error(found.mean[axis], found.mean_standard_error[axis]), _digits(mean[axis])
+            )
+            spread = found.covariance_standard_error[axis, axis]
+            variance = _with_error(found.covariance[axis, axis], spread)
+            table.add_row(f"variance of {name}", variance, _digits(covariance[axis, axis]))
+    for label, tests in (("W₁", simulation.w1), ("sliced W₂", simulation.sliced_w2)):
+        for name, test in tests.items():
+            to = "verified ρ" if name == "density" else "target p"
+            null = _with_error(test.null_mean, test.null_deviation)
+            table.add_row(f"{label} to {to}", f"{test.value:.4g}", f"null {null}")
+    return table
+
+
+def rows_table(rows: Sequence[Row]) -> Table:
+    """The rows of a claim."""
+    table = empty("", "expected", "measured", "tolerance", "")
+    for row in rows:
+        relation = "" if row.relation == "=" else f"{row.relation} "
+        expected = "" if row.expected is None else f"{relation}{row.expected:.5g}"
+        tolerance = "" if row.tolerance is None else f"{row.tolerance:.1e}"
+        outcome = {True: Text("passed", "green"), False: Text("MISSED", "bold red"), None: Text("")}[row.passed]
+        measured = "—" if math.isnan(row.measured) else f"{row.measured:.5g}"
+        table.add_row(row.parameter, expected, measured, tolerance, outcome)
+    return table
+
+
+def _particles(result: Result) -> str:
+    """The particles' final error and its standard error."""
+    evidence = result.certificate.monte_carlo
+    return "—" if evidence is None else _with_error(evidence.l2_final, evidence.l2_final_se)
+
+
+def _with_error(error: float, spread: float) -> str:
+    """A number and its standard error, with as many decimals as that has digits."""
+    if not (math.isfinite(error) and math.isfinite(spread) and spread > 0):
+        return _digits(error)
+    decimals = min(max(1 - math.floor(math.log10(spread)), 0), 9)
+    return f"{error:.{decimals}f} ± {spread:.{decimals}f}"
+
+
+def verdicts_table(tested: Sequence[Tested]) -> Table:
+    """One row a claim."""
+    table = empty("claim", "rows", "verdict", "seconds")
+    for one in tested:
+        verdict = Text(one.verdict, "green" if one.as_expected else "bold red")
+        table.add_row(one.claim.id, str(len(one.findings.rows)), verdict, f"{one.seconds:.1f}")
+    return table
+
+
+def certificate_table(result: Result) -> Table:
+    """Every check with its limit."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for name in ("check", "value", "limit", "", "of"):
+        table.add_column(name, justify="right" if name in ("value", "limit") else "left")
+    for one in result.certificate.checks:
+        outcome = Text("passed", "green") if one.passed else Text("FAILED", "bold red")
+        table.add_row(one.name, *beside(one), outcome, MEANINGS.get(one.name, ""))
+    return table
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """One row a noise level."""
+    table = empty("noise", "L² at T", "particles", "W₂ at T", "L² rms", "objective", "outcome")
+    for result in comparison.results:
+        wasserstein = result.tracking.w2_final
+        table.add_row(
+            f"{result.noise:g}",
+            _digits(result.tracking.l2_final),
+            _particles(result),
+            _digits(wasserstein),
+            _digits(result.tracking.l2_rms),
+            _digits(result.objective),
+            _outcome(result),
+        )
+    return table
+
+
+def _outcome(result: Result) -> Text:
+    """The worst that can be said about a result, in two words at most."""
+    if result.status == "interrupted":
+        return Text("interrupted", "bold red")
+    if not result.verified:
+        return Text("NOT VERIFIED", "bold red")
+    return Text("not converged", "red") if result.status == "not-converged" else Text("verified", "green")
+
+
+def cross_table(comparison: Comparison) -> Table:
+    """The controls of a row, run at the noise of a column."""
+    table = empty("controls of", *(f"at {level:g}" for level in comparison.noise))
+    for level, row in zip(comparison.noise, comparison.cross, strict=True):
+        table.add_row(f"noise {level:g}", *(f"{value:.4g}" if math.isfinite(value) else "—" for value in row))
+    return table
+
+
+def prediction_table(prediction: Prediction) -> Table:
+    """What `check` predicts."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    rows = {
+        "reference": prediction.reference,
+        "elements": " × ".join(map(str, prediction.elements)) or "—",
+        "unknowns of a density": f"{prediction.unknowns:,}",
+        "unknowns at all stages": f"{prediction.stage_values:,}",
+        "weights": f"{prediction.weights:,}",
+        "variables of collocation": f"{prediction.collocation_variables:,}",
+        "non-zeros of its Jacobian, Hessian": f"{prediction.jacobian_nonzeros:,}, {prediction.hessian_nonzeros:,}",
+        "entries of its factors, roughly": f"{prediction.factor_entries:.2g}",
+        "memory of collocation": _bytes(prediction.collocation_memory_bytes),
+        "time of collocation, roughly": _duration(prediction.collocation_seconds),
+        "an iteration of shooting, roughly": _duration(prediction.shooting_iteration_seconds),
+        "time of shooting, roughly": _duration(prediction.shooting_seconds),
+        **({"time of the fits, roughly": _duration(prediction.fit_seconds)} if prediction.fit_seconds else {}),
+        "memory of a solve": _bytes(prediction.solver_memory_bytes),
+        "particle steps": f"{prediction.particle_steps:.2g}",
+        "top-mode share of the reference": figure(prediction.resolution),
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
+
+
+def _duration(seconds: float) -> str:
+    """In the unit that suits it."""
+    for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 2 else f"{1000 * seconds:.0f} ms"
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 2**30:,.1f} GiB" if count >= 2**30 else f"{max(count / 2**20, 1):,.0f} MiB"

@@ -1,0 +1,1 @@
+"""What everything stands on: files, text, progress, threads and settings. It knows nothing of densities."""

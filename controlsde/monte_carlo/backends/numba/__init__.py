@@ -1,0 +1,1 @@
+"""Particles of a network in one compiled loop on the processor."""

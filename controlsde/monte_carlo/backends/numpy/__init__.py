@@ -1,0 +1,1 @@
+"""Particles in NumPy and double precision, to be read."""

@@ -1,0 +1,1 @@
+"""Particles in PyTorch: any drift on any device."""

@@ -1,0 +1,1 @@
+"""Particles of a network in one kernel on a CUDA device."""

@@ -1,0 +1,289 @@
+"""A result as a file, and back: what the file must hold, and that what it says can be trusted.
+
+Comes in: a path. Goes out: a `Result`; or a ResultError in one line that names the file, what is wrong with it, and the
+cure. The seal (`netcdf`) tells whether the file is as it was written. Everything is looked at besides, for files of
+earlier versions have no seal: parts that are missing or of another kind, arrays that do not fit together or the
+problem. Whether a check of the certificate passed is computed again from its value and its limit.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controlsde.control.controls import Controls, ControlsError
+from controlsde.diagnosis import Diagnosis
+from controlsde.distances import BoxTransport
+from controlsde.foundation import kinds, netcdf
+from controlsde.foundation.stored_json import COUNT, FLAG, NUMBER, TEXT, VALUE, FormError, Maybe, one_of, parsed, values
+from controlsde.problem import Problem, ProblemError, list_problems, parse_problem
+from controlsde.result.result import FORMAT, FORMAT_VERSION, Result, ResultError, Retry
+from controlsde.verification.certificate import LIMITS, Certificate, Check, MonteCarloEvidence
+from controlsde.verification.evidence import Fields, TrackingErrors
+from controlsde.verification.promises import Promises
+
+Array = NDArray[np.float64]
+
+SPACE = ("x", "y", "z")
+CONTROLS = ("A", "W", "b", "piece_times")
+CURVES = {"l2": "curve_time", "discrete_l2": "discrete_time"}
+NEEDED = ("density", "reference", "time", "history", "starts", *CURVES, *CURVES.values())
+ESSENTIAL = {"negative_mass", "resolution", "refined_l2_change", "refinement"}
+MOST = {**LIMITS, "terminal_error": math.inf}  # that a limit may be
+MOST_DEGREE = 1000
+GIVE = "give the .nc file that `controlsde solve` wrote"
+
+L2 = values("l2_sup", "l2_rms", "l2_final", "l2_initial")
+DISTANCES = values("tv_final", "kl_final", "w1_final", "w2_final", "h-1_final")
+PARTICLES = {"particles": COUNT, "device": TEXT, "backend": TEXT} | values(
+    "l2_final", "l2_final_se", "z", "z_modes", "alive_fraction", "step_bias", "step_bias_se"
+)
+MEASURED = ("mass_error", "negative_mass", "resolution", "refined_l2_change", "refinement", "target_mass")
+UNSEEN = ("density_unseen", "drift_unseen", "forward_unseen", "diffusivity_unseen")
+SEEN = ("target_norm", "final_norm", "start_norm", "start_change", *UNSEEN)
+CERTIFICATE = values(*MEASURED, *SEEN, "target_change", "characteristics_l2_change", "gradient_norm") | {
+    "nodes": COUNT,
+    "monte_carlo": Maybe(PARTICLES),
+    "checks": [{"name": TEXT, "value": VALUE, "limit": NUMBER, "passed": FLAG}],
+}
+TRANSPORT = {"converged": FLAG, "iterations": COUNT, "cells": [COUNT]} | values(
+    "value", "lower_bound", "marginal_error", "clipped"
+)
+PROMISES = {
+    "l2": values("bound", "log10_bound", "measured"),
+    "kl": values("bound", "measured"),
+    "note": Maybe(TEXT),
+} | values("loss", "loss_change")
+RETRY = {
+    "cause": TEXT,
+    "set": {},
+    "kept": FLAG,
+    "interrupted": FLAG,
+    "other": Maybe({"status": TEXT, "verified": FLAG, "l2_final": VALUE}),
+}
+SUMMARY = {
+    "solver": TEXT,
+    "status": one_of("converged", "not-converged", "interrupted", "given"),
+    "message": TEXT,
+    "objective": VALUE,
+    "iterations": COUNT,
+    "seconds": {"build": NUMBER, "solve": NUMBER, "verify": NUMBER},
+    "tracking": L2 | DISTANCES,
+    "discrete": L2,
+    "distances": {"w2_final": Maybe(TRANSPORT)},
+    "promises": Maybe(PROMISES),
+    "certificate": CERTIFICATE,
+    "diagnosis": Maybe([{"cause": TEXT, "message": TEXT, "try": Maybe(TEXT)}]),
+    "retry": Maybe(RETRY),
+}
+
+
+def load(source: Path) -> Result:
+    """The result in a file. Raises ResultError, see the head of this module."""
+    try:
+        _refuse_other_kinds(source)
+        stored = netcdf.read(source, (*NEEDED, *SPACE, *CONTROLS), {"format": FORMAT, "format_version": FORMAT_VERSION})
+        _refuse_other_formats(source, stored.attributes)
+        return _result(stored, source)
+    except ResultError:
+        raise
+    except netcdf.ChangedError as error:
+        raise ResultError(f"{source}: {error}; solve again, or take a copy that is whole") from None
+    except (netcdf.NetcdfError, FormError, ControlsError) as error:
+        raise ResultError(f"{source}: not a complete result file: it {error}; solve again") from None
+    except OSError as error:
+        raise ResultError(f"{source}: cannot be read ({(error.strerror or type(error).__name__).lower()})") from None
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+        raise ResultError(f"{source}: not a complete result file ({type(error).__name__}); solve again") from None
+
+
+def _refuse_other_kinds(source: Path) -> None:
+    """Say what a file is where it is no NetCDF file at all, and what to do with it."""
+    if not source.exists():
+        raise ResultError(f"{source}: no such file; {_how_to_get_one(source)}")
+    kind = kinds.kind_of(source)
+    if kind == kinds.FOLDER:
+        raise ResultError(f"{source}: is a folder, and no such file is a result; name the one in it: result.nc")
+    if kind == kinds.PROBLEM:
+        raise ResultError(f"{source}: that is a problem file, not a result; {_solved(str(source))}")
+    if kind == kinds.EMPTY:
+        raise ResultError(f"{source}: not a complete result file: it is empty; solve again")
+    if kind in (None, kinds.TEXT):
+        raise ResultError(f"{source}: not a result{', but text' if kind else ''}; {GIVE}")
+    if kind not in (kinds.RESULT, kinds.SIMULATION, kinds.CONTROLS, kinds.NETCDF):
+        raise ResultError(f"{source}: that is {kind}, not a result; {GIVE}")
+
+
+def _how_to_get_one(source: Path) -> str:
+    shipped = [problem.name for problem in list_problems()]
+    if str(source) in shipped:
+        return f"that is the name of a shipped problem; {_solved(str(source))}"
+    return "`controlsde solve` writes results"
+
+
+def _solved(problem: str) -> str:
+    return f"solve it first: `controlsde solve {problem} -o DIR` writes DIR/result.nc"
+
+
+def _refuse_other_formats(source: Path, attributes: dict[str, Any]) -> None:
+    written = attributes.get("format")
+    other = kinds.FORMATS.get(written) if isinstance(written, str) else None
+    if written != FORMAT and other:
+        raise ResultError(f"{source}: that is {other}, not a result; give the result that it was made of")
+    if written != FORMAT:
+        raise ResultError(f"{source}: not a result of controlsde")
+    version = attributes.get("format_version")
+    if type(version) is not int:
+        raise FormError("lacks the number of its format")
+    if version != FORMAT_VERSION:
+        raise ResultError(f"{source}: written in format {version}, this version reads {FORMAT_VERSION}; solve again")
+
+
+def _result(stored: netcdf.Stored, source: Path) -> Result:
+    attributes, arrays = stored.attributes, stored.arrays
+    problem = _problem(attributes.get("problem"))
+    summary = parsed(attributes.get("summary"), SUMMARY, "summary")
+    versions = parsed(attributes.get("versions"), {}, "versions")
+    tracking = {key.replace("h-1", "h_1"): value for key, value in summary["tracking"].items()}
+    fields = _fields(arrays, attributes.get("degree"), problem)
+    _expect(arrays["history"], (len(arrays["history"]), 3), "history")
+    _expect(arrays["starts"], (arrays["starts"].size,), "starts")
+    return Result(
+        problem=problem,
+        solver=summary["solver"],
+        status=summary["status"],
+        message=summary["message"],
+        objective=_number(summary["objective"]),
+        iterations=summary["iterations"],
+        seconds=summary["seconds"],
+        tracking=TrackingErrors(**_l2_as_numbers(tracking)),
+        discrete=TrackingErrors(**_l2_as_numbers(summary["discrete"])),
+        certificate=_certificate(summary["certificate"]),
+        promises=Promises.from_json(summary["promises"]) if summary.get("promises") else None,
+        fields=fields,
+        controls=_controls(arrays, problem),
+        history=arrays["history"],
+        starts=tuple(float(value) for value in arrays["starts"]),
+        diagnosis=tuple(Diagnosis.from_json(entry) for entry in summary.get("diagnosis") or ()),
+        retry=Retry.from_json(summary["retry"]) if summary.get("retry") else None,
+        device=_text(attributes, "device"),
+        versions={name: str(version) for name, version in versions.items()},
+        path=str(source),
+        transport=_transport(summary["distances"].get("w2_final")),
+        digest=stored.digest,
+    )
+
+
+def _problem(text: Any) -> Problem:
+    if not isinstance(text, str):
+        raise FormError("lacks its problem")
+    try:
+        return parse_problem(text, label="its problem")
+    except ProblemError as error:
+        raise FormError(f"holds a problem that is not valid ({error.messages[0]})") from None
+
+
+def _fields(arrays: dict[str, Array], degree: Any, problem: Problem) -> Fields:
+    """Densities and curves. Raises FormError where arrays are missing, or do not fit together or the problem's box."""
+    missing = [name for name in (*NEEDED, *SPACE[: problem.dimension]) if name not in arrays]
+    if missing:
+        raise FormError(f"lacks {', '.join(missing)}")
+    if type(degree) is not int or not 1 <= degree <= MOST_DEGREE:
+        raise FormError(f"holds a degree that is not between 1 and {MOST_DEGREE}")
+    axes = tuple(arrays[name] for name in SPACE[: problem.dimension])
+    for name, axis, side in zip(SPACE, axes, problem.domain.box, strict=False):
+        _increasing(axis, name)
+        off = abs(axis[0] - side[0]) + abs(axis[-1] - side[1]) if len(axis) > 1 else np.inf
+        if (len(axis) - 1) % degree or not off <= 1e-9 * (side[1] - side[0]):
+            raise FormError(f"holds points in {name} that are not those of a mesh over the problem's box")
+    for name in ("time", *CURVES.values()):
+        _increasing(arrays[name], name)
+    shape = (len(arrays["time"]), *(len(axis) for axis in axes))
+    for name in ("density", "reference"):
+        _expect(arrays[name], shape, name)
+    for curve, times in CURVES.items():
+        _expect(arrays[curve], arrays[times].shape, curve)
+    return Fields(
+        times=arrays["time"],
+        axes=axes,
+        density=arrays["density"],
+        reference=arrays["reference"],
+        curve_times=arrays["curve_time"],
+        l2=arrays["l2"],
+        discrete_times=arrays["discrete_time"],
+        discrete_l2=arrays["discrete_l2"],
+        degree=degree,
+    )
+
+
+def _controls(arrays: dict[str, Array], problem: Problem) -> Controls | None:
+    """The controls; None where there are none. Raises FormError for a part of them, ControlsError for a misfit."""
+    there = [name for name in CONTROLS if name in arrays]
+    if not there:
+        return None
+    if len(there) < len(CONTROLS):
+        raise FormError(f"lacks {', '.join(name for name in CONTROLS if name not in there)}")
+    try:
+        controls = Controls(*(arrays[name] for name in CONTROLS))
+    except ControlsError as error:
+        raise FormError(f"holds controls that do not fit ({error})") from None
+    if controls.dimension != problem.dimension:
+        raise FormError(f"holds controls in dimension {controls.dimension} for a problem in {problem.dimension}")
+    return controls
+
+
+def _certificate(stored: dict[str, Any]) -> Certificate:
+    missing = ESSENTIAL - {one["name"] for one in stored["checks"]}
+    if missing:
+        raise FormError(f"holds a certificate without the check{'s' * (len(missing) > 1)} {', '.join(sorted(missing))}")
+    for one in stored["checks"]:
+        if not one["limit"] <= MOST.get(one["name"], -math.inf):
+            raise FormError("holds a check that this version does not know, or with a limit that it does not allow")
+    checks = tuple(_check(one["name"], _number(one["value"]), one["limit"]) for one in stored["checks"])
+    known: dict[str, Any] = {name: stored.get(name) for name in CERTIFICATE}
+    return Certificate(**{**known, "monte_carlo": _particles(stored["monte_carlo"]), "checks": checks})
+
+
+def _check(name: str, value: float, limit: float) -> Check:
+    return Check(name, value, limit, value <= limit)
+
+
+def _particles(stored: dict[str, Any] | None) -> MonteCarloEvidence | None:
+    if stored is None:
+        return None
+    words = ("particles", "device", "backend")
+    numbers: dict[str, Any] = {name: value if name in words else _number(value) for name, value in stored.items()}
+    return MonteCarloEvidence(**numbers)
+
+
+def _transport(stored: dict[str, Any] | None) -> BoxTransport | None:
+    return BoxTransport(**{**stored, "cells": tuple(stored["cells"])}) if stored else None
+
+
+def _l2_as_numbers(stored: dict[str, Any]) -> dict[str, Any]:
+    return {name: _number(value) if name in L2 else value for name, value in stored.items()}
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def _text(attributes: dict[str, Any], name: str) -> str:
+    if not isinstance(attributes.get(name), str):
+        raise FormError(f"lacks the name of its {name}")
+    return str(attributes[name])
+
+
+def _increasing(values: Array, name: str) -> None:
+    _expect(values, (values.size,), name)
+    if not (np.all(np.isfinite(values)) and np.all(np.diff(values) > 0)):
+        raise FormError(f"holds a {name} that does not increase")
+
+
+def _expect(values: Array, shape: tuple[int, ...], name: str) -> None:
+    if values.shape != shape:
+        raise FormError(f"holds a {name} of shape {values.shape}, where {shape} is needed")

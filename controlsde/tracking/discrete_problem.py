@@ -1,0 +1,279 @@
+"""The discrete tracking problem that every solver minimises.
+
+Comes in: a mesh, a time grid, the reference and a network. Goes out: everything a solver needs as plain arrays.
+
+    J(θ) = ½ w_R Σ_{k,i,j} h b_j ‖Y_kij − p(t_kij)‖² + ½ w_T ‖ρ(T) − p(T)‖²
+           + ½ r Σ_k Δt_k |θ_k|² + ½ μ Σ_k |θ_{k+1} − θ_k|² / τ_k,        τ_k = ½ (Δt_k + Δt_{k+1})
+
+over the Radau stages Y (K pieces, S steps, s stages), in L² or Ḣ⁻¹ (see `metric`). Radau IIA ends a step in its last
+stage, so ρ(T) = Y of the last stage of the last step, and the terms are two weighted sums of squares:
+
+    J(θ) = ½ Σ time_weight ‖Y − p‖² + ½ Σ_kl regularity_kl θ_k·θ_l.
+
+With an `end_limit` ε the problem is to minimise J subject to ‖ρ(T) − p(T)‖ ≤ ε.
+
+Where the diffusivity D(t) varies, every step has its mean over that step, which is exact for the spread of the noise
+and of second order in the step for the density. Both solvers see the same means; the verification sees D(t).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controlsde.control.controls import Controls
+from controlsde.control.network import Network
+from controlsde.fokker_planck.diffusivity import step_means
+from controlsde.fokker_planck.mesh import Mesh
+from controlsde.fokker_planck.operator import Operator
+from controlsde.fokker_planck.radau import radau
+from controlsde.problem import Problem
+from controlsde.problem.schema import Bounds
+from controlsde.reference import Reference, ReferenceError  # noqa: A004
+from controlsde.tracking.metric import Metric
+
+Array = NDArray[np.float64]
+
+AUTO_ELEMENTS = {1: (8, 10, 12, 14, 16, 20, 24), 2: (3, 4, 5, 6), 3: (2, 3)}
+AUTO_RESOLUTION = 2e-3  # top-mode share of the reference below which `mesh.elements: auto` is content
+AUTO_MASS = 1e-3  # and by how much the reference's mass on the mesh may miss one
+MISSED_MASS = 0.1  # beyond which a density has fallen between the nodes
+
+
+@dataclass(frozen=True, eq=False)
+class TimeGrid:
+    """Pieces, the Radau steps in them, and the stage times."""
+
+    edges: Array  # (K+1,)
+    steps_per_piece: int
+    stages: int
+
+    @property
+    def durations(self) -> Array:
+        """Length of each piece, (K,)."""
+        return np.diff(self.edges)
+
+    @property
+    def pieces(self) -> int:
+        """Number of pieces K."""
+        return len(self.edges) - 1
+
+    @property
+    def step_lengths(self) -> Array:
+        """Length h of a step in each piece, (K,)."""
+        return self.durations / self.steps_per_piece
+
+    @property
+    def stage_times(self) -> Array:
+        """Times of all stages, (K, S, s)."""
+        scheme = radau(self.stages)
+        offset = np.arange(self.steps_per_piece)[:, None] + scheme.c[None, :]
+        return np.asarray(self.edges[:-1, None, None] + self.step_lengths[:, None, None] * offset)
+
+    @property
+    def quadrature(self) -> Array:
+        """Radau quadrature weights h b_j of all stages, (K, S, s)."""
+        scheme = radau(self.stages)
+        shape = (self.pieces, self.steps_per_piece, self.stages)
+        return np.broadcast_to(self.step_lengths[:, None, None] * scheme.b, shape).copy()
+
+
+@dataclass(frozen=True, eq=False)
+class TrackingProblem:
+    """Build it with `build_tracking`; arrays are float64, weights of the network flattened as in `network`."""
+
+    operator: Operator
+    network: Network
+    grid: TimeGrid
+    diffusivity: Array  # (K, S): D = ηD₀, its mean over every step
+    initial: Array  # (n,) density at t = 0
+    targets: Array  # (K, S, s, n) reference at the stages
+    initial_target: Array  # (n,) reference at t = 0
+    metric: Metric  # the norm of the tracking error
+    time_weight: Array  # (K, S, s): running weight × quadrature in time, plus the terminal weight in the last stage
+    regularity: Array  # (K, K): r Δt_k on the diagonal, plus what the variation costs
+    bound: Array  # (P,): largest absolute value of each weight of a piece
+    noise: float
+    end_limit: float | None = None
+    exact_drift: Callable[[float, Array], Array] | None = None  # v*_η at a time and points (n, d): shape (n, d)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process is sent: it minimises J, and the reference behind `exact_drift` stays here."""
+        return {**self.__dict__, "exact_drift": None}
+
+    @property
+    def mesh(self) -> Mesh:
+        """The mesh of the operator (its unknowns are the length-n axis of all densities here)."""
+        return self.operator.mesh
+
+    @property
+    def weight_shape(self) -> tuple[int, int]:
+        """(K, P): shape of all flattened network weights."""
+        return self.grid.pieces, self.network.weights_per_piece
+
+    @property
+    def effort(self) -> float:
+        """r, the price of the squared weights per unit of time: what a variation costs has no part in it."""
+        return float(self.regularity.sum() / self.grid.durations.sum())
+
+    @property
+    def bounds(self) -> Array:
+        """Largest absolute values of all weights, flattened (K·P,)."""
+        return np.tile(self.bound, self.grid.pieces)
+
+    @property
+    def weight(self) -> Array:
+        """(K, S, s, n): quadrature in time × mass in space, where the norm is L². Raises ValueError where it is not."""
+        if not self.metric.diagonal:
+            raise ValueError("only the L² norm is a weighted sum of squares of the nodes")
+        return np.asarray(self.time_weight[..., None] * self.metric.scale**2)
+
+    def objective(self, stages: Any, weights: Any) -> Any:
+        """J for stage densities (K, S, s, n) and network weights (K, P); NumPy arrays."""
+        error = self.metric.root(stages - self.targets)
+        tracking = 0.5 * float(np.sum(self.time_weight * np.sum(error**2, axis=-1)))
+        return tracking + self.price(weights)
+
+    def price(self, weights: Array) -> float:
+        """What the weights (K, P) cost: ½ Σ_kl regularity_kl θ_k·θ_l."""
+        return 0.5 * float(np.sum(weights * (self.regularity @ weights)))
+
+    def end_error(self, stages: Array) -> float:
+        """‖ρ(T) − p(T)‖ in the problem's norm, for stage densities (K, S, s, n)."""
+        return float(np.linalg.norm(self.metric.root(stages[-1, -1, -1] - self.targets[-1, -1, -1])))
+
+    def pressed(self, multiplier: float) -> TrackingProblem:
+        """Without the limit at the end, but with the terminal weight larger by `multiplier`."""
+        time_weight = self.time_weight.copy()
+        time_weight[-1, -1, -1] += multiplier
+        return replace(self, time_weight=time_weight, end_limit=None)
+
+    def drift_values(self, weights: Array) -> Array:
+        """Rectified drift at the drift points for network weights (K, P): shape (K, k, d)."""
+        return self.operator.rectify(
+            np.asarray(self.network.drift(self.operator.drift_points, *self.network.split(weights)))
+        )
+
+    def controls(self, weights: Array) -> Controls:
+        """Flattened weights (K, P) as controls."""
+        return Controls(*self.network.split(np.asarray(weights)), self.grid.edges)
+
+    def flatten(self, controls: Controls) -> Array:
+        """Controls as flattened weights (K, P)."""
+        return self.network.join(controls.A, controls.W, controls.b)
+
+    def l2_curve(self, stages: Array) -> tuple[Array, Array]:
+        """Times (1 + K·S·s,) and ‖ρ − p‖_{L²} there, from stage densities (K, S, s, n)."""
+        error = np.concatenate(
+            [
+                (self.initial - self.initial_target)[None],
+                (stages - self.targets).reshape(-1, self.operator.size),
+            ]
+        )
+        times = np.concatenate([self.grid.edges[:1], self.grid.stage_times.ravel()])
+        return times, np.sqrt(np.maximum((error**2) @ self.mesh.mass, 0.0))
+
+
+def build_network(problem: Problem) -> Network:
+    """The network drift that a problem asks for."""
+    return Network(
+        dimension=problem.dimension,
+        width=int(problem.network.width or problem.dimension),
+        activation=problem.network.activation,
+        tangential=problem.network.tangential,
+        box=problem.domain.box,
+    )
+
+
+def build_mesh(problem: Problem, reference: Reference) -> Mesh:
+    """The mesh that a problem asks for.
+
+    `elements: auto` takes the smallest number of elements an axis that resolves the reference at its start, middle
+    and end (share of the top Legendre mode <= 2e-3, mass one to 1e-3), or the largest that `AUTO_ELEMENTS` allows.
+    """
+    spec = problem.mesh
+    if spec.elements != "auto":
+        return Mesh.build(problem.domain.box, problem.domain.walls, tuple(spec.elements), spec.degree)
+    candidates = AUTO_ELEMENTS[problem.dimension]
+    times = (0.0, 0.5 * reference.horizon, reference.horizon)
+    for count in candidates:
+        mesh = Mesh.build(problem.domain.box, problem.domain.walls, (count,) * problem.dimension, spec.degree)
+        densities = [reference.density(t, mesh.points) for t in times]
+        missed = max(abs(float(mesh.weights @ density) - 1.0) for density in densities)
+        if missed <= AUTO_MASS and max(mesh.resolution(density) for density in densities) <= AUTO_RESOLUTION:
+            break
+    return mesh
+
+
+def holds(mass: float) -> bool:
+    """Whether a mesh on which a density has this mass, instead of one, can stand for it at all."""
+    return abs(mass - 1.0) <= MISSED_MASS
+
+
+def time_grid(problem: Problem, reference: Reference) -> TimeGrid:
+    """The problem's pieces on [0, T]."""
+    edges = reference.horizon * np.concatenate([[0.0], np.cumsum(problem.controls.shares)])
+    edges[-1] = reference.horizon
+    return TimeGrid(edges, problem.mesh.first_steps, problem.mesh.stages)
+
+
+def build_tracking(
+    problem: Problem, reference: Reference, mesh: Mesh | None = None, grid: TimeGrid | None = None
+) -> TrackingProblem:
+    """The discrete tracking problem of a problem and its reference, at the problem's noise level.
+
+    `mesh` and `grid` replace the problem's own (refinement, coarse search). The initial density is scaled to the
+    mass 1 under the mesh's quadrature. Raises ReferenceError where the mesh misses mass of the reference.
+    """
+    mesh = build_mesh(problem, reference) if mesh is None else mesh
+    grid = time_grid(problem, reference) if grid is None else grid
+    diffusivity = reference.diffusivity.times(problem.noise)
+    operator = Operator.build(mesh, diffusivity.mean(0.0, reference.horizon))
+    mesh = operator.mesh
+    stage_times = grid.stage_times
+    targets = np.stack([mesh.restrict(reference.density(t, mesh.points)) for t in stage_times.ravel()])
+    initial = reference.initial_density(mesh.points)
+    for t, density in ((0.0, initial), (reference.horizon, reference.density(reference.horizon, mesh.points))):
+        mass = float(mesh.weights @ density)
+        if not holds(mass):
+            raise ReferenceError(
+                f"the mesh holds a mass of {mass:.2g} of the reference at t = {t:g}, where it should hold 1: use more "
+                "mesh.elements, a broader density or a smaller domain.box",
+                ("mesh", "elements"),
+            )
+    objective = problem.objective
+    time_weight = objective.running * grid.quadrature
+    time_weight[-1, -1, -1] += objective.terminal
+    network = build_network(problem)
+    return TrackingProblem(
+        operator=operator,
+        network=network,
+        grid=grid,
+        diffusivity=step_means(diffusivity, grid.edges, grid.steps_per_piece),
+        initial=mesh.unit_mass(initial),
+        targets=targets.reshape(*stage_times.shape, -1),
+        initial_target=mesh.restrict(reference.density(0.0, mesh.points)),
+        metric=Metric.l2(mesh) if objective.norm == "l2" else Metric.negative_sobolev(mesh),
+        time_weight=time_weight,
+        regularity=_regularity(grid.durations, objective.effort, objective.variation),
+        bound=_bound(network, problem.controls.bounds),
+        noise=problem.noise,
+        end_limit=objective.terminal_error,
+        exact_drift=partial(reference.exact_drift, noise=problem.noise),
+    )
+
+
+def _regularity(durations: Array, effort: float, variation: float) -> Array:
+    """r diag(Δt) + μ DᵀD with (Dθ)_k = (θ_{k+1} − θ_k)/√τ_k, (K, K)."""
+    jumps = np.diff(np.eye(len(durations)), axis=0) / np.sqrt(0.5 * (durations[:-1] + durations[1:]))[:, None]
+    return np.asarray(effort * np.diag(durations) + variation * jumps.T @ jumps)
+
+
+def _bound(network: Network, bounds: Bounds) -> Array:
+    d, m = network.dimension, network.width
+    return np.concatenate([np.full(d * m, bounds.A), np.full(m * d, bounds.W), np.full(m, bounds.b)])

@@ -1,0 +1,176 @@
+"""With and without noise: the same problem, the same budget, one solve for each noise level, and every control
+under every other noise.
+
+Comes in: a problem and noise levels. Goes out: results, and the table cross[i][j] = final L² error of the control
+optimised at level i when it runs at level j, measured by the verification's own integrator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controlsde.control.drift import network_drift
+from controlsde.foundation.progress import Progress, Step, silent
+from controlsde.foundation.surroundings import own_settings
+from controlsde.problem import Problem
+from controlsde.reference import build_reference
+from controlsde.result.result import Result
+from controlsde.solvers.outcome import reached
+from controlsde.tracking.discrete_problem import build_network, build_tracking
+from controlsde.verification.refinement import refined_density
+from controlsde.workflow.solving import solve
+
+Array = NDArray[np.float64]
+
+DEFAULT_NOISE = (0.0, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Results by noise level, and cross[i][j] (n, n): final L² error of controls i under noise j."""
+
+    problem: Problem
+    results: tuple[Result, ...]
+    cross: Array
+    note: str
+    interrupted: bool = False  # before every level was solved and applied to every other
+
+    @property
+    def noise(self) -> tuple[float, ...]:
+        """The noise levels, in the order of the results."""
+        return tuple(result.noise for result in self.results)
+
+    @property
+    def verified(self) -> bool:
+        """Whether every result is verified."""
+        return all(result.verified for result in self.results)
+
+    @property
+    def converged(self) -> bool:
+        """Whether every solve converged."""
+        return all(result.status == "converged" for result in self.results)
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON of `compare`."""
+        return {
+            "problem": self.problem.name,
+            "entries": [result.to_json() for result in self.results],
+            "cross": [[float(value) if np.isfinite(value) else None for value in row] for row in self.cross],
+            "note": self.note,
+        }
+
+
+def at_noise(problem: Problem, noise: float) -> Problem:
+    """The same problem at another noise level."""
+    return Problem.model_validate({**problem.model_dump(by_alias=True, exclude_none=True), "noise": noise})
+
+
+class NoiseLevelsError(ValueError):
+    """Noise levels that cannot be compared; one line with the cure."""
+
+
+def check_levels(noise: Sequence[float]) -> tuple[float, ...]:
+    """The noise levels as floats. Raises NoiseLevelsError for none, a repeated, negative or non-finite one."""
+    levels = tuple(float(level) for level in noise)
+    if not levels:
+        raise NoiseLevelsError("give at least one noise level, e.g. --noise 0 --noise 1")
+    if any(not np.isfinite(level) or level < 0 for level in levels):
+        raise NoiseLevelsError(
+            f"noise levels must be finite and >= 0 (got {', '.join(f'{level:g}' for level in levels)})"
+        )
+    if len(set(levels)) < len(levels):
+        raise NoiseLevelsError(f"give each noise level once (got {', '.join(f'{level:g}' for level in levels)})")
+    return levels
+
+
+@own_settings()
+def compare(
+    problem: Problem,
+    noise: Sequence[float] = DEFAULT_NOISE,
+    solver: str | None = None,
+    progress: Progress = silent,
+) -> Comparison:
+    """Solve at every noise level with the same options, cross-apply the controls, and say what was found.
+
+    Raises NoiseLevelsError for no noise level, a repeated one, or one that is negative or not finite.
+    """
+    levels = check_levels(noise)
+    results: list[Result] = []
+    for level in levels:
+
+        def labelled(step: Step, level: float = level) -> None:
+            progress(Step(f"noise {level:g}: {step.task}", step.iteration, step.objective, step.fraction))
+
+        try:
+            results.append(solve(at_noise(problem, level), solver, labelled))
+        except KeyboardInterrupt:
+            if not results:
+                raise
+            break  # what was solved before is kept
+        if results[-1].status == "interrupted":
+            break
+    progress(Step("cross-applying the controls"))
+    cross, interrupted = cross_apply(results)
+    return Comparison(problem, tuple(results), cross, note(results), interrupted or len(results) < len(levels))
+
+
+def cross_apply(results: list[Result]) -> tuple[Array, bool]:
+    """cross[i][j], the verified final L² error of the controls of result i at the noise of result j.
+
+    And whether a keyboard interrupt cut it short: what is missing is nan.
+    """
+    table = np.full((len(results), len(results)), np.nan)
+    np.fill_diagonal(table, [own.tracking.l2_final for own in results])
+    try:
+        for i, own in enumerate(results):
+            for j, other in enumerate(results):
+                if i != j:
+                    table[i, j] = _final_error(own, other.problem)
+    except KeyboardInterrupt:
+        return table, True
+    return table, False
+
+
+def _final_error(result: Result, problem: Problem) -> float:
+    assert result.controls is not None  # every solved result has controls
+    reference = build_reference(problem.reference, problem.domain)
+    tracking = build_tracking(problem, reference)
+    drift = network_drift(build_network(problem), result.controls, reference.horizon)
+    refined = refined_density(problem, reference, drift, tracking.mesh)
+    return refined.final_error
+
+
+def _spread(result: Result) -> list[tuple[float, float]]:
+    """Least and largest objective among the best quarter of the starts, without those set aside; nothing for one."""
+    values = reached(result.starts, result.objective).kept
+    kept = values[: max(2, len(values) // 4)]
+    return [(kept[0], kept[-1])] if len(kept) > 1 else []
+
+
+def note(results: list[Result]) -> str:
+    """What the comparison shows, in one sentence, with the spread of the optimiser beside the difference."""
+    if len(results) < 2:
+        return "one noise level only: nothing to compare"
+    best = min(results, key=lambda result: result.tracking.l2_final)
+    worst = max(results, key=lambda result: result.tracking.l2_final)
+    text = (
+        f"the final L² error is least at noise {best.noise:g} ({best.tracking.l2_final:.4g}) and largest at noise "
+        f"{worst.noise:g} ({worst.tracking.l2_final:.4g})"
+    )
+    spreads = [
+        f"{low:.3g} to {high:.3g} at noise {result.noise:g}" for result in results for low, high in _spread(result)
+    ]
+    if spreads:
+        text += f"; the best starts reached objectives of {', '.join(spreads)}"
+    doubtful = [f"{result.noise:g}" for result in results if not result.verified]
+    if doubtful:
+        text += f"; not verified at noise {', '.join(doubtful)}: do not compare those numbers"
+    stuck = [f"{result.noise:g}" for result in results if result.status != "converged"]
+    if stuck:
+        text += f"; not converged at noise {', '.join(stuck)}"
+    return text

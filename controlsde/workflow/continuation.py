@@ -1,0 +1,110 @@
+"""Coarser problems on the way to the one asked for: each is solved from the answers to the one before.
+
+Comes in: a problem whose solver says `refine`, its reference, and where to start. Goes out: weights for the problem's
+own pieces, the most promising first.
+
+A rung may have fewer pieces (each of which is then cut in equal numbers of pieces, with the same weights, so that the
+next rung starts at the same drift), another noise level, or a coarser mesh or time scheme. Piece ends of a coarse
+rung are piece ends of the fine ones. Few pieces have few local minima, and a solution is a better start than chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controlsde.foundation.progress import Progress, Step
+from controlsde.problem import Problem
+from controlsde.problem.schema import Rung
+from controlsde.reference import Reference
+from controlsde.solvers import Outcome, solver_named
+from controlsde.tracking.discrete_problem import TimeGrid, TrackingProblem, build_tracking, time_grid
+
+Array = NDArray[np.float64]
+
+KEPT = 4  # answers to a rung from which the next one starts
+SAME = 1e-6  # relative difference of J below which two answers are one
+
+
+@dataclass(frozen=True, eq=False)
+class Climbed:
+    """Weights (K, P) to start from, best first; the seconds that it took; whether it was cut short."""
+
+    weights: tuple[Array, ...]
+    build_seconds: float = 0.0
+    solve_seconds: float = 0.0
+    interrupted: bool = False
+
+
+def climb(
+    problem: Problem, reference: Reference, options: Any, progress: Progress, initial: Sequence[Array] = ()
+) -> Climbed:
+    """Solve the rungs one after the other; without any, the initial weights as they are."""
+    solve = solver_named(options.kind)
+    climbed = Climbed(tuple(initial))
+    pieces = problem.controls.pieces
+    for number, rung in enumerate(options.refine):
+        count = rung.pieces or pieces
+        progress(Step(f"rung {number + 1} of {len(options.refine)}: {_words(rung, count)}"))
+        tracking = rung_tracking(problem, reference, rung)
+        begin = [resized(weights, count) for weights in climbed.weights]
+        run = options.going_on(options.starts if number == 0 else max(1, len(begin)))
+        outcome = solve(tracking, run, progress, begin)
+        climbed = Climbed(
+            weights=tuple(resized(one.weights, pieces) for one in _promising(outcome)),
+            build_seconds=climbed.build_seconds + outcome.build_seconds,
+            solve_seconds=climbed.solve_seconds + outcome.solve_seconds,
+            interrupted=outcome.interrupted,
+        )
+        if outcome.interrupted or not climbed.weights:
+            break
+    return climbed
+
+
+def rung_tracking(problem: Problem, reference: Reference, rung: Rung) -> TrackingProblem:
+    """The discrete tracking problem of one rung."""
+    changes: dict[str, Any] = {}
+    if rung.noise is not None:
+        changes["noise"] = rung.noise
+    if rung.elements is not None:
+        changes["mesh"] = problem.mesh.model_copy(update={"elements": rung.elements})
+    return build_tracking(problem.model_copy(update=changes), reference, grid=rung_grid(problem, reference, rung))
+
+
+def rung_grid(problem: Problem, reference: Reference, rung: Rung) -> TimeGrid:
+    """Pieces of several of the problem's own, with as many steps in all where the rung does not say otherwise."""
+    own = time_grid(problem, reference)
+    together = own.pieces // (rung.pieces or own.pieces)
+    return TimeGrid(
+        edges=own.edges[::together],
+        steps_per_piece=rung.steps_per_piece or together * own.steps_per_piece,
+        stages=rung.stages or own.stages,
+    )
+
+
+def resized(weights: Array, pieces: int) -> Array:
+    """Weights (K, P) for a multiple or a divisor of K pieces: repeated, or the first of each group."""
+    have = len(weights)
+    return np.repeat(weights, pieces // have, axis=0) if pieces >= have else weights[:: have // pieces].copy()
+
+
+def _promising(outcome: Outcome) -> list[Outcome]:
+    """The answers to go on with: the best few that differ."""
+    kept: list[Outcome] = []
+    for one in sorted((outcome, *outcome.others), key=lambda one: one.objective):
+        known = any(abs(one.objective - other.objective) <= SAME * abs(other.objective) for other in kept)
+        if np.isfinite(one.objective) and not known and len(kept) < KEPT:
+            kept.append(one)
+    return kept
+
+
+def _words(rung: Rung, pieces: int) -> str:
+    parts = [f"{pieces} piece{'s' if pieces > 1 else ''}"]
+    parts += [f"noise {rung.noise:g}"] if rung.noise is not None else []
+    parts += [f"{' x '.join(map(str, rung.elements))} elements"] if rung.elements is not None else []
+    parts += [f"{rung.stages} stage{'s' if rung.stages > 1 else ''}"] if rung.stages is not None else []
+    return ", ".join(parts)

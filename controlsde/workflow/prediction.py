@@ -1,0 +1,352 @@
+"""What a problem will cost, predicted before anything runs: sizes, memory, resolution of the reference.
+
+Comes in: a problem. Goes out: numbers, and reasons to refuse it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import loky
+
+from controlsde.fokker_planck.mesh import Mesh
+from controlsde.fokker_planck.operator import DENSE_LIMIT
+from controlsde.foundation.surroundings import own_arithmetic
+from controlsde.problem import Problem
+from controlsde.problem.schema import ScoreMatching, Shooting, Switching
+from controlsde.problem.solver_specs import SECOND_ORDER, period
+from controlsde.problem.values import Location
+from controlsde.workflow.costs import (
+    ITERATIONS,
+    Sizes,
+    calibration_seconds,
+    collocation_memory,
+    collocation_seconds,
+    fit_memory,
+    fit_seconds,
+    operator_entries,
+    shooting_iterations,
+    shooting_memory,
+    shooting_seconds,
+)
+
+if TYPE_CHECKING:
+    from controlsde.reference import Reference
+
+MOST_MEMORY = 16 * 2**30  # bytes for the largest arrays of a solve
+MOST_VARIABLES = 2_000_000  # of a collocation program
+MOST_UNRESOLVED = 1e-2  # top-mode share of a reference that its mesh resolves
+MOST_OF_MACHINE = 0.8  # share of the machine's memory that a solve may take
+MOST_PARTICLE_STEPS = 2e12  # about an hour on two processors
+STEPS_OF_COUNTING = 150
+AUTO_GUESS = {1: 12, 2: 6, 3: 3}  # elements that `auto` takes on an axis; in two and three dimensions the most
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Sizes of the discrete problem; `resolution` is the worst top-mode share of the reference on the mesh."""
+
+    unknowns: int
+    elements: tuple[int, ...]
+    stage_values: int
+    weights: int
+    collocation_variables: int
+    jacobian_nonzeros: int
+    hessian_nonzeros: int
+    factor_entries: int
+    collocation_memory_bytes: int
+    collocation_seconds: float
+    shooting_iteration_seconds: float
+    shooting_seconds: float
+    fit_seconds: float
+    solver_memory_bytes: int
+    machine_memory_bytes: int | None
+    verification_unknowns: int
+    particle_steps: float
+    resolution: float | None
+    reference: str
+    warnings: tuple[str, ...]
+    refused: tuple[str, ...]
+    refused_at: Location = ()  # the key that it is about; none where sizes are of several
+
+    def to_json(self) -> dict[str, Any]:
+        """As printed by `check --json`."""
+        told = {key: value for key, value in asdict(self).items() if key != "refused_at"}
+        return {"valid": not self.refused, **told}
+
+
+@own_arithmetic()
+def predict(problem: Problem) -> Prediction:
+    """Predict the sizes of a problem. Raises ReferenceError when its reference cannot be built."""
+    estimated = sizes_of(problem, None)
+    too_large = _refuse(problem, estimated)
+    if too_large:  # do not even build a mesh of that size
+        return _prediction(problem, estimated, (), None, "not built", (), too_large)
+    from controlsde.reference import build_reference
+    from controlsde.tracking.discrete_problem import build_mesh
+    from controlsde.workflow.faults import needed_elements, too_narrow
+
+    reference = build_reference(problem.reference, problem.domain)
+    mesh = build_mesh(problem, reference)
+    times = (0.0, 0.5 * reference.horizon, reference.horizon)
+    resolution = max(mesh.resolution(reference.density(t, mesh.points)) for t in times)
+    elements = tuple(axis.elements for axis in mesh.axes)
+    narrow = too_narrow(problem, reference, mesh, affordable(problem))
+    sizes = sizes_of(problem, mesh)
+    refused = (*_refuse(problem, sizes), *([narrow.reason] if narrow else ()))
+    finer = None
+    if not narrow and resolution > MOST_UNRESOLVED:
+        finer = needed_elements(problem, reference, mesh, affordable(problem))
+    predicted = _prediction(problem, sizes, elements, resolution, *_words(problem, reference), refused, finer)
+    return replace(predicted, refused_at=narrow.where) if narrow else predicted
+
+
+def affordable(problem: Problem) -> Callable[[Mesh], bool]:
+    """Whether a solve on a mesh is not refused, and fits into this machine."""
+
+    def may_run(mesh: Mesh) -> bool:
+        sizes = sizes_of(problem, mesh)
+        return not _refuse(problem, sizes) and not _does_not_fit(_memory(problem, sizes), machine_memory())
+
+    return may_run
+
+
+def _words(problem: Problem, reference: Reference) -> tuple[str, tuple[str, ...]]:
+    """How the reference is computed, and warnings about what no grid sees, and what it is compared with."""
+    from controlsde.verification.sight import warnings
+
+    unseen = warnings(problem, reference)
+    if problem.domain.walls != "absorbing":
+        return reference.description, unseen
+    from controlsde.verification.absorption import warning
+
+    found = warning(reference, problem.domain.box, problem.noise)
+    return f"{reference.description}; its walls reflect, and keep its mass", (*unseen, *((found,) if found else ()))
+
+
+def _estimated_unknowns(problem: Problem) -> int:
+    elements = problem.mesh.elements
+    counts = (AUTO_GUESS[problem.dimension],) * problem.dimension if elements == "auto" else elements
+    total = 1
+    for count in counts:
+        total *= int(count) * problem.mesh.degree + 1
+    return total
+
+
+def _stage_values(problem: Problem, unknowns: int) -> int:
+    return unknowns * problem.mesh.stages * problem.mesh.first_steps * problem.controls.pieces
+
+
+def sizes_of(problem: Problem, mesh: Mesh | None) -> Sizes:
+    """The sizes of the discrete problem on a mesh; without one, by estimates from above that build nothing."""
+    if mesh is not None and mesh.walls == "absorbing" and problem.noise == 0:  # then the walls carry unknowns, too
+        mesh = Mesh(tuple(replace(axis, walls="reflecting") for axis in mesh.axes))
+    unknowns = _estimated_unknowns(problem) if mesh is None else len(mesh.mass)
+    coupled = 1 + problem.dimension * 2 * problem.mesh.degree  # nodes that a corner of elements sees
+    return Sizes(
+        dimension=problem.dimension,
+        unknowns=unknowns,
+        operator=unknowns * coupled if mesh is None else operator_entries(mesh),
+        pieces=problem.controls.pieces,
+        steps_per_piece=problem.mesh.first_steps,
+        stages=problem.mesh.stages,
+        width=int(problem.network.width or problem.dimension),
+        degree=problem.mesh.degree,
+        coupled_norm=problem.objective.norm != "l2",
+        coupled_pieces=problem.objective.variation > 0,
+        priced=problem.objective.effort > 0 or problem.objective.variation > 0,
+    )
+
+
+def _weights(problem: Problem) -> int:
+    return problem.controls.pieces * problem.network.width * (2 * problem.dimension + 1)
+
+
+def _memory(problem: Problem, sizes: Sizes) -> int:
+    """Bytes of a solve: of what its solver needs and of an evaluation, and of the Hessian where there is one."""
+    evaluation = _memory_of_evaluation(problem, sizes.unknowns)
+    if problem.solver.kind == "collocation":
+        return int(evaluation + collocation_memory(sizes))
+    if isinstance(problem.solver, ScoreMatching | Switching):
+        return int(evaluation + fit_memory(sizes, problem.solver.starts))
+    if problem.solver.method not in SECOND_ORDER:
+        return evaluation
+    hessian = 3 * 8 * _weights(problem) ** 2
+    return int(evaluation + shooting_memory(sizes, factor_bytes(problem, sizes.unknowns)) + hessian)
+
+
+def factor_bytes(problem: Problem, unknowns: int) -> int:
+    """Bytes of inverses or factors of all pieces, as the stage solvers of shooting keep them.
+
+    In one dimension bands, in two dense inverses, or sparse factors by dissection beyond `DENSE_LIMIT`.
+    """
+    if problem.dimension == 1:
+        each = 24 * unknowns * (3 * problem.mesh.degree + 1)
+    elif unknowns <= DENSE_LIMIT[problem.dimension]:
+        each = 64 * unknowns**2
+    else:
+        each = int(29 * unknowns**1.5) if problem.dimension == 2 else _sparse_factors(unknowns)
+    return _matrices(problem) * each
+
+
+def _memory_of_evaluation(problem: Problem, unknowns: int) -> int:
+    """Bytes of stages and their adjoint, inverses or factors, and densities of the verification."""
+    pieces = problem.controls.pieces
+    dense = unknowns <= DENSE_LIMIT[problem.dimension]
+    factors = 16 * unknowns**2 * 4 if dense else _sparse_factors(unknowns)
+    # In three dimensions the verification's finer meshes cost more than all else.
+    verification = _sparse_factors(unknowns * 2**3) if problem.dimension == 3 else 0
+    densities = 2 * 8 * (4 * pieces + 1) * unknowns * int(2**problem.dimension)
+    stages = 8 * 4 * _stage_values(problem, unknowns)
+    return stages + _matrices(problem) * factors + verification + densities
+
+
+def _sparse_factors(unknowns: int) -> int:
+    """Bytes of one real and one complex sparse factorisation."""
+    return int(24 * 40 * unknowns**1.5)
+
+
+def _matrices(problem: Problem) -> int:
+    """How many matrices are factorised: one a piece, or one a step where the diffusivity varies in time."""
+    reference = problem.reference
+    varies = reference.kind == "reversed-diffusion" and reference.forward.kind in ("vp", "ve") and problem.noise > 0
+    return problem.controls.pieces * (problem.mesh.first_steps if varies else 1)
+
+
+def refusals(problem: Problem) -> tuple[str, ...]:
+    """Why a solve of this problem is refused, by estimates that build nothing; empty when it may run."""
+    return _refuse(problem, sizes_of(problem, None))
+
+
+def refusals_of_evaluation(problem: Problem) -> tuple[str, ...]:
+    """Why an evaluation is refused: as `refusals`, without what only a solver needs."""
+    memory = _memory_of_evaluation(problem, _estimated_unknowns(problem))
+    return (*_too_much_memory("an evaluation", memory), *_too_many_steps(problem), *_no_device(problem))
+
+
+def _refuse(problem: Problem, sizes: Sizes) -> tuple[str, ...]:
+    reasons = [*_too_much_memory("a solve", _memory(problem, sizes))]
+    if problem.solver.kind == "collocation" and sizes.variables > MOST_VARIABLES:
+        reasons.append(
+            f"collocation would have {sizes.variables:,} variables; use --set solver=shooting or a smaller mesh"
+        )
+    return (*reasons, *_too_many_steps(problem), *_no_device(problem))
+
+
+def _too_much_memory(what: str, memory: int) -> tuple[str, ...]:
+    if memory <= MOST_MEMORY:
+        return ()
+    return (
+        f"{what} would need about {memory / 2**30:,.0f} GiB, and at most {MOST_MEMORY // 2**30} are allowed; use "
+        "smaller mesh.elements, mesh.degree, controls.pieces, mesh.steps_per_piece or network.width",
+    )
+
+
+def machine_memory() -> int | None:
+    """Bytes of memory that this machine has; None where the system does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _does_not_fit(memory: int, machine: int | None) -> tuple[str, ...]:
+    if machine is None or memory <= MOST_OF_MACHINE * machine:
+        return ()
+    return (
+        f"a solve needs about {memory / 2**30:,.1f} GiB, and this machine has {machine / 2**30:,.1f} GiB: use smaller "
+        "mesh.elements, mesh.degree, controls.pieces, mesh.steps_per_piece or mesh.stages, or the other solver",
+    )
+
+
+def _too_many_steps(problem: Problem) -> tuple[str, ...]:
+    steps = _particle_steps(problem)
+    if steps <= MOST_PARTICLE_STEPS:
+        return ()
+    return (f"{steps:.0e} particle steps would take hours; use fewer monte_carlo.particles or steps_per_piece",)
+
+
+def _no_device(problem: Problem) -> tuple[str, ...]:
+    if problem.monte_carlo.device != "cuda":
+        return ()
+    import torch
+
+    present = torch.cuda.is_available()
+    return () if present else ("monte_carlo.device is cuda, and PyTorch sees no CUDA device here; use cpu, or auto",)
+
+
+def _particle_steps(problem: Problem) -> float:
+    """What is counted of a particle at the end takes as long as some steps."""
+    steps = problem.monte_carlo.steps_per_piece * problem.controls.pieces
+    return float(problem.monte_carlo.particles) * (steps + STEPS_OF_COUNTING)
+
+
+def _shooting_iterations(problem: Problem) -> int:
+    """By a second-order method, with the problem's own starts and hops, or the usual ones where it collocates."""
+    own = problem.solver
+    options = own if isinstance(own, Shooting) else Shooting().fitted(problem.dimension)
+    return shooting_iterations(options.starts, options.hops)
+
+
+def _fit_seconds(problem: Problem, sizes: Sizes, calibration: float) -> float:
+    """Of all fits of the exact drift that the problem's solver makes; 0 where it makes none."""
+    solver, pieces = problem.solver, problem.controls.pieces
+    if isinstance(solver, ScoreMatching):
+        return fit_seconds(sizes, solver.starts * pieces, 1, calibration)
+    if isinstance(solver, Switching):
+        played = [solver]
+    else:
+        played = [Switching(), Switching(ordering="forward")] if solver.start == "switching" else []
+    return sum(
+        fit_seconds(sizes, one.starts * pieces // period(one.ordering, groups), groups, calibration)
+        for one in played
+        for groups in one.groups(pieces, problem.network.width)
+    )
+
+
+def _prediction(
+    problem: Problem,
+    sizes: Sizes,
+    elements: tuple[int, ...],
+    resolution: float | None,
+    reference: str,
+    warnings_of_reference: tuple[str, ...],
+    refused: tuple[str, ...],
+    finer: tuple[int, ...] | None = None,
+) -> Prediction:
+    warnings = [] if refused else [*warnings_of_reference]
+    if resolution is not None and resolution > MOST_UNRESOLVED and not refused:
+        words = ",".join(str(count) for count in finer or tuple(2 * count for count in elements))
+        warnings.append(
+            f"the mesh does not resolve the reference (top-mode share {resolution:.1e}); try "
+            f"--set 'mesh.elements=[{words}]'{'' if finer else ', or expect this of a density with a jump'}"
+        )
+    memory, machine, speed = _memory(problem, sizes), machine_memory(), calibration_seconds()
+    if not refused:
+        warnings += _does_not_fit(memory, machine)
+    return Prediction(
+        unknowns=sizes.unknowns,
+        elements=elements,
+        stage_values=sizes.stage_values,
+        weights=_weights(problem),
+        collocation_variables=sizes.variables,
+        jacobian_nonzeros=sizes.jacobian,
+        hessian_nonzeros=sizes.hessian,
+        factor_entries=int(sizes.factor_entries),
+        collocation_memory_bytes=int(collocation_memory(sizes)),
+        collocation_seconds=ITERATIONS * collocation_seconds(sizes, speed),
+        shooting_iteration_seconds=shooting_seconds(sizes, speed),
+        shooting_seconds=_shooting_iterations(problem) * shooting_seconds(sizes, speed) / loky.cpu_count(),
+        fit_seconds=_fit_seconds(problem, sizes, speed),
+        solver_memory_bytes=memory,
+        machine_memory_bytes=machine,
+        verification_unknowns=sizes.unknowns * 3**problem.dimension,
+        particle_steps=_particle_steps(problem),
+        resolution=resolution,
+        reference=reference,
+        warnings=tuple(warnings),
+        refused=refused,
+    )

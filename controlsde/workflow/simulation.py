@@ -1,0 +1,386 @@
+"""Monte Carlo of a saved result: as many particles as wanted, against the density that was verified and the target.
+
+Comes in: a `Result`. Goes out: a `Simulation`: estimates with standard errors, tests against resampled nulls, a check,
+and a NetCDF file with the particles' density and, if asked for, paths.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controlsde import distances
+from controlsde.control.controls import ControlsError
+from controlsde.control.drift import Drift, given_drift, network_drift
+from controlsde.fokker_planck.mesh import Axis, Mesh
+from controlsde.foundation import netcdf
+from controlsde.foundation.files import write_whole
+from controlsde.foundation.progress import Progress, Step, silent
+from controlsde.foundation.surroundings import own_settings
+from controlsde.monte_carlo import statistics
+from controlsde.monte_carlo.backends.numpy import simulation as plain
+from controlsde.monte_carlo.experiment import Experiment
+from controlsde.monte_carlo.processes import Crew
+from controlsde.monte_carlo.statistics import Estimate, Moments, Tested
+from controlsde.monte_carlo.streaming import INTERRUPTED, Effort, Starts
+from controlsde.monte_carlo.sums import CELL
+from controlsde.problem import Problem, parse_problem
+from controlsde.reference import Reference, build_reference
+from controlsde.result.result import Result, plain_json
+from controlsde.tracking.discrete_problem import build_network, time_grid
+from controlsde.verification.certificate import LIMITS, Check
+from controlsde.verification.grid import FinalGrid
+from controlsde.verification.particles import Measured, experiment_of, measure
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Array = NDArray[np.float64]
+
+FORMAT = "controlsde-simulation"
+FORMAT_VERSION = 1
+MOST_PATH_NUMBERS = 2**28  # positions of paths in one file, 2 GiB
+MOST_STEP_BIAS = 0.03  # of ‖p(T)‖, as the certificate allows a solver's mesh
+NULLS = 2**40  # the number of the generator that draws the nulls, beyond those of all cells
+
+
+class SimulationError(ValueError):
+    """A simulation that cannot be run as asked; one line with the cure."""
+
+
+@dataclass(frozen=True, eq=False)
+class Paths:
+    """Particles 0 … K−1 at the end of every step: times (S+1,), positions (K, S+1, d), alive (K, S+1)."""
+
+    times: Array
+    positions: Array
+    alive: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """What particles say about a result.
+
+    density_l2: the mollified L² distance between the particles' law and the verified density. expected_killed: the mass
+    that the verified density lost. w1, sliced_w2: tests against the verified density and the target, where there are.
+    values, spreads: the particles' mollified density at the points of the result's mesh (n,), with standard errors.
+    """
+
+    result: Result
+    experiment: Experiment
+    measured: Measured
+    requested: int
+    seed: int
+    repetition: int
+    processes: int
+    density_l2: Estimate
+    killed: Estimate
+    expected_killed: float
+    moments: Moments | None
+    w1: dict[str, Tested]
+    sliced_w2: dict[str, Tested]
+    values: Array
+    spreads: Array
+    checks: tuple[Check, ...]
+    paths: Paths | None = None
+    path: str | None = None
+
+    @property
+    def particles(self) -> int:
+        """How many were counted."""
+        return self.measured.evidence.particles
+
+    @property
+    def stopped(self) -> str | None:
+        """What ended it before all were counted: time-budget | target-se | interrupted."""
+        return self.measured.simulated.stopped
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the user ended it."""
+        return self.stopped == INTERRUPTED
+
+    @property
+    def verified(self) -> bool:
+        """Whether the particles agree with the verified density."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def expected_l2(self) -> float:
+        """The mollified L² distance between the verified density and the target: what `l2_final` estimates."""
+        measured = self.measured
+        gap = measured.of_density - measured.of_target
+        return math.sqrt(float(measured.layout.modes.weights @ gap**2))
+
+    @property
+    def expected_moments(self) -> tuple[Array, Array]:
+        """Mean (d,) and covariance (d, d) of the verified density at T: what `moments` estimates.
+
+        Where walls absorb, of what is left: moments are those of the living.
+        """
+        mesh = mesh_of(self.result)
+        share = mesh.weights * self.result.fields.density[-1].ravel()
+        share = share / share.sum()
+        mean = share @ mesh.points
+        away = mesh.points - mean
+        return mean, (share * away.T) @ away
+
+    @property
+    def particle_steps_per_second(self) -> float:
+        """Of the whole run, statistics included."""
+        simulated = self.measured.simulated
+        return self.particles * self.experiment.process.clock.steps / max(simulated.seconds, 1e-9)
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON of `simulate`; NaN and infinity become null."""
+        evidence, simulated = self.measured.evidence, self.measured.simulated
+        document: dict[str, Any] = plain_json(
+            {
+                "problem": self.result.problem.name,
+                "result": self.result.path,
+                "noise": self.result.noise,
+                "particles": self.particles,
+                "requested": self.requested,
+                "stopped": self.stopped,
+                "seconds": simulated.seconds,
+                "particle_steps_per_second": self.particle_steps_per_second,
+                "device": evidence.device,
+                "backend": evidence.backend,
+                "processes": self.processes,
+                "scheme": self.experiment.process.scheme,
+                "steps_per_piece": self.experiment.steps_per_piece,
+                "seed": self.seed,
+                "repetition": self.repetition,
+                "verified": self.verified,
+                "l2_final": evidence.l2_final,
+                "l2_final_se": evidence.l2_final_se,
+                "l2_expected": self.expected_l2,
+                "z": evidence.z,
+                "z_modes": evidence.z_modes,
+                "density_l2": self.density_l2.to_json(),
+                "step_bias": {
+                    "value": evidence.step_bias,
+                    "se": evidence.step_bias_se,
+                    "law": self.measured.step_shift,
+                },
+                "killed_mass": {**self.killed.to_json(), "expected": self.expected_killed},
+                "moments": self._moments_json(),
+                "w1_final": {name: test.to_json() for name, test in self.w1.items()} or None,
+                "sliced_w2_final": {name: test.to_json() for name, test in self.sliced_w2.items()} or None,
+                "checks": [check.to_json() for check in self.checks],
+                "notes": list(simulated.notes),
+                "output": self.path,
+            }
+        )
+        return document
+
+    def _moments_json(self) -> dict[str, Any] | None:
+        if self.moments is None:
+            return None
+        mean, covariance = self.expected_moments
+        expected = {"expected_mean": mean.tolist(), "expected_covariance": covariance.tolist()}
+        return {**self.moments.to_json(), **expected}
+
+    def to_dataset(self) -> xr.Dataset:
+        """The particles' density with its standard errors, histograms along the axes, and paths where there are."""
+        import xarray as xr
+
+        space = ["x", "y", "z"][: self.result.problem.dimension]
+        axes = self.result.fields.axes
+        shape = tuple(len(axis) for axis in axes)
+        layout, sums = self.measured.layout, self.measured.simulated.sums
+        data: dict[str, Any] = {
+            "density": (space, self.values.reshape(shape)),
+            "density_se": (space, self.spreads.reshape(shape)),
+            "verified_density": (space, self.result.fields.density[-1]),
+            "reference": (space, self.result.fields.reference[-1]),
+            "histogram": (("axis", "bin"), sums.marginals),
+            "bin_edges": (("axis", "bin_edge"), np.stack([np.linspace(*side, layout.bins + 1) for side in layout.box])),
+        }
+        coordinates: dict[str, Any] = {**dict(zip(space, axes, strict=True)), "axis": space}
+        if self.paths:
+            data["paths"] = (("particle", "time", "axis"), self.paths.positions)
+            data["alive"] = (("particle", "time"), self.paths.alive)
+            coordinates["time"] = self.paths.times
+        summary = {key: value for key, value in self.to_json().items() if key != "output"}
+        attributes = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "title": f"{self.result.problem.name}, noise {self.result.noise:g}: {self.particles} particles",
+            "problem": self.result.problem.to_yaml(),
+            "summary": json.dumps(summary),
+            "versions": json.dumps(self.result.versions),
+            "device": self.measured.evidence.device,
+        }
+        return xr.Dataset(data, coordinates, attributes)
+
+    def save(self, path: str | Path) -> Simulation:
+        """Write the NetCDF file in one step, and return the simulation with its path."""
+        write_whole(Path(path), netcdf.to_bytes(self.to_dataset())[0])
+        return replace(self, path=str(path))
+
+
+@own_settings()
+def simulate(
+    result: Result,
+    particles: int | None = None,
+    *,
+    device: str | None = None,
+    steps_per_piece: int | None = None,
+    scheme: str | None = None,
+    seed: int | None = None,
+    repetition: int = 0,
+    time_budget: float | None = None,
+    target_se: float | None = None,
+    paths: int = 0,
+    progress: Progress = silent,
+    crew: Crew | None = None,
+) -> Simulation:
+    """Simulate the controlled process of a result. What is not given is as in its problem's `monte_carlo`.
+
+    repetition: another number draws other noise. time_budget: seconds after which it stops. target_se: the standard
+    error of the L² error at T with which it is content. paths: of how many particles the way is kept. An interruption
+    keeps what was counted. Raises SimulationError for numbers that make no sense, DeviceError for a device that is not
+    there.
+    """
+    problem = _with_options(result.problem, particles, device, steps_per_piece, scheme, seed)
+    for name, value, least in (("--time-budget", time_budget, 0.0), ("--target-se", target_se, 0.0)):
+        if value is not None and not (math.isfinite(value) and value > least):
+            raise SimulationError(f"{name} must be a number above 0 (got {value:g})")
+    if repetition < 0:
+        raise SimulationError(f"--repetition must be 0 or more (got {repetition})")
+    reference = build_reference(problem.reference, problem.domain)
+    experiment = experiment_of(problem, reference, drift_of(result, reference), repetition=repetition)
+    _check_paths(experiment, paths)
+    crew = crew or Crew()
+    mesh = mesh_of(result)
+    grid = FinalGrid.over(problem.domain.box)
+    density = mesh.interpolate(result.fields.density[-1].ravel(), grid.centres)
+    target = reference.density(reference.horizon, grid.points)
+    if not np.all(np.isfinite(density)):
+        raise SimulationError(f"{result.path or 'the result'}: its density is not finite; solve again")
+    effort = Effort(problem.monte_carlo.particles, time_budget, target_se)
+    measured = measure(experiment, grid, density, target, effort, progress, doing="simulating", crew=crew)
+    progress(Step("comparing with the verified density"))
+    sample, layout, sums = measured.sample, measured.layout, measured.simulated.sums
+    density_l2 = statistics.mollified_l2(layout.modes, sample, measured.of_density)
+    values, spreads = statistics.density_at(layout.modes, sample, mesh.points)
+    rng = experiment.stream.generator(NULLS)
+    scale = distances.l2(grid.weights, target, 0.0 * target)
+    known = result.certificate.refinement * scale + measured.step_shift
+    limit = LIMITS["monte_carlo_z"] * density_l2.standard_error + (known if math.isfinite(known) else 0.0)
+    tests = _transport_tests(measured, grid, density, target, rng) if problem.domain.walls == "reflecting" else {}
+    return Simulation(
+        result=result,
+        experiment=experiment,
+        measured=measured,
+        requested=effort.particles,
+        seed=problem.monte_carlo.seed,
+        repetition=repetition,
+        processes=crew.size,
+        density_l2=density_l2,
+        killed=statistics.killed_mass(sums),
+        expected_killed=max(1.0 - float(mesh.weights @ result.fields.density[-1].ravel()), 0.0),
+        moments=statistics.moments(layout, sums),
+        w1=tests if problem.dimension == 1 else {},
+        sliced_w2=tests if problem.dimension > 1 else {},
+        values=values,
+        spreads=spreads,
+        checks=(
+            Check("density_l2", density_l2.value, limit, density_l2.value <= limit),
+            _step_check(measured, MOST_STEP_BIAS * scale),
+        ),
+        paths=_paths(experiment, paths, progress) if paths and crew.leads else None,
+    )
+
+
+def _step_check(measured: Measured, most: float) -> Check:
+    """Whether the steps are fine enough for anything to be said: their bias is small, or lost in its own error."""
+    evidence = measured.evidence
+    limit = max(most, LIMITS["monte_carlo_z"] * evidence.step_bias_se)
+    return Check("step_bias", abs(evidence.step_bias), limit, abs(evidence.step_bias) <= limit)
+
+
+def _with_options(
+    problem: Problem,
+    particles: int | None,
+    device: str | None,
+    steps_per_piece: int | None,
+    scheme: str | None,
+    seed: int | None,
+) -> Problem:
+    """The problem with other numbers in `monte_carlo`. Raises ProblemError where they are not allowed."""
+    given = {
+        "particles": particles,
+        "device": device,
+        "steps_per_piece": steps_per_piece,
+        "scheme": scheme,
+        "seed": seed,
+    }
+    overrides = {f"monte_carlo.{key}": value for key, value in given.items() if value is not None}
+    return parse_problem(problem.to_yaml(), set=overrides) if overrides else problem
+
+
+def drift_of(result: Result, reference: Reference) -> Drift:
+    """The drift that a result is about: its network's, or its problem's own."""
+    if result.controls is not None:
+        return network_drift(build_network(result.problem), result.controls, reference.horizon)
+    drift = given_drift(result.problem, reference, time_grid(result.problem, reference).edges)
+    if drift is None:
+        raise ControlsError("the result has neither controls nor a drift of its own; solve again")
+    return drift
+
+
+def mesh_of(result: Result) -> Mesh:
+    """The mesh on which a result keeps its densities."""
+    degree, walls = result.fields.degree, result.problem.domain.walls
+    return Mesh(
+        tuple(
+            Axis(low, high, (len(axis) - 1) // degree, degree, walls)
+            for axis, (low, high) in zip(result.fields.axes, result.problem.domain.box, strict=True)
+        )
+    )
+
+
+def _transport_tests(
+    measured: Measured, grid: FinalGrid, density: Array, target: Array, rng: np.random.Generator
+) -> dict[str, Tested]:
+    layout, sums = measured.layout, measured.simulated.sums
+    both = {"density": density, "target": target}
+    if not sums.alive[0]:
+        return {}
+    if layout.dimension == 1:
+        return {name: statistics.wasserstein_1(layout, sums, values, rng) for name, values in both.items()}
+    slicing = statistics.Slicing.of_cells(layout, grid.centres)
+    return {name: statistics.sliced_wasserstein_2(slicing, sums, values, rng) for name, values in both.items()}
+
+
+def _check_paths(experiment: Experiment, count: int) -> None:
+    numbers = count * (experiment.process.clock.steps + 1) * experiment.process.dimension
+    if count < 0:
+        raise SimulationError(f"--paths must be 0 or more (got {count})")
+    if numbers > MOST_PATH_NUMBERS:
+        most = count * MOST_PATH_NUMBERS // numbers
+        raise SimulationError(f"--paths {count} would fill {8 * numbers / 2**30:.0f} GiB; at most {most} fit in 2 GiB")
+
+
+def _paths(experiment: Experiment, count: int, progress: Progress) -> Paths:
+    """The ways of the first particles, by the reference simulation: the same noise, in double precision."""
+    process = experiment.process
+    starts = Starts(experiment.draw, process, experiment.stream)
+    start = np.concatenate([starts.cell(number) for number in range(-(-count // CELL))])[:count]
+    positions = np.empty((count, process.clock.steps + 1, process.dimension))
+    alive = np.ones((count, process.clock.steps + 1), dtype=bool)
+    positions[:, 0] = process.outward(start)
+    numbers = np.arange(count, dtype=np.uint64)
+    for s, now in enumerate(plain.steps(process, experiment.stream, numbers, start)):
+        positions[:, s + 1], alive[:, s + 1] = process.outward(now.z), now.alive
+        progress(Step("following paths", fraction=(s + 1) / process.clock.steps))
+    clock = process.clock
+    return Paths(np.append(clock.begin, clock.begin[-1] + clock.length[-1]), positions, alive)

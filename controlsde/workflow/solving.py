@@ -1,0 +1,327 @@
+"""The way from a problem to a result: reference → tracking → solver → controls → verification → diagnosis → result.
+
+Comes in: a problem (and controls, or the problem's own drift, for `evaluate`). Goes out: a `Result`.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from dataclasses import dataclass, replace
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controlsde.control.controls import Controls, ControlsError
+from controlsde.control.drift import Drift, ExactDrift, given_drift, network_drift
+from controlsde.diagnosis import Case, Diagnosis, diagnose
+from controlsde.diagnosis.trials import try_out, walls
+from controlsde.fokker_planck.diffusivity import Diffusivity
+from controlsde.fokker_planck.evolution import evolve
+from controlsde.fokker_planck.stage_solvers import NonFiniteError
+from controlsde.foundation.progress import Progress, Step, silent
+from controlsde.foundation.surroundings import own_settings
+from controlsde.problem import Problem
+from controlsde.problem.values import dotted
+from controlsde.reference import Reference, build_reference
+from controlsde.result.result import Result
+from controlsde.solvers import Outcome
+from controlsde.solvers.outcome import Ending
+from controlsde.solvers.shooting.reduced import ReducedObjective
+from controlsde.tracking.discrete_problem import TimeGrid, TrackingProblem, build_network, time_grid
+from controlsde.verification import DiscreteRun, Evidence, TrackingErrors, verify
+from controlsde.workflow.mesh_refinement import Run, run_resolved, solve_resolved
+
+Array = NDArray[np.float64]
+
+PACKAGES = ("controlsde", "numpy", "scipy", "torch", "casadi")
+
+
+class SolveError(RuntimeError):
+    """A solve that left nothing to report: no start could be evaluated. `diagnosis` says why, most likely first."""
+
+    def __init__(self, message: str, diagnosis: tuple[Diagnosis, ...] = ()) -> None:
+        super().__init__(message)
+        self.diagnosis = diagnosis
+
+
+@dataclass(frozen=True, eq=False)
+class _Answer:
+    """What the verification is asked to judge, and how it came about.
+
+    run: the stage densities of its drift on any discretisation.
+    """
+
+    run: Run
+    ending: Ending
+    solver: str
+    status: str
+    message: str
+    objective: float
+    gradient_norm: float | None
+    iterations: int
+    history: Array
+    starts: tuple[float, ...]
+    seconds: dict[str, float]
+    controls: Controls | None
+
+
+@own_settings()
+def solve(
+    problem: Problem,
+    solver: str | None = None,
+    progress: Progress = silent,
+    initial: Controls | None = None,
+) -> Result:
+    """Solve a problem and verify the answer.
+
+    solver: a kind of solver in place of the problem's own, with its default options. initial: controls to start from.
+    Raises SolveError when nothing could be evaluated, ReferenceError when the reference cannot be built,
+    ControlsError when `initial` does not fit. A keyboard interrupt returns the best point so far, with status
+    `interrupted`.
+    """
+    if problem.drift is not None:
+        raise SolveError("the problem gives its own drift: evaluate it instead, or remove `drift:`")
+    options = solver_options(problem, solver)
+    began = time.perf_counter()
+    progress(Step("building the reference"))
+    reference = build_reference(problem.reference, problem.domain)
+    start = _initial_weights(problem, reference, initial)
+    prepared = time.perf_counter() - began
+    tracking, outcome = solve_resolved(problem, reference, options, progress, start)
+    problem = problem.model_copy(update={"solver": options})
+    answer = _Answer(
+        run=lambda tracking: ReducedObjective(tracking).stages(outcome.weights),
+        ending=outcome.ending,
+        solver=options.kind,
+        status="interrupted" if outcome.interrupted else "converged" if outcome.converged else "not-converged",
+        message="interrupted; this is the best point so far" if outcome.interrupted else outcome.message,
+        objective=outcome.objective,
+        gradient_norm=outcome.gradient_norm,
+        iterations=outcome.iterations,
+        history=_history(outcome),
+        starts=outcome.starts,
+        seconds={"build": prepared + outcome.build_seconds, "solve": outcome.solve_seconds},
+        controls=tracking.controls(outcome.weights),
+    )
+    if not np.isfinite(outcome.objective):
+        if outcome.interrupted:
+            raise KeyboardInterrupt
+        raise SolveError(outcome.message, diagnose(_case(problem, tracking, answer)))
+    stages = answer.run(tracking)
+    drift = network_drift(tracking.network, tracking.controls(outcome.weights), reference.horizon)
+    try:
+        return _verified(
+            problem, reference, tracking, stages, drift, answer, progress, thorough=not outcome.interrupted
+        )
+    except KeyboardInterrupt:
+        if outcome.interrupted:
+            raise
+    # The controls are worth keeping: judge them without particles. A second interruption ends it all.
+    message = "interrupted while it was verified; the controls are the solver's answer"
+    answer = replace(answer, status="interrupted", message=message, ending=Ending("interrupted"))
+    return _verified(problem, reference, tracking, stages, drift, answer, progress, thorough=False)
+
+
+@own_settings()
+def evaluate(problem: Problem, controls: Controls | None = None, progress: Progress = silent) -> Result:
+    """Verify given controls, or the problem's own `drift:`, without solving.
+
+    Raises ControlsError when there is neither, or the controls do not fit the problem.
+    """
+    began = time.perf_counter()
+    progress(Step("building the reference"))
+    reference = build_reference(problem.reference, problem.domain)
+    drift: Drift | None
+    if controls is not None:
+        drift = network_drift(build_network(problem), controls, reference.horizon)
+    else:
+        drift = given_drift(problem, reference, time_grid(problem, reference).edges)
+    if drift is None:
+        raise ControlsError("nothing to evaluate: give --controls FILE, or a `drift:` in the problem")
+    grid = TimeGrid(drift.edges, problem.mesh.first_steps, problem.mesh.stages)
+    diffusivity = reference.diffusivity.times(problem.noise)
+    built = time.perf_counter()
+
+    def run(tracking: TrackingProblem) -> Array:
+        return discrete_stages(tracking, drift, diffusivity)
+
+    try:
+        tracking, stages = run_resolved(problem, reference, run, grid)
+    except NonFiniteError as error:
+        raise ControlsError(f"{error.what} is not finite in piece {error.piece + 1}") from None
+    weights = np.zeros(tracking.weight_shape) if controls is None else tracking.flatten(controls)
+    answer = _Answer(
+        run=run,
+        ending=Ending("converged"),
+        solver="given" if controls is not None else f"drift: {problem.drift.kind if problem.drift else ''}",
+        status="given",
+        message="given, not solved for",
+        objective=float(tracking.objective(stages, weights)),
+        gradient_norm=None,
+        iterations=0,
+        history=np.zeros((0, 3)),
+        starts=(),
+        seconds={"build": built - began, "solve": time.perf_counter() - built},
+        controls=controls,
+    )
+    return _verified(problem, reference, tracking, stages, drift, answer, progress, thorough=True)
+
+
+def discrete_stages(tracking: TrackingProblem, drift: Drift, diffusivity: Diffusivity) -> Array:
+    """Stage densities (K, S, s, n) of any drift on the tracking problem's own mesh and time grid, with D = ηD₀(t)."""
+    operator, grid = tracking.operator, tracking.grid
+    stages = np.empty_like(tracking.targets)
+    density = tracking.initial
+    for piece in range(grid.pieces):
+        edges = np.linspace(grid.edges[piece], grid.edges[piece + 1], grid.steps_per_piece + 1)
+        values = evolve(
+            operator,
+            lambda t, piece=piece: drift.values(piece, t, operator.drift_points),  # type: ignore[misc]
+            density,
+            edges,
+            grid.stages,
+            diffusivity=diffusivity.at,
+        )
+        if not np.all(np.isfinite(values)):
+            raise NonFiniteError(piece, "the density")
+        stages[piece] = values
+        density = values[-1, -1]
+    return stages
+
+
+def solver_options(problem: Problem, solver: str | None) -> Any:
+    """The problem's solver options, or the defaults of another kind of solver.
+
+    Raises ValueError for no such kind, or one that does not fit the problem.
+    """
+    from controlsde.problem.checks import misfits
+    from controlsde.problem.schema import Collocation, ScoreMatching, Shooting, Switching
+
+    if solver is None or solver == problem.solver.kind:
+        return problem.solver
+    seed = problem.solver.seed
+    kinds = {
+        "shooting": Shooting(seed=seed).fitted(problem.dimension),
+        "collocation": Collocation(seed=seed),
+        "score-matching": ScoreMatching(seed=seed),
+        "switching": Switching(seed=seed),
+    }
+    if solver not in kinds:
+        raise ValueError(f"solver must be one of {', '.join(kinds)} (got {solver!r})")
+    for where, fault in misfits(problem.model_copy(update={"solver": kinds[solver]})):
+        raise ValueError(f"{dotted(where)} {fault}")
+    return kinds[solver]
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that the numbers depend on."""
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}}
+
+
+def _initial_weights(problem: Problem, reference: Reference, initial: Controls | None) -> tuple[Array, ...]:
+    """The given controls as flattened weights on the problem's pieces; nothing where none are given."""
+    if initial is None:
+        return ()
+    network, pieces = build_network(problem), problem.controls.pieces
+    network_drift(network, initial, reference.horizon)
+    if pieces % initial.pieces:
+        raise ControlsError(f"the initial controls have {initial.pieces} pieces, the problem {pieces}: not a multiple")
+    split = initial.split(pieces // initial.pieces)
+    return (network.join(split.A, split.W, split.b),)
+
+
+def _history(outcome: Outcome) -> Array:
+    rows = [(row.number, row.objective, row.gradient_norm) for row in outcome.history]
+    return np.array(rows, dtype=float).reshape(-1, 3)
+
+
+def _verified(
+    problem: Problem,
+    reference: Reference,
+    tracking: TrackingProblem,
+    stages: Array,
+    drift: Drift,
+    answer: _Answer,
+    progress: Progress,
+    *,
+    thorough: bool,
+) -> Result:
+    began = time.perf_counter()
+    times, curve = tracking.l2_curve(stages)
+    run = DiscreteRun(tracking.mesh, tracking.grid.edges, stages[:, -1, -1], times, curve)
+    evidence: Evidence = verify(problem, reference, drift, run, answer.gradient_norm, progress, thorough=thorough)
+    case = _case(problem, tracking, answer, evidence)
+    if case.in_trouble:
+        progress(Step("looking for what went wrong"))
+        case = _examined(case, reference, tracking, drift, answer, evidence)
+    l2_rms = float(np.sqrt(np.sum(tracking.grid.quadrature.ravel() * curve[1:] ** 2) / reference.horizon))
+    seconds = {**answer.seconds, "verify": time.perf_counter() - began}
+    return Result(
+        problem=problem,
+        solver=answer.solver,
+        status=answer.status,
+        message=answer.message,
+        objective=answer.objective,
+        iterations=answer.iterations,
+        seconds={key: round(value, 3) for key, value in seconds.items()},
+        tracking=evidence.tracking,
+        discrete=TrackingErrors(float(curve.max()), l2_rms, float(curve[-1]), float(curve[0])),
+        certificate=evidence.certificate,
+        promises=evidence.promises,
+        fields=evidence.fields,
+        controls=answer.controls,
+        history=answer.history,
+        starts=answer.starts,
+        diagnosis=diagnose(case),
+        versions=versions(),
+        transport=evidence.transport,
+    )
+
+
+def _case(problem: Problem, tracking: TrackingProblem, answer: _Answer, evidence: Evidence | None = None) -> Case:
+    """What is known of an answer, for a diagnosis; without evidence where nothing could be evaluated."""
+    worst = answer.ending.violation
+    target = tracking.targets[-1, -1, -1]
+    error = None
+    if evidence is not None:
+        error = evidence.tracking.l2_final / float(np.sqrt(target**2 @ tracking.mesh.mass))
+    return Case(
+        problem=problem,
+        network=tracking.network,
+        controls=answer.controls,
+        status=answer.status,
+        message=answer.message,
+        ending=answer.ending,
+        iterations=answer.iterations,
+        gradient_norm=float("nan") if answer.gradient_norm is None else answer.gradient_norm,
+        history=answer.history,
+        starts=answer.starts,
+        elements=tuple(axis.elements for axis in tracking.mesh.axes),
+        steps=tracking.grid.steps_per_piece,
+        place=None if worst is None else tracking.mesh.place(worst.unknown),
+        certificate=evidence.certificate if evidence else None,
+        error=error,
+        unseen=evidence.unseen if evidence else None,
+        forward_unseen=evidence.forward_unseen if evidence else None,
+        time_error=evidence.time_error if evidence else 0.0,
+    )
+
+
+def _examined(
+    case: Case, reference: Reference, tracking: TrackingProblem, drift: Drift, answer: _Answer, evidence: Evidence
+) -> Case:
+    """The case with what must be run to tell its causes apart."""
+    problem = case.problem
+    diffusivity = reference.diffusivity.times(problem.noise)
+
+    def exact(tracking: TrackingProblem) -> Array:
+        exact_drift = ExactDrift(reference, problem.noise, tracking.grid.edges, problem.domain.box)
+        return discrete_stages(tracking, exact_drift, diffusivity)
+
+    run_exact = exact if case.poor else None
+    trials = try_out(problem, reference, tracking, answer.run, run_exact, evidence.certificate, evidence.fields)
+    piled = walls(tracking, reference, drift, evidence.fields) if problem.noise == 0 and case.failed else ()
+    return replace(case, trials=trials, walls=piled)

@@ -1,0 +1,1 @@
+"""Direct collocation: densities and weights together in one sparse nonlinear program."""

@@ -1,0 +1,1 @@
+"""Fits to the exact drift that look at no density: score matching, switching, multiplexing."""

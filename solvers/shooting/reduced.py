@@ -1,0 +1,195 @@
+"""The tracking objective as a function of the network weights alone: value, gradient, Gauss–Newton, Hessian.
+
+Comes in: a tracking problem. Goes out: J(θ) and its derivatives for θ (K, P), through the state equation.
+
+Let δY_p be the sensitivity of the stages to weight p, Λ the stage multipliers of the adjoint, and μ_j, S, T as in
+`fokker_planck.propagation`. The state equation is bilinear in drift and density, so the exact Hessian needs no
+solves beyond those of Gauss–Newton and of the gradient:
+
+    gradient      g_p  = ⟨v̄, ∂v/∂θ_p⟩ + (regularity θ)_p
+    Gauss–Newton  N_pq = Σ time_weight ⟨R δY_p, R δY_q⟩ + regularity_pq
+    Hessian       H_pq = N_pq + Σ_j μ_j · (S ∂_p v ∘ T δY_jq + S ∂_q v ∘ T δY_jp) + ⟨v̄, ∂²v/∂θ_p∂θ_q⟩
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from controlsde.fokker_planck.propagation import Propagator, Trajectory
+from controlsde.tracking.discrete_problem import TrackingProblem
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Expansion:
+    """J near θ: value, gradient (N,), Gauss–Newton matrix (N, N) and exact Hessian (N, N), N = K·P."""
+
+    value: float
+    gradient: Array
+    gauss_newton: Array
+    hessian: Array
+
+
+class ReducedObjective:
+    """J(θ) through the state equation, for flattened weights (K, P); on the device of choice."""
+
+    def __init__(self, tracking: TrackingProblem, device: str = "cpu") -> None:
+        self.tracking = tracking
+        grid = tracking.grid
+        self.propagator = Propagator(
+            tracking.operator, grid.durations, grid.steps_per_piece, grid.stages, device, tracking.diffusivity
+        )
+        self._initial = self.propagator.tensor(tracking.initial)
+        self._targets = self.propagator.tensor(tracking.targets)
+        self._time_weight = self.propagator.tensor(tracking.time_weight)
+        self._metric = tracking.metric.converted(self.propagator.tensor)
+
+    def trajectory(self, weights: Array) -> Trajectory:
+        """Forward sweep. Raises NonFiniteError with the piece where a number stops being finite."""
+        return self.propagator.forward(self.propagator.tensor(self.tracking.drift_values(weights)), self._initial)
+
+    def evaluate(self, weights: Array) -> Evaluated:
+        """J(θ), with the forward sweep kept for an expansion at the same point."""
+        trajectory = self.trajectory(weights)
+        return Evaluated(self, weights, trajectory, self._value(trajectory, weights))
+
+    def value(self, weights: Array) -> float:
+        """J(θ)."""
+        return self.evaluate(weights).value
+
+    def stages(self, weights: Array) -> Array:
+        """Stage densities (K, S, s, n)."""
+        return np.asarray(self.trajectory(weights).stages.cpu().numpy())
+
+    def value_and_gradient(self, weights: Array) -> tuple[float, Array]:
+        """J(θ) and ∂J/∂θ, shape (K, P)."""
+        trajectory = self.trajectory(weights)
+        _, mean = self._adjoint(trajectory)
+        return self._value(trajectory, weights), self._gradient(weights, mean)
+
+    def multipliers(self, weights: Array) -> Array:
+        """Stage multipliers Λ (K, S, s, n): (I − h a⊗A)ᵀ Λ = ∂J/∂Y, the adjoint included."""
+        trajectory = self.trajectory(weights)
+        values, _ = self.propagator.adjoint(trajectory, self._cotangent(trajectory))
+        return np.asarray(values.cpu().numpy())
+
+    def costates(self, weights: Array) -> Array:
+        """Costate ψ = δJ/δρ at the start of each piece, (K, n): ψ(t_k) = M⁻¹ ∂J/∂ρ(t_k).
+
+        Sign: a small extra density e added at t_k changes J by ∫ψ e dx; ψ(T) = w_T (ρ(T) − p(T)).
+        """
+        trajectory = self.trajectory(weights)
+        _, starts = self.propagator.adjoint(trajectory, self._cotangent(trajectory))
+        return np.asarray(starts.cpu().numpy()) / self.tracking.mesh.mass
+
+    def expand(self, weights: Array, trajectory: Trajectory | None = None) -> Expansion:
+        """Value, gradient, Gauss–Newton matrix and exact Hessian at θ; reuses the trajectory where given."""
+        tracking = self.tracking
+        trajectory = self.trajectory(weights) if trajectory is None else trajectory
+        stage_weights, mean = self._adjoint(trajectory)
+        jacobian, curvature = self._network_derivatives(weights, mean)
+        gauss_newton, cross = self._sensitivities(trajectory, stage_weights, jacobian)
+        size = tracking.network.weights_per_piece
+        gauss_newton = gauss_newton + np.kron(tracking.regularity, np.eye(size))
+        hessian = gauss_newton + cross + cross.T
+        for piece, own in enumerate(curvature):
+            block = slice(piece * size, (piece + 1) * size)
+            hessian[block, block] += own
+        return Expansion(self._value(trajectory, weights), self._gradient(weights, mean).ravel(), gauss_newton, hessian)
+
+    def _value(self, trajectory: Trajectory, weights: Array) -> float:
+        error = self._metric.root(trajectory.stages - self._targets)
+        tracking = 0.5 * float((self._time_weight * (error * error).sum(dim=-1)).sum())
+        return tracking + self.tracking.price(weights)
+
+    def _cotangent(self, trajectory: Trajectory) -> Tensor:
+        """∂J/∂Y = time_weight RᵀR (Y − p), (K, S, s, n)."""
+        slope: Tensor = self._metric.apply(trajectory.stages - self._targets)
+        return self._time_weight[..., None] * slope
+
+    def _adjoint(self, trajectory: Trajectory) -> tuple[Tensor, Array]:
+        """μ (K, S, s, q) and v̄ (K, k, d)."""
+        multipliers, _ = self.propagator.adjoint(trajectory, self._cotangent(trajectory))
+        stage_weights = self.propagator.stage_weights(multipliers)
+        mean = self.propagator.drift_gradient(stage_weights, trajectory.stages)
+        return stage_weights, np.asarray(mean.cpu().numpy())
+
+    def _gradient(self, weights: Array, mean: Array) -> Array:
+        tracking = self.tracking
+        operator, network = tracking.operator, tracking.network
+        parts = network.split(weights)
+        multiplier = mean
+        if operator.outward.any():
+            multiplier = mean * self._passes(np.asarray(network.drift(operator.drift_points, *parts)))
+        return network.pullback(operator.drift_points, *parts, multiplier) + tracking.regularity @ weights
+
+    def _passes(self, drift: Array) -> NDArray[np.bool_]:
+        """Where the rectified drift follows the drift (…, k, d): not on wall faces where nothing flows out."""
+        outward = self.tracking.operator.outward
+        return np.asarray((outward == 0) | (outward * drift > 0))
+
+    def _network_derivatives(self, weights: Array, mean: Array) -> tuple[Tensor, Array]:
+        """S ∂v/∂θ of every piece (K, P, q), and ⟨v̄, ∂²v/∂θ∂θ⟩ of every piece (K, P, P); v rectified."""
+        operator, network = self.tracking.operator, self.tracking.network
+        points, parts = operator.drift_points, network.split(weights)
+        jacobian, multiplier = network.jacobian(points, *parts), mean
+        if operator.outward.any():
+            passes = self._passes(np.asarray(network.drift(points, *parts)))
+            jacobian, multiplier = jacobian * passes[..., None], mean * passes
+        flat = self.propagator.tensor(jacobian).flatten(1, 2)  # (K, k·d, P)
+        return self.propagator.sample(flat.transpose(1, 2)), network.curvature(points, *parts, multiplier)
+
+    def _sensitivities(self, trajectory: Trajectory, stage_weights: Tensor, jacobian: Tensor) -> tuple[Array, Array]:
+        """Σ weight δY_p δY_q and the cross term Σ μ_j · (S ∂_p v ∘ T δY_jq), both (N, N)."""
+        propagator, tracking = self.propagator, self.tracking
+        pieces, size = tracking.weight_shape
+        steps, stages = tracking.grid.steps_per_piece, tracking.grid.stages
+        unknowns = len(tracking.initial)
+        responses = self._own_responses(trajectory, jacobian)  # (K, S, s, n, P)
+        # (S ∂_p v ∘ μ)ᵀ T, what a piece's own weights do to the adjoint: (K, P, S·s·n)
+        pulls = propagator.gather_transposed(stage_weights[:, :, :, None, :] * jacobian[:, None, None])
+        pulls = pulls.permute(0, 3, 1, 2, 4).reshape(pieces, size, -1)
+        root = self._time_weight.sqrt()[..., None, None]  # (K, S, s, 1, 1)
+        normal = propagator.tensor(np.zeros((pieces * size, pieces * size)))
+        cross = torch.zeros_like(normal)
+        carried = normal.new_zeros((unknowns, 0))
+        for piece in range(pieces):
+            seen = (piece + 1) * size
+            own = slice(seen - size, seen)
+            moved = normal.new_empty((steps, stages, unknowns, seen))
+            carried = torch.cat([carried, carried.new_zeros((unknowns, size))], dim=1)
+            for step in range(steps):
+                moved[step] = trajectory.advance(piece, step, carried)
+                moved[step, ..., own] += responses[piece, step]
+                carried = moved[step, -1]
+            flat = moved.reshape(-1, seen)
+            cross[own, :seen] = pulls[piece] @ flat
+            weighted = (root[piece] * self._metric.root_columns(moved)).reshape(-1, seen)
+            normal[:seen, :seen] += weighted.T @ weighted
+        return np.asarray(normal.cpu().numpy()), np.asarray(cross.cpu().numpy())
+
+    def _own_responses(self, trajectory: Trajectory, jacobian: Tensor) -> Tensor:
+        """What each step adds to the sensitivity to its own piece's weights, all at once: (K, S, s, n, P)."""
+        density = self.propagator.gather(trajectory.stages)  # (K, S, s, q)
+        forcing = jacobian[:, None, :, None, :] * density[:, :, None]  # (K, S, P, s, q)
+        return trajectory.solve(self.propagator.spread(forcing)).contiguous()
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """J at one θ (K, P), with the sweep that found it."""
+
+    objective: ReducedObjective
+    weights: Array
+    trajectory: Trajectory
+    value: float
+
+    def expand(self) -> Expansion:
+        """Gradient and curvature at the same point."""
+        return self.objective.expand(self.weights, self.trajectory)

@@ -1,0 +1,130 @@
+"""Shooting: simulate the state, minimise J over the weights alone, from several starts.
+
+Comes in: a tracking problem and options. Goes out: an `Outcome`. Methods: `newton` (exact Hessian), `gauss-newton`
+(Levenberg–Marquardt), `l-bfgs`, `adam`. Many local minima are the rule, so the starts are random and several: from
+four on, all take a first look of 40 iterations and the most promising go on to the end. From there the second-order
+methods hop on to lower valleys (see `hopping`). All run in processes of their own when that pays.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controlsde.foundation.progress import Progress, silent
+from controlsde.problem.schema import Shooting
+from controlsde.solvers.outcome import Ending, Outcome
+from controlsde.solvers.shooting.multistart import Run, Search
+from controlsde.solvers.shooting.reduced import ReducedObjective
+from controlsde.solvers.starts import starts_from
+from controlsde.solvers.workers import Workers
+from controlsde.tracking.discrete_problem import TrackingProblem
+
+Array = NDArray[np.float64]
+
+
+def solve(
+    tracking: TrackingProblem,
+    options: Shooting,
+    progress: Progress = silent,
+    initial: Sequence[Array] = (),
+    device: str = "cpu",
+) -> Outcome:
+    """Minimise J from `options.starts` starts and return the best.
+
+    initial: flattened weights (K, P) in place of the first random starts; with `start: switching`, what that constructs
+    comes after them. A keyboard interrupt keeps the best point so far.
+    """
+    began = time.perf_counter()
+    objective = ReducedObjective(tracking, device=device)
+    starts = starts_from(tracking, initial, options.starts, options.seed, options.start, progress)
+    built = time.perf_counter()
+    with Workers() as workers:
+        search = Search(objective, options, progress, workers)
+        runs = search.hop_on(search.first(starts))
+    outcomes = [_outcome(number, run, options, tracking) for number, run in enumerate(runs) if run.best is not None]
+    if not outcomes:
+        trouble = (runs[0].trouble if runs else None) or Ending("interrupted", "before the first iteration")
+        outcomes = [_nothing(starts[0], trouble)]
+    best, *others = sorted(outcomes, key=lambda outcome: outcome.objective)
+    interrupted = any(run.interrupted for run in runs)
+    return replace(
+        best,
+        interrupted=interrupted,
+        message="interrupted; this is the best point so far" if interrupted else best.message,
+        starts=tuple(run.best.value if run.best else float("nan") for run in runs),
+        others=tuple(others),
+        build_seconds=built - began,
+        solve_seconds=time.perf_counter() - built,
+    )
+
+
+def _outcome(number: int, run: Run, options: Shooting, tracking: TrackingProblem) -> Outcome:
+    assert run.best is not None  # callers pass runs that hold an iterate
+    ending = _ending(run, options)
+    return Outcome(
+        weights=run.best.point.reshape(tracking.weight_shape),
+        objective=run.best.value,
+        gradient_norm=run.best.gradient_norm,
+        converged=run.best.converged,
+        interrupted=run.interrupted,
+        message=_message(run, ending),
+        iterations=run.best.number,
+        history=tuple(row for row in run.history if row.number <= run.best.number),  # Adam may rise after its best
+        start=number,
+        ending=ending,
+    )
+
+
+def _ending(run: Run, options: Shooting) -> Ending:
+    """Why this run stopped."""
+    if run.interrupted:
+        return Ending("interrupted")
+    if run.best is not None and run.best.converged:
+        return Ending("converged")
+    if run.trouble:
+        return run.trouble
+    gave_up = options.method == "l-bfgs" and len(run.history) < options.iterations  # its line search found nothing
+    return Ending("no-descent" if gave_up else "iterations")
+
+
+def _message(run: Run, ending: Ending) -> str:
+    gradient = f"with a gradient of {run.best.gradient_norm:.1e}" if run.best else ""
+    if ending.reason == "interrupted":
+        return "interrupted; this is the best point so far"
+    if ending.reason == "non-finite":
+        return f"{_broken(ending)}; kept the last good iterate"
+    if ending.reason == "no-descent":
+        return f"no step lowers the objective any further, {gradient}"
+    if ending.reason == "stalled":
+        return f"the objective stopped falling after {run.history[-1].number} iterations, {gradient}: it sits at a kink"
+    if ending.reason == "screened":
+        return f"set aside after {run.history[-1].number} iterations for more promising starts, {gradient}"
+    if ending.reason == "iterations":
+        return f"stopped after {run.history[-1].number} iterations {gradient}"
+    return "converged"
+
+
+def _broken(ending: Ending) -> str:
+    piece = "" if ending.piece is None else f" in piece {ending.piece + 1}"
+    return f"{ending.what} stopped being finite{piece}{', ' * bool(ending.words)}{ending.words}"
+
+
+def _nothing(start: Array, ending: Ending) -> Outcome:
+    """The outcome when no start could even be evaluated."""
+    trouble = _broken(ending) if ending.reason == "non-finite" else f"{ending.reason} {ending.words}"
+    return Outcome(
+        weights=start,
+        objective=float("nan"),
+        gradient_norm=float("nan"),
+        converged=False,
+        interrupted=False,
+        message=f"no start could be evaluated: {trouble}",
+        iterations=0,
+        history=(),
+        ending=ending,
+    )

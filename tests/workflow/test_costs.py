@@ -1,0 +1,221 @@
+"""Counts are those of the real program, and the memory model holds its largest arrays."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from controlsde.fokker_planck import Mesh, Operator
+from controlsde.problem import load_problem, parse_problem
+from controlsde.problem.schema import Shooting
+from controlsde.reference import build_reference
+from controlsde.solvers.collocation.transcription import transcribe
+from controlsde.solvers.drift_fitting.drift_fit import CHUNK_BYTES
+from controlsde.solvers.shooting import solver as shooting
+from controlsde.tracking.discrete_problem import build_tracking
+from controlsde.workflow import prediction as predictions
+from controlsde.workflow.costs import (
+    Sizes,
+    collocation_memory,
+    collocation_seconds,
+    operator_entries,
+    shooting_iterations,
+    shooting_memory,
+    shooting_seconds,
+)
+from controlsde.workflow.prediction import factor_bytes, predict, sizes_of
+
+PLANE = """
+domain: {box: [[-4, 4], [-4, 4]]}
+reference:
+  kind: reversed-diffusion
+  forward: heat
+  horizon: 0.1
+  data: {kind: mixture, weights: [0.5, 0.5], means: [[-1, 0], [1, 0.5]], stds: [0.6, 0.6]}
+controls: {pieces: 3}
+network: {width: 2}
+mesh: {elements: [2, 3], degree: 4, steps_per_piece: 2}
+"""
+CASES = {
+    "two bumps": ("two-bumps", {"controls.pieces": 3}),
+    "without noise": ("two-bumps", {"controls.pieces": 3, "noise": 0}),
+    "wide, two stages": ("two-bumps", {"controls.pieces": 3, "network.width": 3, "mesh.stages": 2}),
+    "relu": ("two-bumps", {"controls.pieces": 3, "network.width": 2, "network.activation": "relu"}),
+    "circle": ("circle", {"controls.pieces": 3}),
+    "Ḣ⁻¹, variation": ("two-bumps", {"controls.pieces": 3, "objective.norm": "h-1", "objective.variation": 1e-4}),
+    "free weights": ("two-bumps", {"controls.pieces": 3, "objective.effort": 0, "network.width": 2}),
+    "running cost only": ("two-bumps", {"controls.pieces": 3, "objective.terminal": 0}),
+    "plane": (None, {}),
+    "plane, no noise, absorbing": (None, {"noise": 0, "domain.walls": "absorbing"}),
+    "plane, absorbing": (None, {"domain.walls": "absorbing", "network.width": 3}),
+    "torus, one stage": (None, {"domain.walls": "periodic", "mesh.stages": 1, "mesh.steps_per_piece": 1}),
+    "plane, tangential": (None, {"noise": 0, "network.tangential": True}),
+}
+
+
+def built(name):
+    shipped, changes = CASES[name]
+    problem = parse_problem(PLANE, set=changes) if shipped is None else load_problem(shipped, set=changes)
+    return problem, build_tracking(problem, build_reference(problem.reference, problem.domain))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_variables_and_nonzeros_are_those_of_the_program(name):
+    problem, tracking = built(name)
+    program = transcribe(tracking)
+    sizes = sizes_of(problem, tracking.mesh)
+    assert sizes.variables == program.nlp["x"].shape[0]
+    assert sizes.jacobian == program.derivatives["jac_g"].sparsity_out(1).nnz()
+    hessian = program.derivatives["hess_lag"].sparsity_out(0).nnz()
+    if name == "plane, no noise, absorbing":  # walls that cut off the drift tie neurons together: a few entries more
+        assert sizes.hessian == pytest.approx(hessian, rel=5e-3)
+    else:
+        assert sizes.hessian == hessian
+
+
+@pytest.mark.parametrize("walls", ["reflecting", "periodic", "absorbing"])
+@pytest.mark.parametrize("elements", [(1,), (2,), (5,), (1, 3), (2, 2), (2, 1, 2)])
+def test_the_operator_has_the_predicted_entries(walls, elements):
+    mesh = Mesh.build(((-1.0, 1.0),) * len(elements), walls, elements, 4)
+    operator = Operator.build(mesh, 0.3)
+    drift = np.random.default_rng(0).normal(size=operator.drift_points.shape)
+    coupled = abs(operator.matrix(drift)).tocsr()
+    coupled.setdiag(1.0)
+    coupled.eliminate_zeros()
+    assert operator_entries(mesh) == coupled.nnz
+
+
+def test_an_estimate_without_a_mesh_is_not_below_the_sizes_on_it():
+    for name in CASES:
+        problem, tracking = built(name)
+        above, exact = sizes_of(problem, None), sizes_of(problem, tracking.mesh)
+        assert above.jacobian >= exact.jacobian
+        assert above.variables >= exact.variables
+
+
+# entries of the factors as MUMPS reports them, and the bytes by which a process grew: measured once, on programs of
+# 1,188 to 37,104 variables; `python -m benchmarks sizes` measures such again
+MEASURED = {
+    "1-D, 49 nodes": (Sizes(1, 49, 0, 4, 2, 3, 1, 8), 18_453, 4_728, 1.40e5, 28e6),
+    "1-D, 129 nodes": (Sizes(1, 129, 0, 32, 2, 3, 1, 8), 394_173, 99_264, 6.11e6, 177e6),
+    "1-D, 193 nodes": (Sizes(1, 193, 0, 16, 4, 3, 1, 8), 590_589, 148_320, 1.08e7, 288e6),
+    "2-D, 81 nodes": (Sizes(2, 81, 0, 6, 1, 3, 2, 4), 33_129, 16_206, 5.26e5, 48e6),
+    "2-D, 289 nodes": (Sizes(2, 289, 0, 12, 1, 3, 2, 4), 242_709, 114_780, 9.80e6, 252e6),
+    "2-D, 441 nodes": (Sizes(2, 441, 0, 12, 1, 3, 2, 4), 372_141, 174_972, 1.76e7, 419e6),
+    "2-D, 441 nodes, one stage": (Sizes(2, 441, 0, 12, 1, 1, 2, 4), 113_463, 58_548, 4.74e6, 154e6),
+}
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_factors_and_memory_are_predicted_within_a_factor_of_two(name):
+    sizes, jacobian, hessian, entries, grown = MEASURED[name]
+    others = sizes.jacobian  # with an operator of no entries
+    sizes = replace(sizes, operator=(jacobian - others) // (sizes.steps * sizes.stages))
+    assert sizes.jacobian == jacobian
+    assert sizes.hessian == hessian
+    assert 0.5 < sizes.factor_entries / entries < 2.0
+    assert 0.5 < collocation_memory(sizes) / grown < 2.0
+
+
+# the bytes by which a process grew in a Newton iteration of shooting, and its factors: bands, dense, sparse
+MEASURED_SHOOTING = {
+    "1-D, 49 nodes": (Sizes(1, 49, 0, 8, 2, 3, 1, 8), {"mesh.elements": [6]}, 22e6),
+    "1-D, 129 nodes": (Sizes(1, 129, 0, 32, 2, 3, 1, 8), {"mesh.elements": [16]}, 40e6),
+    "2-D, 81 nodes": (Sizes(2, 81, 0, 6, 1, 3, 2, 4), {"mesh.elements": [2, 2]}, 27e6),
+    "2-D, 289 nodes, width 4": (Sizes(2, 289, 0, 6, 1, 3, 4, 4), {"mesh.elements": [4, 4]}, 121e6),
+    "2-D, 441 nodes": (Sizes(2, 441, 0, 12, 1, 3, 2, 4), {"mesh.elements": [5, 5]}, 82e6),
+    "2-D, 1089 nodes": (Sizes(2, 1089, 0, 12, 1, 3, 2, 4), {"mesh.elements": [8, 8]}, 188e6),
+    "2-D, 2401 nodes": (Sizes(2, 2401, 0, 12, 1, 3, 1, 4), {"mesh.elements": [12, 12]}, 301e6),
+}
+
+
+@pytest.mark.parametrize("name", MEASURED_SHOOTING)
+def test_the_memory_of_shooting_is_predicted_within_a_factor_of_two(name):
+    sizes, mesh, grown = MEASURED_SHOOTING[name]
+    settings = {**mesh, "controls.pieces": sizes.pieces}
+    problem = load_problem("two-bumps", set=settings) if sizes.dimension == 1 else parse_problem(PLANE, set=settings)
+    assert 0.5 < shooting_memory(sizes, factor_bytes(problem, sizes.unknowns)) / grown < 2.0
+
+
+def test_factors_are_never_larger_than_dense_ones():
+    sizes = Sizes(dimension=1, unknowns=2, operator=4, pieces=1, steps_per_piece=1, stages=1, width=64, degree=1)
+    order = sizes.variables + sizes.stage_values
+    assert sizes.factor_entries <= order * (order + 1) / 2
+
+
+def test_time_is_proportional_to_the_calibration():
+    sizes = MEASURED["2-D, 441 nodes"][0]
+    for seconds in (collocation_seconds, shooting_seconds):
+        assert seconds(sizes, 0.02) == pytest.approx(2 * seconds(sizes, 0.01))
+
+
+def test_check_warns_where_a_solve_does_not_fit_into_the_machine(monkeypatch):
+    problem = load_problem("two-bumps", set={"mesh.elements": [8]})
+    assert not any("this machine" in warning for warning in predict(problem).warnings)
+    monkeypatch.setattr(predictions, "machine_memory", lambda: 10 * 2**20)
+    (warning,) = (each for each in predict(problem).warnings if "this machine" in each)
+    assert "smaller mesh.elements" in warning
+
+
+def test_collocation_is_predicted_with_its_own_memory():
+    shooting = predict(load_problem("two-bumps"))
+    collocation = predict(load_problem("two-bumps", set={"solver": "collocation"}))
+    assert collocation.solver_memory_bytes >= collocation.collocation_memory_bytes
+    assert shooting.collocation_memory_bytes == collocation.collocation_memory_bytes
+    assert collocation.machine_memory_bytes is None or collocation.machine_memory_bytes > 2**28
+
+
+def test_the_time_of_shooting_follows_its_starts_and_hops(monkeypatch):
+    monkeypatch.setattr(predictions, "calibration_seconds", lambda: 0.01)
+
+    def time(**solver):
+        return predict(load_problem("two-bumps", set={"solver": solver})).shooting_seconds
+
+    assert time(starts=16, hops=256) == pytest.approx(2 * time(starts=8, hops=128), rel=0.2)
+    assert time(starts=1) < 0.1 * time()
+    assert time(hops=1000) > 3 * time()
+    assert time(kind="collocation") == time()
+
+
+def test_the_time_of_fits_is_that_of_all_numbers_of_neurons_and_of_a_constructed_start(monkeypatch):
+    monkeypatch.setattr(predictions, "calibration_seconds", lambda: 0.01)
+
+    def predicted(**solver):
+        return predict(load_problem("two-bumps", set={"solver": solver}))
+
+    def time(**solver):
+        return predicted(**solver).fit_seconds
+
+    each = [time(kind="switching", neurons=count) for count in (2, 4, 8)]
+    both = time(kind="switching") + time(kind="switching", ordering="forward")
+    assert time(kind="switching") == pytest.approx(sum(each))
+    assert time(kind="score-matching", starts=16) == pytest.approx(2 * time(kind="score-matching"))
+    assert time(start="switching", starts=1) == time(kind="collocation", start="switching") == pytest.approx(both)
+    assert time() == 0
+    assert time(kind="score-matching") < predicted().shooting_seconds / 10
+    assert predicted(kind="switching").solver_memory_bytes > 4 * CHUNK_BYTES
+
+
+def test_iterations_of_shooting_are_predicted_within_a_factor_of_two(iterations_of):
+    assert 0.5 < shooting_iterations(4, 6) / iterations_of(starts=4, hops=6) < 2.0
+
+
+def test_iterations_are_no_more_than_predicted_where_a_network_with_kinks_stalls(iterations_of):
+    kinked = {"network.activation": "relu", "network.width": 3, "controls.pieces": 4, "noise": 0.0}
+    assert iterations_of(starts=3, hops=0, **kinked) < 1.5 * shooting_iterations(3, 0)
+
+
+@pytest.fixture
+def iterations_of(monkeypatch):
+    """How many iterations shooting takes on two bumps, by its progress."""
+    monkeypatch.setattr("controlsde.solvers.workers.POOL_PAYS_ABOVE", float("inf"))
+
+    def counted(starts, hops, **changes):
+        problem = load_problem("two-bumps", set={"mesh.elements": [8], **changes})
+        tracking = build_tracking(problem, build_reference(problem.reference, problem.domain))
+        options = {"starts": starts, "hops": hops}
+        steps = []
+        shooting.solve(tracking, Shooting(**options), steps.append)
+        return sum(step.iteration is not None for step in steps)
+
+    return counted

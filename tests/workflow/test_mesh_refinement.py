@@ -1,0 +1,237 @@
+"""Refinement until the answer no longer depends on the discretisation."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from controlsde.foundation.progress import silent
+from controlsde.problem import parse_problem
+from controlsde.reference import build_reference
+from controlsde.solvers import Outcome
+from controlsde.solvers.shooting.reduced import ReducedObjective
+from controlsde.workflow import mesh_refinement as adaptation
+from controlsde.workflow.mesh_refinement import RESOLVED, run_resolved, solve_resolved
+from controlsde.workflow.solving import discrete_stages, evaluate
+
+PROBLEM = """
+domain: {{box: [[-4, 4]]}}
+reference:
+  kind: reversed-diffusion
+  forward: ornstein-uhlenbeck
+  horizon: 1.0
+  data: {{kind: mixture, weights: [0.5, 0.5], means: [-1, 1], stds: [0.4, 0.4]}}
+noise: {noise}
+controls: {{pieces: 4}}
+mesh: {mesh}
+solver: {{starts: 1, iterations: 60}}
+monte_carlo: {{particles: 2000, steps_per_piece: 16}}
+"""
+
+
+def problem(mesh="{elements: auto, steps_per_piece: auto}", noise=0.0):
+    return parse_problem(PROBLEM.format(mesh=mesh, noise=noise))
+
+
+def sharp(tracking):
+    """Weights of a contraction in each piece, sharper than a coarse mesh holds."""
+    a, w, b = (np.full((4, *shape), value) for shape, value in (((1, 1), -1.2), ((1, 1), 2.0), ((1,), 0.5)))
+    return tracking.network.join(a, w, b)
+
+
+def solver_that_returns(*weights):
+    """A solver whose starts end at given weights, least objective first."""
+
+    def solve(tracking, options, progress, initial=()):  # noqa: ARG001
+        objective = ReducedObjective(tracking)
+        outcomes = [
+            Outcome(
+                weights=one,
+                objective=objective.value(one),
+                gradient_norm=0.0,
+                converged=True,
+                interrupted=False,
+                message="converged",
+                iterations=1,
+                history=(),
+                start=number,
+            )
+            for number, one in enumerate(initial or [make(tracking) for make in weights])
+        ]
+        best, *others = sorted(outcomes, key=lambda one: one.objective)
+        return replace(best, others=tuple(others), starts=tuple(one.objective for one in outcomes))
+
+    return solve
+
+
+def resolved(monkeypatch, of, *weights):
+    monkeypatch.setattr(adaptation, "solver_named", lambda _: solver_that_returns(*weights))
+    reference = build_reference(of.reference, of.domain)
+    return solve_resolved(of, reference, of.solver, silent)
+
+
+def test_auto_refines_until_the_density_moves_by_less_than_a_hundredth(monkeypatch):
+    of = problem()
+    tracking, outcome = resolved(monkeypatch, of, sharp)
+    first = problem().mesh.first_steps
+    assert tracking.mesh.axes[0].elements > 8
+    reference = build_reference(of.reference, of.domain)
+    finer = adaptation.build_tracking(
+        of,
+        reference,
+        adaptation.Mesh.build(of.domain.box, of.domain.walls, (2 * tracking.mesh.axes[0].elements,), 8),
+        replace(tracking.grid, steps_per_piece=2 * tracking.grid.steps_per_piece),
+    )
+    ends = [ReducedObjective(one).stages(outcome.weights)[-1, -1, -1] for one in (tracking, finer)]
+    change = finer.mesh.l2_distance(ends[1], tracking.mesh, ends[0])
+    assert change <= RESOLVED * np.sqrt(finer.targets[-1, -1, -1] ** 2 @ finer.mesh.mass)
+    assert tracking.grid.steps_per_piece >= first
+
+
+@pytest.mark.parametrize("mesh", ["{elements: [6], steps_per_piece: 1}"])
+def test_what_is_given_in_numbers_is_never_changed(monkeypatch, mesh):
+    tracking, _ = resolved(monkeypatch, problem(mesh), sharp)
+    assert (tracking.mesh.axes[0].elements, tracking.grid.steps_per_piece) == (6, 1)
+
+
+def test_only_what_is_auto_is_refined(monkeypatch):
+    tracking, _ = resolved(monkeypatch, problem("{elements: auto, steps_per_piece: 3}"), sharp)
+    assert tracking.grid.steps_per_piece == 3
+    assert tracking.mesh.axes[0].elements > 8
+
+
+def gentle(tracking):
+    return np.zeros(tracking.weight_shape)
+
+
+def flattered(lower):
+    """A solver that sees a lower objective than there is of all starts but the one at rest, `lower` for each."""
+    solve = solver_that_returns(gentle, *[sharp] * len(lower))
+
+    def biased(tracking, options, progress, initial=()):
+        best = solve(tracking, options, progress, initial)
+        seen = [
+            replace(one, others=(), objective=lower[one.start - 1]) if one.start else one
+            for one in (best, *best.others)
+        ]
+        first, *others = sorted(seen, key=lambda one: one.objective)
+        starts = tuple(one.objective for one in sorted(seen, key=lambda one: one.start))
+        return replace(first, others=tuple(others), starts=starts)
+
+    return biased
+
+
+def test_on_a_given_mesh_an_answer_that_survives_refinement_goes_before_a_better_one_that_does_not(monkeypatch):
+    of = problem("{elements: [6], steps_per_piece: 2}")
+    monkeypatch.setattr(adaptation, "solver_named", lambda _: flattered([0.01]))
+    _, outcome = solve_resolved(of, build_reference(of.reference, of.domain), of.solver, silent)
+    assert not outcome.weights.any()
+    assert outcome.starts == (outcome.objective, 0.01)
+    assert outcome.message.startswith(
+        "converged; a start with a lower objective was set aside: 0.01, whose density moves"
+    )
+    assert outcome.message.endswith("of ‖p(T)‖ on a finer mesh, where 0.03 is accepted")
+
+
+def test_every_lower_start_has_a_reason_why_it_is_not_the_answer(monkeypatch):
+    of = problem("{elements: [6], steps_per_piece: 2}")
+    monkeypatch.setattr(adaptation, "CANDIDATES", 3)
+    monkeypatch.setattr(adaptation, "solver_named", lambda _: flattered([0.01, 0.02]))
+    reference = build_reference(of.reference, of.domain)
+    _, outcome = solve_resolved(of, reference, of.solver, silent)
+    assert "2 starts with lower objectives were set aside: 0.01, whose density moves by" in outcome.message
+    assert "accepted; 0.02, whose density moves by" in outcome.message
+    monkeypatch.setattr(adaptation, "ACCEPTED", 0.0)  # none survives: the finer mesh alone decides
+    judge, worst = adaptation._judge, iter((9.0, 8.0, 7.0))
+    monkeypatch.setattr(
+        adaptation, "_judge", lambda *args: [replace(one, objective=next(worst)) for one in judge(*args)]
+    )
+    _, outcome = solve_resolved(of, reference, of.solver, silent)
+    assert not outcome.weights.any()
+    assert "0.01, which is 9 on a finer mesh, where this answer has 7; 0.02, which is 8 on" in outcome.message
+
+
+def test_a_lower_start_whose_density_breaks_down_or_that_stayed_behind_says_so():
+    def judged(objective, change):
+        outcome = Outcome(np.zeros((1, 3)), objective, 0.0, True, False, "converged", 1, ())
+        return adaptation.Judged(outcome, objective, change)
+
+    answer = judged(3.0, 0.01)
+    told = adaptation._told(answer.outcome, [judged(2.0, np.inf), answer], (3.0, 1.0, 2.0, 0.5, np.nan, 4.0))
+    assert told.message == (
+        "converged; 3 starts with lower objectives were set aside: 2, whose density breaks down on a finer mesh; "
+        "2 that were higher on a coarser mesh"
+    )
+    assert adaptation._told(answer.outcome, [answer], (3.0, 3.0 * (1 - 1e-12), 4.0)).message == "converged"
+
+
+SCALES = (1.3, 1.2, 1.1, 1.0, 0.9)
+
+
+def test_starts_that_stay_behind_have_their_objective_on_the_mesh_that_was_solved_last(monkeypatch):
+    of = problem()
+    makers = [lambda tracking, scale=scale: scale * sharp(tracking) for scale in SCALES]
+    tracking, outcome = resolved(monkeypatch, of, *makers)
+    first = adaptation.build_tracking(of, build_reference(of.reference, of.domain))
+    assert tracking.mesh.axes[0].elements > first.mesh.axes[0].elements
+    at_last = [ReducedObjective(tracking).value(scale * sharp(tracking)) for scale in SCALES]
+    assert outcome.starts == pytest.approx(at_last, rel=1e-12)
+    assert outcome.objective == pytest.approx(min(at_last), rel=1e-12)
+    at_first = [ReducedObjective(first).value(scale * sharp(first)) for scale in SCALES]
+    assert np.abs(np.array(at_first) / at_last - 1).max() > 1e-6
+
+
+def test_an_interruption_while_the_starts_are_told_keeps_what_was_solved(monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(adaptation, "_value", interrupted)
+    makers = [lambda tracking, scale=scale: scale * sharp(tracking) for scale in SCALES]
+    _, outcome = resolved(monkeypatch, problem(), *makers)
+    assert outcome.interrupted
+    assert np.isfinite(outcome.objective)
+    assert sum(np.isfinite(outcome.starts)) == adaptation.CANDIDATES
+
+
+LIMITED = """
+domain: {box: [[-5, 5]]}
+reference: {kind: reversed-diffusion, horizon: 1, data: {kind: mixture, means: [1], stds: [0.5]}}
+controls: {pieces: 1}
+objective: {running: 0, terminal: 0, effort: 1, terminal_error: 0.002}
+solver: {starts: 1}
+"""
+
+
+@pytest.mark.parametrize(("mesh", "steps"), [("{}", 4), ("{elements: [8], steps_per_piece: 2}", 2)])
+def test_a_limit_at_the_end_is_met_where_it_is_measured_and_refined_for_where_that_is_allowed(mesh, steps):
+    of = parse_problem(f"{LIMITED}mesh: {mesh}\n")
+    reference = build_reference(of.reference, of.domain)
+    tracking, outcome = solve_resolved(of, reference, of.solver, silent)
+    assert outcome.converged
+    assert tracking.grid.steps_per_piece == steps
+    fine = adaptation.build_tracking(
+        of,
+        reference,
+        adaptation.Mesh.build(of.domain.box, of.domain.walls, (24,), 8),
+        replace(tracking.grid, steps_per_piece=40),
+    )
+    assert 0.99 * 0.002 < fine.end_error(ReducedObjective(fine).stages(outcome.weights)) <= 0.002
+    own = tracking.end_error(ReducedObjective(tracking).stages(outcome.weights))
+    assert abs(own / 0.002 - 1) < 0.2
+    assert outcome.history[-1].objective == outcome.objective == outcome.starts[0]
+
+
+def test_a_given_drift_is_refined_like_a_solved_one():
+    of = parse_problem(
+        PROBLEM.format(mesh="{}", noise=0.0) + 'drift: {kind: formula, expressions: ["-1.5*tanh(2*x)"]}\n'
+    )
+    reference = build_reference(of.reference, of.domain)
+    from controlsde.control.drift import given_drift
+
+    drift = given_drift(of, reference, np.linspace(0, 1, 5))
+    diffusivity = reference.diffusivity.times(of.noise)
+    tracking, stages = run_resolved(of, reference, lambda tracking: discrete_stages(tracking, drift, diffusivity))
+    assert tracking.mesh.axes[0].elements > 8
+    assert stages.shape == tracking.targets.shape
+    result = evaluate(of)
+    assert result.certificate.refined_l2_change < 3e-2
