@@ -30,11 +30,11 @@ import controlsde as cs
 import controlsde.cli.commands
 from controlsde.claims import claim_named, run_claim
 from controlsde.claims.harness.claim import Setting
-from controlsde.cli.exits import EXIT_NOT_CONVERGED
 from controlsde.fokker_planck import Mesh, Operator
 from controlsde.fokker_planck.propagation import Propagator
 from controlsde.foundation import surroundings
 from controlsde.foundation.blas import casadis_library, loaded_libraries
+from controlsde.foundation.errors import EXIT_NOT_CONVERGED
 from controlsde.monte_carlo import streaming
 from controlsde.problem import parse_problem
 from controlsde.reference.displacement import GaussianDisplacement, IntervalDisplacement

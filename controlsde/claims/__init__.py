@@ -10,6 +10,7 @@ from importlib import import_module
 
 from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, Tested
 from controlsde.claims.harness.running import run_claim
+from controlsde.foundation.errors import ControlsdeError
 
 __all__ = ["CLAIMS", "Claim", "ClaimError", "Findings", "Row", "Setting", "Tested", "claim_named", "run_claim"]
 
@@ -42,7 +43,7 @@ CLAIMS = (
 )
 
 
-class ClaimError(ValueError):
+class ClaimError(ControlsdeError, ValueError):
     """A claim that does not exist; one line with the cure."""
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from controlsde.cli.exits import EXIT_INVALID, UsageError, say
+from controlsde.cli.exits import UsageError, say
+from controlsde.foundation.errors import EXIT_INVALID
 from controlsde.foundation.wording import unreadable, unsafe
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from controlsde.cli.exits import EXIT_INTERRUPTED, EXIT_NOT_VERIFIED, UsageError
+from controlsde.cli.exits import UsageError
 from controlsde.cli.outputs import warn, writable_folder
+from controlsde.foundation.errors import EXIT_INTERRUPTED, EXIT_NOT_VERIFIED
 
 if TYPE_CHECKING:
     from controlsde.claims import Claim, Setting, Tested

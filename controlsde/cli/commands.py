@@ -23,7 +23,6 @@ from controlsde.cli.arguments import (
 )
 from controlsde.cli.claim_commands import app as claims_app
 from controlsde.cli.exits import (
-    EXIT_INTERRUPTED,
     UsageError,
     ending_gently,
     explain,
@@ -36,6 +35,7 @@ from controlsde.cli.exits import (
 )
 from controlsde.cli.inputs import load_result, warn_about_controls
 from controlsde.cli.outputs import draw, draw_comparison, draw_simulation, output_folder, stems, write
+from controlsde.foundation.errors import EXIT_INTERRUPTED
 from controlsde.foundation.memory import make_sure_of_room
 from controlsde.foundation.wording import in_json
 

@@ -16,37 +16,28 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from controlsde.foundation.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_INVALID,
+    EXIT_NOT_CONVERGED,
+    EXIT_NOT_VERIFIED,
+    EXIT_UNEXPECTED,
+    ControlsdeError,
+)
 from controlsde.foundation.memory import MemoryLimitError, is_lack_of_memory
 from controlsde.foundation.wording import LONGEST_LINE, shown
 
 if TYPE_CHECKING:
     from controlsde.cli.console import Console
+    from controlsde.diagnosis import Diagnosis
     from controlsde.foundation.progress import Progress
     from controlsde.result.result import Result
     from controlsde.workflow.simulation import Simulation
 
-EXIT_UNEXPECTED = 1
-EXIT_INVALID = 2
-EXIT_NOT_CONVERGED = 3
-EXIT_NOT_VERIFIED = 4
-EXIT_INTERRUPTED = 130
-
 SOON = 0.05  # seconds
 
-INVALID = {  # errors whose message is for the user, by name: their modules are heavy to import
-    "ClaimError",
-    "ControlsError",
-    "DeviceError",
-    "NoiseLevelsError",
-    "ReferenceError",
-    "ResultError",
-    "SettingError",
-    "SimulationError",
-    "SolverUnavailableError",
-}
 
-
-class UsageError(ValueError):
+class UsageError(ControlsdeError, ValueError):
     """Something on the command line that cannot be used; one line with the cure."""
 
 
@@ -118,23 +109,18 @@ def _interrupt_the_main_thread() -> None:
 def explain(error: BaseException) -> int:
     """Print an error in the user's words, and return the exit code; a failure nobody foresaw shows its trace."""
     kind = type(error).__name__
-    if kind == "ProblemError":
-        for line in getattr(error, "messages", ()):
+    if isinstance(error, ControlsdeError):
+        for line in error.lines:
             say(line)
-        return EXIT_INVALID
-    if kind in INVALID or isinstance(error, UsageError):
-        say(str(error))
-        return EXIT_INVALID
+        if diagnosis := getattr(error, "diagnosis", ()):
+            _say_why(diagnosis)
+        return error.exit_code
     if kind != "OutOfMemoryError" and is_lack_of_memory(error):
         say(_about_memory(error))
         return EXIT_UNEXPECTED
     if isinstance(error, OSError):
         say(f"{error.filename or 'output'}: {error.strerror or error}")
         return EXIT_INVALID if error.filename else EXIT_UNEXPECTED  # a path that was given, or a full disk
-    if kind == "SolveError":
-        say(str(error))
-        _say_why(error)
-        return EXIT_NOT_CONVERGED
     if kind == "OutOfMemoryError":
         say("the device has no memory for the smallest chunk of particles; use --device cpu")
         return EXIT_INVALID
@@ -154,10 +140,10 @@ def _about_memory(error: BaseException) -> str:
     return "out of memory; `controlsde check PROBLEM` predicts how much a problem needs"
 
 
-def _say_why(error: BaseException) -> None:
+def _say_why(diagnosis: tuple[Diagnosis, ...]) -> None:
     from controlsde.cli.console import explained
 
-    for line in explained(getattr(error, "diagnosis", ())):
+    for line in explained(diagnosis):
         say(f"  {line}")
 
 

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from controlsde.control.weights_file import SUFFIX, WeightsFileError, read_weights, write_weights
 from controlsde.foundation import kinds, netcdf
+from controlsde.foundation.errors import ControlsdeError
 from controlsde.foundation.files import write_whole
 
 Array = NDArray[np.float64]
@@ -20,7 +21,7 @@ Array = NDArray[np.float64]
 FORMAT = "controlsde-controls"
 
 
-class ControlsError(ValueError):
+class ControlsError(ControlsdeError, ValueError):
     """Controls that do not fit together, or a file that does not hold controls."""
 
 

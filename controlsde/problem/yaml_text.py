@@ -32,6 +32,7 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
+from controlsde.foundation.errors import ControlsdeError
 from controlsde.foundation.wording import LONGEST_NAME, at_most, shown, unreadable
 from controlsde.problem.values import Location, dotted
 
@@ -60,7 +61,7 @@ INFINITE = re.compile(r"([-+]?)\.(inf|Inf|INF)")
 NAN = re.compile(r"\.(nan|NaN|NAN)")
 
 
-class ProblemError(ValueError):
+class ProblemError(ControlsdeError, ValueError):
     """A problem that cannot be used: `messages` has one line for everything wrong with it.
 
     Of more than 20 it has the first ones, and how many there are besides, with `more` that nobody wrote out.
@@ -69,6 +70,11 @@ class ProblemError(ValueError):
     def __init__(self, *messages: str, more: int = 0) -> None:
         self.messages = at_most(messages, more)
         super().__init__("\n".join(self.messages))
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """One for each message."""
+        return self.messages
 
 
 @dataclass(frozen=True)

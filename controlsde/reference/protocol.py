@@ -8,24 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.fokker_planck.diffusivity import Diffusivity
+from controlsde.foundation.errors import ControlsdeError
 
 Array = NDArray[np.float64]
 CLOCK_ROUNDING = 1e-9  # times may leave [0, T] by this share of T
 
 
-class ReferenceError(ValueError):  # noqa: A001 - the project's word; Python's own is about weak references
-    """A reference that cannot be built; the message is one line with the cure.
-
-    where: the key of the problem that it is about, from the top: ("reference", "data"); none where several are.
-    """
-
-    def __init__(self, message: str, where: tuple[str, ...] = ()) -> None:
-        self.where = where
-        super().__init__(message)
-
-    def __reduce__(self) -> tuple[type[ReferenceError], tuple[str, tuple[str, ...]]]:
-        """For another process."""
-        return type(self), (str(self), self.where)
+class ReferenceError(ControlsdeError, ValueError):  # noqa: A001 - the project's word; Python's own is about weak references
+    """A reference that cannot be built; the message is one line with the cure."""
 
 
 class Reference(Protocol):

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from controlsde.foundation.errors import ControlsdeError
 from controlsde.foundation.files import write_whole
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ OPSET, IR_VERSION = 17, 8  # what runtimes since 2022 read
 ACTIVATION_OPS = {"tanh": "Tanh", "sigmoid": "Sigmoid", "softplus": "Softplus", "sin": "Sin", "relu": "Relu"}
 
 
-class OnnxExportError(ValueError):
+class OnnxExportError(ControlsdeError, ValueError):
     """A process or a wish that there is no graph for, or no package to make one; one line with the cure."""
 
 

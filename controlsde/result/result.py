@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from controlsde.control.controls import Controls
 from controlsde.diagnosis import Diagnosis, Remedy
 from controlsde.distances import BoxTransport
+from controlsde.foundation.errors import ControlsdeError
 from controlsde.foundation.files import write_whole
 from controlsde.foundation.surroundings import own_settings
 from controlsde.problem import Problem
@@ -39,7 +40,7 @@ FORMAT_VERSION = 4
 NO_NETWORK = "this result has no network: its drift was given by the problem's own `drift:`"
 
 
-class ResultError(ValueError):
+class ResultError(ControlsdeError, ValueError):
     """A result file that is missing, cut short, of another kind or of another version."""
 
 

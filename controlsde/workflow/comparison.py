@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.control.drift import network_drift
+from controlsde.foundation.errors import ControlsdeError
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import own_settings
 from controlsde.problem import Problem
@@ -70,7 +71,7 @@ def at_noise(problem: Problem, noise: float) -> Problem:
     return Problem.model_validate({**problem.model_dump(by_alias=True, exclude_none=True), "noise": noise})
 
 
-class NoiseLevelsError(ValueError):
+class NoiseLevelsError(ControlsdeError, ValueError):
     """Noise levels that cannot be compared; one line with the cure."""
 
 

@@ -20,6 +20,7 @@ from controlsde.control.controls import ControlsError
 from controlsde.control.drift import Drift, given_drift, network_drift
 from controlsde.fokker_planck.mesh import Axis, Mesh
 from controlsde.foundation import netcdf
+from controlsde.foundation.errors import ControlsdeError
 from controlsde.foundation.files import write_whole
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import own_settings
@@ -50,7 +51,7 @@ MOST_STEP_BIAS = 0.03  # of ‖p(T)‖, as the certificate allows a solver's mes
 NULLS = 2**40  # the number of the generator that draws the nulls, beyond those of all cells
 
 
-class SimulationError(ValueError):
+class SimulationError(ControlsdeError, ValueError):
     """A simulation that cannot be run as asked; one line with the cure."""
 
 

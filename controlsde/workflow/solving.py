@@ -21,6 +21,7 @@ from controlsde.diagnosis.trials import try_out, walls
 from controlsde.fokker_planck.diffusivity import Diffusivity
 from controlsde.fokker_planck.evolution import evolve
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
+from controlsde.foundation.errors import EXIT_NOT_CONVERGED, ControlsdeError
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import own_settings
 from controlsde.problem import Problem
@@ -39,8 +40,10 @@ Array = NDArray[np.float64]
 PACKAGES = ("controlsde", "numpy", "scipy", "torch", "casadi")
 
 
-class SolveError(RuntimeError):
+class SolveError(ControlsdeError, RuntimeError):
     """A solve that left nothing to report: no start could be evaluated. `diagnosis` says why, most likely first."""
+
+    exit_code = EXIT_NOT_CONVERGED
 
     def __init__(self, message: str, diagnosis: tuple[Diagnosis, ...] = ()) -> None:
         super().__init__(message)

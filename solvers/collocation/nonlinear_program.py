@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from controlsde.foundation.errors import ControlsdeError
 from controlsde.foundation.progress import Progress, Step
 from controlsde.solvers.outcome import Iteration, Violation
 
@@ -25,7 +26,7 @@ LAST_ITERATES = 20  # kept, to choose from when a solve is cut short
 _CASADI = threading.RLock()
 
 
-class SolverUnavailableError(RuntimeError):
+class SolverUnavailableError(ControlsdeError, RuntimeError):
     """A solver that the installed CasADi does not bring; one line with the cure."""
 
 

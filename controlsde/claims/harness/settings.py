@@ -10,8 +10,10 @@ from dataclasses import fields, replace
 from difflib import get_close_matches
 from typing import Any
 
+from controlsde.foundation.errors import ControlsdeError
 
-class SettingError(ValueError):
+
+class SettingError(ControlsdeError, ValueError):
     """A parameter that a claim does not have, or a value of another kind; one line with the cure."""
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from controlsde.foundation.errors import ControlsdeError
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Positions, Process
 from controlsde.monte_carlo.sums import Layout, Sums
@@ -31,7 +32,7 @@ Summed = Callable[[Process, Stream, int, NDArray[np.floating], Layout], Sums]
 Advance = Callable[[Process, Stream, int, NDArray[np.floating], Callable[[], bool]], Positions]
 
 
-class DeviceError(ValueError):
+class DeviceError(ControlsdeError, ValueError):
     """A device that is unknown or absent; the message is one line with the cure."""
 
 
