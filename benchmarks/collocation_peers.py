@@ -34,9 +34,9 @@ from benchmarks.transcription import ITERATIONS, TOLERANCE, ours
 from controlsde.fokker_planck.radau import radau
 from controlsde.solvers.collocation.solver import IPOPT_OPTIONS
 from controlsde.solvers.collocation.transcription import transcribe
-from controlsde.solvers.shooting.reduced import ReducedObjective
 from controlsde.solvers.starts import random_starts
 from controlsde.tracking.discrete_problem import TrackingProblem
+from controlsde.tracking.objective import Objective
 
 Array = NDArray[np.float64]
 
@@ -238,7 +238,7 @@ PEERS: dict[str, Solver] = {"rockit": rockit, "do_mpc": do_mpc}
 def run(fast: bool, present: Sequence[str]) -> Report:
     """Race ours against those peers of `PEERS` that are present, from weights that are 5 % and 20 % off our answer."""
     tracking = two_bumps(1.0)
-    ode, objective, cap = posed(tracking), ReducedObjective(tracking), 20.0 if fast else 60.0
+    ode, objective, cap = posed(tracking), Objective(tracking), 20.0 if fast else 60.0
     _assert_same_target(ode)
     limits = {"ipopt.max_iter": ITERATIONS, "ipopt.tol": TOLERANCE, "ipopt.max_wall_time": cap}
     variables = int(transcribe(tracking).nlp["x"].shape[0])
@@ -279,7 +279,7 @@ def _ours(tracking: TrackingProblem, start: Array, cap: float, variables: int) -
     return Answer(own.build, own.solve, own.value, own.weights, own.iterations, own.status, variables)
 
 
-def _assert_same_program(name: str, objective: ReducedObjective, answer: Answer) -> float:
+def _assert_same_program(name: str, objective: Objective, answer: Answer) -> float:
     """The relative difference of the peer's objective from the one that our state equation gives its weights."""
     off = abs(objective.value(answer.weights) / answer.value - 1.0)
     if answer.success:

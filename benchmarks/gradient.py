@@ -19,9 +19,9 @@ from benchmarks.problems import sizes, two_bumps
 from benchmarks.reporting import Goal, Report, Table, seconds, times
 from benchmarks.timing import Timing, interleaved, ratio
 from controlsde.fokker_planck.radau import radau
-from controlsde.solvers.shooting.reduced import ReducedObjective
 from controlsde.solvers.starts import random_starts
 from controlsde.tracking.discrete_problem import TrackingProblem
+from controlsde.tracking.objective import Objective
 
 Array = NDArray[np.float64]
 
@@ -104,7 +104,7 @@ class PlainAutograd:
 
 def assert_equal(name: str, tracking: TrackingProblem, peer: PlainAutograd, weights: Array) -> tuple[float, float]:
     """Relative differences of J (below 1e-10) and of the gradient (below 1e-8)."""
-    value, gradient = ReducedObjective(tracking).value_and_gradient(weights)
+    value, gradient = Objective(tracking).value_and_gradient(weights)
     peer_value, peer_gradient = peer.value_and_gradient(weights)
     off = abs(value - peer_value) / abs(value)
     gradient_off = float(np.linalg.norm(gradient - peer_gradient) / np.linalg.norm(gradient))
@@ -195,7 +195,7 @@ def run(fast: bool) -> Report:
 
 def _measure(tracking: TrackingProblem, rounds: int) -> tuple[dict[str, Timing], tuple[float, float]]:
     weights = random_starts(tracking, 1, 0)[0]
-    objective = ReducedObjective(tracking)
+    objective = Objective(tracking)
     plain = PlainAutograd(tracking, once_a_piece=False)
     tuned = PlainAutograd(tracking, once_a_piece=True)
     differences = assert_equal(PLAIN, tracking, plain, weights)

@@ -27,6 +27,7 @@ from controlsde.reference import build_reference
 from controlsde.solvers import Outcome
 from controlsde.solvers.collocation import solver as collocation
 from controlsde.tracking.discrete_problem import TrackingProblem
+from controlsde.tracking.objective import Objective
 from controlsde.workflow.mesh_refinement import solve_resolved
 
 PROBLEMS = ("two-bumps", "three-bumps", "iris-petals", "jump", "moser-bumps", "heat-compact")
@@ -134,7 +135,11 @@ def _better(problem: Problem, known: Known | None, seed: int) -> Known:
     )
     if known is not None and known.objective <= objective:
         return replace(known, shooting_starts=tried[0], collocation_starts=tried[1], hops=tried[2])
-    again = collocation.solve(tracking, Collocation(), silent, [outcome.weights]) if solver == "shooting" else None
+    again = (
+        collocation.solve(Objective(tracking), Collocation(), silent, [outcome.weights])
+        if solver == "shooting"
+        else None
+    )
     other = again.objective if again else None
     return Known(problem.name, problem.noise, objective, solver, seed, tracking.operator.size, *tried, other)
 

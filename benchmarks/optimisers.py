@@ -34,10 +34,10 @@ from benchmarks.timing import interleaved, ratio
 from controlsde.solvers.collocation.solver import WarmStart, solve_nlp
 from controlsde.solvers.collocation.transcription import transcribe
 from controlsde.solvers.shooting.first_order import minimise_l_bfgs
-from controlsde.solvers.shooting.reduced import ReducedObjective
 from controlsde.solvers.shooting.trust_region import Iterate, minimise
 from controlsde.solvers.starts import random_starts
 from controlsde.tracking.discrete_problem import TrackingProblem
+from controlsde.tracking.objective import Objective
 
 Array = NDArray[np.float64]
 Method = Literal["newton", "gauss-newton"]
@@ -90,7 +90,7 @@ class _CapError(Exception):
 def second_order(tracking: TrackingProblem, start: Array, method: Method) -> Trace:
     """Build the objective and minimise to the end."""
     began = time.perf_counter()
-    objective = ReducedObjective(tracking)
+    objective = Objective(tracking)
     shape = tracking.weight_shape
     marks: list[tuple[float, float]] = []
     last: Iterate | None = None
@@ -129,7 +129,7 @@ class FirstOrder:
 class _Timed:
     """An objective that adds up the seconds of its evaluations."""
 
-    def __init__(self, objective: ReducedObjective) -> None:
+    def __init__(self, objective: Objective) -> None:
         self.tracking = objective.tracking
         self.seconds = 0.0
         self._objective = objective
@@ -146,7 +146,7 @@ class _Timed:
 def l_bfgs(tracking: TrackingProblem, start: Array, cap: float) -> FirstOrder:
     """Build the objective, and run L-BFGS to the cap or its own end."""
     began = time.perf_counter()
-    objective = _Timed(ReducedObjective(tracking))
+    objective = _Timed(Objective(tracking))
     marks: list[tuple[float, float]] = []
     evaluating: list[float] = []
     point, converged = start.ravel(), False
@@ -160,7 +160,7 @@ def l_bfgs(tracking: TrackingProblem, start: Array, cap: float) -> FirstOrder:
             raise _CapError
 
     with suppress(_CapError):
-        minimise_l_bfgs(cast(ReducedObjective, objective), start.ravel(), UNLIMITED, TOLERANCE, accept)
+        minimise_l_bfgs(cast(Objective, objective), start.ravel(), UNLIMITED, TOLERANCE, accept)
     trace = Trace(tuple(marks), point, time.perf_counter() - began, converged)
     return FirstOrder(trace, (*evaluating, objective.seconds), second_order(tracking, point, "newton").value)
 
@@ -168,7 +168,7 @@ def l_bfgs(tracking: TrackingProblem, start: Array, cap: float) -> FirstOrder:
 def price_of_autograd(tracking: TrackingProblem, rounds: int) -> float:
     """How many times as long as ours a value with gradient takes by plain autograd."""
     weights = random_starts(tracking, 1, 0)[0]
-    ours, plain = ReducedObjective(tracking), PlainAutograd(tracking, once_a_piece=False)
+    ours, plain = Objective(tracking), PlainAutograd(tracking, once_a_piece=False)
     timing = interleaved(
         {
             "ours": lambda: ours.value_and_gradient(weights),

@@ -29,9 +29,9 @@ from controlsde.fokker_planck.condensation import CondensedFactors, Plan
 from controlsde.fokker_planck.dissection import dissect
 from controlsde.problem import load_problem
 from controlsde.reference import build_reference
-from controlsde.solvers.shooting.reduced import ReducedObjective
 from controlsde.solvers.starts import random_starts
 from controlsde.tracking.discrete_problem import TrackingProblem, build_tracking
+from controlsde.tracking.objective import Objective
 
 Array = NDArray[np.float64]
 
@@ -117,7 +117,7 @@ def _measure(family: Family, rounds: int) -> tuple[Table, tuple[str, str, str]]:
     for value in family.values:
         problem = load_problem(family.problem, set=family.settings(value))
         tracking = build_tracking(problem, build_reference(problem.reference, problem.domain))
-        objective, (weights,) = ReducedObjective(tracking), random_starts(tracking, 1, 0)
+        objective, (weights,) = Objective(tracking), random_starts(tracking, 1, 0)
         sizes.append(family.measure(tracking))
         found.append(interleaved(_tasks(objective, weights), rounds))
     medians = {name: [each[name].median for each in found] for name in (GRADIENT, HESSIAN)}
@@ -132,7 +132,7 @@ def _measure(family: Family, rounds: int) -> tuple[Table, tuple[str, str, str]]:
     return Table(title, columns, rows), (words, exponents[0], exponents[1])
 
 
-def _tasks(objective: ReducedObjective, weights: Array) -> dict[str, Callable[[], object]]:
+def _tasks(objective: Objective, weights: Array) -> dict[str, Callable[[], object]]:
     return {
         GRADIENT: lambda: objective.value_and_gradient(weights),
         HESSIAN: lambda: objective.expand(weights),

@@ -20,6 +20,7 @@ from typing import Any
 from benchmarks.problems import PLANE
 from benchmarks.reporting import Goal, Report, Table
 from controlsde.problem import Problem, load_problem, parse_problem
+from controlsde.tracking.objective import Objective
 from controlsde.workflow import costs
 
 WITHIN = 2.0
@@ -155,7 +156,7 @@ def _child(solver: str, name: str, settings: dict[str, object]) -> dict[str, Any
     _forget_peak()
     if solver == "shooting":
         began = time.process_time()
-        shooting.solve(tracking, Shooting(starts=1, iterations=ITERATIONS))
+        shooting.solve(Objective(tracking), Shooting(starts=1, iterations=ITERATIONS))
         return {
             "seconds": (time.process_time() - began) / ITERATIONS,
             "memory": _peak() - before,

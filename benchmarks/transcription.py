@@ -29,9 +29,9 @@ from benchmarks.reporting import Goal, Report, Table, seconds, times
 from controlsde.fokker_planck.radau import radau
 from controlsde.solvers.collocation.solver import IPOPT_OPTIONS, WarmStart, solve_nlp
 from controlsde.solvers.collocation.transcription import transcribe
-from controlsde.solvers.shooting.reduced import ReducedObjective
 from controlsde.solvers.starts import random_starts
 from controlsde.tracking.discrete_problem import TrackingProblem
+from controlsde.tracking.objective import Objective
 
 Array = NDArray[np.float64]
 
@@ -217,7 +217,7 @@ def _assert_same_program(tracking: TrackingProblem, solved: Solved) -> None:
     """At our answer the plain program has the same objective, and its constraints hold."""
     program = plain_program(tracking, solved.weights)  # creates its variables in the order that `pack` uses
     evaluate = ca.Function("evaluate", [program.x], [program.f, program.g, program.lbg, program.ubg])
-    objective = ReducedObjective(tracking)
+    objective = Objective(tracking)
     variables = transcribe(tracking).pack(solved.weights, objective.stages(solved.weights))
     value, constraints, low, high = evaluate(variables)
     off = abs(float(value) / objective.value(solved.weights) - 1.0)

@@ -1,4 +1,4 @@
-"""Solvers of the tracking problem, by name. Each takes a `TrackingProblem` and its options, and knows no YAML."""
+"""Solvers of the tracking problem, by name. Each takes an `Objective` and its options, and knows no YAML."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def solver_names() -> tuple[str, ...]:
 
 
 def solver_named(kind: str) -> Callable[..., Outcome]:
-    """`solve(tracking, options, progress, initial, device)` of one kind. Raises ValueError for an unknown kind.
+    """`solve(objective, options, progress, initial)` of one kind. Raises ValueError for an unknown kind.
 
     initial: a sequence of flattened weights (K, P) that take the place of the first random starts.
     """

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from controlsde.foundation.progress import Progress, silent
 from controlsde.solvers.drift_fitting.switching import constructive_start
 from controlsde.tracking.discrete_problem import TrackingProblem
+from controlsde.tracking.objective import Objective
 
 Array = NDArray[np.float64]
 
 
 def starts_from(
-    tracking: TrackingProblem,
+    objective: Objective,
     initial: Sequence[Array],
     count: int,
     seed: int,
@@ -32,8 +33,8 @@ def starts_from(
     """`count` starts: the given weights first, then what switching constructs if asked to, random ones after them."""
     first = list(initial)
     if start == "switching" and len(first) < count:
-        first.append(constructive_start(tracking, seed, progress))
-    return [*first, *random_starts(tracking, count, seed)][:count]
+        first.append(constructive_start(objective, seed, progress))
+    return [*first, *random_starts(objective.tracking, count, seed)][:count]
 
 
 def random_starts(tracking: TrackingProblem, count: int, seed: int) -> list[Array]:

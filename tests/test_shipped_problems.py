@@ -6,6 +6,7 @@ from controlsde import build_reference, compare, evaluate, list_problems, load_p
 from controlsde.problem.schema import Shooting
 from controlsde.solvers.shooting import solver as shooting
 from controlsde.tracking.discrete_problem import build_tracking
+from controlsde.tracking.objective import Objective
 
 NAMES = [name for name, _, _ in list_problems()]
 SMALL = {"monte_carlo.particles": 20_000, "solver.starts": 2, "solver.hops": 0, "solver.iterations": 30}
@@ -76,7 +77,7 @@ def test_two_bumps_comes_by_default_below_the_best_of_12_random_starts():
     assert default.verified
     tracking = build_tracking(problem, build_reference(problem.reference, problem.domain))
     # three at a time: so few are all run to the end, none is given up after a first look
-    runs = [shooting.solve(tracking, Shooting(starts=3, hops=0, seed=seed)) for seed in (11, 12, 13, 14)]
+    runs = [shooting.solve(Objective(tracking), Shooting(starts=3, hops=0, seed=seed)) for seed in (11, 12, 13, 14)]
     reached = [value for run in runs for value in run.starts]
     assert len(reached) == 12
     assert default.objective <= min(reached) * (1 + 1e-6)

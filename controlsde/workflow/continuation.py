@@ -23,6 +23,7 @@ from controlsde.problem.schema import Rung
 from controlsde.reference import Reference
 from controlsde.solvers import Outcome, solver_named
 from controlsde.tracking.discrete_problem import TimeGrid, TrackingProblem, build_tracking, time_grid
+from controlsde.tracking.objective import Objective
 
 Array = NDArray[np.float64]
 
@@ -50,10 +51,10 @@ def climb(
     for number, rung in enumerate(options.refine):
         count = rung.pieces or pieces
         progress(Step(f"rung {number + 1} of {len(options.refine)}: {_words(rung, count)}"))
-        tracking = rung_tracking(problem, reference, rung)
+        objective = Objective(rung_tracking(problem, reference, rung))
         begin = [resized(weights, count) for weights in climbed.weights]
         run = options.going_on(options.starts if number == 0 else max(1, len(begin)))
-        outcome = solve(tracking, run, progress, begin)
+        outcome = solve(objective, run, progress, begin)
         climbed = Climbed(
             weights=tuple(resized(one.weights, pieces) for one in _promising(outcome)),
             build_seconds=climbed.build_seconds + outcome.build_seconds,

@@ -33,11 +33,11 @@ from controlsde.foundation.progress import Progress, Step
 from controlsde.problem import Problem
 from controlsde.reference import Reference
 from controlsde.solvers import Outcome, solver_named
+from controlsde.solvers.end_limit import solve_within_limit
 from controlsde.solvers.outcome import reached
-from controlsde.solvers.shooting.end_limit import solve_within_limit
-from controlsde.solvers.shooting.reduced import ReducedObjective
 from controlsde.solvers.shooting.trust_region import projected_gradient_norm
 from controlsde.tracking.discrete_problem import TimeGrid, TrackingProblem, build_tracking
+from controlsde.tracking.objective import Objective
 from controlsde.workflow.continuation import Climbed, climb
 
 Array = NDArray[np.float64]
@@ -216,7 +216,7 @@ def _blamed(problem: Problem, reference: Reference, tracking: TrackingProblem, b
 def _cut_short(tracking: TrackingProblem, climbed: Climbed) -> Outcome:
     """The best answer of an interrupted rung, as the problem itself sees it."""
     weights = climbed.weights[0]
-    value, gradient = ReducedObjective(tracking).value_and_gradient(weights)
+    value, gradient = Objective(tracking).value_and_gradient(weights)
     return Outcome(
         weights=weights,
         objective=value,
@@ -241,10 +241,11 @@ def _solve(
 ) -> Outcome:
     """By the solver that the options name, with a search for the multiplier around it where the error is limited."""
     solve = solver_named(options.kind)
+    objective = Objective(tracking)
     if tracking.end_limit is None:
-        return solve(tracking, options, progress, initial)
+        return solve(objective, options, progress, initial)
     end_error = _end_error(problem, reference, tracking)
-    return solve_within_limit(solve, tracking, options, progress, initial, end_error)
+    return solve_within_limit(solve, objective, options, progress, initial, end_error)
 
 
 def _end_error(problem: Problem, reference: Reference, tracking: TrackingProblem) -> Callable[[Array], float]:
@@ -263,7 +264,7 @@ def _measured(run: Run, tracking: TrackingProblem) -> float:
 def _value(tracking: TrackingProblem, weights: Array | None) -> float:
     """J of weights (K, P); nan where there are none, or the density breaks down."""
     try:
-        return float("nan") if weights is None else float(ReducedObjective(tracking).value(weights))
+        return float("nan") if weights is None else float(Objective(tracking).value(weights))
     except NonFiniteError:
         return float("nan")
 
@@ -340,7 +341,7 @@ def _preferred(judged: list[Judged]) -> Outcome:
 
 
 def _run(weights: Array) -> Run:
-    return lambda tracking: ReducedObjective(tracking).stages(weights)
+    return lambda tracking: Objective(tracking).stages(weights)
 
 
 def _attempt(run: Run, tracking: TrackingProblem) -> Array | None:

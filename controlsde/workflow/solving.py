@@ -30,8 +30,8 @@ from controlsde.reference import Reference, build_reference
 from controlsde.result.result import Result
 from controlsde.solvers import Outcome
 from controlsde.solvers.outcome import Ending
-from controlsde.solvers.shooting.reduced import ReducedObjective
 from controlsde.tracking.discrete_problem import TimeGrid, TrackingProblem, build_network, time_grid
+from controlsde.tracking.objective import Objective
 from controlsde.verification import DiscreteRun, Evidence, TrackingErrors, verify
 from controlsde.workflow.mesh_refinement import Run, run_resolved, solve_resolved
 
@@ -96,7 +96,7 @@ def solve(
     tracking, outcome = solve_resolved(problem, reference, options, progress, start)
     problem = problem.model_copy(update={"solver": options})
     answer = _Answer(
-        run=lambda tracking: ReducedObjective(tracking).stages(outcome.weights),
+        run=lambda tracking: Objective(tracking).stages(outcome.weights),
         ending=outcome.ending,
         solver=options.kind,
         status="interrupted" if outcome.interrupted else "converged" if outcome.converged else "not-converged",

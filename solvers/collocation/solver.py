@@ -1,6 +1,6 @@
 """Direct collocation: states and weights together in one sparse nonlinear program, solved by IPOPT or FATROP.
 
-Comes in: a tracking problem and options. Goes out: an `Outcome`, the multipliers and the costates. A cold start puts
+Comes in: an objective and options. Goes out: an `Outcome`, the multipliers and the costates. A cold start puts
 the states on the reference and the weights at random, or as switching constructs them; a warm start takes weights and,
 where given, duals.
 """
@@ -33,11 +33,11 @@ from controlsde.solvers.collocation.nonlinear_program import (
 from controlsde.solvers.collocation.stage_wise import StageWiseProgram, stage_wise
 from controlsde.solvers.collocation.transcription import Transcription, transcribe
 from controlsde.solvers.outcome import Ending, Outcome, Reason, Violation
-from controlsde.solvers.shooting.reduced import ReducedObjective
 from controlsde.solvers.shooting.trust_region import projected_gradient_norm
 from controlsde.solvers.starts import starts_from
 from controlsde.solvers.workers import Workers
 from controlsde.tracking.discrete_problem import TrackingProblem
+from controlsde.tracking.objective import Objective
 
 Array = NDArray[np.float64]
 
@@ -76,7 +76,7 @@ REASONS: dict[str, Reason] = {  # the solvers' words in ours
 }
 
 
-def warm_start_from(objective: ReducedObjective, weights: Array) -> WarmStart:
+def warm_start_from(objective: Objective, weights: Array) -> WarmStart:
     """Primal and dual start at weights found by shooting.
 
     With stage multipliers Λ of the adjoint, λ_i = −Σ_j a_ji Λ_j makes the Lagrangian of the program stationary in
@@ -152,21 +152,19 @@ def _worst(residual: Array) -> Violation:
 
 @casadi_alone()
 def solve(
-    tracking: TrackingProblem,
+    objective: Objective,
     options: Collocation,
     progress: Progress = silent,
     initial: Sequence[Array] = (),
-    device: str = "cpu",
 ) -> Outcome:
     """Minimise J by collocation from `options.starts` starts, and return the best.
 
-    initial: weights (K, P) for warm starts in primal and dual; the other starts are cold. `device` serves only the
-    re-evaluation of the answers through the state equation.
+    initial: weights (K, P) for warm starts in primal and dual; the other starts are cold. The
+    objective evaluates the answers once more, through the state equation.
     """
     began = time.perf_counter()
-    program = _program(tracking, options)
-    objective = ReducedObjective(tracking, device=device)
-    points = starts_from(tracking, initial, options.starts, options.seed, options.start, progress)
+    program = _program(objective.tracking, options)
+    points = starts_from(objective, initial, options.starts, options.seed, options.start, progress)
     starts = [_Start(weights, number < len(initial)) for number, weights in enumerate(points)]
     built = time.perf_counter()
 
@@ -178,7 +176,7 @@ def solve(
         progress(Step(f"collocation: {count} of {len(starts)} starts done", None, outcome.objective))
 
     with Workers() as workers:
-        ended = workers.run(starts, here, partial(_solve_elsewhere, tracking, options), finished)
+        ended = workers.run(starts, here, partial(_solve_elsewhere, objective, options), finished)
     outcomes = [replace(one, start=number) for number, one in enumerate(one for one in ended if one is not None)]
     best, *others = sorted(outcomes, key=lambda one: (not np.isfinite(one.objective), not one.converged, one.objective))
     return replace(
@@ -209,7 +207,7 @@ def _program(tracking: TrackingProblem, options: Collocation) -> Transcription |
 
 def _solve_one(
     program: Transcription | StageWiseProgram,
-    objective: ReducedObjective,
+    objective: Objective,
     options: Collocation,
     start: _Start,
     progress: Progress = silent,
@@ -227,11 +225,11 @@ def _solve_one(
     return _outcome(objective, solution)
 
 
-def _solve_elsewhere(tracking: TrackingProblem, options: Collocation, start: _Start) -> Outcome:
-    return _solve_one(_program(tracking, options), ReducedObjective(tracking), options, start)
+def _solve_elsewhere(objective: Objective, options: Collocation, start: _Start) -> Outcome:
+    return _solve_one(_program(objective.tracking, options), objective, options, start)
 
 
-def _value(objective: ReducedObjective, weights: Array) -> float:
+def _value(objective: Objective, weights: Array) -> float:
     """J of the weights alone, through the state equation; nan where that is not finite."""
     try:
         return objective.value(weights)
@@ -239,7 +237,7 @@ def _value(objective: ReducedObjective, weights: Array) -> float:
         return float("nan")
 
 
-def _best_weights(objective: ReducedObjective, solution: NlpSolution) -> Array:
+def _best_weights(objective: Objective, solution: NlpSolution) -> Array:
     """The weights of the solution; if that is no solution, those with the least J among the last iterates."""
     if solution.success:
         return solution.weights
@@ -248,7 +246,7 @@ def _best_weights(objective: ReducedObjective, solution: NlpSolution) -> Array:
     return candidates[int(np.argmin(np.where(np.isfinite(values), values, np.inf)))]
 
 
-def _outcome(objective: ReducedObjective, solution: NlpSolution) -> Outcome:
+def _outcome(objective: Objective, solution: NlpSolution) -> Outcome:
     weights = _best_weights(objective, solution)
     value, gradient_norm = _value(objective, weights), float("nan")
     agrees = bool(np.isclose(value, solution.objective, rtol=1e-6, atol=1e-12))

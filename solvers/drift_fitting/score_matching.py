@@ -1,7 +1,7 @@
 """Score matching: fit the network to the reference's exact drift v*, piece by piece, and look at no density.
 
-Comes in: a tracking problem that knows its exact drift, and options. Goes out: an `Outcome`. On every piece k the
-weights minimise
+Comes in: the objective of a tracking problem that knows its exact drift, and options. Goes out: an `Outcome`. On every
+piece k the weights minimise
 
     ½ ∫_k ∫ |v(x; θ) − v*(t, x)|² p dx dt + ½ r Δt_k |θ|²,        |θ| ≤ bound,
 
@@ -27,18 +27,16 @@ from controlsde.problem.schema import ScoreMatching, Switching
 from controlsde.solvers.drift_fitting.drift_fit import Fitted, Regression, fit
 from controlsde.solvers.drift_fitting.drift_moments import DriftMoments
 from controlsde.solvers.outcome import Ending, Iteration, Outcome
-from controlsde.solvers.shooting.reduced import ReducedObjective
-from controlsde.tracking.discrete_problem import TrackingProblem
+from controlsde.tracking.objective import Objective
 
 Array = NDArray[np.float64]
 
 
 def solve(
-    tracking: TrackingProblem,
+    objective: Objective,
     options: ScoreMatching,
     progress: Progress = silent,
     initial: Sequence[Array] = (),
-    device: str = "cpu",
 ) -> Outcome:
     """Fit the network to the exact drift on every piece from `options.starts` starts.
 
@@ -46,13 +44,14 @@ def solve(
     far. Raises ValueError where the tracking problem does not know its exact drift.
     """
     began = time.perf_counter()
+    tracking = objective.tracking
     moments = DriftMoments.of(tracking)
     price, bound = (np.broadcast_to(part, tracking.weight_shape) for part in (tracking.effort, tracking.bound))
     regression = Regression(
         tracking.network, moments.points, moments.mass / moments.durations[:, None], moments.mean, price, bound
     )
     fitting = DriftFitting(moments, regression, fit_by(options, regression, initial, progress, "score matching"))
-    return fitting.outcome(ReducedObjective(tracking, device=device), fitting.fitted.weights, began)
+    return fitting.outcome(objective, fitting.fitted.weights, began)
 
 
 def fit_by(
@@ -77,7 +76,7 @@ class DriftFitting:
         """∫∫ |v − v*|² p dx dt."""
         return float(self.moments.durations @ self.regression.misfit(self.fitted.weights) + self.moments.spread.sum())
 
-    def outcome(self, objective: ReducedObjective, weights: Array, began: float, words: str = "") -> Outcome:
+    def outcome(self, objective: Objective, weights: Array, began: float, words: str = "") -> Outcome:
         """The outcome for weights (K, P) that realise the fitted drift; all since `began` was for them."""
         fitted = self.fitted
         value, trouble = float("nan"), None

@@ -1,9 +1,10 @@
 """Switching: fit a wide network to the exact drift on periods of time, and let the narrow one play it in turns.
 
-Comes in: a tracking problem that knows its exact drift, and options. Goes out: an `Outcome`. On every period the wide
-network of `neurons` is fitted as in `score_matching`, at the price and within the bounds of the narrow weights that
-play it (see `multiplexing`), so that nothing is cut afterwards. The pieces are the budget: more neurons fit the drift
-better, and take longer turns. `neurons: auto` tries the numbers whose periods fill the pieces, and keeps the least J.
+Comes in: the objective of a tracking problem that knows its exact drift, and options. Goes out: an `Outcome`. On every
+period the wide network of `neurons` is fitted as in `score_matching`, at the price and within the bounds of the narrow
+weights that play it (see `multiplexing`), so that nothing is cut afterwards. The pieces are the budget: more neurons
+fit the drift better, and take longer turns. `neurons: auto` tries the numbers whose periods fill the pieces, and keeps
+the least J.
 """
 
 from __future__ import annotations
@@ -23,18 +24,16 @@ from controlsde.solvers.drift_fitting.drift_moments import DriftMoments
 from controlsde.solvers.drift_fitting.multiplexing import Multiplexing
 from controlsde.solvers.drift_fitting.score_matching import DriftFitting, fit_by
 from controlsde.solvers.outcome import Outcome
-from controlsde.solvers.shooting.reduced import ReducedObjective
-from controlsde.tracking.discrete_problem import TrackingProblem
+from controlsde.tracking.objective import Objective
 
 Array = NDArray[np.float64]
 
 
 def solve(
-    tracking: TrackingProblem,
+    objective: Objective,
     options: Switching,
     progress: Progress = silent,
     initial: Sequence[Array] = (),
-    device: str = "cpu",
 ) -> Outcome:
     """Fit and play the wide network; of several numbers of neurons, the one with the least J.
 
@@ -43,28 +42,28 @@ def solve(
     problem does not know its exact drift.
     """
     began = time.perf_counter()
-    outcomes = list(_attempts(tracking, options, progress, initial, device))
+    outcomes = list(_attempts(objective, options, progress, initial))
     if not outcomes:
-        raise ValueError(_nothing_fits(tracking.grid.pieces))
+        raise ValueError(_nothing_fits(objective.tracking.grid.pieces))
     best, *others = sorted(outcomes, key=lambda one: (not np.isfinite(one.objective), one.objective))
     interrupted = any(one.interrupted for one in outcomes)
     return replace(best, interrupted=interrupted, others=tuple(others), solve_seconds=time.perf_counter() - began)
 
 
-def constructive_start(tracking: TrackingProblem, seed: int, progress: Progress = silent) -> Array:
+def constructive_start(objective: Objective, seed: int, progress: Progress = silent) -> Array:
     """The weights (K, P) with the least J that switching finds in either ordering.
 
     Raises ValueError where no period fills the pieces, KeyboardInterrupt when interrupted: nothing is worth keeping.
     """
     outcomes = [
-        solve(tracking, Switching(ordering=ordering, seed=seed), progress)
+        solve(objective, Switching(ordering=ordering, seed=seed), progress)
         for ordering in ("symmetric", "forward")
-        if fitting_groups(ordering, tracking.grid.pieces)
+        if fitting_groups(ordering, objective.tracking.grid.pieces)
     ]
     if any(one.interrupted for one in outcomes):
         raise KeyboardInterrupt
     if not outcomes:
-        raise ValueError(_nothing_fits(tracking.grid.pieces))
+        raise ValueError(_nothing_fits(objective.tracking.grid.pieces))
     return min(outcomes, key=lambda one: (not np.isfinite(one.objective), one.objective)).weights
 
 
@@ -73,10 +72,11 @@ def _nothing_fits(pieces: int) -> str:
 
 
 def _attempts(
-    tracking: TrackingProblem, options: Switching, progress: Progress, initial: Sequence[Array], device: str
+    objective: Objective, options: Switching, progress: Progress, initial: Sequence[Array]
 ) -> Iterator[Outcome]:
     """The outcome for each number of neurons, until an interruption."""
-    moments, objective = DriftMoments.of(tracking), ReducedObjective(tracking, device=device)
+    tracking = objective.tracking
+    moments = DriftMoments.of(tracking)
     width, durations = tracking.network.width, tracking.grid.durations
     for groups in options.groups(tracking.grid.pieces, width):
         began = time.perf_counter()

@@ -1,6 +1,6 @@
 """First-order methods on the same gradient: L-BFGS with bounds (SciPy) and Adam (PyTorch).
 
-Comes in: a reduced objective and a start. Goes out: the same iterates as `trust_region` yields. They are here to
+Comes in: an objective and a start. Goes out: the same iterates as `trust_region` yields. They are here to
 compare with, and for objectives too large for second-order methods.
 """
 
@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
-from controlsde.solvers.shooting.reduced import ReducedObjective
 from controlsde.solvers.shooting.trust_region import Iterate, projected_gradient_norm
+from controlsde.tracking.objective import Objective
 
 Array = NDArray[np.float64]
 Accept = Callable[[Iterate], None]
@@ -23,11 +23,9 @@ Accept = Callable[[Iterate], None]
 ADAM_RATE = 0.02
 
 
-def minimise_l_bfgs(
-    objective: ReducedObjective, start: Array, iterations: int, tolerance: float, accept: Accept
-) -> None:
+def minimise_l_bfgs(objective: Objective, start: Array, iterations: int, tolerance: float, accept: Accept) -> None:
     """L-BFGS-B from flattened weights (N,); hands every iterate to `accept`."""
-    shape, bound = objective.tracking.weight_shape, objective.tracking.bounds
+    shape, bound = objective.shape, objective.bounds
     seen: dict[bytes, tuple[float, Array]] = {}
 
     def function(point: Array) -> tuple[float, Array]:
@@ -65,9 +63,9 @@ def minimise_l_bfgs(
     )
 
 
-def minimise_adam(objective: ReducedObjective, start: Array, iterations: int, tolerance: float, accept: Accept) -> None:
+def minimise_adam(objective: Objective, start: Array, iterations: int, tolerance: float, accept: Accept) -> None:
     """Adam with a rate that falls as a cosine, projected on the bounds; hands every iterate to `accept`."""
-    shape, bound = objective.tracking.weight_shape, objective.tracking.bounds
+    shape, bound = objective.shape, objective.bounds
     limit = torch.from_numpy(bound)
     parameter = torch.from_numpy(np.clip(start, -bound, bound).copy()).requires_grad_()
     optimiser = torch.optim.Adam([parameter], lr=ADAM_RATE)

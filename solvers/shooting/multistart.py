@@ -1,6 +1,6 @@
 """The search of shooting: several starts, a first look at all, the best ones to the end, and hops from there.
 
-Comes in: a reduced objective, options and starts. Goes out: one `Run` for each start. Minimisations run in processes of
+Comes in: an objective, options and starts. Goes out: one `Run` for each start. Minimisations run in processes of
 their own when that pays; randomness is passed in, so that they find what one process finds.
 """
 
@@ -24,10 +24,9 @@ from controlsde.problem.solver_specs import SECOND_ORDER
 from controlsde.solvers.outcome import Ending, Iteration
 from controlsde.solvers.shooting.first_order import minimise_adam, minimise_l_bfgs
 from controlsde.solvers.shooting.hopping import HOP_ITERATIONS, disturbed, hopeless, lower, shared_out
-from controlsde.solvers.shooting.reduced import ReducedObjective
 from controlsde.solvers.shooting.trust_region import Iterate, minimise
 from controlsde.solvers.workers import Workers
-from controlsde.tracking.discrete_problem import TrackingProblem
+from controlsde.tracking.objective import Objective
 
 Array = NDArray[np.float64]
 S = TypeVar("S")
@@ -82,7 +81,7 @@ class _Trip:
 class Search:
     """What all starts of one solve share."""
 
-    objective: ReducedObjective
+    objective: Objective
     options: Shooting
     progress: Progress
     workers: Workers
@@ -131,7 +130,7 @@ class Search:
 
     @property
     def _shape(self) -> tuple[int, int]:
-        return self.objective.tracking.weight_shape
+        return self.objective.shape
 
     def _minimise(self, options: Shooting, starts: list[Array], label: str, expected: float | None = None) -> list[Run]:
         """All of these starts to the end."""
@@ -139,7 +138,7 @@ class Search:
         def here(number: int, start: Array) -> Run:
             return _run_one(self.objective, options, start, self.progress, f"{label} {number + 1}/{len(starts)}")
 
-        elsewhere = partial(_run_elsewhere, self.objective.tracking, options)
+        elsewhere = partial(_run_elsewhere, self.objective, options)
         return self._run(starts, here, elsewhere, label, expected)
 
     def _travel(self, trips: list[_Trip], expected: float) -> list[Run]:
@@ -148,7 +147,7 @@ class Search:
         def here(number: int, trip: _Trip) -> Run:
             return _travel_one(self.objective, self.options, trip, self.progress, f"answer {number + 1}/{len(trips)}")
 
-        elsewhere = partial(_travel_elsewhere, self.objective.tracking, self.options)
+        elsewhere = partial(_travel_elsewhere, self.objective, self.options)
         label = f"{max(trip.hops for trip in trips)} hops from each of {len(trips)} answers"
         self.progress(Step(f"shooting, {label}"))
         return self._run(trips, here, elsewhere, label, expected)
@@ -189,7 +188,7 @@ def _over(run: Run) -> bool:
 
 
 def _run_one(
-    objective: ReducedObjective,
+    objective: Objective,
     options: Shooting,
     start: Array,
     progress: Progress,
@@ -198,7 +197,7 @@ def _run_one(
 ) -> Run:
     """One minimisation; `stop` may end a second-order one early."""
     run = Run()
-    shape = objective.tracking.weight_shape
+    shape = objective.shape
     task = f"shooting, {label}"
     began = time.perf_counter()
 
@@ -216,7 +215,7 @@ def _run_one(
                 iterates = minimise(
                     lambda point: objective.evaluate(point.reshape(shape)),
                     start.ravel(),
-                    objective.tracking.bounds,
+                    objective.bounds,
                     options.iterations,
                     options.tolerance,
                     options.method,
@@ -233,9 +232,9 @@ def _run_one(
     return run
 
 
-def _travel_one(objective: ReducedObjective, options: Shooting, trip: _Trip, progress: Progress, label: str) -> Run:
+def _travel_one(objective: Objective, options: Shooting, trip: _Trip, progress: Progress, label: str) -> Run:
     """One trip: hop after hop from the lowest valley so far, and to the bottom of the last one."""
-    shape = objective.tracking.weight_shape
+    shape = objective.shape
     brief = options.model_copy(update={"iterations": min(HOP_ITERATIONS, options.iterations)})
     rng = np.random.default_rng(trip.seed)
     run = Run(best=trip.begin, history=[Iteration(0, trip.begin.value, trip.begin.gradient_norm)])
@@ -256,9 +255,9 @@ def _travel_one(objective: ReducedObjective, options: Shooting, trip: _Trip, pro
     return run.followed_by(rest)
 
 
-def _run_elsewhere(tracking: TrackingProblem, options: Shooting, start: Array) -> Run:
-    return _run_one(ReducedObjective(tracking), options, start, silent, "")
+def _run_elsewhere(objective: Objective, options: Shooting, start: Array) -> Run:
+    return _run_one(objective, options, start, silent, "")
 
 
-def _travel_elsewhere(tracking: TrackingProblem, options: Shooting, trip: _Trip) -> Run:
-    return _travel_one(ReducedObjective(tracking), options, trip, silent, "")
+def _travel_elsewhere(objective: Objective, options: Shooting, trip: _Trip) -> Run:
+    return _travel_one(objective, options, trip, silent, "")

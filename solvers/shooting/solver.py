@@ -1,6 +1,6 @@
 """Shooting: simulate the state, minimise J over the weights alone, from several starts.
 
-Comes in: a tracking problem and options. Goes out: an `Outcome`. Methods: `newton` (exact Hessian), `gauss-newton`
+Comes in: an objective and options. Goes out: an `Outcome`. Methods: `newton` (exact Hessian), `gauss-newton`
 (Levenberg–Marquardt), `l-bfgs`, `adam`. Many local minima are the rule, so the starts are random and several: from
 four on, all take a first look of 40 iterations and the most promising go on to the end. From there the second-order
 methods hop on to lower valleys (see `hopping`). All run in processes of their own when that pays.
@@ -19,20 +19,18 @@ from controlsde.foundation.progress import Progress, silent
 from controlsde.problem.schema import Shooting
 from controlsde.solvers.outcome import Ending, Outcome
 from controlsde.solvers.shooting.multistart import Run, Search
-from controlsde.solvers.shooting.reduced import ReducedObjective
 from controlsde.solvers.starts import starts_from
 from controlsde.solvers.workers import Workers
-from controlsde.tracking.discrete_problem import TrackingProblem
+from controlsde.tracking.objective import Objective
 
 Array = NDArray[np.float64]
 
 
 def solve(
-    tracking: TrackingProblem,
+    objective: Objective,
     options: Shooting,
     progress: Progress = silent,
     initial: Sequence[Array] = (),
-    device: str = "cpu",
 ) -> Outcome:
     """Minimise J from `options.starts` starts and return the best.
 
@@ -40,13 +38,14 @@ def solve(
     comes after them. A keyboard interrupt keeps the best point so far.
     """
     began = time.perf_counter()
-    objective = ReducedObjective(tracking, device=device)
-    starts = starts_from(tracking, initial, options.starts, options.seed, options.start, progress)
+    starts = starts_from(objective, initial, options.starts, options.seed, options.start, progress)
     built = time.perf_counter()
     with Workers() as workers:
         search = Search(objective, options, progress, workers)
         runs = search.hop_on(search.first(starts))
-    outcomes = [_outcome(number, run, options, tracking) for number, run in enumerate(runs) if run.best is not None]
+    outcomes = [
+        _outcome(number, run, options, objective.shape) for number, run in enumerate(runs) if run.best is not None
+    ]
     if not outcomes:
         trouble = (runs[0].trouble if runs else None) or Ending("interrupted", "before the first iteration")
         outcomes = [_nothing(starts[0], trouble)]
@@ -63,11 +62,11 @@ def solve(
     )
 
 
-def _outcome(number: int, run: Run, options: Shooting, tracking: TrackingProblem) -> Outcome:
+def _outcome(number: int, run: Run, options: Shooting, shape: tuple[int, int]) -> Outcome:
     assert run.best is not None  # callers pass runs that hold an iterate
     ending = _ending(run, options)
     return Outcome(
-        weights=run.best.point.reshape(tracking.weight_shape),
+        weights=run.best.point.reshape(shape),
         objective=run.best.value,
         gradient_norm=run.best.gradient_norm,
         converged=run.best.converged,

@@ -7,7 +7,7 @@ at a bound, S a diagonal scaling, and cuts the step back to the box. B is the ex
 not positive definite, or the Gauss–Newton matrix. The damping λ follows the ratio of actual to predicted decrease
 (Levenberg 1944; Marquardt 1963; Nocedal & Wright, "Numerical Optimization", chapters 4 and 10). At an optimum
 with a residual Gauss–Newton converges linearly at best, while the exact Hessian, which costs no extra solve here
-(see `reduced`), converges quadratically.
+(see `objective`), converges quadratically.
 
 All this is for a smooth J. Where J has a kink, as with the activation relu, the gradient on one side says nothing of
 the other: steps shrink to nothing, J stays where it is, and the gradient stays large. That is not a slow convergence,
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.solvers.outcome import Ending
-from controlsde.solvers.shooting.reduced import Expansion
+from controlsde.tracking.objective import Expansion
 
 Array = NDArray[np.float64]
 Model = Literal["newton", "gauss-newton"]

@@ -13,7 +13,7 @@ import pytest
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.problem import list_problems
 from controlsde.result.result import Result
-from controlsde.solvers.shooting.reduced import ReducedObjective
+from controlsde.tracking.objective import Objective
 
 from .commands import HEAT, files
 
@@ -432,7 +432,7 @@ def test_a_reference_that_cannot_be_built_names_the_key_that_it_is_about(run):
 def test_a_number_that_stops_being_finite_stops_the_solve_names_the_piece_and_keeps_the_last_good_iterate(
     run, monkeypatch
 ):
-    true, calls = ReducedObjective.evaluate, []
+    true, calls = Objective.evaluate, []
 
     def breaks_down(self, weights):
         calls.append(weights)
@@ -440,7 +440,7 @@ def test_a_number_that_stops_being_finite_stops_the_solve_names_the_piece_and_ke
             raise NonFiniteError(1, "the density")
         return true(self, weights)
 
-    monkeypatch.setattr(ReducedObjective, "evaluate", breaks_down)
+    monkeypatch.setattr(Objective, "evaluate", breaks_down)
     answer = run("solve", "small.yaml", "-o", "out", "--json")
     assert answer.code == 3
     assert "finite in piece 2" in answer.err
@@ -453,7 +453,7 @@ def test_when_no_start_can_be_evaluated_exit_3_and_nothing_is_written(run, folde
     def breaks_down(*_):
         raise NonFiniteError(0, "the density")
 
-    monkeypatch.setattr(ReducedObjective, "evaluate", breaks_down)
+    monkeypatch.setattr(Objective, "evaluate", breaks_down)
     answer = run("solve", "small.yaml", "-o", "out")
     assert answer.code == 3
     assert "no start could be evaluated: the density stopped being finite in piece 1" in answer.err

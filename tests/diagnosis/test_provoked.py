@@ -9,7 +9,7 @@ from controlsde.control.controls import Controls
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.problem import load_problem, parse_problem
 from controlsde.problem.schema import Shooting
-from controlsde.solvers.shooting.reduced import ReducedObjective
+from controlsde.tracking.objective import Objective
 from controlsde.verification import characteristics
 from controlsde.workflow import solving as pipeline
 from controlsde.workflow.solving import SolveError, evaluate, solve
@@ -251,7 +251,7 @@ def test_a_given_drift_that_no_mesh_holds_is_called_sharp():
 
 
 def broken_after(calls, monkeypatch):
-    honest, seen = ReducedObjective.evaluate, []
+    honest, seen = Objective.evaluate, []
 
     def breaking(self, weights):
         seen.append(weights)
@@ -259,7 +259,7 @@ def broken_after(calls, monkeypatch):
             raise NonFiniteError(1, "the density")
         return honest(self, weights)
 
-    monkeypatch.setattr(ReducedObjective, "evaluate", breaking)
+    monkeypatch.setattr(Objective, "evaluate", breaking)
 
 
 def test_a_density_that_blows_up_is_named_by_its_piece_and_the_bound_keeps_the_last_good_weights(monkeypatch):

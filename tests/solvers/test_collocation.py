@@ -8,12 +8,12 @@ from controlsde.problem.schema import Collocation, Shooting
 from controlsde.solvers.collocation import solver as collocation
 from controlsde.solvers.collocation.transcription import transcribe
 from controlsde.solvers.shooting import solver as shooting
-from controlsde.solvers.shooting.reduced import ReducedObjective
 from controlsde.solvers.starts import starts_from
+from controlsde.tracking.objective import Objective
 
 
 def shoot(tracking):
-    return shooting.solve(tracking, Shooting(starts=1, iterations=400, tolerance=1e-8))
+    return shooting.solve(Objective(tracking), Shooting(starts=1, iterations=400, tolerance=1e-8))
 
 
 AGREEMENT = {
@@ -30,7 +30,7 @@ def test_from_the_shooting_optimum_collocation_stays_at_the_same_objective(name,
     tracking = small_tracking(problem, noise=noise, **changes)
     shot = shoot(tracking)
     assert shot.converged
-    again = collocation.solve(tracking, Collocation(), initial=[shot.weights])
+    again = collocation.solve(Objective(tracking), Collocation(), initial=[shot.weights])
     assert again.converged
     assert again.iterations <= 5
     assert again.objective == pytest.approx(shot.objective, rel=1e-6)
@@ -38,29 +38,29 @@ def test_from_the_shooting_optimum_collocation_stays_at_the_same_objective(name,
 
 
 def test_a_cold_collocation_solve_is_a_stationary_point_of_the_reduced_objective(tracking):
-    outcome = collocation.solve(tracking, Collocation())
+    outcome = collocation.solve(Objective(tracking), Collocation())
     assert outcome.converged
     assert outcome.gradient_norm < 1e-6
-    assert outcome.objective == pytest.approx(ReducedObjective(tracking).value(outcome.weights), rel=1e-12)
+    assert outcome.objective == pytest.approx(Objective(tracking).value(outcome.weights), rel=1e-12)
     assert (np.abs(outcome.weights) <= tracking.bound + 1e-6).all()
 
 
 def test_the_history_ends_in_the_objective_of_the_weights_and_every_outcome_knows_its_start(small_tracking):
     tracking = small_tracking()
-    outcome = collocation.solve(tracking, Collocation(starts=2))
+    outcome = collocation.solve(Objective(tracking), Collocation(starts=2))
     assert outcome.converged
     last = outcome.history[-1]
-    assert last.objective == outcome.objective == ReducedObjective(tracking).value(outcome.weights)
+    assert last.objective == outcome.objective == Objective(tracking).value(outcome.weights)
     assert last.number == outcome.iterations
     assert all(outcome.starts[one.start] == one.objective for one in (outcome, *outcome.others))
-    cut = collocation.solve(tracking, Collocation(iterations=4))
+    cut = collocation.solve(Objective(tracking), Collocation(iterations=4))
     assert not cut.converged
     assert cut.history[-1].objective != cut.objective  # of states that do not obey the state equation
 
 
 def test_costates_of_both_methods_agree_and_have_the_stated_sign(tracking):
     shot = shoot(tracking)
-    objective = ReducedObjective(tracking)
+    objective = Objective(tracking)
     transcription = transcribe(tracking)
     start = collocation.warm_start_from(objective, shot.weights)
     solution = collocation.solve_nlp(transcription, start, 50, 1e-10)
@@ -74,7 +74,7 @@ def test_costates_of_both_methods_agree_and_have_the_stated_sign(tracking):
         from dataclasses import replace
 
         moved = replace(tracking, initial=tracking.initial + amount * extra)
-        return ReducedObjective(moved).value(solution.weights)
+        return Objective(moved).value(solution.weights)
 
     slope = (value(1e-3) - value(-1e-3)) / 2e-3
     assert slope == pytest.approx(float(tracking.mesh.mass @ (solution.costates[0] * extra)), rel=1e-6)
@@ -86,7 +86,7 @@ def test_duals_from_the_adjoint_make_the_lagrangian_stationary(small_tracking):
     tracking = small_tracking()
     weights = tracking.network.random_weights(tracking.grid.pieces, np.random.default_rng(0))
     transcription = transcribe(tracking)
-    start = collocation.warm_start_from(ReducedObjective(tracking), weights)
+    start = collocation.warm_start_from(Objective(tracking), weights)
     nlp = transcription.nlp
     multipliers = ca.MX.sym("lam", nlp["g"].shape[0])
     lagrangian = ca.Function(
@@ -110,7 +110,7 @@ def test_variables_round_trip_through_the_layout(small_tracking):
 
 
 def test_ipopts_status_is_passed_on(small_tracking):
-    outcome = collocation.solve(small_tracking(), Collocation(iterations=3))
+    outcome = collocation.solve(Objective(small_tracking()), Collocation(iterations=3))
     assert not outcome.converged
     assert "Maximum_Iterations_Exceeded" in outcome.message
     assert (outcome.ending.reason, outcome.ending.words) == ("iterations", "Maximum_Iterations_Exceeded")
@@ -120,7 +120,7 @@ def test_ipopts_status_is_passed_on(small_tracking):
 def test_the_worst_violated_equation_of_the_last_iterate_is_named_by_piece_step_stage_and_unknown(small_tracking):
     tracking = small_tracking()
     transcription = transcribe(tracking)
-    start = collocation.WarmStart(starts_from(tracking, (), 1, 0)[0], tracking.targets)
+    start = collocation.WarmStart(starts_from(Objective(tracking), (), 1, 0)[0], tracking.targets)
     solution = collocation.solve_nlp(transcription, start, 3, 1e-8)
     residual = ca.Function("g", [transcription.nlp["x"]], [transcription.nlp["g"]])
     size = np.abs(np.asarray(residual(transcription.pack(solution.weights, solution.stages)))).reshape(
@@ -140,7 +140,7 @@ def test_an_interruption_keeps_the_last_point(small_tracking):
         if step.iteration == 5:
             os.kill(os.getpid(), signal.SIGINT)
 
-    outcome = collocation.solve(small_tracking(), Collocation(), progress=interrupt)
+    outcome = collocation.solve(Objective(small_tracking()), Collocation(), progress=interrupt)
     assert outcome.interrupted
     assert outcome.iterations < 10
     assert np.isfinite(outcome.objective)
@@ -148,10 +148,10 @@ def test_an_interruption_keeps_the_last_point(small_tracking):
 
 def test_cold_starts_in_processes_find_what_one_process_finds(monkeypatch, small_tracking):
     tracking = small_tracking()
-    alone = collocation.solve(tracking, Collocation(starts=2))
+    alone = collocation.solve(Objective(tracking), Collocation(starts=2))
     monkeypatch.setattr("controlsde.solvers.workers.POOL_PAYS_ABOVE", 0.0)
     monkeypatch.setattr("loky.cpu_count", lambda: 2)
-    together = collocation.solve(tracking, Collocation(starts=3))
+    together = collocation.solve(Objective(tracking), Collocation(starts=3))
     np.testing.assert_allclose(together.starts[:2], alone.starts, rtol=1e-6)
     assert together.objective == min(together.starts)
 

@@ -9,10 +9,10 @@ from controlsde.fokker_planck import Mesh
 from controlsde.foundation.progress import silent
 from controlsde.problem import ProblemError, parse_problem
 from controlsde.reference import build_reference
+from controlsde.solvers.end_limit import solve_within_limit
 from controlsde.solvers.shooting import solver as shooting
-from controlsde.solvers.shooting.end_limit import solve_within_limit
-from controlsde.solvers.shooting.reduced import ReducedObjective
 from controlsde.tracking.discrete_problem import build_tracking, time_grid
+from controlsde.tracking.objective import Objective
 from controlsde.workflow.mesh_refinement import solve_resolved
 
 PROBLEM = """
@@ -39,7 +39,7 @@ def measured(problem, outcome):
     mesh = Mesh.build(problem.domain.box, problem.domain.walls, (15,), 6)
     grid = replace(time_grid(problem, reference), steps_per_piece=16)
     fine = build_tracking(problem, reference, mesh, grid)
-    return fine.end_error(ReducedObjective(fine).stages(outcome.weights))
+    return fine.end_error(Objective(fine).stages(outcome.weights))
 
 
 @pytest.mark.parametrize("norm", ["l2", "h-1"])
@@ -49,10 +49,10 @@ def test_the_limit_holds_on_finer_meshes_and_the_first_order_conditions_on_the_s
     assert outcome.converged, outcome.message
     problem = parse_problem(PROBLEM.format(limit=limit, kind="shooting", norm=norm, pieces=3, effort=1.0))
     assert 0.99 * limit < measured(problem, outcome) <= limit
-    objective = ReducedObjective(tracking)
+    objective = Objective(tracking)
     value, effort = objective.value_and_gradient(outcome.weights)  # of J without the multiplier
     assert outcome.objective == pytest.approx(value)
-    _, with_end = ReducedObjective(tracking.pressed(1.0)).value_and_gradient(outcome.weights)
+    _, with_end = Objective(tracking.pressed(1.0)).value_and_gradient(outcome.weights)
     end = with_end - effort  # ∇ ½‖ρ(T) − p(T)‖²
     multiplier = -np.sum(effort * end) / np.sum(end**2)
     assert multiplier > 0
@@ -72,9 +72,9 @@ def test_whatever_is_told_of_the_search_is_the_objective_without_the_multiplier(
         solves.append(shooting.solve(pressed, *arguments))
         return solves[-1]
 
-    outcome = solve_within_limit(solve, tracking, options, told.append)
+    outcome = solve_within_limit(solve, Objective(tracking), options, told.append)
     assert outcome.converged
-    plain = ReducedObjective(tracking)
+    plain = Objective(tracking)
     values = [plain.value(one.weights) for one in solves]
     assert all(one.objective > 1.5 * value for one, value in zip(solves, values, strict=True))  # pressed
     assert [row.objective for row in outcome.history] == pytest.approx(values)
@@ -85,7 +85,7 @@ def test_whatever_is_told_of_the_search_is_the_objective_without_the_multiplier(
 
 def test_of_several_starts_the_one_that_goes_on_alone_has_an_objective():
     options, tracking = small_tracking(0.2)
-    outcome = solve_within_limit(shooting.solve, tracking, options, silent)
+    outcome = solve_within_limit(shooting.solve, Objective(tracking), options, silent)
     assert len(outcome.starts) == 2
     assert outcome.starts[outcome.start] == outcome.objective
     assert np.isnan(outcome.starts[1 - outcome.start])
@@ -95,9 +95,11 @@ def test_the_error_that_meets_the_limit_is_the_one_that_the_caller_measures():
     options, tracking = small_tracking(0.2)
 
     def own(weights):
-        return tracking.end_error(ReducedObjective(tracking).stages(weights))
+        return tracking.end_error(Objective(tracking).stages(weights))
 
-    outcome = solve_within_limit(shooting.solve, tracking, options, silent, (), lambda weights: 1.25 * own(weights))
+    outcome = solve_within_limit(
+        shooting.solve, Objective(tracking), options, silent, (), lambda weights: 1.25 * own(weights)
+    )
     assert outcome.converged
     assert 0.99 * 0.2 < 1.25 * own(outcome.weights) <= 0.2
 
@@ -110,7 +112,7 @@ def test_an_error_that_the_solvers_mesh_does_not_show_ends_the_search_soon_and_i
         solves.append(arguments)
         return shooting.solve(*arguments)
 
-    outcome = solve_within_limit(solve, tracking, options, silent, (), lambda _: 0.5)
+    outcome = solve_within_limit(solve, Objective(tracking), options, silent, (), lambda _: 0.5)
     assert not outcome.converged
     assert outcome.ending.reason == "unseen-error"
     assert "at most 0.2; the closest reached 0.5 on a finer mesh" in outcome.message

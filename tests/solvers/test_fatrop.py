@@ -14,8 +14,8 @@ from controlsde.solvers.collocation.fatrop import solve_stage_wise
 from controlsde.solvers.collocation.nonlinear_program import SolverUnavailableError, WarmStart
 from controlsde.solvers.collocation.stage_wise import stage_wise
 from controlsde.solvers.collocation.transcription import transcribe
-from controlsde.solvers.shooting.reduced import ReducedObjective
 from controlsde.solvers.starts import random_starts
+from controlsde.tracking.objective import Objective
 
 FATROP = Collocation(nlp_solver="fatrop")
 
@@ -62,27 +62,27 @@ def test_from_one_start_fatrop_and_ipopt_find_one_optimum(name, small_tracking):
 
 def test_a_solve_by_fatrop_is_a_stationary_point_within_the_bounds(small_tracking):
     tracking = small_tracking(**{"controls.bounds": 2.0})
-    outcome = collocation.solve(tracking, FATROP)
+    outcome = collocation.solve(Objective(tracking), FATROP)
     assert outcome.converged
     room = 2.0 - np.abs(outcome.weights)
     assert -1e-6 <= room.min() <= 1e-3  # some bound is active
-    _, gradient = ReducedObjective(tracking).value_and_gradient(outcome.weights)
+    _, gradient = Objective(tracking).value_and_gradient(outcome.weights)
     assert np.abs(gradient * np.maximum(room, 0.0)).max() < 2 * FATROP.tolerance
     assert np.all(gradient * outcome.weights <= 1e-6)  # where a bound holds, it holds back
-    assert outcome.objective == pytest.approx(ReducedObjective(tracking).value(outcome.weights), rel=1e-12)
+    assert outcome.objective == pytest.approx(Objective(tracking).value(outcome.weights), rel=1e-12)
 
 
 def test_from_given_weights_fatrop_goes_on_to_their_optimum(small_tracking):
     tracking = small_tracking()
-    first = collocation.solve(tracking, Collocation())
-    again = collocation.solve(tracking, FATROP, initial=[first.weights])
+    first = collocation.solve(Objective(tracking), Collocation())
+    again = collocation.solve(Objective(tracking), FATROP, initial=[first.weights])
     assert again.converged
     assert again.objective == pytest.approx(first.objective, rel=1e-6)
     assert again.iterations <= 10  # its multipliers are its own
 
 
 def test_fatrop_stops_at_its_iterations_and_says_so(small_tracking):
-    outcome = collocation.solve(small_tracking(), Collocation(nlp_solver="fatrop", iterations=3))
+    outcome = collocation.solve(Objective(small_tracking()), Collocation(nlp_solver="fatrop", iterations=3))
     assert not outcome.converged
     assert outcome.iterations == 3
     assert outcome.message.startswith("FATROP stopped after 3 iterations: Maximum_Iterations_Exceeded")
@@ -99,7 +99,7 @@ def test_an_interrupted_fatrop_keeps_its_last_iterates(small_tracking):
 
     tracking = small_tracking()
     before = signal.getsignal(signal.SIGINT)
-    outcome = collocation.solve(tracking, FATROP, progress=interrupt)
+    outcome = collocation.solve(Objective(tracking), FATROP, progress=interrupt)
     assert outcome.interrupted
     assert not outcome.converged
     assert len(outcome.history) <= 7
@@ -110,7 +110,7 @@ def test_an_interrupted_fatrop_keeps_its_last_iterates(small_tracking):
 def test_without_the_plugin_one_line_says_so(monkeypatch, small_tracking):
     monkeypatch.setattr("casadi.has_nlpsol", lambda _: False)
     with pytest.raises(SolverUnavailableError, match=r"no FATROP; use --set solver\.nlp_solver=ipopt"):
-        collocation.solve(small_tracking(), FATROP)
+        collocation.solve(Objective(small_tracking()), FATROP)
 
 
 @pytest.mark.parametrize("objective", [{"norm": "h-1"}, {"variation": 0.1}])

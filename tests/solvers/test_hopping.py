@@ -10,9 +10,9 @@ from controlsde.problem.schema import Shooting
 from controlsde.solvers.outcome import Ending
 from controlsde.solvers.shooting import solver as shooting
 from controlsde.solvers.shooting.hopping import GAIN, disturbed, hopeless, lower, shared_out
-from controlsde.solvers.shooting.reduced import ReducedObjective
 from controlsde.solvers.shooting.trust_region import Iterate
 from controlsde.solvers.starts import random_starts
+from controlsde.tracking.objective import Objective
 
 
 def options(**changes):
@@ -88,13 +88,13 @@ def test_a_hop_is_given_up_when_it_is_far_off_late_or_promises_nothing():
 @pytest.mark.parametrize("noise", [0.0, 1.0])
 def test_hops_find_lower_valleys_that_are_optima(small_tracking, noise):
     tracking = small_tracking("three-bumps", noise=noise)
-    plain = shooting.solve(tracking, options(hops=0))
-    hopped = shooting.solve(tracking, options())
+    plain = shooting.solve(Objective(tracking), options(hops=0))
+    hopped = shooting.solve(Objective(tracking), options())
     assert hopped.objective < (1 - 1e-3) * plain.objective
     assert hopped.converged
     assert hopped.gradient_norm < 1e-6
     assert hopped.objective == min(hopped.starts)
-    assert hopped.objective == pytest.approx(ReducedObjective(tracking).value(hopped.weights), rel=1e-12)
+    assert hopped.objective == pytest.approx(Objective(tracking).value(hopped.weights), rel=1e-12)
     assert all(after <= before for after, before in zip(hopped.starts, plain.starts, strict=True))
     assert hopped.iterations > plain.iterations
     assert [row.number for row in hopped.history] == list(range(len(hopped.history)))
@@ -102,17 +102,17 @@ def test_hops_find_lower_valleys_that_are_optima(small_tracking, noise):
 
 def test_hops_in_processes_are_those_of_one_process(monkeypatch, small_tracking):
     tracking = small_tracking("three-bumps", noise=0.0)
-    alone = shooting.solve(tracking, options(hops=6, iterations=60))
+    alone = shooting.solve(Objective(tracking), options(hops=6, iterations=60))
     monkeypatch.setattr("controlsde.solvers.workers.POOL_PAYS_ABOVE", 0.0)
     monkeypatch.setattr("loky.cpu_count", lambda: 2)
-    together = shooting.solve(tracking, options(hops=6, iterations=60))
+    together = shooting.solve(Objective(tracking), options(hops=6, iterations=60))
     np.testing.assert_allclose(together.starts, alone.starts, rtol=1e-6)
-    assert min(alone.starts) < min(shooting.solve(tracking, options(hops=0, iterations=60)).starts)
+    assert min(alone.starts) < min(shooting.solve(Objective(tracking), options(hops=0, iterations=60)).starts)
 
 
 def breaking_after(monkeypatch, calls, error):
     """Let the state equation fail from one evaluation on."""
-    honest, count = ReducedObjective.trajectory, 0
+    honest, count = Objective.trajectory, 0
 
     def trajectory(self, weights):
         nonlocal count
@@ -121,12 +121,12 @@ def breaking_after(monkeypatch, calls, error):
             raise error
         return honest(self, weights)
 
-    monkeypatch.setattr(ReducedObjective, "trajectory", trajectory)
+    monkeypatch.setattr(Objective, "trajectory", trajectory)
 
 
 def evaluations(monkeypatch, tracking, run):
     """How often a solve runs the state equation."""
-    honest, count = ReducedObjective.trajectory, 0
+    honest, count = Objective.trajectory, 0
 
     def trajectory(self, weights):
         nonlocal count
@@ -134,34 +134,34 @@ def evaluations(monkeypatch, tracking, run):
         return honest(self, weights)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ReducedObjective, "trajectory", trajectory)
-        shooting.solve(tracking, run)
+        patch.setattr(Objective, "trajectory", trajectory)
+        shooting.solve(Objective(tracking), run)
     return count
 
 
 def test_an_interrupted_hop_keeps_what_was_found(monkeypatch, small_tracking):
     tracking = small_tracking()
-    plain = shooting.solve(tracking, options(hops=0))
+    plain = shooting.solve(Objective(tracking), options(hops=0))
     needed = evaluations(monkeypatch, tracking, options(hops=0))
     breaking_after(monkeypatch, needed + 5, KeyboardInterrupt())
-    outcome = shooting.solve(tracking, options())
+    outcome = shooting.solve(Objective(tracking), options())
     assert outcome.interrupted
     assert outcome.objective <= plain.objective
 
 
 def test_hops_that_break_down_leave_the_optimum_as_it_was(monkeypatch, small_tracking):
     tracking = small_tracking()
-    plain = shooting.solve(tracking, options(hops=0))
+    plain = shooting.solve(Objective(tracking), options(hops=0))
     needed = evaluations(monkeypatch, tracking, options(hops=0))
     breaking_after(monkeypatch, needed, NonFiniteError(1, "the density"))
-    outcome = shooting.solve(tracking, options())
+    outcome = shooting.solve(Objective(tracking), options())
     assert outcome.objective == plain.objective
     assert outcome.converged
     assert outcome.ending == Ending("converged")
 
 
 def test_first_order_methods_do_not_hop(small_tracking):
-    outcome = shooting.solve(small_tracking(), options(method="l-bfgs", iterations=20))
+    outcome = shooting.solve(Objective(small_tracking()), options(method="l-bfgs", iterations=20))
     assert outcome.iterations <= 20
 
 

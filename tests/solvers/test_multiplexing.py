@@ -5,7 +5,7 @@ import pytest
 
 from controlsde.control.network import Network
 from controlsde.solvers.drift_fitting.multiplexing import Multiplexing
-from controlsde.solvers.shooting.reduced import ReducedObjective
+from controlsde.tracking.objective import Objective
 
 ORDERINGS = ("forward", "symmetric")
 NARROW = Network(2, 2, "tanh", False, ((-1.0, 1.0), (-2.0, 2.0)))
@@ -68,8 +68,8 @@ def test_the_flow_in_turns_follows_the_flow_of_the_wide_network_with_the_order_o
         playing = Multiplexing.of(tracking.network, ordering, 2, tracking.grid.durations)
         wide = small_tracking(**{"controls.pieces": pieces, "network.width": 4, **common})
         (weights,) = playing.wide.random_weights(1, np.random.default_rng(3))
-        together = ReducedObjective(wide).stages(np.tile(weights, (pieces, 1)))[-1, -1, -1]
-        in_turns = ReducedObjective(tracking).stages(playing.played(np.tile(weights, (periods, 1))))[-1, -1, -1]
+        together = Objective(wide).stages(np.tile(weights, (pieces, 1)))[-1, -1, -1]
+        in_turns = Objective(tracking).stages(playing.played(np.tile(weights, (periods, 1))))[-1, -1, -1]
         distances.append(np.sqrt((in_turns - together) ** 2 @ tracking.mesh.mass))
     slope, _ = np.polyfit(np.log(steps), np.log(distances), 1)
     assert slope == pytest.approx(-order, abs=0.15)

@@ -11,7 +11,7 @@ from controlsde.problem.schema import Shooting
 from controlsde.solvers.outcome import Ending
 from controlsde.solvers.shooting import solver as shooting
 from controlsde.solvers.shooting.multistart import SCREENING_ITERATIONS
-from controlsde.solvers.shooting.reduced import ReducedObjective
+from controlsde.tracking.objective import Objective
 
 
 def options(**changes):
@@ -19,19 +19,19 @@ def options(**changes):
 
 
 def test_newton_ends_quadratically_where_the_gradient_vanishes_and_the_hessian_is_positive(tracking):
-    outcome = shooting.solve(tracking, options())
+    outcome = shooting.solve(Objective(tracking), options())
     assert outcome.converged
     assert outcome.gradient_norm < 1e-6
     norms = [row.gradient_norm for row in outcome.history]
     assert norms[-1] < 1e-2 * norms[-3]
-    hessian = ReducedObjective(tracking).evaluate(outcome.weights).expand().hessian
+    hessian = Objective(tracking).evaluate(outcome.weights).expand().hessian
     inside = np.abs(outcome.weights.ravel()) < tracking.bounds
     assert np.linalg.eigvalsh(hessian[np.ix_(inside, inside)]).min() > 0
 
 
 @pytest.mark.parametrize("method", ["gauss-newton", "l-bfgs", "adam"])
 def test_every_method_lowers_the_objective_and_keeps_the_bounds(tracking, method):
-    outcome = shooting.solve(tracking, options(method=method, iterations=300 if method == "adam" else 40))
+    outcome = shooting.solve(Objective(tracking), options(method=method, iterations=300 if method == "adam" else 40))
     assert outcome.objective <= min(row.objective for row in outcome.history) * (1 + 1e-12)
     assert outcome.objective < 0.9 * outcome.history[0].objective
     assert (np.abs(outcome.weights) <= tracking.bound).all()
@@ -39,17 +39,17 @@ def test_every_method_lowers_the_objective_and_keeps_the_bounds(tracking, method
 
 def test_gauss_newton_and_l_bfgs_reach_stationary_points_of_the_same_objective(small_tracking):
     tracking = small_tracking(**{"objective.effort": 1e-2})
-    newton = shooting.solve(tracking, options(tolerance=1e-9))
+    newton = shooting.solve(Objective(tracking), options(tolerance=1e-9))
     start = newton.weights + 0.01 * np.random.default_rng(0).normal(size=newton.weights.shape)
     for method in ("gauss-newton", "l-bfgs"):
-        outcome = shooting.solve(tracking, options(method=method, iterations=2000), initial=[start])
+        outcome = shooting.solve(Objective(tracking), options(method=method, iterations=2000), initial=[start])
         assert outcome.objective == pytest.approx(newton.objective, rel=1e-6)
 
 
 def test_every_group_of_weights_has_its_own_bound(small_tracking):
     limits = {"A": 1.5, "W": 0.9, "b": 0.4}
     tracking = small_tracking(**{"controls.bounds": limits})
-    outcome = shooting.solve(tracking, options(starts=1))
+    outcome = shooting.solve(Objective(tracking), options(starts=1))
     controls = tracking.controls(outcome.weights)
     largest = {name: np.abs(getattr(controls, name)).max() for name in limits}
     assert largest["A"] == 1.5
@@ -62,19 +62,19 @@ def test_every_group_of_weights_has_its_own_bound(small_tracking):
 
 def test_weights_stop_at_their_bounds_and_the_gradient_points_outward_there(small_tracking):
     tracking = small_tracking(**{"controls.bounds": 0.8})
-    outcome = shooting.solve(tracking, options())
+    outcome = shooting.solve(Objective(tracking), options())
     assert outcome.converged
     at_bound = np.abs(outcome.weights) >= 0.8
     assert at_bound.any()
     assert np.abs(outcome.weights).max() <= 0.8
-    _, gradient = ReducedObjective(tracking).value_and_gradient(outcome.weights)
+    _, gradient = Objective(tracking).value_and_gradient(outcome.weights)
     assert np.all(gradient[at_bound] * np.sign(outcome.weights[at_bound]) <= 1e-8)
 
 
 def test_starts_are_reproducible_and_the_best_one_is_returned(small_tracking):
     tracking = small_tracking()
-    first = shooting.solve(tracking, options(starts=3, seed=5))
-    again = shooting.solve(tracking, options(starts=3, seed=5))
+    first = shooting.solve(Objective(tracking), options(starts=3, seed=5))
+    again = shooting.solve(Objective(tracking), options(starts=3, seed=5))
     assert first.starts == again.starts
     assert first.objective == min(first.starts)
     assert len(set(np.round(first.starts, 12))) > 1
@@ -82,7 +82,7 @@ def test_starts_are_reproducible_and_the_best_one_is_returned(small_tracking):
 
 @pytest.mark.parametrize("method", ["newton", "l-bfgs", "adam"])
 def test_the_history_ends_in_the_answer_and_every_outcome_knows_its_start(small_tracking, method):
-    outcome = shooting.solve(small_tracking(), options(method=method, starts=3, hops=0, iterations=25))
+    outcome = shooting.solve(Objective(small_tracking()), options(method=method, starts=3, hops=0, iterations=25))
     assert (outcome.history[-1].objective, outcome.history[-1].number) == (outcome.objective, outcome.iterations)
     assert sorted(one.start for one in (outcome, *outcome.others)) == [0, 1, 2]
     assert all(outcome.starts[one.start] == one.objective for one in (outcome, *outcome.others))
@@ -90,29 +90,29 @@ def test_the_history_ends_in_the_answer_and_every_outcome_knows_its_start(small_
 
 def test_a_best_point_before_the_last_ends_the_history(small_tracking, monkeypatch):
     monkeypatch.setattr("controlsde.solvers.shooting.first_order.ADAM_RATE", 2.0)  # so that it rises, too
-    outcome = shooting.solve(small_tracking(), options(method="adam", starts=1, iterations=12))
+    outcome = shooting.solve(Objective(small_tracking()), options(method="adam", starts=1, iterations=12))
     assert outcome.iterations < 12
     assert outcome.history[-1].objective == outcome.objective == min(row.objective for row in outcome.history)
 
 
 def test_processes_find_what_one_process_finds(monkeypatch, small_tracking):
     tracking = small_tracking()
-    alone = shooting.solve(tracking, options(starts=3, iterations=15))
+    alone = shooting.solve(Objective(tracking), options(starts=3, iterations=15))
     monkeypatch.setattr("controlsde.solvers.workers.POOL_PAYS_ABOVE", 0.0)
     monkeypatch.setattr("loky.cpu_count", lambda: 2)
-    together = shooting.solve(tracking, options(starts=3, iterations=15))
+    together = shooting.solve(Objective(tracking), options(starts=3, iterations=15))
     np.testing.assert_allclose(together.starts, alone.starts, rtol=1e-6)
 
 
 def test_too_few_iterations_are_reported(small_tracking):
-    outcome = shooting.solve(small_tracking(), options(iterations=3))
+    outcome = shooting.solve(Objective(small_tracking()), options(iterations=3))
     assert not outcome.converged
     assert outcome.ending == Ending("iterations")
     assert "stopped after 3 iterations" in outcome.message
 
 
 def test_starts_that_were_set_aside_after_the_first_look_say_so(small_tracking):
-    outcome = shooting.solve(small_tracking(noise=0.0), options(starts=4, iterations=400, tolerance=1e-9))
+    outcome = shooting.solve(Objective(small_tracking(noise=0.0)), options(starts=4, iterations=400, tolerance=1e-9))
     reasons = [one.ending.reason for one in outcome.others]
     assert outcome.ending == Ending("converged")
     assert "screened" in reasons
@@ -122,15 +122,15 @@ def test_starts_that_were_set_aside_after_the_first_look_say_so(small_tracking):
 
 
 def test_a_line_search_that_gives_up_is_no_lack_of_iterations(monkeypatch, small_tracking):
-    honest, calls = ReducedObjective.value_and_gradient, []
+    honest, calls = Objective.value_and_gradient, []
 
     def uphill(self, weights):  # after a few calls, the gradient leads uphill
         calls.append(weights)
         value, gradient = honest(self, weights)
         return value, gradient if len(calls) < 8 else -gradient
 
-    monkeypatch.setattr(ReducedObjective, "value_and_gradient", uphill)
-    outcome = shooting.solve(small_tracking(), options(method="l-bfgs", iterations=300))
+    monkeypatch.setattr(Objective, "value_and_gradient", uphill)
+    outcome = shooting.solve(Objective(small_tracking()), options(method="l-bfgs", iterations=300))
     assert not outcome.converged
     assert outcome.ending == Ending("no-descent")
 
@@ -139,7 +139,7 @@ def test_a_number_that_stops_being_finite_is_named_by_its_piece_and_the_last_goo
     monkeypatch, small_tracking
 ):
     tracking = small_tracking()
-    honest = ReducedObjective.trajectory
+    honest = Objective.trajectory
     calls = 0
 
     def breaking(self, weights):
@@ -149,8 +149,8 @@ def test_a_number_that_stops_being_finite_is_named_by_its_piece_and_the_last_goo
             raise NonFiniteError(2, "the density")
         return honest(self, weights)
 
-    monkeypatch.setattr(ReducedObjective, "trajectory", breaking)
-    outcome = shooting.solve(tracking, options())
+    monkeypatch.setattr(Objective, "trajectory", breaking)
+    outcome = shooting.solve(Objective(tracking), options())
     assert not outcome.converged
     assert "piece 3" in outcome.message
     assert (outcome.ending.reason, outcome.ending.what, outcome.ending.piece) == ("non-finite", "the density", 2)
@@ -162,8 +162,8 @@ def test_no_start_that_can_be_evaluated_is_said_plainly(monkeypatch, small_track
     def broken(_self, _weights):
         raise NonFiniteError(0, "the density")
 
-    monkeypatch.setattr(ReducedObjective, "trajectory", broken)
-    outcome = shooting.solve(small_tracking(), options())
+    monkeypatch.setattr(Objective, "trajectory", broken)
+    outcome = shooting.solve(Objective(small_tracking()), options())
     assert np.isnan(outcome.objective)
     assert "piece 1" in outcome.message
 
@@ -177,7 +177,7 @@ def test_an_interruption_keeps_the_best_point_so_far(small_tracking):
             if len(seen) == 4:
                 raise KeyboardInterrupt
 
-    outcome = shooting.solve(small_tracking(), options(), progress=interrupt)
+    outcome = shooting.solve(Objective(small_tracking()), options(), progress=interrupt)
     assert outcome.interrupted
     assert not outcome.converged
     assert outcome.objective == min(seen)
@@ -193,7 +193,9 @@ def test_a_solve_uses_one_thread_and_gives_the_others_back(small_tracking):
     torch.set_num_threads(2)
     try:
         with threadpool_limits(2, user_api="blas"):
-            shooting.solve(tracking, options(iterations=3), lambda _: seen.append((torch.get_num_threads(), blas())))
+            shooting.solve(
+                Objective(tracking), options(iterations=3), lambda _: seen.append((torch.get_num_threads(), blas()))
+            )
             assert torch.get_num_threads() == 2
             assert blas() == {2}
     finally:

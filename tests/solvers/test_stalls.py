@@ -8,7 +8,6 @@ import pytest
 
 from controlsde.solvers.outcome import Ending, Iteration
 from controlsde.solvers.shooting.multistart import Run
-from controlsde.solvers.shooting.reduced import Expansion, ReducedObjective
 from controlsde.solvers.shooting.trust_region import (
     ROUNDING,
     STALLED_ITERATIONS,
@@ -18,6 +17,7 @@ from controlsde.solvers.shooting.trust_region import (
     minimise,
 )
 from controlsde.solvers.starts import starts_from
+from controlsde.tracking.objective import Expansion, Objective
 
 TOLERANCE = 1e-6
 
@@ -63,8 +63,8 @@ def test_a_kink_ends_the_search_although_the_gradient_is_large(start):
 
 def test_a_network_of_relu_stalls_and_what_is_left_to_gain_is_nothing(small_tracking, monkeypatch):
     tracking = small_tracking(**{"network.activation": "relu", "network.width": 3, "noise": 0.0, "controls.pieces": 4})
-    objective = ReducedObjective(tracking)
-    start = starts_from(tracking, [], 1, 0)[0]
+    objective = Objective(tracking)
+    start = starts_from(objective, [], 1, 0)[0]
 
     def run():
         def evaluate(point):
@@ -86,8 +86,8 @@ def test_a_smooth_valley_is_followed_however_slowly_it_falls(small_tracking):
     """Without a price two neurons become a slope of one, weights grow without end, and J falls ever more slowly."""
     changes = {"controls.pieces": 1, "network.width": 2, "objective.effort": 0.0, "noise": 0.0, "mesh.elements": [8]}
     tracking = small_tracking(**changes, **{"mesh.degree": 8})
-    objective = ReducedObjective(tracking)
-    start = starts_from(tracking, [], 4, 0)[3]
+    objective = Objective(tracking)
+    start = starts_from(objective, [], 4, 0)[3]
     run = list(
         minimise(
             lambda point: objective.evaluate(point.reshape(tracking.weight_shape)),

@@ -6,8 +6,8 @@ import pytest
 from controlsde.foundation.progress import silent
 from controlsde.problem import ProblemError, parse_problem
 from controlsde.reference import build_reference
-from controlsde.solvers.shooting.reduced import ReducedObjective
 from controlsde.tracking.discrete_problem import build_tracking, time_grid
+from controlsde.tracking.objective import Objective
 from controlsde.workflow.continuation import climb, resized, rung_grid, rung_tracking
 from controlsde.workflow.mesh_refinement import solve_resolved
 
@@ -44,7 +44,7 @@ def test_splitting_pieces_keeps_the_drift_and_the_objective():
     values = []
     for tracking in (rung_tracking(equal, reference, equal.solver.refine[0]), build_tracking(equal, reference)):
         own = resized(weights, tracking.grid.pieces)
-        values.append(ReducedObjective(tracking).value(own))
+        values.append(Objective(tracking).value(own))
     assert values[0] == pytest.approx(values[1], rel=1e-12)  # equal pieces: the same steps, so the same numbers
 
 
@@ -54,7 +54,7 @@ def test_each_rung_starts_where_the_one_before_ended(kind):
     reference = reference_of(asked)
     tracking, outcome = solve_resolved(asked, reference, asked.solver, silent)
     climbed = climb(asked, reference, asked.solver, silent)
-    start = min(ReducedObjective(tracking).value(weights) for weights in climbed.weights)
+    start = min(Objective(tracking).value(weights) for weights in climbed.weights)
     assert outcome.converged
     assert outcome.objective < start
     assert outcome.objective == pytest.approx(min(outcome.starts), rel=1e-6)  # J of the problem, not of a rung

@@ -13,6 +13,7 @@ from controlsde.solvers.collocation.transcription import transcribe
 from controlsde.solvers.drift_fitting.drift_fit import CHUNK_BYTES
 from controlsde.solvers.shooting import solver as shooting
 from controlsde.tracking.discrete_problem import build_tracking
+from controlsde.tracking.objective import Objective
 from controlsde.workflow import prediction as predictions
 from controlsde.workflow.costs import (
     Sizes,
@@ -215,7 +216,7 @@ def iterations_of(monkeypatch):
         tracking = build_tracking(problem, build_reference(problem.reference, problem.domain))
         options = {"starts": starts, "hops": hops}
         steps = []
-        shooting.solve(tracking, Shooting(**options), steps.append)
+        shooting.solve(Objective(tracking), Shooting(**options), steps.append)
         return sum(step.iteration is not None for step in steps)
 
     return counted

@@ -9,7 +9,7 @@ from controlsde.foundation.progress import silent
 from controlsde.problem import parse_problem
 from controlsde.reference import build_reference
 from controlsde.solvers import Outcome
-from controlsde.solvers.shooting.reduced import ReducedObjective
+from controlsde.tracking.objective import Objective
 from controlsde.workflow import mesh_refinement as adaptation
 from controlsde.workflow.mesh_refinement import RESOLVED, run_resolved, solve_resolved
 from controlsde.workflow.solving import discrete_stages, evaluate
@@ -42,8 +42,7 @@ def sharp(tracking):
 def solver_that_returns(*weights):
     """A solver whose starts end at given weights, least objective first."""
 
-    def solve(tracking, options, progress, initial=()):  # noqa: ARG001
-        objective = ReducedObjective(tracking)
+    def solve(objective, options, progress, initial=()):  # noqa: ARG001
         outcomes = [
             Outcome(
                 weights=one,
@@ -56,7 +55,7 @@ def solver_that_returns(*weights):
                 history=(),
                 start=number,
             )
-            for number, one in enumerate(initial or [make(tracking) for make in weights])
+            for number, one in enumerate(initial or [make(objective.tracking) for make in weights])
         ]
         best, *others = sorted(outcomes, key=lambda one: one.objective)
         return replace(best, others=tuple(others), starts=tuple(one.objective for one in outcomes))
@@ -82,7 +81,7 @@ def test_auto_refines_until_the_density_moves_by_less_than_a_hundredth(monkeypat
         adaptation.Mesh.build(of.domain.box, of.domain.walls, (2 * tracking.mesh.axes[0].elements,), 8),
         replace(tracking.grid, steps_per_piece=2 * tracking.grid.steps_per_piece),
     )
-    ends = [ReducedObjective(one).stages(outcome.weights)[-1, -1, -1] for one in (tracking, finer)]
+    ends = [Objective(one).stages(outcome.weights)[-1, -1, -1] for one in (tracking, finer)]
     change = finer.mesh.l2_distance(ends[1], tracking.mesh, ends[0])
     assert change <= RESOLVED * np.sqrt(finer.targets[-1, -1, -1] ** 2 @ finer.mesh.mass)
     assert tracking.grid.steps_per_piece >= first
@@ -108,8 +107,8 @@ def flattered(lower):
     """A solver that sees a lower objective than there is of all starts but the one at rest, `lower` for each."""
     solve = solver_that_returns(gentle, *[sharp] * len(lower))
 
-    def biased(tracking, options, progress, initial=()):
-        best = solve(tracking, options, progress, initial)
+    def biased(objective, options, progress, initial=()):
+        best = solve(objective, options, progress, initial)
         seen = [
             replace(one, others=(), objective=lower[one.start - 1]) if one.start else one
             for one in (best, *best.others)
@@ -174,10 +173,10 @@ def test_starts_that_stay_behind_have_their_objective_on_the_mesh_that_was_solve
     tracking, outcome = resolved(monkeypatch, of, *makers)
     first = adaptation.build_tracking(of, build_reference(of.reference, of.domain))
     assert tracking.mesh.axes[0].elements > first.mesh.axes[0].elements
-    at_last = [ReducedObjective(tracking).value(scale * sharp(tracking)) for scale in SCALES]
+    at_last = [Objective(tracking).value(scale * sharp(tracking)) for scale in SCALES]
     assert outcome.starts == pytest.approx(at_last, rel=1e-12)
     assert outcome.objective == pytest.approx(min(at_last), rel=1e-12)
-    at_first = [ReducedObjective(first).value(scale * sharp(first)) for scale in SCALES]
+    at_first = [Objective(first).value(scale * sharp(first)) for scale in SCALES]
     assert np.abs(np.array(at_first) / at_last - 1).max() > 1e-6
 
 
@@ -215,8 +214,8 @@ def test_a_limit_at_the_end_is_met_where_it_is_measured_and_refined_for_where_th
         adaptation.Mesh.build(of.domain.box, of.domain.walls, (24,), 8),
         replace(tracking.grid, steps_per_piece=40),
     )
-    assert 0.99 * 0.002 < fine.end_error(ReducedObjective(fine).stages(outcome.weights)) <= 0.002
-    own = tracking.end_error(ReducedObjective(tracking).stages(outcome.weights))
+    assert 0.99 * 0.002 < fine.end_error(Objective(fine).stages(outcome.weights)) <= 0.002
+    own = tracking.end_error(Objective(tracking).stages(outcome.weights))
     assert abs(own / 0.002 - 1) < 0.2
     assert outcome.history[-1].objective == outcome.objective == outcome.starts[0]
 

@@ -1,6 +1,7 @@
-"""The tracking objective as a function of the network weights alone: value, gradient, Gauss–Newton, Hessian.
+"""The objective that every solver is given: J as a function of the weights alone, with exact derivatives.
 
-Comes in: a tracking problem. Goes out: J(θ) and its derivatives for θ (K, P), through the state equation.
+Comes in: a tracking problem, and a device. Goes out: J(θ), its gradient, Gauss–Newton matrix and Hessian for θ (K, P),
+through the state equation.
 
 Let δY_p be the sensitivity of the stages to weight p, Λ the stage multipliers of the adjoint, and μ_j, S, T as in
 `fokker_planck.propagation`. The state equation is bilinear in drift and density, so the exact Hessian needs no
@@ -36,11 +37,12 @@ class Expansion:
     hessian: Array
 
 
-class ReducedObjective:
+class Objective:
     """J(θ) through the state equation, for flattened weights (K, P); on the device of choice."""
 
     def __init__(self, tracking: TrackingProblem, device: str = "cpu") -> None:
         self.tracking = tracking
+        self.device = device
         grid = tracking.grid
         self.propagator = Propagator(
             tracking.operator, grid.durations, grid.steps_per_piece, grid.stages, device, tracking.diffusivity
@@ -49,6 +51,24 @@ class ReducedObjective:
         self._targets = self.propagator.tensor(tracking.targets)
         self._time_weight = self.propagator.tensor(tracking.time_weight)
         self._metric = tracking.metric.converted(self.propagator.tensor)
+
+    def __reduce__(self) -> tuple[type[Objective], tuple[TrackingProblem, str]]:
+        """What a worker is sent: what it takes to build the same objective there."""
+        return type(self), (self.tracking, self.device)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(K, P): shape of the weights."""
+        return self.tracking.weight_shape
+
+    @property
+    def bounds(self) -> Array:
+        """Largest absolute values of all weights, flattened (K·P,)."""
+        return self.tracking.bounds
+
+    def pressed(self, multiplier: float) -> Objective:
+        """Without the limit at the end, but with the terminal weight larger by `multiplier`."""
+        return Objective(self.tracking.pressed(multiplier), self.device)
 
     def trajectory(self, weights: Array) -> Trajectory:
         """Forward sweep. Raises NonFiniteError with the piece where a number stops being finite."""
@@ -185,7 +205,7 @@ class ReducedObjective:
 class Evaluated:
     """J at one θ (K, P), with the sweep that found it."""
 
-    objective: ReducedObjective
+    objective: Objective
     weights: Array
     trajectory: Trajectory
     value: float

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from controlsde.solvers.collocation.transcription import transcribe
-from controlsde.solvers.shooting.reduced import ReducedObjective
+from controlsde.tracking.objective import Objective
 
 
 def central(function, step):
@@ -31,7 +31,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_the_gradient_equals_central_differences_to_1e_7(case, small_tracking):
     tracking = small_tracking(**CASES[case])
-    objective = ReducedObjective(tracking)
+    objective = Objective(tracking)
     rng = np.random.default_rng(0)
     weights = tracking.network.random_weights(tracking.grid.pieces, rng)
     _, gradient = objective.value_and_gradient(weights)
@@ -44,7 +44,7 @@ def test_the_gradient_equals_central_differences_to_1e_7(case, small_tracking):
 @pytest.mark.parametrize("case", CASES)
 def test_the_hessian_equals_central_differences_of_the_gradient(case, small_tracking):
     tracking = small_tracking(**CASES[case])
-    objective = ReducedObjective(tracking)
+    objective = Objective(tracking)
     rng = np.random.default_rng(1)
     weights = tracking.network.random_weights(tracking.grid.pieces, rng)
     expansion = objective.evaluate(weights).expand()
@@ -58,7 +58,7 @@ def test_the_hessian_equals_central_differences_of_the_gradient(case, small_trac
 @pytest.mark.parametrize("case", ["noisy", "Ḣ⁻¹ norm", "terminal only", "variation"])
 def test_gauss_newton_is_the_normal_matrix_of_the_weighted_residuals(case, small_tracking):
     tracking = small_tracking(**CASES[case])
-    objective = ReducedObjective(tracking)
+    objective = Objective(tracking)
     weights = tracking.network.random_weights(tracking.grid.pieces, np.random.default_rng(2))
 
     def residual(flat):
@@ -76,7 +76,7 @@ def test_gauss_newton_is_the_normal_matrix_of_the_weighted_residuals(case, small
 @pytest.mark.parametrize("case", CASES)
 def test_objective_and_gradient_equal_casadis_of_the_same_discrete_objective_to_1e_10(case, small_tracking):
     tracking = small_tracking(**CASES[case])
-    objective = ReducedObjective(tracking)
+    objective = Objective(tracking)
     weights = tracking.network.random_weights(tracking.grid.pieces, np.random.default_rng(3))
     transcription = transcribe(tracking)
     nlp = transcription.nlp

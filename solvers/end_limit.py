@@ -11,9 +11,9 @@ The error that is to meet the limit need not be the one that the solver's own me
 finer one. Each λ still is a problem on the solver's mesh, and its answer an optimum there; which λ is the right one is
 then decided where the error can be trusted.
 
-Comes in: a solver, a tracking problem with an end limit, and a measure of the error. Goes out: an `Outcome` that meets
-the limit, or one that says how close it came. Whatever is told, on the way and at the end, is J itself, without what
-the multiplier adds.
+Comes in: a solver, the objective of a tracking problem with an end limit, and a measure of the error. Goes out: an
+`Outcome` that meets the limit, or one that says how close it came. Whatever is told, on the way and at the end, is J
+itself, without what the multiplier adds.
 """
 
 from __future__ import annotations
@@ -28,9 +28,8 @@ from numpy.typing import NDArray
 
 from controlsde.foundation.progress import Progress, Step
 from controlsde.solvers.outcome import Ending, Iteration, Outcome
-from controlsde.solvers.shooting.reduced import ReducedObjective
 from controlsde.solvers.starts import starts_from
-from controlsde.tracking.discrete_problem import TrackingProblem
+from controlsde.tracking.objective import Objective
 
 Array = NDArray[np.float64]
 Solve = Callable[..., Outcome]
@@ -69,8 +68,8 @@ class _Tried:
 class _Attempts:
     """Solves for one multiplier after the other, with all that they cost and a history of J: a row for each."""
 
-    def __init__(self, solve: Solve, tracking: TrackingProblem, progress: Progress, end_error: EndError | None) -> None:
-        self._solve, self._tracking, self._progress, self._end_error = solve, tracking, progress, end_error
+    def __init__(self, solve: Solve, objective: Objective, progress: Progress, end_error: EndError | None) -> None:
+        self._solve, self._objective, self._progress, self._end_error = solve, objective, progress, end_error
         self.history: list[Iteration] = []
         self.hidden = 0.0  # the most that the solver's own mesh hid of an error, or added to it
         self.iterations = 0
@@ -78,19 +77,20 @@ class _Attempts:
         self.solve_seconds = 0.0
 
     def __call__(self, multiplier: float, start: Sequence[Array], options: Any) -> _Tried:
-        outcome = self._solve(self._tracking.pressed(multiplier), options, self._unpriced, start)
+        outcome = self._solve(self._objective.pressed(multiplier), options, self._unpriced, start)
         self.build_seconds += outcome.build_seconds
         self.solve_seconds += outcome.solve_seconds
         self.iterations += outcome.iterations
         if not np.isfinite(outcome.objective):
             return _Tried(multiplier, outcome, math.nan)
-        stages = ReducedObjective(self._tracking).stages(outcome.weights)
-        value = float(self._tracking.objective(stages, outcome.weights))
-        own = self._tracking.end_error(stages)
+        tracking = self._objective.tracking
+        stages = self._objective.stages(outcome.weights)
+        value = float(tracking.objective(stages, outcome.weights))
+        own = tracking.end_error(stages)
         error = own if self._end_error is None else self._end_error(outcome.weights)
         self.hidden = max(self.hidden, abs(error - own))
         self._record(value, outcome)
-        limit = self._tracking.end_limit
+        limit = tracking.end_limit
         words = f"multiplier {multiplier:.3g}: error {error:.4g} at T, at most {limit:.4g} wanted"
         self._progress(Step(words, None, value))
         return _Tried(multiplier, outcome, value, error, own)
@@ -119,22 +119,22 @@ class _Attempts:
 
 def solve_within_limit(
     solve: Solve,
-    tracking: TrackingProblem,
+    objective: Objective,
     options: Any,
     progress: Progress,
     initial: Sequence[Array] = (),
     end_error: EndError | None = None,
 ) -> Outcome:
-    """The outcome of least J, among those of `solve`, whose error at T is within `tracking.end_limit`.
+    """The outcome of least J, among those of `solve`, whose error at T is within the limit.
 
     end_error: ‖ρ(T) − p(T)‖ of weights (K, P), measured where it can be trusted, inf where it cannot be measured; on
     the solver's own mesh if not given. Of several starts one is brought to the limit: the one that is best where the
     end counts most. Its J stands among `starts`, which are nan for the others.
     """
-    limit = tracking.end_limit
+    limit = objective.tracking.end_limit
     assert limit is not None  # callers ask for this only then
-    attempt = _Attempts(solve, tracking, progress, end_error)
-    first = attempt(_dominant(tracking, options, initial), initial, options)
+    attempt = _Attempts(solve, objective, progress, end_error)
+    first = attempt(_dominant(objective, options, initial), initial, options)
     aim = (1 - INSIDE) * limit
     found = _search(first, lambda multiplier, start: attempt(multiplier, [start], options.going_on(1)), aim)
     outcome = attempt.answer(found)
@@ -148,9 +148,10 @@ def solve_within_limit(
     return replace(outcome, converged=outcome.converged and met, start=first.outcome.start, starts=tuple(starts))
 
 
-def _dominant(tracking: TrackingProblem, options: Any, initial: Sequence[Array]) -> float:
+def _dominant(objective: Objective, options: Any, initial: Sequence[Array]) -> float:
     """A multiplier with which the end counts for far more than the weights of the first start and the running term."""
-    start = starts_from(tracking, initial, 1, options.seed, options.start)[0]
+    tracking = objective.tracking
+    start = starts_from(objective, initial, 1, options.seed, options.start)[0]
     scale = 0.5 * float(np.sum(tracking.metric.root(tracking.targets[-1, -1, -1]) ** 2))
     running = float(tracking.time_weight.sum())
     return DOMINANT * (tracking.price(start) / scale + running + 1e-12)
