@@ -22,10 +22,10 @@ from benchmarks.reporting import Goal, Report, Table
 from controlsde.foundation.files import write_whole
 from controlsde.foundation.progress import silent
 from controlsde.problem import Problem, load_problem
-from controlsde.problem.schema import Collocation
 from controlsde.reference import build_reference
-from controlsde.solvers import Outcome
 from controlsde.solvers.collocation import solver as collocation
+from controlsde.solvers.collocation.options import Collocation
+from controlsde.solvers.outcome import Outcome
 from controlsde.tracking.discrete_problem import TrackingProblem
 from controlsde.tracking.objective import Objective
 from controlsde.workflow.mesh_refinement import solve_resolved

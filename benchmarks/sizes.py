@@ -21,7 +21,6 @@ from benchmarks.problems import PLANE
 from benchmarks.reporting import Goal, Report, Table
 from controlsde.problem import Problem, load_problem, parse_problem
 from controlsde.tracking.objective import Objective
-from controlsde.workflow import costs
 
 WITHIN = 2.0
 ITERATIONS = 3
@@ -138,20 +137,23 @@ def _child(solver: str, name: str, settings: dict[str, object]) -> dict[str, Any
     """Run one size in this process."""
     import torch
 
-    from controlsde.problem.schema import Shooting
     from controlsde.reference import build_reference
+    from controlsde.solvers.collocation.costs import ProgramSizes, collocation_memory, collocation_seconds
     from controlsde.solvers.collocation.solver import WarmStart, solve_nlp
     from controlsde.solvers.collocation.transcription import transcribe
+    from controlsde.solvers.costs import calibration_seconds
     from controlsde.solvers.shooting import solver as shooting
+    from controlsde.solvers.shooting.costs import factor_bytes, shooting_memory, shooting_seconds
+    from controlsde.solvers.shooting.options import Shooting
     from controlsde.solvers.starts import random_starts
     from controlsde.tracking.discrete_problem import build_tracking
-    from controlsde.workflow.prediction import factor_bytes, sizes_of
+    from controlsde.tracking.sizes import sizes_of
 
     torch.set_num_threads(1)
     problem = problem_named(name, settings)
     tracking = build_tracking(problem, build_reference(problem.reference, problem.domain))
     sizes = sizes_of(problem, tracking.mesh)
-    calibration = min(costs.calibration_seconds() for _ in range(5))
+    calibration = min(calibration_seconds() for _ in range(5))
     before = _held()
     _forget_peak()
     if solver == "shooting":
@@ -161,10 +163,10 @@ def _child(solver: str, name: str, settings: dict[str, object]) -> dict[str, Any
             "seconds": (time.process_time() - began) / ITERATIONS,
             "memory": _peak() - before,
             "calibration": calibration,
-            "predicted seconds": costs.shooting_seconds(sizes, calibration),
-            "predicted memory": costs.shooting_memory(sizes, factor_bytes(problem, sizes.unknowns)),
+            "predicted seconds": shooting_seconds(sizes, calibration),
+            "predicted memory": shooting_memory(sizes, factor_bytes(sizes)),
         }
-    program = transcribe(tracking)
+    program, sized = transcribe(tracking), ProgramSizes(sizes)
     start = WarmStart(random_starts(tracking, 1, 0)[0], tracking.targets)
     began = time.process_time()
     solve_nlp(program, start, ITERATIONS, 1e-12, options={"ipopt.mumps_print_level": 4})
@@ -175,13 +177,13 @@ def _child(solver: str, name: str, settings: dict[str, object]) -> dict[str, Any
         "seconds": (time.process_time() - began) / ITERATIONS,
         "memory": _peak() - before,
         "calibration": calibration,
-        "predicted variables": sizes.variables,
-        "predicted jacobian": sizes.jacobian,
-        "predicted hessian": sizes.hessian,
-        "predicted entries": sizes.factor_entries,
-        "predicted flops": sizes.factor_flops,
-        "predicted seconds": costs.collocation_seconds(sizes, calibration),
-        "predicted memory": costs.collocation_memory(sizes),
+        "predicted variables": sized.variables,
+        "predicted jacobian": sized.jacobian,
+        "predicted hessian": sized.hessian,
+        "predicted entries": sized.factor_entries,
+        "predicted flops": sized.factor_flops,
+        "predicted seconds": collocation_seconds(sizes, calibration),
+        "predicted memory": collocation_memory(sizes),
     }
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from controlsde import build_reference, compare, evaluate, list_problems, load_problem, solve
-from controlsde.problem.schema import Shooting
 from controlsde.solvers.shooting import solver as shooting
+from controlsde.solvers.shooting.options import Shooting
 from controlsde.tracking.discrete_problem import build_tracking
 from controlsde.tracking.objective import Objective
 

@@ -397,10 +397,10 @@ def _own_solver(source: str) -> str | None:
 
 
 def _known_solver(name: str) -> str:
-    from controlsde.solvers import solver_names
+    from controlsde.registry import SOLVERS
 
-    if name not in solver_names():
-        raise UsageError(f"--solver must be one of {', '.join(solver_names())} (got {name!r})")
+    if name not in SOLVERS:
+        raise UsageError(f"--solver must be one of {', '.join(SOLVERS)} (got {name!r})")
     return name
 
 

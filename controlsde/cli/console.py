@@ -21,7 +21,7 @@ from rich.text import Text
 from controlsde.cli import tables
 from controlsde.foundation.progress import Progress, Step
 from controlsde.foundation.wording import shown_lines
-from controlsde.problem.solver_specs import FITTING
+from controlsde.registry import SOLVERS
 
 if TYPE_CHECKING:
     from controlsde.claims import Tested
@@ -105,7 +105,7 @@ class Console:
         self._show(tables.certificate_table(result))
         self._rich.print()
         self._say(_account(result))
-        if result.solver in FITTING and result.status == "converged":
+        if result.solver in SOLVERS and not SOLVERS[result.solver].minimises_objective and result.status == "converged":
             self._say(result.message)
         for line in tables.spread_of(result):
             self._say(line)

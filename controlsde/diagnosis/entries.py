@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controlsde.problem import Problem, parse_override, parse_problem
-from controlsde.problem.schema import Shooting
+from controlsde.solvers.shooting.options import Shooting
 
 Value = bool | int | float | str | tuple[int, ...]
 

@@ -7,8 +7,7 @@ import numpy as np
 from controlsde.diagnosis.case import EXACT_SHARE, Case
 from controlsde.diagnosis.entries import Diagnosis, Remedy, listed, rounded_up
 from controlsde.diagnosis.of_solvers import smaller_bound
-from controlsde.problem.schema import Shooting
-from controlsde.problem.solver_specs import FITTING
+from controlsde.registry import SOLVERS
 
 HELD_SHARE = 0.1  # of the weights at their bounds from which on that is worth saying
 SATURATED_SHARE = 0.5  # of the neurons
@@ -86,7 +85,7 @@ def _finer(case: Case, what: str) -> Remedy:
 def fitted(case: Case) -> Diagnosis | None:
     """A network as near to the exact drift as it can be, and a density that is not near the reference."""
     kind = case.problem.solver.kind
-    if kind not in FITTING or not _falls_short(case):
+    if SOLVERS[kind].minimises_objective or not _falls_short(case):
         return None
     seen = f"{_poor(case, 'the drift is fitted')}: {kind} fits the drift and does not look at the density"
     return Diagnosis("fit", seen, Remedy("solver", "shooting"))
@@ -116,7 +115,7 @@ def unreachable(case: Case) -> Diagnosis | None:
 
 def _reachable(case: Case) -> bool:
     """Whether an optimum of the objective falls short of what is in reach."""
-    return case.problem.solver.kind not in FITTING and _falls_short(case)
+    return SOLVERS[case.problem.solver.kind].minimises_objective and _falls_short(case)
 
 
 def _falls_short(case: Case) -> bool:
@@ -137,5 +136,5 @@ def _poor(case: Case, what: str = "this is an optimum") -> str:
 def _more_starts(case: Case) -> Remedy:
     tried = int(case.problem.solver.starts)
     solver = case.problem.solver
-    usual = Shooting().fitted(case.network.dimension).starts if solver.kind == "shooting" else ENOUGH_STARTS
+    usual = SOLVERS[solver.kind].options().fitted(case.network.dimension).starts
     return Remedy("solver.starts", min(MOST_STARTS, max(usual, 4 * tried)))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from controlsde.control.network import KINKED
 from controlsde.diagnosis.case import Case
 from controlsde.diagnosis.entries import Diagnosis, Remedy, rounded_down, rounded_up
-from controlsde.problem.schema import Shooting
+from controlsde.solvers.shooting.options import Shooting
 
 Array = NDArray[np.float64]
 

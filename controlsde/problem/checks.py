@@ -9,11 +9,11 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from controlsde.problem.density_checks import Misfit, density_misfits, wrong_length
+from controlsde.problem.density_checks import density_misfits, wrong_length
 from controlsde.problem.formula_checks import drift_misfits, forward_misfits, schedule_misfits
 from controlsde.problem.leaving import Box
-from controlsde.problem.solver_specs import FITTING, MOST_GROUPS, SECOND_ORDER, Ordering, fitting_groups, period
-from controlsde.problem.values import Location
+from controlsde.problem.values import Location, Misfit
+from controlsde.registry import SOLVERS
 
 if TYPE_CHECKING:
     from controlsde.problem.schema import Problem, ReversedDiffusion
@@ -47,61 +47,15 @@ def _objective(problem: Problem) -> Iterator[Misfit]:
 
 
 def _solver(problem: Problem) -> Iterator[Misfit]:
-    objective, solver = problem.objective, problem.solver
-    if solver.kind == "shooting" and solver.hops and solver.method not in SECOND_ORDER:
-        yield ("solver", "hops"), f"is for solver.method newton or gauss-newton (got {solver.method}): use 0"
-    if solver.kind in FITTING and objective.terminal_error is not None:
+    kind = problem.solver.kind
+    if problem.objective.terminal_error is not None and not SOLVERS[kind].meets_limits:
+        able = " or ".join(name for name in SOLVERS if SOLVERS[name].meets_limits)
         yield (
             ("objective", "terminal_error"),
-            f"is for solver.kind shooting or collocation, which see the error (got {solver.kind}); use one of these, "
+            f"is for solver.kind {able}, which see the error (got {kind}); use one of these, "
             "with solver.start: switching",
         )
-    yield from _switching(problem)
-    if solver.kind != "collocation" or solver.nlp_solver != "fatrop":
-        return
-    for key, given in (("norm", objective.norm == "h-1"), ("variation", objective.variation > 0)):
-        if given:
-            yield ("solver", "nlp_solver"), f"fatrop takes no objective.{key} that couples its variables: use ipopt"
-
-
-def _switching(problem: Problem) -> Iterator[Misfit]:
-    """Whether periods of switching fill the pieces; of a coarser problem, where that is solved first."""
-    solver, pieces, width = problem.solver, problem.controls.pieces, int(problem.network.width or problem.dimension)
-    if solver.kind == "switching":
-        if solver.neurons == "auto":
-            yield from _whole_periods(problem, ("controls", "pieces"), pieces, (solver.ordering,))
-        elif solver.neurons % width or solver.neurons < 2 * width:
-            yield (
-                ("solver", "neurons"),
-                f"must be a multiple of network.width {width}, at least twice that (got {solver.neurons}): "
-                f"use {width * max(2, -(-solver.neurons // width))}",
-            )
-        elif pieces % (turn := period(solver.ordering, solver.neurons // width)):
-            yield (
-                ("controls", "pieces"),
-                f"must be a multiple of {turn}, the pieces of a {solver.ordering} period of {solver.neurons} "
-                f"solver.neurons (got {pieces}): use {turn * -(-pieces // turn)}",
-            )
-    elif solver.kind != "score-matching" and solver.start == "switching":
-        first = solver.refine[0].pieces if solver.refine else None
-        where: Location = ("solver", "refine", 0, "pieces") if first else ("controls", "pieces")
-        yield from _whole_periods(problem, where, first or pieces, ("symmetric", "forward"))
-
-
-def _whole_periods(problem: Problem, where: Location, pieces: int, orderings: tuple[Ordering, ...]) -> Iterator[Misfit]:
-    def fits(count: int) -> bool:
-        return any(fitting_groups(ordering, count) for ordering in orderings)
-
-    if not fits(pieces):
-        kinds = "an even number" if orderings == ("symmetric",) else "a number"
-        least = period(orderings[-1], 2)
-        most = period(orderings[-1], MOST_GROUPS)
-        cure = str(next(count for count in range(pieces + 1, 2 * pieces + least + 1) if fits(count)))
-        if orderings == ("symmetric",) and fitting_groups("forward", pieces):
-            cure += ", or solver.ordering: forward"
-        if problem.solver.kind != "switching":
-            cure += ", or solver.start: random"
-        yield where, f"must hold whole periods of switching, each {kinds} of {least} to {most} pieces: use {cure}"
+    yield from problem.solver.misfits(problem)
 
 
 def _controls(problem: Problem) -> Iterator[Misfit]:

@@ -24,15 +24,13 @@ from controlsde.problem.density_specs import (
 )
 from controlsde.problem.formula import FormulaError
 from controlsde.problem.leaving import MAX_MASS_OUTSIDE, Box, components, mass_outside, outside_cure
-from controlsde.problem.values import Location
+from controlsde.problem.values import Location, Misfit
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
-
-Misfit = tuple[Location, str]
 
 MIN_MASS_INSIDE = 1e-9
 SMALLEST_PEAK, LARGEST_PEAK = 1e-100, 1e100

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from controlsde.problem.density_checks import GRID, Misfit, regular_grid, shown_point
+from controlsde.problem.density_checks import GRID, regular_grid, shown_point
 from controlsde.problem.density_specs import variables
 from controlsde.problem.formula import Formula as Expression
 from controlsde.problem.formula import FormulaError
 from controlsde.problem.leaving import Box
-from controlsde.problem.values import Location
+from controlsde.problem.values import Location, Misfit
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,7 @@ part fits the others, or pydantic's `ValidationError`; `loading` turns that into
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union, cast
 
 from pydantic import (
     BeforeValidator,
@@ -47,7 +47,7 @@ from controlsde.problem.reference_specs import (
     VarianceExploding,
     VariancePreserving,
 )
-from controlsde.problem.solver_specs import Collocation, Mesh, Rung, ScoreMatching, Shooting, Solver, Switching
+from controlsde.problem.solver_specs import Mesh, Rung, SolverOptions
 from controlsde.problem.values import (
     MAX_DIMENSION,
     Coordinate,
@@ -63,11 +63,11 @@ from controlsde.problem.values import (
     one_text_as_list,
     short,
 )
+from controlsde.registry import SOLVERS
 
 __all__ = [
     "Bounds",
     "Boxes",
-    "Collocation",
     "Controls",
     "DensitySpec",
     "Displacement",
@@ -91,10 +91,8 @@ __all__ = [
     "ReversedDiffusion",
     "Rung",
     "Samples",
-    "ScoreMatching",
-    "Shooting",
+    "SolverOptions",
     "StudentT",
-    "Switching",
     "Truncated",
     "Uniform",
     "VarianceExploding",
@@ -274,6 +272,16 @@ class ExactDrift(Section):
 Drift = Annotated[FormulaDrift | ExactDrift, Field(discriminator="kind"), Shorthand(("exact",))]
 
 
+if TYPE_CHECKING:
+    Solver = SolverOptions
+else:
+    Solver = Annotated[
+        Union[tuple(SOLVERS[name].options for name in SOLVERS)],  # noqa: UP007
+        Field(discriminator="kind"),
+        Shorthand(tuple(SOLVERS), default="shooting"),
+    ]
+
+
 class Problem(Section):
     """A tracking problem: everything that the solvers, the verification and the reports need to know."""
 
@@ -286,7 +294,7 @@ class Problem(Section):
     controls: Controls = Controls()
     objective: Objective = Objective()
     mesh: Mesh = Mesh()
-    solver: Solver = Shooting()
+    solver: Solver = SOLVERS["shooting"].options()
     monte_carlo: MonteCarlo = MonteCarlo()
     drift: Drift | None = None
 
@@ -320,8 +328,7 @@ class Problem(Section):
 
         if self.network.width is None:
             self.__dict__["network"] = self.network.model_copy(update={"width": self.dimension})
-        if self.solver.kind == "shooting":
-            self.__dict__["solver"] = self.solver.fitted(self.dimension)
+        self.__dict__["solver"] = self.solver.fitted(self.dimension)
         if self.reference.kind == "foellmer" and self.reference.point is None:
             self.__dict__["reference"] = self.reference.model_copy(update={"point": (0.0,) * self.dimension})
         found = misfits(self)

@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 
 from controlsde.foundation.progress import Progress, Step
 from controlsde.problem import Problem
-from controlsde.problem.schema import Rung
+from controlsde.problem.solver_specs import Rung, SolverOptions
 from controlsde.reference import Reference
-from controlsde.solvers import Outcome, solver_named
+from controlsde.registry import SOLVERS
+from controlsde.solvers.declaration import Solver
+from controlsde.solvers.outcome import Outcome
 from controlsde.tracking.discrete_problem import TimeGrid, TrackingProblem, build_tracking, time_grid
 from controlsde.tracking.objective import Objective
 
@@ -42,10 +44,10 @@ class Climbed:
 
 
 def climb(
-    problem: Problem, reference: Reference, options: Any, progress: Progress, initial: Sequence[Array] = ()
+    problem: Problem, reference: Reference, options: SolverOptions, progress: Progress, initial: Sequence[Array] = ()
 ) -> Climbed:
     """Solve the rungs one after the other; without any, the initial weights as they are."""
-    solve = solver_named(options.kind)
+    solver: Solver = SOLVERS[options.kind]
     climbed = Climbed(tuple(initial))
     pieces = problem.controls.pieces
     for number, rung in enumerate(options.refine):
@@ -54,7 +56,7 @@ def climb(
         objective = Objective(rung_tracking(problem, reference, rung))
         begin = [resized(weights, count) for weights in climbed.weights]
         run = options.going_on(options.starts if number == 0 else max(1, len(begin)))
-        outcome = solve(objective, run, progress, begin)
+        outcome = solver.solve(objective, run, progress, begin)
         climbed = Climbed(
             weights=tuple(resized(one.weights, pieces) for one in _promising(outcome)),
             build_seconds=climbed.build_seconds + outcome.build_seconds,

@@ -22,7 +22,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +30,12 @@ from controlsde.fokker_planck.mesh import Mesh
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.foundation.progress import Progress, Step
 from controlsde.problem import Problem
+from controlsde.problem.solver_specs import SolverOptions
 from controlsde.reference import Reference
-from controlsde.solvers import Outcome, solver_named
+from controlsde.registry import SOLVERS
+from controlsde.solvers.declaration import Solver
 from controlsde.solvers.end_limit import solve_within_limit
-from controlsde.solvers.outcome import reached
+from controlsde.solvers.outcome import Outcome, reached
 from controlsde.solvers.shooting.trust_region import projected_gradient_norm
 from controlsde.tracking.discrete_problem import TimeGrid, TrackingProblem, build_tracking
 from controlsde.tracking.objective import Objective
@@ -47,10 +48,6 @@ ACCEPTED = 3e-2  # and with which an answer is still taken where nothing may be 
 END_SHIFT = 0.1  # of a limit at T: what refinement adds to the error there, at which it stops
 END_STEPS = 4  # times the steps, on finer elements, with which the error at T is measured
 SETTLING = 0.7  # refinement goes on while each one lessens the change by this factor; else the answer never settles
-# beyond them a solve takes minutes
-MOST_STAGE_VALUES = {
-    "shooting": 1_000_000, "collocation": 40_000, "score-matching": 4_000_000, "switching": 4_000_000,
-}  # fmt: skip
 CANDIDATES = 4  # starts that are judged on the finer mesh, and go on there
 MOST_ELEMENTS = {1: 40, 2: 6, 3: 3}  # per axis
 MOST_STEPS = 16  # per piece
@@ -106,7 +103,7 @@ class Followed:
 
 
 def solve_resolved(
-    problem: Problem, reference: Reference, options: Any, progress: Progress, initial: tuple[Array, ...] = ()
+    problem: Problem, reference: Reference, options: SolverOptions, progress: Progress, initial: tuple[Array, ...] = ()
 ) -> tuple[TrackingProblem, Outcome]:
     """Solve, judge on a finer mesh, refine where the problem says `auto`, and go on until the answer settles."""
     climbed = climb(problem, reference, options, progress, initial)
@@ -132,7 +129,7 @@ def solve_resolved(
                 promising = min(judged, key=lambda one: one.objective)
                 finer = _next(problem, reference, tracking, promising, change)
                 change = promising.change
-                if finer is not None and finer.targets.size > MOST_STAGE_VALUES[options.kind]:
+                if finer is not None and finer.targets.size > SOLVERS[options.kind].most_stage_values:
                     finer = None
             if finer is None:
                 starts = followed.objectives(best, partial(_value, tracking))
@@ -235,17 +232,17 @@ def _solve(
     problem: Problem,
     reference: Reference,
     tracking: TrackingProblem,
-    options: Any,
+    options: SolverOptions,
     progress: Progress,
     initial: Sequence[Array],
 ) -> Outcome:
     """By the solver that the options name, with a search for the multiplier around it where the error is limited."""
-    solve = solver_named(options.kind)
+    solver: Solver = SOLVERS[options.kind]
     objective = Objective(tracking)
     if tracking.end_limit is None:
-        return solve(objective, options, progress, initial)
+        return solver.solve(objective, options, progress, initial)
     end_error = _end_error(problem, reference, tracking)
-    return solve_within_limit(solve, objective, options, progress, initial, end_error)
+    return solve_within_limit(solver.solve, objective, options, progress, initial, end_error)
 
 
 def _end_error(problem: Problem, reference: Reference, tracking: TrackingProblem) -> Callable[[Array], float]:

@@ -16,33 +16,23 @@ from controlsde.fokker_planck.mesh import Mesh
 from controlsde.fokker_planck.operator import DENSE_LIMIT
 from controlsde.foundation.surroundings import own_arithmetic
 from controlsde.problem import Problem
-from controlsde.problem.schema import ScoreMatching, Shooting, Switching
-from controlsde.problem.solver_specs import SECOND_ORDER, period
 from controlsde.problem.values import Location
-from controlsde.workflow.costs import (
-    ITERATIONS,
-    Sizes,
-    calibration_seconds,
-    collocation_memory,
-    collocation_seconds,
-    fit_memory,
-    fit_seconds,
-    operator_entries,
-    shooting_iterations,
-    shooting_memory,
-    shooting_seconds,
-)
+from controlsde.registry import SOLVERS
+from controlsde.solvers.collocation.costs import ITERATIONS, ProgramSizes, collocation_memory, collocation_seconds
+from controlsde.solvers.costs import Costs, calibration_seconds
+from controlsde.solvers.declaration import Solver
+from controlsde.solvers.shooting.costs import shooting_iterations, shooting_seconds
+from controlsde.solvers.shooting.options import Shooting
+from controlsde.tracking.sizes import Sizes, estimated_unknowns, matrices_of, sizes_of, sparse_factor_bytes
 
 if TYPE_CHECKING:
     from controlsde.reference import Reference
 
 MOST_MEMORY = 16 * 2**30  # bytes for the largest arrays of a solve
-MOST_VARIABLES = 2_000_000  # of a collocation program
 MOST_UNRESOLVED = 1e-2  # top-mode share of a reference that its mesh resolves
 MOST_OF_MACHINE = 0.8  # share of the machine's memory that a solve may take
 MOST_PARTICLE_STEPS = 2e12  # about an hour on two processors
 STEPS_OF_COUNTING = 150
-AUTO_GUESS = {1: 12, 2: 6, 3: 3}  # elements that `auto` takes on an axis; in two and three dimensions the most
 
 
 @dataclass(frozen=True)
@@ -127,93 +117,30 @@ def _words(problem: Problem, reference: Reference) -> tuple[str, tuple[str, ...]
     return f"{reference.description}; its walls reflect, and keep its mass", (*unseen, *((found,) if found else ()))
 
 
-def _estimated_unknowns(problem: Problem) -> int:
-    elements = problem.mesh.elements
-    counts = (AUTO_GUESS[problem.dimension],) * problem.dimension if elements == "auto" else elements
-    total = 1
-    for count in counts:
-        total *= int(count) * problem.mesh.degree + 1
-    return total
-
-
 def _stage_values(problem: Problem, unknowns: int) -> int:
     return unknowns * problem.mesh.stages * problem.mesh.first_steps * problem.controls.pieces
 
 
-def sizes_of(problem: Problem, mesh: Mesh | None) -> Sizes:
-    """The sizes of the discrete problem on a mesh; without one, by estimates from above that build nothing."""
-    if mesh is not None and mesh.walls == "absorbing" and problem.noise == 0:  # then the walls carry unknowns, too
-        mesh = Mesh(tuple(replace(axis, walls="reflecting") for axis in mesh.axes))
-    unknowns = _estimated_unknowns(problem) if mesh is None else len(mesh.mass)
-    coupled = 1 + problem.dimension * 2 * problem.mesh.degree  # nodes that a corner of elements sees
-    return Sizes(
-        dimension=problem.dimension,
-        unknowns=unknowns,
-        operator=unknowns * coupled if mesh is None else operator_entries(mesh),
-        pieces=problem.controls.pieces,
-        steps_per_piece=problem.mesh.first_steps,
-        stages=problem.mesh.stages,
-        width=int(problem.network.width or problem.dimension),
-        degree=problem.mesh.degree,
-        coupled_norm=problem.objective.norm != "l2",
-        coupled_pieces=problem.objective.variation > 0,
-        priced=problem.objective.effort > 0 or problem.objective.variation > 0,
-    )
-
-
-def _weights(problem: Problem) -> int:
-    return problem.controls.pieces * problem.network.width * (2 * problem.dimension + 1)
-
-
 def _memory(problem: Problem, sizes: Sizes) -> int:
-    """Bytes of a solve: of what its solver needs and of an evaluation, and of the Hessian where there is one."""
-    evaluation = _memory_of_evaluation(problem, sizes.unknowns)
-    if problem.solver.kind == "collocation":
-        return int(evaluation + collocation_memory(sizes))
-    if isinstance(problem.solver, ScoreMatching | Switching):
-        return int(evaluation + fit_memory(sizes, problem.solver.starts))
-    if problem.solver.method not in SECOND_ORDER:
-        return evaluation
-    hessian = 3 * 8 * _weights(problem) ** 2
-    return int(evaluation + shooting_memory(sizes, factor_bytes(problem, sizes.unknowns)) + hessian)
+    """Bytes of a solve: of what its solver needs and of an evaluation."""
+    return int(_memory_of_evaluation(problem, sizes.unknowns) + _costs(problem, sizes).memory)
 
 
-def factor_bytes(problem: Problem, unknowns: int) -> int:
-    """Bytes of inverses or factors of all pieces, as the stage solvers of shooting keep them.
-
-    In one dimension bands, in two dense inverses, or sparse factors by dissection beyond `DENSE_LIMIT`.
-    """
-    if problem.dimension == 1:
-        each = 24 * unknowns * (3 * problem.mesh.degree + 1)
-    elif unknowns <= DENSE_LIMIT[problem.dimension]:
-        each = 64 * unknowns**2
-    else:
-        each = int(29 * unknowns**1.5) if problem.dimension == 2 else _sparse_factors(unknowns)
-    return _matrices(problem) * each
+def _costs(problem: Problem, sizes: Sizes) -> Costs:
+    solver: Solver = SOLVERS[problem.solver.kind]
+    return solver.costs(problem.solver, sizes)
 
 
 def _memory_of_evaluation(problem: Problem, unknowns: int) -> int:
     """Bytes of stages and their adjoint, inverses or factors, and densities of the verification."""
     pieces = problem.controls.pieces
     dense = unknowns <= DENSE_LIMIT[problem.dimension]
-    factors = 16 * unknowns**2 * 4 if dense else _sparse_factors(unknowns)
+    factors = 16 * unknowns**2 * 4 if dense else sparse_factor_bytes(unknowns)
     # In three dimensions the verification's finer meshes cost more than all else.
-    verification = _sparse_factors(unknowns * 2**3) if problem.dimension == 3 else 0
+    verification = sparse_factor_bytes(unknowns * 2**3) if problem.dimension == 3 else 0
     densities = 2 * 8 * (4 * pieces + 1) * unknowns * int(2**problem.dimension)
     stages = 8 * 4 * _stage_values(problem, unknowns)
-    return stages + _matrices(problem) * factors + verification + densities
-
-
-def _sparse_factors(unknowns: int) -> int:
-    """Bytes of one real and one complex sparse factorisation."""
-    return int(24 * 40 * unknowns**1.5)
-
-
-def _matrices(problem: Problem) -> int:
-    """How many matrices are factorised: one a piece, or one a step where the diffusivity varies in time."""
-    reference = problem.reference
-    varies = reference.kind == "reversed-diffusion" and reference.forward.kind in ("vp", "ve") and problem.noise > 0
-    return problem.controls.pieces * (problem.mesh.first_steps if varies else 1)
+    return stages + matrices_of(problem) * factors + verification + densities
 
 
 def refusals(problem: Problem) -> tuple[str, ...]:
@@ -223,17 +150,13 @@ def refusals(problem: Problem) -> tuple[str, ...]:
 
 def refusals_of_evaluation(problem: Problem) -> tuple[str, ...]:
     """Why an evaluation is refused: as `refusals`, without what only a solver needs."""
-    memory = _memory_of_evaluation(problem, _estimated_unknowns(problem))
+    memory = _memory_of_evaluation(problem, estimated_unknowns(problem))
     return (*_too_much_memory("an evaluation", memory), *_too_many_steps(problem), *_no_device(problem))
 
 
 def _refuse(problem: Problem, sizes: Sizes) -> tuple[str, ...]:
-    reasons = [*_too_much_memory("a solve", _memory(problem, sizes))]
-    if problem.solver.kind == "collocation" and sizes.variables > MOST_VARIABLES:
-        reasons.append(
-            f"collocation would have {sizes.variables:,} variables; use --set solver=shooting or a smaller mesh"
-        )
-    return (*reasons, *_too_many_steps(problem), *_no_device(problem))
+    too_much = _too_much_memory("a solve", _memory(problem, sizes))
+    return (*too_much, *_costs(problem, sizes).refused, *_too_many_steps(problem), *_no_device(problem))
 
 
 def _too_much_memory(what: str, memory: int) -> tuple[str, ...]:
@@ -291,22 +214,6 @@ def _shooting_iterations(problem: Problem) -> int:
     return shooting_iterations(options.starts, options.hops)
 
 
-def _fit_seconds(problem: Problem, sizes: Sizes, calibration: float) -> float:
-    """Of all fits of the exact drift that the problem's solver makes; 0 where it makes none."""
-    solver, pieces = problem.solver, problem.controls.pieces
-    if isinstance(solver, ScoreMatching):
-        return fit_seconds(sizes, solver.starts * pieces, 1, calibration)
-    if isinstance(solver, Switching):
-        played = [solver]
-    else:
-        played = [Switching(), Switching(ordering="forward")] if solver.start == "switching" else []
-    return sum(
-        fit_seconds(sizes, one.starts * pieces // period(one.ordering, groups), groups, calibration)
-        for one in played
-        for groups in one.groups(pieces, problem.network.width)
-    )
-
-
 def _prediction(
     problem: Problem,
     sizes: Sizes,
@@ -327,20 +234,21 @@ def _prediction(
     memory, machine, speed = _memory(problem, sizes), machine_memory(), calibration_seconds()
     if not refused:
         warnings += _does_not_fit(memory, machine)
+    program = ProgramSizes(sizes)
     return Prediction(
         unknowns=sizes.unknowns,
         elements=elements,
         stage_values=sizes.stage_values,
-        weights=_weights(problem),
-        collocation_variables=sizes.variables,
-        jacobian_nonzeros=sizes.jacobian,
-        hessian_nonzeros=sizes.hessian,
-        factor_entries=int(sizes.factor_entries),
+        weights=sizes.weights,
+        collocation_variables=program.variables,
+        jacobian_nonzeros=program.jacobian,
+        hessian_nonzeros=program.hessian,
+        factor_entries=int(program.factor_entries),
         collocation_memory_bytes=int(collocation_memory(sizes)),
         collocation_seconds=ITERATIONS * collocation_seconds(sizes, speed),
         shooting_iteration_seconds=shooting_seconds(sizes, speed),
         shooting_seconds=_shooting_iterations(problem) * shooting_seconds(sizes, speed) / loky.cpu_count(),
-        fit_seconds=_fit_seconds(problem, sizes, speed),
+        fit_seconds=speed * _costs(problem, sizes).fits,
         solver_memory_bytes=memory,
         machine_memory_bytes=machine,
         verification_unknowns=sizes.unknowns * 3**problem.dimension,

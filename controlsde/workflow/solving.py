@@ -9,7 +9,6 @@ import platform
 import time
 from dataclasses import dataclass, replace
 from importlib import metadata
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +24,12 @@ from controlsde.foundation.errors import EXIT_NOT_CONVERGED, ControlsdeError
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import own_settings
 from controlsde.problem import Problem
+from controlsde.problem.solver_specs import SolverOptions
 from controlsde.problem.values import dotted
 from controlsde.reference import Reference, build_reference
+from controlsde.registry import SOLVERS
 from controlsde.result.result import Result
-from controlsde.solvers import Outcome
-from controlsde.solvers.outcome import Ending
+from controlsde.solvers.outcome import Ending, Outcome
 from controlsde.tracking.discrete_problem import TimeGrid, TrackingProblem, build_network, time_grid
 from controlsde.tracking.objective import Objective
 from controlsde.verification import DiscreteRun, Evidence, TrackingErrors, verify
@@ -195,28 +195,21 @@ def discrete_stages(tracking: TrackingProblem, drift: Drift, diffusivity: Diffus
     return stages
 
 
-def solver_options(problem: Problem, solver: str | None) -> Any:
+def solver_options(problem: Problem, solver: str | None) -> SolverOptions:
     """The problem's solver options, or the defaults of another kind of solver.
 
     Raises ValueError for no such kind, or one that does not fit the problem.
     """
     from controlsde.problem.checks import misfits
-    from controlsde.problem.schema import Collocation, ScoreMatching, Shooting, Switching
 
     if solver is None or solver == problem.solver.kind:
         return problem.solver
-    seed = problem.solver.seed
-    kinds = {
-        "shooting": Shooting(seed=seed).fitted(problem.dimension),
-        "collocation": Collocation(seed=seed),
-        "score-matching": ScoreMatching(seed=seed),
-        "switching": Switching(seed=seed),
-    }
-    if solver not in kinds:
-        raise ValueError(f"solver must be one of {', '.join(kinds)} (got {solver!r})")
-    for where, fault in misfits(problem.model_copy(update={"solver": kinds[solver]})):
+    if solver not in SOLVERS:
+        raise ValueError(f"solver must be one of {', '.join(SOLVERS)} (got {solver!r})")
+    options: SolverOptions = SOLVERS[solver].options(seed=problem.solver.seed).fitted(problem.dimension)
+    for where, fault in misfits(problem.model_copy(update={"solver": options})):
         raise ValueError(f"{dotted(where)} {fault}")
-    return kinds[solver]
+    return options
 
 
 def versions() -> dict[str, str]:

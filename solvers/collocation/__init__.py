@@ -1,1 +1,12 @@
 """Direct collocation: densities and weights together in one sparse nonlinear program."""
+
+from controlsde.solvers.collocation.options import Collocation
+from controlsde.solvers.declaration import Solver
+
+SOLVER = Solver(
+    name="collocation",
+    options=Collocation,
+    function="controlsde.solvers.collocation.solver:solve",
+    costing="controlsde.solvers.collocation.costs:costs",
+    most_stage_values=40_000,
+)

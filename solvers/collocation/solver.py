@@ -21,7 +21,6 @@ from controlsde.fokker_planck.radau import radau
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import one_thread
-from controlsde.problem.schema import Collocation
 from controlsde.solvers.collocation.fatrop import require_fatrop, solve_stage_wise
 from controlsde.solvers.collocation.nonlinear_program import (
     IterateLog,
@@ -30,6 +29,7 @@ from controlsde.solvers.collocation.nonlinear_program import (
     casadi_alone,
     interrupt_sets,
 )
+from controlsde.solvers.collocation.options import Collocation
 from controlsde.solvers.collocation.stage_wise import StageWiseProgram, stage_wise
 from controlsde.solvers.collocation.transcription import Transcription, transcribe
 from controlsde.solvers.outcome import Ending, Outcome, Reason, Violation

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.control.network import Network
-from controlsde.problem.solver_specs import Ordering
+from controlsde.solvers.drift_fitting.options import Ordering
 
 Array = NDArray[np.float64]
 

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import one_thread
-from controlsde.problem.schema import ScoreMatching, Switching
 from controlsde.solvers.drift_fitting.drift_fit import Fitted, Regression, fit
 from controlsde.solvers.drift_fitting.drift_moments import DriftMoments
+from controlsde.solvers.drift_fitting.options import ScoreMatching, Switching
 from controlsde.solvers.outcome import Ending, Iteration, Outcome
 from controlsde.tracking.objective import Objective
 

@@ -17,11 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.foundation.progress import Progress, silent
-from controlsde.problem.schema import Switching
-from controlsde.problem.solver_specs import fitting_groups
 from controlsde.solvers.drift_fitting.drift_fit import Regression
 from controlsde.solvers.drift_fitting.drift_moments import DriftMoments
 from controlsde.solvers.drift_fitting.multiplexing import Multiplexing
+from controlsde.solvers.drift_fitting.options import Switching, fitting_groups
 from controlsde.solvers.drift_fitting.score_matching import DriftFitting, fit_by
 from controlsde.solvers.outcome import Outcome
 from controlsde.tracking.objective import Objective

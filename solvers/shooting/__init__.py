@@ -1,1 +1,13 @@
 """Shooting: J as a function of the weights alone, and the searches that minimise it."""
+
+from controlsde.solvers.declaration import Solver
+from controlsde.solvers.shooting.options import Shooting
+
+SOLVER = Solver(
+    name="shooting",
+    options=Shooting,
+    function="controlsde.solvers.shooting.solver:solve",
+    costing="controlsde.solvers.shooting.costs:costs",
+    most_stage_values=1_000_000,
+    devices=("cpu", "cuda"),
+)

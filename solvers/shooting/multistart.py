@@ -19,11 +19,10 @@ from numpy.typing import NDArray
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import one_thread
-from controlsde.problem.schema import Shooting
-from controlsde.problem.solver_specs import SECOND_ORDER
 from controlsde.solvers.outcome import Ending, Iteration
 from controlsde.solvers.shooting.first_order import minimise_adam, minimise_l_bfgs
 from controlsde.solvers.shooting.hopping import HOP_ITERATIONS, disturbed, hopeless, lower, shared_out
+from controlsde.solvers.shooting.options import SECOND_ORDER, Shooting
 from controlsde.solvers.shooting.trust_region import Iterate, minimise
 from controlsde.solvers.workers import Workers
 from controlsde.tracking.objective import Objective

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.foundation.progress import Progress, silent
-from controlsde.problem.schema import Shooting
 from controlsde.solvers.outcome import Ending, Outcome
 from controlsde.solvers.shooting.multistart import Run, Search
+from controlsde.solvers.shooting.options import Shooting
 from controlsde.solvers.starts import starts_from
 from controlsde.solvers.workers import Workers
 from controlsde.tracking.objective import Objective

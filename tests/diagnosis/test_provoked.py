@@ -8,7 +8,7 @@ import pytest
 from controlsde.control.controls import Controls
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.problem import load_problem, parse_problem
-from controlsde.problem.schema import Shooting
+from controlsde.solvers.shooting.options import Shooting
 from controlsde.tracking.objective import Objective
 from controlsde.verification import characteristics
 from controlsde.workflow import solving as pipeline

@@ -13,7 +13,8 @@ from controlsde.problem import (
     load_problem,
     parse_problem,
 )
-from controlsde.problem.schema import Mixture, Moser, Samples, Shooting
+from controlsde.problem.schema import Mixture, Moser, Samples
+from controlsde.solvers.shooting.options import Shooting
 
 from .texts import GOOD, TWO_DIMENSIONS, changed, messages
 

@@ -8,7 +8,8 @@ from controlsde.problem import (
     parse_override,
     parse_problem,
 )
-from controlsde.problem.schema import Collocation, Shooting
+from controlsde.solvers.collocation.options import Collocation
+from controlsde.solvers.shooting.options import Shooting
 
 from .texts import GOOD, messages
 

@@ -3,7 +3,7 @@
 import pytest
 
 from controlsde.problem import ProblemError, load_problem
-from controlsde.problem.solver_specs import Switching, fitting_groups, period
+from controlsde.solvers.drift_fitting.options import Switching, fitting_groups, period
 from controlsde.workflow.solving import solver_options
 
 

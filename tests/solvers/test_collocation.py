@@ -4,10 +4,11 @@ import casadi as ca
 import numpy as np
 import pytest
 
-from controlsde.problem.schema import Collocation, Shooting
 from controlsde.solvers.collocation import solver as collocation
+from controlsde.solvers.collocation.options import Collocation
 from controlsde.solvers.collocation.transcription import transcribe
 from controlsde.solvers.shooting import solver as shooting
+from controlsde.solvers.shooting.options import Shooting
 from controlsde.solvers.starts import starts_from
 from controlsde.tracking.objective import Objective
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from controlsde.problem import ProblemError, load_problem
-from controlsde.problem.schema import Collocation
 from controlsde.solvers.collocation import solver as collocation
 from controlsde.solvers.collocation.fatrop import solve_stage_wise
 from controlsde.solvers.collocation.nonlinear_program import SolverUnavailableError, WarmStart
+from controlsde.solvers.collocation.options import Collocation
 from controlsde.solvers.collocation.stage_wise import stage_wise
 from controlsde.solvers.collocation.transcription import transcribe
 from controlsde.solvers.starts import random_starts

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
-from controlsde.problem.schema import Shooting
 from controlsde.solvers.outcome import Ending
 from controlsde.solvers.shooting import solver as shooting
 from controlsde.solvers.shooting.hopping import GAIN, disturbed, hopeless, lower, shared_out
+from controlsde.solvers.shooting.options import Shooting
 from controlsde.solvers.shooting.trust_region import Iterate
 from controlsde.solvers.starts import random_starts
 from controlsde.tracking.objective import Objective

@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from controlsde.problem.schema import Collocation, ScoreMatching, Shooting, Switching
-from controlsde.problem.solver_specs import fitting_groups
 from controlsde.solvers import starts
 from controlsde.solvers.collocation import solver as collocation
+from controlsde.solvers.collocation.options import Collocation
 from controlsde.solvers.drift_fitting import score_matching, switching
+from controlsde.solvers.drift_fitting.options import ScoreMatching, Switching, fitting_groups
 from controlsde.solvers.drift_fitting.switching import constructive_start
 from controlsde.solvers.shooting import solver as shooting
+from controlsde.solvers.shooting.options import Shooting
 from controlsde.tracking.objective import Objective
 
 PLANE = {"mesh.elements": [3, 3], "mesh.degree": 5, "controls.pieces": 4}

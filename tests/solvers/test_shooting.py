@@ -7,10 +7,10 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.problem import load_problem
-from controlsde.problem.schema import Shooting
 from controlsde.solvers.outcome import Ending
 from controlsde.solvers.shooting import solver as shooting
 from controlsde.solvers.shooting.multistart import SCREENING_ITERATIONS
+from controlsde.solvers.shooting.options import Shooting
 from controlsde.tracking.objective import Objective
 
 

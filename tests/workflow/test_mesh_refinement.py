@@ -8,7 +8,8 @@ import pytest
 from controlsde.foundation.progress import silent
 from controlsde.problem import parse_problem
 from controlsde.reference import build_reference
-from controlsde.solvers import Outcome
+from controlsde.solvers.declaration import Solver
+from controlsde.solvers.outcome import Outcome
 from controlsde.tracking.objective import Objective
 from controlsde.workflow import mesh_refinement as adaptation
 from controlsde.workflow.mesh_refinement import RESOLVED, run_resolved, solve_resolved
@@ -63,8 +64,13 @@ def solver_that_returns(*weights):
     return solve
 
 
+def told_nothing_of_itself(solve):
+    """A function in place of the method of a solver."""
+    return lambda _, *arguments: solve(*arguments)
+
+
 def resolved(monkeypatch, of, *weights):
-    monkeypatch.setattr(adaptation, "solver_named", lambda _: solver_that_returns(*weights))
+    monkeypatch.setattr(Solver, "solve", told_nothing_of_itself(solver_that_returns(*weights)))
     reference = build_reference(of.reference, of.domain)
     return solve_resolved(of, reference, of.solver, silent)
 
@@ -122,7 +128,7 @@ def flattered(lower):
 
 def test_on_a_given_mesh_an_answer_that_survives_refinement_goes_before_a_better_one_that_does_not(monkeypatch):
     of = problem("{elements: [6], steps_per_piece: 2}")
-    monkeypatch.setattr(adaptation, "solver_named", lambda _: flattered([0.01]))
+    monkeypatch.setattr(Solver, "solve", told_nothing_of_itself(flattered([0.01])))
     _, outcome = solve_resolved(of, build_reference(of.reference, of.domain), of.solver, silent)
     assert not outcome.weights.any()
     assert outcome.starts == (outcome.objective, 0.01)
@@ -135,7 +141,7 @@ def test_on_a_given_mesh_an_answer_that_survives_refinement_goes_before_a_better
 def test_every_lower_start_has_a_reason_why_it_is_not_the_answer(monkeypatch):
     of = problem("{elements: [6], steps_per_piece: 2}")
     monkeypatch.setattr(adaptation, "CANDIDATES", 3)
-    monkeypatch.setattr(adaptation, "solver_named", lambda _: flattered([0.01, 0.02]))
+    monkeypatch.setattr(Solver, "solve", told_nothing_of_itself(flattered([0.01, 0.02])))
     reference = build_reference(of.reference, of.domain)
     _, outcome = solve_resolved(of, reference, of.solver, silent)
     assert "2 starts with lower objectives were set aside: 0.01, whose density moves by" in outcome.message

@@ -1,0 +1,43 @@
+"""What a problem file may say of collocation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from controlsde.problem.solver_specs import Rungs, SolverOptions
+from controlsde.problem.values import Misfit, Positive, Seed, Whole
+from controlsde.solvers.drift_fitting.options import start_misfits
+
+if TYPE_CHECKING:
+    from controlsde.problem.schema import Problem
+
+
+class Collocation(SolverOptions):
+    """The solver that hands state and controls together to a nonlinear program, solved by IPOPT or FATROP.
+
+    `pivot_tolerance` is of IPOPT's linear solver: larger is slower, but sees the program's curvature for what it is.
+    `start` is as of shooting.
+    """
+
+    kind: Literal["collocation"] = "collocation"
+    start: Literal["random", "switching"] = "random"
+    nlp_solver: Literal["ipopt", "fatrop"] = "ipopt"
+    starts: Annotated[Whole, Field(ge=1, le=10_000)] = 1
+    seed: Seed = 0
+    iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 500
+    tolerance: Positive = 1e-8
+    pivot_tolerance: Annotated[Positive, Field(le=0.5)] = 1e-2
+    refine: Rungs = ()
+
+    def misfits(self, problem: Problem) -> Iterator[Misfit]:
+        """What does not fit the rest of a problem."""
+        yield from start_misfits(self, problem)
+        if self.nlp_solver != "fatrop":
+            return
+        objective = problem.objective
+        for key, given in (("norm", objective.norm == "h-1"), ("variation", objective.variation > 0)):
+            if given:
+                yield ("solver", "nlp_solver"), f"fatrop takes no objective.{key} that couples its variables: use ipopt"

@@ -1,0 +1,61 @@
+"""What a solver says of itself: its name, its options, what it can do, what it costs, and where it is.
+
+Comes in: nothing. Goes out: a `Solver`, of which everything outside this folder asks what it needs to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from controlsde.foundation.extensions import found
+from controlsde.problem.solver_specs import SolverOptions
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from controlsde.foundation.progress import Progress
+    from controlsde.solvers.costs import Costs
+    from controlsde.solvers.outcome import Outcome
+    from controlsde.tracking.objective import Objective
+    from controlsde.tracking.sizes import Sizes
+
+
+@dataclass(frozen=True)
+class Solver:
+    """A solver of the tracking problem, as the rest of the software sees it.
+
+    name: in `solver: {kind: …}`. options: what a problem file may say of it. function, costing: `module:function`,
+    imported when they are first called, as `solve` and `costs`. most_stage_values: n·K·S·s, beyond which refinement
+    goes no further, for a solve would take minutes. dimensions, devices: where it works. meets_limits: whether it sees
+    the error at T, so that a limit to it can be met. minimises_objective: the tracking objective, that is, and not a
+    misfit of drifts.
+    """
+
+    name: str
+    options: type[SolverOptions]
+    function: str
+    costing: str
+    most_stage_values: int
+    dimensions: tuple[int, ...] = (1, 2, 3)
+    devices: tuple[str, ...] = ("cpu",)
+    meets_limits: bool = True
+    minimises_objective: bool = True
+
+    def solve(
+        self,
+        objective: Objective,
+        options: SolverOptions,
+        progress: Progress,
+        initial: Sequence[NDArray[np.float64]] = (),
+    ) -> Outcome:
+        """Minimise the objective. initial: flattened weights (K, P) that take the place of the first starts."""
+        outcome: Outcome = found(self.function)(objective, options, progress, initial)
+        return outcome
+
+    def costs(self, options: SolverOptions, sizes: Sizes) -> Costs:
+        """What a solve of a problem of these sizes costs."""
+        costs: Costs = found(self.costing)(options, sizes)
+        return costs

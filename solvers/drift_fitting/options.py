@@ -1,0 +1,126 @@
+"""What a problem file may say of the solvers that fit the exact drift, and when their periods fill its pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from controlsde.problem.solver_specs import Rung, SolverOptions
+from controlsde.problem.values import Location, Misfit, Positive, Seed, Whole, short
+
+if TYPE_CHECKING:
+    from controlsde.problem.schema import Problem
+
+MOST_GROUPS = 8  # of neurons that take turns, where a problem does not say how many
+MOST_NEURONS = 256
+
+
+class _Fit(SolverOptions):
+    """What the solvers share that fit the network to the exact drift."""
+
+    kind: str
+    starts: Annotated[Whole, Field(ge=1, le=10_000)] = 8
+    seed: Seed = 0
+    iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 500
+    tolerance: Positive = 1e-8
+
+    @property
+    def refine(self) -> tuple[Rung, ...]:
+        """No coarser problems: every piece, or period, is fitted by itself."""
+        return ()
+
+    @property
+    def start(self) -> str:
+        """The first start is random, too."""
+        return "random"
+
+
+class ScoreMatching(_Fit):
+    """The solver that fits the network to the reference's exact drift, piece by piece, and looks at no density."""
+
+    kind: Literal["score-matching"] = "score-matching"
+
+
+def _neurons(value: object) -> int | Literal["auto"]:
+    if value == "auto":
+        return "auto"
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_NEURONS:
+        raise ValueError(f"must be auto or a whole number from 1 to {MOST_NEURONS} (got {short(value)})")
+    return value
+
+
+Ordering = Literal["symmetric", "forward"]
+
+
+class Switching(_Fit):
+    """The solver that fits a wide network of `neurons` to the exact drift, and lets the narrow one play it in turns.
+
+    A period is 1, 2, …, q in `forward` ordering, and 1, …, q, q, …, 1 in `symmetric`, one piece each, where the narrow
+    network is one of q groups of neurons of the wide one. `auto` takes the q of 2 to 8 with the least objective.
+    """
+
+    kind: Literal["switching"] = "switching"
+    ordering: Ordering = "symmetric"
+    neurons: Annotated[
+        int | Literal["auto"],
+        BeforeValidator(_neurons),
+        WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": MOST_NEURONS}]}),
+    ] = "auto"
+
+    def groups(self, pieces: int, width: int) -> tuple[int, ...]:
+        """The numbers of groups of `width` neurons that are tried on so many pieces."""
+        return fitting_groups(self.ordering, pieces) if self.neurons == "auto" else (self.neurons // width,)
+
+    def misfits(self, problem: Problem) -> Iterator[Misfit]:
+        """Whether whole periods fill the pieces."""
+        pieces, width = problem.controls.pieces, int(problem.network.width or problem.dimension)
+        if self.neurons == "auto":
+            yield from _whole_periods(problem, ("controls", "pieces"), pieces, (self.ordering,))
+        elif self.neurons % width or self.neurons < 2 * width:
+            yield (
+                ("solver", "neurons"),
+                f"must be a multiple of network.width {width}, at least twice that (got {self.neurons}): "
+                f"use {width * max(2, -(-self.neurons // width))}",
+            )
+        elif pieces % (turn := period(self.ordering, self.neurons // width)):
+            yield (
+                ("controls", "pieces"),
+                f"must be a multiple of {turn}, the pieces of a {self.ordering} period of {self.neurons} "
+                f"solver.neurons (got {pieces}): use {turn * -(-pieces // turn)}",
+            )
+
+
+def start_misfits(options: SolverOptions, problem: Problem) -> Iterator[Misfit]:
+    """Whether periods of switching fill the pieces where they construct a start: those of the first problem solved."""
+    if options.start == "switching":
+        first = options.refine[0].pieces if options.refine else None
+        where: Location = ("solver", "refine", 0, "pieces") if first else ("controls", "pieces")
+        yield from _whole_periods(problem, where, first or problem.controls.pieces, ("symmetric", "forward"))
+
+
+def period(ordering: Ordering, groups: int) -> int:
+    """How many pieces it takes all groups to have their turns."""
+    return groups if ordering == "forward" else 2 * groups
+
+
+def fitting_groups(ordering: Ordering, pieces: int) -> tuple[int, ...]:
+    """The numbers of groups, up to `MOST_GROUPS`, whose periods fill so many pieces."""
+    return tuple(groups for groups in range(2, MOST_GROUPS + 1) if pieces % period(ordering, groups) == 0)
+
+
+def _whole_periods(problem: Problem, where: Location, pieces: int, orderings: tuple[Ordering, ...]) -> Iterator[Misfit]:
+    def fits(count: int) -> bool:
+        return any(fitting_groups(ordering, count) for ordering in orderings)
+
+    if not fits(pieces):
+        kinds = "an even number" if orderings == ("symmetric",) else "a number"
+        least = period(orderings[-1], 2)
+        most = period(orderings[-1], MOST_GROUPS)
+        cure = str(next(count for count in range(pieces + 1, 2 * pieces + least + 1) if fits(count)))
+        if orderings == ("symmetric",) and fitting_groups("forward", pieces):
+            cure += ", or solver.ordering: forward"
+        if problem.solver.kind != "switching":
+            cure += ", or solver.start: random"
+        yield where, f"must hold whole periods of switching, each {kinds} of {least} to {most} pieces: use {cure}"

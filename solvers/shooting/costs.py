@@ -1,0 +1,86 @@
+"""What shooting costs: models of its memory, time and iterations, fitted to measurements.
+
+Run `python -m benchmarks sizes` to see predicted over measured.
+"""
+
+from __future__ import annotations
+
+from controlsde.fokker_planck.operator import DENSE_LIMIT
+from controlsde.solvers.costs import Costs
+from controlsde.solvers.drift_fitting.costs import start_fits
+from controlsde.solvers.shooting.multistart import SCREENING_ITERATIONS, kept_of
+from controlsde.solvers.shooting.options import SECOND_ORDER, Shooting
+from controlsde.tracking.sizes import Sizes, sparse_factor_bytes
+
+ITERATIONS_TO_THE_END = 60  # after the first look: 18 to 154 were seen
+ITERATIONS_OF_A_HOP = 15  # from a hop to where it is given up or ends: 10 to 19 on average
+
+SHOOTING_BYTES = 20e6
+RESPONSE_ARRAYS = 7.0
+FACTOR_ARRAYS = 1.9
+
+# Work that takes as long as one run of `calibration_seconds`.
+SHOOTING_CALIBRATIONS = 0.78
+SOLVES_PER_CALIBRATION = 2.8e7  # each of an unknown, times its couplings
+RESPONSES_PER_CALIBRATION = 1.0e4
+INVERSION_PER_CALIBRATION = 7.7e6
+
+
+def costs(options: Shooting, sizes: Sizes) -> Costs:
+    """Of a solve with these options; first-order methods need no more than an evaluation."""
+    fits = start_fits(options, sizes)
+    if options.method not in SECOND_ORDER:
+        return Costs(0.0, fits)
+    hessian = 3 * 8 * sizes.weights**2
+    return Costs(shooting_memory(sizes, factor_bytes(sizes)) + hessian, fits)
+
+
+def factor_bytes(sizes: Sizes) -> int:
+    """Bytes of inverses or factors of all pieces, as the stage solvers of shooting keep them.
+
+    In one dimension bands, in two dense inverses, or sparse factors by dissection beyond `DENSE_LIMIT`.
+    """
+    unknowns = sizes.unknowns
+    if sizes.dimension == 1:
+        each = 24 * unknowns * (3 * sizes.degree + 1)
+    elif unknowns <= DENSE_LIMIT[sizes.dimension]:
+        each = 64 * unknowns**2
+    else:
+        each = int(29 * unknowns**1.5) if sizes.dimension == 2 else sparse_factor_bytes(unknowns)
+    return sizes.factorised * each
+
+
+def shooting_memory(sizes: Sizes, factors: float) -> float:
+    """Bytes at the peak of a second-order shooting solve, over those of Python with its libraries.
+
+    factors: bytes of the factors or inverses of all pieces, which depend on how the stages are solved. The rest are
+    arrays of the responses to the weights, (K, S, s, P, q) with q = 3·d·n rows of the transport, and (K, S, s, n, P).
+    """
+    responses = 8 * sizes.stage_values * sizes.weights_per_piece * (3 * sizes.dimension + 1)
+    return SHOOTING_BYTES + RESPONSE_ARRAYS * responses + FACTOR_ARRAYS * factors
+
+
+def shooting_seconds(sizes: Sizes, calibration: float) -> float:
+    """Seconds of one second-order iteration of shooting, where `calibration_seconds` measured `calibration`.
+
+    Of the N = K·P weights, half are at work in a step, on average: their sensitivities take L·N/2 stage solves, each of
+    s·n unknowns that couple with c others: a band in one dimension; all in two where the inverses are dense, which cost
+    K·n³ on top; about 8√n where factors come from a dissection. A stage's responses to its own P weights come once.
+    This holds for the stage solvers as they are; where they change, fit it again.
+    """
+    dense = sizes.dimension > 1 and sizes.unknowns <= DENSE_LIMIT[sizes.dimension]
+    couplings = sizes.unknowns if dense else 8 * sizes.unknowns**0.5 if sizes.dimension > 1 else sizes.degree
+    solves = sizes.stage_values * sizes.pieces * sizes.weights_per_piece / 2 * couplings
+    responses = sizes.stage_values * sizes.weights_per_piece
+    inversion = sizes.pieces * sizes.unknowns**3 if dense else 0
+    return calibration * (
+        SHOOTING_CALIBRATIONS
+        + solves / SOLVES_PER_CALIBRATION
+        + responses / RESPONSES_PER_CALIBRATION
+        + inversion / INVERSION_PER_CALIBRATION
+    )
+
+
+def shooting_iterations(starts: int, hops: int) -> int:
+    """Iterations of shooting from so many starts, by its second-order methods."""
+    return starts * SCREENING_ITERATIONS + kept_of(starts) * ITERATIONS_TO_THE_END + hops * ITERATIONS_OF_A_HOP

@@ -1,0 +1,72 @@
+"""What a problem file may say of shooting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from controlsde.problem.solver_specs import Rungs, SolverOptions
+from controlsde.problem.values import Misfit, Positive, Seed, Whole
+from controlsde.solvers.drift_fitting.options import start_misfits
+
+if TYPE_CHECKING:
+    from controlsde.problem.schema import Problem
+
+SECOND_ORDER = ("newton", "gauss-newton")  # methods
+STARTS = {1: 8, 2: 4}  # by dimension; in more dimensions as in two
+HOPS_PER_START = {1: 16, 2: 2}  # where there are several
+
+
+def usual_hops(method: str, starts: int, dimension: int) -> int:
+    """How many hops follow so many starts where a problem does not say."""
+    if starts == 1 or method not in SECOND_ORDER:
+        return 0
+    return starts * HOPS_PER_START[min(dimension, 2)]
+
+
+class Shooting(SolverOptions):
+    """The solver that simulates the state and moves the controls along the discrete gradient.
+
+    With `start: switching` the first of its starts is the best that solver `switching` finds, the others are random.
+    Where a problem does not give them, `starts` and `hops` depend on its dimension; see `fitted`.
+    """
+
+    kind: Literal["shooting"] = "shooting"
+    start: Literal["random", "switching"] = "random"
+    method: Literal["newton", "gauss-newton", "l-bfgs", "adam"] = "newton"
+    starts: Annotated[Whole, Field(ge=1, le=10_000)] = STARTS[1]
+    hops: Annotated[Whole, Field(ge=0, le=1_000_000)] = STARTS[1] * HOPS_PER_START[1]
+    seed: Seed = 0
+    iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 500
+    tolerance: Positive = 1e-6
+    refine: Rungs = ()
+
+    @model_validator(mode="after")
+    def _usual_in_one_dimension(self) -> Self:
+        self.__dict__.update(self._usual(1))
+        return self
+
+    def fitted(self, dimension: int) -> Shooting:
+        """The same, with what is usual in a dimension where starts or hops were not given."""
+        return self.model_copy(update=self._usual(min(dimension, 2)))
+
+    def _usual(self, dimension: int) -> dict[str, int]:
+        starts = self.starts if "starts" in self.model_fields_set else STARTS[dimension]
+        usual = usual_hops(self.method, starts, dimension)
+        return {"starts": starts, "hops": self.hops if "hops" in self.model_fields_set else usual}
+
+    def misfits(self, problem: Problem) -> Iterator[Misfit]:
+        """What does not fit the rest of a problem."""
+        if self.hops and self.method not in SECOND_ORDER:
+            yield ("solver", "hops"), f"is for solver.method newton or gauss-newton (got {self.method}): use 0"
+        yield from start_misfits(self, problem)
+
+    def with_usual_hops(self, dimension: int) -> Shooting:
+        """The same, with as many hops as follow its starts where nobody gives them."""
+        return self.model_copy(update={"hops": usual_hops(self.method, self.starts, dimension)})
+
+    def going_on(self, starts: int) -> Shooting:
+        """The same for so many starts that come from an earlier search: no hops."""
+        return self.model_copy(update={"starts": starts, "hops": 0})
