@@ -4,7 +4,7 @@ Comes in: a tracking problem, and a device. Goes out: J(θ), its gradient, Gauss
 through the state equation.
 
 Let δY_p be the sensitivity of the stages to weight p, Λ the stage multipliers of the adjoint, and μ_j, S, T as in
-`fokker_planck.propagation`. The state equation is bilinear in drift and density, so the exact Hessian needs no
+`fokker_planck.adjoint`. The state equation is bilinear in drift and density, so the exact Hessian needs no
 solves beyond those of Gauss–Newton and of the gradient:
 
     gradient      g_p  = ⟨v̄, ∂v/∂θ_p⟩ + (regularity θ)_p
@@ -21,7 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from controlsde.fokker_planck.propagation import Propagator, Trajectory
+from controlsde.fokker_planck.adjoint import drift_gradient, stage_multipliers, stage_weights
+from controlsde.fokker_planck.sweeps import Sweeps, Trajectory
 from controlsde.tracking.discrete_problem import TrackingProblem
 
 Array = NDArray[np.float64]
@@ -44,13 +45,13 @@ class Objective:
         self.tracking = tracking
         self.device = device
         grid = tracking.grid
-        self.propagator = Propagator(
+        self.sweeps = Sweeps(
             tracking.operator, grid.durations, grid.steps_per_piece, grid.stages, device, tracking.diffusivity
         )
-        self._initial = self.propagator.tensor(tracking.initial)
-        self._targets = self.propagator.tensor(tracking.targets)
-        self._time_weight = self.propagator.tensor(tracking.time_weight)
-        self._metric = tracking.metric.converted(self.propagator.tensor)
+        self._initial = self.sweeps.tensor(tracking.initial)
+        self._targets = self.sweeps.tensor(tracking.targets)
+        self._time_weight = self.sweeps.tensor(tracking.time_weight)
+        self._metric = tracking.metric.converted(self.sweeps.tensor)
 
     def __reduce__(self) -> tuple[type[Objective], tuple[TrackingProblem, str]]:
         """What a worker is sent: what it takes to build the same objective there."""
@@ -72,7 +73,7 @@ class Objective:
 
     def trajectory(self, weights: Array) -> Trajectory:
         """Forward sweep. Raises NonFiniteError with the piece where a number stops being finite."""
-        return self.propagator.forward(self.propagator.tensor(self.tracking.drift_values(weights)), self._initial)
+        return self.sweeps.forward(self.sweeps.tensor(self.tracking.drift_values(weights)), self._initial)
 
     def evaluate(self, weights: Array) -> Evaluated:
         """J(θ), with the forward sweep kept for an expansion at the same point."""
@@ -96,7 +97,7 @@ class Objective:
     def multipliers(self, weights: Array) -> Array:
         """Stage multipliers Λ (K, S, s, n): (I − h a⊗A)ᵀ Λ = ∂J/∂Y, the adjoint included."""
         trajectory = self.trajectory(weights)
-        values, _ = self.propagator.adjoint(trajectory, self._cotangent(trajectory))
+        values, _ = stage_multipliers(self.sweeps, trajectory, self._cotangent(trajectory))
         return np.asarray(values.cpu().numpy())
 
     def costates(self, weights: Array) -> Array:
@@ -105,16 +106,16 @@ class Objective:
         Sign: a small extra density e added at t_k changes J by ∫ψ e dx; ψ(T) = w_T (ρ(T) − p(T)).
         """
         trajectory = self.trajectory(weights)
-        _, starts = self.propagator.adjoint(trajectory, self._cotangent(trajectory))
+        _, starts = stage_multipliers(self.sweeps, trajectory, self._cotangent(trajectory))
         return np.asarray(starts.cpu().numpy()) / self.tracking.mesh.mass
 
     def expand(self, weights: Array, trajectory: Trajectory | None = None) -> Expansion:
         """Value, gradient, Gauss–Newton matrix and exact Hessian at θ; reuses the trajectory where given."""
         tracking = self.tracking
         trajectory = self.trajectory(weights) if trajectory is None else trajectory
-        stage_weights, mean = self._adjoint(trajectory)
+        weighted, mean = self._adjoint(trajectory)
         jacobian, curvature = self._network_derivatives(weights, mean)
-        gauss_newton, cross = self._sensitivities(trajectory, stage_weights, jacobian)
+        gauss_newton, cross = self._sensitivities(trajectory, weighted, jacobian)
         size = tracking.network.weights_per_piece
         gauss_newton = gauss_newton + np.kron(tracking.regularity, np.eye(size))
         hessian = gauss_newton + cross + cross.T
@@ -135,10 +136,10 @@ class Objective:
 
     def _adjoint(self, trajectory: Trajectory) -> tuple[Tensor, Array]:
         """μ (K, S, s, q) and v̄ (K, k, d)."""
-        multipliers, _ = self.propagator.adjoint(trajectory, self._cotangent(trajectory))
-        stage_weights = self.propagator.stage_weights(multipliers)
-        mean = self.propagator.drift_gradient(stage_weights, trajectory.stages)
-        return stage_weights, np.asarray(mean.cpu().numpy())
+        multipliers, _ = stage_multipliers(self.sweeps, trajectory, self._cotangent(trajectory))
+        weights = stage_weights(self.sweeps, multipliers)
+        mean = drift_gradient(self.sweeps, weights, trajectory.stages)
+        return weights, np.asarray(mean.cpu().numpy())
 
     def _gradient(self, weights: Array, mean: Array) -> Array:
         tracking = self.tracking
@@ -162,21 +163,21 @@ class Objective:
         if operator.outward.any():
             passes = self._passes(np.asarray(network.drift(points, *parts)))
             jacobian, multiplier = jacobian * passes[..., None], mean * passes
-        flat = self.propagator.tensor(jacobian).flatten(1, 2)  # (K, k·d, P)
-        return self.propagator.sample(flat.transpose(1, 2)), network.curvature(points, *parts, multiplier)
+        flat = self.sweeps.tensor(jacobian).flatten(1, 2)  # (K, k·d, P)
+        return self.sweeps.sample(flat.transpose(1, 2)), network.curvature(points, *parts, multiplier)
 
-    def _sensitivities(self, trajectory: Trajectory, stage_weights: Tensor, jacobian: Tensor) -> tuple[Array, Array]:
+    def _sensitivities(self, trajectory: Trajectory, weighted: Tensor, jacobian: Tensor) -> tuple[Array, Array]:
         """Σ weight δY_p δY_q and the cross term Σ μ_j · (S ∂_p v ∘ T δY_jq), both (N, N)."""
-        propagator, tracking = self.propagator, self.tracking
+        sweeps, tracking = self.sweeps, self.tracking
         pieces, size = tracking.weight_shape
         steps, stages = tracking.grid.steps_per_piece, tracking.grid.stages
         unknowns = len(tracking.initial)
         responses = self._own_responses(trajectory, jacobian)  # (K, S, s, n, P)
         # (S ∂_p v ∘ μ)ᵀ T, what a piece's own weights do to the adjoint: (K, P, S·s·n)
-        pulls = propagator.gather_transposed(stage_weights[:, :, :, None, :] * jacobian[:, None, None])
+        pulls = sweeps.gather_transposed(weighted[:, :, :, None, :] * jacobian[:, None, None])
         pulls = pulls.permute(0, 3, 1, 2, 4).reshape(pieces, size, -1)
         root = self._time_weight.sqrt()[..., None, None]  # (K, S, s, 1, 1)
-        normal = propagator.tensor(np.zeros((pieces * size, pieces * size)))
+        normal = sweeps.tensor(np.zeros((pieces * size, pieces * size)))
         cross = torch.zeros_like(normal)
         carried = normal.new_zeros((unknowns, 0))
         for piece in range(pieces):
@@ -196,9 +197,9 @@ class Objective:
 
     def _own_responses(self, trajectory: Trajectory, jacobian: Tensor) -> Tensor:
         """What each step adds to the sensitivity to its own piece's weights, all at once: (K, S, s, n, P)."""
-        density = self.propagator.gather(trajectory.stages)  # (K, S, s, q)
+        density = self.sweeps.gather(trajectory.stages)  # (K, S, s, q)
         forcing = jacobian[:, None, :, None, :] * density[:, :, None]  # (K, S, P, s, q)
-        return trajectory.solve(self.propagator.spread(forcing)).contiguous()
+        return trajectory.solve(self.sweeps.spread(forcing)).contiguous()
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,194 @@
+"""A density through all control pieces: the forward sweep, and the linear maps that the adjoint is made of.
+
+Comes in: drift values at the drift points, one set per piece, (K, k, d), and the initial density (n,).
+Goes out: the density at every Radau stage, (K, S, s, n) for K pieces of S steps with s stages. The last stage
+of a step is the density at its end.
+
+Forward, for each piece k and step:       Y_i = ρ + h Σ_j a_ij A(v_k) Y_j,   ρ ← Y_s
+
+with A(v) ρ = D L ρ + B ((S v) ∘ (T ρ)), see `operator`. What goes backward is in `adjoint`.
+
+D may differ from step to step: it is constant within one (the mean over it, see `diffusivity.step_means`). Steps of a
+piece that share one D share their factors; where they do not, the stage solvers are given every step as a piece of its
+own. Such a run of steps with one matrix is a block here: one a piece, or one a step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from controlsde.fokker_planck.assembly import Assembly, Entries, Layout
+from controlsde.fokker_planck.condensation import CondensedFactors, Plan
+from controlsde.fokker_planck.dense_stages import DenseStageSolver
+from controlsde.fokker_planck.dissection import dissect
+from controlsde.fokker_planck.lu_stages import LuStageSolver
+from controlsde.fokker_planck.operator import DENSE_LIMIT, Operator
+from controlsde.fokker_planck.piecewise_stages import Factor, PiecewiseStageSolver
+from controlsde.fokker_planck.radau import Radau, radau
+from controlsde.fokker_planck.stage_solvers import NonFiniteError, StageSolver, refuse_non_finite
+from controlsde.foundation.surroundings import own_arithmetic
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """What a forward sweep leaves for the sweeps that follow it."""
+
+    initial: Tensor  # (n,)
+    stages: Tensor  # (K, S, s, n)
+    solver: StageSolver
+    blocks: int = 1  # matrices a piece: 1, or S where the diffusivity varies
+
+    def advance(self, piece: int, step: int, density: Tensor) -> Tensor:
+        """One step from ρ (n, c) → stages (s, n, c)."""
+        return self.solver.advance(piece * self.blocks + (step if self.blocks > 1 else 0), density)
+
+    def solve(self, right: Tensor) -> Tensor:
+        """Stage equations of all steps at once: R (K, S, c, s, n) → Y (K, S, s, n, c)."""
+        pieces, steps, count, stages, unknowns = right.shape
+        shared = steps // self.blocks
+        columns = right.reshape(-1, shared, count, stages, unknowns).permute(0, 3, 4, 1, 2)
+        solved = self.solver.solve(columns.reshape(-1, stages, unknowns, shared * count))
+        ordered = solved.reshape(-1, stages, unknowns, shared, count).permute(0, 3, 1, 2, 4)
+        return ordered.reshape(pieces, steps, stages, unknowns, count)
+
+
+class Sweeps:
+    """The state equation on one mesh and one time grid, ready to run many times.
+
+    operator:        the semi-discrete operator A(v).
+    durations:       lengths of the control pieces, (K,), time units.
+    steps_per_piece: Radau steps in each piece.
+    stages:          1, 2 or 3.
+    device:          a torch device; CUDA uses the dense solver whatever the size.
+    diffusivity:     D of every step, (K, S), where it is not the operator's own at all times.
+
+    Raises ValueError for diffusivities that are not all positive, or 0 as the operator's.
+    """
+
+    def __init__(
+        self,
+        operator: Operator,
+        durations: ArrayLike,
+        steps_per_piece: int,
+        stages: int = 3,
+        device: str | torch.device = "cpu",
+        diffusivity: ArrayLike | None = None,
+    ) -> None:
+        self.operator = operator
+        self.durations = np.asarray(durations, dtype=float)
+        self.steps_per_piece = steps_per_piece
+        self.scheme: Radau = radau(stages)
+        self.device = torch.device(device)
+        self.dense = operator.size <= DENSE_LIMIT[operator.mesh.dimension] or self.device.type != "cpu"
+        self.step_lengths = torch.from_numpy(self.durations / steps_per_piece).to(self.device)
+        of_steps = operator.diffusivity if diffusivity is None else np.asarray(diffusivity, dtype=float)
+        self.diffusivity = np.broadcast_to(of_steps, (self.pieces, steps_per_piece)).copy()  # (K, S)
+        if np.any((self.diffusivity > 0) != (operator.diffusivity > 0)) or not np.all(np.isfinite(self.diffusivity)):
+            raise ValueError("the diffusivities of all steps must be finite, and zero only where the operator's is")
+        self.blocks = 1 if np.all(self.diffusivity == self.diffusivity[:, :1]) else steps_per_piece
+        self._diffusivity = self.tensor(self.diffusivity[:, :: steps_per_piece // self.blocks].ravel())
+        self.outward = self.tensor(operator.outward) if operator.outward.any() else None
+        self.coefficients = torch.from_numpy(self.scheme.a).to(self.device)
+
+    @property
+    def pieces(self) -> int:
+        """Number of control pieces K."""
+        return len(self.durations)
+
+    def tensor(self, array: ArrayLike) -> Tensor:
+        """A float64 tensor on the device."""
+        return torch.as_tensor(np.asarray(array, dtype=float), device=self.device)
+
+    @own_arithmetic()
+    def forward(self, drift: Tensor, initial: Tensor) -> Trajectory:
+        """One sweep from t = 0 to the horizon for a rectified drift, without recording a graph."""
+        solver = self._stage_solver(drift)
+        stages = solver.sweep_forward(initial, self.steps_per_piece // self.blocks)
+        stages = stages.reshape(self.pieces, self.steps_per_piece, *stages.shape[2:])
+        finite = torch.isfinite(stages).flatten(1).all(dim=1)
+        if not bool(finite.all()):
+            raise NonFiniteError(int(torch.argmin(finite.int())), "the density")
+        return Trajectory(initial, stages, solver, self.blocks)
+
+    def gather(self, unknowns: Tensor) -> Tensor:
+        """T along the last axis: (…, n) → (…, q)."""
+        return self.times(unknowns, "gather")
+
+    def sample(self, drift: Tensor) -> Tensor:
+        """S along the last axis: flattened drifts (…, k·d) → (…, q)."""
+        return self.times(drift, "sampling")
+
+    def gather_transposed(self, values: Tensor) -> Tensor:
+        """Tᵀ along the last axis: (…, q) → (…, n)."""
+        return self.times(values, "gather", transposed=True)
+
+    def spread(self, forcing: Tensor) -> Tensor:
+        """h Σ_j a_ij B f_j: right-hand sides (K, …, s, n) for forcing (K, …, s, q)."""
+        mixed = torch.einsum("K,ij,K...jq->K...iq", self.step_lengths, self.coefficients, forcing)
+        return self.times(mixed, "combine")
+
+    @cached_property
+    def _dense_assembly(self) -> Assembly[Layout]:
+        return Assembly(self.operator, Layout(self.operator.size), self.device)
+
+    @cached_property
+    def _sweep_assembly(self) -> Assembly[Layout] | None:
+        """How the matrices of the sweeps are put together: in a band, else dense, else (None) condensed."""
+        banded = Layout.banded(self.operator) if self.operator.mesh.dimension == 1 else None
+        if banded is not None:
+            return Assembly(self.operator, banded, self.device)
+        return self._dense_assembly if self.dense else None
+
+    def _stage_solver(self, drift: Tensor) -> StageSolver:
+        stages, steps = self.scheme.stages, self.step_lengths
+        if self.blocks > 1:
+            refuse_non_finite(drift)  # here, while a piece is a piece
+            drift = drift.repeat_interleave(self.blocks, dim=0)
+            steps = steps.repeat_interleave(self.blocks)
+
+        def many_columns() -> StageSolver:
+            if self.dense:
+                return DenseStageSolver.factorise(self._dense_assembly, stages, drift, steps, self._diffusivity)
+            return self._condensed(drift, steps)
+
+        if self.device.type != "cpu" or self._sweep_assembly is None:
+            return many_columns()
+        return LuStageSolver(self._sweep_assembly, stages, drift, steps, self._diffusivity, many_columns)
+
+    @cached_property
+    def _condensation(self) -> tuple[Assembly[Entries], Plan]:
+        entries = Entries.of(self.operator)
+        plan = Plan(dissect(self.operator.mesh, entries.pattern), entries.rows, entries.columns)
+        return Assembly(self.operator, entries, self.device), plan
+
+    def _condensed(self, drift: Tensor, steps: Tensor) -> StageSolver:
+        """Factors by static condensation, block by block."""
+        assembly, plan = self._condensation
+        shifted = assembly.shifted(self.scheme.stages, drift, steps, self._diffusivity)
+
+        def factorise(piece: int) -> list[Factor]:
+            return [CondensedFactors(plan, matrices[piece].numpy()) for matrices in shifted]
+
+        return PiecewiseStageSolver(self.scheme.stages, len(drift), factorise)
+
+    @cached_property
+    def _matrices(self) -> dict[str, Tensor]:
+        """B, T and S on the device."""
+        return {name: self.tensor(getattr(self.operator, name).toarray()) for name in ("combine", "gather", "sampling")}
+
+    @own_arithmetic()
+    def times(self, values: Tensor, name: str, *, transposed: bool = False) -> Tensor:
+        """One of the operator's matrices, by name, applied along the last axis."""
+        if self.device.type != "cpu":
+            matrix = self._matrices[name]
+            return values @ (matrix if transposed else matrix.T)
+        sparse = getattr(self.operator, name)
+        flat = values.detach().reshape(-1, values.shape[-1]).numpy()
+        product = (sparse.T if transposed else sparse) @ flat.T
+        return torch.from_numpy(np.ascontiguousarray(product.T)).reshape(*values.shape[:-1], -1)
