@@ -39,7 +39,7 @@ def setting(case, stages=3, pieces=3, factors_of_steps=None):
 def factors(request, monkeypatch):
     """How the stage equations are solved, whatever the size: in a band (in more than one dimension condensed), …"""
     limit = dict.fromkeys((1, 2, 3), 10_000 if request.param == "dense" else 0)
-    monkeypatch.setattr("controlsde.fokker_planck.propagation.DENSE_LIMIT", limit)
+    monkeypatch.setattr("controlsde.fokker_planck.sweeps.DENSE_LIMIT", limit)
     monkeypatch.setattr("controlsde.fokker_planck.assembly.BAND_SHARE", 1.0 if request.param == "banded" else 0.0)
     return request.param
 
