@@ -9,7 +9,7 @@ import numpy as np
 from controlsde.claims.harness.claim import Claim, Findings, Setting, report
 from controlsde.claims.harness.optimised import small_budget
 from controlsde.claims.harness.variants import compare_variants
-from controlsde.fokker_planck.mesh import WALLS, Mesh
+from controlsde.fokker_planck.mesh import WALLS
 from controlsde.report.panels import Curve, Panel
 from controlsde.result.result import Result
 
@@ -49,9 +49,7 @@ noise: {noise!r}
 
 def mass_left(result: Result) -> tuple[np.ndarray, np.ndarray]:
     """Times, and ∫ρ at each: one, but where walls absorb."""
-    axis, degree = result.fields.axes[0], result.fields.degree
-    mesh = Mesh.build(((axis[0], axis[-1]),), "reflecting", ((len(axis) - 1) // degree,), degree)
-    return result.fields.times, np.asarray(result.fields.density @ mesh.weights)
+    return result.fields.times, np.asarray(result.fields.density @ result.fields.mesh.weights)
 
 
 def experiment(parameters: Parameters, setting: Setting) -> Findings:

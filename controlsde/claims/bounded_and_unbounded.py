@@ -12,12 +12,13 @@ from scipy.integrate import simpson
 from scipy.stats import norm
 
 from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, at_most, equal, report
+from controlsde.claims.harness.evolution import REFINEMENT, allowance, density_after, line
 from controlsde.claims.harness.fitting import ORDER, Slope, power_law
 from controlsde.claims.harness.optimised import Optimised, optimise, small_budget, spread_curve
 from controlsde.claims.harness.references import exact, reference_of
-from controlsde.claims.harness.state import REFINEMENT, State, allowance, line, state_after
 from controlsde.densities.mixture import GaussianMixture
 from controlsde.densities.truncated import TruncatedMixture
+from controlsde.fokker_planck.density_field import DensityField
 from controlsde.foundation.progress import Step
 from controlsde.reference import Reference
 from controlsde.report.panels import Curve, Panel
@@ -99,7 +100,7 @@ def left_by_stopping(parameters: Parameters, reference: Reference, early: float,
     return float(np.sqrt(total))
 
 
-def tracked(parameters: Parameters, reference: Reference, place: str, noise: float, more: int) -> State:
+def tracked(parameters: Parameters, reference: Reference, place: str, noise: float, more: int) -> DensityField:
     """The state of the exact drift: at T between walls, at T − ε in free space, where the drift has no limit."""
     walled = place == PLACES[0]
     # between walls the slope of log p at the wall jumps to that of the data at T: steps shorten towards it
@@ -110,7 +111,7 @@ def tracked(parameters: Parameters, reference: Reference, place: str, noise: flo
     low, high = SUPPORT if walled else FREE
     elements = parameters.elements // (4 ** (3 - more) if walled else 3 - more)
     start = partial(reference.density, 0.0)
-    return state_after(line(low, high, elements), partial(exact, reference, noise), noise, start, times)
+    return density_after(line(low, high, elements), partial(exact, reference, noise), noise, start, times)
 
 
 def experiment(parameters: Parameters, setting: Setting) -> Findings:
@@ -183,12 +184,12 @@ def exact_rows(parameters: Parameters, reference: Reference, place: str, noise: 
     return rows
 
 
-def outside_of(state: State) -> float:
+def outside_of(state: DensityField) -> float:
     """The mass beyond the ends of the support."""
     total = 0.0
     for low, high in ((FREE[0], SUPPORT[0]), (SUPPORT[1], FREE[1])):
         x = np.linspace(low, high, PANEL)
-        total += float(simpson(state.mesh.interpolate(state.values, (x,)), x=x))
+        total += float(simpson(state.on((x,)), x=x))
     return total
 
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy.integrate import quad, solve_ivp
 
 from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, equal, report
+from controlsde.claims.harness.evolution import REFINEMENT, allowance, density_after, line, piece_at
 from controlsde.claims.harness.optimised import Optimised, optimise, small_budget, spread_curve
 from controlsde.claims.harness.references import exact, reference_of
-from controlsde.claims.harness.state import REFINEMENT, allowance, line, piece_at, state_after
 from controlsde.control.drift import Drift, network_drift
 from controlsde.foundation.progress import Step
 from controlsde.reference import Reference
@@ -102,7 +102,7 @@ def exact_rows(parameters: Parameters, half: float, noise: float, reference: Ref
     name = f"a = {half:g}σ, η = {noise:g}, exact drift"
 
     def error(more: int) -> float:
-        state = state_after(
+        state = density_after(
             line(*BOX, more * parameters.elements // 2),
             partial(exact, reference, noise),
             noise,
@@ -171,8 +171,8 @@ def middle_density(parameters: Parameters, drift: Drift, noise: float, reference
         return drift.values(piece_at(edges, t), t, x)
 
     mesh = line(*BOX, more * parameters.elements)
-    state = state_after(mesh, field, noise, partial(reference.density, 0.0), times)
-    return float(state.mesh.interpolate(state.values, (np.zeros(1),))[0])
+    state = density_after(mesh, field, noise, partial(reference.density, 0.0), times)
+    return float(state.on((np.zeros(1),))[0])
 
 
 def depth(half: float) -> float:

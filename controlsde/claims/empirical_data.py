@@ -14,10 +14,10 @@ from scipy.stats import norm
 
 from controlsde import distances
 from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, at_least, at_most, equal, report
+from controlsde.claims.harness.evolution import REFINEMENT, allowance, density_after, line
 from controlsde.claims.harness.fitting import power_law
 from controlsde.claims.harness.optimised import Optimised, Spread, gathered, optimise, small_budget, spread_curve
 from controlsde.claims.harness.references import exact, reference_of
-from controlsde.claims.harness.state import REFINEMENT, allowance, line, state_after
 from controlsde.densities.mixture import GaussianMixture
 from controlsde.foundation.progress import Step
 from controlsde.gaussians import noised_variance
@@ -254,7 +254,7 @@ def perfect_rows(parameters: Parameters, data: GaussianMixture, noise: float) ->
     for stop, expected in ends.items():
 
         def error(more: int, last: float = parameters.horizon - stop, goal: GaussianMixture = expected) -> float:
-            state = state_after(
+            state = density_after(
                 line(*BOX, more * parameters.elements // 2),
                 partial(exact, reference, noise),
                 noise,

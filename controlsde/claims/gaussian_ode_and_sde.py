@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, at_most, equal, report
+from controlsde.claims.harness.evolution import REFINEMENT, allowance, density_after, line, piece_at
 from controlsde.claims.harness.fitting import Slope, order_row, power_law
 from controlsde.claims.harness.optimised import effort_of
-from controlsde.claims.harness.state import REFINEMENT, allowance, line, piece_at, state_after
 from controlsde.control.controls import Controls
 from controlsde.foundation.progress import Step
 from controlsde.gaussians.linear_tracking import LinearTracking
@@ -115,7 +115,7 @@ def final_of_linear(parameters: Parameters, tracking: LinearTracking, drifts: Ar
         return np.asarray(norm.pdf(x[:, 0], tracking.mean(at)[0], tracking.variance(at)[0] ** 0.5))
 
     mesh = line(*FREE, more * parameters.elements // 2)
-    state = state_after(mesh, drift, tracking.diffusivity, partial(density, 0.0), times)
+    state = density_after(mesh, drift, tracking.diffusivity, partial(density, 0.0), times)
     return state.l2(partial(density, tracking.horizon))
 
 

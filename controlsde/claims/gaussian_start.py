@@ -12,9 +12,10 @@ from scipy.stats import norm
 
 from controlsde import distances
 from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, at_most, equal
+from controlsde.claims.harness.evolution import REFINEMENT, allowance, density_after, line
 from controlsde.claims.harness.fitting import exponential, order_row
 from controlsde.claims.harness.references import exact, gaussian, reversed_diffusion
-from controlsde.claims.harness.state import REFINEMENT, State, allowance, line, state_after
+from controlsde.fokker_planck.density_field import DensityField
 from controlsde.foundation.progress import Step
 from controlsde.gaussians import contraction
 from controlsde.reference import Reference
@@ -41,15 +42,15 @@ def data_reference(parameters: Parameters, horizon: float) -> Reference:
     return reversed_diffusion(gaussian(parameters.mean, parameters.precision**-0.5), (BOX,), horizon)
 
 
-def reversed_from_gaussian(reference: Reference, elements: int, steps: int) -> State:
+def reversed_from_gaussian(reference: Reference, elements: int, steps: int) -> DensityField:
     """ρ(T) of the exact reverse SDE (η = 1) from N(0, 1)."""
     times = np.linspace(0.0, reference.horizon, max(round(steps * reference.horizon), 1) + 1)
 
     drift = partial(exact, reference, 1.0)
-    return state_after(line(*BOX, elements), drift, 1.0, lambda x: np.asarray(norm.pdf(x[:, 0])), times)
+    return density_after(line(*BOX, elements), drift, 1.0, lambda x: np.asarray(norm.pdf(x[:, 0])), times)
 
 
-def moments(state: State) -> tuple[float, float]:
+def moments(state: DensityField) -> tuple[float, float]:
     """Mean and variance."""
     mean = state.mean_of(lambda x: x[:, 0])
     return mean, state.mean_of(lambda x: (x[:, 0] - mean) ** 2)

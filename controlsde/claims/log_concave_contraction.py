@@ -13,8 +13,9 @@ from scipy.stats import norm
 
 from controlsde import distances
 from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, at_least, at_most, equal
+from controlsde.claims.harness.evolution import CELLS, REFINEMENT, Field, allowance, density_after, line, on_line
 from controlsde.claims.harness.references import exact, gaussian, reversed_diffusion
-from controlsde.claims.harness.state import CELLS, REFINEMENT, Field, State, allowance, line, state_after
+from controlsde.fokker_planck.density_field import DensityField
 from controlsde.foundation.progress import Step
 from controlsde.gaussians import contraction
 from controlsde.reference.semigroup import ornstein_uhlenbeck_semigroup
@@ -88,10 +89,10 @@ def data_of(parameters: Parameters) -> dict[str, Data]:
     }
 
 
-def run_to_end(data: Data, horizon: float, start: float, elements: int, steps: int, short: float) -> State:
+def run_to_end(data: Data, horizon: float, start: float, elements: int, steps: int, short: float) -> DensityField:
     """ρ(T − ε) from N(start, SPREAD²)."""
     times = np.linspace(0.0, horizon - short, max(round(steps * horizon), 1) + 1)
-    return state_after(
+    return density_after(
         line(*BOX, elements), data.drift(horizon), 1.0, lambda x: np.asarray(norm.pdf(x[:, 0], start, SPREAD)), times
     )
 
@@ -101,7 +102,7 @@ def share_left(parameters: Parameters, data: Data, horizon: float, more: int) ->
     elements, steps, cells = (more * size // 2 for size in (parameters.elements, parameters.steps, CELLS))
     first, second = parameters.starts[:2]
     one, two = (
-        run_to_end(data, horizon, start, elements, steps, parameters.short).on_line(cells) for start in (first, second)
+        on_line(run_to_end(data, horizon, start, elements, steps, parameters.short), cells) for start in (first, second)
     )
     w2 = distances.wasserstein_2(one[0], np.maximum(one[1], 0.0), np.maximum(two[1], 0.0))
     return w2 / abs(second - first)

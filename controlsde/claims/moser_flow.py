@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
 from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, at_most, equal, report
+from controlsde.claims.harness.evolution import REFINEMENT, allowance, density_after, line
 from controlsde.claims.harness.fitting import order_row, power_law
 from controlsde.claims.harness.references import exact, reference_of
-from controlsde.claims.harness.state import REFINEMENT, allowance, line, state_after
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.foundation.progress import Step
 from controlsde.reference import Reference
@@ -111,7 +111,7 @@ def arrivals(reference: Reference, starts: Array, times: Array) -> Array:
 def tracking_error(reference: Reference, noise: float, mesh: Mesh, steps: int) -> float:
     """‖ρ(1) − p₁‖ of the state equation under v*_η, from the uniform density."""
     times = np.linspace(0.0, 1.0, steps + 1)
-    state = state_after(mesh, partial(exact, reference, noise), noise, lambda x: np.ones(len(x)), times)
+    state = density_after(mesh, partial(exact, reference, noise), noise, lambda x: np.ones(len(x)), times)
     return state.l2(partial(reference.density, 1.0))
 
 

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, at_most, equal, report
+from controlsde.claims.harness.evolution import density_after, line, piece_at
 from controlsde.claims.harness.fitting import order_row, power_law
-from controlsde.claims.harness.state import State, line, piece_at, state_after
 from controlsde.control.network import Network
+from controlsde.fokker_planck.density_field import DensityField
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.foundation.progress import Step
 from controlsde.problem import parse_problem
@@ -97,13 +98,13 @@ class Playing:
     mesh: Mesh
     reference: Reference
 
-    def run(self, network: Network, weights: Array, steps: int) -> State:
+    def run(self, network: Network, weights: Array, steps: int) -> DensityField:
         """ρ(T) under a network with these weights."""
         times = np.linspace(0.0, self.horizon, steps + 1)
         start = partial(self.reference.density, 0.0)
-        return state_after(self.mesh, stepwise(network, weights, self.horizon), self.noise, start, times)
+        return density_after(self.mesh, stepwise(network, weights, self.horizon), self.noise, start, times)
 
-    def error(self, state: State) -> float:
+    def error(self, state: DensityField) -> float:
         """‖ρ(T) − p(T)‖."""
         return state.l2(partial(self.reference.density, self.horizon))
 
@@ -154,7 +155,7 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
 
 
 def _play(
-    parameters: Parameters, playing: Playing, ordering: str, wide: tuple[State, State]
+    parameters: Parameters, playing: Playing, ordering: str, wide: tuple[DensityField, DensityField]
 ) -> tuple[list[Curve], list[Row], str]:
     """One ordering with every number of rounds. wide: where the wide network ends, with steps and with half as many."""
     whole, halved = wide
@@ -164,7 +165,7 @@ def _play(
     for rounds in parameters.rounds:
         narrow, turns = played(playing.network, playing.weights, ordering, rounds, playing.horizon)
         state = playing.run(narrow, turns, len(turns))
-        distances.append(state.apart(whole))
+        distances.append(state.distance(whole))
         errors.append(playing.error(state))
         slots.append(len(turns))
     slope = power_law(slots[-LAST:], distances[-LAST:])
@@ -181,7 +182,7 @@ def _play(
         at_most(
             f"{name}: error of the steps over the smallest distance",
             STEADY,
-            whole.apart(halved) / distances[-1],
+            whole.distance(halved) / distances[-1],
             0.0,
             "steps must not be what is measured",
         ),

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, at_most, report
+from controlsde.claims.harness.evolution import density_after, line, piece_at
 from controlsde.claims.harness.fitting import order_row, power_law
-from controlsde.claims.harness.state import line, piece_at, state_after
 from controlsde.foundation.progress import Step
 from controlsde.report.panels import Curve, Panel
 
@@ -69,7 +69,7 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
     for diffusivity in parameters.diffusivities:
         most = 4 * parameters.periods[-1]
         whole, halved = (
-            state_after(
+            density_after(
                 mesh, partial(both, parameters), diffusivity, start, np.linspace(0.0, parameters.horizon, steps + 1)
             )
             for steps in (most, most // 2)
@@ -79,14 +79,14 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
             errors = []
             for number, periods in enumerate(parameters.periods):
                 setting.progress(Step(f"noise {diffusivity:g}, {name}", fraction=number / len(parameters.periods)))
-                switched = state_after(
+                switched = density_after(
                     mesh,
                     partial(in_turn, parameters, pattern, periods),
                     diffusivity,
                     start,
                     np.linspace(0.0, parameters.horizon, periods * len(pattern) + 1),
                 )
-                errors.append(switched.apart(whole))
+                errors.append(switched.distance(whole))
                 rows.append(report(f"ν = {diffusivity:g}, {name}, N = {periods}: L²", errors[-1]))
             slope = power_law(counts, errors)
             expected = -1.0 if name == "forward" else -2.0
@@ -95,7 +95,7 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
                 at_most(
                     f"ν = {diffusivity:g}, {name}: error of the steps over the smallest error",
                     STEADY,
-                    whole.apart(halved) / errors[-1],
+                    whole.distance(halved) / errors[-1],
                     0.0,
                     "steps must not be what is measured",
                 )

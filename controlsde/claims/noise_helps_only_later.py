@@ -12,7 +12,8 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, equal
-from controlsde.claims.harness.state import REFINEMENT, State, allowance, line, states_at
+from controlsde.claims.harness.evolution import REFINEMENT, allowance, densities_at, line
+from controlsde.fokker_planck.density_field import DensityField
 from controlsde.foundation.progress import Step
 from controlsde.report.panels import Curve, Panel
 
@@ -104,14 +105,14 @@ def _errors(parameters: Parameters, noise: float, more: int) -> Array:
     outputs = parameters.outputs
     times = np.linspace(0.0, parameters.horizon, more * outputs + 1)
     first = exp(-parameters.horizon) * parameters.mean
-    states = states_at(
+    states = densities_at(
         line(*BOX, more * parameters.elements // 2),
         partial(biased, parameters, noise),
         noise,
         lambda x: np.asarray(norm.pdf(x[:, 0], first)),
         times,
     )
-    kept: tuple[State, ...] = states[::more]
+    kept: tuple[DensityField, ...] = states[::more]
     centres = np.exp(-(parameters.horizon - times[::more])) * parameters.mean
     means = np.array([state.mean_of(lambda x: x[:, 0]) for state in kept])
     return np.asarray(means - centres)

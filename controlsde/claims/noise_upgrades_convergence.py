@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scipy.special import ive
 
 from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, equal
+from controlsde.claims.harness.evolution import CELLS, REFINEMENT, Field, allowance, density_after, line, w2
 from controlsde.claims.harness.fitting import order_row, power_law
-from controlsde.claims.harness.state import CELLS, REFINEMENT, Field, State, allowance, line, state_after
+from controlsde.fokker_planck.density_field import DensityField
 from controlsde.foundation.progress import Step
 from controlsde.report.panels import Curve, Panel
 
@@ -62,9 +63,9 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
     flow_errors, flow_distances, noisy_errors = [], [], []
     rows: list[Row] = []
 
-    def pair(n: int, diffusivity: float, times: Callable[[int], Array]) -> tuple[State, State]:
+    def pair(n: int, diffusivity: float, times: Callable[[int], Array]) -> tuple[DensityField, DensityField]:
         coarse, fine = (
-            state_after(
+            density_after(
                 line(0.0, 1.0, more * parameters.elements * n // 2),
                 oscillating(amplitude, n),
                 diffusivity,
@@ -82,7 +83,7 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
         setting.progress(Step(f"{n} oscillations", fraction=done / len(counts)))
         coarse, fine = pair(n, 0.0, lambda more: np.linspace(0.0, parameters.horizon, 8 * more + 1))
         flow_errors.append(fine.l2(uniform))
-        flow_distances.append(fine.w2(uniform))
+        flow_distances.append(w2(fine, uniform))
         rows.append(
             equal(
                 f"n = {n}, no noise: ‖ρ − 1‖",
@@ -97,7 +98,7 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
                 f"n = {n}, no noise: W₂",
                 flow_w2(amplitude, parameters.horizon, n),
                 flow_distances[-1],
-                allowance(flow_distances[-1], coarse.w2(uniform)) + _cells(n),
+                allowance(flow_distances[-1], w2(coarse, uniform)) + _cells(n),
                 f"{REFINEMENT}, and the cells on which W₂ is taken",
             )
         )

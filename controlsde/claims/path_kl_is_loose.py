@@ -13,7 +13,8 @@ from scipy.stats import norm
 
 from controlsde import distances
 from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, at_most, equal
-from controlsde.claims.harness.state import REFINEMENT, Field, State, allowance, line, states_at
+from controlsde.claims.harness.evolution import REFINEMENT, Field, allowance, densities_at, line
+from controlsde.fokker_planck.density_field import DensityField
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.foundation.progress import Step
 from controlsde.report.panels import Curve, Panel
@@ -54,7 +55,7 @@ def path_kl_of_rotation(rate: float, time: float) -> float:
 
 
 def path_kl(
-    times: Array, states: tuple[State, ...], gaps: Callable[[float, Array], Array], diffusivity: float
+    times: Array, states: tuple[DensityField, ...], gaps: Callable[[float, Array], Array], diffusivity: float
 ) -> Array:
     """∫₀ᵗ∫ |v − v*|² p/(4D) dx ds at all times, with p the states and gaps(t, x) = v − v* (N, d); trapezoids."""
     rates = np.array(
@@ -66,7 +67,7 @@ def path_kl(
     return np.concatenate([[0.0], np.cumsum(0.5 * (rates[1:] + rates[:-1]) * np.diff(times))])
 
 
-def marginal_kl(exact: State, wrong: State) -> float:
+def marginal_kl(exact: DensityField, wrong: DensityField) -> float:
     """KL(p ‖ ρ) by the quadrature of the mesh."""
     p, rho = np.maximum(exact.values, 0.0), np.maximum(wrong.values, FLOOR)
     return distances.kullback_leibler(exact.mesh.weights, np.where(p > FLOOR, p, 0.0), rho)
@@ -82,10 +83,10 @@ def exact(_t: float, x: Array) -> Array:
     return -x
 
 
-def _both(mesh: Mesh, wrong: Field, times: Array) -> tuple[Array, Array, tuple[State, ...]]:
+def _both(mesh: Mesh, wrong: Field, times: Array) -> tuple[Array, Array, tuple[DensityField, ...]]:
     """Path and marginal divergence at all times, and the states under the wrong drift."""
-    right_states = states_at(mesh, exact, 1.0, gaussian, times)
-    wrong_states = states_at(mesh, wrong, 1.0, gaussian, times)
+    right_states = densities_at(mesh, exact, 1.0, gaussian, times)
+    wrong_states = densities_at(mesh, wrong, 1.0, gaussian, times)
     paths = path_kl(times, right_states, lambda t, x: wrong(t, x) - exact(t, x), 1.0)
     ends = np.array([marginal_kl(one, two) for one, two in zip(right_states, wrong_states, strict=True)])
     return paths, ends, wrong_states

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, at_most, equal
+from controlsde.claims.harness.evolution import REFINEMENT, Values, allowance, density_after, line
 from controlsde.claims.harness.fitting import exponential, order_row
 from controlsde.claims.harness.references import exact, reversed_diffusion
-from controlsde.claims.harness.state import REFINEMENT, State, Values, allowance, line, state_after
+from controlsde.fokker_planck.density_field import DensityField
 from controlsde.foundation.progress import Step
 from controlsde.reference import Reference
 from controlsde.reference.semigroup import neumann_heat_semigroup, ornstein_uhlenbeck_semigroup
@@ -77,10 +78,12 @@ def chi_square(state_values: Array, p: Array, weights: Array) -> float:
     return float(np.sum(weights[inside] * (state_values[inside] - p[inside]) ** 2 / p[inside]))
 
 
-def reversed_from(reference: Reference, start: Values, elements: int, steps: int, box: tuple[float, float]) -> State:
+def reversed_from(
+    reference: Reference, start: Values, elements: int, steps: int, box: tuple[float, float]
+) -> DensityField:
     """ρ(T) of the exact reverse SDE, η = 1."""
     times = np.linspace(0.0, reference.horizon, steps + 1)
-    return state_after(line(*box, elements), partial(exact, reference, 1.0), 1.0, start, times)
+    return density_after(line(*box, elements), partial(exact, reference, 1.0), 1.0, start, times)
 
 
 def experiment(parameters: Parameters, setting: Setting) -> Findings:

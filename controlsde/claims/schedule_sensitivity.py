@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, equal, report
+from controlsde.claims.harness.evolution import REFINEMENT, Values, allowance
 from controlsde.claims.harness.optimised import Optimised, optimise, small_budget, spread_curve
 from controlsde.claims.harness.references import exact
-from controlsde.claims.harness.state import REFINEMENT, State, Values, allowance
+from controlsde.fokker_planck.density_field import DensityField
 from controlsde.fokker_planck.evolution import evolve
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.fokker_planck.operator import Operator
@@ -126,7 +127,9 @@ def forward_of(parameters: Parameters, case: Case) -> Forward:
     return Forward(reference, elapsed, False, spec.limits[1])
 
 
-def tracked(parameters: Parameters, case: Case, reference: Reference, noise: float, start: Values, more: int) -> State:
+def tracked(
+    parameters: Parameters, case: Case, reference: Reference, noise: float, start: Values, more: int
+) -> DensityField:
     """The state at T of the exact drift from a start, D = ηD₀(t)."""
     elements = round(more * parameters.elements * case.half / 2)
     mesh = Mesh.build(((-case.half, case.half),), "reflecting", (elements,), 8)
@@ -135,7 +138,7 @@ def tracked(parameters: Parameters, case: Case, reference: Reference, noise: flo
     times = np.linspace(0.0, reference.horizon, more * parameters.steps // 2 + 1)
     initial = mesh.unit_mass(start(mesh.points))
     stages = evolve(operator, lambda t: exact(reference, noise, t, points), initial, times, diffusivity=diffusivity.at)
-    return State(mesh, mesh.to_grid(stages[-1, -1]))
+    return DensityField(mesh, mesh.to_grid(stages[-1, -1]))
 
 
 def experiment(parameters: Parameters, setting: Setting) -> Findings:

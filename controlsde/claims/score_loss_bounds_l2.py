@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, at_most, report
+from controlsde.claims.harness.evolution import ROUNDING, densities_at, line
 from controlsde.claims.harness.fitting import order_row, power_law
-from controlsde.claims.harness.state import ROUNDING, State, line, states_at
+from controlsde.fokker_planck.density_field import DensityField
 from controlsde.foundation.progress import Step
 from controlsde.report.panels import Curve, Panel
 
@@ -45,7 +46,7 @@ def start(x: Array) -> Array:
     return np.asarray(1.0 + 0.5 * np.cos(pi * x[:, 0]))
 
 
-def bound_of(times: Array, states: tuple[State, ...], gap: Array, largest: float, diffusivity: float) -> Array:
+def bound_of(times: Array, states: tuple[DensityField, ...], gap: Array, largest: float, diffusivity: float) -> Array:
     """√ of exp(∫‖b̃‖²_∞/ν) · ∫ (‖ρ‖_∞/ν) ∫|b−b̃|²ρ dx ds at all times, from a common start.
 
     gap: b − b̃ at the points of the mesh; largest: ‖b̃‖_∞. Trapezoids in time.
@@ -69,9 +70,9 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
         def other(_t: float, x: Array) -> Array:
             return drift(parameters, x) + difference(amplitude, frequency, x)
 
-        exact = states_at(mesh, lambda _t, x: drift(parameters, x), diffusivity, start, times)
-        wrong = states_at(mesh, other, diffusivity, start, times)
-        errors = np.array([one.apart(two) for one, two in zip(exact, wrong, strict=True)])
+        exact = densities_at(mesh, lambda _t, x: drift(parameters, x), diffusivity, start, times)
+        wrong = densities_at(mesh, other, diffusivity, start, times)
+        errors = np.array([one.distance(two) for one, two in zip(exact, wrong, strict=True)])
         gap = difference(amplitude, frequency, mesh.points)[:, 0]
         bounds = bound_of(times, exact, gap, float(np.abs(other(0.0, points)).max()), diffusivity)
         return float(errors[-1]), float(np.max(errors[1:] / bounds[1:])), float(bounds[-1])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from controlsde.control.drift import Drift
 from controlsde.diagnosis.case import Trials, Wall
+from controlsde.fokker_planck.density_field import DensityField
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.problem import Problem
@@ -102,12 +104,9 @@ def _enough(
     """
     d, grid = tracking.mesh.dimension, tracking.grid
     elements = tuple(axis.elements for axis in tracking.mesh.axes)
-    verified = _verified_mesh(problem, fields)
-    # the same norms as in the certificate
-    target = fields.reference[-1].ravel()
-    scale = float(np.sqrt(target**2 @ verified.weights))
+    scale = fields.target.norm  # the same norms as in the certificate
     per_piece = (len(fields.density) - 1) // grid.pieces
-    ends = fields.density[per_piece::per_piece].reshape(grid.pieces, -1)
+    ends = [DensityField(fields.mesh, values.ravel()) for values in fields.density[per_piece::per_piece]]
 
     def moved(counts: Sequence[int], steps: int) -> float:
         mesh = Mesh.build(problem.domain.box, problem.domain.walls, tuple(counts), problem.mesh.degree)
@@ -116,10 +115,7 @@ def _enough(
             stages = run(trial)
         except (NonFiniteError, ReferenceError):
             return float("inf")
-        densities = trial.mesh.to_grid(stages[:, -1, -1])
-        return max(
-            verified.l2_distance(fine, trial.mesh, coarse) / scale for fine, coarse in zip(ends, densities, strict=True)
-        )
+        return max(fine.distance(coarse) / scale for fine, coarse in zip(ends, trial.ends(stages), strict=True))
 
     ladder = [tuple(int(np.ceil(factor * count)) for count in elements) for factor in MORE_ELEMENTS[d]]
     more = [factor * grid.steps_per_piece for factor in MORE_STEPS[d]]
@@ -142,26 +138,18 @@ def _first_enough(ladder: Sequence[T], moved: Callable[[T], float]) -> tuple[T |
     return None, least
 
 
-def _verified_mesh(problem: Problem, fields: Fields) -> Mesh:
-    """The mesh of the verified fields."""
-    degree = problem.mesh.degree
-    counts = tuple((len(axis) - 1) // degree for axis in fields.axes)
-    return Mesh.build(problem.domain.box, problem.domain.walls, counts, degree)
-
-
 def _holding_the_target(problem: Problem, reference: Reference, mesh: Mesh) -> tuple[int, ...] | None:
     """The fewest elements an axis with which ‖p_mesh(T) − p(T)‖ / ‖p(T)‖ is within half its limit."""
     box, kind, degree = problem.domain.box, problem.domain.walls, problem.mesh.degree
     fine = Mesh.build(box, kind, (4 * MOST_TARGET_ELEMENTS[mesh.dimension],) * mesh.dimension, degree)
-    target = reference.density(reference.horizon, fine.points)
-    scale = float(np.sqrt(target**2 @ fine.weights))
+    at_end = partial(reference.density, reference.horizon)
+    target = DensityField.sampled(fine, at_end)
     most = MOST_TARGET_ELEMENTS[mesh.dimension]
     counts = tuple(axis.elements for axis in mesh.axes)
     while max(counts) < most:
         counts = tuple(min(most, max(count + 1, int(1.25 * count))) for count in counts)
-        trial = Mesh.build(box, kind, counts, degree)
-        held = reference.density(reference.horizon, trial.points)
-        if fine.l2_distance(target, trial, held) <= 0.5 * LIMITS["target_change"] * scale:
+        held = DensityField.sampled(Mesh.build(box, kind, counts, degree), at_end)
+        if target.distance(held) <= 0.5 * LIMITS["target_change"] * target.norm:
             return counts
     return None
 

@@ -234,11 +234,6 @@ class Mesh:
             masses = np.moveaxis(np.tensordot(axis.cell_integration(edge).toarray(), masses, (1, number)), 0, number)
         return np.asarray(masses)
 
-    def l2_distance(self, values: Array, coarser: Mesh, coarser_values: Array) -> float:
-        """‖f − g‖_{L²} for grid values of f here (N,) and of g on a coarser mesh of the same box."""
-        moved = coarser.interpolate(coarser_values, tuple(axis.grid for axis in self.axes))
-        return float(np.sqrt((values - moved) ** 2 @ self.weights))
-
     def interpolate_at(self, grid_values: Array, points: Array) -> Array:
         """Grid values (N,) to scattered points (k, d) in the box: shape (k,)."""
         values = np.broadcast_to(grid_values.reshape((1, *self.shape)), (len(points), *self.shape))

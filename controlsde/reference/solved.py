@@ -20,6 +20,7 @@ import scipy.sparse.linalg as sparse_linalg
 
 from controlsde.densities import Density, GridSampler
 from controlsde.densities.protocol import Array, Box, as_points
+from controlsde.fokker_planck.density_field import DensityField
 from controlsde.fokker_planck.marching import Marched, UnresolvedError, march
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.fokker_planck.operator import Operator
@@ -110,16 +111,15 @@ class SolvedFlow:
 
 
 @dataclass(frozen=True, eq=False)
-class MeshDensity:
-    """See Density. Grid values (N,) on a mesh."""
+class SolvedDensity:
+    """See Density; `field` holds it on a mesh."""
 
-    mesh: Mesh
-    values: Array
+    field: DensityField
 
     @property
     def dimension(self) -> int:
         """The number of coordinates d."""
-        return self.mesh.dimension
+        return self.field.mesh.dimension
 
     def pdf(self, x: Array) -> Array:
         """The density at points (n, d) of the box, shape (n,)."""
@@ -135,10 +135,10 @@ class MeshDensity:
 
     @cached_property
     def _sampler(self) -> GridSampler:
-        return GridSampler.of(self.pdf, self.mesh.box)
+        return GridSampler.of(self.pdf, self.field.mesh.box)
 
     def _at(self, x: Array) -> tuple[Array, Array]:
-        return Stencil.build(self.mesh, as_points(x, self.dimension)).value_and_gradient(self.values)
+        return Stencil.build(self.field.mesh, as_points(x, self.dimension)).value_and_gradient(self.field.values)
 
 
 def solved_flow(data: Density, force: Force, diffusivity: float, horizon: float, box: Box, walls: str) -> SolvedFlow:
@@ -168,7 +168,7 @@ def solved_flow(data: Density, force: Force, diffusivity: float, horizon: float,
     return coarse
 
 
-def stationary_density(mesh: Mesh, force: Force, diffusivity: float) -> MeshDensity:
+def stationary_density(mesh: Mesh, force: Force, diffusivity: float) -> SolvedDensity:
     """The density that the process leaves as it is: A q = 0 with mass one, by one sparse solve.
 
     (A  m) (q)   (0)
@@ -179,7 +179,7 @@ def stationary_density(mesh: Mesh, force: Force, diffusivity: float) -> MeshDens
     bordered = sp.block_array([[matrix, column], [column.T, None]], format="csc")
     right = np.zeros(bordered.shape[0])
     right[-1] = 1.0
-    return MeshDensity(mesh, mesh.to_grid(sparse_linalg.splu(bordered).solve(right)[:-1]))
+    return SolvedDensity(DensityField.of_unknowns(mesh, sparse_linalg.splu(bordered).solve(right)[:-1]))
 
 
 def _generator(mesh: Mesh, force: Force, diffusivity: float) -> sp.csr_array:

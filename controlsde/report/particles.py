@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.report.canvas import FAINT, INK, REFERENCE, dress, line_named, new_figure, noise_colour, number
-from controlsde.workflow.simulation import Simulation, mesh_of
+from controlsde.workflow.simulation import Simulation
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -74,7 +74,7 @@ def _column(panels: NDArray[np.object_], simulation: Simulation, axis: int) -> N
 
 def _along(simulation: Simulation, axis: int, edges: Array, values: Array) -> tuple[Array, Array, Array]:
     """Points of an axis, the density's marginal there, and the mass of each bar."""
-    mesh = mesh_of(simulation.result)
+    mesh = simulation.result.fields.mesh
     marginal = np.moveaxis(values.reshape([len(a.grid) for a in mesh.axes]), axis, -1)
     for other, one in enumerate(mesh.axes):
         if other != axis:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from controlsde.control.controls import Controls, ControlsError
 from controlsde.diagnosis import Diagnosis
 from controlsde.distances import BoxTransport
+from controlsde.fokker_planck.mesh import Mesh
 from controlsde.foundation import kinds, netcdf
 from controlsde.foundation.stored_json import COUNT, FLAG, NUMBER, TEXT, VALUE, FormError, Maybe, one_of, parsed, values
 from controlsde.problem import Problem, ProblemError, list_problems, parse_problem
@@ -200,6 +201,8 @@ def _fields(arrays: dict[str, Array], degree: Any, problem: Problem) -> Fields:
         off = abs(axis[0] - side[0]) + abs(axis[-1] - side[1]) if len(axis) > 1 else np.inf
         if (len(axis) - 1) % degree or not off <= 1e-9 * (side[1] - side[0]):
             raise FormError(f"holds points in {name} that are not those of a mesh over the problem's box")
+    elements = tuple((len(axis) - 1) // degree for axis in axes)
+    mesh = Mesh.build(problem.domain.box, problem.domain.walls, elements, degree)
     for name in ("time", *CURVES.values()):
         _increasing(arrays[name], name)
     shape = (len(arrays["time"]), *(len(axis) for axis in axes))
@@ -208,15 +211,14 @@ def _fields(arrays: dict[str, Array], degree: Any, problem: Problem) -> Fields:
     for curve, times in CURVES.items():
         _expect(arrays[curve], arrays[times].shape, curve)
     return Fields(
+        mesh=mesh,
         times=arrays["time"],
-        axes=axes,
         density=arrays["density"],
         reference=arrays["reference"],
         curve_times=arrays["curve_time"],
         l2=arrays["l2"],
         discrete_times=arrays["discrete_time"],
         discrete_l2=arrays["discrete_l2"],
-        degree=degree,
     )
 
 

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from controlsde.control.controls import Controls
 from controlsde.control.network import Network
+from controlsde.fokker_planck.density_field import DensityField
 from controlsde.fokker_planck.diffusivity import step_means
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.fokker_planck.operator import Operator
@@ -166,6 +167,10 @@ class TrackingProblem:
     def flatten(self, controls: Controls) -> Array:
         """Controls as flattened weights (K, P)."""
         return self.network.join(controls.A, controls.W, controls.b)
+
+    def ends(self, stages: Array) -> tuple[DensityField, ...]:
+        """The densities at the ends of the pieces, K of them, from stage densities (K, S, s, n)."""
+        return tuple(DensityField.of_unknowns(self.mesh, unknowns) for unknowns in stages[:, -1, -1])
 
     def l2_curve(self, stages: Array) -> tuple[Array, Array]:
         """Times (1 + K·S·s,) and ‖ρ − p‖_{L²} there, from stage densities (K, S, s, n)."""

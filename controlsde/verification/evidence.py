@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.distances import BoxTransport
+from controlsde.fokker_planck.density_field import DensityField
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.verification.between_nodes import Unseen
 from controlsde.verification.certificate import Certificate
@@ -57,29 +58,46 @@ class TrackingErrors:
 class Fields:
     """Densities over time on the refined mesh, and the error curves.
 
-    density, reference: (time, *nodes) at `times`; axes: one array of grid points for each dimension.
-    degree: of the elements between those grid points. curve_times, l2: the verified error curve; discrete_times,
-    discrete_l2: as the solver's own mesh saw it.
+    density, reference: (time, *nodes) at `times`, in grid values of the mesh. curve_times, l2: the verified error
+    curve; discrete_times, discrete_l2: as the solver's own mesh saw it.
     """
 
+    mesh: Mesh
     times: Array
-    axes: tuple[Array, ...]
     density: Array
     reference: Array
     curve_times: Array
     l2: Array
     discrete_times: Array
     discrete_l2: Array
-    degree: int
+
+    @property
+    def axes(self) -> tuple[Array, ...]:
+        """Grid points, one array for each dimension."""
+        return tuple(axis.grid for axis in self.mesh.axes)
+
+    @property
+    def degree(self) -> int:
+        """Of the elements between the grid points."""
+        return self.mesh.axes[0].degree
+
+    @property
+    def final(self) -> DensityField:
+        """ρ(T)."""
+        return DensityField(self.mesh, self.density[-1].ravel())
+
+    @property
+    def target(self) -> DensityField:
+        """p(T)."""
+        return DensityField(self.mesh, self.reference[-1].ravel())
 
 
 @dataclass(frozen=True, eq=False)
 class DiscreteRun:
-    """What the solver's own discretisation saw: unknowns at the ends of the pieces (K, n), and its error curve."""
+    """What the solver's own discretisation saw: densities at the ends of the pieces, K of them, and its error curve."""
 
     mesh: Mesh
-    edges: Array
-    ends: Array
+    ends: tuple[DensityField, ...]
     curve_times: Array
     curve: Array
 

@@ -20,6 +20,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from controlsde.control.drift import Drift
+from controlsde.fokker_planck.density_field import DensityField
 from controlsde.fokker_planck.diffusivity import Diffusivity
 from controlsde.fokker_planck.mesh import Axis, Mesh
 from controlsde.fokker_planck.operator import Operator
@@ -73,9 +74,9 @@ class Refined:
     mass_error: float
 
     @property
-    def final(self) -> Array:
-        """Density at T, grid values (N,)."""
-        return np.asarray(self.density[-1])
+    def final(self) -> DensityField:
+        """ρ(T)."""
+        return DensityField(self.mesh, self.density[-1])
 
     @property
     def final_error(self) -> float:
@@ -167,7 +168,7 @@ def _on_mesh(
     scale = float(np.sqrt(target[-1] ** 2 @ mesh.weights))
     change = float("inf")
     if coarser is not None:
-        change = float(np.maximum(moved, mesh.l2_distance(density[-1], coarser.mesh, coarser.final) / scale))
+        change = float(np.maximum(moved, DensityField(mesh, density[-1]).distance(coarser.final) / scale))
     amount = np.abs(unknowns) @ mesh.mass  # 1, or more for a density that swings below zero, with its rounding
     mass_error = float((np.abs(unknowns @ mesh.mass - 1.0) / np.maximum(amount, 1.0)).max())
     return Refined(

@@ -16,6 +16,7 @@ from controlsde import distances
 from controlsde.control.drift import Drift, ExactDrift, FormulaDrift
 from controlsde.densities import CorrelatedMixture, Density, FormulaDensity, GaussianMixture, TruncatedMixture
 from controlsde.densities.norms import squared_norm
+from controlsde.fokker_planck.density_field import DensityField
 from controlsde.fokker_planck.diffusivity import Diffusivity
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.problem import Formula, Problem, schema
@@ -169,13 +170,13 @@ def _times_heavier(grid: FinalGrid, final: Array, target: Array) -> float:
 def _final_missed(refined: Refined, grid: FinalGrid, final: Array, target: Array) -> float:
     """√|‖ρ(T)‖² − ‖ρ(T)‖²_grid| / ‖p(T)‖, the first on the refined mesh."""
     with np.errstate(over="ignore", invalid="ignore"):  # of a density that blew up
-        missed = abs(float(refined.mesh.weights @ refined.final**2) - float(grid.weights @ final**2))
+        missed = abs(refined.final.norm**2 - float(grid.weights @ final**2))
     return math.sqrt(missed / float(grid.weights @ target**2)) if math.isfinite(missed) else math.inf
 
 
 def _start_change(refined: Refined, grid: FinalGrid, initial: Array) -> float:
     """‖ρ_mesh(0) − ρ(0)‖ / ‖ρ(0)‖."""
-    held = refined.mesh.interpolate(refined.density[0], grid.centres)
+    held = DensityField(refined.mesh, refined.density[0]).on(grid.centres)
     return distances.l2(grid.weights, held, initial) / distances.l2(grid.weights, initial, 0.0 * initial)
 
 

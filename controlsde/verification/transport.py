@@ -12,24 +12,25 @@ from numpy.typing import NDArray
 
 from controlsde import distances
 from controlsde.distances.box_transport import WORK
-from controlsde.fokker_planck.mesh import Mesh
+from controlsde.fokker_planck.density_field import DensityField
 
 Array = NDArray[np.float64]
 
 GAUSS_POINTS = {2: 3, 3: 2}  # of the target in a cell, on every axis
 
 
-def final_transport(mesh: Mesh, density: Array, target: Callable[[Array], Array]) -> distances.BoxTransport | None:
-    """W₂ between grid values (N,) and a target x (n, d) → (n,); None in one dimension and between absorbing walls.
+def final_transport(density: DensityField, target: Callable[[Array], Array]) -> distances.BoxTransport | None:
+    """W₂ between a density and a target x (n, d) → (n,); None in one dimension and between absorbing walls.
 
     The density's nodal polynomials are integrated exactly, the target by Gauss's rule: it may have jumps, on which
     polynomials would swing.
     """
+    mesh = density.mesh
     if mesh.dimension == 1 or mesh.walls == "absorbing":
         return None
     edges = distances.transport_edges(mesh.box, WORK[mesh.dimension])
     wanted = masses_on_cells(target, edges, GAUSS_POINTS[mesh.dimension])
-    return distances.wasserstein_2_in_box(edges, mesh.walls, mesh.cell_masses(density, edges), wanted)
+    return distances.wasserstein_2_in_box(edges, mesh.walls, mesh.cell_masses(density.values, edges), wanted)
 
 
 def masses_on_cells(function: Callable[[Array], Array], edges: tuple[Array, ...], points: int) -> Array:

@@ -7,12 +7,14 @@ tracking errors that the software reports, and the certificate. It never sees wh
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from controlsde import distances
 from controlsde.control.drift import Drift
+from controlsde.fokker_planck.density_field import DensityField
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.foundation.progress import Progress, Step
 from controlsde.monte_carlo.streaming import INTERRUPTED, Effort
@@ -47,7 +49,7 @@ def verify(
     """Measure a drift's tracking errors and judge the solver's densities; without `thorough`, no particles."""
     refined = refined_density(problem, reference, drift, run.mesh, progress)
     grid = FinalGrid.over(problem.domain.box)
-    final = refined.mesh.interpolate(refined.final, grid.centres)
+    final = refined.final.on(grid.centres)
     target = reference.density(reference.horizon, grid.points)
     scale = distances.l2(grid.weights, target, 0.0 * target)
     along_paths = None
@@ -67,7 +69,7 @@ def verify(
         closed=problem.domain.walls != "absorbing",
         mass_error=refined.mass_error,
         negative_mass=distances.negative_mass(grid.weights, final),
-        resolution=refined.mesh.resolution(refined.final),
+        resolution=refined.final.resolution,
         refined_l2_change=_change_from(run, refined, scale),
         refinement=refined.refinement,
         target_mass=abs(float(grid.weights @ target) - 1.0),
@@ -84,7 +86,7 @@ def verify(
     transport = None
     if np.all(np.isfinite(final)):
         progress(Step("verifying: distances"))
-        transport = final_transport(refined.mesh, refined.final, lambda x: reference.density(reference.horizon, x))
+        transport = final_transport(refined.final, lambda x: reference.density(reference.horizon, x))
     tracking = _errors(problem, refined, grid, final, target, transport)
     progress(Step("verifying: promises of the theory"))
     promised = promises(problem, reference, drift, refined, tracking.l2_final)
@@ -97,14 +99,13 @@ def _change_from(run: DiscreteRun, refined: Refined, scale: float) -> float:
     """Largest ‖ρ_solver − ρ_refined‖ / ‖p(T)‖ over the ends of the pieces."""
     ends = refined.density[FIELDS_PER_PIECE::FIELDS_PER_PIECE]
     return max(
-        refined.mesh.l2_distance(fine, run.mesh, run.mesh.to_grid(coarse)) / scale
-        for fine, coarse in zip(ends, run.ends, strict=True)
+        DensityField(refined.mesh, fine).distance(coarse) / scale for fine, coarse in zip(ends, run.ends, strict=True)
     )
 
 
 def _target_change(reference: Reference, mesh: Mesh, grid: FinalGrid, target: Array, scale: float) -> float:
     """‖p_mesh(T) − p(T)‖ / ‖p(T)‖, p_mesh the target as the solver's own mesh holds it."""
-    held = mesh.interpolate(reference.density(reference.horizon, mesh.points), grid.centres)
+    held = DensityField.sampled(mesh, partial(reference.density, reference.horizon)).on(grid.centres)
     return distances.l2(grid.weights, held, target) / scale
 
 
@@ -130,7 +131,7 @@ def _characteristics_change(
     traced = density_by_characteristics(
         drift, reference.initial_density, grid.points, problem.domain.box, problem.domain.walls
     )
-    meshed = refined.mesh.interpolate(refined.final, grid.centres)
+    meshed = refined.final.on(grid.centres)
     return distances.l2(grid.weights, meshed, traced / mass) / scale
 
 
@@ -168,13 +169,12 @@ def _errors(
 def _fields(refined: Refined, run: DiscreteRun) -> Fields:
     shape = (len(refined.times), *refined.mesh.shape)
     return Fields(
+        mesh=refined.mesh,
         times=refined.times,
-        axes=tuple(axis.grid for axis in refined.mesh.axes),
         density=refined.density.reshape(shape),
         reference=refined.reference.reshape(shape),
         curve_times=refined.curve_times,
         l2=refined.errors,
         discrete_times=run.curve_times,
         discrete_l2=run.curve,
-        degree=refined.mesh.axes[0].degree,
     )

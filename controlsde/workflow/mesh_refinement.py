@@ -354,10 +354,8 @@ def _change(tracking: TrackingProblem, stages: Array, finer: TrackingProblem, fi
         return float("inf")
     target = finer.targets[-1, -1, -1]
     scale = float(np.sqrt(target**2 @ finer.mesh.mass))
-    return max(
-        finer.mesh.l2_distance(finer.mesh.to_grid(after), tracking.mesh, tracking.mesh.to_grid(before)) / scale
-        for before, after in zip(stages[:, -1, -1], fine[:, -1, -1], strict=True)
-    )
+    pairs = zip(tracking.ends(stages), finer.ends(fine), strict=True)
+    return max(after.distance(before) / scale for before, after in pairs)
 
 
 def _elements(mesh: Mesh) -> tuple[int, ...]:

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from controlsde import distances
 from controlsde.control.controls import ControlsError
 from controlsde.control.drift import Drift, given_drift, network_drift
-from controlsde.fokker_planck.mesh import Axis, Mesh
 from controlsde.foundation import netcdf
 from controlsde.foundation.errors import ControlsdeError
 from controlsde.foundation.files import write_whole
@@ -125,8 +124,9 @@ class Simulation:
 
         Where walls absorb, of what is left: moments are those of the living.
         """
-        mesh = mesh_of(self.result)
-        share = mesh.weights * self.result.fields.density[-1].ravel()
+        final = self.result.fields.final
+        mesh = final.mesh
+        share = mesh.weights * final.values
         share = share / share.sum()
         mean = share @ mesh.points
         away = mesh.points - mean
@@ -260,9 +260,9 @@ def simulate(
     experiment = experiment_of(problem, reference, drift_of(result, reference), repetition=repetition)
     _check_paths(experiment, paths)
     crew = crew or Crew()
-    mesh = mesh_of(result)
+    final = result.fields.final
     grid = FinalGrid.over(problem.domain.box)
-    density = mesh.interpolate(result.fields.density[-1].ravel(), grid.centres)
+    density = final.on(grid.centres)
     target = reference.density(reference.horizon, grid.points)
     if not np.all(np.isfinite(density)):
         raise SimulationError(f"{result.path or 'the result'}: its density is not finite; solve again")
@@ -271,7 +271,7 @@ def simulate(
     progress(Step("comparing with the verified density"))
     sample, layout, sums = measured.sample, measured.layout, measured.simulated.sums
     density_l2 = statistics.mollified_l2(layout.modes, sample, measured.of_density)
-    values, spreads = statistics.density_at(layout.modes, sample, mesh.points)
+    values, spreads = statistics.density_at(layout.modes, sample, final.mesh.points)
     rng = experiment.stream.generator(NULLS)
     scale = distances.l2(grid.weights, target, 0.0 * target)
     known = result.certificate.refinement * scale + measured.step_shift
@@ -287,7 +287,7 @@ def simulate(
         processes=crew.size,
         density_l2=density_l2,
         killed=statistics.killed_mass(sums),
-        expected_killed=max(1.0 - float(mesh.weights @ result.fields.density[-1].ravel()), 0.0),
+        expected_killed=max(1.0 - final.mass, 0.0),
         moments=statistics.moments(layout, sums),
         w1=tests if problem.dimension == 1 else {},
         sliced_w2=tests if problem.dimension > 1 else {},
@@ -336,17 +336,6 @@ def drift_of(result: Result, reference: Reference) -> Drift:
     if drift is None:
         raise ControlsError("the result has neither controls nor a drift of its own; solve again")
     return drift
-
-
-def mesh_of(result: Result) -> Mesh:
-    """The mesh on which a result keeps its densities."""
-    degree, walls = result.fields.degree, result.problem.domain.walls
-    return Mesh(
-        tuple(
-            Axis(low, high, (len(axis) - 1) // degree, degree, walls)
-            for axis, (low, high) in zip(result.fields.axes, result.problem.domain.box, strict=True)
-        )
-    )
 
 
 def _transport_tests(

@@ -247,7 +247,7 @@ def _verified(
 ) -> Result:
     began = time.perf_counter()
     times, curve = tracking.l2_curve(stages)
-    run = DiscreteRun(tracking.mesh, tracking.grid.edges, stages[:, -1, -1], times, curve)
+    run = DiscreteRun(tracking.mesh, tracking.ends(stages), times, curve)
     evidence: Evidence = verify(problem, reference, drift, run, answer.gradient_norm, progress, thorough=thorough)
     case = _case(problem, tracking, answer, evidence)
     if case.in_trouble:

@@ -33,11 +33,11 @@ from controlsde.claims import (
 )
 from controlsde.claims import noise_upgrades_convergence as upgrades
 from controlsde.claims.harness.claim import Findings, Setting, at_least, at_most, equal, report, verdict_of
+from controlsde.claims.harness.evolution import piece_at
 from controlsde.claims.harness.fitting import exponential, power_law
 from controlsde.claims.harness.optimised import gathered
 from controlsde.claims.harness.pages import introduction, page, write_index, write_page, write_text
 from controlsde.claims.harness.settings import SettingError, with_settings
-from controlsde.claims.harness.state import piece_at
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.fokker_planck.operator import Operator
 

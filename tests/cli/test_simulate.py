@@ -109,11 +109,11 @@ def on_the_square(loaded, density):
         "mesh.elements": [2, 2],
     }
     problem = parse_problem(loaded.problem.to_yaml(), set=changes)
-    axes = Mesh.build(problem.domain.box, "reflecting", (2, 2), 4).axes
-    grid = tuple(axis.grid for axis in axes)
+    mesh = Mesh.build(problem.domain.box, "reflecting", (2, 2), 4)
+    grid = tuple(axis.grid for axis in mesh.axes)
     values = np.broadcast_to(density(grid[0][:, None], grid[1]), (2, len(grid[0]), len(grid[1])))
     times = np.array([0.0, 0.2])
-    fields = Fields(times, grid, values, values, times, times, times, times, degree=4)
+    fields = Fields(mesh, times, values, values, times, times, times, times)
     times = loaded.controls.times
     pieces = len(times) - 1
     still = cs.Controls(np.zeros((pieces, 2, 1)), np.zeros((pieces, 1, 2)), np.zeros((pieces, 1)), times)

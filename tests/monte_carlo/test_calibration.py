@@ -44,7 +44,7 @@ def posed(name):
     return (
         experiment,
         grid,
-        refined.mesh.interpolate(refined.final, grid.centres),
+        refined.final.on(grid.centres),
         reference.density(reference.horizon, grid.points),
     )
 

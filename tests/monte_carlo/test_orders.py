@@ -149,7 +149,7 @@ def two_bumps():
     assert refined.refinement < 1e-8
     grid = FinalGrid.over(problem.domain.box)
     experiment = experiment_of(problem, reference, drift)
-    density = refined.mesh.interpolate(refined.final, grid.centres)
+    density = refined.final.on(grid.centres)
     return experiment, experiment.layout.modes.of_density(grid.points, grid.weights, density)
 
 

@@ -18,6 +18,7 @@ from matplotlib.quiver import Quiver
 
 from controlsde.control.controls import Controls
 from controlsde.control.drift import network_drift
+from controlsde.fokker_planck.mesh import Mesh
 from controlsde.problem import parse_problem
 from controlsde.problem.schema import Bounds, ExactDrift, FormulaDrift
 from controlsde.report import compared, curves, densities, particles
@@ -53,7 +54,8 @@ def result():
 def plane(result):
     """A result in two dimensions: a Gaussian that moves, after one that moves a little slower."""
     times = np.linspace(0, 1, 9)
-    x, y = np.linspace(-2, 2, 33), np.linspace(-1, 1, 17)
+    mesh = Mesh.build(((-2, 2), (-1, 1)), "reflecting", (32, 16), 1)
+    x, y = (axis.grid for axis in mesh.axes)
 
     def bump(speed):
         centre = speed * (times[:, None, None] - 0.5)
@@ -61,7 +63,7 @@ def plane(result):
 
     density, reference = bump(0.8), bump(1.0)
     error = np.sqrt(np.mean((density - reference) ** 2, axis=(1, 2)))
-    fields = Fields(times, (x, y), density, reference, times, error, times, error, degree=1)
+    fields = Fields(mesh, times, density, reference, times, error, times, error)
     box = [[-2, 2], [-1, 1]]
     problem = parse_problem(
         PROBLEM, set={"domain.box": box, "reference.data": {"kind": "uniform"}, "mesh.elements": [4, 4]}
@@ -420,10 +422,10 @@ def test_a_formula_has_arrows_and_an_exact_drift_has_none(plane):
 
 def test_a_density_of_three_dimensions_is_shown_integrated_over_z(plane):
     fields = plane.fields
-    z = np.linspace(0, 2, 5)
+    z = Mesh.build(((0, 2),), "reflecting", (4,), 1).axes
     deep = dataclasses.replace(
         fields,
-        axes=(*fields.axes, z),
+        mesh=Mesh((*fields.mesh.axes, *z)),
         density=np.repeat(fields.density[..., None], 5, axis=-1),
         reference=np.repeat(fields.reference[..., None], 5, axis=-1),
     )

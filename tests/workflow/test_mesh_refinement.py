@@ -87,9 +87,8 @@ def test_auto_refines_until_the_density_moves_by_less_than_a_hundredth(monkeypat
         adaptation.Mesh.build(of.domain.box, of.domain.walls, (2 * tracking.mesh.axes[0].elements,), 8),
         replace(tracking.grid, steps_per_piece=2 * tracking.grid.steps_per_piece),
     )
-    ends = [Objective(one).stages(outcome.weights)[-1, -1, -1] for one in (tracking, finer)]
-    change = finer.mesh.l2_distance(ends[1], tracking.mesh, ends[0])
-    assert change <= RESOLVED * np.sqrt(finer.targets[-1, -1, -1] ** 2 @ finer.mesh.mass)
+    before, after = (one.ends(Objective(one).stages(outcome.weights))[-1] for one in (tracking, finer))
+    assert after.distance(before) <= RESOLVED * np.sqrt(finer.targets[-1, -1, -1] ** 2 @ finer.mesh.mass)
     assert tracking.grid.steps_per_piece >= first
 
 

@@ -7,12 +7,12 @@ change on a finer mesh with shorter steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from controlsde import distances
+from controlsde.fokker_planck.density_field import DensityField
 from controlsde.fokker_planck.evolution import evolve
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.fokker_planck.operator import Operator
@@ -27,68 +27,45 @@ ROUNDING = 1e-12
 PIECES_APART = 1e-9  # of the whole time: nearer to the beginning of a piece, a stage ends the one before
 
 
-@dataclass(frozen=True, eq=False)
-class State:
-    """A density on a mesh: grid values (N,)."""
-
-    mesh: Mesh
-    values: Array
-
-    @property
-    def mass(self) -> float:
-        """∫ρ dx."""
-        return float(self.mesh.weights @ self.values)
-
-    def l2(self, other: Values) -> float:
-        """‖ρ − other‖_{L²} by the quadrature of the mesh."""
-        return float(np.sqrt((self.values - other(self.mesh.points)) ** 2 @ self.mesh.weights))
-
-    def apart(self, other: State) -> float:
-        """‖ρ − ρ'‖_{L²} for another state on the same mesh."""
-        return self.l2(lambda _: other.values)
-
-    def mean_of(self, function: Values) -> float:
-        """∫ function · ρ dx by the quadrature of the mesh."""
-        return float((function(self.mesh.points) * self.values) @ self.mesh.weights)
-
-    def on_line(self, cells: int = CELLS) -> tuple[Array, Array]:
-        """In one dimension: edges of equal cells, and the density at their centres."""
-        low, high = self.mesh.box[0]
-        edges = np.linspace(low, high, cells + 1)
-        centres = 0.5 * (edges[1:] + edges[:-1])
-        return edges, self.mesh.interpolate(self.values, (centres,))
-
-    def w2(self, other: Values) -> float:
-        """In one dimension: W₂(ρ, other)."""
-        edges, values = self.on_line()
-        centres = 0.5 * (edges[1:] + edges[:-1])
-        return distances.wasserstein_2(edges, np.maximum(values, 0.0), np.maximum(other(centres[:, None]), 0.0))
+def on_line(density: DensityField, cells: int = CELLS) -> tuple[Array, Array]:
+    """In one dimension: edges of equal cells, and the density at their centres."""
+    low, high = density.mesh.box[0]
+    edges = np.linspace(low, high, cells + 1)
+    centres = 0.5 * (edges[1:] + edges[:-1])
+    return edges, density.on((centres,))
 
 
-def state_after(
+def w2(density: DensityField, other: Values) -> float:
+    """In one dimension: W₂(ρ, other)."""
+    edges, values = on_line(density)
+    centres = 0.5 * (edges[1:] + edges[:-1])
+    return distances.wasserstein_2(edges, np.maximum(values, 0.0), np.maximum(other(centres[:, None]), 0.0))
+
+
+def density_after(
     mesh: Mesh,
     drift: Field,
     diffusivity: float,
     initial: Values,
     times: Sequence[float] | Array,
-) -> State:
+) -> DensityField:
     """ρ at times[-1] from `initial` at times[0], in three-stage Radau steps that end at the times.
 
     A drift may jump at the times: within a step it is asked for at stages, the last of which ends it.
     """
-    return states_at(mesh, drift, diffusivity, initial, times)[-1]
+    return densities_at(mesh, drift, diffusivity, initial, times)[-1]
 
 
-def states_at(
+def densities_at(
     mesh: Mesh, drift: Field, diffusivity: float, initial: Values, times: Sequence[float] | Array
-) -> tuple[State, ...]:
-    """ρ at all times, `initial` included: see `state_after`."""
+) -> tuple[DensityField, ...]:
+    """ρ at all times, `initial` included: see `density_after`."""
     operator = Operator.build(mesh, diffusivity)
     points = operator.drift_points
     start = operator.mesh.unit_mass(initial(operator.mesh.points))
     stages = evolve(operator, lambda t: drift(t, points), start, times)
     ends = (start, *stages[:, -1])
-    return tuple(State(operator.mesh, operator.mesh.to_grid(values)) for values in ends)
+    return tuple(DensityField.of_unknowns(operator.mesh, values) for values in ends)
 
 
 def piece_at(edges: Array, t: float) -> int:
