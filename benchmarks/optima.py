@@ -28,6 +28,7 @@ from controlsde.solvers.collocation.options import Collocation
 from controlsde.solvers.outcome import Outcome
 from controlsde.tracking.discrete_problem import TrackingProblem
 from controlsde.tracking.objective import Objective
+from controlsde.tracking.posed import Posed
 from controlsde.workflow.mesh_refinement import solve_resolved
 
 PROBLEMS = ("two-bumps", "three-bumps", "iris-petals", "jump", "moser-bumps", "heat-compact")
@@ -103,7 +104,7 @@ def _row(known: Known, outcome: Outcome, unknowns: int, ratio: float) -> tuple[s
 def solved(problem: Problem, options: object) -> tuple[TrackingProblem, Outcome]:
     """One solve that survives refinement."""
     reference = build_reference(problem.reference, problem.domain)
-    return solve_resolved(problem, reference, options, silent)
+    return solve_resolved(Posed(problem, reference), options, silent)
 
 
 def read() -> list[Known]:

@@ -19,9 +19,9 @@ from controlsde.diagnosis.case import Trials, Wall
 from controlsde.fokker_planck.density_field import DensityField
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
-from controlsde.problem import Problem
 from controlsde.reference import Reference, ReferenceError  # noqa: A004
-from controlsde.tracking.discrete_problem import TrackingProblem, build_tracking
+from controlsde.tracking.discrete_problem import TrackingProblem
+from controlsde.tracking.posed import Posed
 from controlsde.verification.certificate import LIMITS, Certificate
 from controlsde.verification.evidence import Fields
 
@@ -42,8 +42,7 @@ MASS_SHARE = 0.01  # of the largest density: where the reference has less, its d
 
 
 def try_out(
-    problem: Problem,
-    reference: Reference,
+    posed: Posed,
     tracking: TrackingProblem,
     run: Run,
     run_exact: Run | None,
@@ -54,15 +53,15 @@ def try_out(
     failed = {check.name for check in certificate.failed}
     trials = Trials()
     if failed & RESOLUTION:
-        (elements, by_elements), (steps, by_steps) = _enough(problem, reference, tracking, run, fields)
+        (elements, by_elements), (steps, by_steps) = _enough(posed, tracking, run, fields)
         trials = replace(trials, elements=elements, steps=steps, by_elements=by_elements, by_steps=by_steps)
     if "target_change" in failed:
-        trials = replace(trials, target_elements=_holding_the_target(problem, reference, tracking.mesh))
+        trials = replace(trials, target_elements=_holding_the_target(posed, tracking.mesh))
     if run_exact is not None:
         trials = replace(
             trials,
             exact_error=_final_error(tracking, run_exact),
-            exact_drift=_largest_drift(problem, reference, tracking),
+            exact_drift=_largest_drift(posed, tracking),
         )
     return trials
 
@@ -96,7 +95,7 @@ def _wall(tracking: TrackingProblem, reference: Reference, drift: Drift, fields:
 
 
 def _enough(
-    problem: Problem, reference: Reference, tracking: TrackingProblem, run: Run, fields: Fields
+    posed: Posed, tracking: TrackingProblem, run: Run, fields: Fields
 ) -> tuple[tuple[tuple[int, ...] | None, float], tuple[int | None, float]]:
     """The fewest elements, and the fewest steps, with which this drift alone reaches the verified density.
 
@@ -109,9 +108,11 @@ def _enough(
     ends = [DensityField(fields.mesh, values.ravel()) for values in fields.density[per_piece::per_piece]]
 
     def moved(counts: Sequence[int], steps: int) -> float:
-        mesh = Mesh.build(problem.domain.box, problem.domain.walls, tuple(counts), problem.mesh.degree)
+        mesh = Mesh.build(
+            posed.problem.domain.box, posed.problem.domain.walls, tuple(counts), posed.problem.mesh.degree
+        )
         try:
-            trial = build_tracking(problem, reference, mesh, replace(grid, steps_per_piece=steps))
+            trial = posed.on(mesh, replace(grid, steps_per_piece=steps))
             stages = run(trial)
         except (NonFiniteError, ReferenceError):
             return float("inf")
@@ -119,7 +120,7 @@ def _enough(
 
     ladder = [tuple(int(np.ceil(factor * count)) for count in elements) for factor in MORE_ELEMENTS[d]]
     more = [factor * grid.steps_per_piece for factor in MORE_STEPS[d]]
-    given = problem.mesh  # what is `auto` was refined before
+    given = posed.problem.mesh  # what is `auto` was refined before
     finer = _first_enough(
         [] if given.elements == "auto" else ladder, lambda counts: moved(counts, grid.steps_per_piece)
     )
@@ -138,11 +139,11 @@ def _first_enough(ladder: Sequence[T], moved: Callable[[T], float]) -> tuple[T |
     return None, least
 
 
-def _holding_the_target(problem: Problem, reference: Reference, mesh: Mesh) -> tuple[int, ...] | None:
+def _holding_the_target(posed: Posed, mesh: Mesh) -> tuple[int, ...] | None:
     """The fewest elements an axis with which ‖p_mesh(T) − p(T)‖ / ‖p(T)‖ is within half its limit."""
-    box, kind, degree = problem.domain.box, problem.domain.walls, problem.mesh.degree
+    box, kind, degree = posed.problem.domain.box, posed.problem.domain.walls, posed.problem.mesh.degree
     fine = Mesh.build(box, kind, (4 * MOST_TARGET_ELEMENTS[mesh.dimension],) * mesh.dimension, degree)
-    at_end = partial(reference.density, reference.horizon)
+    at_end = partial(posed.reference.density, posed.reference.horizon)
     target = DensityField.sampled(fine, at_end)
     most = MOST_TARGET_ELEMENTS[mesh.dimension]
     counts = tuple(axis.elements for axis in mesh.axes)
@@ -167,12 +168,12 @@ def _final_error(tracking: TrackingProblem, run: Run) -> float:
     return float(np.sqrt((final - target) ** 2 @ mass / (target**2 @ mass)))
 
 
-def _largest_drift(problem: Problem, reference: Reference, tracking: TrackingProblem) -> float:
+def _largest_drift(posed: Posed, tracking: TrackingProblem) -> float:
     """The largest component of v*_η at the ends of the pieces, where p is at least a hundredth of its largest value."""
     points = tracking.mesh.points
     largest = 0.0
     for t in tracking.grid.edges:
-        density = reference.density(float(t), points)
+        density = posed.reference.density(float(t), points)
         inside = points[density >= MASS_SHARE * density.max()]
-        largest = max(largest, float(np.abs(reference.exact_drift(float(t), inside, problem.noise)).max()))
+        largest = max(largest, float(np.abs(posed.reference.exact_drift(float(t), inside, posed.problem.noise)).max()))
     return largest

@@ -20,28 +20,25 @@ from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.processes import Crew
 from controlsde.monte_carlo.streaming import Effort, Simulated
 from controlsde.monte_carlo.sums import Layout
-from controlsde.problem import Problem
-from controlsde.reference import Reference
+from controlsde.tracking.posed import Posed
 from controlsde.verification.certificate import MonteCarloEvidence
 from controlsde.verification.grid import FinalGrid
 
 Array = NDArray[np.float64]
 
 
-def experiment_of(
-    problem: Problem, reference: Reference, drift: Drift, *, repetition: int = 0, device: str | None = None
-) -> Experiment:
+def experiment_of(posed: Posed, drift: Drift, *, repetition: int = 0, device: str | None = None) -> Experiment:
     """The controlled process of a problem under a drift. repetition: another number draws other noise."""
-    options = problem.monte_carlo
+    options = posed.problem.monte_carlo
     return Experiment(
         drift=drift,
-        diffusivity=reference.diffusivity.times(problem.noise),
-        box=problem.domain.box,
-        walls=problem.domain.walls,
-        draw=reference.sample_initial,
+        diffusivity=posed.diffusivity,
+        box=posed.problem.domain.box,
+        walls=posed.problem.domain.walls,
+        draw=posed.reference.sample_initial,
         steps_per_piece=options.steps_per_piece,
         scheme=options.scheme,
-        stream=Stream.of(options.seed, problem.name, problem.noise, repetition),
+        stream=Stream.of(options.seed, posed.problem.name, posed.problem.noise, repetition),
         device=device or options.device,
     )
 

@@ -52,8 +52,7 @@ from scipy.special import logsumexp
 from controlsde import distances
 from controlsde.control.drift import Drift
 from controlsde.fokker_planck.diffusivity import Diffusivity
-from controlsde.problem import Problem
-from controlsde.reference import Reference
+from controlsde.tracking.posed import Posed
 from controlsde.verification.jumps import jumps
 from controlsde.verification.pauses import pauses
 from controlsde.verification.refinement import Refined
@@ -122,25 +121,25 @@ class Promises:
         )
 
 
-def promises(problem: Problem, reference: Reference, drift: Drift, refined: Refined, l2_final: float) -> Promises:
+def promises(posed: Posed, drift: Drift, refined: Refined, l2_final: float) -> Promises:
     """The promises for a drift, beside the measured ‖ρ(T) − p(T)‖. Densities that are not finite have no bounds."""
     with np.errstate(all="ignore"):  # of densities that blew up
-        panels = _panels(problem, reference, drift, refined)
+        panels = _panels(posed, drift, refined)
         loss = float(panels.integrals(panels.loss).sum())
         change = abs(loss - panels.roughly(panels.loss)) / loss if loss > 0 else 0.0
         p, rho = refined.reference[-1], refined.density[-1]
         kl = _finite(distances.kullback_leibler(refined.mesh.weights, p, rho))
-    closed = problem.domain.walls != "absorbing"
+    closed = posed.problem.domain.walls != "absorbing"
     note = None
-    if problem.noise == 0:
+    if posed.problem.noise == 0:
         note = WITHOUT_NOISE
     elif not closed:
         note = WITH_ABSORPTION
     elif not np.all(np.isfinite(refined.density)):
         note = BROKEN
-    elif jumps(reference, problem.domain.box):
+    elif jumps(posed.reference, posed.problem.domain.box):
         note = WITH_JUMP
-    elif pauses(reference.diffusivity.times(problem.noise), reference.horizon, _speed(drift, refined.mesh.points)):
+    elif pauses(posed.diffusivity, posed.reference.horizon, _speed(drift, refined.mesh.points)):
         note = WITH_PAUSE
     l2_bound = kl_bound = None
     if note is None:
@@ -230,20 +229,20 @@ def _resolving(diffusivity: Diffusivity, edges: Array) -> Array:
     return np.array(found)
 
 
-def _panels(problem: Problem, reference: Reference, drift: Drift, refined: Refined) -> _Panels:
+def _panels(posed: Posed, drift: Drift, refined: Refined) -> _Panels:
     """The whole time."""
     points, weights = refined.mesh.points, refined.mesh.weights
-    diffusivity = reference.diffusivity.times(problem.noise)
+    diffusivity = posed.diffusivity
     steady = lru_cache(maxsize=1)(lambda piece: drift.values(piece, float(drift.edges[piece]), points))
 
     def sample(piece: int, t: float) -> tuple[float, float, float, float]:
         v = steady(piece) if drift.constant else drift.values(piece, t, points)
-        p = reference.density(t, points)
-        gap = ((v - reference.exact_drift(t, points, problem.noise)) ** 2).sum(axis=1)
+        p = posed.reference.density(t, points)
+        gap = ((v - posed.reference.exact_drift(t, points, posed.problem.noise)) ** 2).sum(axis=1)
         loss = float(weights @ np.where(p > 0.0, gap * p, 0.0))
         return loss, math.sqrt(float((v**2).sum(axis=1).max())), float(p.max()), diffusivity.at(t)
 
-    edges = _resolving(reference.diffusivity, _edges(drift.edges))
+    edges = _resolving(posed.reference.diffusivity, _edges(drift.edges))
     starts, lengths = edges[:-1], np.diff(edges)
     pieces = np.searchsorted(drift.edges, starts + 0.5 * lengths) - 1
     samples = [

@@ -25,8 +25,7 @@ from controlsde.fokker_planck.diffusivity import Diffusivity
 from controlsde.fokker_planck.mesh import Axis, Mesh
 from controlsde.fokker_planck.operator import Operator
 from controlsde.foundation.progress import Progress, Step, silent
-from controlsde.problem import Problem
-from controlsde.reference import Reference
+from controlsde.tracking.posed import Posed
 from controlsde.verification.exponential import (
     Action,
     exponential_action,
@@ -96,8 +95,7 @@ class Refined:
 
 
 def refined_density(
-    problem: Problem,
-    reference: Reference,
+    posed: Posed,
     drift: Drift,
     mesh: Mesh,
     progress: Progress = silent,
@@ -116,7 +114,7 @@ def refined_density(
         def report(share: float, task: str = task) -> None:
             progress(Step(task, fraction=share))
 
-        current = _on_mesh(problem, reference, drift, finer, coarser, report)
+        current = _on_mesh(posed, drift, finer, coarser, report)
         hopeless = coarser is not None and not current.time_error <= REFINED_ENOUGH  # more elements cannot help
         if once or hopeless or current.refinement <= REFINED_ENOUGH:
             return current
@@ -143,27 +141,26 @@ def _multiplied(mesh: Mesh, multiple: float, more: int) -> Mesh:
 
 @np.errstate(over="ignore", invalid="ignore")  # a density that blows up says so by no longer being a number
 def _on_mesh(
-    problem: Problem,
-    reference: Reference,
+    posed: Posed,
     drift: Drift,
     mesh: Mesh,
     coarser: Refined | None,
     report: Callable[[float], None],
 ) -> Refined:
-    diffusivity = reference.diffusivity.times(problem.noise)
+    diffusivity = posed.diffusivity
     operator = Operator.build(
-        Mesh(tuple(Axis(a.low, a.high, a.elements, a.degree, problem.domain.walls) for a in mesh.axes)),
-        diffusivity.mean(0.0, reference.horizon),
+        Mesh(tuple(Axis(a.low, a.high, a.elements, a.degree, posed.problem.domain.walls) for a in mesh.axes)),
+        diffusivity.mean(0.0, posed.reference.horizon),
     )
     mesh = operator.mesh
-    initial = mesh.unit_mass(reference.initial_density(mesh.points))
+    initial = mesh.unit_mass(posed.reference.initial_density(mesh.points))
     steady = drift.constant and diffusivity.steady
     least = MOMENTS[mesh.dimension] if steady else MOMENTS_OF_VARYING[mesh.dimension]
     moments = FIELDS_PER_PIECE * math.ceil(least / ((len(drift.edges) - 1) * FIELDS_PER_PIECE))
     times, unknowns, moved, substeps = _propagate(operator, drift, diffusivity, initial, moments, report)
     kept = slice(None, None, moments // FIELDS_PER_PIECE)
     density = mesh.to_grid(unknowns)
-    target = np.stack([reference.density(float(t), mesh.points) for t in times])
+    target = np.stack([posed.reference.density(float(t), mesh.points) for t in times])
     errors = np.sqrt(((density - target) ** 2) @ mesh.weights)
     scale = float(np.sqrt(target[-1] ** 2 @ mesh.weights))
     change = float("inf")

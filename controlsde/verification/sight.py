@@ -19,11 +19,12 @@ from controlsde.densities.norms import squared_norm
 from controlsde.fokker_planck.density_field import DensityField
 from controlsde.fokker_planck.diffusivity import Diffusivity
 from controlsde.fokker_planck.mesh import Mesh
-from controlsde.problem import Formula, Problem, schema
+from controlsde.problem import Formula, schema
 from controlsde.reference import Reference
 from controlsde.reference.ends import end_density, start_density
 from controlsde.reference.reversed_diffusion import ReversedDiffusionReference
 from controlsde.reference.solved import SolvedFlow
+from controlsde.tracking.posed import Posed
 from controlsde.verification.between_nodes import Unseen, coordinates, unseen
 from controlsde.verification.certificate import LIMITS, Sight
 from controlsde.verification.densities_met import DensitiesMet, densities_met
@@ -38,48 +39,41 @@ SMALL = 1e-3  # of the largest density: what is less is next to nothing
 
 
 def sight_of(
-    problem: Problem, reference: Reference, drift: Drift, refined: Refined, grid: FinalGrid, final: Array, target: Array
+    posed: Posed, drift: Drift, refined: Refined, grid: FinalGrid, final: Array, target: Array
 ) -> tuple[Sight, Unseen | None, Unseen | None]:
     """Hold what was seen against norms in closed form and against enclosures; final, target: ρ(T), p(T) on the grid."""
-    length, diffusivity = _length(grid, target), reference.diffusivity.times(problem.noise)
+    length, diffusivity = _length(grid, target), posed.diffusivity
     moves = _moves(drift, refined.mesh, refined.curve_times)
     met = densities_met(refined.mesh, refined.curve_times, refined.curve_density, length, moves)
     heavier = max(1.0, _times_heavier(grid, final, target))  # what is not seen is measured in ‖ρ‖, errors in ‖p(T)‖
-    ends = end_density(problem.reference, problem.domain), start_density(problem.reference, problem.domain)
-    initial = reference.initial_density(grid.points)
-    missed = unseen(
-        drift,
-        refined.mesh,
-        refined.curve_times,
-        refined.substeps,
-        diffusivity,
-        met,
-    )
+    ends = _given_ends(posed)
+    initial = posed.reference.initial_density(grid.points)
+    missed = unseen(drift, refined.mesh, refined.curve_times, refined.substeps, diffusivity, met)
     if missed is not None:
         missed = replace(missed, change=heavier * missed.change)
-    forward = _forward_missed(problem, reference, length)
+    forward = _forward_missed(posed, length)
     sight = Sight(
         target_norm=_norm_missed(squared_norm(ends[0]), grid, target),
         final_norm=_final_missed(refined, grid, final, target),
-        start_norm=_norm_missed(_initial_squared_norm(reference, ends[1]), grid, initial),
+        start_norm=_norm_missed(_initial_squared_norm(posed.reference, ends[1]), grid, initial),
         start_change=_start_change(refined, grid, initial),
         density_unseen=_hidden(ends),
         drift_unseen=None if missed is None else missed.change,
         forward_unseen=None if forward is None else forward.change,
-        diffusivity_unseen=_schedule_missed(reference, drift, diffusivity, refined, met),
+        diffusivity_unseen=_schedule_missed(posed.reference, drift, diffusivity, refined, met),
     )
     return sight, missed, forward
 
 
-def warnings(problem: Problem, reference: Reference) -> tuple[str, ...]:
+def warnings(posed: Posed) -> tuple[str, ...]:
     """In a line each: what the final grid will not see of the ends that the problem gives, and of a forward drift."""
-    grid = FinalGrid.over(problem.domain.box)
-    target, initial = reference.density(reference.horizon, grid.points), reference.initial_density(grid.points)
-    end, start = end_density(problem.reference, problem.domain), start_density(problem.reference, problem.domain)
+    grid = FinalGrid.over(posed.problem.domain.box)
+    target, initial = posed.target(grid.points), posed.reference.initial_density(grid.points)
+    end, start = _given_ends(posed)
     given, from_data = "broaden them", "use broader data, a shorter horizon, or more forward diffusivity"
     ends = (
-        (reference.horizon, end, squared_norm(end), target, given),
-        (0.0, start, _initial_squared_norm(reference, start), initial, from_data if start is None else given),
+        (posed.reference.horizon, end, squared_norm(end), target, given),
+        (0.0, start, _initial_squared_norm(posed.reference, start), initial, from_data if start is None else given),
     )
     found = []
     for t, density, whole, seen, cure in ends:
@@ -96,7 +90,7 @@ def warnings(problem: Problem, reference: Reference) -> tuple[str, ...]:
                 f"the formula of the density at t = {t:g} may hide something near {coordinates(density.hidden.place)}: "
                 "no answer can be verified; write it so that interval arithmetic bounds it there"
             )
-    forward = _forward_missed(problem, reference, _length(grid, target))
+    forward = _forward_missed(posed, _length(grid, target))
     if forward is not None and forward.change > LIMITS["forward_unseen"]:
         found.append(
             f"near {forward.where} the forward drift does between two nodes what no mesh sees: no answer can "
@@ -105,20 +99,26 @@ def warnings(problem: Problem, reference: Reference) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _forward_missed(problem: Problem, reference: Reference, length: float) -> Unseen | None:
+def _given_ends(posed: Posed) -> tuple[Density, Density | None]:
+    """The densities at T and at 0, where the problem gives them."""
+    spec, domain = posed.problem.reference, posed.problem.domain
+    return end_density(spec, domain), start_density(spec, domain)
+
+
+def _forward_missed(posed: Posed, length: float) -> Unseen | None:
     """What the mesh on which a reference is solved misses of its forward drift; None where none is solved."""
-    spec = problem.reference
+    spec = posed.problem.reference
     if not isinstance(spec, schema.ReversedDiffusion) or not isinstance(spec.forward, schema.FormulaForward):
         return None
-    if not isinstance(reference, ReversedDiffusionReference) or not isinstance(reference.flow, SolvedFlow):
+    if not isinstance(posed.reference, ReversedDiffusionReference) or not isinstance(posed.reference.flow, SolvedFlow):
         return None
     formulas = tuple(Formula(one.text, (*one.variables, "t")) for one in spec.forward.compiled())
     force = FormulaDrift(formulas, np.array([0.0, spec.horizon]))
     times = np.linspace(0.0, spec.horizon, FORWARD_TIMES)
-    mesh = reference.flow.mesh
-    densities = np.stack([reference.density(spec.horizon - float(s), mesh.points) for s in times])
+    mesh = posed.reference.flow.mesh
+    densities = np.stack([posed.reference.density(spec.horizon - float(s), mesh.points) for s in times])
     met = densities_met(mesh, times, densities, length, _moves(force, mesh, times))
-    return unseen(force, mesh, force.edges, (), reference.diffusivity, met)
+    return unseen(force, mesh, force.edges, (), posed.reference.diffusivity, met)
 
 
 def _moves(drift: Drift, mesh: Mesh, times: Array) -> Array:

@@ -20,6 +20,7 @@ from controlsde.foundation.progress import Progress, Step
 from controlsde.monte_carlo.streaming import INTERRUPTED, Effort
 from controlsde.problem import Problem
 from controlsde.reference import Reference
+from controlsde.tracking.posed import Posed
 from controlsde.verification.certificate import judge
 from controlsde.verification.characteristics import density_by_characteristics
 from controlsde.verification.evidence import DiscreteRun, Evidence, Fields, TrackingErrors
@@ -37,8 +38,7 @@ DEARER = 4  # fewer of them on each axis for drifts that vary in time, which are
 
 
 def verify(
-    problem: Problem,
-    reference: Reference,
+    posed: Posed,
     drift: Drift,
     run: DiscreteRun,
     gradient_norm: float | None,
@@ -47,49 +47,49 @@ def verify(
     thorough: bool = True,
 ) -> Evidence:
     """Measure a drift's tracking errors and judge the solver's densities; without `thorough`, no particles."""
-    refined = refined_density(problem, reference, drift, run.mesh, progress)
-    grid = FinalGrid.over(problem.domain.box)
+    refined = refined_density(posed, drift, run.mesh, progress)
+    grid = FinalGrid.over(posed.problem.domain.box)
     final = refined.final.on(grid.centres)
-    target = reference.density(reference.horizon, grid.points)
+    target = posed.reference.density(posed.reference.horizon, grid.points)
     scale = distances.l2(grid.weights, target, 0.0 * target)
     along_paths = None
-    if problem.noise == 0.0:
+    if posed.problem.noise == 0.0:
         progress(Step("verifying: characteristics"))
-        along_paths = _characteristics_change(problem, reference, drift, refined, scale)
+        along_paths = _characteristics_change(posed, drift, refined, scale)
     particles = None
     if thorough:
-        experiment, effort = experiment_of(problem, reference, drift), Effort(problem.monte_carlo.particles)
+        experiment, effort = experiment_of(posed, drift), Effort(posed.problem.monte_carlo.particles)
         measured = measure(experiment, grid, final, target, effort, progress)
         if measured.simulated.stopped == INTERRUPTED:  # a certificate is not for a part of the particles
             raise KeyboardInterrupt
         particles = measured.evidence
     progress(Step("verifying: between the nodes"))
-    sight, missed, forward = sight_of(problem, reference, drift, refined, grid, final, target)
+    sight, missed, forward = sight_of(posed, drift, refined, grid, final, target)
     certificate = judge(
-        closed=problem.domain.walls != "absorbing",
+        closed=posed.problem.domain.walls != "absorbing",
         mass_error=refined.mass_error,
         negative_mass=distances.negative_mass(grid.weights, final),
         resolution=refined.final.resolution,
         refined_l2_change=_change_from(run, refined, scale),
         refinement=refined.refinement,
         target_mass=abs(float(grid.weights @ target) - 1.0),
-        target_change=_target_change(reference, run.mesh, grid, target, scale),
+        target_change=_target_change(posed.reference, run.mesh, grid, target, scale),
         characteristics_l2_change=along_paths,
         monte_carlo=particles,
         gradient_norm=gradient_norm,
         nodes=len(refined.mesh.mass),
         sight=sight,
-        noisy=problem.noise > 0.0,
-        terminal_error=_end_error(problem, grid, final, target),
-        terminal_limit=problem.objective.terminal_error,
+        noisy=posed.problem.noise > 0.0,
+        terminal_error=_end_error(posed.problem, grid, final, target),
+        terminal_limit=posed.problem.objective.terminal_error,
     )
     transport = None
     if np.all(np.isfinite(final)):
         progress(Step("verifying: distances"))
-        transport = final_transport(refined.final, lambda x: reference.density(reference.horizon, x))
-    tracking = _errors(problem, refined, grid, final, target, transport)
+        transport = final_transport(refined.final, lambda x: posed.reference.density(posed.reference.horizon, x))
+    tracking = _errors(posed.problem, refined, grid, final, target, transport)
     progress(Step("verifying: promises of the theory"))
-    promised = promises(problem, reference, drift, refined, tracking.l2_final)
+    promised = promises(posed, drift, refined, tracking.l2_final)
     return Evidence(
         tracking, certificate, _fields(refined, run), promised, transport, missed, forward, refined.time_error
     )
@@ -121,15 +121,13 @@ def _end_error(problem: Problem, grid: FinalGrid, final: Array, target: Array) -
     return distances.sobolev_minus_1(problem.domain.box, problem.domain.walls, difference)
 
 
-def _characteristics_change(
-    problem: Problem, reference: Reference, drift: Drift, refined: Refined, scale: float
-) -> float:
+def _characteristics_change(posed: Posed, drift: Drift, refined: Refined, scale: float) -> float:
     """‖ρ_refined(T) − ρ_characteristics(T)‖ / ‖p(T)‖."""
-    points = CHARACTERISTIC_POINTS[problem.dimension]
-    grid = FinalGrid.over(problem.domain.box, points if drift.constant else math.ceil(points / DEARER))
-    mass = float(refined.mesh.weights @ reference.initial_density(refined.mesh.points))
+    points = CHARACTERISTIC_POINTS[posed.problem.dimension]
+    grid = FinalGrid.over(posed.problem.domain.box, points if drift.constant else math.ceil(points / DEARER))
+    mass = float(refined.mesh.weights @ posed.reference.initial_density(refined.mesh.points))
     traced = density_by_characteristics(
-        drift, reference.initial_density, grid.points, problem.domain.box, problem.domain.walls
+        drift, posed.reference.initial_density, grid.points, posed.problem.domain.box, posed.problem.domain.walls
     )
     meshed = refined.final.on(grid.centres)
     return distances.l2(grid.weights, meshed, traced / mass) / scale

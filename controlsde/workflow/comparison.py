@@ -19,10 +19,9 @@ from controlsde.foundation.errors import ControlsdeError
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import own_settings
 from controlsde.problem import Problem
-from controlsde.reference import build_reference
 from controlsde.result.result import Result
 from controlsde.solvers.outcome import reached
-from controlsde.tracking.discrete_problem import build_network, build_tracking
+from controlsde.tracking.posed import Posed
 from controlsde.verification.refinement import refined_density
 from controlsde.workflow.solving import solve
 
@@ -139,11 +138,9 @@ def cross_apply(results: list[Result]) -> tuple[Array, bool]:
 
 def _final_error(result: Result, problem: Problem) -> float:
     assert result.controls is not None  # every solved result has controls
-    reference = build_reference(problem.reference, problem.domain)
-    tracking = build_tracking(problem, reference)
-    drift = network_drift(build_network(problem), result.controls, reference.horizon)
-    refined = refined_density(problem, reference, drift, tracking.mesh)
-    return refined.final_error
+    posed = Posed.of(problem)
+    drift = network_drift(posed.network, result.controls, posed.reference.horizon)
+    return refined_density(posed, drift, posed.on().mesh).final_error
 
 
 def _spread(result: Result) -> list[tuple[float, float]]:

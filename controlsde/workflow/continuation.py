@@ -18,14 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.foundation.progress import Progress, Step
-from controlsde.problem import Problem
 from controlsde.problem.solver_specs import Rung, SolverOptions
-from controlsde.reference import Reference
 from controlsde.registry import SOLVERS
 from controlsde.solvers.declaration import Solver
 from controlsde.solvers.outcome import Outcome
-from controlsde.tracking.discrete_problem import TimeGrid, TrackingProblem, build_tracking, time_grid
+from controlsde.tracking.discrete_problem import TimeGrid, TrackingProblem
 from controlsde.tracking.objective import Objective
+from controlsde.tracking.posed import Posed
 
 Array = NDArray[np.float64]
 
@@ -43,17 +42,15 @@ class Climbed:
     interrupted: bool = False
 
 
-def climb(
-    problem: Problem, reference: Reference, options: SolverOptions, progress: Progress, initial: Sequence[Array] = ()
-) -> Climbed:
+def climb(posed: Posed, options: SolverOptions, progress: Progress, initial: Sequence[Array] = ()) -> Climbed:
     """Solve the rungs one after the other; without any, the initial weights as they are."""
     solver: Solver = SOLVERS[options.kind]
     climbed = Climbed(tuple(initial))
-    pieces = problem.controls.pieces
+    pieces = posed.problem.controls.pieces
     for number, rung in enumerate(options.refine):
         count = rung.pieces or pieces
         progress(Step(f"rung {number + 1} of {len(options.refine)}: {_words(rung, count)}"))
-        objective = Objective(rung_tracking(problem, reference, rung))
+        objective = Objective(rung_tracking(posed, rung))
         begin = [resized(weights, count) for weights in climbed.weights]
         run = options.going_on(options.starts if number == 0 else max(1, len(begin)))
         outcome = solver.solve(objective, run, progress, begin)
@@ -68,19 +65,19 @@ def climb(
     return climbed
 
 
-def rung_tracking(problem: Problem, reference: Reference, rung: Rung) -> TrackingProblem:
+def rung_tracking(posed: Posed, rung: Rung) -> TrackingProblem:
     """The discrete tracking problem of one rung."""
     changes: dict[str, Any] = {}
     if rung.noise is not None:
         changes["noise"] = rung.noise
     if rung.elements is not None:
-        changes["mesh"] = problem.mesh.model_copy(update={"elements": rung.elements})
-    return build_tracking(problem.model_copy(update=changes), reference, grid=rung_grid(problem, reference, rung))
+        changes["mesh"] = posed.problem.mesh.model_copy(update={"elements": rung.elements})
+    return posed.changed(**changes).on(grid=rung_grid(posed, rung))
 
 
-def rung_grid(problem: Problem, reference: Reference, rung: Rung) -> TimeGrid:
+def rung_grid(posed: Posed, rung: Rung) -> TimeGrid:
     """Pieces of several of the problem's own, with as many steps in all where the rung does not say otherwise."""
-    own = time_grid(problem, reference)
+    own = posed.grid
     together = own.pieces // (rung.pieces or own.pieces)
     return TimeGrid(
         edges=own.edges[::together],

@@ -18,7 +18,8 @@ from controlsde.problem.formula_checks import jump_of
 from controlsde.problem.schema import FormulaForward, Mixture, ReversedDiffusion, Samples, StudentT, Truncated
 from controlsde.problem.values import Location
 from controlsde.reference import Reference, ReferenceError, build_reference  # noqa: A004
-from controlsde.tracking.discrete_problem import build_mesh, holds
+from controlsde.tracking.discrete_problem import holds
+from controlsde.tracking.posed import Posed
 
 RESOLVED = 1e-2  # top-mode share of a density that a mesh resolves
 MOST_ELEMENTS = {1: 3072, 2: 24, 3: 4}  # an axis: beyond them a solve takes days
@@ -52,7 +53,8 @@ def fault_of(problem: Problem, error: Exception, affordable: Affordable) -> Faul
         return _forward_fault(reference.forward, problem, error)
     try:
         built = build_reference(reference, problem.domain)
-        narrow = too_narrow(problem, built, build_mesh(problem, built), affordable)
+        posed = Posed(problem, built)
+        narrow = too_narrow(posed, posed.mesh(), affordable)
     except (ReferenceError, ArithmeticError):
         narrow = None
     return narrow or Fault(getattr(error, "where", ()) or _suspect(problem, error), str(error))
@@ -85,25 +87,25 @@ def _forward_fault(forward: FormulaForward, problem: Problem, error: Exception) 
     )
 
 
-def too_narrow(problem: Problem, reference: Reference, mesh: Mesh, affordable: Affordable) -> Fault | None:
+def too_narrow(posed: Posed, mesh: Mesh, affordable: Affordable) -> Fault | None:
     """A density that falls between the nodes of a mesh, and what helps; None where the mesh holds the reference.
 
     affordable: whether a solve on a mesh may run here.
     """
-    masses = {t: float(mesh.weights @ reference.density(t, mesh.points)) for t in (0.0, reference.horizon)}
+    masses = {t: float(mesh.weights @ posed.reference.density(t, mesh.points)) for t in (0.0, posed.reference.horizon)}
     worst = max(masses, key=lambda t: abs(masses[t] - 1.0) if math.isfinite(masses[t]) else math.inf)
     if holds(masses[worst]):
         return None
-    keys = [where for where, _ in _densities(problem)]
+    keys = [where for where, _ in _densities(posed.problem)]
     where = keys[0] if worst == 0.0 else keys[-1]
     missed = (
         f"the mesh holds a mass of {masses[worst]:.2g} of the reference, where it should hold 1: the density falls "
         "between the nodes"
     )
-    elements = needed_elements(problem, reference, mesh, affordable)
+    elements = needed_elements(posed, mesh, affordable)
     if elements:
         return Fault(where, f"{missed}; use mesh.elements: {shown_elements(elements)}")
-    return Fault(where, f"{missed} of any mesh that a solve can afford{_broader(problem, where, affordable)}")
+    return Fault(where, f"{missed} of any mesh that a solve can afford{_broader(posed.problem, where, affordable)}")
 
 
 def shown_elements(elements: tuple[int, ...]) -> str:
@@ -111,16 +113,15 @@ def shown_elements(elements: tuple[int, ...]) -> str:
     return f"[{','.join(map(str, elements))}]"
 
 
-def needed_elements(
-    problem: Problem, reference: Reference, mesh: Mesh, affordable: Affordable
-) -> tuple[int, ...] | None:
+def needed_elements(posed: Posed, mesh: Mesh, affordable: Affordable) -> tuple[int, ...] | None:
     """Elements with which a mesh holds and resolves the reference; None where no affordable mesh does."""
-    for finer in _finer(problem, mesh, affordable):
-        if _resolves(finer, reference):
+    for finer in _finer(posed.problem, mesh, affordable):
+        if _resolves(finer, posed.reference):
             between = _mesh(
-                problem, tuple(math.ceil(axis.elements / math.sqrt(GROWTH[mesh.dimension])) for axis in finer.axes)
+                posed.problem,
+                tuple(math.ceil(axis.elements / math.sqrt(GROWTH[mesh.dimension])) for axis in finer.axes),
             )
-            return _elements(between if _resolves(between, reference) else finer)
+            return _elements(between if _resolves(between, posed.reference) else finer)
     return None
 
 

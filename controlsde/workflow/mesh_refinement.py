@@ -31,14 +31,14 @@ from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.foundation.progress import Progress, Step
 from controlsde.problem import Problem
 from controlsde.problem.solver_specs import SolverOptions
-from controlsde.reference import Reference
 from controlsde.registry import SOLVERS
 from controlsde.solvers.declaration import Solver
 from controlsde.solvers.end_limit import solve_within_limit
 from controlsde.solvers.outcome import Outcome, reached
 from controlsde.solvers.shooting.trust_region import projected_gradient_norm
-from controlsde.tracking.discrete_problem import TimeGrid, TrackingProblem, build_tracking
+from controlsde.tracking.discrete_problem import TimeGrid, TrackingProblem
 from controlsde.tracking.objective import Objective
+from controlsde.tracking.posed import Posed
 from controlsde.workflow.continuation import Climbed, climb
 
 Array = NDArray[np.float64]
@@ -103,11 +103,11 @@ class Followed:
 
 
 def solve_resolved(
-    problem: Problem, reference: Reference, options: SolverOptions, progress: Progress, initial: tuple[Array, ...] = ()
+    posed: Posed, options: SolverOptions, progress: Progress, initial: tuple[Array, ...] = ()
 ) -> tuple[TrackingProblem, Outcome]:
     """Solve, judge on a finer mesh, refine where the problem says `auto`, and go on until the answer settles."""
-    climbed = climb(problem, reference, options, progress, initial)
-    tracking = build_tracking(problem, reference)
+    climbed = climb(posed, options, progress, initial)
+    tracking = posed.on()
     spent = climbed.build_seconds, climbed.solve_seconds
     if climbed.interrupted and climbed.weights:
         return tracking, _cut_short(tracking, climbed)
@@ -117,17 +117,17 @@ def solve_resolved(
     followed: Followed | None = None  # of the problem itself: objectives of coarser ones are no measure of it
     change = float("inf")
     while True:
-        best = _solve(problem, reference, tracking, options, progress, initial)
+        best = _solve(posed, tracking, options, progress, initial)
         followed = Followed.to(best) if followed is None else followed.updated(best)
         spent = spent[0] + best.build_seconds, spent[1] + best.solve_seconds
         judged: list[Judged] = []
         finer, starts = None, followed.objectives(best, lambda _: float("nan"))
         try:
-            best = _blamed(problem, reference, tracking, best)
-            judged = _judge(problem, reference, tracking, best, progress)
+            best = _blamed(posed, tracking, best)
+            judged = _judge(posed, tracking, best, progress)
             if judged and not best.interrupted:
                 promising = min(judged, key=lambda one: one.objective)
-                finer = _next(problem, reference, tracking, promising, change)
+                finer = _next(posed, tracking, promising, change)
                 change = promising.change
                 if finer is not None and finer.targets.size > SOLVERS[options.kind].most_stage_values:
                     finer = None
@@ -144,9 +144,7 @@ def solve_resolved(
         options = options.going_on(len(initial))
 
 
-def _next(
-    problem: Problem, reference: Reference, tracking: TrackingProblem, promising: Judged, change: float
-) -> TrackingProblem | None:
+def _next(posed: Posed, tracking: TrackingProblem, promising: Judged, change: float) -> TrackingProblem | None:
     """The finer problem to go on with; None where the answer has settled, will not, or nothing may be refined.
 
     change: of the density under the refinement before this one.
@@ -155,13 +153,13 @@ def _next(
     if not promising.change <= SETTLING * change:
         return None
     if promising.change > RESOLVED:
-        return refined(problem, reference, tracking, run)
+        return refined(posed, tracking, run)
     limit = tracking.end_limit
     if limit is None:
         return None
-    shift = abs(_end_error(problem, reference, tracking)(promising.outcome.weights) - tracking.end_error(run(tracking)))
+    shift = abs(_end_error(posed, tracking)(promising.outcome.weights) - tracking.end_error(run(tracking)))
     # of elements and steps at least one makes up half of the change
-    return refined(problem, reference, tracking, run, 0.4 * promising.change) if shift > END_SHIFT * limit else None
+    return refined(posed, tracking, run, 0.4 * promising.change) if shift > END_SHIFT * limit else None
 
 
 def _told(best: Outcome, judged: list[Judged], starts: tuple[float, ...]) -> Outcome:
@@ -196,15 +194,15 @@ def _fault(one: Judged, answer: Judged) -> str:
     return f"which is {one.objective:.4g} on a finer mesh, where this answer has {answer.objective:.4g}"
 
 
-def _blamed(problem: Problem, reference: Reference, tracking: TrackingProblem, best: Outcome) -> Outcome:
+def _blamed(posed: Posed, tracking: TrackingProblem, best: Outcome) -> Outcome:
     """An outcome whose error at T its mesh does not show with what that is owed to: elements or steps."""
     if best.ending.reason != "unseen-error":
         return best
     run, own = _run(best.weights), tracking.end_error(_run(best.weights)(tracking))
     smaller = replace(tracking.grid, steps_per_piece=END_STEPS * tracking.grid.steps_per_piece)
     others = {
-        "elements": build_tracking(problem, reference, _mesh(problem, _finer(tracking.mesh)), tracking.grid),
-        "steps": build_tracking(problem, reference, _mesh(problem, _elements(tracking.mesh)), smaller),
+        "elements": posed.on(posed.mesh(_finer(tracking.mesh)), tracking.grid),
+        "steps": posed.on(posed.mesh(_elements(tracking.mesh)), smaller),
     }
     shifts = {name: abs(_measured(run, other) - own) for name, other in others.items()}
     return replace(best, ending=replace(best.ending, what=max(shifts, key=lambda name: shifts[name])))
@@ -229,8 +227,7 @@ def _cut_short(tracking: TrackingProblem, climbed: Climbed) -> Outcome:
 
 
 def _solve(
-    problem: Problem,
-    reference: Reference,
+    posed: Posed,
     tracking: TrackingProblem,
     options: SolverOptions,
     progress: Progress,
@@ -241,14 +238,14 @@ def _solve(
     objective = Objective(tracking)
     if tracking.end_limit is None:
         return solver.solve(objective, options, progress, initial)
-    end_error = _end_error(problem, reference, tracking)
+    end_error = _end_error(posed, tracking)
     return solve_within_limit(solver.solve, objective, options, progress, initial, end_error)
 
 
-def _end_error(problem: Problem, reference: Reference, tracking: TrackingProblem) -> Callable[[Array], float]:
+def _end_error(posed: Posed, tracking: TrackingProblem) -> Callable[[Array], float]:
     """‖ρ(T) − p(T)‖ of weights (K, P), nearly as the verification will find it: with more elements, smaller steps."""
     grid = replace(tracking.grid, steps_per_piece=END_STEPS * tracking.grid.steps_per_piece)
-    finer = build_tracking(problem, reference, _mesh(problem, _finer(tracking.mesh)), grid)
+    finer = posed.on(posed.mesh(_finer(tracking.mesh)), grid)
     return lambda weights: _measured(_run(weights), finer)
 
 
@@ -266,9 +263,7 @@ def _value(tracking: TrackingProblem, weights: Array | None) -> float:
         return float("nan")
 
 
-def run_resolved(
-    problem: Problem, reference: Reference, run: Run, grid: TimeGrid | None = None
-) -> tuple[TrackingProblem, Array]:
+def run_resolved(posed: Posed, run: Run, grid: TimeGrid | None = None) -> tuple[TrackingProblem, Array]:
     """A given drift on a discretisation that its density does not depend on, where the problem says `auto`.
 
     In one dimension: in more, a drift that varies in time would take minutes, and the first mesh has to do.
@@ -276,51 +271,47 @@ def run_resolved(
     grid: the time grid to begin with, where it is not the problem's own. Raises NonFiniteError when the density stops
     being finite.
     """
-    tracking = build_tracking(problem, reference, grid=grid)
+    tracking = posed.on(grid=grid)
     while True:
         stages = run(tracking)
-        finer = refined(problem, reference, tracking, run) if problem.dimension == 1 else None
+        finer = refined(posed, tracking, run) if posed.problem.dimension == 1 else None
         if finer is None:
             return tracking, stages
         tracking = finer
 
 
-def refined(
-    problem: Problem, reference: Reference, tracking: TrackingProblem, run: Run, moved: float = RESOLVED / 2
-) -> TrackingProblem | None:
+def refined(posed: Posed, tracking: TrackingProblem, run: Run, moved: float = RESOLVED / 2) -> TrackingProblem | None:
     """The tracking problem made finer in whatever moves the density by more than `moved` and is `auto`, or None."""
     grid, elements = tracking.grid, _elements(tracking.mesh)
     smaller = replace(grid, steps_per_piece=min(2 * grid.steps_per_piece, MOST_STEPS))
     most = MOST_ELEMENTS[tracking.mesh.dimension]
     more = tuple(max(old, min(new, most)) for old, new in zip(elements, _finer(tracking.mesh), strict=True))
-    in_time = problem.mesh.steps_per_piece == "auto" and smaller.steps_per_piece > grid.steps_per_piece
-    in_space = problem.mesh.elements == "auto" and more != elements
+    in_time = posed.problem.mesh.steps_per_piece == "auto" and smaller.steps_per_piece > grid.steps_per_piece
+    in_space = posed.problem.mesh.elements == "auto" and more != elements
     if not in_time and not in_space:
         return None
     stages = run(tracking)
 
     def moves(mesh: Mesh, grid: TimeGrid) -> bool:
-        other = build_tracking(problem, reference, mesh, grid)
+        other = posed.on(mesh, grid)
         return _change(tracking, stages, other, _attempt(run, other)) > moved
 
-    in_time = in_time and moves(_mesh(problem, elements), smaller)
-    in_space = in_space and moves(_mesh(problem, more), grid)
+    in_time = in_time and moves(posed.mesh(elements), smaller)
+    in_space = in_space and moves(posed.mesh(more), grid)
     if not in_time and not in_space:
         return None
-    mesh = _mesh(problem, more if in_space else elements)
-    return build_tracking(problem, reference, mesh, smaller if in_time else grid)
+    mesh = posed.mesh(more if in_space else elements)
+    return posed.on(mesh, smaller if in_time else grid)
 
 
-def _judge(
-    problem: Problem, reference: Reference, tracking: TrackingProblem, best: Outcome, progress: Progress
-) -> list[Judged]:
+def _judge(posed: Posed, tracking: TrackingProblem, best: Outcome, progress: Progress) -> list[Judged]:
     """The best few outcomes of a solve with J and the change of the density on a mesh and steps that are both finer."""
     outcomes = [one for one in (best, *best.others) if np.isfinite(one.objective)][:CANDIDATES]
     if not outcomes:
         return []
     progress(Step("checking on a finer mesh"))
     grid = replace(tracking.grid, steps_per_piece=2 * tracking.grid.steps_per_piece)
-    finer = build_tracking(problem, reference, _mesh(problem, _finer(tracking.mesh)), grid)
+    finer = posed.on(posed.mesh(_finer(tracking.mesh)), grid)
     judged = []
     for one in outcomes:
         fine = _attempt(_run(one.weights), finer)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import loky
 
@@ -23,10 +23,8 @@ from controlsde.solvers.costs import Costs, calibration_seconds
 from controlsde.solvers.declaration import Solver
 from controlsde.solvers.shooting.costs import shooting_iterations, shooting_seconds
 from controlsde.solvers.shooting.options import Shooting
+from controlsde.tracking.posed import Posed
 from controlsde.tracking.sizes import Sizes, estimated_unknowns, matrices_of, sizes_of, sparse_factor_bytes
-
-if TYPE_CHECKING:
-    from controlsde.reference import Reference
 
 MOST_MEMORY = 16 * 2**30  # bytes for the largest arrays of a solve
 MOST_UNRESOLVED = 1e-2  # top-mode share of a reference that its mesh resolves
@@ -75,22 +73,20 @@ def predict(problem: Problem) -> Prediction:
     too_large = _refuse(problem, estimated)
     if too_large:  # do not even build a mesh of that size
         return _prediction(problem, estimated, (), None, "not built", (), too_large)
-    from controlsde.reference import build_reference
-    from controlsde.tracking.discrete_problem import build_mesh
     from controlsde.workflow.faults import needed_elements, too_narrow
 
-    reference = build_reference(problem.reference, problem.domain)
-    mesh = build_mesh(problem, reference)
+    posed = Posed.of(problem)
+    mesh, reference = posed.mesh(), posed.reference
     times = (0.0, 0.5 * reference.horizon, reference.horizon)
     resolution = max(mesh.resolution(reference.density(t, mesh.points)) for t in times)
     elements = tuple(axis.elements for axis in mesh.axes)
-    narrow = too_narrow(problem, reference, mesh, affordable(problem))
+    narrow = too_narrow(posed, mesh, affordable(problem))
     sizes = sizes_of(problem, mesh)
     refused = (*_refuse(problem, sizes), *([narrow.reason] if narrow else ()))
     finer = None
     if not narrow and resolution > MOST_UNRESOLVED:
-        finer = needed_elements(problem, reference, mesh, affordable(problem))
-    predicted = _prediction(problem, sizes, elements, resolution, *_words(problem, reference), refused, finer)
+        finer = needed_elements(posed, mesh, affordable(problem))
+    predicted = _prediction(problem, sizes, elements, resolution, *_words(posed), refused, finer)
     return replace(predicted, refused_at=narrow.where) if narrow else predicted
 
 
@@ -104,17 +100,18 @@ def affordable(problem: Problem) -> Callable[[Mesh], bool]:
     return may_run
 
 
-def _words(problem: Problem, reference: Reference) -> tuple[str, tuple[str, ...]]:
+def _words(posed: Posed) -> tuple[str, tuple[str, ...]]:
     """How the reference is computed, and warnings about what no grid sees, and what it is compared with."""
     from controlsde.verification.sight import warnings
 
-    unseen = warnings(problem, reference)
-    if problem.domain.walls != "absorbing":
-        return reference.description, unseen
+    unseen = warnings(posed)
+    if posed.problem.domain.walls != "absorbing":
+        return posed.reference.description, unseen
     from controlsde.verification.absorption import warning
 
-    found = warning(reference, problem.domain.box, problem.noise)
-    return f"{reference.description}; its walls reflect, and keep its mass", (*unseen, *((found,) if found else ()))
+    found = warning(posed.reference, posed.problem.domain.box, posed.problem.noise)
+    told = f"{posed.reference.description}; its walls reflect, and keep its mass"
+    return told, (*unseen, *((found,) if found else ()))
 
 
 def _stage_values(problem: Problem, unknowns: int) -> int:

@@ -31,9 +31,10 @@ from controlsde.monte_carlo.statistics import Estimate, Moments, Tested
 from controlsde.monte_carlo.streaming import INTERRUPTED, Effort, Starts
 from controlsde.monte_carlo.sums import CELL
 from controlsde.problem import Problem, parse_problem
-from controlsde.reference import Reference, build_reference
+from controlsde.reference import Reference
 from controlsde.result.result import Result, plain_json
 from controlsde.tracking.discrete_problem import build_network, time_grid
+from controlsde.tracking.posed import Posed
 from controlsde.verification.certificate import LIMITS, Check
 from controlsde.verification.grid import FinalGrid
 from controlsde.verification.particles import Measured, experiment_of, measure
@@ -256,8 +257,9 @@ def simulate(
             raise SimulationError(f"{name} must be a number above 0 (got {value:g})")
     if repetition < 0:
         raise SimulationError(f"--repetition must be 0 or more (got {repetition})")
-    reference = build_reference(problem.reference, problem.domain)
-    experiment = experiment_of(problem, reference, drift_of(result, reference), repetition=repetition)
+    posed = Posed.of(problem)
+    reference = posed.reference
+    experiment = experiment_of(posed, drift_of(result, reference), repetition=repetition)
     _check_paths(experiment, paths)
     crew = crew or Crew()
     final = result.fields.final

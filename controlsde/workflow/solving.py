@@ -26,12 +26,12 @@ from controlsde.foundation.surroundings import own_settings
 from controlsde.problem import Problem
 from controlsde.problem.solver_specs import SolverOptions
 from controlsde.problem.values import dotted
-from controlsde.reference import Reference, build_reference
 from controlsde.registry import SOLVERS
 from controlsde.result.result import Result
 from controlsde.solvers.outcome import Ending, Outcome
-from controlsde.tracking.discrete_problem import TimeGrid, TrackingProblem, build_network, time_grid
+from controlsde.tracking.discrete_problem import TimeGrid, TrackingProblem
 from controlsde.tracking.objective import Objective
+from controlsde.tracking.posed import Posed
 from controlsde.verification import DiscreteRun, Evidence, TrackingErrors, verify
 from controlsde.workflow.mesh_refinement import Run, run_resolved, solve_resolved
 
@@ -90,11 +90,11 @@ def solve(
     options = solver_options(problem, solver)
     began = time.perf_counter()
     progress(Step("building the reference"))
-    reference = build_reference(problem.reference, problem.domain)
-    start = _initial_weights(problem, reference, initial)
+    posed = Posed.of(problem)
+    start = _initial_weights(posed, initial)
     prepared = time.perf_counter() - began
-    tracking, outcome = solve_resolved(problem, reference, options, progress, start)
-    problem = problem.model_copy(update={"solver": options})
+    tracking, outcome = solve_resolved(posed, options, progress, start)
+    posed = posed.changed(solver=options)
     answer = _Answer(
         run=lambda tracking: Objective(tracking).stages(outcome.weights),
         ending=outcome.ending,
@@ -112,20 +112,18 @@ def solve(
     if not np.isfinite(outcome.objective):
         if outcome.interrupted:
             raise KeyboardInterrupt
-        raise SolveError(outcome.message, diagnose(_case(problem, tracking, answer)))
+        raise SolveError(outcome.message, diagnose(_case(posed.problem, tracking, answer)))
     stages = answer.run(tracking)
-    drift = network_drift(tracking.network, tracking.controls(outcome.weights), reference.horizon)
+    drift = network_drift(tracking.network, tracking.controls(outcome.weights), posed.reference.horizon)
     try:
-        return _verified(
-            problem, reference, tracking, stages, drift, answer, progress, thorough=not outcome.interrupted
-        )
+        return _verified(posed, tracking, stages, drift, answer, progress, thorough=not outcome.interrupted)
     except KeyboardInterrupt:
         if outcome.interrupted:
             raise
     # The controls are worth keeping: judge them without particles. A second interruption ends it all.
     message = "interrupted while it was verified; the controls are the solver's answer"
     answer = replace(answer, status="interrupted", message=message, ending=Ending("interrupted"))
-    return _verified(problem, reference, tracking, stages, drift, answer, progress, thorough=False)
+    return _verified(posed, tracking, stages, drift, answer, progress, thorough=False)
 
 
 @own_settings()
@@ -136,23 +134,24 @@ def evaluate(problem: Problem, controls: Controls | None = None, progress: Progr
     """
     began = time.perf_counter()
     progress(Step("building the reference"))
-    reference = build_reference(problem.reference, problem.domain)
+    posed = Posed.of(problem)
+    reference = posed.reference
     drift: Drift | None
     if controls is not None:
-        drift = network_drift(build_network(problem), controls, reference.horizon)
+        drift = network_drift(posed.network, controls, reference.horizon)
     else:
-        drift = given_drift(problem, reference, time_grid(problem, reference).edges)
+        drift = given_drift(problem, reference, posed.grid.edges)
     if drift is None:
         raise ControlsError("nothing to evaluate: give --controls FILE, or a `drift:` in the problem")
     grid = TimeGrid(drift.edges, problem.mesh.first_steps, problem.mesh.stages)
-    diffusivity = reference.diffusivity.times(problem.noise)
+    diffusivity = posed.diffusivity
     built = time.perf_counter()
 
     def run(tracking: TrackingProblem) -> Array:
         return discrete_stages(tracking, drift, diffusivity)
 
     try:
-        tracking, stages = run_resolved(problem, reference, run, grid)
+        tracking, stages = run_resolved(posed, run, grid)
     except NonFiniteError as error:
         raise ControlsError(f"{error.what} is not finite in piece {error.piece + 1}") from None
     weights = np.zeros(tracking.weight_shape) if controls is None else tracking.flatten(controls)
@@ -170,7 +169,7 @@ def evaluate(problem: Problem, controls: Controls | None = None, progress: Progr
         seconds={"build": built - began, "solve": time.perf_counter() - built},
         controls=controls,
     )
-    return _verified(problem, reference, tracking, stages, drift, answer, progress, thorough=True)
+    return _verified(posed, tracking, stages, drift, answer, progress, thorough=True)
 
 
 def discrete_stages(tracking: TrackingProblem, drift: Drift, diffusivity: Diffusivity) -> Array:
@@ -217,12 +216,12 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}}
 
 
-def _initial_weights(problem: Problem, reference: Reference, initial: Controls | None) -> tuple[Array, ...]:
+def _initial_weights(posed: Posed, initial: Controls | None) -> tuple[Array, ...]:
     """The given controls as flattened weights on the problem's pieces; nothing where none are given."""
     if initial is None:
         return ()
-    network, pieces = build_network(problem), problem.controls.pieces
-    network_drift(network, initial, reference.horizon)
+    network, pieces = posed.network, posed.problem.controls.pieces
+    network_drift(network, initial, posed.reference.horizon)
     if pieces % initial.pieces:
         raise ControlsError(f"the initial controls have {initial.pieces} pieces, the problem {pieces}: not a multiple")
     split = initial.split(pieces // initial.pieces)
@@ -235,8 +234,7 @@ def _history(outcome: Outcome) -> Array:
 
 
 def _verified(
-    problem: Problem,
-    reference: Reference,
+    posed: Posed,
     tracking: TrackingProblem,
     stages: Array,
     drift: Drift,
@@ -248,15 +246,15 @@ def _verified(
     began = time.perf_counter()
     times, curve = tracking.l2_curve(stages)
     run = DiscreteRun(tracking.mesh, tracking.ends(stages), times, curve)
-    evidence: Evidence = verify(problem, reference, drift, run, answer.gradient_norm, progress, thorough=thorough)
-    case = _case(problem, tracking, answer, evidence)
+    evidence: Evidence = verify(posed, drift, run, answer.gradient_norm, progress, thorough=thorough)
+    case = _case(posed.problem, tracking, answer, evidence)
     if case.in_trouble:
         progress(Step("looking for what went wrong"))
-        case = _examined(case, reference, tracking, drift, answer, evidence)
-    l2_rms = float(np.sqrt(np.sum(tracking.grid.quadrature.ravel() * curve[1:] ** 2) / reference.horizon))
+        case = _examined(case, posed, tracking, drift, answer, evidence)
+    l2_rms = float(np.sqrt(np.sum(tracking.grid.quadrature.ravel() * curve[1:] ** 2) / posed.reference.horizon))
     seconds = {**answer.seconds, "verify": time.perf_counter() - began}
     return Result(
-        problem=problem,
+        problem=posed.problem,
         solver=answer.solver,
         status=answer.status,
         message=answer.message,
@@ -307,17 +305,16 @@ def _case(problem: Problem, tracking: TrackingProblem, answer: _Answer, evidence
 
 
 def _examined(
-    case: Case, reference: Reference, tracking: TrackingProblem, drift: Drift, answer: _Answer, evidence: Evidence
+    case: Case, posed: Posed, tracking: TrackingProblem, drift: Drift, answer: _Answer, evidence: Evidence
 ) -> Case:
     """The case with what must be run to tell its causes apart."""
-    problem = case.problem
-    diffusivity = reference.diffusivity.times(problem.noise)
+    problem, reference = posed.problem, posed.reference
 
     def exact(tracking: TrackingProblem) -> Array:
         exact_drift = ExactDrift(reference, problem.noise, tracking.grid.edges, problem.domain.box)
-        return discrete_stages(tracking, exact_drift, diffusivity)
+        return discrete_stages(tracking, exact_drift, posed.diffusivity)
 
     run_exact = exact if case.poor else None
-    trials = try_out(problem, reference, tracking, answer.run, run_exact, evidence.certificate, evidence.fields)
+    trials = try_out(posed, tracking, answer.run, run_exact, evidence.certificate, evidence.fields)
     piled = walls(tracking, reference, drift, evidence.fields) if problem.noise == 0 and case.failed else ()
     return replace(case, trials=trials, walls=piled)

@@ -15,6 +15,7 @@ from controlsde.monte_carlo.sums import CELL
 from controlsde.problem import load_problem
 from controlsde.reference import build_reference
 from controlsde.tracking.discrete_problem import build_mesh, build_network, time_grid
+from controlsde.tracking.posed import Posed
 from controlsde.verification.grid import FinalGrid
 from controlsde.verification.particles import experiment_of
 from controlsde.verification.refinement import refined_density
@@ -34,11 +35,11 @@ def posed(name):
     network, edges = build_network(problem), time_grid(problem, reference).edges
     weights = network.split(network.random_weights(len(edges) - 1, np.random.default_rng(1)))
     drift = NetworkDrift(network, Controls(*weights, edges))
-    refined = refined_density(problem, reference, drift, build_mesh(problem, reference))
+    refined = refined_density(Posed(problem, reference), drift, build_mesh(problem, reference))
     grid = FinalGrid.over(problem.domain.box)
 
     def experiment(repetition):
-        found = experiment_of(problem, reference, drift, repetition=repetition)
+        found = experiment_of(Posed(problem, reference), drift, repetition=repetition)
         return dataclasses.replace(found, steps_per_piece=STEPS)
 
     return (

@@ -23,6 +23,7 @@ from controlsde.monte_carlo.sums import CELL
 from controlsde.problem import load_problem
 from controlsde.reference import build_reference
 from controlsde.tracking.discrete_problem import build_mesh, build_network, time_grid
+from controlsde.tracking.posed import Posed
 from controlsde.verification.grid import FinalGrid
 from controlsde.verification.particles import experiment_of
 from controlsde.verification.refinement import refined_density
@@ -145,10 +146,10 @@ def two_bumps():
     network = build_network(problem)
     a, w, b = network.split(network.random_weights(4, np.random.default_rng(5), 2.0))
     drift = NetworkDrift(network, Controls(2.0 * a, w, b, time_grid(problem, reference).edges))
-    refined = refined_density(problem, reference, drift, build_mesh(problem, reference))
+    refined = refined_density(Posed(problem, reference), drift, build_mesh(problem, reference))
     assert refined.refinement < 1e-8
     grid = FinalGrid.over(problem.domain.box)
-    experiment = experiment_of(problem, reference, drift)
+    experiment = experiment_of(Posed(problem, reference), drift)
     density = refined.final.on(grid.centres)
     return experiment, experiment.layout.modes.of_density(grid.points, grid.weights, density)
 

@@ -13,6 +13,7 @@ from controlsde.solvers.end_limit import solve_within_limit
 from controlsde.solvers.shooting import solver as shooting
 from controlsde.tracking.discrete_problem import build_tracking, time_grid
 from controlsde.tracking.objective import Objective
+from controlsde.tracking.posed import Posed
 from controlsde.workflow.mesh_refinement import solve_resolved
 
 PROBLEM = """
@@ -30,7 +31,7 @@ solver: {{kind: {kind}, starts: 2}}
 
 def solved(limit, kind="shooting", norm="l2", pieces=3, effort=1.0):
     problem = parse_problem(PROBLEM.format(limit=limit, kind=kind, norm=norm, pieces=pieces, effort=effort))
-    return solve_resolved(problem, build_reference(problem.reference, problem.domain), problem.solver, silent)
+    return solve_resolved(Posed.of(problem), problem.solver, silent)
 
 
 def measured(problem, outcome):
@@ -129,7 +130,7 @@ def test_collocation_finds_the_same_least_effort():
     tracking, shot = solved(0.12)
     problem = parse_problem(PROBLEM.format(limit=0.12, kind="collocation", norm="l2", pieces=3, effort=1.0))
     reference = build_reference(problem.reference, problem.domain)
-    _, collocated = solve_resolved(problem, reference, problem.solver, silent, (shot.weights,))
+    _, collocated = solve_resolved(Posed(problem, reference), problem.solver, silent, (shot.weights,))
     efforts = shot.objective, collocated.objective
     assert collocated.converged
     assert efforts[1] == pytest.approx(efforts[0], rel=1e-3)  # both meet the limit to 1e-4

@@ -14,6 +14,7 @@ from controlsde.control.drift import FormulaDrift, given_drift
 from controlsde.fokker_planck import Mesh, Operator
 from controlsde.problem import Formula, load_problem
 from controlsde.reference import build_reference
+from controlsde.tracking.posed import Posed
 from controlsde.verification import characteristics, exponential
 from controlsde.verification.characteristics import density_by_characteristics
 from controlsde.verification.exponential import (
@@ -197,7 +198,7 @@ def test_the_refined_mesh_follows_an_exact_reference_at_every_time(name, noise):
     reference = build_reference(problem.reference, problem.domain)
     drift = given_drift(problem, reference, np.linspace(0, reference.horizon, 5))
     mesh = Mesh.build(problem.domain.box, problem.domain.walls, (24,), 8)
-    found = refined_density(problem, reference, drift, mesh, once=True)
+    found = refined_density(Posed(problem, reference), drift, mesh, once=True)
     assert len(found.times) == 4 * FIELDS_PER_PIECE + 1
     scale = float(np.sqrt(found.reference[-1] ** 2 @ found.mesh.weights))
     assert found.errors.max() < 1e-5 * scale
@@ -294,7 +295,9 @@ def test_without_noise_the_refined_mesh_reaches_the_characteristic_solution_with
     drift = FormulaDrift((Formula("0.15*sin(2*pi*x)", ("x", "t")),), np.array([0.0, 0.6, 1.0]))
 
     def error(elements):
-        found = refined_density(problem, reference, drift, Mesh.build(((0, 1),), walls, (elements,), 4), once=True)
+        found = refined_density(
+            Posed(problem, reference), drift, Mesh.build(((0, 1),), walls, (elements,), 4), once=True
+        )
         exact = pushed_to_the_middle(found.mesh.points[:, 0], 2 * math.pi * 0.15)
         return found.final.l2(lambda _: exact)
 

@@ -8,6 +8,7 @@ from controlsde.problem import ProblemError, parse_problem
 from controlsde.reference import build_reference
 from controlsde.tracking.discrete_problem import build_tracking, time_grid
 from controlsde.tracking.objective import Objective
+from controlsde.tracking.posed import Posed
 from controlsde.workflow.continuation import climb, resized, rung_grid, rung_tracking
 from controlsde.workflow.mesh_refinement import solve_resolved
 
@@ -34,7 +35,7 @@ def reference_of(problem):
 def test_splitting_pieces_keeps_the_drift_and_the_objective():
     fine = problem(lengths=", lengths: 0.8")
     reference = reference_of(fine)
-    coarse = rung_tracking(fine, reference, fine.solver.refine[0])
+    coarse = rung_tracking(Posed(fine, reference), fine.solver.refine[0])
     weights = np.random.default_rng(0).normal(size=coarse.weight_shape)
     # two pieces of four fine pieces each, so not of the same length, but each with four steps
     np.testing.assert_allclose(coarse.grid.edges, time_grid(fine, reference).edges[::4])
@@ -42,7 +43,7 @@ def test_splitting_pieces_keeps_the_drift_and_the_objective():
     assert not np.isclose(*coarse.grid.durations)
     equal = problem()
     values = []
-    for tracking in (rung_tracking(equal, reference, equal.solver.refine[0]), build_tracking(equal, reference)):
+    for tracking in (rung_tracking(Posed(equal, reference), equal.solver.refine[0]), build_tracking(equal, reference)):
         own = resized(weights, tracking.grid.pieces)
         values.append(Objective(tracking).value(own))
     assert values[0] == pytest.approx(values[1], rel=1e-12)  # equal pieces: the same steps, so the same numbers
@@ -52,8 +53,8 @@ def test_splitting_pieces_keeps_the_drift_and_the_objective():
 def test_each_rung_starts_where_the_one_before_ended(kind):
     asked = problem(kind=kind)
     reference = reference_of(asked)
-    tracking, outcome = solve_resolved(asked, reference, asked.solver, silent)
-    climbed = climb(asked, reference, asked.solver, silent)
+    tracking, outcome = solve_resolved(Posed(asked, reference), asked.solver, silent)
+    climbed = climb(Posed(asked, reference), asked.solver, silent)
     start = min(Objective(tracking).value(weights) for weights in climbed.weights)
     assert outcome.converged
     assert outcome.objective < start
@@ -63,9 +64,9 @@ def test_each_rung_starts_where_the_one_before_ended(kind):
 def test_a_noise_path_ends_at_the_noise_of_the_problem():
     asked = problem(refine="[{noise: 2}, {noise: 1.5}]", starts=1)
     reference = reference_of(asked)
-    first = rung_tracking(asked, reference, asked.solver.refine[0])
+    first = rung_tracking(Posed(asked, reference), asked.solver.refine[0])
     assert first.operator.diffusivity == pytest.approx(2 * build_tracking(asked, reference).operator.diffusivity)
-    tracking, outcome = solve_resolved(asked, reference, asked.solver, silent)
+    tracking, outcome = solve_resolved(Posed(asked, reference), asked.solver, silent)
     assert tracking.noise == 1.0
     assert outcome.converged
 
@@ -75,16 +76,16 @@ def test_warm_collocation_needs_few_iterations_along_a_noise_path():
     cold = problem(kind="collocation", refine="[]", starts=1)
     warm = problem(kind="collocation", refine="[{noise: 1.02}]", starts=1)
     reference = reference_of(cold)
-    iterations = [solve_resolved(one, reference, one.solver, silent)[1].iterations for one in (cold, warm)]
+    iterations = [solve_resolved(Posed(one, reference), one.solver, silent)[1].iterations for one in (cold, warm)]
     assert iterations[1] <= 0.5 * iterations[0]
 
 
 def test_a_rung_may_be_coarser_in_mesh_and_time():
     asked = problem(refine="[{pieces: 4, elements: [4], stages: 1, steps_per_piece: 2}]")
-    tracking = rung_tracking(asked, reference_of(asked), asked.solver.refine[0])
+    tracking = rung_tracking(Posed.of(asked), asked.solver.refine[0])
     assert tracking.operator.size == 33
     assert (tracking.grid.pieces, tracking.grid.stages, tracking.grid.steps_per_piece) == (4, 1, 2)
-    grid = rung_grid(problem(), reference_of(asked), problem().solver.refine[1])
+    grid = rung_grid(Posed.of(problem()), problem().solver.refine[1])
     assert (grid.pieces, grid.steps_per_piece, grid.stages) == (4, 2, 3)
 
 

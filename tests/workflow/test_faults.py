@@ -7,6 +7,7 @@ import pytest
 from controlsde.problem import parse_problem
 from controlsde.reference import ReferenceError, build_reference  # noqa: A004
 from controlsde.tracking.discrete_problem import build_mesh
+from controlsde.tracking.posed import Posed
 from controlsde.workflow.faults import fault_of, too_narrow
 from controlsde.workflow.prediction import affordable, predict
 
@@ -109,4 +110,4 @@ def test_the_density_that_cannot_be_built_is_the_one_at_fault(key, data):
 def test_a_mesh_that_holds_the_reference_has_no_fault():
     problem = parse_problem(NARROW, set={"reference.data.stds": [0.4]})
     reference = build_reference(problem.reference, problem.domain)
-    assert too_narrow(problem, reference, build_mesh(problem, reference), affordable(problem)) is None
+    assert too_narrow(Posed(problem, reference), build_mesh(problem, reference), affordable(problem)) is None

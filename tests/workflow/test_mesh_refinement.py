@@ -5,13 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from controlsde.fokker_planck.mesh import Mesh
 from controlsde.foundation.progress import silent
 from controlsde.problem import parse_problem
 from controlsde.reference import build_reference
 from controlsde.solvers.declaration import Solver
 from controlsde.solvers.outcome import Outcome
 from controlsde.tracking.objective import Objective
-from controlsde.workflow import mesh_refinement as adaptation
+from controlsde.tracking.posed import Posed
+from controlsde.workflow import mesh_refinement
 from controlsde.workflow.mesh_refinement import RESOLVED, run_resolved, solve_resolved
 from controlsde.workflow.solving import discrete_stages, evaluate
 
@@ -72,7 +74,7 @@ def told_nothing_of_itself(solve):
 def resolved(monkeypatch, of, *weights):
     monkeypatch.setattr(Solver, "solve", told_nothing_of_itself(solver_that_returns(*weights)))
     reference = build_reference(of.reference, of.domain)
-    return solve_resolved(of, reference, of.solver, silent)
+    return solve_resolved(Posed(of, reference), of.solver, silent)
 
 
 def test_auto_refines_until_the_density_moves_by_less_than_a_hundredth(monkeypatch):
@@ -81,10 +83,8 @@ def test_auto_refines_until_the_density_moves_by_less_than_a_hundredth(monkeypat
     first = problem().mesh.first_steps
     assert tracking.mesh.axes[0].elements > 8
     reference = build_reference(of.reference, of.domain)
-    finer = adaptation.build_tracking(
-        of,
-        reference,
-        adaptation.Mesh.build(of.domain.box, of.domain.walls, (2 * tracking.mesh.axes[0].elements,), 8),
+    finer = Posed(of, reference).on(
+        Mesh.build(of.domain.box, of.domain.walls, (2 * tracking.mesh.axes[0].elements,), 8),
         replace(tracking.grid, steps_per_piece=2 * tracking.grid.steps_per_piece),
     )
     before, after = (one.ends(Objective(one).stages(outcome.weights))[-1] for one in (tracking, finer))
@@ -128,7 +128,7 @@ def flattered(lower):
 def test_on_a_given_mesh_an_answer_that_survives_refinement_goes_before_a_better_one_that_does_not(monkeypatch):
     of = problem("{elements: [6], steps_per_piece: 2}")
     monkeypatch.setattr(Solver, "solve", told_nothing_of_itself(flattered([0.01])))
-    _, outcome = solve_resolved(of, build_reference(of.reference, of.domain), of.solver, silent)
+    _, outcome = solve_resolved(Posed.of(of), of.solver, silent)
     assert not outcome.weights.any()
     assert outcome.starts == (outcome.objective, 0.01)
     assert outcome.message.startswith(
@@ -139,18 +139,18 @@ def test_on_a_given_mesh_an_answer_that_survives_refinement_goes_before_a_better
 
 def test_every_lower_start_has_a_reason_why_it_is_not_the_answer(monkeypatch):
     of = problem("{elements: [6], steps_per_piece: 2}")
-    monkeypatch.setattr(adaptation, "CANDIDATES", 3)
+    monkeypatch.setattr(mesh_refinement, "CANDIDATES", 3)
     monkeypatch.setattr(Solver, "solve", told_nothing_of_itself(flattered([0.01, 0.02])))
     reference = build_reference(of.reference, of.domain)
-    _, outcome = solve_resolved(of, reference, of.solver, silent)
+    _, outcome = solve_resolved(Posed(of, reference), of.solver, silent)
     assert "2 starts with lower objectives were set aside: 0.01, whose density moves by" in outcome.message
     assert "accepted; 0.02, whose density moves by" in outcome.message
-    monkeypatch.setattr(adaptation, "ACCEPTED", 0.0)  # none survives: the finer mesh alone decides
-    judge, worst = adaptation._judge, iter((9.0, 8.0, 7.0))
+    monkeypatch.setattr(mesh_refinement, "ACCEPTED", 0.0)  # none survives: the finer mesh alone decides
+    judge, worst = mesh_refinement._judge, iter((9.0, 8.0, 7.0))
     monkeypatch.setattr(
-        adaptation, "_judge", lambda *args: [replace(one, objective=next(worst)) for one in judge(*args)]
+        mesh_refinement, "_judge", lambda *args: [replace(one, objective=next(worst)) for one in judge(*args)]
     )
-    _, outcome = solve_resolved(of, reference, of.solver, silent)
+    _, outcome = solve_resolved(Posed(of, reference), of.solver, silent)
     assert not outcome.weights.any()
     assert "0.01, which is 9 on a finer mesh, where this answer has 7; 0.02, which is 8 on" in outcome.message
 
@@ -158,15 +158,15 @@ def test_every_lower_start_has_a_reason_why_it_is_not_the_answer(monkeypatch):
 def test_a_lower_start_whose_density_breaks_down_or_that_stayed_behind_says_so():
     def judged(objective, change):
         outcome = Outcome(np.zeros((1, 3)), objective, 0.0, True, False, "converged", 1, ())
-        return adaptation.Judged(outcome, objective, change)
+        return mesh_refinement.Judged(outcome, objective, change)
 
     answer = judged(3.0, 0.01)
-    told = adaptation._told(answer.outcome, [judged(2.0, np.inf), answer], (3.0, 1.0, 2.0, 0.5, np.nan, 4.0))
+    told = mesh_refinement._told(answer.outcome, [judged(2.0, np.inf), answer], (3.0, 1.0, 2.0, 0.5, np.nan, 4.0))
     assert told.message == (
         "converged; 3 starts with lower objectives were set aside: 2, whose density breaks down on a finer mesh; "
         "2 that were higher on a coarser mesh"
     )
-    assert adaptation._told(answer.outcome, [answer], (3.0, 3.0 * (1 - 1e-12), 4.0)).message == "converged"
+    assert mesh_refinement._told(answer.outcome, [answer], (3.0, 3.0 * (1 - 1e-12), 4.0)).message == "converged"
 
 
 SCALES = (1.3, 1.2, 1.1, 1.0, 0.9)
@@ -176,7 +176,7 @@ def test_starts_that_stay_behind_have_their_objective_on_the_mesh_that_was_solve
     of = problem()
     makers = [lambda tracking, scale=scale: scale * sharp(tracking) for scale in SCALES]
     tracking, outcome = resolved(monkeypatch, of, *makers)
-    first = adaptation.build_tracking(of, build_reference(of.reference, of.domain))
+    first = Posed.of(of).on()
     assert tracking.mesh.axes[0].elements > first.mesh.axes[0].elements
     at_last = [Objective(tracking).value(scale * sharp(tracking)) for scale in SCALES]
     assert outcome.starts == pytest.approx(at_last, rel=1e-12)
@@ -189,12 +189,12 @@ def test_an_interruption_while_the_starts_are_told_keeps_what_was_solved(monkeyp
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(adaptation, "_value", interrupted)
+    monkeypatch.setattr(mesh_refinement, "_value", interrupted)
     makers = [lambda tracking, scale=scale: scale * sharp(tracking) for scale in SCALES]
     _, outcome = resolved(monkeypatch, problem(), *makers)
     assert outcome.interrupted
     assert np.isfinite(outcome.objective)
-    assert sum(np.isfinite(outcome.starts)) == adaptation.CANDIDATES
+    assert sum(np.isfinite(outcome.starts)) == mesh_refinement.CANDIDATES
 
 
 LIMITED = """
@@ -210,13 +210,11 @@ solver: {starts: 1}
 def test_a_limit_at_the_end_is_met_where_it_is_measured_and_refined_for_where_that_is_allowed(mesh, steps):
     of = parse_problem(f"{LIMITED}mesh: {mesh}\n")
     reference = build_reference(of.reference, of.domain)
-    tracking, outcome = solve_resolved(of, reference, of.solver, silent)
+    tracking, outcome = solve_resolved(Posed(of, reference), of.solver, silent)
     assert outcome.converged
     assert tracking.grid.steps_per_piece == steps
-    fine = adaptation.build_tracking(
-        of,
-        reference,
-        adaptation.Mesh.build(of.domain.box, of.domain.walls, (24,), 8),
+    fine = Posed(of, reference).on(
+        Mesh.build(of.domain.box, of.domain.walls, (24,), 8),
         replace(tracking.grid, steps_per_piece=40),
     )
     assert 0.99 * 0.002 < fine.end_error(Objective(fine).stages(outcome.weights)) <= 0.002
@@ -234,7 +232,9 @@ def test_a_given_drift_is_refined_like_a_solved_one():
 
     drift = given_drift(of, reference, np.linspace(0, 1, 5))
     diffusivity = reference.diffusivity.times(of.noise)
-    tracking, stages = run_resolved(of, reference, lambda tracking: discrete_stages(tracking, drift, diffusivity))
+    tracking, stages = run_resolved(
+        Posed(of, reference), lambda tracking: discrete_stages(tracking, drift, diffusivity)
+    )
     assert tracking.mesh.axes[0].elements > 8
     assert stages.shape == tracking.targets.shape
     result = evaluate(of)
