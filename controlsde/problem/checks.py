@@ -55,6 +55,12 @@ def _solver(problem: Problem) -> Iterator[Misfit]:
             f"is for solver.kind {able}, which see the error (got {kind}); use one of these, "
             "with solver.start: switching",
         )
+    if problem.solver.device == "cuda" and "cuda" not in SOLVERS[kind].devices:
+        able = " or ".join(name for name in SOLVERS if "cuda" in SOLVERS[name].devices)
+        yield ("solver", "device"), f"cuda is for solver.kind {able} (got {kind}): use cpu, or auto"
+    if problem.dimension not in SOLVERS[kind].dimensions:
+        able = ", ".join(map(str, SOLVERS[kind].dimensions))
+        yield ("solver", "kind"), f"{kind} solves problems of dimension {able} (domain.box has {problem.dimension})"
     yield from problem.solver.misfits(problem)
 
 

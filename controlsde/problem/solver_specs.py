@@ -113,6 +113,9 @@ Rungs = Annotated[
 ]
 
 
+Device = Literal["auto", "cpu", "cuda"]
+
+
 class SolverOptions(Section):
     """What a problem file may say of a solver; each solver has a class of its own, with keys, defaults and limits."""
 
@@ -141,6 +144,11 @@ class SolverOptions(Section):
         @property
         def tolerance(self) -> float:
             """Of the first-order conditions."""
+            ...
+
+        @property
+        def device(self) -> Device:
+            """Where the state equation is solved; `auto` is the CPU."""
             ...
 
         @property

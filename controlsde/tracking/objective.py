@@ -23,9 +23,15 @@ from torch import Tensor
 
 from controlsde.fokker_planck.adjoint import drift_gradient, stage_multipliers, stage_weights
 from controlsde.fokker_planck.sweeps import Sweeps, Trajectory
+from controlsde.problem.solver_specs import SolverOptions
 from controlsde.tracking.discrete_problem import TrackingProblem
 
 Array = NDArray[np.float64]
+
+
+def device_of(options: SolverOptions) -> str:
+    """Where a solve computes. `auto` is the CPU: no device has been measured to be faster at these sizes."""
+    return "cpu" if options.device == "auto" else options.device
 
 
 @dataclass(frozen=True, eq=False)

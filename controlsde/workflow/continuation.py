@@ -23,7 +23,7 @@ from controlsde.registry import SOLVERS
 from controlsde.solvers.declaration import Solver
 from controlsde.solvers.outcome import Outcome
 from controlsde.tracking.discrete_problem import TimeGrid, TrackingProblem
-from controlsde.tracking.objective import Objective
+from controlsde.tracking.objective import Objective, device_of
 from controlsde.tracking.posed import Posed
 
 Array = NDArray[np.float64]
@@ -50,7 +50,7 @@ def climb(posed: Posed, options: SolverOptions, progress: Progress, initial: Seq
     for number, rung in enumerate(options.refine):
         count = rung.pieces or pieces
         progress(Step(f"rung {number + 1} of {len(options.refine)}: {_words(rung, count)}"))
-        objective = Objective(rung_tracking(posed, rung))
+        objective = Objective(rung_tracking(posed, rung), device_of(options))
         begin = [resized(weights, count) for weights in climbed.weights]
         run = options.going_on(options.starts if number == 0 else max(1, len(begin)))
         outcome = solver.solve(objective, run, progress, begin)

@@ -37,7 +37,7 @@ from controlsde.solvers.end_limit import solve_within_limit
 from controlsde.solvers.outcome import Outcome, reached
 from controlsde.solvers.shooting.trust_region import projected_gradient_norm
 from controlsde.tracking.discrete_problem import TimeGrid, TrackingProblem
-from controlsde.tracking.objective import Objective
+from controlsde.tracking.objective import Objective, device_of
 from controlsde.tracking.posed import Posed
 from controlsde.workflow.continuation import Climbed, climb
 
@@ -235,7 +235,7 @@ def _solve(
 ) -> Outcome:
     """By the solver that the options name, with a search for the multiplier around it where the error is limited."""
     solver: Solver = SOLVERS[options.kind]
-    objective = Objective(tracking)
+    objective = Objective(tracking, device_of(options))
     if tracking.end_limit is None:
         return solver.solve(objective, options, progress, initial)
     end_error = _end_error(posed, tracking)

@@ -153,7 +153,7 @@ def refusals_of_evaluation(problem: Problem) -> tuple[str, ...]:
 
 def _refuse(problem: Problem, sizes: Sizes) -> tuple[str, ...]:
     too_much = _too_much_memory("a solve", _memory(problem, sizes))
-    return (*too_much, *_costs(problem, sizes).refused, *_too_many_steps(problem), *_no_device(problem))
+    return (*too_much, *_costs(problem, sizes).refused, *_too_many_steps(problem), *_no_device(problem, solved=True))
 
 
 def _too_much_memory(what: str, memory: int) -> tuple[str, ...]:
@@ -189,13 +189,16 @@ def _too_many_steps(problem: Problem) -> tuple[str, ...]:
     return (f"{steps:.0e} particle steps would take hours; use fewer monte_carlo.particles or steps_per_piece",)
 
 
-def _no_device(problem: Problem) -> tuple[str, ...]:
-    if problem.monte_carlo.device != "cuda":
+def _no_device(problem: Problem, *, solved: bool = False) -> tuple[str, ...]:
+    keys = ["solver.device"] if solved and problem.solver.device == "cuda" else []
+    keys += ["monte_carlo.device"] if problem.monte_carlo.device == "cuda" else []
+    if not keys:
         return ()
     import torch
 
-    present = torch.cuda.is_available()
-    return () if present else ("monte_carlo.device is cuda, and PyTorch sees no CUDA device here; use cpu, or auto",)
+    if torch.cuda.is_available():
+        return ()
+    return tuple(f"{key} is cuda, and PyTorch sees no CUDA device here; use cpu, or auto" for key in keys)
 
 
 def _particle_steps(problem: Problem) -> float:

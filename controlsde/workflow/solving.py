@@ -30,7 +30,7 @@ from controlsde.registry import SOLVERS
 from controlsde.result.result import Result
 from controlsde.solvers.outcome import Ending, Outcome
 from controlsde.tracking.discrete_problem import TimeGrid, TrackingProblem
-from controlsde.tracking.objective import Objective
+from controlsde.tracking.objective import Objective, device_of
 from controlsde.tracking.posed import Posed
 from controlsde.verification import DiscreteRun, Evidence, TrackingErrors, verify
 from controlsde.workflow.mesh_refinement import Run, run_resolved, solve_resolved
@@ -69,6 +69,7 @@ class _Answer:
     starts: tuple[float, ...]
     seconds: dict[str, float]
     controls: Controls | None
+    device: str = "cpu"
 
 
 @own_settings()
@@ -108,6 +109,7 @@ def solve(
         starts=outcome.starts,
         seconds={"build": prepared + outcome.build_seconds, "solve": outcome.solve_seconds},
         controls=tracking.controls(outcome.weights),
+        device=device_of(options),
     )
     if not np.isfinite(outcome.objective):
         if outcome.interrupted:
@@ -272,6 +274,7 @@ def _verified(
         diagnosis=diagnose(case),
         versions=versions(),
         transport=evidence.transport,
+        device=answer.device,
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from controlsde.problem.solver_specs import Rungs, SolverOptions
+from controlsde.problem.solver_specs import Device, Rungs, SolverOptions
 from controlsde.problem.values import Misfit, Positive, Seed, Whole
 from controlsde.solvers.drift_fitting.options import start_misfits
 
@@ -30,6 +30,7 @@ class Collocation(SolverOptions):
     iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 500
     tolerance: Positive = 1e-8
     pivot_tolerance: Annotated[Positive, Field(le=0.5)] = 1e-2
+    device: Device = "auto"
     refine: Rungs = ()
 
     def misfits(self, problem: Problem) -> Iterator[Misfit]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from controlsde.problem.solver_specs import Rung, SolverOptions
+from controlsde.problem.solver_specs import Device, Rung, SolverOptions
 from controlsde.problem.values import Location, Misfit, Positive, Seed, Whole, short
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class _Fit(SolverOptions):
     seed: Seed = 0
     iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 500
     tolerance: Positive = 1e-8
+    device: Device = "auto"
 
     @property
     def refine(self) -> tuple[Rung, ...]:

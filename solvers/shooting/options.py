@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from controlsde.problem.solver_specs import Rungs, SolverOptions
+from controlsde.problem.solver_specs import Device, Rungs, SolverOptions
 from controlsde.problem.values import Misfit, Positive, Seed, Whole
 from controlsde.solvers.drift_fitting.options import start_misfits
 
@@ -41,6 +41,7 @@ class Shooting(SolverOptions):
     seed: Seed = 0
     iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 500
     tolerance: Positive = 1e-6
+    device: Device = "auto"
     refine: Rungs = ()
 
     @model_validator(mode="after")

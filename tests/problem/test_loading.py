@@ -225,7 +225,7 @@ def test_importing_loads_no_heavy_library():
           "(got 'swiching'); did you mean 'switching'?"]),
         ("name: two", "solver: {kind: collocation, method: adam}",
          ["p.yaml:1:29: solver.method is not a known key of kind collocation; "
-          "known keys: kind, start, nlp_solver, starts, seed, iterations, tolerance, pivot_tolerance, refine"]),
+          "known keys: kind, start, nlp_solver, starts, seed, iterations, tolerance, pivot_tolerance, device, refine"]),
         ("name: two", "solver: 3",
          ["p.yaml:1:9: solver must be a mapping with a kind, one of 'shooting', 'collocation', 'score-matching', "
           "'switching' (got 3)"]),
