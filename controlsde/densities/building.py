@@ -40,7 +40,7 @@ def build_density(spec: schema.DensitySpec, box: Box) -> Density:
             return _named(spec, box)
         case schema.Image():
             return _picture(spec, box)
-        case schema.Formula():
+        case schema.FormulaSpec():
             return FormulaDensity.from_expression(spec.compiled(len(box)), box)
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from controlsde.problem.formula import Formula, FormulaError
     from controlsde.problem.loading import list_problems, load_problem, parse_problem, place_of
     from controlsde.problem.overrides import parse_override
-    from controlsde.problem.schema import Problem, json_schema
+    from controlsde.problem.problem import Problem, json_schema
     from controlsde.problem.yaml_text import ProblemError
 
 __all__ = [
@@ -29,9 +29,9 @@ __all__ = [
 _HOME = {
     "Formula": "formula",
     "FormulaError": "formula",
-    "Problem": "schema",
+    "Problem": "problem",
     "ProblemError": "yaml_text",
-    "json_schema": "schema",
+    "json_schema": "problem",
     "list_problems": "loading",
     "load_problem": "loading",
     "parse_override": "overrides",

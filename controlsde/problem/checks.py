@@ -7,22 +7,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from controlsde.problem.density_checks import density_misfits, wrong_length
 from controlsde.problem.formula_checks import drift_misfits, forward_misfits, schedule_misfits
 from controlsde.problem.leaving import Box
+from controlsde.problem.schema import Displacement, Foellmer, Moser, Parts, ReversedDiffusion
+from controlsde.problem.solver_specs import Rest
 from controlsde.problem.values import Location, Misfit
 from controlsde.registry import SOLVERS
-
-if TYPE_CHECKING:
-    from controlsde.problem.schema import Problem, ReversedDiffusion
 
 MAX_NODES = 2_000_000
 LEAST_SHARE = 1e-6  # of the horizon, of a control piece
 
 
-def misfits(problem: Problem) -> list[Misfit]:
+def misfits(problem: Parts) -> list[Misfit]:
     """Return everything about `problem` that does not fit together."""
     return [
         *_mesh(problem),
@@ -35,7 +33,7 @@ def misfits(problem: Problem) -> list[Misfit]:
     ]
 
 
-def _objective(problem: Problem) -> Iterator[Misfit]:
+def _objective(problem: Parts) -> Iterator[Misfit]:
     objective = problem.objective
     if objective.running == 0 and objective.terminal == 0 and objective.terminal_error is None:
         yield (
@@ -46,7 +44,7 @@ def _objective(problem: Problem) -> Iterator[Misfit]:
         yield ("objective", "norm"), "h-1 compares densities of one mass, which absorbing walls do not keep: use l2"
 
 
-def _solver(problem: Problem) -> Iterator[Misfit]:
+def _solver(problem: Parts) -> Iterator[Misfit]:
     kind = problem.solver.kind
     if problem.objective.terminal_error is not None and not SOLVERS[kind].meets_limits:
         able = " or ".join(name for name in SOLVERS if SOLVERS[name].meets_limits)
@@ -61,10 +59,10 @@ def _solver(problem: Problem) -> Iterator[Misfit]:
     if problem.dimension not in SOLVERS[kind].dimensions:
         able = ", ".join(map(str, SOLVERS[kind].dimensions))
         yield ("solver", "kind"), f"{kind} solves problems of dimension {able} (domain.box has {problem.dimension})"
-    yield from problem.solver.misfits(problem)
+    yield from problem.solver.misfits(Rest(problem.dimension, problem.network, problem.controls, problem.objective))
 
 
-def _controls(problem: Problem) -> Iterator[Misfit]:
+def _controls(problem: Parts) -> Iterator[Misfit]:
     lengths, pieces = problem.controls.lengths, problem.controls.pieces
     if lengths is not None and len(lengths) not in {1, pieces}:
         yield (
@@ -75,7 +73,7 @@ def _controls(problem: Problem) -> Iterator[Misfit]:
         yield ("controls", "lengths"), f"make a piece shorter than {LEAST_SHARE:g} of the horizon"
 
 
-def _rungs(problem: Problem) -> Iterator[Misfit]:
+def _rungs(problem: Parts) -> Iterator[Misfit]:
     before = 1
     for number, rung in enumerate(problem.solver.refine):
         where: Location = ("solver", "refine", number)
@@ -89,12 +87,12 @@ def _rungs(problem: Problem) -> Iterator[Misfit]:
             yield from _elements((*where, "elements"), rung.elements, problem)
 
 
-def _mesh(problem: Problem) -> Iterator[Misfit]:
+def _mesh(problem: Parts) -> Iterator[Misfit]:
     if problem.mesh.elements != "auto":
         yield from _elements(("mesh", "elements"), problem.mesh.elements, problem)
 
 
-def _elements(where: Location, elements: tuple[int, ...], problem: Problem) -> Iterator[Misfit]:
+def _elements(where: Location, elements: tuple[int, ...], problem: Parts) -> Iterator[Misfit]:
     if len(elements) != problem.dimension:
         yield where, wrong_length(problem.dimension, len(elements))
         return
@@ -106,9 +104,7 @@ def _elements(where: Location, elements: tuple[int, ...], problem: Problem) -> I
         )
 
 
-def _reference(problem: Problem) -> Iterator[Misfit]:
-    from controlsde.problem.schema import Displacement, Foellmer, Moser
-
+def _reference(problem: Parts) -> Iterator[Misfit]:
     reference, box = problem.reference, problem.domain.box
     if isinstance(reference, Moser | Displacement):
         yield from density_misfits(("reference", "from"), reference.from_, box)

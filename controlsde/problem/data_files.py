@@ -9,21 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from controlsde.foundation.plain_files import MissingError, UnreadableError, read_plain
+from controlsde.problem import image_files, sample_files
+from controlsde.problem.file_content import UnusableError
 from controlsde.problem.values import Location, dotted
 from controlsde.problem.yaml_text import Document
 
-MAX_BYTES = 20_000_000
-
 PLACES: tuple[Location, ...] = (("reference", "data"), ("reference", "from"), ("reference", "to"))
-
-
-class UnusableError(ValueError):
-    """A data file that cannot be used: at which key, and why."""
-
-    def __init__(self, key: Location, reason: str) -> None:
-        self.key = key
-        super().__init__(reason)
 
 
 def fill_in(document: Document, folder: Path) -> frozenset[Location]:
@@ -31,8 +22,6 @@ def fill_in(document: Document, folder: Path) -> frozenset[Location]:
 
     What cannot be read becomes a fault. Returns the locations of the `file` keys that stay unread.
     """
-    from controlsde.problem import image_files, sample_files
-
     unread = set()
     reference = document.data.get("reference")
     for where in PLACES:
@@ -52,13 +41,3 @@ def fill_in(document: Document, folder: Path) -> frozenset[Location]:
         else:
             del density["file"]
     return frozenset(unread)
-
-
-def content(path: Path, named: str) -> bytes:
-    """Return the bytes of the file that is `named` in the problem. Raises `UnusableError`, saying why not."""
-    try:
-        return read_plain(path, MAX_BYTES)
-    except MissingError:
-        raise UnusableError(("file",), f"{named!r} does not exist (looked for {path})") from None
-    except UnreadableError as error:
-        raise UnusableError(("file",), f"{named!r} {error}") from None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from controlsde.problem.density_specs import (
     Boxes,
     DensitySpec,
-    Formula,
+    FormulaSpec,
     Funnel,
     Image,
     Mixture,
@@ -64,7 +64,7 @@ def density_misfits(where: Location, density: DensitySpec, box: Box) -> Iterator
             yield from _funnel(where, density, box)
         case Image():
             yield from _image(where, density, box)
-        case Formula():
+        case FormulaSpec():
             yield from _formula(where, density, box)
 
 
@@ -174,7 +174,7 @@ def _image(where: Location, density: Image, box: Box) -> Iterator[Misfit]:
             return
 
 
-def _formula(where: Location, density: Formula, box: Box) -> Iterator[Misfit]:
+def _formula(where: Location, density: FormulaSpec, box: Box) -> Iterator[Misfit]:
     place = (*where, "expression")
     try:
         formula = density.compiled(len(box))

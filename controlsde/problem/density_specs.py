@@ -285,7 +285,7 @@ class Truncated(Section):
         return self
 
 
-class Formula(Section):
+class FormulaSpec(Section):
     """A density proportional to a nonnegative formula of the point: `x`, `y`, `z`, or `x1`, `x2`, `x3`."""
 
     kind: Literal["formula"] = "formula"
@@ -396,7 +396,7 @@ class Image(Section):
 
 
 DensitySpec = Annotated[
-    Mixture | Samples | Uniform | Boxes | Truncated | StudentT | Funnel | Image | Formula,
+    Mixture | Samples | Uniform | Boxes | Truncated | StudentT | Funnel | Image | FormulaSpec,
     Field(discriminator="kind"),
     Shorthand(("uniform",)),
 ]

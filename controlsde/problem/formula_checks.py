@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from controlsde.problem.schema import FormulaForward, Problem, VarianceExploding, VariancePreserving
+    from controlsde.problem.schema import FormulaForward, Parts, VarianceExploding, VariancePreserving
 
     Array = NDArray[np.float64]
 
@@ -52,7 +52,7 @@ class Tried:
     single: bool = False
 
 
-def drift_misfits(problem: Problem) -> Iterator[Misfit]:
+def drift_misfits(problem: Parts) -> Iterator[Misfit]:
     """What does not fit about the drift that a problem gives for itself."""
     if problem.drift is None or problem.drift.kind != "formula":
         return

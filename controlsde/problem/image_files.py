@@ -14,8 +14,8 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from controlsde.problem.data_files import UnusableError, content
 from controlsde.problem.density_specs import MAX_PIXELS
+from controlsde.problem.file_content import UnusableError, content
 
 if TYPE_CHECKING:
     from PIL.Image import Image

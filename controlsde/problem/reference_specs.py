@@ -205,4 +205,6 @@ class Displacement(_Between):
     kind: Literal["displacement"] = "displacement"
 
 
-Reference = Annotated[ReversedDiffusion | Moser | Displacement | Foellmer, Field(discriminator="kind"), Shorthand(())]
+ReferenceSpec = Annotated[
+    ReversedDiffusion | Moser | Displacement | Foellmer, Field(discriminator="kind"), Shorthand(())
+]

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from controlsde.foundation.wording import shown
-from controlsde.problem.data_files import UnusableError, content
 from controlsde.problem.density_specs import MAX_POINTS
+from controlsde.problem.file_content import UnusableError, content
 from controlsde.problem.values import PLAIN_NUMBER, nearest, number_hint, short
 
 MAX_COLUMNS = 1000

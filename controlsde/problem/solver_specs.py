@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from controlsde.problem.part_specs import ControlsSpec, NetworkSpec, ObjectiveSpec
 from controlsde.problem.values import (
     MAX_DIMENSION,
     Misfit,
@@ -17,9 +19,6 @@ from controlsde.problem.values import (
     is_number,
     short,
 )
-
-if TYPE_CHECKING:
-    from controlsde.problem.schema import Problem
 
 MAX_NODES = 2_000_000
 MAX_STEPS = 10_000
@@ -70,7 +69,7 @@ Steps = Annotated[
 ]
 
 
-class Mesh(Section):
+class MeshSpec(Section):
     """The discretisation: spectral elements of a polynomial degree, Radau steps of some stages a piece.
 
     `auto` refines until the answer no longer depends on the discretisation.
@@ -111,6 +110,21 @@ Rungs = Annotated[
     tuple[Rung, ...],
     BeforeValidator(_rungs, json_schema_input_type=tuple[Rung | Annotated[int, Field(ge=1, le=100_000)], ...]),
 ]
+
+
+@dataclass(frozen=True)
+class Rest:
+    """The other parts of a problem, as far as the options of a solver may depend on them."""
+
+    dimension: int
+    network: NetworkSpec
+    controls: ControlsSpec
+    objective: ObjectiveSpec
+
+    @property
+    def width(self) -> int:
+        """Of the network."""
+        return int(self.network.width or self.dimension)
 
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -169,6 +183,6 @@ class SolverOptions(Section):
         """The same for so many starts that come from an earlier search."""
         return self.model_copy(update={"starts": starts})
 
-    def misfits(self, problem: Problem) -> Iterator[Misfit]:  # noqa: ARG002
+    def misfits(self, rest: Rest) -> Iterator[Misfit]:  # noqa: ARG002
         """What does not fit the rest of a problem: places and sentences."""
         yield from ()

@@ -51,7 +51,12 @@ def dotted(location: Location) -> str:
 class Section(BaseModel):
     """A mapping of a problem file: immutable, and closed to unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        model_title_generator=lambda model: model.__name__.removesuffix("Spec"),
+    )
 
 
 def is_number(value: object) -> bool:

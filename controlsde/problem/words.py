@@ -15,7 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from controlsde.problem.schema import Problem
+from controlsde.problem.problem import Problem
 from controlsde.problem.values import Location, MisfitError, nearest, number_hint, short
 
 MOST_WORDED = 500  # faults: more than are printed, so that these can be the first ones of the file

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from controlsde.problem.solver_specs import Device, Rungs, SolverOptions
+from controlsde.problem.solver_specs import Device, Rest, Rungs, SolverOptions
 from controlsde.problem.values import Misfit, Positive, Seed, Whole
 from controlsde.solvers.drift_fitting.options import start_misfits
-
-if TYPE_CHECKING:
-    from controlsde.problem.schema import Problem
 
 
 class Collocation(SolverOptions):
@@ -33,12 +30,12 @@ class Collocation(SolverOptions):
     device: Device = "auto"
     refine: Rungs = ()
 
-    def misfits(self, problem: Problem) -> Iterator[Misfit]:
+    def misfits(self, rest: Rest) -> Iterator[Misfit]:
         """What does not fit the rest of a problem."""
-        yield from start_misfits(self, problem)
+        yield from start_misfits(self, rest)
         if self.nlp_solver != "fatrop":
             return
-        objective = problem.objective
+        objective = rest.objective
         for key, given in (("norm", objective.norm == "h-1"), ("variation", objective.variation > 0)):
             if given:
                 yield ("solver", "nlp_solver"), f"fatrop takes no objective.{key} that couples its variables: use ipopt"

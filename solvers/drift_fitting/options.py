@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from controlsde.problem.solver_specs import Device, Rung, SolverOptions
+from controlsde.problem.solver_specs import Device, Rest, Rung, SolverOptions
 from controlsde.problem.values import Location, Misfit, Positive, Seed, Whole, short
-
-if TYPE_CHECKING:
-    from controlsde.problem.schema import Problem
 
 MOST_GROUPS = 8  # of neurons that take turns, where a problem does not say how many
 MOST_NEURONS = 256
@@ -74,11 +71,11 @@ class Switching(_Fit):
         """The numbers of groups of `width` neurons that are tried on so many pieces."""
         return fitting_groups(self.ordering, pieces) if self.neurons == "auto" else (self.neurons // width,)
 
-    def misfits(self, problem: Problem) -> Iterator[Misfit]:
+    def misfits(self, rest: Rest) -> Iterator[Misfit]:
         """Whether whole periods fill the pieces."""
-        pieces, width = problem.controls.pieces, int(problem.network.width or problem.dimension)
+        pieces, width = rest.controls.pieces, rest.width
         if self.neurons == "auto":
-            yield from _whole_periods(problem, ("controls", "pieces"), pieces, (self.ordering,))
+            yield from _whole_periods(("controls", "pieces"), pieces, (self.ordering,))
         elif self.neurons % width or self.neurons < 2 * width:
             yield (
                 ("solver", "neurons"),
@@ -93,12 +90,12 @@ class Switching(_Fit):
             )
 
 
-def start_misfits(options: SolverOptions, problem: Problem) -> Iterator[Misfit]:
+def start_misfits(options: SolverOptions, rest: Rest) -> Iterator[Misfit]:
     """Whether periods of switching fill the pieces where they construct a start: those of the first problem solved."""
     if options.start == "switching":
         first = options.refine[0].pieces if options.refine else None
         where: Location = ("solver", "refine", 0, "pieces") if first else ("controls", "pieces")
-        yield from _whole_periods(problem, where, first or problem.controls.pieces, ("symmetric", "forward"))
+        yield from _whole_periods(where, first or rest.controls.pieces, ("symmetric", "forward"), of_a_start=True)
 
 
 def period(ordering: Ordering, groups: int) -> int:
@@ -111,7 +108,9 @@ def fitting_groups(ordering: Ordering, pieces: int) -> tuple[int, ...]:
     return tuple(groups for groups in range(2, MOST_GROUPS + 1) if pieces % period(ordering, groups) == 0)
 
 
-def _whole_periods(problem: Problem, where: Location, pieces: int, orderings: tuple[Ordering, ...]) -> Iterator[Misfit]:
+def _whole_periods(
+    where: Location, pieces: int, orderings: tuple[Ordering, ...], *, of_a_start: bool = False
+) -> Iterator[Misfit]:
     def fits(count: int) -> bool:
         return any(fitting_groups(ordering, count) for ordering in orderings)
 
@@ -122,6 +121,6 @@ def _whole_periods(problem: Problem, where: Location, pieces: int, orderings: tu
         cure = str(next(count for count in range(pieces + 1, 2 * pieces + least + 1) if fits(count)))
         if orderings == ("symmetric",) and fitting_groups("forward", pieces):
             cure += ", or solver.ordering: forward"
-        if problem.solver.kind != "switching":
+        if of_a_start:
             cure += ", or solver.start: random"
         yield where, f"must hold whole periods of switching, each {kinds} of {least} to {most} pieces: use {cure}"

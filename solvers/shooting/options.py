@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from controlsde.problem.solver_specs import Device, Rungs, SolverOptions
+from controlsde.problem.solver_specs import Device, Rest, Rungs, SolverOptions
 from controlsde.problem.values import Misfit, Positive, Seed, Whole
 from controlsde.solvers.drift_fitting.options import start_misfits
-
-if TYPE_CHECKING:
-    from controlsde.problem.schema import Problem
 
 SECOND_ORDER = ("newton", "gauss-newton")  # methods
 STARTS = {1: 8, 2: 4}  # by dimension; in more dimensions as in two
@@ -58,11 +55,11 @@ class Shooting(SolverOptions):
         usual = usual_hops(self.method, starts, dimension)
         return {"starts": starts, "hops": self.hops if "hops" in self.model_fields_set else usual}
 
-    def misfits(self, problem: Problem) -> Iterator[Misfit]:
+    def misfits(self, rest: Rest) -> Iterator[Misfit]:
         """What does not fit the rest of a problem."""
         if self.hops and self.method not in SECOND_ORDER:
             yield ("solver", "hops"), f"is for solver.method newton or gauss-newton (got {self.method}): use 0"
-        yield from start_misfits(self, problem)
+        yield from start_misfits(self, rest)
 
     def with_usual_hops(self, dimension: int) -> Shooting:
         """The same, with as many hops as follow its starts where nobody gives them."""

@@ -36,7 +36,7 @@ IMAGE = schema.Image(pixels=((0, 200, 255), (255, 90, 30), (120, 255, 255)), ban
 
 
 def formula(text, box):
-    return build_density(schema.Formula(expression=text), box)
+    return build_density(schema.FormulaSpec(expression=text), box)
 
 
 ON_LINE = {

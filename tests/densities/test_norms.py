@@ -39,7 +39,7 @@ def mixture(dimension):
 
 
 def formula(text, box):
-    return build_density(schema.Formula(kind="formula", expression=text), box)
+    return build_density(schema.FormulaSpec(kind="formula", expression=text), box)
 
 
 CORRELATED = CorrelatedMixture(

@@ -46,7 +46,7 @@ def gaussian(mean, std):
 
 
 def formula(text):
-    return schema.Formula(expression=text)
+    return schema.FormulaSpec(expression=text)
 
 
 def column(low, high, count):

@@ -20,7 +20,7 @@ from controlsde.control.controls import Controls
 from controlsde.control.drift import network_drift
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.problem import parse_problem
-from controlsde.problem.schema import Bounds, ExactDrift, FormulaDrift
+from controlsde.problem.schema import Bounds, ExactDriftSpec, FormulaDriftSpec
 from controlsde.report import compared, curves, densities, particles
 from controlsde.report.canvas import TITLE_LINE, noise_colour, number, standing
 from controlsde.report.figures import save_comparison, save_figures
@@ -412,10 +412,10 @@ def test_a_formula_has_arrows_and_an_exact_drift_has_none(plane):
         problem = plane.problem.model_copy(update={"drift": drift})
         return dataclasses.replace(plane, controls=None, problem=problem)
 
-    formula = given(FormulaDrift(kind="formula", expressions=["-y", "x"]))
+    formula = given(FormulaDriftSpec(kind="formula", expressions=["-y", "x"]))
     places, arrows = arrows_of(panels(densities.density_strip(formula))[6])
     np.testing.assert_allclose(arrows[:, 0] * places[:, 0] + arrows[:, 1] * places[:, 1], 0.0, atol=1e-12)
-    exact = densities.density_strip(given(ExactDrift(kind="exact")))
+    exact = densities.density_strip(given(ExactDriftSpec(kind="exact")))
     assert "arrows" not in words(exact)
     assert not any(isinstance(item, Quiver) for axes in panels(exact) for item in axes.collections)
 

@@ -1,0 +1,204 @@
+"""The parts of a problem that stand by themselves: domain, network, controls, objective, particles, a given drift.
+
+In: mappings, as YAML or Python gives them. Out: frozen models with every default filled in.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    WithJsonSchema,
+    field_validator,
+    model_serializer,
+)
+
+from controlsde.problem.density_specs import FormulaText, variables
+from controlsde.problem.formula import Formula as Expression
+from controlsde.problem.values import (
+    MAX_DIMENSION,
+    Coordinate,
+    Location,
+    MisfitError,
+    NonNegative,
+    Positive,
+    Section,
+    Seed,
+    Shorthand,
+    Whole,
+    is_number,
+    one_text_as_list,
+    short,
+)
+
+BOUND = 50.0  # of every weight, where the problem does not say otherwise
+
+
+class Domain(Section):
+    """The box on which densities live, one `(low, high)` a dimension, and what its walls do."""
+
+    box: Annotated[tuple[tuple[Coordinate, Coordinate], ...], Field(min_length=1, max_length=MAX_DIMENSION)]
+    walls: Literal["reflecting", "periodic", "absorbing"] = "reflecting"
+
+    @field_validator("box", mode="before")
+    @classmethod
+    def _one_pair_a_dimension(cls, box: object) -> object:
+        if isinstance(box, list | tuple) and len(box) == 2 and all(is_number(limit) for limit in box):
+            raise ValueError(f"must be a list with one [low, high] a dimension; write [[{box[0]}, {box[1]}]]")
+        return box
+
+    @field_validator("box")
+    @classmethod
+    def _low_below_high(cls, box: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+        misfits: list[tuple[Location, str]] = []
+        for i, (low, high) in enumerate(box):
+            if not low < high:
+                misfits.append(((i,), f"must be [low, high] with low < high (got [{low:g}, {high:g}])"))
+            elif not 1e-6 <= high - low <= 1e6:
+                misfits.append(((i,), f"must be between 1e-6 and 1e6 wide (got {high - low:g}); rescale"))
+        if misfits:
+            raise MisfitError(misfits)
+        return box
+
+
+class NetworkSpec(Section):
+    """The drift A σ(Wx + b) of the given width; without one, as wide as the domain has dimensions."""
+
+    # None only until the problem fills in its dimension: within a Problem the width is always a number.
+    width: Annotated[Whole, Field(ge=1, le=1024)] = Field(default=cast(Any, None))
+    activation: Literal["tanh", "sigmoid", "softplus", "sin", "relu"] = "tanh"
+    tangential: Annotated[bool, Field(strict=True)] = False
+
+
+def _lengths(value: object) -> object:
+    if value is None or not is_number(value):
+        return value
+    return (value,)
+
+
+class Bounds(Section):
+    """The largest absolute value of a weight of each group."""
+
+    A: Annotated[Positive, Field(le=1e6)] = BOUND
+    W: Annotated[Positive, Field(le=1e6)] = BOUND
+    b: Annotated[Positive, Field(le=1e6)] = BOUND
+
+    @property
+    def groups(self) -> dict[str, float]:
+        """The bound of each group by its name."""
+        return {"A": self.A, "W": self.W, "b": self.b}
+
+    @property
+    def largest(self) -> float:
+        """Of the three."""
+        return max(self.groups.values())
+
+    def __str__(self) -> str:
+        """±50, or ±50 (A), ±10 (W), ±10 (b)."""
+        if self.A == self.W == self.b:
+            return f"±{self.A:g}"
+        return ", ".join(f"±{bound:g} ({name})" for name, bound in self.groups.items())
+
+    @model_serializer(mode="wrap")
+    def _one_number_where_it_does(self, handler: SerializerFunctionWrapHandler) -> Any:
+        return self.A if self.A == self.W == self.b else handler(self)
+
+
+def _bounds(value: object) -> object:
+    if isinstance(value, dict | Bounds):
+        return value
+    if not is_number(value):
+        raise ValueError(f"must be a number, or a mapping of A, W and b to numbers (got {short(value)})")
+    return {"A": value, "W": value, "b": value}
+
+
+class ControlsSpec(Section):
+    """Piecewise constant weights: how many pieces, how long each is, and how large a weight may be.
+
+    `lengths`: relative, one a piece; or one number, the ratio of each piece to the one before. Without: all the same.
+    """
+
+    pieces: Annotated[Whole, Field(ge=1, le=100_000)] = 16
+    lengths: Annotated[
+        tuple[Annotated[Positive, Field(le=1e6)], ...] | None,
+        BeforeValidator(_lengths),
+        WithJsonSchema(
+            {
+                "anyOf": [
+                    {"type": "number", "exclusiveMinimum": 0, "maximum": 1e6},
+                    {"type": "array", "items": {"type": "number", "exclusiveMinimum": 0, "maximum": 1e6}},
+                    {"type": "null"},
+                ]
+            }
+        ),
+    ] = None
+    bounds: Annotated[
+        Bounds, BeforeValidator(_bounds, json_schema_input_type=Annotated[Positive, Field(le=1e6)] | Bounds)
+    ] = Bounds()
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The length of each piece as a share of the horizon, (pieces,)."""
+        if self.lengths is None:
+            relative = [1.0] * self.pieces
+        elif len(self.lengths) == self.pieces:
+            relative = list(self.lengths)
+        else:  # the ratio of each piece to the one before, with the longest as unit
+            ratio = self.lengths[0]
+            first = 0 if ratio <= 1.0 else self.pieces - 1
+            relative = [ratio ** (number - first) for number in range(self.pieces)]
+        total = sum(relative)
+        return tuple(length / total for length in relative)
+
+
+class ObjectiveSpec(Section):
+    """What is minimised: the tracking error in `norm`, on the way and at the end, and the price of the weights.
+
+    `running` weighs the error on [0, T] (0: only the end counts), `terminal` that at T, `effort` the size of the
+    weights and `variation` their change from piece to piece. With `terminal_error`, the error at T may be no larger.
+    """
+
+    norm: Literal["l2", "h-1"] = "l2"
+    running: Annotated[NonNegative, Field(le=1e12)] = 1.0
+    terminal: Annotated[NonNegative, Field(le=1e12)] = 1.0
+    effort: Annotated[NonNegative, Field(le=1e12)] = 1.0e-5
+    variation: Annotated[NonNegative, Field(le=1e12)] = 0.0
+    terminal_error: Positive | None = None
+
+
+class MonteCarlo(Section):
+    """The particles that re-measure the answer."""
+
+    particles: Annotated[Whole, Field(ge=2, le=10**12)] = 200_000
+    steps_per_piece: Annotated[Whole, Field(ge=1, le=1_000_000)] = 64
+    seed: Seed = 0
+    scheme: Literal["heun", "euler-maruyama"] = "heun"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+class FormulaDriftSpec(Section):
+    """A drift given by one formula a dimension, in the point and the time `t`; for evaluation only."""
+
+    kind: Literal["formula"] = "formula"
+    expressions: Annotated[
+        tuple[FormulaText, ...],
+        Field(min_length=1, max_length=MAX_DIMENSION),
+        BeforeValidator(one_text_as_list),
+    ]
+
+    def compiled(self) -> tuple[Expression, ...]:
+        """Return the formulas, ready to evaluate at `x`, … and `t`."""
+        names = (*variables(len(self.expressions)), "t")
+        return tuple(Expression(text, names) for text in self.expressions)
+
+
+class ExactDriftSpec(Section):
+    """The reference's own drift v*, which tracks without error; for evaluation only."""
+
+    kind: Literal["exact"] = "exact"
+
+
+DriftSpec = Annotated[FormulaDriftSpec | ExactDriftSpec, Field(discriminator="kind"), Shorthand(("exact",))]

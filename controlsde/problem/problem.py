@@ -1,0 +1,69 @@
+"""The problem: parts that are valid, and that fit each other.
+
+In: a mapping, as YAML or Python gives it. Out: a `Problem` in which every default is filled in, or pydantic's
+`ValidationError`; `loading` turns that into words with line numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Self
+
+from pydantic import field_validator, model_validator
+
+from controlsde.foundation.wording import unreadable
+from controlsde.problem.checks import misfits
+from controlsde.problem.schema import Parts
+from controlsde.problem.values import MisfitError
+from controlsde.problem.yaml_text import write
+
+DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9]) *(\..*)?", re.IGNORECASE)
+MAX_NAME_BYTES = 200  # a file system takes 255, and files are named after problems with a little added
+
+
+class Problem(Parts):
+    """A tracking problem: everything that the solvers, the verification and the reports need to know."""
+
+    @field_validator("name")
+    @classmethod
+    def _usable_as_file_name(cls, name: str) -> str:
+        if name.startswith(".") or "/" in name or "\\" in name or not name.isprintable() or not name.strip():
+            raise ValueError("must be usable as a file name, without slashes or a leading dot")
+        if DEVICE.fullmatch(name):
+            raise ValueError("must be usable as a file name, and is that of a device on some systems; add a word to it")
+        if len(name.encode()) > MAX_NAME_BYTES:
+            raise ValueError(f"must take at most {MAX_NAME_BYTES} bytes, as file names do (got {len(name.encode())})")
+        return name
+
+    @field_validator("description")
+    @classmethod
+    def _can_be_written(cls, description: str) -> str:
+        character = unreadable(description)
+        if character:
+            raise ValueError(f"holds the character {character}, which is no text; remove it")
+        return description
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if self.network.width is None:
+            self.__dict__["network"] = self.network.model_copy(update={"width": self.dimension})
+        self.__dict__["solver"] = self.solver.fitted(self.dimension)
+        if self.reference.kind == "foellmer" and self.reference.point is None:
+            self.__dict__["reference"] = self.reference.model_copy(update={"point": (0.0,) * self.dimension})
+        found = misfits(self)
+        if found:
+            raise MisfitError(found)
+        return self
+
+    def to_yaml(self) -> str:
+        """Return the resolved problem as YAML: every default written out, sample points in place of files.
+
+        Loading the text gives an equal problem.
+        """
+        return write(self.model_dump(by_alias=True, exclude_none=True))
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a problem file, for editors."""
+    schema = Problem.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
