@@ -53,7 +53,7 @@ def test_changing_the_kind_keeps_common_options_and_tells_the_others():
     found = messages(GOOD + "solver: {kind: shooting, method: adam}\n", set={"solver.kind": "collocation"})
     assert found == [
         "p.yaml:10:26: solver.method is not a known key of kind collocation; "
-        "known keys: kind, start, nlp_solver, starts, seed, iterations, tolerance, pivot_tolerance, refine"
+        "known keys: kind, start, nlp_solver, starts, seed, iterations, tolerance, pivot_tolerance, device, refine"
     ]
 
 
