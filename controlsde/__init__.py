@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from controlsde.control.controls import Controls, ControlsError
     from controlsde.problem import Problem, ProblemError, list_problems, load_problem
     from controlsde.reference import ReferenceError, build_reference  # noqa: A004
-    from controlsde.result.result import Result, ResultError
+    from controlsde.result.result import Result
+    from controlsde.result.result_file import ResultError
     from controlsde.workflow.comparison import Comparison, compare
     from controlsde.workflow.simulation import Simulation, SimulationError, simulate
     from controlsde.workflow.solving import SolveError, evaluate, solve
@@ -43,7 +44,7 @@ _HOME = {
     "ProblemError": "problem",
     "ReferenceError": "reference",
     "Result": "result.result",
-    "ResultError": "result.result",
+    "ResultError": "result.result_file",
     "Simulation": "workflow.simulation",
     "SimulationError": "workflow.simulation",
     "SolveError": "workflow.solving",

@@ -131,6 +131,32 @@ def test_data_flow_one_way_as_the_map_says():
     assert not against
 
 
+def test_no_import_goes_in_a_circle():
+    """Of modules, those inside functions and for type checkers alone included."""
+    names = {name_of(path): path for path in sources()}
+    ahead = {name: set(modules(path, names)) - {name} for name, path in names.items()}
+    while ahead:
+        ends = {name for name, others in ahead.items() if not others & ahead.keys()}
+        if not ends:
+            break
+        ahead = {name: others for name, others in ahead.items() if name not in ends}
+    assert not ahead, sorted(ahead)
+
+
+def name_of(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = ("controlsde", *parts) if parts[0] == "solvers" else parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def modules(path, names):
+    """Which of the named modules one imports."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "controlsde":
+            parts = {f"{node.module}.{alias.name}": node.module for alias in node.names}
+            yield from ((part if part in names else whole) for part, whole in parts.items())
+
+
 def sources():
     """The library's own modules, each once: the packages behind the symlinks where they really are."""
     linked = {ROOT / "controlsde/solvers", ROOT / "controlsde/problems"}

@@ -6,41 +6,13 @@ Comes in: the name of a claim and its parameters. Goes out: rows of expected and
 from __future__ import annotations
 
 from difflib import get_close_matches
-from importlib import import_module
 
 from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, Tested
 from controlsde.claims.harness.running import run_claim
 from controlsde.foundation.errors import ControlsdeError
+from controlsde.registry import CLAIMS
 
 __all__ = ["CLAIMS", "Claim", "ClaimError", "Findings", "Row", "Setting", "Tested", "claim_named", "run_claim"]
-
-CLAIMS = (
-    "noise-upgrades-convergence",
-    "score-loss-bounds-l2",
-    "narrow-switching",
-    "gaussian-start",
-    "noise-helps-only-later",
-    "path-kl-is-loose",
-    "ou-semigroup-score",
-    "moser-flow",
-    "reverse-wrong-start",
-    "sgld-gaussian-mean",
-    "log-concave-contraction",
-    "four-error-terms",
-    "score-network-regularity",
-    "narrow-network-tracks",
-    "narrow-network-2d",
-    "gaussian-ode-and-sde",
-    "disconnected-support",
-    "empirical-data",
-    "bounded-and-unbounded",
-    "schedule-sensitivity",
-    "boundary-conditions",
-    "activations",
-    "forward-noise",
-    "slips-in-print",
-    "noise-frontier",
-)
 
 
 class ClaimError(ControlsdeError, ValueError):
@@ -53,5 +25,5 @@ def claim_named(name: str) -> Claim:
         near = get_close_matches(name, CLAIMS, 1)
         hint = f"did you mean {near[0]}?" if near else "`controlsde claims list` names them all"
         raise ClaimError(f"{name} is not a claim; {hint}")
-    claim: Claim = import_module(f"controlsde.claims.{name.replace('-', '_')}").CLAIM
+    claim: Claim = CLAIMS[name]
     return claim

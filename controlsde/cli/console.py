@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from controlsde.claims import Tested
     from controlsde.diagnosis import Diagnosis
     from controlsde.problem import Problem
-    from controlsde.result.result import Result, Retry
+    from controlsde.result.result import Result
+    from controlsde.result.retry import Retry
     from controlsde.workflow.comparison import Comparison
     from controlsde.workflow.prediction import Prediction
     from controlsde.workflow.simulation import Simulation

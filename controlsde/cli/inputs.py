@@ -49,7 +49,8 @@ def _words_of(controls: Path) -> tuple[dict[str, str], bool]:
     from controlsde.control.controls import FORMAT as CONTROLS
     from controlsde.control.weights_file import SUFFIX, is_without_digest, read_weights
     from controlsde.foundation import netcdf
-    from controlsde.result.result import Result, ResultError
+    from controlsde.result.result import Result
+    from controlsde.result.result_file import ResultError
 
     keys = ("activation", "tangential")
     if controls.suffix == SUFFIX:

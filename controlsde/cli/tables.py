@@ -13,6 +13,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from controlsde.registry import DISTANCES
+
 if TYPE_CHECKING:
     from controlsde.claims import Row, Tested
     from controlsde.result.result import Result
@@ -26,16 +28,11 @@ LARGEST_EXPONENT = 6.0  # of a bound that is written out
 NOT_FINITE = "not finite"
 FEW = 4  # starts: fewer have no quarter
 
-DISTANCES = {
+L2_ERRORS = {
     "l2_initial": "L² error at t = 0",
     "l2_sup": "L² error, largest",
     "l2_rms": "L² error, root mean square",
     "l2_final": "L² error at T",
-    "tv_final": "total variation at T",
-    "kl_final": "KL(ρ‖p) at T",
-    "w1_final": "Wasserstein-1 at T",
-    "w2_final": "Wasserstein-2 at T",
-    "h-1_final": "Ḣ⁻¹ at T",
 }
 
 MEANINGS = {
@@ -125,7 +122,8 @@ def errors_table(result: Result) -> Table:
     """What was verified beside what the solver's own mesh saw."""
     table = empty("", "verified", "solver's mesh")
     tracking, discrete = result.tracking.to_json(), result.discrete.l2_json()
-    for key, label in DISTANCES.items():
+    titles = {f"{name}_final": DISTANCES[name].title for name in result.tracking.final if name in DISTANCES}
+    for key, label in {**L2_ERRORS, **titles}.items():
         value = tracking[key]
         if value is not None:
             table.add_row(label, _digits(value), _digits(discrete[key]) if key in discrete else "")

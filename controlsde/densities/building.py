@@ -13,6 +13,7 @@ from controlsde.densities.mixture import GaussianMixture
 from controlsde.densities.protocol import Box, Density
 from controlsde.densities.truncated import TruncatedMixture
 from controlsde.problem import schema
+from controlsde.registry import DENSITIES
 
 MAX_UNKNOWN = 1e-6  # of a named density's mass, that two quadratures may differ by
 
@@ -24,27 +25,12 @@ def build_density(spec: schema.DensitySpec, box: Box) -> Density:
     them. Uniform, boxes, truncated and formula densities live in the box and have mass one there. Raises
     ValueError, with the cure, when the density does not fit the box or cannot be normalised.
     """
-    match spec:
-        case schema.Mixture():
-            return _mixture(spec)
-        case schema.Samples():
-            return _from_samples(spec)
-        case schema.Uniform():
-            return BoxesDensity.uniform(_inner_box(spec, box))
-        case schema.Boxes():
-            return BoxesDensity(spec.boxes, spec.weights)
-        case schema.Truncated():
-            whole = GaussianMixture(np.ones(1), np.array([spec.mean]), np.array([spec.std]) ** 2)
-            return TruncatedMixture(whole, _inner_box(spec, box))
-        case schema.StudentT() | schema.Funnel():
-            return _named(spec, box)
-        case schema.Image():
-            return _picture(spec, box)
-        case schema.FormulaSpec():
-            return FormulaDensity.from_expression(spec.compiled(len(box)), box)
+    density: Density = DENSITIES[spec.kind].build(spec, box)
+    return density
 
 
-def _mixture(spec: schema.Mixture) -> GaussianMixture | CorrelatedMixture:
+def mixture(spec: schema.Mixture, box: Box) -> GaussianMixture | CorrelatedMixture:  # noqa: ARG001
+    """Gaussians, as such with independent coordinates where they have them."""
     weights, means = np.array(spec.weights), np.array(spec.means)
     if spec.covariances is None:
         return GaussianMixture(weights, means, np.array(spec.stds) ** 2)
@@ -53,7 +39,8 @@ def _mixture(spec: schema.Mixture) -> GaussianMixture | CorrelatedMixture:
     return GaussianMixture(weights, means, mixture.variances) if independent else mixture
 
 
-def _named(spec: schema.StudentT | schema.Funnel, box: Box) -> FormulaDensity:
+def named(spec: schema.StudentT | schema.Funnel, box: Box) -> FormulaDensity:
+    """A named density by its formula, conditioned on the box."""
     density = FormulaDensity.from_expression(spec.compiled(len(box)), box)
     if density.normalisation_error > MAX_UNKNOWN:
         raise ValueError(
@@ -63,7 +50,8 @@ def _named(spec: schema.StudentT | schema.Funnel, box: Box) -> FormulaDensity:
     return density
 
 
-def _picture(spec: schema.Image, box: Box) -> ImageDensity:
+def picture(spec: schema.Image, box: Box) -> ImageDensity:
+    """The blurred pixels, stretched over the box."""
     if spec.pixels is None:
         raise ValueError("the image holds no pixels: load the problem with load_problem, or give pixels")
     greys = np.array(spec.pixels)[::-1].T  # from rows downwards to (columns, rows upwards)
@@ -71,12 +59,34 @@ def _picture(spec: schema.Image, box: Box) -> ImageDensity:
     return ImageDensity(masses, box, (spec.bandwidth[0], spec.bandwidth[1]), spec.floor)
 
 
-def _from_samples(spec: schema.Samples) -> GaussianMixture:
+def from_samples(spec: schema.Samples, box: Box) -> GaussianMixture:  # noqa: ARG001
+    """A Gaussian about each point."""
     points = np.array(spec.points, dtype=np.float64)
     if points.size == 0:
         raise ValueError("samples hold no points: load the problem with load_problem, or give points")
     variances = np.broadcast_to(np.array(spec.bandwidth) ** 2, points.shape)
     return GaussianMixture(np.ones(len(points)), points, variances)
+
+
+def uniform(spec: schema.Uniform, box: Box) -> BoxesDensity:
+    """Flat between its limits."""
+    return BoxesDensity.uniform(_inner_box(spec, box))
+
+
+def boxes(spec: schema.Boxes, box: Box) -> BoxesDensity:  # noqa: ARG001
+    """Flat on each of its boxes."""
+    return BoxesDensity(spec.boxes, spec.weights)
+
+
+def truncated(spec: schema.Truncated, box: Box) -> TruncatedMixture:
+    """One Gaussian between its limits."""
+    whole = GaussianMixture(np.ones(1), np.array([spec.mean]), np.array([spec.std]) ** 2)
+    return TruncatedMixture(whole, _inner_box(spec, box))
+
+
+def formula(spec: schema.FormulaSpec, box: Box) -> FormulaDensity:
+    """Proportional to a formula, normalised on the box."""
+    return FormulaDensity.from_expression(spec.compiled(len(box)), box)
 
 
 def _inner_box(spec: schema.Uniform | schema.Truncated, box: Box) -> Box:

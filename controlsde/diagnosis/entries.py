@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+from controlsde.foundation.stored_json import TEXT, Form, Maybe
 from controlsde.problem import Problem, parse_override, parse_problem
 from controlsde.solvers.shooting.options import Shooting
 
@@ -58,6 +59,8 @@ class Diagnosis:
     cause: str
     evidence: str
     remedy: Remedy | None = None
+
+    FORM: ClassVar[dict[str, Form]] = {"cause": TEXT, "message": TEXT, "try": Maybe(TEXT)}
 
     def to_json(self) -> dict[str, Any]:
         """As in the JSON of a result."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from controlsde.distances.dual_bound import lower_bound
 from controlsde.distances.sinkhorn import debiased_sinkhorn
 from controlsde.distances.softmin import squared_distances
+from controlsde.foundation.stored_json import COUNT, FLAG, Form, values
 
 Array = NDArray[np.float64]
 
@@ -31,6 +32,13 @@ class BoxTransport:
     converged: whether Sinkhorn's method did. marginal_error: of its plan, in total variation. cells: by axis.
     clipped: the larger share of mass that was negative, of the two densities, and was set to zero.
     """
+
+    FORM: ClassVar[dict[str, Form]] = {
+        "converged": FLAG,
+        "iterations": COUNT,
+        "cells": [COUNT],
+        **values("value", "lower_bound", "marginal_error", "clipped"),
+    }
 
     value: float
     lower_bound: float
@@ -51,6 +59,11 @@ class BoxTransport:
             "clipped": self.clipped,
             "cells": list(self.cells),
         }
+
+    @staticmethod
+    def from_json(stored: dict[str, Any]) -> BoxTransport:
+        """What `to_json` wrote."""
+        return BoxTransport(**{**stored, "cells": tuple(stored["cells"])})
 
 
 def transport_edges(box: tuple[tuple[float, float], ...], work: float) -> tuple[Array, ...]:

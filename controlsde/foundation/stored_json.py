@@ -49,6 +49,11 @@ def values(*names: str) -> dict[str, Form]:
     return dict.fromkeys(names, VALUE)
 
 
+def number(value: float | None) -> float:
+    """A number that was written as null where it was not finite."""
+    return math.nan if value is None else float(value)
+
+
 def one_of(*words: str) -> Kind:
     """One of a few words."""
     return Kind(f"one of {', '.join(words)}", lambda value: isinstance(value, str) and value in words)

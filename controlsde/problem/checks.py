@@ -10,10 +10,9 @@ from collections.abc import Iterator
 
 from controlsde.problem.density_checks import density_misfits, wrong_length
 from controlsde.problem.formula_checks import drift_misfits, forward_misfits, schedule_misfits
-from controlsde.problem.leaving import Box
 from controlsde.problem.schema import Displacement, Foellmer, Moser, Parts, ReversedDiffusion
 from controlsde.problem.solver_specs import Rest
-from controlsde.problem.values import Location, Misfit
+from controlsde.problem.values import Box, Location, Misfit
 from controlsde.registry import SOLVERS
 
 MAX_NODES = 2_000_000

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from controlsde.problem.density_specs import (
     Boxes,
-    DensitySpec,
     FormulaSpec,
     Funnel,
     Image,
@@ -23,8 +22,10 @@ from controlsde.problem.density_specs import (
     variables,
 )
 from controlsde.problem.formula import FormulaError
-from controlsde.problem.leaving import MAX_MASS_OUTSIDE, Box, components, mass_outside, outside_cure
-from controlsde.problem.values import Location, Misfit
+from controlsde.problem.leaving import MAX_MASS_OUTSIDE, components, mass_outside, outside_cure
+from controlsde.problem.reference_specs import DensitySpec
+from controlsde.problem.values import Box, Location, Misfit
+from controlsde.registry import DENSITIES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,34 +43,25 @@ GRID = {1: 2001, 2: 101, 3: 31}
 
 def density_misfits(where: Location, density: DensitySpec, box: Box) -> Iterator[Misfit]:
     """What does not fit about one density, written at `where`, on a box."""
-    match density:
-        case Mixture():
-            yield from _gaussians(where, "means", density, box)
-        case Samples() | Image() if density.file is not None:
-            yield (
-                (*where, "file"),
-                f"has not been read: load the problem with load_problem, or give {_contents(density)} instead",
-            )
-        case Samples():
-            yield from _gaussians(where, "points", density, box)
-        case Uniform():
-            yield from _limits(where, density, box)
-        case Boxes():
-            yield from _boxes(where, density, box)
-        case Truncated():
-            yield from _truncated(where, density, box)
-        case StudentT():
-            yield from _student_t(where, density, box)
-        case Funnel():
-            yield from _funnel(where, density, box)
-        case Image():
-            yield from _image(where, density, box)
-        case FormulaSpec():
-            yield from _formula(where, density, box)
+    yield from DENSITIES[density.kind].misfits(where, density, box)
 
 
-def _contents(density: Samples | Image) -> str:
-    return "pixels" if isinstance(density, Image) else "points"
+def samples(where: Location, density: Samples, box: Box) -> Iterator[Misfit]:
+    """Points that were read, and that lie in the box."""
+    yield from (_unread(where, density) if density.file is not None else gaussians(where, density, box))
+
+
+def image(where: Location, density: Image, box: Box) -> Iterator[Misfit]:
+    """Pixels that were read, and a blur that the box resolves."""
+    yield from (_unread(where, density) if density.file is not None else _picture(where, density, box))
+
+
+def _unread(where: Location, density: Samples | Image) -> Iterator[Misfit]:
+    contents = "pixels" if isinstance(density, Image) else "points"
+    yield (
+        (*where, "file"),
+        f"has not been read: load the problem with load_problem, or give {contents} instead",
+    )
 
 
 def wrong_length(expected: int, got: int) -> str:
@@ -77,7 +69,9 @@ def wrong_length(expected: int, got: int) -> str:
     return f"must have {expected} number(s), one a dimension of domain.box (got {got})"
 
 
-def _gaussians(where: Location, key: str, density: Mixture | Samples, box: Box) -> Iterator[Misfit]:
+def gaussians(where: Location, density: Mixture | Samples, box: Box) -> Iterator[Misfit]:
+    """Components, or smoothed points, of the right dimension and with next to no mass outside the box."""
+    key = "points" if isinstance(density, Samples) else "means"
     if density.dimension != len(box):
         yield (
             (*where, key),
@@ -90,10 +84,11 @@ def _gaussians(where: Location, key: str, density: Mixture | Samples, box: Box) 
         yield where, f"{told}; {outside_cure(density, box)}"
 
 
-def _limits(where: Location, density: Uniform | Truncated, box: Box) -> Iterator[Misfit]:
-    for name, limits in (("low", density.low), ("high", density.high)):
-        if limits is not None and len(limits) != len(box):
-            yield (*where, name), wrong_length(len(box), len(limits))
+def limits(where: Location, density: Uniform | Truncated, box: Box) -> Iterator[Misfit]:
+    """Limits inside the box, the low one below the high one."""
+    for name, given in (("low", density.low), ("high", density.high)):
+        if given is not None and len(given) != len(box):
+            yield (*where, name), wrong_length(len(box), len(given))
             return
     for i, (wall_low, wall_high) in enumerate(box):
         low = wall_low if density.low is None else density.low[i]
@@ -107,7 +102,8 @@ def _limits(where: Location, density: Uniform | Truncated, box: Box) -> Iterator
             yield (*where, key, i), f"must leave low < high (got low {low:g}, high {high:g})"
 
 
-def _boxes(where: Location, density: Boxes, box: Box) -> Iterator[Misfit]:
+def boxes(where: Location, density: Boxes, box: Box) -> Iterator[Misfit]:
+    """Boxes inside the box."""
     if density.dimension != len(box):
         yield (
             (*where, "boxes"),
@@ -121,11 +117,12 @@ def _boxes(where: Location, density: Boxes, box: Box) -> Iterator[Misfit]:
                 yield (*where, "boxes", i, axis), f"must lie inside the box {allowed} (got [{low:g}, {high:g}])"
 
 
-def _truncated(where: Location, density: Truncated, box: Box) -> Iterator[Misfit]:
+def truncated(where: Location, density: Truncated, box: Box) -> Iterator[Misfit]:
+    """Limits inside the box, with some of the Gaussian between them."""
     if density.dimension != len(box):
         yield (*where, "mean"), wrong_length(len(box), density.dimension)
         return
-    found = list(_limits(where, density, box))
+    found = list(limits(where, density, box))
     yield from found
     if found:
         return
@@ -137,7 +134,8 @@ def _truncated(where: Location, density: Truncated, box: Box) -> Iterator[Misfit
         yield (*where, "mean"), f"puts only {inside:.3g} of the Gaussian between the limits; move it inside"
 
 
-def _student_t(where: Location, density: StudentT, box: Box) -> Iterator[Misfit]:
+def student_t(where: Location, density: StudentT, box: Box) -> Iterator[Misfit]:
+    """A location that is not far outside the box."""
     if density.dimension != len(box):
         yield (*where, "location"), wrong_length(len(box), density.dimension)
         return
@@ -151,7 +149,8 @@ def _student_t(where: Location, density: StudentT, box: Box) -> Iterator[Misfit]
         yield (*where, "location"), f"is so far outside the box that less than {MIN_TAIL:g} of the peak is on it"
 
 
-def _funnel(where: Location, density: Funnel, box: Box) -> Iterator[Misfit]:
+def funnel(where: Location, density: Funnel, box: Box) -> Iterator[Misfit]:
+    """Two dimensions or more, and an origin near the box."""
     if len(box) == 1:
         yield (*where, "kind"), "funnel needs at least two dimensions (domain.box has 1)"
         return
@@ -162,7 +161,7 @@ def _funnel(where: Location, density: Funnel, box: Box) -> Iterator[Misfit]:
         yield where, "must have the origin, where its neck opens, in or near the box; move or narrow domain.box"
 
 
-def _image(where: Location, density: Image, box: Box) -> Iterator[Misfit]:
+def _picture(where: Location, density: Image, box: Box) -> Iterator[Misfit]:
     if len(box) != 2:
         yield (*where, "kind"), f"image needs two dimensions (domain.box has {len(box)})"
         return
@@ -174,17 +173,18 @@ def _image(where: Location, density: Image, box: Box) -> Iterator[Misfit]:
             return
 
 
-def _formula(where: Location, density: FormulaSpec, box: Box) -> Iterator[Misfit]:
+def formula(where: Location, density: FormulaSpec, box: Box) -> Iterator[Misfit]:
+    """A formula that is finite and nonnegative on a grid, and somewhere positive."""
     place = (*where, "expression")
     try:
-        formula = density.compiled(len(box))
+        compiled = density.compiled(len(box))
     except FormulaError as error:
         yield place, f"column {error.column}: {error.reason}"
         return
     import numpy as np
 
     points = regular_grid(box)
-    values = formula.numpy(**dict(zip(variables(len(box)), points, strict=True)))
+    values = compiled.numpy(**dict(zip(variables(len(box)), points, strict=True)))
     if not np.isfinite(values).all():
         bad = int(np.argmin(np.isfinite(values)))
         yield place, f"must be finite on the box (got {values[bad]:g} at {shown_point(points, bad)})"

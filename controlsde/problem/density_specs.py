@@ -7,22 +7,26 @@ what one density can know by itself is checked here; whether it fits the box is 
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from controlsde.foundation.extensions import found
 from controlsde.problem.formula import Formula as Expression
 from controlsde.problem.standardizing import constant_columns, standardized
 from controlsde.problem.values import (
+    Box,
     Coordinate,
     Location,
     Matrix,
     MeasuredVector,
+    Misfit,
     MisfitError,
     Positive,
     PositiveVector,
     Section,
-    Shorthand,
     UnitVector,
     Vector,
     Width,
@@ -35,6 +39,30 @@ MAX_POINTS = 10_000
 MAX_PIXELS = 128  # an axis
 ASYMMETRY = 1e-9  # of a covariance, as a share of the standard deviations: rounding in what was copied
 SINGULAR = 1e-12  # of a variance: what the coordinates before it may leave
+
+BUILDING, CHECKS = "controlsde.densities.building", "controlsde.problem.density_checks"
+
+
+@dataclass(frozen=True)
+class DensityKind:
+    """A kind of density as the rest of the software sees it.
+
+    spec: what a problem file may say of it; its `kind` is the name. building, checking: `module:function`, imported
+    when they are first called: (spec, box) → `Density`, and (where, spec, box) → what does not fit the box.
+    """
+
+    spec: type[Section]
+    building: str
+    checking: str | None = None
+
+    def build(self, spec: Section, box: Box) -> Any:
+        """The `Density` on a box of one (low, high) a dimension. Raises ValueError, with the cure."""
+        return found(self.building)(spec, box)
+
+    def misfits(self, where: Location, spec: Section, box: Box) -> Iterator[Misfit]:
+        """What does not fit the box: places and sentences."""
+        if self.checking is not None:
+            yield from found(self.checking)(where, spec, box)
 
 
 def variables(dimension: int) -> tuple[str, ...]:
@@ -395,8 +423,12 @@ class Image(Section):
         return self
 
 
-DensitySpec = Annotated[
-    Mixture | Samples | Uniform | Boxes | Truncated | StudentT | Funnel | Image | FormulaSpec,
-    Field(discriminator="kind"),
-    Shorthand(("uniform",)),
-]
+MIXTURE = DensityKind(Mixture, f"{BUILDING}:mixture", f"{CHECKS}:gaussians")
+SAMPLES = DensityKind(Samples, f"{BUILDING}:from_samples", f"{CHECKS}:samples")
+UNIFORM = DensityKind(Uniform, f"{BUILDING}:uniform", f"{CHECKS}:limits")
+BOXES = DensityKind(Boxes, f"{BUILDING}:boxes", f"{CHECKS}:boxes")
+TRUNCATED = DensityKind(Truncated, f"{BUILDING}:truncated", f"{CHECKS}:truncated")
+STUDENT_T = DensityKind(StudentT, f"{BUILDING}:named", f"{CHECKS}:student_t")
+FUNNEL = DensityKind(Funnel, f"{BUILDING}:named", f"{CHECKS}:funnel")
+IMAGE = DensityKind(Image, f"{BUILDING}:picture", f"{CHECKS}:image")
+FORMULA = DensityKind(FormulaSpec, f"{BUILDING}:formula", f"{CHECKS}:formula")

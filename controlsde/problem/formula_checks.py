@@ -15,8 +15,7 @@ from controlsde.problem.density_checks import GRID, regular_grid, shown_point
 from controlsde.problem.density_specs import variables
 from controlsde.problem.formula import Formula as Expression
 from controlsde.problem.formula import FormulaError
-from controlsde.problem.leaving import Box
-from controlsde.problem.values import Location, Misfit
+from controlsde.problem.values import Box, Location, Misfit
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 
 from controlsde.problem.density_specs import Mixture, Samples
 from controlsde.problem.standardizing import constant_columns, standardized
-from controlsde.problem.values import LARGEST
+from controlsde.problem.values import LARGEST, Box
 
-Box = tuple[tuple[float, float], ...]
 # A Gaussian component: weight, mean and standard deviations.
 Component = tuple[float, tuple[float, ...], tuple[float, ...]]
 

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union, cast
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from controlsde.problem.density_specs import DensitySpec, FormulaText, variables
+from controlsde.problem.density_specs import (
+    Boxes,
+    FormulaSpec,
+    FormulaText,
+    Funnel,
+    Image,
+    Mixture,
+    Samples,
+    StudentT,
+    Truncated,
+    Uniform,
+    variables,
+)
 from controlsde.problem.formula import Formula as Expression
 from controlsde.problem.formula import FormulaError
 from controlsde.problem.values import (
@@ -21,8 +33,19 @@ from controlsde.problem.values import (
     Width,
     one_text_as_list,
 )
+from controlsde.registry import DENSITIES
 
 FORWARD_KINDS = ("ornstein-uhlenbeck", "heat", "vp", "ve")
+
+
+if TYPE_CHECKING:
+    DensitySpec = Mixture | Samples | Uniform | Boxes | Truncated | StudentT | Funnel | Image | FormulaSpec
+else:
+    DensitySpec = Annotated[
+        Union[tuple(DENSITIES[name].spec for name in DENSITIES)],  # noqa: UP007
+        Field(discriminator="kind"),
+        Shorthand(("uniform",)),
+    ]
 
 
 class OrnsteinUhlenbeck(Section):

@@ -12,7 +12,6 @@ from pydantic import Field
 
 from controlsde.problem.density_specs import (
     Boxes,
-    DensitySpec,
     FormulaSpec,
     Funnel,
     Image,
@@ -34,6 +33,7 @@ from controlsde.problem.part_specs import (
     ObjectiveSpec,
 )
 from controlsde.problem.reference_specs import (
+    DensitySpec,
     Displacement,
     Foellmer,
     FormulaForward,

@@ -32,6 +32,7 @@ MAX_DIMENSION = 3
 
 # Where in a problem something is: keys and list indices, from the top.
 Location = tuple[str | int, ...]
+Box = tuple[tuple[float, float], ...]  # one (low, high) a dimension
 Misfit = tuple[Location, str]  # where, and what does not fit there
 
 

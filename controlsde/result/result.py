@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.control.controls import Controls
-from controlsde.diagnosis import Diagnosis, Remedy
+from controlsde.diagnosis import Diagnosis
 from controlsde.distances import BoxTransport
-from controlsde.foundation.errors import ControlsdeError
 from controlsde.foundation.files import write_whole
 from controlsde.foundation.surroundings import own_settings
 from controlsde.problem import Problem
+from controlsde.result.result_file import FORMAT, FORMAT_VERSION, ResultError, read
+from controlsde.result.retry import Retry
 from controlsde.verification.certificate import Certificate
 from controlsde.verification.evidence import Fields, TrackingErrors
 from controlsde.verification.promises import Promises
@@ -35,50 +36,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-FORMAT = "controlsde-result"
-FORMAT_VERSION = 4
 NO_NETWORK = "this result has no network: its drift was given by the problem's own `drift:`"
-
-
-class ResultError(ControlsdeError, ValueError):
-    """A result file that is missing, cut short, of another kind or of another version."""
-
-
-@dataclass(frozen=True)
-class Retry:
-    """What was changed before a problem was solved once more, and the other answer: the one that was not kept.
-
-    kept: whether the changed problem gave the answer that was kept. The other's numbers are None where there is none.
-    """
-
-    cause: str
-    remedy: Remedy
-    kept: bool
-    interrupted: bool = False
-    other_status: str | None = None
-    other_verified: bool | None = None
-    other_l2_final: float | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """As in the JSON of a result."""
-        other = {"status": self.other_status, "verified": self.other_verified, "l2_final": self.other_l2_final}
-        return {
-            "cause": self.cause,
-            "set": self.remedy.to_json(),
-            "kept": self.kept,
-            "interrupted": self.interrupted,
-            "other": other if self.other_status else None,
-        }
-
-    @staticmethod
-    def from_json(stored: dict[str, Any]) -> Retry:
-        """What `to_json` wrote."""
-        other = stored["other"] or {"status": None, "verified": None, "l2_final": None}
-        error = _number(other["l2_final"]) if stored["other"] else None
-        remedy = Remedy.from_json(stored["set"])
-        return Retry(
-            stored["cause"], remedy, stored["kept"], stored["interrupted"], other["status"], other["verified"], error
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,9 +219,7 @@ class Result:
         Raises ResultError, in one line, when it is missing, cut short, of another kind or version, or was changed since
         it was written. The digest is None in files of earlier versions, of which nobody can tell.
         """
-        from controlsde.result.result_file import load
-
-        return load(Path(path))
+        return Result(**read(Path(path)))
 
 
 def plain_json(value: Any) -> Any:
@@ -275,7 +231,3 @@ def plain_json(value: Any) -> Any:
     if isinstance(value, float | np.floating):
         return float(value) if math.isfinite(value) else None
     return value
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)

@@ -1,14 +1,13 @@
 """A result as a file, and back: what the file must hold, and that what it says can be trusted.
 
-Comes in: a path. Goes out: a `Result`; or a ResultError in one line that names the file, what is wrong with it, and the
-cure. The seal (`netcdf`) tells whether the file is as it was written. Everything is looked at besides, for files of
-earlier versions have no seal: parts that are missing or of another kind, arrays that do not fit together or the
-problem. Whether a check of the certificate passed is computed again from its value and its limit.
+Comes in: a path. Goes out: the parts of a `Result`; or a ResultError in one line that names the file, what is wrong
+with it, and the cure. The seal (`netcdf`) tells whether the file is as it was written. Everything is looked at besides,
+for files of earlier versions have no seal: parts that are missing or of another kind, arrays that do not fit together
+or the problem. Whether a check of the certificate passed is computed again from its value and its limit.
 """
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -20,52 +19,25 @@ from controlsde.diagnosis import Diagnosis
 from controlsde.distances import BoxTransport
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.foundation import kinds, netcdf
-from controlsde.foundation.stored_json import COUNT, FLAG, NUMBER, TEXT, VALUE, FormError, Maybe, one_of, parsed, values
+from controlsde.foundation.errors import ControlsdeError
+from controlsde.foundation.stored_json import COUNT, NUMBER, TEXT, VALUE, FormError, Maybe, number, one_of, parsed
 from controlsde.problem import Problem, ProblemError, list_problems, parse_problem
-from controlsde.result.result import FORMAT, FORMAT_VERSION, Result, ResultError, Retry
-from controlsde.verification.certificate import LIMITS, Certificate, Check, MonteCarloEvidence
+from controlsde.result.retry import Retry
+from controlsde.verification.certificate import Certificate
 from controlsde.verification.evidence import Fields, TrackingErrors
 from controlsde.verification.promises import Promises
 
 Array = NDArray[np.float64]
 
+FORMAT = "controlsde-result"
+FORMAT_VERSION = 4
 SPACE = ("x", "y", "z")
 CONTROLS = ("A", "W", "b", "piece_times")
 CURVES = {"l2": "curve_time", "discrete_l2": "discrete_time"}
 NEEDED = ("density", "reference", "time", "history", "starts", *CURVES, *CURVES.values())
-ESSENTIAL = {"negative_mass", "resolution", "refined_l2_change", "refinement"}
-MOST = {**LIMITS, "terminal_error": math.inf}  # that a limit may be
 MOST_DEGREE = 1000
 GIVE = "give the .nc file that `controlsde solve` wrote"
 
-L2 = values("l2_sup", "l2_rms", "l2_final", "l2_initial")
-DISTANCES = values("tv_final", "kl_final", "w1_final", "w2_final", "h-1_final")
-PARTICLES = {"particles": COUNT, "device": TEXT, "backend": TEXT} | values(
-    "l2_final", "l2_final_se", "z", "z_modes", "alive_fraction", "step_bias", "step_bias_se"
-)
-MEASURED = ("mass_error", "negative_mass", "resolution", "refined_l2_change", "refinement", "target_mass")
-UNSEEN = ("density_unseen", "drift_unseen", "forward_unseen", "diffusivity_unseen")
-SEEN = ("target_norm", "final_norm", "start_norm", "start_change", *UNSEEN)
-CERTIFICATE = values(*MEASURED, *SEEN, "target_change", "characteristics_l2_change", "gradient_norm") | {
-    "nodes": COUNT,
-    "monte_carlo": Maybe(PARTICLES),
-    "checks": [{"name": TEXT, "value": VALUE, "limit": NUMBER, "passed": FLAG}],
-}
-TRANSPORT = {"converged": FLAG, "iterations": COUNT, "cells": [COUNT]} | values(
-    "value", "lower_bound", "marginal_error", "clipped"
-)
-PROMISES = {
-    "l2": values("bound", "log10_bound", "measured"),
-    "kl": values("bound", "measured"),
-    "note": Maybe(TEXT),
-} | values("loss", "loss_change")
-RETRY = {
-    "cause": TEXT,
-    "set": {},
-    "kept": FLAG,
-    "interrupted": FLAG,
-    "other": Maybe({"status": TEXT, "verified": FLAG, "l2_final": VALUE}),
-}
 SUMMARY = {
     "solver": TEXT,
     "status": one_of("converged", "not-converged", "interrupted", "given"),
@@ -73,23 +45,27 @@ SUMMARY = {
     "objective": VALUE,
     "iterations": COUNT,
     "seconds": {"build": NUMBER, "solve": NUMBER, "verify": NUMBER},
-    "tracking": L2 | DISTANCES,
-    "discrete": L2,
-    "distances": {"w2_final": Maybe(TRANSPORT)},
-    "promises": Maybe(PROMISES),
-    "certificate": CERTIFICATE,
-    "diagnosis": Maybe([{"cause": TEXT, "message": TEXT, "try": Maybe(TEXT)}]),
-    "retry": Maybe(RETRY),
+    "tracking": TrackingErrors.FORM,
+    "discrete": TrackingErrors.FORM,
+    "distances": {"w2_final": Maybe(BoxTransport.FORM)},
+    "promises": Maybe(Promises.FORM),
+    "certificate": Certificate.FORM,
+    "diagnosis": Maybe([Diagnosis.FORM]),
+    "retry": Maybe(Retry.FORM),
 }
 
 
-def load(source: Path) -> Result:
-    """The result in a file. Raises ResultError, see the head of this module."""
+class ResultError(ControlsdeError, ValueError):
+    """A result file that is missing, cut short, of another kind or of another version."""
+
+
+def read(source: Path) -> dict[str, Any]:
+    """The parts of the result in a file, by the names of `Result`. Raises ResultError, see the head of this module."""
     try:
         _refuse_other_kinds(source)
         stored = netcdf.read(source, (*NEEDED, *SPACE, *CONTROLS), {"format": FORMAT, "format_version": FORMAT_VERSION})
         _refuse_other_formats(source, stored.attributes)
-        return _result(stored, source)
+        return _parts(stored, source)
     except ResultError:
         raise
     except netcdf.ChangedError as error:
@@ -144,39 +120,39 @@ def _refuse_other_formats(source: Path, attributes: dict[str, Any]) -> None:
         raise ResultError(f"{source}: written in format {version}, this version reads {FORMAT_VERSION}; solve again")
 
 
-def _result(stored: netcdf.Stored, source: Path) -> Result:
+def _parts(stored: netcdf.Stored, source: Path) -> dict[str, Any]:
     attributes, arrays = stored.attributes, stored.arrays
     problem = _problem(attributes.get("problem"))
     summary = parsed(attributes.get("summary"), SUMMARY, "summary")
     versions = parsed(attributes.get("versions"), {}, "versions")
-    tracking = {key.replace("h-1", "h_1"): value for key, value in summary["tracking"].items()}
+    transport = summary["distances"].get("w2_final")
     fields = _fields(arrays, attributes.get("degree"), problem)
     _expect(arrays["history"], (len(arrays["history"]), 3), "history")
     _expect(arrays["starts"], (arrays["starts"].size,), "starts")
-    return Result(
-        problem=problem,
-        solver=summary["solver"],
-        status=summary["status"],
-        message=summary["message"],
-        objective=_number(summary["objective"]),
-        iterations=summary["iterations"],
-        seconds=summary["seconds"],
-        tracking=TrackingErrors(**_l2_as_numbers(tracking)),
-        discrete=TrackingErrors(**_l2_as_numbers(summary["discrete"])),
-        certificate=_certificate(summary["certificate"]),
-        promises=Promises.from_json(summary["promises"]) if summary.get("promises") else None,
-        fields=fields,
-        controls=_controls(arrays, problem),
-        history=arrays["history"],
-        starts=tuple(float(value) for value in arrays["starts"]),
-        diagnosis=tuple(Diagnosis.from_json(entry) for entry in summary.get("diagnosis") or ()),
-        retry=Retry.from_json(summary["retry"]) if summary.get("retry") else None,
-        device=_text(attributes, "device"),
-        versions={name: str(version) for name, version in versions.items()},
-        path=str(source),
-        transport=_transport(summary["distances"].get("w2_final")),
-        digest=stored.digest,
-    )
+    return {
+        "problem": problem,
+        "solver": summary["solver"],
+        "status": summary["status"],
+        "message": summary["message"],
+        "objective": number(summary["objective"]),
+        "iterations": summary["iterations"],
+        "seconds": summary["seconds"],
+        "tracking": TrackingErrors.from_json(summary["tracking"]),
+        "discrete": TrackingErrors.from_json(summary["discrete"]),
+        "certificate": Certificate.from_json(summary["certificate"]),
+        "promises": Promises.from_json(summary["promises"]) if summary.get("promises") else None,
+        "fields": fields,
+        "controls": _controls(arrays, problem),
+        "history": arrays["history"],
+        "starts": tuple(float(value) for value in arrays["starts"]),
+        "diagnosis": tuple(Diagnosis.from_json(entry) for entry in summary.get("diagnosis") or ()),
+        "retry": Retry.from_json(summary["retry"]) if summary.get("retry") else None,
+        "device": _text(attributes, "device"),
+        "versions": {name: str(version) for name, version in versions.items()},
+        "path": str(source),
+        "transport": BoxTransport.from_json(transport) if transport else None,
+        "digest": stored.digest,
+    }
 
 
 def _problem(text: Any) -> Problem:
@@ -236,42 +212,6 @@ def _controls(arrays: dict[str, Array], problem: Problem) -> Controls | None:
     if controls.dimension != problem.dimension:
         raise FormError(f"holds controls in dimension {controls.dimension} for a problem in {problem.dimension}")
     return controls
-
-
-def _certificate(stored: dict[str, Any]) -> Certificate:
-    missing = ESSENTIAL - {one["name"] for one in stored["checks"]}
-    if missing:
-        raise FormError(f"holds a certificate without the check{'s' * (len(missing) > 1)} {', '.join(sorted(missing))}")
-    for one in stored["checks"]:
-        if not one["limit"] <= MOST.get(one["name"], -math.inf):
-            raise FormError("holds a check that this version does not know, or with a limit that it does not allow")
-    checks = tuple(_check(one["name"], _number(one["value"]), one["limit"]) for one in stored["checks"])
-    known: dict[str, Any] = {name: stored.get(name) for name in CERTIFICATE}
-    return Certificate(**{**known, "monte_carlo": _particles(stored["monte_carlo"]), "checks": checks})
-
-
-def _check(name: str, value: float, limit: float) -> Check:
-    return Check(name, value, limit, value <= limit)
-
-
-def _particles(stored: dict[str, Any] | None) -> MonteCarloEvidence | None:
-    if stored is None:
-        return None
-    words = ("particles", "device", "backend")
-    numbers: dict[str, Any] = {name: value if name in words else _number(value) for name, value in stored.items()}
-    return MonteCarloEvidence(**numbers)
-
-
-def _transport(stored: dict[str, Any] | None) -> BoxTransport | None:
-    return BoxTransport(**{**stored, "cells": tuple(stored["cells"])}) if stored else None
-
-
-def _l2_as_numbers(stored: dict[str, Any]) -> dict[str, Any]:
-    return {name: _number(value) if name in L2 else value for name, value in stored.items()}
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)
 
 
 def _text(attributes: dict[str, Any], name: str) -> str:

@@ -38,8 +38,22 @@ The limits, and why:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import math
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from controlsde.foundation.stored_json import (
+    COUNT,
+    FLAG,
+    NUMBER,
+    TEXT,
+    VALUE,
+    Form,
+    FormError,
+    Maybe,
+    number,
+    values,
+)
 
 START_CHANGE_WITHOUT_NOISE = 5e-2
 LIMITS = {
@@ -64,6 +78,11 @@ LIMITS = {
 }
 
 
+OF_PARTICLES = ("monte_carlo_z", "monte_carlo_modes")
+ESSENTIAL = {"negative_mass", "resolution", "refined_l2_change", "refinement"}  # checks that no certificate lacks
+MOST = {**LIMITS, "terminal_error": math.inf}  # that a limit may be
+
+
 @dataclass(frozen=True)
 class Check:
     """One value beside its limit."""
@@ -85,6 +104,13 @@ class MonteCarloEvidence:
     step_bias: how much of the error is owed to the length of the steps, with its standard error. device, backend: what
     moved the particles.
     """
+
+    FORM: ClassVar[dict[str, Form]] = {
+        "particles": COUNT,
+        "device": TEXT,
+        "backend": TEXT,
+        **values("l2_final", "l2_final_se", "z", "z_modes", "alive_fraction", "step_bias", "step_bias_se"),
+    }
 
     particles: int
     l2_final: float
@@ -112,66 +138,12 @@ class MonteCarloEvidence:
             "backend": self.backend,
         }
 
-
-@dataclass(frozen=True)
-class Certificate:
-    """All evidence about one answer; None where a value does not apply, as `characteristics_l2_change` with noise."""
-
-    mass_error: float
-    negative_mass: float
-    resolution: float
-    refined_l2_change: float
-    refinement: float
-    target_mass: float
-    target_change: float
-    characteristics_l2_change: float | None
-    monte_carlo: MonteCarloEvidence | None
-    gradient_norm: float | None
-    nodes: int
-    checks: tuple[Check, ...]
-    target_norm: float | None = None
-    final_norm: float | None = None
-    start_norm: float | None = None
-    start_change: float | None = None
-    density_unseen: float | None = None
-    drift_unseen: float | None = None
-    forward_unseen: float | None = None
-    diffusivity_unseen: float | None = None
-
-    @property
-    def passed(self) -> bool:
-        """Whether every check passed."""
-        return all(check.passed for check in self.checks)
-
-    @property
-    def failed(self) -> tuple[Check, ...]:
-        """The checks that did not pass."""
-        return tuple(check for check in self.checks if not check.passed)
-
-    def to_json(self) -> dict[str, Any]:
-        """As in the JSON of a result."""
-        return {
-            "mass_error": self.mass_error,
-            "negative_mass": self.negative_mass,
-            "resolution": self.resolution,
-            "refined_l2_change": self.refined_l2_change,
-            "refinement": self.refinement,
-            "target_mass": self.target_mass,
-            "target_change": self.target_change,
-            "target_norm": self.target_norm,
-            "final_norm": self.final_norm,
-            "start_norm": self.start_norm,
-            "start_change": self.start_change,
-            "density_unseen": self.density_unseen,
-            "drift_unseen": self.drift_unseen,
-            "forward_unseen": self.forward_unseen,
-            "diffusivity_unseen": self.diffusivity_unseen,
-            "characteristics_l2_change": self.characteristics_l2_change,
-            "monte_carlo": self.monte_carlo.to_json() if self.monte_carlo else None,
-            "gradient_norm": self.gradient_norm,
-            "nodes": self.nodes,
-            "checks": [check.to_json() for check in self.checks],
-        }
+    @staticmethod
+    def from_json(stored: dict[str, Any]) -> MonteCarloEvidence:
+        """What `to_json` wrote."""
+        words = ("particles", "device", "backend")
+        numbers: dict[str, Any] = {name: value if name in words else number(value) for name, value in stored.items()}
+        return MonteCarloEvidence(**numbers)
 
 
 @dataclass(frozen=True)
@@ -188,77 +160,108 @@ class Sight:
     diffusivity_unseen: float | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Measurements(Sight):
+    """What was measured of one answer; None where a value does not apply, as `characteristics_l2_change` with noise."""
+
+    mass_error: float
+    negative_mass: float
+    resolution: float
+    refined_l2_change: float
+    refinement: float
+    target_mass: float
+    target_change: float
+    characteristics_l2_change: float | None
+    monte_carlo: MonteCarloEvidence | None
+    gradient_norm: float | None
+    nodes: int
+
+    @property
+    def values(self) -> dict[str, float | None]:
+        """Every value that has a limit, in the order of the limits."""
+        particles = self.monte_carlo
+        return {
+            **{name: getattr(self, name) for name in LIMITS if name not in OF_PARTICLES},
+            "monte_carlo_z": abs(particles.z) if particles else None,
+            "monte_carlo_modes": particles.z_modes if particles else None,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate(Measurements):
+    """What was measured, and each value beside its limit."""
+
+    FORM: ClassVar[dict[str, Form]] = {
+        **values(*(name for name in LIMITS if name not in OF_PARTICLES), "gradient_norm"),
+        "nodes": COUNT,
+        "monte_carlo": Maybe(MonteCarloEvidence.FORM),
+        "checks": [{"name": TEXT, "value": VALUE, "limit": NUMBER, "passed": FLAG}],
+    }
+
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """The checks that did not pass."""
+        return tuple(check for check in self.checks if not check.passed)
+
+    def to_json(self) -> dict[str, Any]:
+        """As in the JSON of a result."""
+        return {
+            **{name: getattr(self, name) for name in LIMITS if name not in OF_PARTICLES},
+            "monte_carlo": self.monte_carlo.to_json() if self.monte_carlo else None,
+            "gradient_norm": self.gradient_norm,
+            "nodes": self.nodes,
+            "checks": [check.to_json() for check in self.checks],
+        }
+
+    @staticmethod
+    def from_json(stored: dict[str, Any]) -> Certificate:
+        """What `to_json` wrote; whether a check passed is computed again. Raises FormError where one is missing.
+
+        Files of earlier versions lack what was not measured then.
+        """
+        missing = ESSENTIAL - {one["name"] for one in stored["checks"]}
+        if missing:
+            words = f"check{'s' * (len(missing) > 1)} {', '.join(sorted(missing))}"
+            raise FormError(f"holds a certificate without the {words}")
+        for one in stored["checks"]:
+            if not one["limit"] <= MOST.get(one["name"], -math.inf):
+                raise FormError("holds a check that this version does not know, or with a limit that it does not allow")
+        particles = stored["monte_carlo"]
+        known: dict[str, Any] = {name: stored.get(name) for name in Certificate.FORM}
+        known["monte_carlo"] = MonteCarloEvidence.from_json(particles) if particles else None
+        known["checks"] = tuple(_check(one["name"], number(one["value"]), one["limit"]) for one in stored["checks"])
+        return Certificate(**known)
+
+
 def judge(
+    measured: Measurements,
     *,
     closed: bool,
-    mass_error: float,
-    negative_mass: float,
-    resolution: float,
-    refined_l2_change: float,
-    refinement: float,
-    target_mass: float,
-    target_change: float,
-    characteristics_l2_change: float | None,
-    monte_carlo: MonteCarloEvidence | None,
-    gradient_norm: float | None,
-    nodes: int,
-    sight: Sight = Sight(),
     noisy: bool = True,
     terminal_error: float | None = None,
     terminal_limit: float | None = None,
 ) -> Certificate:
     """Compare every value with its limit; a value that is not a number fails.
 
-    terminal_error, terminal_limit: where the problem limits the error at T.
+    closed: whether the walls keep the mass. terminal_error, terminal_limit: where the problem limits the error at T.
     """
-    values: dict[str, float | None] = {
-        "mass_error": mass_error if closed else None,
-        "negative_mass": negative_mass,
-        "resolution": resolution,
-        "refined_l2_change": refined_l2_change,
-        "refinement": refinement,
-        "target_mass": target_mass,
-        "target_change": target_change,
-        "target_norm": sight.target_norm,
-        "final_norm": sight.final_norm,
-        "start_norm": sight.start_norm,
-        "start_change": sight.start_change,
-        "density_unseen": sight.density_unseen,
-        "drift_unseen": sight.drift_unseen,
-        "forward_unseen": sight.forward_unseen,
-        "diffusivity_unseen": sight.diffusivity_unseen,
-        "characteristics_l2_change": characteristics_l2_change,
-        "monte_carlo_z": abs(monte_carlo.z) if monte_carlo else None,
-        "monte_carlo_modes": monte_carlo.z_modes if monte_carlo else None,
-        "terminal_error": terminal_error,
-    }
     limits = LIMITS if noisy else {**LIMITS, "start_change": START_CHANGE_WITHOUT_NOISE}
     if terminal_limit is not None:
         limits = {**limits, "terminal_error": terminal_limit}
-    checks = tuple(
-        Check(name, value, limits[name], bool(value <= limits[name]))
-        for name, value in values.items()
-        if value is not None
-    )
-    return Certificate(
-        mass_error=mass_error,
-        negative_mass=negative_mass,
-        resolution=resolution,
-        refined_l2_change=refined_l2_change,
-        refinement=refinement,
-        target_mass=target_mass,
-        target_change=target_change,
-        characteristics_l2_change=characteristics_l2_change,
-        monte_carlo=monte_carlo,
-        gradient_norm=gradient_norm,
-        nodes=nodes,
-        checks=checks,
-        target_norm=sight.target_norm,
-        final_norm=sight.final_norm,
-        start_norm=sight.start_norm,
-        start_change=sight.start_change,
-        density_unseen=sight.density_unseen,
-        drift_unseen=sight.drift_unseen,
-        forward_unseen=sight.forward_unseen,
-        diffusivity_unseen=sight.diffusivity_unseen,
-    )
+    found = {**measured.values, "terminal_error": terminal_error}
+    if not closed:
+        found["mass_error"] = None
+    checks = tuple(_check(name, value, limits[name]) for name, value in found.items() if value is not None)
+    parts = {field.name: getattr(measured, field.name) for field in fields(measured)}
+    return Certificate(**parts, checks=checks)
+
+
+def _check(name: str, value: float, limit: float) -> Check:
+    return Check(name, value, limit, bool(value <= limit))

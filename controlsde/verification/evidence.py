@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +12,15 @@ from numpy.typing import NDArray
 from controlsde.distances import BoxTransport
 from controlsde.fokker_planck.density_field import DensityField
 from controlsde.fokker_planck.mesh import Mesh
+from controlsde.foundation.stored_json import VALUE, Form, check, number, values
 from controlsde.verification.between_nodes import Unseen
 from controlsde.verification.certificate import Certificate
 from controlsde.verification.promises import Promises
 
 Array = NDArray[np.float64]
+
+L2 = ("l2_sup", "l2_rms", "l2_final", "l2_initial")
+OWN = ("tv", "kl", "w1", "w2", "h-1")  # distances at T that every result has
 
 
 @dataclass(frozen=True)
@@ -22,8 +28,10 @@ class TrackingErrors:
     """Distances between the controlled density ρ and the reference p; None where not available.
 
     l2_sup, l2_rms, l2_initial, l2_final: ‖ρ − p‖_{L²} over time, its root mean square in time, and at both ends;
-    tv, kl (KL(ρ‖p)), w1, w2, h-1 (Ḣ⁻¹): at t = T.
+    tv, kl (KL(ρ‖p)), w1, w2, h-1 (Ḣ⁻¹): at t = T; others: what else the registry names, by its name there.
     """
+
+    FORM: ClassVar[dict[str, Form]] = values(*L2, *(f"{name}_final" for name in OWN))
 
     l2_sup: float
     l2_rms: float
@@ -34,24 +42,37 @@ class TrackingErrors:
     w1_final: float | None = None
     w2_final: float | None = None
     h_1_final: float | None = None
+    others: Mapping[str, float | None] = field(default_factory=dict)
+
+    @staticmethod
+    def of(
+        l2_sup: float, l2_rms: float, l2_final: float, l2_initial: float, final: Mapping[str, float | None]
+    ) -> TrackingErrors:
+        """From the distances at T by their names in the registry."""
+        own = {f"{name.replace('-', '_')}_final": value for name, value in final.items() if name in OWN}
+        others = {name: value for name, value in final.items() if name not in OWN}
+        return TrackingErrors(l2_sup, l2_rms, l2_final, l2_initial, **own, others=others)
+
+    @staticmethod
+    def from_json(stored: Mapping[str, float | None]) -> TrackingErrors:
+        """What `to_json`, or `l2_json`, wrote; what was not finite is not a number."""
+        check(dict(stored), dict.fromkeys(stored, VALUE), "summary.tracking")
+        l2 = {name: number(stored.get(name)) for name in L2}
+        final = {name.removesuffix("_final"): value for name, value in stored.items() if name not in L2}
+        return TrackingErrors.of(**l2, final=final)
+
+    @property
+    def final(self) -> dict[str, float | None]:
+        """All distances at T but L², by their names."""
+        return {**{name: getattr(self, f"{name.replace('-', '_')}_final") for name in OWN}, **self.others}
 
     def to_json(self) -> dict[str, float | None]:
         """As in the JSON of a result."""
-        return {
-            "l2_sup": self.l2_sup,
-            "l2_rms": self.l2_rms,
-            "l2_final": self.l2_final,
-            "l2_initial": self.l2_initial,
-            "tv_final": self.tv_final,
-            "kl_final": self.kl_final,
-            "w1_final": self.w1_final,
-            "w2_final": self.w2_final,
-            "h-1_final": self.h_1_final,
-        }
+        return {**self.l2_json(), **{f"{name}_final": value for name, value in self.final.items()}}
 
     def l2_json(self) -> dict[str, float]:
         """The L² numbers alone."""
-        return {name: getattr(self, name) for name in ("l2_sup", "l2_rms", "l2_final", "l2_initial")}
+        return {name: getattr(self, name) for name in L2}
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,7 +43,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,7 @@ from scipy.special import logsumexp
 from controlsde import distances
 from controlsde.control.drift import Drift
 from controlsde.fokker_planck.diffusivity import Diffusivity
+from controlsde.foundation.stored_json import TEXT, Form, Maybe, number, values
 from controlsde.tracking.posed import Posed
 from controlsde.verification.jumps import jumps
 from controlsde.verification.pauses import pauses
@@ -79,6 +80,13 @@ class Promises:
     error. log10_l2_bound: of the bound of ‖ρ(T) − p(T)‖, by its logarithm, for it may be beyond all numbers; −inf for a
     bound of zero. kl_bound: the path divergence. l2, kl: measured ‖ρ(T) − p(T)‖ and KL(p(T)‖ρ(T)).
     """
+
+    FORM: ClassVar[dict[str, Form]] = {
+        "l2": values("bound", "log10_bound", "measured"),
+        "kl": values("bound", "measured"),
+        "note": Maybe(TEXT),
+        **values("loss", "loss_change"),
+    }
 
     loss: float
     loss_change: float
@@ -111,8 +119,8 @@ class Promises:
         l2, kl = stored["l2"], stored["kl"]
         logarithm = l2["log10_bound"]
         return Promises(
-            loss=_number(stored["loss"]),
-            loss_change=_number(stored["loss_change"]),
+            loss=number(stored["loss"]),
+            loss_change=number(stored["loss_change"]),
             log10_l2_bound=-math.inf if logarithm is None and l2["bound"] == 0.0 else logarithm,
             l2=l2["measured"],
             kl_bound=kl["bound"],
@@ -269,7 +277,3 @@ def _kl_bound(panels: _Panels, refined: Refined) -> float | None:
 
 def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)

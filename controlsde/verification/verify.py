@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 
 from controlsde import distances
 from controlsde.control.drift import Drift
+from controlsde.distances.final import FinalPair
 from controlsde.fokker_planck.density_field import DensityField
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.foundation.progress import Progress, Step
 from controlsde.monte_carlo.streaming import INTERRUPTED, Effort
 from controlsde.problem import Problem
 from controlsde.reference import Reference
+from controlsde.registry import DISTANCES
 from controlsde.tracking.posed import Posed
-from controlsde.verification.certificate import judge
+from controlsde.verification.certificate import Measurements, judge
 from controlsde.verification.characteristics import density_by_characteristics
 from controlsde.verification.evidence import DiscreteRun, Evidence, Fields, TrackingErrors
 from controlsde.verification.grid import FinalGrid
@@ -65,8 +67,7 @@ def verify(
         particles = measured.evidence
     progress(Step("verifying: between the nodes"))
     sight, missed, forward = sight_of(posed, drift, refined, grid, final, target)
-    certificate = judge(
-        closed=posed.problem.domain.walls != "absorbing",
+    measured_values = Measurements(
         mass_error=refined.mass_error,
         negative_mass=distances.negative_mass(grid.weights, final),
         resolution=refined.final.resolution,
@@ -78,7 +79,11 @@ def verify(
         monte_carlo=particles,
         gradient_norm=gradient_norm,
         nodes=len(refined.mesh.mass),
-        sight=sight,
+        **vars(sight),
+    )
+    certificate = judge(
+        measured_values,
+        closed=posed.problem.domain.walls != "absorbing",
         noisy=posed.problem.noise > 0.0,
         terminal_error=_end_error(posed.problem, grid, final, target),
         terminal_limit=posed.problem.objective.terminal_error,
@@ -143,24 +148,15 @@ def _errors(
 ) -> TrackingErrors:
     if not np.all(np.isfinite(final)):  # blown up: no distance means anything
         return TrackingErrors(math.nan, math.nan, math.nan, float(refined.errors[0]))
-    shape = tuple(len(centres) for centres in grid.centres)
-    closed = problem.domain.walls != "absorbing"
-    on_a_line = problem.dimension == 1 and problem.domain.walls == "reflecting"
-    w2 = distances.wasserstein_2(grid.edges[0], final, target) if on_a_line else None
-    return TrackingErrors(
+    domain = problem.domain
+    w2 = transport.value if transport else None
+    pair = FinalPair(domain.box, domain.walls, grid.edges, grid.weights, final, target, w2)
+    return TrackingErrors.of(
         l2_sup=float(refined.errors.max()),
         l2_rms=math.sqrt(refined.mean_square_error),
         l2_final=distances.l2(grid.weights, final, target),
         l2_initial=float(refined.errors[0]),
-        tv_final=distances.total_variation(grid.weights, final, target),
-        kl_final=distances.kullback_leibler(grid.weights, final, target) if closed else None,
-        w1_final=distances.wasserstein_1(grid.edges[0], final, target) if on_a_line else None,
-        w2_final=transport.value if transport else w2,
-        h_1_final=(
-            distances.sobolev_minus_1(problem.domain.box, problem.domain.walls, (final - target).reshape(shape))
-            if closed
-            else None
-        ),
+        final={name: DISTANCES[name].measure(pair) for name in DISTANCES},
     )
 
 

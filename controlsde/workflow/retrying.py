@@ -13,7 +13,8 @@ from dataclasses import replace
 from controlsde.diagnosis import Diagnosis
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.problem import Problem, ProblemError
-from controlsde.result.result import Result, Retry
+from controlsde.result.result import Result
+from controlsde.result.retry import Retry
 from controlsde.workflow.comparison import Comparison, compare
 from controlsde.workflow.prediction import refusals
 from controlsde.workflow.solving import SolveError, solve

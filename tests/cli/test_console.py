@@ -14,7 +14,7 @@ from controlsde.diagnosis import Diagnosis, Remedy
 from controlsde.distances import BoxTransport
 from controlsde.foundation.progress import Step
 from controlsde.problem import parse_problem
-from controlsde.result.result import Retry
+from controlsde.result.retry import Retry
 from controlsde.solvers.shooting.options import Shooting
 from controlsde.verification.certificate import Check
 from controlsde.workflow.comparison import Comparison, at_noise, note

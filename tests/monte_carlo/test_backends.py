@@ -11,7 +11,6 @@ from controlsde.control.controls import Controls
 from controlsde.control.drift import FormulaDrift, NetworkDrift
 from controlsde.control.network import ACTIVATIONS, Network
 from controlsde.fokker_planck.diffusivity import Steady, Varying
-from controlsde.monte_carlo.backends import choice as backends
 from controlsde.monte_carlo.backends.choice import DeviceError, choose
 from controlsde.monte_carlo.backends.numba import simulation as fused
 from controlsde.monte_carlo.backends.numpy import simulation as plain
@@ -20,6 +19,7 @@ from controlsde.monte_carlo.experiment import Experiment
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import BoxNetwork, Process
 from controlsde.problem.formula import Formula
+from controlsde.registry import BACKENDS
 
 STREAM = Stream(77)
 WALLS = ("reflecting", "periodic", "absorbing")
@@ -157,7 +157,7 @@ def test_a_device_that_is_not_there_is_refused_with_the_cure(device, words, monk
 def test_the_reference_is_a_backend_too():
     process = network_process()
     start = start_of(process, 20)
-    moved = backends.numpy_backend().advance(process, STREAM, 3, start, lambda: False)
+    moved = BACKENDS["numpy"](process, "cpu", 0.0).advance(process, STREAM, 3, start, lambda: False)
     assert_array_equal(moved.z, by_numpy(process, 3, start).z)
 
 

@@ -21,7 +21,8 @@ from controlsde.control.weights_file import read_weights
 from controlsde.problem import load_problem
 from controlsde.result import result as results
 from controlsde.result.onnx_export import OnnxExportError
-from controlsde.result.result import Result, ResultError
+from controlsde.result.result import Result
+from controlsde.result.result_file import ResultError
 from controlsde.workflow.solving import evaluate
 
 FEW = {"monte_carlo.particles": 500, "monte_carlo.steps_per_piece": 4, "mesh.elements": [4], "mesh.degree": 4}

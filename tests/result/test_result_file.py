@@ -14,8 +14,9 @@ import pytest
 from controlsde.control.controls import Controls, ControlsError
 from controlsde.foundation import netcdf
 from controlsde.problem import load_problem
-from controlsde.result.result import Result, ResultError
-from controlsde.result.result_file import ESSENTIAL
+from controlsde.result.result import Result
+from controlsde.result.result_file import ResultError
+from controlsde.verification.certificate import ESSENTIAL
 from controlsde.workflow.solving import evaluate
 
 FEW = {"monte_carlo.particles": 500, "monte_carlo.steps_per_piece": 4, "mesh.elements": [4], "mesh.degree": 4}

@@ -26,7 +26,8 @@ LOADER = """
 import dataclasses, hashlib, json, resource, sys
 from pathlib import Path
 from controlsde.control.controls import Controls, ControlsError
-from controlsde.result.result import Result, ResultError
+from controlsde.result.result import Result
+from controlsde.result.result_file import ResultError
 
 resource.setrlimit(resource.RLIMIT_AS, (6 * 2**30,) * 2)  # a claim of more is refused before it is believed
 

@@ -15,7 +15,7 @@ from controlsde.problem import load_problem
 from controlsde.reference import ReferenceError, build_reference  # noqa: A004
 from controlsde.verification import characteristics
 from controlsde.verification.between_nodes import Unseen
-from controlsde.verification.certificate import LIMITS, MonteCarloEvidence, Sight, judge
+from controlsde.verification.certificate import LIMITS, Measurements, MonteCarloEvidence, judge
 from controlsde.workflow import solving as pipeline
 from controlsde.workflow.solving import evaluate
 
@@ -260,36 +260,34 @@ GOOD = {
 
 
 def test_good_values_pass_and_negative_z_counts_by_its_size():
-    assert judge(closed=True, **GOOD).passed
+    assert judge(Measurements(**GOOD), closed=True).passed
     worse = MonteCarloEvidence(1000, 0.1, 0.01, -4.1, 1.0, 1.0, 0.0, 0.0, "cpu", "numba")
-    assert [check.name for check in judge(closed=True, **{**GOOD, "monte_carlo": worse}).failed] == ["monte_carlo_z"]
+    certificate = judge(Measurements(**{**GOOD, "monte_carlo": worse}), closed=True)
+    assert [check.name for check in certificate.failed] == ["monte_carlo_z"]
 
 
 @pytest.mark.parametrize("name", [name for name in LIMITS if not name.startswith("monte_carlo")])
 @pytest.mark.parametrize("share", [1.0, 1.01, math.nan, math.inf])
 def test_each_value_passes_up_to_its_limit_and_not_beyond_nor_when_it_is_no_number(name, share):
-    value = {name: share * LIMITS[name]}
-    seen = {"sight": Sight(**value)} if name in {field.name for field in dataclasses.fields(Sight)} else value
-    certificate = judge(closed=True, **{**GOOD, **seen})
+    certificate = judge(Measurements(**{**GOOD, name: share * LIMITS[name]}), closed=True)
     assert [check.name for check in certificate.failed] == ([] if share == 1.0 else [name])
 
 
 def test_what_is_lost_at_the_start_is_judged_more_strictly_without_noise():
-    lost = Sight(start_change=0.1)
-    assert judge(closed=True, **GOOD, sight=lost).passed
-    assert [check.name for check in judge(closed=True, **GOOD, sight=lost, noisy=False).failed] == ["start_change"]
+    lost = Measurements(**GOOD, start_change=0.1)
+    assert judge(lost, closed=True).passed
+    assert [check.name for check in judge(lost, closed=True, noisy=False).failed] == ["start_change"]
 
 
 def test_a_z_that_is_no_number_fails():
     nothing = MonteCarloEvidence(1000, math.nan, math.nan, math.nan, math.nan, 0.0, 0.0, 0.0, "cpu", "numba")
-    names = [check.name for check in judge(closed=True, **{**GOOD, "monte_carlo": nothing}).failed]
+    names = [check.name for check in judge(Measurements(**{**GOOD, "monte_carlo": nothing}), closed=True).failed]
     assert names == ["monte_carlo_z", "monte_carlo_modes"]
 
 
 def test_open_walls_may_lose_mass_and_what_was_not_measured_is_not_judged():
-    certificate = judge(
-        closed=False, **{**GOOD, "mass_error": 0.7, "characteristics_l2_change": None, "monte_carlo": None}
-    )
+    open_ones = {"mass_error": 0.7, "characteristics_l2_change": None, "monte_carlo": None}
+    certificate = judge(Measurements(**{**GOOD, **open_ones}), closed=False)
     assert certificate.passed
     assert {check.name for check in certificate.checks} == {
         "negative_mass",

@@ -7,7 +7,8 @@ import pytest
 
 from controlsde.diagnosis import Diagnosis, Remedy
 from controlsde.problem import load_problem
-from controlsde.result.result import Result, Retry
+from controlsde.result.result import Result
+from controlsde.result.retry import Retry
 from controlsde.verification.certificate import Check
 from controlsde.workflow import retrying
 from controlsde.workflow.comparison import Comparison, at_noise
