@@ -35,7 +35,7 @@ LOG_2PI = math.log(2.0 * math.pi)
 
 
 def squared_norm(density: Density) -> float | None:
-    """∫p² over space, or over the box of a density that has one; None for a kind that is not known here."""
+    """∫p² over space, or over the box of a density that has one; None for a kind that does not tell."""
     match density:
         case GaussianMixture():
             return _of_gaussians(density.weights, density.means, density.variances, None)
@@ -55,7 +55,8 @@ def squared_norm(density: Density) -> float | None:
             points, weights = gauss_grid(density.box, PANELS[density.dimension])
             return float(weights @ density.pdf(points) ** 2)
         case _:
-            return None
+            own = getattr(density, "squared_norm", None)
+            return None if own is None else float(own())
 
 
 def _log_masses(means: Array, variances: Array, box: Box) -> Array:

@@ -14,6 +14,12 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from controlsde.foundation.errors import ControlsdeError
+
+
+class ExtensionError(ControlsdeError, RuntimeError):
+    """A part of an installed package that cannot be loaded; one line with the cure."""
+
 
 @dataclass(frozen=True)
 class Extensions(Mapping[str, Any]):
@@ -30,11 +36,21 @@ class Extensions(Mapping[str, Any]):
         return {one.name: one for one in entry_points(group=self.group) if one.name not in self.own}
 
     def __getitem__(self, name: str) -> Any:
-        """What a name stands for. Raises KeyError for an unknown one."""
+        """What a name stands for. Raises KeyError for an unknown one, ExtensionError for one that cannot be loaded."""
         place = self.own.get(name)
         if place is None:
-            return self._others[name].load()
+            return self._loaded(self._others[name])
         return found(place)
+
+    def _loaded(self, point: EntryPoint) -> Any:
+        try:
+            return point.load()
+        except Exception as error:  # whatever a package does as it is imported
+            package = point.dist.name if point.dist else point.value
+            told = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise ExtensionError(
+                f"{point.name}, of the package {package}, cannot be loaded ({told}); update or remove that package"
+            ) from error
 
     def __iter__(self) -> Iterator[str]:
         yield from self.own

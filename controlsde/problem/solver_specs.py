@@ -14,7 +14,9 @@ from controlsde.problem.values import (
     Misfit,
     MisfitError,
     NonNegative,
+    Positive,
     Section,
+    Seed,
     Whole,
     is_number,
     short,
@@ -186,3 +188,24 @@ class SolverOptions(Section):
     def misfits(self, rest: Rest) -> Iterator[Misfit]:  # noqa: ARG002
         """What does not fit the rest of a problem: places and sentences."""
         yield from ()
+
+
+class PlainOptions(SolverOptions):
+    """Options of a solver that takes no coarser problems first, and whose starts are random."""
+
+    kind: str
+    starts: Annotated[Whole, Field(ge=1, le=10_000)] = 8
+    seed: Seed = 0
+    iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 500
+    tolerance: Positive = 1e-8
+    device: Device = "auto"
+
+    @property
+    def refine(self) -> tuple[Rung, ...]:
+        """No coarser problems."""
+        return ()
+
+    @property
+    def start(self) -> str:
+        """The first start is random, too."""
+        return "random"

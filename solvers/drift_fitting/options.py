@@ -5,37 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, WithJsonSchema
 
-from controlsde.problem.solver_specs import Device, Rest, Rung, SolverOptions
-from controlsde.problem.values import Location, Misfit, Positive, Seed, Whole, short
+from controlsde.problem.solver_specs import PlainOptions, Rest, SolverOptions
+from controlsde.problem.values import Location, Misfit, short
 
 MOST_GROUPS = 8  # of neurons that take turns, where a problem does not say how many
 MOST_NEURONS = 256
 
 
-class _Fit(SolverOptions):
-    """What the solvers share that fit the network to the exact drift."""
-
-    kind: str
-    starts: Annotated[Whole, Field(ge=1, le=10_000)] = 8
-    seed: Seed = 0
-    iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 500
-    tolerance: Positive = 1e-8
-    device: Device = "auto"
-
-    @property
-    def refine(self) -> tuple[Rung, ...]:
-        """No coarser problems: every piece, or period, is fitted by itself."""
-        return ()
-
-    @property
-    def start(self) -> str:
-        """The first start is random, too."""
-        return "random"
-
-
-class ScoreMatching(_Fit):
+class ScoreMatching(PlainOptions):
     """The solver that fits the network to the reference's exact drift, piece by piece, and looks at no density."""
 
     kind: Literal["score-matching"] = "score-matching"
@@ -52,7 +31,7 @@ def _neurons(value: object) -> int | Literal["auto"]:
 Ordering = Literal["symmetric", "forward"]
 
 
-class Switching(_Fit):
+class Switching(PlainOptions):
     """The solver that fits a wide network of `neurons` to the exact drift, and lets the narrow one play it in turns.
 
     A period is 1, 2, …, q in `forward` ordering, and 1, …, q, q, …, 1 in `symmetric`, one piece each, where the narrow
