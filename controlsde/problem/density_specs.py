@@ -110,7 +110,7 @@ class Mixture(Section):
         count, dimension = len(self.means), self.dimension
         weights = self.weights or (1 / count,) * count
         stds = self.stds and tuple(std * dimension if len(std) == 1 else std for std in self.stds)
-        self.__dict__.update(weights=weights, stds=stds)
+        self.fill_in(weights=weights, stds=stds)
         given = {"weights": weights, "stds": stds, "covariances": self.covariances}
         misfits: list[tuple[Location, str]] = [
             ((name,), f"must have one entry for each of the {count} means (got {len(entries)})")
@@ -204,7 +204,7 @@ class Samples(Section):
             if len(point) != dimension
         ]
         if len(self.bandwidth) == 1:
-            self.__dict__["bandwidth"] = self.bandwidth * dimension
+            self.fill_in(bandwidth=self.bandwidth * dimension)
         for name in ("columns", "bandwidth", "shift", "scale"):
             given = getattr(self, name)
             if given is not None and len(given) != dimension:
@@ -221,7 +221,7 @@ class Samples(Section):
         constant = constant_columns(self.points)
         if constant:
             raise MisfitError([(("standardize",), self._no_spread(constant[0]))])
-        self.__dict__.update(standardized(self.points)._asdict(), standardize=False)
+        self.fill_in(**standardized(self.points)._asdict(), standardize=False)
 
     def _no_spread(self, column: int) -> str:
         name = f"column {self.columns[column]!r}" if self.columns else f"coordinate {column + 1}"
@@ -267,7 +267,7 @@ class Boxes(Section):
     @model_validator(mode="after")
     def _fill_and_check(self) -> Self:
         count = len(self.boxes)
-        self.__dict__["weights"] = self.weights or (1 / count,) * count
+        self.fill_in(weights=self.weights or (1 / count,) * count)
         misfits: list[tuple[Location, str]] = [
             (("boxes", i, axis), f"must be [low, high] with low < high (got [{low:g}, {high:g}])")
             for i, box in enumerate(self.boxes)
@@ -307,7 +307,7 @@ class Truncated(Section):
     @model_validator(mode="after")
     def _same_std_everywhere(self) -> Self:
         if len(self.std) == 1:
-            self.__dict__["std"] = self.std * self.dimension
+            self.fill_in(std=self.std * self.dimension)
         if len(self.std) != self.dimension:
             raise MisfitError([(("std",), f"must have {self.dimension} number(s), as mean has")])
         return self
@@ -347,7 +347,7 @@ class StudentT(Section):
     @model_validator(mode="after")
     def _same_scale_everywhere(self) -> Self:
         if len(self.scale) == 1:
-            self.__dict__["scale"] = self.scale * self.dimension
+            self.fill_in(scale=self.scale * self.dimension)
         if len(self.scale) != self.dimension:
             raise MisfitError([(("scale",), f"must have {self.dimension} number(s), as location has")])
         return self
@@ -406,7 +406,7 @@ class Image(Section):
         if (self.file is None) == (self.pixels is None):
             raise MisfitError([((), "needs either file or pixels, and not both")])
         if len(self.bandwidth) == 1:
-            self.__dict__["bandwidth"] = self.bandwidth * 2
+            self.fill_in(bandwidth=self.bandwidth * 2)
         misfits: list[tuple[Location, str]] = []
         if len(self.bandwidth) != 2:
             misfits.append((("bandwidth",), "must have 2 numbers, one a dimension"))

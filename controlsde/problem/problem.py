@@ -46,10 +46,10 @@ class Problem(Parts):
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         if self.network.width is None:
-            self.__dict__["network"] = self.network.model_copy(update={"width": self.dimension})
-        self.__dict__["solver"] = self.solver.fitted(self.dimension)
+            self.fill_in(network=self.network.model_copy(update={"width": self.dimension}))
+        self.fill_in(solver=self.solver.fitted(self.dimension))
         if self.reference.kind == "foellmer" and self.reference.point is None:
-            self.__dict__["reference"] = self.reference.model_copy(update={"point": (0.0,) * self.dimension})
+            self.fill_in(reference=self.reference.model_copy(update={"point": (0.0,) * self.dimension}))
         found = misfits(self)
         if found:
             raise MisfitError(found)

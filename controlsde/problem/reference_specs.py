@@ -68,18 +68,30 @@ NAMED_SCHEDULES = {"vp": ("linear", "cosine"), "ve": ("geometric", "linear", "co
 class _Scheduled(Section):
     """What forward processes with a schedule share: `schedule` is one of their names, or a formula in `s`."""
 
+    if TYPE_CHECKING:
+
+        @property
+        def kind(self) -> str:
+            """vp or ve."""
+            ...
+
+        @property
+        def schedule(self) -> str:
+            """A name, or a formula."""
+            ...
+
     def _fill_limits(self, names: tuple[str, str], defaults: tuple[float, float]) -> None:
         """Put in the defaults of the two limits of a named schedule; refuse them with a formula."""
-        schedule, kind = self.__dict__["schedule"], self.__dict__["kind"]
+        schedule, kind = self.schedule, self.kind
         named = schedule in NAMED_SCHEDULES[kind]
         misfits: list[tuple[Location, str]] = []
         for name, default in zip(names, defaults, strict=True):
-            given = self.__dict__[name]
+            given = getattr(self, name)
             if named and given is None:
-                self.__dict__[name] = default
+                self.fill_in(**{name: default})
             if not named and given is not None:
                 misfits.append(((name,), "belongs to the named schedules; a formula says all by itself"))
-        low, high = (self.__dict__[name] for name in names)
+        low, high = (getattr(self, name) for name in names)
         if named and not low < high:
             misfits.append(((names[0],), f"must be below {names[1]} (got {low:g} and {high:g})"))
         if not named:
@@ -91,7 +103,7 @@ class _Scheduled(Section):
         try:
             Expression(schedule, ("s",))
         except FormulaError as error:
-            names = ", ".join(NAMED_SCHEDULES[self.__dict__["kind"]])
+            names = ", ".join(NAMED_SCHEDULES[self.kind])
             return [
                 (
                     ("schedule",),
@@ -102,7 +114,7 @@ class _Scheduled(Section):
 
     def formula(self) -> Expression | None:
         """The formula of the schedule, or None where it has a name."""
-        schedule, kind = self.__dict__["schedule"], self.__dict__["kind"]
+        schedule, kind = self.schedule, self.kind
         return None if schedule in NAMED_SCHEDULES[kind] else Expression(schedule, ("s",))
 
 

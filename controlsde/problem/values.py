@@ -59,6 +59,10 @@ class Section(BaseModel):
         model_title_generator=lambda model: model.__name__.removesuffix("Spec"),
     )
 
+    def fill_in(self, **values: Any) -> None:
+        """Set keys that follow from others. For validators alone: nobody has seen the section yet."""
+        self.__dict__.update(values)
+
 
 def is_number(value: object) -> bool:
     """Say whether `value` is an int or a float; true and false are not numbers."""
@@ -125,7 +129,6 @@ LARGEST = 1e9
 SMALLEST = 1e-9
 LARGEST_MEASURED = 1e100  # of data before they are standardised: their squares do not overflow
 
-Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Positive = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0)]
 NonNegative = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0)]
 Coordinate = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]

@@ -23,6 +23,7 @@ from controlsde.fokker_planck.diffusivity import Diffusivity
 from controlsde.foundation.surroundings import methods_in_own_arithmetic
 from controlsde.reference.protocol import clock
 from controlsde.reference.quotients import TINY, ratio
+from controlsde.reference.transport import Transported
 
 PAIRS = 2048  # of points and their goals, that narrow down every search
 NEWTON_STEPS = 4
@@ -31,7 +32,7 @@ NEWTON_TOLERANCE = 1e-13  # of the interval
 
 @methods_in_own_arithmetic
 @dataclass(frozen=True)
-class IntervalDisplacement:
+class IntervalDisplacement(Transported):
     """See Reference. `start` and `end` live on `interval`, which holds x₀ and x₁ of every x that is asked for.
 
     Densities between walls live on the box. Two mixtures live in free space, of which `interval` is a long piece: cut
@@ -75,14 +76,6 @@ class IntervalDisplacement:
         """w + ηD₀ ∇log p at points (n, 1), shape (n, 1)."""
         field, score = self._field_and_score(t, x)
         return np.asarray(field + noise * self.diffusivity.at(t) * score)
-
-    def initial_density(self, x: Array) -> Array:
-        """p₀ at points (n, 1), shape (n,)."""
-        return self.start.pdf(x)
-
-    def sample_initial(self, n: int, rng: np.random.Generator) -> Array:
-        """Draw n independent points of p₀, shape (n, 1)."""
-        return self.start.sample(n, rng)
 
     def _field_and_score(self, t: float, x: Array) -> tuple[Array, Array]:
         g = self._fraction(t)
@@ -199,7 +192,7 @@ def _log_density(density: LineDensity, x: Array) -> tuple[Array, Array]:
 
 @methods_in_own_arithmetic
 @dataclass(frozen=True)
-class GaussianDisplacement:
+class GaussianDisplacement(Transported):
     """See Reference. From N(m₀, S₀) to N(m₁, S₁), Gaussian all along: the Bures geodesic.
 
     The optimal map is T(x) = m₁ + A (x − m₀), A = S₀^-½ (S₀^½ S₁ S₀^½)^½ S₀^-½, so that with M = (1 − g) I + g A
@@ -239,18 +232,6 @@ class GaussianDisplacement:
         mean = self.start.means[0] + self._fraction(t) * step
         growth = np.linalg.solve(self._moved(t), stretch)  # A and M commute, so that this is symmetric
         return np.asarray((step + (as_points(x, self.dimension) - mean) @ growth) / self.horizon)
-
-    def exact_drift(self, t: float, x: Array, noise: float) -> Array:
-        """w + ηD₀ ∇log p at points (n, d), shape (n, d)."""
-        return np.asarray(self.field(t, x) + noise * self.diffusivity.at(t) * self.score(t, x))
-
-    def initial_density(self, x: Array) -> Array:
-        """p₀ at points (n, d), shape (n,)."""
-        return self.start.pdf(x)
-
-    def sample_initial(self, n: int, rng: np.random.Generator) -> Array:
-        """Draw n independent points of p₀, shape (n, d)."""
-        return self.start.sample(n, rng)
 
     def _fraction(self, t: float) -> float:
         return clock(t, self.horizon) / self.horizon

@@ -22,6 +22,7 @@ from controlsde.fokker_planck.diffusivity import Diffusivity
 from controlsde.foundation.surroundings import methods_in_own_arithmetic
 from controlsde.reference.protocol import ReferenceError, clock  # noqa: A004
 from controlsde.reference.quotients import TINY, ratio
+from controlsde.reference.transport import Transported
 
 MAX_FIELD = 1e6  # in units of length/horizon: a faster field means a density that vanishes
 WATCHED = 2001
@@ -54,7 +55,7 @@ class MoserMixture:
 
 @methods_in_own_arithmetic
 @dataclass(frozen=True)
-class MoserReference:
+class MoserReference(Transported):
     """See Reference. `start` and `end` live on `interval` and have mass one there.
 
     Raises ReferenceError when the mixed density all but vanishes where mass has to pass.
@@ -107,18 +108,6 @@ class MoserReference:
         points = as_points(x, 1)
         flux = (self._transfer(points) + self._circulation(t)) / self.horizon
         return ratio(flux, self.density(t, points))[:, None]
-
-    def exact_drift(self, t: float, x: Array, noise: float) -> Array:
-        """w + ηD₀ ∇log p at points (n, 1), shape (n, 1)."""
-        return np.asarray(self.field(t, x) + noise * self.diffusivity.at(t) * self.score(t, x))
-
-    def initial_density(self, x: Array) -> Array:
-        """p₀ at points (n, 1), shape (n,)."""
-        return self.start.pdf(x)
-
-    def sample_initial(self, n: int, rng: np.random.Generator) -> Array:
-        """Draw n independent points of p₀, shape (n, 1)."""
-        return self.start.sample(n, rng)
 
     @cached_property
     def _mixed(self) -> MoserMixture:

@@ -28,6 +28,7 @@ from controlsde.reference.projection import tensor_coefficients
 from controlsde.reference.protocol import ReferenceError  # noqa: A004
 from controlsde.reference.quotients import ratio
 from controlsde.reference.series import TensorCoefficients
+from controlsde.reference.transport import Transported
 
 PANELS = {2: 48, 3: 10}  # an axis, of sixteen nodes each: enough for products of two modes
 MODES = {2: (48, 96, 192), 3: (24, 48, 64)}  # per axis: the first number that resolves the flux, or the last
@@ -39,7 +40,7 @@ WATCHED = {2: 97, 3: 25}  # points an axis at which the field has to be bounded
 
 @methods_in_own_arithmetic
 @dataclass(frozen=True)
-class BoxMoserReference:
+class BoxMoserReference(Transported):
     """See Reference. `start` and `end` live on `box`, in two or three dimensions, and have mass one there.
 
     Raises ReferenceError when the mixed density all but vanishes where mass has to pass.
@@ -128,18 +129,6 @@ class BoxMoserReference:
     def field(self, t: float, x: Array) -> Array:
         """w = ∇φ/(T p) at points (n, d), shape (n, d); 0 where p = 0."""
         return ratio(self.flux(x) / self.horizon, self.density(t, x)[:, None])
-
-    def exact_drift(self, t: float, x: Array, noise: float) -> Array:
-        """w + ηD₀ ∇log p at points (n, d), shape (n, d)."""
-        return np.asarray(self.field(t, x) + noise * self.diffusivity.at(t) * self.score(t, x))
-
-    def initial_density(self, x: Array) -> Array:
-        """p₀ at points (n, d), shape (n,)."""
-        return self.start.pdf(x)
-
-    def sample_initial(self, n: int, rng: np.random.Generator) -> Array:
-        """Draw n independent points of p₀, shape (n, d)."""
-        return self.start.sample(n, rng)
 
 
 def _basis(side: tuple[float, float], count: int, periodic: bool) -> Basis:

@@ -39,12 +39,13 @@ from controlsde.solvers.shooting.trust_region import projected_gradient_norm
 from controlsde.tracking.discrete_problem import TimeGrid, TrackingProblem
 from controlsde.tracking.objective import Objective, device_of
 from controlsde.tracking.posed import Posed
+from controlsde.verification.certificate import LIMITS
 from controlsde.workflow.continuation import Climbed, climb
 
 Array = NDArray[np.float64]
 
 RESOLVED = 1e-2  # change of the density under refinement, over ‖p(T)‖, at which refinement stops
-ACCEPTED = 3e-2  # and with which an answer is still taken where nothing may be refined, as in the certificate
+ACCEPTED = LIMITS["refined_l2_change"]  # and with which an answer is still taken where nothing may be refined
 END_SHIFT = 0.1  # of a limit at T: what refinement adds to the error there, at which it stops
 END_STEPS = 4  # times the steps, on finer elements, with which the error at T is measured
 SETTLING = 0.7  # refinement goes on while each one lessens the change by this factor; else the answer never settles

@@ -43,7 +43,7 @@ class Shooting(SolverOptions):
 
     @model_validator(mode="after")
     def _usual_in_one_dimension(self) -> Self:
-        self.__dict__.update(self._usual(1))
+        self.fill_in(**self._usual(1))
         return self
 
     def fitted(self, dimension: int) -> Shooting:

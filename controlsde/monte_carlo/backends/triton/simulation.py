@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from controlsde.monte_carlo.philox import LANES, LOW, Stream
 from controlsde.monte_carlo.process import BoxNetwork, Positions, Process
+from controlsde.monte_carlo.sums import ONE
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +36,7 @@ WARP = 32
 INTERPRETED = 256  # particles of a program under the interpreter, which counts operations, not numbers
 LAUNCH = 2**24  # particles, at most, of one launch
 COPIES = 64  # of the sums: programs that end together seldom add to the same address
-UNIT = 2.0**-22  # of the sums
+UNIT = 1.0 / ONE  # of the sums
 LOG2_E = math.log2(math.e)
 
 
