@@ -111,7 +111,7 @@ def explain(error: BaseException) -> int:
     kind = type(error).__name__
     if isinstance(error, ControlsdeError):
         for line in error.lines:
-            say(line)
+            say(_with_option(line, error.argument))
         if diagnosis := getattr(error, "diagnosis", ()):
             _say_why(diagnosis)
         return error.exit_code
@@ -130,6 +130,11 @@ def explain(error: BaseException) -> int:
         say(line)
     say("this should not have happened; please report it with the lines above")
     return EXIT_UNEXPECTED
+
+
+def _with_option(line: str, argument: str) -> str:
+    """A line about an argument of the library as one about the option that gave it."""
+    return f"--{argument.replace('_', '-')}{line.removeprefix(argument)}" if argument else line
 
 
 def _about_memory(error: BaseException) -> str:

@@ -19,14 +19,16 @@ class ControlsdeError(Exception):
     """Something that a user can mend: one line with place and cure, or several.
 
     where: the key of the problem that it is about, from the top, such as ("reference", "data"); empty where it is about
-    none, or about several. exit_code: of a command that ends by it.
+    none, or about several. argument: the argument of a function that it is about, whose name stands before the message,
+    so that a command can tell the option instead. exit_code: of a command that ends by it.
     """
 
     exit_code: ClassVar[int] = EXIT_INVALID
 
-    def __init__(self, message: str, where: tuple[str, ...] = ()) -> None:
+    def __init__(self, message: str, where: tuple[str, ...] = (), argument: str = "") -> None:
         self.where = where
-        super().__init__(message)
+        self.argument = argument
+        super().__init__(f"{argument} {message}" if argument else message)
 
     @property
     def lines(self) -> tuple[str, ...]:

@@ -103,7 +103,7 @@ def _how_to_get_one(source: Path) -> str:
 
 
 def _solved(problem: str) -> str:
-    return f"solve it first: `controlsde solve {problem} -o DIR` writes DIR/result.nc"
+    return f"solve it first: `controlsde solve {problem}` writes its result"
 
 
 def _refuse_other_formats(source: Path, attributes: dict[str, Any]) -> None:

@@ -78,7 +78,7 @@ def check_levels(noise: Sequence[float]) -> tuple[float, ...]:
     """The noise levels as floats. Raises NoiseLevelsError for none, a repeated, negative or non-finite one."""
     levels = tuple(float(level) for level in noise)
     if not levels:
-        raise NoiseLevelsError("give at least one noise level, e.g. --noise 0 --noise 1")
+        raise NoiseLevelsError("give at least one noise level, such as 0 and 1")
     if any(not np.isfinite(level) or level < 0 for level in levels):
         raise NoiseLevelsError(
             f"noise levels must be finite and >= 0 (got {', '.join(f'{level:g}' for level in levels)})"

@@ -229,7 +229,7 @@ def _prediction(
         words = ",".join(str(count) for count in finer or tuple(2 * count for count in elements))
         warnings.append(
             f"the mesh does not resolve the reference (top-mode share {resolution:.1e}); try "
-            f"--set 'mesh.elements=[{words}]'{'' if finer else ', or expect this of a density with a jump'}"
+            f"mesh.elements: [{words}]{'' if finer else ', or expect this of a density with a jump'}"
         )
     memory, machine, speed = _memory(problem, sizes), machine_memory(), calibration_seconds()
     if not refused:

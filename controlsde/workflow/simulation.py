@@ -10,7 +10,7 @@ import json
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -228,39 +228,75 @@ class Simulation:
         return replace(self, path=str(path))
 
 
+class SimulationKeys(TypedDict, total=False):
+    """What `simulate` may be told by name; see `SimulationSettings`."""
+
+    device: str | None
+    steps_per_piece: int | None
+    scheme: str | None
+    seed: int | None
+    repetition: int
+    time_budget: float | None
+    target_se: float | None
+    paths: int
+
+
+@dataclass(frozen=True)
+class SimulationSettings:
+    """What a simulation is asked for. What is None is as in the problem's `monte_carlo`.
+
+    repetition: another number draws other noise. time_budget: seconds after which it stops. target_se: the standard
+    error of the L² error at T with which it is content. paths: of how many particles the way is kept. Raises
+    SimulationError for numbers that make no sense.
+    """
+
+    particles: int | None = None
+    device: str | None = None
+    steps_per_piece: int | None = None
+    scheme: str | None = None
+    seed: int | None = None
+    repetition: int = 0
+    time_budget: float | None = None
+    target_se: float | None = None
+    paths: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("time_budget", "target_se"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise SimulationError(f"must be a number above 0 (got {value:g})", argument=name)
+        for name in ("repetition", "paths"):
+            if getattr(self, name) < 0:
+                raise SimulationError(f"must be 0 or more (got {getattr(self, name)})", argument=name)
+
+    def applied_to(self, problem: Problem) -> Problem:
+        """The problem with these numbers in `monte_carlo`. Raises ProblemError where they are not allowed."""
+        names = ("particles", "device", "steps_per_piece", "scheme", "seed")
+        given = {f"monte_carlo.{name}": getattr(self, name) for name in names if getattr(self, name) is not None}
+        return parse_problem(problem.to_yaml(), set=given) if given else problem
+
+
 @own_settings()
 def simulate(
     result: Result,
     particles: int | None = None,
     *,
-    device: str | None = None,
-    steps_per_piece: int | None = None,
-    scheme: str | None = None,
-    seed: int | None = None,
-    repetition: int = 0,
-    time_budget: float | None = None,
-    target_se: float | None = None,
-    paths: int = 0,
     progress: Progress = silent,
     crew: Crew | None = None,
+    **keys: Unpack[SimulationKeys],
 ) -> Simulation:
     """Simulate the controlled process of a result. What is not given is as in its problem's `monte_carlo`.
 
-    repetition: another number draws other noise. time_budget: seconds after which it stops. target_se: the standard
-    error of the L² error at T with which it is content. paths: of how many particles the way is kept. An interruption
-    keeps what was counted. Raises SimulationError for numbers that make no sense, DeviceError for a device that is not
-    there.
+    device, steps_per_piece, scheme, seed, repetition, time_budget, target_se, paths: see `SimulationSettings`. An
+    interruption keeps what was counted. Raises SimulationError for numbers that make no sense, DeviceError for a device
+    that is not there.
     """
-    problem = _with_options(result.problem, particles, device, steps_per_piece, scheme, seed)
-    for name, value, least in (("--time-budget", time_budget, 0.0), ("--target-se", target_se, 0.0)):
-        if value is not None and not (math.isfinite(value) and value > least):
-            raise SimulationError(f"{name} must be a number above 0 (got {value:g})")
-    if repetition < 0:
-        raise SimulationError(f"--repetition must be 0 or more (got {repetition})")
+    settings = SimulationSettings(particles, **keys)
+    problem = settings.applied_to(result.problem)
     posed = Posed.of(problem)
     reference = posed.reference
-    experiment = experiment_of(posed, drift_of(result, reference), repetition=repetition)
-    _check_paths(experiment, paths)
+    experiment = experiment_of(posed, drift_of(result, reference), repetition=settings.repetition)
+    _check_paths(experiment, settings.paths)
     crew = crew or Crew()
     final = result.fields.final
     grid = FinalGrid.over(problem.domain.box)
@@ -268,7 +304,7 @@ def simulate(
     target = reference.density(reference.horizon, grid.points)
     if not np.all(np.isfinite(density)):
         raise SimulationError(f"{result.path or 'the result'}: its density is not finite; solve again")
-    effort = Effort(problem.monte_carlo.particles, time_budget, target_se)
+    effort = Effort(problem.monte_carlo.particles, settings.time_budget, settings.target_se)
     measured = measure(experiment, grid, density, target, effort, progress, doing="simulating", crew=crew)
     progress(Step("comparing with the verified density"))
     sample, layout, sums = measured.sample, measured.layout, measured.simulated.sums
@@ -285,7 +321,7 @@ def simulate(
         measured=measured,
         requested=effort.particles,
         seed=problem.monte_carlo.seed,
-        repetition=repetition,
+        repetition=settings.repetition,
         processes=crew.size,
         density_l2=density_l2,
         killed=statistics.killed_mass(sums),
@@ -299,7 +335,7 @@ def simulate(
             Check("density_l2", density_l2.value, limit, density_l2.value <= limit),
             _step_check(measured, MOST_STEP_BIAS * scale),
         ),
-        paths=_paths(experiment, paths, progress) if paths and crew.leads else None,
+        paths=_paths(experiment, settings.paths, progress) if settings.paths and crew.leads else None,
     )
 
 
@@ -308,26 +344,6 @@ def _step_check(measured: Measured, most: float) -> Check:
     evidence = measured.evidence
     limit = max(most, LIMITS["monte_carlo_z"] * evidence.step_bias_se)
     return Check("step_bias", abs(evidence.step_bias), limit, abs(evidence.step_bias) <= limit)
-
-
-def _with_options(
-    problem: Problem,
-    particles: int | None,
-    device: str | None,
-    steps_per_piece: int | None,
-    scheme: str | None,
-    seed: int | None,
-) -> Problem:
-    """The problem with other numbers in `monte_carlo`. Raises ProblemError where they are not allowed."""
-    given = {
-        "particles": particles,
-        "device": device,
-        "steps_per_piece": steps_per_piece,
-        "scheme": scheme,
-        "seed": seed,
-    }
-    overrides = {f"monte_carlo.{key}": value for key, value in given.items() if value is not None}
-    return parse_problem(problem.to_yaml(), set=overrides) if overrides else problem
 
 
 def drift_of(result: Result, reference: Reference) -> Drift:
@@ -355,11 +371,10 @@ def _transport_tests(
 
 def _check_paths(experiment: Experiment, count: int) -> None:
     numbers = count * (experiment.process.clock.steps + 1) * experiment.process.dimension
-    if count < 0:
-        raise SimulationError(f"--paths must be 0 or more (got {count})")
     if numbers > MOST_PATH_NUMBERS:
         most = count * MOST_PATH_NUMBERS // numbers
-        raise SimulationError(f"--paths {count} would fill {8 * numbers / 2**30:.0f} GiB; at most {most} fit in 2 GiB")
+        told = f"{count} would fill {8 * numbers / 2**30:.0f} GiB; at most {most} fit in 2 GiB"
+        raise SimulationError(told, argument="paths")
 
 
 def _paths(experiment: Experiment, count: int, progress: Progress) -> Paths:

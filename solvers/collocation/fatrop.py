@@ -33,7 +33,7 @@ def require_fatrop() -> None:
     """Raise SolverUnavailableError where CasADi has no FATROP."""
     if not ca.has_nlpsol("fatrop"):
         raise SolverUnavailableError(
-            "solver.nlp_solver: this installation of CasADi has no FATROP; use --set solver.nlp_solver=ipopt"
+            "solver.nlp_solver: this installation of CasADi has no FATROP; use solver.nlp_solver: ipopt"
         )
 
 

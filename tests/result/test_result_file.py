@@ -290,7 +290,7 @@ def test_a_file_of_another_kind_is_called_by_its_name(tmp_path, name, content, w
 def test_a_folder_a_shipped_problem_and_other_files_of_ours_are_called_by_their_names(original, tmp_path, monkeypatch):
     refused(tmp_path, "is a folder")
     monkeypatch.chdir(tmp_path)
-    refused("two-bumps", "the name of a shipped problem; solve it first: `controlsde solve two-bumps -o DIR`")
+    refused("two-bumps", "the name of a shipped problem; solve it first: `controlsde solve two-bumps`")
     refused("two-bump", "no such file; `controlsde solve` writes results")
     Controls.load(original).save("controls.nc")
     refused("controls.nc", "that is controls, not a result")

@@ -109,7 +109,7 @@ def test_an_interrupted_fatrop_keeps_its_last_iterates(small_tracking):
 
 def test_without_the_plugin_one_line_says_so(monkeypatch, small_tracking):
     monkeypatch.setattr("casadi.has_nlpsol", lambda _: False)
-    with pytest.raises(SolverUnavailableError, match=r"no FATROP; use --set solver\.nlp_solver=ipopt"):
+    with pytest.raises(SolverUnavailableError, match=r"no FATROP; use solver\.nlp_solver: ipopt"):
         collocation.solve(Objective(small_tracking()), FATROP)
 
 
