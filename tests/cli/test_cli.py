@@ -372,6 +372,13 @@ def test_check_predicts_sizes_and_writes_nothing(run, folder):
     assert files(folder) == {"small.yaml"}
 
 
+def test_an_evaluation_of_nothing_says_what_may_be_given(run):
+    answer = run("evaluate", "two-bumps")
+    assert answer.code == 2
+    expected = "two-bumps: nothing to evaluate: give --controls FILE, or a `drift:` in the problem"
+    assert answer.err.strip() == expected
+
+
 def test_check_warns_of_a_mesh_that_does_not_hold_the_reference(run):
     answer = run("check", "two-bumps", "--set", "mesh.elements=[3]")
     assert answer.code == 0
