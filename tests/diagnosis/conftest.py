@@ -10,7 +10,7 @@ from controlsde.diagnosis import Case
 from controlsde.problem import load_problem
 from controlsde.solvers.outcome import Ending
 from controlsde.tracking.discrete_problem import build_network
-from controlsde.verification.certificate import Measurements, MonteCarloEvidence, Sight, judge
+from controlsde.verification.certificate import Measurements, MonteCarloEvidence, judge
 
 SOUND = {
     "mass_error": 1e-12,
@@ -27,12 +27,9 @@ SOUND = {
 }
 
 
-SEEN = [field.name for field in dataclasses.fields(Sight)]
-
-
 def certificate(**changes):
-    seen = {name: changes.pop(name) for name in list(changes) if name in SEEN}
-    return judge(Measurements(**{**SOUND, **changes, **seen}), closed=True)
+    ends = {name: changes.pop(name) for name in ("terminal_error", "terminal_limit") if name in changes}
+    return judge(Measurements(**{**SOUND, **changes}), closed=True, **ends)
 
 
 def made(ending=None, problem=None, check=None, **changes):
