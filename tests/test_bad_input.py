@@ -348,7 +348,7 @@ def test_an_absurd_size_is_refused_before_anything_is_built(case, command, refus
     def built(*_):
         raise AssertionError("something was built")
 
-    monkeypatch.setattr("controlsde.workflow.solving.build_reference", built)
+    monkeypatch.setattr("controlsde.tracking.posed.build_reference", built)
     monkeypatch.setattr("controlsde.reference.build_reference", built)
     Path("large.yaml").write_text(GOOD)
     overrides, part = SIZES[case]
@@ -358,7 +358,7 @@ def test_an_absurd_size_is_refused_before_anything_is_built(case, command, refus
 
 
 def test_an_absurd_size_is_refused_by_evaluate_too(refused, monkeypatch):
-    monkeypatch.setattr("controlsde.workflow.solving.build_reference", lambda *_: pytest.fail("something was built"))
+    monkeypatch.setattr("controlsde.tracking.posed.build_reference", lambda *_: pytest.fail("something was built"))
     Path("large.yaml").write_text(GOOD + "drift: exact\n")
     for override in ("mesh.elements=[200000]", "monte_carlo.particles=1000000000000"):
         (line,) = refused("evaluate", "large.yaml", "--set", override)[:1]

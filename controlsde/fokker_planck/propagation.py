@@ -25,8 +25,8 @@ class Propagator(Sweeps):
         finite.
         """
         outward = self.outward
-        if outward is not None:  # as Operator.rectify
-            drift = torch.where(outward == 0, drift, outward * torch.clamp(outward * drift, min=0.0))
+        if outward is not None:  # as Operator.rectify; where nothing flows, nothing follows the drift
+            drift = torch.where(outward == 0, drift, outward * torch.relu(outward * drift))
         stages: Tensor = _Propagation.apply(drift, initial, self)  # type: ignore[no-untyped-call]
         return stages
 

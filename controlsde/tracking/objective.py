@@ -109,7 +109,7 @@ class Objective:
     def costates(self, weights: Array) -> Array:
         """Costate ψ = δJ/δρ at the start of each piece, (K, n): ψ(t_k) = M⁻¹ ∂J/∂ρ(t_k).
 
-        Sign: a small extra density e added at t_k changes J by ∫ψ e dx; ψ(T) = w_T (ρ(T) − p(T)).
+        Sign: a small extra density e added at t_k changes J by ∫ψ e dx.
         """
         trajectory = self.trajectory(weights)
         _, starts = stage_multipliers(self.sweeps, trajectory, self._cotangent(trajectory))

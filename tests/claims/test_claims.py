@@ -319,7 +319,7 @@ def test_an_index_lists_every_page_in_its_folder_whenever_it_was_written(tmp_pat
 
 def test_an_experiment_reports_what_it_does():
     seen = []
-    claim = replace(claim_named(CLAIMS[0]), experiment=lambda p, _: Findings((report("a", p),), (), "said"))
+    claim = replace(claim_named(next(iter(CLAIMS))), experiment=lambda p, _: Findings((report("a", p),), (), "said"))
     tested = run_claim(claim, 3.0, Setting(seen.append))
     assert seen[0].task == claim.id
     assert tested.findings.rows[0].measured == 3.0

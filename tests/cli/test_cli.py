@@ -471,7 +471,7 @@ def test_a_failure_that_nobody_foresaw_exits_1_with_its_trace(run, monkeypatch):
     def breaks(*_):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("controlsde.workflow.solving.build_reference", breaks)
+    monkeypatch.setattr("controlsde.tracking.posed.build_reference", breaks)
     answer = run("solve", "small.yaml", "-o", "out")
     assert answer.code == 1
     assert "a bug" in answer.err
@@ -482,7 +482,7 @@ def test_running_out_of_memory_says_so_in_one_line(run, monkeypatch):
     def breaks(*_):
         raise MemoryError
 
-    monkeypatch.setattr("controlsde.workflow.solving.build_reference", breaks)
+    monkeypatch.setattr("controlsde.tracking.posed.build_reference", breaks)
     answer = run("solve", "small.yaml", "-q", "-o", "out")
     assert answer.code == 1
     assert answer.err == "out of memory; `controlsde check PROBLEM` predicts how much a problem needs\n"

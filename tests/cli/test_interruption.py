@@ -136,7 +136,7 @@ def test_an_interruption_before_the_first_iterate_exits_130_and_writes_nothing(r
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("controlsde.workflow.solving.build_reference", interrupt)
+    monkeypatch.setattr("controlsde.tracking.posed.build_reference", interrupt)
     answer = run("solve", "small.yaml", "-o", "out")
     assert answer.code == 130
     assert "interrupted" in answer.err

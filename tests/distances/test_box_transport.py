@@ -12,6 +12,7 @@ from controlsde.distances import sinkhorn
 from controlsde.distances.dual_bound import lower_bound
 from controlsde.distances.sinkhorn import Entropic
 from controlsde.distances.softmin import expectation, smallest, softmin, softmin_with_weights, squared_distances
+from controlsde.fokker_planck.density_field import DensityField
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.verification.transport import final_transport, masses_on_cells
 
@@ -340,9 +341,9 @@ def test_a_density_on_a_mesh_is_as_far_from_a_target_as_its_translation():
     mesh = Mesh.build(SQUARE, "reflecting", (8, 8), 8)
     target = lambda x: np.exp(-np.sum((x - 0.4) ** 2, axis=1)) / math.pi  # noqa: E731
     density = np.exp(-np.sum((mesh.points + np.array([0.6, 0.1])) ** 2, axis=1)) / math.pi
-    found = final_transport(mesh, density, target)
+    found = final_transport(DensityField(mesh, density), target)
     assert_allclose(found.value, math.hypot(1.0, 0.5), rtol=1e-4)
     line = Mesh.build(SQUARE[:1], "reflecting", (8,), 8)
-    assert final_transport(line, np.ones(65), lambda x: x[:, 0]) is None
+    assert final_transport(DensityField(line, np.ones(65)), lambda x: x[:, 0]) is None
     open_walls = Mesh.build(SQUARE, "absorbing", (8, 8), 8)
-    assert final_transport(open_walls, density, target) is None
+    assert final_transport(DensityField(open_walls, density), target) is None

@@ -189,3 +189,17 @@ def test_means_over_steps_are_of_second_order_in_time_and_values_at_stages_of_fi
 def test_means_over_steps_are_exact_where_only_the_noise_acts():
     # then time is only stretched: what is left is the error of Radau steps with one diffusivity
     assert error_at_the_end(20, 0.0, "means") < 1e-7 < 1e-4 < error_at_the_end(20, 1.0, "means")
+
+
+@pytest.mark.parametrize("walls", ["reflecting", "absorbing"])
+def test_a_drift_of_zero_at_a_wall_without_noise_has_no_derivative_there(walls):
+    """The rectified drift has a kink at 0: the propagation takes the same side of it as the objective."""
+    mesh = Mesh.build(((-1.0, 1.0),), walls, (3,), 4)
+    operator = Operator.build(mesh, 0.0)
+    drift = torch.zeros((1, *operator.drift_points.shape), dtype=torch.float64, requires_grad=True)
+    initial = torch.from_numpy(operator.mesh.unit_mass(1.5 + operator.mesh.points[:, 0]))
+    Propagator(operator, [0.3], 2)(drift, initial)[-1, -1, -1].square().sum().backward()
+    faces = operator.outward != 0
+    assert faces.any()
+    assert torch.all(drift.grad[0][torch.from_numpy(faces)] == 0.0)
+    assert drift.grad.abs().max() > 0

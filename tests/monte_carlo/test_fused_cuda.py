@@ -20,8 +20,8 @@ from controlsde.control.controls import Controls
 from controlsde.control.drift import NetworkDrift
 from controlsde.control.network import Network
 from controlsde.fokker_planck.diffusivity import Steady
-from controlsde.monte_carlo.backends import choice as backends
 from controlsde.monte_carlo.backends.numpy import simulation as plain
+from controlsde.monte_carlo.backends.triton import backend
 from controlsde.monte_carlo.backends.triton import simulation as fused_cuda
 from controlsde.monte_carlo.backends.triton.simulation import UNIT, flow_constants, noisy_constants, obstacle
 from controlsde.monte_carlo.philox import Stream
@@ -362,7 +362,7 @@ def test_on_a_line_the_sums_of_the_kernel_are_all_that_the_stream_asks_for(inter
     posed = process(1, 2)
     layout = Layout.of_box(posed.box, posed.walls)
     start = starts(300, 1)
-    found = interpreted(backends._triton_sums, posed, STREAM, FIRST, start, layout, "cpu")
+    found = interpreted(backend.sums, posed, STREAM, FIRST, start, layout, "cpu")
     expected = count(layout, interpreted(fused_cuda.simulate, posed, STREAM, FIRST, start, "cpu"))
     for name in ("particles", "alive", "lost", "slices"):
         assert_array_equal(getattr(found, name), getattr(expected, name))
@@ -378,6 +378,6 @@ def test_a_particle_whose_place_is_no_number_is_counted_as_lost(interpreted):
     layout = Layout.of_box(posed.box, posed.walls)
     start = starts(50, 1)
     start[7] = np.nan
-    found = interpreted(backends._triton_sums, posed, STREAM, 0, start, layout, "cpu")
+    found = interpreted(backend.sums, posed, STREAM, 0, start, layout, "cpu")
     assert (found.count, found.alive[0], found.lost[0]) == (50, 49, 1)
     assert found.marginals.sum() == 49
