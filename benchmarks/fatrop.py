@@ -24,7 +24,7 @@ from controlsde.solvers.collocation.solver import solve_nlp
 from controlsde.solvers.collocation.stage_wise import stage_wise
 from controlsde.solvers.collocation.transcription import transcribe
 from controlsde.solvers.starts import random_starts
-from controlsde.tracking.discrete_problem import TrackingProblem, build_tracking
+from controlsde.tracking.tracking_problem import TrackingProblem, build_tracking
 
 Array = NDArray[np.float64]
 

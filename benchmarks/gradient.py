@@ -20,8 +20,8 @@ from benchmarks.reporting import Goal, Report, Table, seconds, times
 from benchmarks.timing import Timing, interleaved, ratio
 from controlsde.fokker_planck.radau import radau
 from controlsde.solvers.starts import random_starts
-from controlsde.tracking.discrete_problem import TrackingProblem
 from controlsde.tracking.objective import Objective
+from controlsde.tracking.tracking_problem import TrackingProblem
 
 Array = NDArray[np.float64]
 

@@ -106,7 +106,7 @@ def _child(settings: dict[str, object], options: dict[str, Any]) -> dict[str, An
     from controlsde.solvers.collocation.solver import WarmStart, solve_nlp
     from controlsde.solvers.collocation.transcription import transcribe
     from controlsde.solvers.starts import random_starts
-    from controlsde.tracking.discrete_problem import build_tracking
+    from controlsde.tracking.tracking_problem import build_tracking
 
     problem = parse_problem(PLANE, set=settings)
     tracking = build_tracking(problem, build_reference(problem.reference, problem.domain))

@@ -31,7 +31,7 @@ from controlsde.control.drift import NetworkDrift
 from controlsde.control.network import Network
 from controlsde.fokker_planck.diffusivity import Steady
 from controlsde.monte_carlo.backends.choice import choose
-from controlsde.monte_carlo.backends.numba import simulation as fused
+from controlsde.monte_carlo.backends.numba import stepping as fused
 from controlsde.monte_carlo.philox import NORMALS, Stream
 from controlsde.monte_carlo.process import Process
 from controlsde.monte_carlo.streaming import Effort, stream_particles

@@ -15,7 +15,7 @@ import torch
 from benchmarks import sde_peers
 from benchmarks.reporting import Goal, Table, times
 from benchmarks.sde_peers import DIFFUSIVITY, HORIZON, PIECES
-from controlsde.monte_carlo.backends.triton import simulation as fused_cuda
+from controlsde.monte_carlo.backends.triton import stepping as fused_cuda
 from controlsde.monte_carlo.philox import Stream
 
 # particle steps a second that compiled instruction counts allow on an H200: 132 SMs × 1.98 GHz

@@ -26,9 +26,9 @@ from controlsde.reference import build_reference
 from controlsde.solvers.collocation import solver as collocation
 from controlsde.solvers.collocation.options import Collocation
 from controlsde.solvers.outcome import Outcome
-from controlsde.tracking.discrete_problem import TrackingProblem
 from controlsde.tracking.objective import Objective
 from controlsde.tracking.posed import Posed
+from controlsde.tracking.tracking_problem import TrackingProblem
 from controlsde.workflow.mesh_refinement import solve_resolved
 
 PROBLEMS = ("two-bumps", "three-bumps", "iris-petals", "jump", "moser-bumps", "heat-compact")

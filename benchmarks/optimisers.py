@@ -36,8 +36,8 @@ from controlsde.solvers.collocation.transcription import transcribe
 from controlsde.solvers.shooting.first_order import minimise_l_bfgs
 from controlsde.solvers.shooting.trust_region import Iterate, minimise
 from controlsde.solvers.starts import random_starts
-from controlsde.tracking.discrete_problem import TrackingProblem
 from controlsde.tracking.objective import Objective
+from controlsde.tracking.tracking_problem import TrackingProblem
 
 Array = NDArray[np.float64]
 Method = Literal["newton", "gauss-newton"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from controlsde.problem import load_problem
 from controlsde.reference import build_reference
-from controlsde.tracking.discrete_problem import TrackingProblem, build_tracking
+from controlsde.tracking.tracking_problem import TrackingProblem, build_tracking
 
 SETTINGS = {
     "controls.pieces": 16,

@@ -30,8 +30,8 @@ from controlsde.fokker_planck.dissection import dissect
 from controlsde.problem import load_problem
 from controlsde.reference import build_reference
 from controlsde.solvers.starts import random_starts
-from controlsde.tracking.discrete_problem import TrackingProblem, build_tracking
 from controlsde.tracking.objective import Objective
+from controlsde.tracking.tracking_problem import TrackingProblem, build_tracking
 
 Array = NDArray[np.float64]
 

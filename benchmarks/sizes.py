@@ -146,8 +146,8 @@ def _child(solver: str, name: str, settings: dict[str, object]) -> dict[str, Any
     from controlsde.solvers.shooting.costs import factor_bytes, shooting_memory, shooting_seconds
     from controlsde.solvers.shooting.options import Shooting
     from controlsde.solvers.starts import random_starts
-    from controlsde.tracking.discrete_problem import build_tracking
     from controlsde.tracking.sizes import sizes_of
+    from controlsde.tracking.tracking_problem import build_tracking
 
     torch.set_num_threads(1)
     problem = problem_named(name, settings)

@@ -30,8 +30,8 @@ from controlsde.fokker_planck.radau import radau
 from controlsde.solvers.collocation.solver import IPOPT_OPTIONS, WarmStart, solve_nlp
 from controlsde.solvers.collocation.transcription import transcribe
 from controlsde.solvers.starts import random_starts
-from controlsde.tracking.discrete_problem import TrackingProblem
 from controlsde.tracking.objective import Objective
+from controlsde.tracking.tracking_problem import TrackingProblem
 
 Array = NDArray[np.float64]
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from controlsde.foundation.progress import Progress, silent
 from controlsde.solvers.drift_fitting.switching import constructive_start
-from controlsde.tracking.discrete_problem import TrackingProblem
 from controlsde.tracking.objective import Objective
+from controlsde.tracking.tracking_problem import TrackingProblem
 
 Array = NDArray[np.float64]
 

@@ -12,12 +12,12 @@ from controlsde.control.drift import NetworkDrift
 from controlsde.control.network import Network
 from controlsde.fokker_planck.diffusivity import Steady
 from controlsde.foundation import surroundings
-from controlsde.monte_carlo.backends.numba import simulation as fused
+from controlsde.monte_carlo.backends.numba import stepping as fused
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Process
 from controlsde.problem import load_problem
 from controlsde.reference import build_reference
-from controlsde.tracking.discrete_problem import build_tracking
+from controlsde.tracking.tracking_problem import build_tracking
 
 VARYING = {"reference.forward": {"kind": "vp", "schedule": "0.2 + s"}, "mesh.steps_per_piece": 3}
 SMALL = {"controls.pieces": 6, "mesh.elements": [6], "mesh.degree": 6}

@@ -5,8 +5,8 @@ import pytest
 from controlsde import build_reference, compare, evaluate, list_problems, load_problem, solve
 from controlsde.solvers.shooting import solver as shooting
 from controlsde.solvers.shooting.options import Shooting
-from controlsde.tracking.discrete_problem import build_tracking
 from controlsde.tracking.objective import Objective
+from controlsde.tracking.tracking_problem import build_tracking
 
 NAMES = [name for name, _, _ in list_problems()]
 SMALL = {"monte_carlo.particles": 20_000, "solver.starts": 2, "solver.hops": 0, "solver.iterations": 30}

@@ -18,7 +18,7 @@ from controlsde.foundation.progress import Step
 from controlsde.reference import Reference
 from controlsde.report.panels import Curve, Panel
 from controlsde.result.result import Result
-from controlsde.tracking.discrete_problem import build_network
+from controlsde.tracking.tracking_problem import build_network
 
 Array = NDArray[np.float64]
 

@@ -21,7 +21,7 @@ from controlsde.foundation.progress import Step
 from controlsde.problem import parse_problem
 from controlsde.problem.schema import VarianceExploding, VariancePreserving
 from controlsde.reference import Reference, build_reference
-from controlsde.reference.building import build_schedule
+from controlsde.reference.reference_building import build_schedule
 from controlsde.reference.semigroup import ornstein_uhlenbeck_semigroup
 from controlsde.report.panels import Curve, Panel
 

@@ -15,7 +15,7 @@ from controlsde.control.drift import ExactDrift
 from controlsde.fokker_planck.diffusivity import Steady
 from controlsde.foundation.progress import Step
 from controlsde.gaussians import Law, MeanChain, law_after, reverse_process, wasserstein_2
-from controlsde.monte_carlo.backends.numpy import simulation as plain
+from controlsde.monte_carlo.backends.numpy import stepping as plain
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Process
 from controlsde.report.panels import Curve, Panel

@@ -277,7 +277,7 @@ def simulate(
 
     from controlsde.cli.console import Console
     from controlsde.foundation.progress import Step
-    from controlsde.monte_carlo.processes import crew as started_together
+    from controlsde.monte_carlo.process_group import crew as started_together
     from controlsde.workflow.simulation import simulate as run
 
     with started_together() as crew:

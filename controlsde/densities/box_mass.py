@@ -16,7 +16,7 @@ import itertools
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from controlsde.densities.protocol import Array, Box
+from controlsde.densities.density import Array, Box
 
 NODES = {1: 1, 2: 200, 3: 40}  # in each w, by dimension: 1e-3 at worst, where a corner cuts an all but flat Gaussian
 ROUNDING = 1e-13  # of the largest variance, added to all: keeps a covariance positive that rounding made indefinite

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from controlsde.densities.density import Array, Box, as_points, line_points
 from controlsde.densities.gaussian import Flats
 from controlsde.densities.products import Products
-from controlsde.densities.protocol import Array, Box, as_points, line_points
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from controlsde.densities.box_mass import masses_in_box
 from controlsde.densities.correlated import CorrelatedMixture
-from controlsde.densities.formula import PANELS, gauss_grid
-from controlsde.densities.protocol import Array, Box, as_points
+from controlsde.densities.density import Array, Box, as_points
+from controlsde.densities.formula_density import PANELS, gauss_grid
 
 LEAST_MASS = 1e-3  # on the box: what samples are drawn and thrown away for
 MAX_ERROR = 1e-6  # between two quadratures of the mass

@@ -11,10 +11,10 @@ from functools import cached_property
 import numpy as np
 from scipy.special import ndtr
 
+from controlsde.densities.density import Array, Box, as_points
 from controlsde.densities.gaussian import LOG_ROOT_2PI
 from controlsde.densities.mixture import GaussianMixture
 from controlsde.densities.products import CHUNK, log_sum
-from controlsde.densities.protocol import Array, Box, as_points
 
 
 @dataclass(frozen=True)

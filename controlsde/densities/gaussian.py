@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from scipy.special import erfcx, log_ndtr, ndtri_exp
 
-from controlsde.densities.protocol import Array
+from controlsde.densities.density import Array
 
 LOG_ROOT_2PI = 0.5 * np.log(2.0 * np.pi)
 GAUSS_NODES, GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(16)

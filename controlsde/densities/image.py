@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
+from controlsde.densities.density import Array, Box, as_points
 from controlsde.densities.gaussian import LOG_ROOT_2PI, REACH
 from controlsde.densities.products import CHUNK
-from controlsde.densities.protocol import Array, Box, as_points
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import log_ndtr, ndtr
 
+from controlsde.densities.density import Array, Box, line_points
 from controlsde.densities.gaussian import Gaussians
 from controlsde.densities.products import Products, log_sum
-from controlsde.densities.protocol import Array, Box, line_points
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,13 @@ from controlsde.densities.box_mass import masses_in_box
 from controlsde.densities.boxes import BoxesDensity
 from controlsde.densities.conditioned import ConditionedDensity
 from controlsde.densities.correlated import CorrelatedMixture
-from controlsde.densities.formula import PANELS, FormulaDensity, gauss_grid
+from controlsde.densities.density import Array, Box, Density
+from controlsde.densities.formula_density import PANELS, FormulaDensity, gauss_grid
 from controlsde.densities.gaussian import AxisFactors, log_interval
 from controlsde.densities.image import ImageDensity
 from controlsde.densities.mixture import GaussianMixture
-from controlsde.densities.panels import WEIGHTS, resolve_between
 from controlsde.densities.products import Products
-from controlsde.densities.protocol import Array, Box, Density
+from controlsde.densities.subintervals import WEIGHTS, resolve_between
 from controlsde.densities.truncated import TruncatedMixture
 
 CHUNK = 500_000  # pairs at once

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from controlsde.densities.density import Array, as_points
 from controlsde.densities.gaussian import AxisFactors
-from controlsde.densities.protocol import Array, as_points
 
 CHUNK = 2_000_000  # numbers in one temporary array
 

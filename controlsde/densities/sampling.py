@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from controlsde.densities.protocol import Array, Box
+from controlsde.densities.density import Array, Box
 
 DEFAULT_CELLS = {1: 16384, 2: 512, 3: 96}  # an axis
 

@@ -10,10 +10,10 @@ from functools import cached_property
 
 import numpy as np
 
+from controlsde.densities.density import Array, Box, line_points
 from controlsde.densities.gaussian import CutGaussians, log_interval, sample_cut_gaussian
 from controlsde.densities.mixture import GaussianMixture
 from controlsde.densities.products import Products
-from controlsde.densities.protocol import Array, Box, line_points
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from controlsde.fokker_planck.density_field import DensityField
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.reference import Reference, ReferenceError  # noqa: A004
-from controlsde.tracking.discrete_problem import TrackingProblem
 from controlsde.tracking.posed import Posed
+from controlsde.tracking.tracking_problem import TrackingProblem
 from controlsde.verification.certificate import LIMITS, Certificate
 from controlsde.verification.evidence import Fields
 

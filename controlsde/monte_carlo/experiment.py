@@ -18,7 +18,7 @@ from controlsde.fokker_planck.diffusivity import Diffusivity
 from controlsde.monte_carlo.backends.choice import Backend, choose
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import RUNGE_KUTTA, Process
-from controlsde.monte_carlo.processes import Crew
+from controlsde.monte_carlo.process_group import Crew
 from controlsde.monte_carlo.statistics import Estimate, Sample, mollified_l2, sample_of
 from controlsde.monte_carlo.streaming import Draw, Effort, Simulated, Starts, stream_particles, threads_for
 from controlsde.monte_carlo.sums import CELL, Layout, Sums

@@ -23,7 +23,7 @@ from controlsde.foundation.surroundings import one_thread, own_settings
 from controlsde.monte_carlo.backends.choice import Backend
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Positions, Process
-from controlsde.monte_carlo.processes import Crew
+from controlsde.monte_carlo.process_group import Crew
 from controlsde.monte_carlo.sums import CELL, Layout, Sums, count
 
 Array = NDArray[np.float64]

@@ -40,7 +40,7 @@ MAX_PIXELS = 128  # an axis
 ASYMMETRY = 1e-9  # of a covariance, as a share of the standard deviations: rounding in what was copied
 SINGULAR = 1e-12  # of a variance: what the coordinates before it may leave
 
-BUILDING, CHECKS = "controlsde.densities.building", "controlsde.problem.density_checks"
+BUILDING, CHECKS = "controlsde.densities.density_building", "controlsde.problem.density_checks"
 
 
 @dataclass(frozen=True)

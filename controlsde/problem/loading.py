@@ -18,7 +18,8 @@ from pydantic import ValidationError
 
 from controlsde.foundation import kinds
 from controlsde.foundation.plain_files import MissingError, UnreadableError, is_plain_file, read_plain
-from controlsde.problem import data_files, overrides, words, yaml_text
+from controlsde.problem import data_files, overrides, yaml_text
+from controlsde.problem import validation_messages as words
 from controlsde.problem.problem import Problem
 from controlsde.problem.values import Location, dotted
 from controlsde.problem.yaml_text import Document, ProblemError

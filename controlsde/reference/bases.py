@@ -16,7 +16,7 @@ import scipy.linalg
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
-from controlsde.densities.protocol import Array
+from controlsde.densities.density import Array
 
 BLOCK = 64
 CHUNK = 1_000_000

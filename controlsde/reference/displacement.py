@@ -18,11 +18,11 @@ import numpy as np
 from scipy.optimize import elementwise
 
 from controlsde.densities import CorrelatedMixture, GaussianMixture, LineDensity
-from controlsde.densities.protocol import Array, as_points
+from controlsde.densities.density import Array, as_points
 from controlsde.fokker_planck.diffusivity import Diffusivity
 from controlsde.foundation.surroundings import methods_in_own_arithmetic
-from controlsde.reference.protocol import clock
 from controlsde.reference.quotients import TINY, ratio
+from controlsde.reference.reference import clock
 from controlsde.reference.transport import Transported
 
 PAIRS = 2048  # of points and their goals, that narrow down every search

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from controlsde.densities import CorrelatedMixture, Density, GaussianMixture, build_density
 from controlsde.problem import schema
-from controlsde.reference.building import on_box
 from controlsde.reference.forward import MAX_MASS_OUTSIDE
+from controlsde.reference.reference_building import on_box
 
 Spec = schema.ReversedDiffusion | schema.Moser | schema.Displacement | schema.Foellmer
 

@@ -13,10 +13,10 @@ from typing import Protocol
 import numpy as np
 
 from controlsde.densities import GaussianMixture
+from controlsde.densities.density import Array, Box, Density
 from controlsde.densities.gaussian import REACH
 from controlsde.densities.norms import squared_norm, squared_norm_of_products
 from controlsde.densities.products import AxisLogs, Products, log_sum
-from controlsde.densities.protocol import Array, Box, Density
 
 
 class Flow(Protocol):

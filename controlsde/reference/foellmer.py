@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from controlsde.densities.protocol import Array, Box
+from controlsde.densities.density import Array, Box
 from controlsde.fokker_planck.diffusivity import Steady
 from controlsde.reference.flows import Free
 from controlsde.reference.forward import (
@@ -34,7 +34,7 @@ from controlsde.reference.forward import (
     closed_form,
     mass_outside,
 )
-from controlsde.reference.protocol import ReferenceError  # noqa: A004
+from controlsde.reference.reference import ReferenceError  # noqa: A004
 from controlsde.reference.reversed_diffusion import ReversedDiffusionReference
 
 

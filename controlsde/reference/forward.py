@@ -25,14 +25,14 @@ from controlsde.densities import (
     TruncatedMixture,
     condition,
 )
+from controlsde.densities.density import Box
 from controlsde.densities.gaussian import REACH
-from controlsde.densities.protocol import Box
 from controlsde.reference.bases import (
     CosineBasis,
     FourierBasis,
     ReflectedOrnsteinUhlenbeckBasis,
 )
-from controlsde.reference.correlated import CorrelatedClosedForm
+from controlsde.reference.correlated_flow import CorrelatedClosedForm
 from controlsde.reference.flows import (
     ClosedForm,
     Flow,
@@ -45,7 +45,7 @@ from controlsde.reference.flows import (
     Windings,
 )
 from controlsde.reference.projection import project
-from controlsde.reference.protocol import ReferenceError  # noqa: A004
+from controlsde.reference.reference import ReferenceError  # noqa: A004
 from controlsde.reference.series import Series
 
 DATA = ("reference", "data")

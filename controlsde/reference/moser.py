@@ -16,12 +16,12 @@ from functools import cached_property
 import numpy as np
 
 from controlsde.densities import Density, LineDensity
-from controlsde.densities.formula import axis_rule
-from controlsde.densities.protocol import Array, as_points
+from controlsde.densities.density import Array, as_points
+from controlsde.densities.formula_density import axis_rule
 from controlsde.fokker_planck.diffusivity import Diffusivity
 from controlsde.foundation.surroundings import methods_in_own_arithmetic
-from controlsde.reference.protocol import ReferenceError, clock  # noqa: A004
 from controlsde.reference.quotients import TINY, ratio
+from controlsde.reference.reference import ReferenceError, clock  # noqa: A004
 from controlsde.reference.transport import Transported
 
 MAX_FIELD = 1e6  # in units of length/horizon: a faster field means a density that vanishes

@@ -18,15 +18,15 @@ from functools import cached_property
 import numpy as np
 
 from controlsde.densities import Density
-from controlsde.densities.formula import graded_rule
-from controlsde.densities.protocol import Array, Box, as_points
+from controlsde.densities.density import Array, Box, as_points
+from controlsde.densities.formula_density import graded_rule
 from controlsde.fokker_planck.diffusivity import Diffusivity
 from controlsde.foundation.surroundings import methods_in_own_arithmetic
 from controlsde.reference.bases import Basis, FourierBasis, PolynomialCosineBasis
 from controlsde.reference.moser import MAX_FIELD, MoserMixture
 from controlsde.reference.projection import tensor_coefficients
-from controlsde.reference.protocol import ReferenceError  # noqa: A004
 from controlsde.reference.quotients import ratio
+from controlsde.reference.reference import ReferenceError  # noqa: A004
 from controlsde.reference.series import TensorCoefficients
 from controlsde.reference.transport import Transported
 

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.densities.protocol import Array
+from controlsde.densities.density import Array
 
 TABLE = 4097  # places of an axis, between which scattered points lie
 

@@ -9,11 +9,11 @@ from functools import partial
 import numpy as np
 
 from controlsde.densities import Density
-from controlsde.densities.formula import PANELS, axis_rule
-from controlsde.densities.panels import resolve
-from controlsde.densities.protocol import Array, Box
+from controlsde.densities.density import Array, Box
+from controlsde.densities.formula_density import PANELS, axis_rule
+from controlsde.densities.subintervals import resolve
 from controlsde.reference.bases import Basis
-from controlsde.reference.correlated import CorrelatedClosedForm
+from controlsde.reference.correlated_flow import CorrelatedClosedForm
 from controlsde.reference.flows import ClosedForm
 from controlsde.reference.series import Coefficients, FactoredCoefficients, TensorCoefficients
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from controlsde.densities.protocol import Array, Box
+from controlsde.densities.density import Array, Box
 
 FLOOR = 1e-10  # times the uniform density: scores of numerical densities divide by no less
 TINY = 1e-300  # a density below has no digits left to divide by

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from controlsde.densities.density import Array, Density, as_points
 from controlsde.densities.norms import squared_norm
-from controlsde.densities.protocol import Array, Density, as_points
 from controlsde.fokker_planck.diffusivity import Diffusivity
 from controlsde.foundation.surroundings import methods_in_own_arithmetic
 from controlsde.reference.flows import Flow
-from controlsde.reference.protocol import clock
+from controlsde.reference.reference import clock
 
 
 @methods_in_own_arithmetic

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 
-from controlsde.densities.panels import WEIGHTS, Panels, nodes_between, resolve_between
-from controlsde.densities.protocol import Array
+from controlsde.densities.density import Array
+from controlsde.densities.subintervals import WEIGHTS, Panels, nodes_between, resolve_between
 from controlsde.enclosures import hidden
 from controlsde.fokker_planck.diffusivity import Diffusivity, Varying
 from controlsde.problem.formula import Formula

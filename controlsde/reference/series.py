@@ -14,8 +14,8 @@ from typing import Protocol
 import numpy as np
 
 from controlsde.densities import Density, GridSampler
-from controlsde.densities.formula import FormulaDensity
-from controlsde.densities.protocol import Array, Box
+from controlsde.densities.density import Array, Box
+from controlsde.densities.formula_density import FormulaDensity
 from controlsde.reference.bases import Basis
 from controlsde.reference.places import AxisModes, Between, Places, at_points
 from controlsde.reference.quotients import floored_score, ratio

@@ -19,14 +19,14 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as sparse_linalg
 
 from controlsde.densities import Density, GridSampler
-from controlsde.densities.protocol import Array, Box, as_points
+from controlsde.densities.density import Array, Box, as_points
 from controlsde.fokker_planck.density_field import DensityField
 from controlsde.fokker_planck.marching import Marched, UnresolvedError, march
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.fokker_planck.operator import Operator
 from controlsde.fokker_planck.stencils import Stencil
-from controlsde.reference.protocol import ReferenceError  # noqa: A004
 from controlsde.reference.quotients import floored_score, ratio
+from controlsde.reference.reference import ReferenceError  # noqa: A004
 
 Force = Callable[[Array], Array]  # x (n, d) → f (n, d)
 

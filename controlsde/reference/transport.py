@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from controlsde.densities.protocol import Array, Density
+from controlsde.densities.density import Array, Density
 from controlsde.fokker_planck.diffusivity import Diffusivity
 from controlsde.foundation.surroundings import methods_in_own_arithmetic
 

@@ -143,7 +143,7 @@ def _longest(grid: tuple[Array, ...]) -> float:
 def _drift(result: Result) -> Drift | None:
     """The drift, from the result alone; None for a reference's exact one."""
     from controlsde.control.drift import FormulaDrift, network_drift
-    from controlsde.tracking.discrete_problem import build_network
+    from controlsde.tracking.tracking_problem import build_network
 
     if result.controls is not None:
         return network_drift(build_network(result.problem), result.controls, result.controls.times[-1])

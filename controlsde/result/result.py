@@ -162,7 +162,7 @@ class Result:
         """
         from controlsde.reference import build_diffusivity
         from controlsde.result.torch_module import ControlledProcess
-        from controlsde.tracking.discrete_problem import build_network
+        from controlsde.tracking.tracking_problem import build_network
 
         if self.controls is None:
             raise ResultError(NO_NETWORK)
@@ -192,7 +192,7 @@ class Result:
         (JSON) and noise. Raises ResultError for a result without a network's controls, or a name that ends otherwise.
         """
         from controlsde.control.weights_file import SUFFIX, network_words, write_weights
-        from controlsde.tracking.discrete_problem import build_network
+        from controlsde.tracking.tracking_problem import build_network
 
         if self.controls is None:
             raise ResultError(NO_NETWORK)

@@ -24,7 +24,7 @@ from torch import Tensor
 from controlsde.fokker_planck.adjoint import drift_gradient, stage_multipliers, stage_weights
 from controlsde.fokker_planck.sweeps import Sweeps, Trajectory
 from controlsde.problem.solver_specs import SolverOptions
-from controlsde.tracking.discrete_problem import TrackingProblem
+from controlsde.tracking.tracking_problem import TrackingProblem
 
 Array = NDArray[np.float64]
 

@@ -16,7 +16,7 @@ from controlsde.fokker_planck.diffusivity import Diffusivity
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.problem import Problem
 from controlsde.reference import Reference, build_reference
-from controlsde.tracking.discrete_problem import (
+from controlsde.tracking.tracking_problem import (
     TimeGrid,
     TrackingProblem,
     build_mesh,

@@ -3,7 +3,7 @@
 from controlsde.verification.certificate import Certificate, Check, MonteCarloEvidence
 from controlsde.verification.evidence import DiscreteRun, Evidence, Fields, TrackingErrors
 from controlsde.verification.promises import Promises
-from controlsde.verification.verify import verify
+from controlsde.verification.verifying import verify
 
 __all__ = [
     "Certificate",

@@ -22,9 +22,9 @@ from controlsde.problem.solver_specs import Rung, SolverOptions
 from controlsde.registry import SOLVERS
 from controlsde.solvers.declaration import Solver
 from controlsde.solvers.outcome import Outcome
-from controlsde.tracking.discrete_problem import TimeGrid, TrackingProblem
 from controlsde.tracking.objective import Objective, device_of
 from controlsde.tracking.posed import Posed
+from controlsde.tracking.tracking_problem import TimeGrid, TrackingProblem
 
 Array = NDArray[np.float64]
 

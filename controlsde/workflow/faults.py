@@ -18,8 +18,8 @@ from controlsde.problem.formula_checks import jump_of
 from controlsde.problem.schema import FormulaForward, Mixture, ReversedDiffusion, Samples, StudentT, Truncated
 from controlsde.problem.values import Location
 from controlsde.reference import Reference, ReferenceError, build_reference  # noqa: A004
-from controlsde.tracking.discrete_problem import holds
 from controlsde.tracking.posed import Posed
+from controlsde.tracking.tracking_problem import holds
 
 RESOLVED = 1e-2  # top-mode share of a density that a mesh resolves
 MOST_ELEMENTS = {1: 3072, 2: 24, 3: 4}  # an axis: beyond them a solve takes days

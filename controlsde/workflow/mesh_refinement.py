@@ -36,9 +36,9 @@ from controlsde.solvers.declaration import Solver
 from controlsde.solvers.end_limit import solve_within_limit
 from controlsde.solvers.outcome import Outcome, reached
 from controlsde.solvers.shooting.trust_region import projected_gradient_norm
-from controlsde.tracking.discrete_problem import TimeGrid, TrackingProblem
 from controlsde.tracking.objective import Objective, device_of
 from controlsde.tracking.posed import Posed
+from controlsde.tracking.tracking_problem import TimeGrid, TrackingProblem
 from controlsde.verification.certificate import LIMITS
 from controlsde.workflow.continuation import Climbed, climb
 

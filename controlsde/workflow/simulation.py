@@ -24,20 +24,20 @@ from controlsde.foundation.files import write_whole
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import own_settings
 from controlsde.monte_carlo import statistics
-from controlsde.monte_carlo.backends.numpy import simulation as plain
+from controlsde.monte_carlo.backends.numpy import stepping as plain
 from controlsde.monte_carlo.experiment import Experiment
-from controlsde.monte_carlo.processes import Crew
+from controlsde.monte_carlo.process_group import Crew
 from controlsde.monte_carlo.statistics import Estimate, Moments, Tested
 from controlsde.monte_carlo.streaming import INTERRUPTED, Effort, Starts
 from controlsde.monte_carlo.sums import CELL
 from controlsde.problem import Problem, parse_problem
 from controlsde.reference import Reference
 from controlsde.result.result import Result, plain_json
-from controlsde.tracking.discrete_problem import build_network, time_grid
 from controlsde.tracking.posed import Posed
+from controlsde.tracking.tracking_problem import build_network, time_grid
 from controlsde.verification.certificate import LIMITS, Check
 from controlsde.verification.grid import FinalGrid
-from controlsde.verification.particles import Measured, experiment_of, measure
+from controlsde.verification.particle_measurement import Measured, experiment_of, measure
 
 if TYPE_CHECKING:
     import xarray as xr

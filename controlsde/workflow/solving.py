@@ -29,10 +29,11 @@ from controlsde.problem.values import dotted
 from controlsde.registry import SOLVERS
 from controlsde.result.result import Result
 from controlsde.solvers.outcome import Ending, Outcome
-from controlsde.tracking.discrete_problem import TimeGrid, TrackingProblem
 from controlsde.tracking.objective import Objective, device_of
 from controlsde.tracking.posed import Posed
-from controlsde.verification import DiscreteRun, Evidence, TrackingErrors, verify
+from controlsde.tracking.tracking_problem import TimeGrid, TrackingProblem
+from controlsde.verification import DiscreteRun, Evidence, TrackingErrors
+from controlsde.verification.verifying import verify
 from controlsde.workflow.mesh_refinement import Run, run_resolved, solve_resolved
 
 Array = NDArray[np.float64]

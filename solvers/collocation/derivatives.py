@@ -20,7 +20,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from controlsde.tracking.discrete_problem import TrackingProblem
+from controlsde.tracking.tracking_problem import TrackingProblem
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]

@@ -36,8 +36,8 @@ from controlsde.solvers.outcome import Ending, Outcome, Reason, Violation
 from controlsde.solvers.shooting.trust_region import projected_gradient_norm
 from controlsde.solvers.starts import starts_from
 from controlsde.solvers.workers import Workers
-from controlsde.tracking.discrete_problem import TrackingProblem
 from controlsde.tracking.objective import Objective
+from controlsde.tracking.tracking_problem import TrackingProblem
 
 Array = NDArray[np.float64]
 

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.solvers.collocation.transcription import costates, step_residual
-from controlsde.tracking.discrete_problem import TrackingProblem
+from controlsde.tracking.tracking_problem import TrackingProblem
 
 Array = NDArray[np.float64]
 

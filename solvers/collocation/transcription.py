@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from controlsde.fokker_planck.radau import radau
 from controlsde.solvers.collocation.derivatives import objective_matrix, program_derivatives, sparse_to_casadi
-from controlsde.tracking.discrete_problem import TrackingProblem
+from controlsde.tracking.tracking_problem import TrackingProblem
 
 Array = NDArray[np.float64]
 

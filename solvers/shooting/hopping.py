@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from controlsde.solvers.shooting.trust_region import Iterate
 from controlsde.solvers.starts import contracting_weights
-from controlsde.tracking.discrete_problem import TrackingProblem
+from controlsde.tracking.tracking_problem import TrackingProblem
 
 Array = NDArray[np.float64]
 

@@ -17,7 +17,7 @@ import xarray as xr
 import controlsde as cs
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.monte_carlo.backends.choice import Backend
-from controlsde.monte_carlo.backends.numpy import simulation as plain
+from controlsde.monte_carlo.backends.numpy import stepping as plain
 from controlsde.monte_carlo.philox import Stream
 from controlsde.problem import parse_problem
 from controlsde.verification.evidence import Fields

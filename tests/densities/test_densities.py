@@ -14,7 +14,7 @@ from controlsde.densities import (
     build_density,
     condition,
 )
-from controlsde.densities.formula import gauss_grid
+from controlsde.densities.formula_density import gauss_grid
 from controlsde.problem import schema
 
 LINE = ((-2.0, 1.5),)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from controlsde.densities.jets import OPERATIONS, gradient
+from controlsde.densities.dual_numbers import OPERATIONS, gradient
 from controlsde.problem.formula import FUNCTIONS, Formula
 
 TEXTS = {

@@ -14,7 +14,7 @@ from controlsde.densities import (
     condition,
 )
 from controlsde.densities.box_mass import masses_in_box
-from controlsde.densities.formula import gauss_grid
+from controlsde.densities.formula_density import gauss_grid
 from controlsde.densities.norms import squared_norm, squared_norm_of_products
 from controlsde.enclosures import hidden
 from controlsde.problem import Formula, schema

@@ -9,7 +9,7 @@ from controlsde.control.controls import Controls
 from controlsde.diagnosis import Case
 from controlsde.problem import load_problem
 from controlsde.solvers.outcome import Ending
-from controlsde.tracking.discrete_problem import build_network
+from controlsde.tracking.tracking_problem import build_network
 from controlsde.verification.certificate import Measurements, MonteCarloEvidence, judge
 
 SOUND = {

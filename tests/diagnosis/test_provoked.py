@@ -18,7 +18,7 @@ from controlsde.workflow.solving import SolveError, evaluate, solve
 @pytest.fixture(autouse=True)
 def few_characteristics(monkeypatch):
     """Fewer points and a looser tolerance than users get: the same check, sooner."""
-    verify = importlib.import_module("controlsde.verification.verify")
+    verify = importlib.import_module("controlsde.verification.verifying")
     monkeypatch.setitem(verify.CHARACTERISTIC_POINTS, 1, 64)
     monkeypatch.setattr(characteristics, "TOLERANCE", 1e-4)
 

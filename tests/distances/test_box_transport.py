@@ -14,7 +14,7 @@ from controlsde.distances.sinkhorn import Entropic
 from controlsde.distances.softmin import expectation, smallest, softmin, softmin_with_weights, squared_distances
 from controlsde.fokker_planck.density_field import DensityField
 from controlsde.fokker_planck.mesh import Mesh
-from controlsde.verification.transport import final_transport, masses_on_cells
+from controlsde.verification.transport_at_end import final_transport, masses_on_cells
 
 SQUARE = ((-5.0, 5.0), (-5.0, 5.0))
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from controlsde.densities import jets
+from controlsde.densities import dual_numbers as jets
 from controlsde.enclosures import Interval, enclose, intervals
 from controlsde.problem.formula import FUNCTIONS, Formula, FormulaError
 

@@ -11,9 +11,9 @@ from controlsde.control.controls import Controls
 from controlsde.control.drift import NetworkDrift
 from controlsde.control.network import Network
 from controlsde.fokker_planck.diffusivity import Steady
-from controlsde.monte_carlo.backends.numpy import simulation as plain
-from controlsde.monte_carlo.backends.triton import simulation as fused_cuda
-from controlsde.monte_carlo.backends.triton.simulation import UNIT
+from controlsde.monte_carlo.backends.numpy import stepping as plain
+from controlsde.monte_carlo.backends.triton import stepping as fused_cuda
+from controlsde.monte_carlo.backends.triton.stepping import UNIT
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Process
 

@@ -11,8 +11,8 @@ from controlsde.control.controls import Controls
 from controlsde.control.drift import FormulaDrift, NetworkDrift
 from controlsde.control.network import Network
 from controlsde.fokker_planck.diffusivity import Steady
-from controlsde.monte_carlo.backends.numpy import simulation as plain
-from controlsde.monte_carlo.backends.torch import simulation as tensors
+from controlsde.monte_carlo.backends.numpy import stepping as plain
+from controlsde.monte_carlo.backends.torch import stepping as tensors
 from controlsde.monte_carlo.experiment import Experiment
 from controlsde.monte_carlo.philox import NORMALS, UNIFORMS, Stream, normals, uniforms
 from controlsde.monte_carlo.process import Process

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from controlsde.fokker_planck.diffusivity import Diffusivity, Steady
-from controlsde.monte_carlo.backends.numpy import simulation as plain
-from controlsde.monte_carlo.backends.torch import simulation as tensors
+from controlsde.monte_carlo.backends.numpy import stepping as plain
+from controlsde.monte_carlo.backends.torch import stepping as tensors
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Positions, Process
 from controlsde.monte_carlo.sums import CELL

@@ -12,9 +12,9 @@ from controlsde.control.drift import FormulaDrift, NetworkDrift
 from controlsde.control.network import ACTIVATIONS, Network
 from controlsde.fokker_planck.diffusivity import Steady, Varying
 from controlsde.monte_carlo.backends.choice import DeviceError, choose
-from controlsde.monte_carlo.backends.numba import simulation as fused
-from controlsde.monte_carlo.backends.numpy import simulation as plain
-from controlsde.monte_carlo.backends.torch import simulation as tensors
+from controlsde.monte_carlo.backends.numba import stepping as fused
+from controlsde.monte_carlo.backends.numpy import stepping as plain
+from controlsde.monte_carlo.backends.torch import stepping as tensors
 from controlsde.monte_carlo.experiment import Experiment
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import BoxNetwork, Process

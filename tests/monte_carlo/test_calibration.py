@@ -14,10 +14,10 @@ from controlsde.monte_carlo.streaming import Effort
 from controlsde.monte_carlo.sums import CELL
 from controlsde.problem import load_problem
 from controlsde.reference import build_reference
-from controlsde.tracking.discrete_problem import build_mesh, build_network, time_grid
 from controlsde.tracking.posed import Posed
+from controlsde.tracking.tracking_problem import build_mesh, build_network, time_grid
 from controlsde.verification.grid import FinalGrid
-from controlsde.verification.particles import experiment_of
+from controlsde.verification.particle_measurement import experiment_of
 from controlsde.verification.refinement import refined_density
 
 REPETITIONS = 200

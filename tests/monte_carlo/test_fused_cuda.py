@@ -20,10 +20,10 @@ from controlsde.control.controls import Controls
 from controlsde.control.drift import NetworkDrift
 from controlsde.control.network import Network
 from controlsde.fokker_planck.diffusivity import Steady
-from controlsde.monte_carlo.backends.numpy import simulation as plain
+from controlsde.monte_carlo.backends.numpy import stepping as plain
 from controlsde.monte_carlo.backends.triton import backend
-from controlsde.monte_carlo.backends.triton import simulation as fused_cuda
-from controlsde.monte_carlo.backends.triton.simulation import UNIT, flow_constants, noisy_constants, obstacle
+from controlsde.monte_carlo.backends.triton import stepping as fused_cuda
+from controlsde.monte_carlo.backends.triton.stepping import UNIT, flow_constants, noisy_constants, obstacle
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Process
 from controlsde.monte_carlo.sums import Layout, count
@@ -218,8 +218,8 @@ from types import SimpleNamespace
 import numpy as np
 import triton.language as tl
 from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
-from controlsde.monte_carlo.backends.numpy import simulation as plain
-from controlsde.monte_carlo.backends.triton.simulation import Kernel
+from controlsde.monte_carlo.backends.numpy import stepping as plain
+from controlsde.monte_carlo.backends.triton.stepping import Kernel
 
 def half(x):  # what is approximate is good for angles in [-pi, pi] alone
     assert np.abs(x).max() < 3.1416
@@ -279,7 +279,7 @@ def test_what_keeps_a_device_from_a_process_is_said_in_one_sentence(monkeypatch)
         fused_cuda.simulate(process(1), STREAM, 0, starts(1, 1))
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert obstacle(process(16, 16)) is None
-    monkeypatch.setattr("controlsde.monte_carlo.backends.triton.simulation.find_spec", lambda _: None)
+    monkeypatch.setattr("controlsde.monte_carlo.backends.triton.stepping.find_spec", lambda _: None)
     assert obstacle(process(1)) == "Triton is not installed: pip install 'controlsde[cuda]'"
     still = Process(None, ((0.0, 1.0),), "reflecting", "heun", process(1).clock)
     assert obstacle(still) == "the CUDA kernel simulates network drifts alone, and this drift is none"

@@ -8,8 +8,8 @@ from scipy import stats
 
 from controlsde.monte_carlo import philox
 from controlsde.monte_carlo.backends.numba import arithmetic
-from controlsde.monte_carlo.backends.numba import simulation as fused
-from controlsde.monte_carlo.backends.torch import simulation as tensors
+from controlsde.monte_carlo.backends.numba import stepping as fused
+from controlsde.monte_carlo.backends.torch import stepping as tensors
 from controlsde.monte_carlo.philox import NORMALS, UNIFORMS, Stream
 
 # counter, key, words: the vectors of Random123 for philox4x32 with ten rounds

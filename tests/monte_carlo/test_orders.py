@@ -14,7 +14,7 @@ from controlsde.control.controls import Controls
 from controlsde.control.drift import NetworkDrift
 from controlsde.control.network import Network
 from controlsde.fokker_planck.diffusivity import Steady
-from controlsde.monte_carlo.backends.numba import simulation as fused
+from controlsde.monte_carlo.backends.numba import stepping as fused
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Process
 from controlsde.monte_carlo.statistics import mollified_l2, sample_of
@@ -22,10 +22,10 @@ from controlsde.monte_carlo.streaming import Effort
 from controlsde.monte_carlo.sums import CELL
 from controlsde.problem import load_problem
 from controlsde.reference import build_reference
-from controlsde.tracking.discrete_problem import build_mesh, build_network, time_grid
 from controlsde.tracking.posed import Posed
+from controlsde.tracking.tracking_problem import build_mesh, build_network, time_grid
 from controlsde.verification.grid import FinalGrid
-from controlsde.verification.particles import experiment_of
+from controlsde.verification.particle_measurement import experiment_of
 from controlsde.verification.refinement import refined_density
 
 DIFFUSIVITY = 0.25

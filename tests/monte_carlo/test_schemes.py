@@ -10,7 +10,7 @@ from scipy.linalg import expm
 from scipy.stats import truncnorm
 
 from controlsde.fokker_planck.diffusivity import Varying
-from controlsde.monte_carlo.backends.numpy.simulation import place, survives
+from controlsde.monte_carlo.backends.numpy.stepping import place, survives
 from controlsde.monte_carlo.sums import CELL
 
 from .running import FREE, Field, Setting, setting, simulate, still

@@ -18,7 +18,7 @@ from controlsde.monte_carlo.backends.choice import Backend
 from controlsde.monte_carlo.experiment import Experiment
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Positions
-from controlsde.monte_carlo.processes import Crew
+from controlsde.monte_carlo.process_group import Crew
 from controlsde.monte_carlo.statistics import mollified_l2, sample_of
 from controlsde.monte_carlo.streaming import Effort
 from controlsde.monte_carlo.sums import CELL, Layout, Sums, count
@@ -210,7 +210,7 @@ from controlsde.control.controls import Controls
 from controlsde.control.network import Network
 from controlsde.monte_carlo.experiment import Experiment
 from controlsde.monte_carlo.philox import Stream
-from controlsde.monte_carlo.processes import crew
+from controlsde.monte_carlo.process_group import crew
 from controlsde.monte_carlo.streaming import Effort
 from controlsde.monte_carlo.sums import Layout
 

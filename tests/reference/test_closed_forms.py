@@ -10,12 +10,12 @@ from scipy.stats import multivariate_normal, truncnorm
 from scipy.stats import t as student_t
 
 from controlsde.densities import GaussianMixture, TruncatedMixture, build_density
-from controlsde.densities.formula import gauss_grid
+from controlsde.densities.formula_density import gauss_grid
 from controlsde.distances import wasserstein_2
 from controlsde.problem import schema
 from controlsde.reference import ReferenceError  # noqa: A004
 from controlsde.reference.bases import CosineBasis, FourierBasis, ReflectedOrnsteinUhlenbeckBasis
-from controlsde.reference.correlated import CorrelatedClosedForm
+from controlsde.reference.correlated_flow import CorrelatedClosedForm
 from controlsde.reference.flows import ClosedForm, Mirrors, Process, Windings
 from controlsde.reference.projection import project
 from controlsde.reference.series import Series

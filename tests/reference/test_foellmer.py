@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from controlsde.densities import build_density
-from controlsde.densities.formula import gauss_grid
+from controlsde.densities.formula_density import gauss_grid
 from controlsde.reference import ReferenceError  # noqa: A004
 
 from .builders import MIXTURE, MIXTURE_2D, SMOOTH, UNIFORM, column, foellmer

@@ -13,7 +13,7 @@ from controlsde.monte_carlo.clock import Clock
 from controlsde.problem import ProblemError, parse_problem
 from controlsde.problem.formula import Formula
 from controlsde.reference import build_reference
-from controlsde.tracking.discrete_problem import build_tracking
+from controlsde.tracking.tracking_problem import build_tracking
 from controlsde.workflow.prediction import predict
 from controlsde.workflow.solving import discrete_stages
 

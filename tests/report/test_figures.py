@@ -25,7 +25,7 @@ from controlsde.report import compared, curves, densities, particles
 from controlsde.report.canvas import TITLE_LINE, noise_colour, number, standing
 from controlsde.report.figures import save_comparison, save_figures
 from controlsde.report.moments import chosen_times, error_then
-from controlsde.tracking.discrete_problem import build_network
+from controlsde.tracking.tracking_problem import build_network
 from controlsde.verification.evidence import Fields
 from controlsde.workflow.comparison import Comparison, at_noise
 from controlsde.workflow.simulation import simulate

@@ -8,7 +8,7 @@ from controlsde.control.controls import Controls, ControlsError
 from controlsde.control.drift import NetworkDrift
 from controlsde.control.network import Network
 from controlsde.fokker_planck.diffusivity import Steady, Varying
-from controlsde.monte_carlo.backends.torch import simulation as tensors
+from controlsde.monte_carlo.backends.torch import stepping as tensors
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Process
 from controlsde.result.torch_module import ControlledProcess

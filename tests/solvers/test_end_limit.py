@@ -11,9 +11,9 @@ from controlsde.problem import ProblemError, parse_problem
 from controlsde.reference import build_reference
 from controlsde.solvers.end_limit import solve_within_limit
 from controlsde.solvers.shooting import solver as shooting
-from controlsde.tracking.discrete_problem import build_tracking, time_grid
 from controlsde.tracking.objective import Objective
 from controlsde.tracking.posed import Posed
+from controlsde.tracking.tracking_problem import build_tracking, time_grid
 from controlsde.workflow.mesh_refinement import solve_resolved
 
 PROBLEM = """

@@ -26,7 +26,7 @@ FEW = {"monte_carlo.particles": 4000, "monte_carlo.steps_per_piece": 16}
 @pytest.fixture(autouse=True)
 def few_characteristics(monkeypatch):
     """Fewer points and a looser tolerance than users get: the same check, sooner."""
-    verify = importlib.import_module("controlsde.verification.verify")
+    verify = importlib.import_module("controlsde.verification.verifying")
     monkeypatch.setitem(verify.CHARACTERISTIC_POINTS, 1, 64)
     monkeypatch.setattr(characteristics, "TOLERANCE", 1e-4)
 
@@ -75,7 +75,7 @@ def test_the_exact_drift_tracks_without_error_at_every_noise_and_passes(name, pi
 def weakly_vanishing_drifts():
     """Results for v_n = sin(2πnx)/2πn without noise, by n."""
     patch = pytest.MonkeyPatch()
-    patch.setitem(importlib.import_module("controlsde.verification.verify").CHARACTERISTIC_POINTS, 1, 64)
+    patch.setitem(importlib.import_module("controlsde.verification.verifying").CHARACTERISTIC_POINTS, 1, 64)
     results = {n: evaluate(on_the_unit_interval(f"sin({n}*2*pi*x)/({n}*2*pi)")) for n in (1, 2, 4, 8)}
     patch.undo()
     return results
@@ -462,7 +462,7 @@ def test_the_exact_drift_of_other_forward_processes_arrives_without_error(forwar
 
 
 def test_particles_that_ignore_the_schedule_are_found_out(monkeypatch):
-    verify = importlib.import_module("controlsde.verification.verify")
+    verify = importlib.import_module("controlsde.verification.verifying")
     honest = verify.experiment_of
 
     def steady(*arguments):

@@ -28,7 +28,7 @@ monte_carlo: {particles: 500, steps_per_piece: 8}
 def test_a_wave_without_a_drift_decays_as_heat_does_is_verified_and_has_pictures(tmp_path, monkeypatch):
     """On fewer cells for the final distances than users get: the same numbers, sooner."""
     grid = importlib.import_module("controlsde.verification.grid")
-    transport = importlib.import_module("controlsde.verification.transport")
+    transport = importlib.import_module("controlsde.verification.transport_at_end")
     monkeypatch.setitem(grid.FINE_CELLS, 3, 20)
     monkeypatch.setitem(transport.WORK, 3, 3 * 12**4)
     result = evaluate(parse_problem(WAVE))

@@ -6,9 +6,9 @@ import pytest
 from controlsde.foundation.progress import silent
 from controlsde.problem import ProblemError, parse_problem
 from controlsde.reference import build_reference
-from controlsde.tracking.discrete_problem import build_tracking, time_grid
 from controlsde.tracking.objective import Objective
 from controlsde.tracking.posed import Posed
+from controlsde.tracking.tracking_problem import build_tracking, time_grid
 from controlsde.workflow.continuation import climb, resized, rung_grid, rung_tracking
 from controlsde.workflow.mesh_refinement import solve_resolved
 

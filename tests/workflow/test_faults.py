@@ -6,8 +6,8 @@ import pytest
 
 from controlsde.problem import parse_problem
 from controlsde.reference import ReferenceError, build_reference  # noqa: A004
-from controlsde.tracking.discrete_problem import build_mesh
 from controlsde.tracking.posed import Posed
+from controlsde.tracking.tracking_problem import build_mesh
 from controlsde.workflow.faults import fault_of, too_narrow
 from controlsde.workflow.prediction import affordable, predict
 

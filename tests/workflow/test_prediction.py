@@ -14,9 +14,9 @@ from controlsde.solvers.drift_fitting.drift_fit import CHUNK_BYTES
 from controlsde.solvers.shooting import solver as shooting
 from controlsde.solvers.shooting.costs import factor_bytes, shooting_iterations, shooting_memory, shooting_seconds
 from controlsde.solvers.shooting.options import Shooting
-from controlsde.tracking.discrete_problem import build_tracking
 from controlsde.tracking.objective import Objective
 from controlsde.tracking.sizes import Sizes, operator_entries, sizes_of
+from controlsde.tracking.tracking_problem import build_tracking
 from controlsde.workflow import prediction as predictions
 from controlsde.workflow.prediction import predict
 

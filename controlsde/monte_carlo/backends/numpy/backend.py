@@ -21,7 +21,7 @@ def advance(
     process: Process, stream: Stream, first: int, start: NDArray[np.floating], stop: Callable[[], bool]
 ) -> Positions:
     """Move a chunk; see `Backend`."""
-    from controlsde.monte_carlo.backends.numpy import simulation
+    from controlsde.monte_carlo.backends.numpy import stepping as simulation
 
     del stop  # cells are short
     particles = np.arange(first, first + len(start), dtype=np.uint64)

@@ -23,7 +23,7 @@ def advance_on(device: str) -> Advance:
     def advance(
         process: Process, stream: Stream, first: int, start: NDArray[np.floating], stop: Callable[[], bool]
     ) -> Positions:
-        from controlsde.monte_carlo.backends.torch import simulation
+        from controlsde.monte_carlo.backends.torch import stepping as simulation
 
         return simulation.simulate(process, stream, first, start, device, stop)
 

@@ -17,7 +17,7 @@ def offer(process: Process, device: str, particle_steps: float) -> Backend | str
     """Networks of moderate width on a CUDA device; on a line between reflecting walls it adds up all that is asked."""
     if device != "cuda":
         return ""
-    from controlsde.monte_carlo.backends.triton import simulation
+    from controlsde.monte_carlo.backends.triton import stepping as simulation
 
     obstacle = simulation.obstacle(process)
     if obstacle:
@@ -30,7 +30,7 @@ def advance(
     process: Process, stream: Stream, first: int, start: NDArray[np.floating], stop: Callable[[], bool]
 ) -> Positions:
     """Move a chunk; see `Backend`."""
-    from controlsde.monte_carlo.backends.triton import simulation
+    from controlsde.monte_carlo.backends.triton import stepping as simulation
 
     del stop  # a launch ends by itself
     return simulation.simulate(process, stream, first, start)
@@ -40,7 +40,7 @@ def sums(
     process: Process, stream: Stream, first: int, start: NDArray[np.floating], layout: Layout, device: str = "cuda"
 ) -> Sums:
     """Move a chunk on a line between reflecting walls, and add up all that is asked for on the device."""
-    from controlsde.monte_carlo.backends.triton import simulation
+    from controlsde.monte_carlo.backends.triton import stepping as simulation
 
     found = simulation.reduce(process, stream, first, start, device, layout.bins, layout.modes.waves)
     cube = found.powers[2][None]

@@ -39,7 +39,7 @@ from controlsde.monte_carlo.backends.triton.arithmetic import (
     unit,
     words,
 )
-from controlsde.monte_carlo.backends.triton.sums import collect
+from controlsde.monte_carlo.backends.triton.reductions import collect
 
 LOG2_E = tl.constexpr(1.4426950408889634)
 TURN = tl.constexpr(6.283185307179586)

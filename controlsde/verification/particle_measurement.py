@@ -17,7 +17,7 @@ from controlsde.monte_carlo import statistics
 from controlsde.monte_carlo.backends.choice import Backend
 from controlsde.monte_carlo.experiment import Experiment
 from controlsde.monte_carlo.philox import Stream
-from controlsde.monte_carlo.processes import Crew
+from controlsde.monte_carlo.process_group import Crew
 from controlsde.monte_carlo.streaming import Effort, Simulated
 from controlsde.monte_carlo.sums import Layout
 from controlsde.tracking.posed import Posed

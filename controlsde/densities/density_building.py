@@ -7,10 +7,10 @@ import numpy as np
 from controlsde.densities.boxes import BoxesDensity
 from controlsde.densities.conditioned import ConditionedDensity
 from controlsde.densities.correlated import CorrelatedMixture
-from controlsde.densities.formula import FormulaDensity
+from controlsde.densities.density import Box, Density
+from controlsde.densities.formula_density import FormulaDensity
 from controlsde.densities.image import ImageDensity
 from controlsde.densities.mixture import GaussianMixture
-from controlsde.densities.protocol import Box, Density
 from controlsde.densities.truncated import TruncatedMixture
 from controlsde.problem import schema
 from controlsde.registry import DENSITIES

@@ -17,8 +17,8 @@ from controlsde.densities import (
     build_density,
     condition,
 )
+from controlsde.densities.density import Array, Box
 from controlsde.densities.gaussian import REACH
-from controlsde.densities.protocol import Array, Box
 from controlsde.fokker_planck.diffusivity import Diffusivity, Steady
 from controlsde.foundation.surroundings import own_arithmetic
 from controlsde.problem import schema
@@ -29,7 +29,7 @@ from controlsde.reference.foellmer import pinned_reference
 from controlsde.reference.forward import MAX_MASS_OUTSIDE, SpreadDensity, forward_flow
 from controlsde.reference.moser import MoserReference
 from controlsde.reference.moser_box import BoxMoserReference
-from controlsde.reference.protocol import Reference, ReferenceError  # noqa: A004
+from controlsde.reference.reference import Reference, ReferenceError  # noqa: A004
 from controlsde.reference.reversed_diffusion import ReversedDiffusionReference
 from controlsde.reference.schedules import (
     Retimed,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.special import erf
 
-from controlsde.densities.protocol import Array
+from controlsde.densities.density import Array
 from controlsde.problem.formula import Formula, evaluate
 
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from controlsde.densities import CorrelatedMixture
+from controlsde.densities.density import Array, as_points
 from controlsde.densities.norms import squared_norm
 from controlsde.densities.products import log_sum
-from controlsde.densities.protocol import Array, as_points
 from controlsde.reference.flows import Free, Noising, Walls, sample_noised
 
 LEAST_BLUR = 1e-300  # so that walls give their images of the data themselves, too

@@ -27,11 +27,11 @@ from controlsde.verification.certificate import Measurements, judge
 from controlsde.verification.characteristics import density_by_characteristics
 from controlsde.verification.evidence import DiscreteRun, Evidence, Fields, TrackingErrors
 from controlsde.verification.grid import FinalGrid
-from controlsde.verification.particles import experiment_of, measure
+from controlsde.verification.particle_measurement import experiment_of, measure
 from controlsde.verification.promises import promises
 from controlsde.verification.refinement import FIELDS_PER_PIECE, Refined, refined_density
 from controlsde.verification.sight import sight_of
-from controlsde.verification.transport import final_transport
+from controlsde.verification.transport_at_end import final_transport
 
 Array = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.polynomial import legendre
 
-from controlsde.densities.protocol import Array
+from controlsde.densities.density import Array
 
 ORDER = 16
 NODES, WEIGHTS = legendre.leggauss(ORDER)

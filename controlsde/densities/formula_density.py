@@ -13,10 +13,10 @@ from functools import cached_property
 
 import numpy as np
 
-from controlsde.densities import jets
-from controlsde.densities.panels import WEIGHTS, Panels, nodes_between, resolve_between
-from controlsde.densities.protocol import Array, Box, as_points, line_points
+from controlsde.densities import dual_numbers as jets
+from controlsde.densities.density import Array, Box, as_points, line_points
 from controlsde.densities.sampling import GridSampler
+from controlsde.densities.subintervals import WEIGHTS, Panels, nodes_between, resolve_between
 from controlsde.enclosures import Hidden, hidden
 from controlsde.problem.formula import Formula as Expression
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from controlsde.monte_carlo.backends.numba import simulation as fused
+from controlsde.monte_carlo.backends.numba import stepping as fused
 from controlsde.monte_carlo.philox import LANES, LOW, MULTIPLIERS, NORMALS, ROUNDS, UNIFORMS, UNIT, WEYL, Stream
 from controlsde.monte_carlo.process import TOUCHING, WIDEST, Positions, Process
 from controlsde.monte_carlo.walls import fold, wrap
