@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.foundation.progress import Progress, Step
-from controlsde.solvers.outcome import Ending, Iteration, Outcome
+from controlsde.solvers.outcome import Iteration, Outcome, Termination
 from controlsde.solvers.starts import starts_from
 from controlsde.tracking.objective import Objective
 
@@ -141,7 +141,7 @@ def solve_within_limit(
     met = _met(found, aim)
     if not met and not outcome.interrupted and np.isfinite(outcome.objective):
         words, unseen = _words(found, limit), found.error > limit and attempt.hidden > HIDDEN * limit
-        outcome = replace(outcome, message=words, ending=Ending("unseen-error" if unseen else "limit", words))
+        outcome = replace(outcome, message=words, termination=Termination("unseen-error" if unseen else "limit", words))
     starts = [math.nan] * len(first.outcome.starts)
     if starts:
         starts[first.outcome.start] = outcome.objective
@@ -154,7 +154,7 @@ def _dominant(objective: Objective, options: Any, initial: Sequence[Array]) -> f
     start = starts_from(objective, initial, 1, options.seed, options.start)[0]
     scale = 0.5 * float(np.sum(tracking.metric.root(tracking.targets[-1, -1, -1]) ** 2))
     running = float(tracking.time_weight.sum())
-    return DOMINANT * (tracking.price(start) / scale + running + 1e-12)
+    return DOMINANT * (tracking.regularisation(start) / scale + running + 1e-12)
 
 
 def _search(first: _Tried, attempt: Callable[[float, Array], _Tried], aim: float) -> _Tried:

@@ -17,7 +17,7 @@ Reason = Literal[
     "converged",
     "interrupted",
     "iterations",  # there were no more
-    "screened",  # other starts looked more promising after the first iterations
+    "pruned",  # other starts looked more promising after the first iterations
     "no-descent",  # no step lowered J any further
     "stalled",  # J stopped falling although the gradient is not small: a kink
     "non-finite",  # a number stopped being finite
@@ -54,7 +54,7 @@ class Violation:
 
 
 @dataclass(frozen=True)
-class Ending:
+class Termination:
     """Why a solver stopped, as plain data for a diagnosis.
 
     words: the solver's own, where it has any. what, piece: what stopped being finite, and in which piece (from 0).
@@ -75,7 +75,7 @@ class Outcome:
     """The weights that a solver found from one start, and what to think of them.
 
     weights: (K, P), flattened as in `network`. objective: J there, re-evaluated through the state equation.
-    converged: the first-order conditions hold to the tolerance. message: what happened, in one line; ending: the
+    converged: the first-order conditions hold to the tolerance. message: what happened, in one line; termination: the
     same as plain data. history: its last objective is J of the weights, where the solver converged.
     What a solver returns is the start with the least objective; it also carries
     starts: J reached from each start, in order (nan for one that broke down, or was not brought to a limit at the end),
@@ -96,7 +96,7 @@ class Outcome:
     others: tuple[Outcome, ...] = ()
     build_seconds: float = 0.0
     solve_seconds: float = 0.0
-    ending: Ending = field(default_factory=Ending)
+    termination: Termination = field(default_factory=Termination)
 
 
 @dataclass(frozen=True)

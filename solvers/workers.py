@@ -59,7 +59,7 @@ class Workers:
         finished: Callable[[int, R], None],
         expected: float | None = None,
     ) -> list[R | None]:
-        """Results of the starts, in order; None for those that a keyboard interrupt kept from ending.
+        """Results of the starts, in order; None for those that a keyboard interrupt kept from termination.
 
         here(number, start) runs in this process; the first start does, to see how long one takes, unless `expected`
         gives these seconds. elsewhere(start) runs in another process, and must survive the way there.

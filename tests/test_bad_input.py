@@ -280,7 +280,7 @@ FLOODS = {
     "nested keys": "a: {" + ", ".join(f"k{number}: 1" for number in range(80_000)) + "}\n" + GOOD,
     "empty lists": "a:\n" + "- []\n" * 190_000 + GOOD,
     "duplicates": GOOD + "solver: {refine: [" + "{pieces: 3, pieces: 3}, " * 38_000 + "]}\n",
-    "rungs": GOOD + "solver: {refine: [" + "{piecs: 3}, " * 70_000 + "]}\n",
+    "levels": GOOD + "solver: {refine: [" + "{piecs: 3}, " * 70_000 + "]}\n",
     "tags": GOOD + "solver: {refine: [" + "!x 3, " * 150_000 + "]}\n",
     "aliases": "a: &a [1, 1, 1]\nb: [" + "*a, " * 190_000 + "]\n" + GOOD,
     "anchors": "a:\n" + "".join(f"- &a{number} 1\n" for number in range(70_000)) + GOOD,

@@ -134,7 +134,7 @@ def tracked(
     elements = round(more * parameters.elements * case.half / 2)
     mesh = Mesh.build(((-case.half, case.half),), "reflecting", (elements,), 8)
     operator = Operator.build(mesh, noise)
-    points, diffusivity = operator.drift_points, reference.diffusivity.times(noise)
+    points, diffusivity = operator.drift_points, reference.diffusivity.scaled(noise)
     times = np.linspace(0.0, reference.horizon, more * parameters.steps // 2 + 1)
     initial = mesh.unit_mass(start(mesh.points))
     stages = evolve(operator, lambda t: exact(reference, noise, t, points), initial, times, diffusivity=diffusivity.at)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from controlsde.densities.box_mass import masses_in_box
 from controlsde.densities.correlated import CorrelatedMixture
 from controlsde.densities.density import Array, Box, as_points
-from controlsde.densities.formula_density import PANELS, gauss_grid
+from controlsde.densities.formula_density import SUBINTERVALS, gauss_grid
 
 LEAST_MASS = 1e-3  # on the box: what samples are drawn and thrown away for
 MAX_ERROR = 1e-6  # between two quadratures of the mass
@@ -39,7 +39,7 @@ class ConditionedDensity:
         if expected < LEAST_MASS:
             raise ValueError(f"the density has only {expected:.1e} of its mass in the box: move or widen the box")
         inside, cut = float(whole.weights[masses == 1.0].sum()), (masses > 0.0) & (masses < 1.0)
-        fine, coarse = (inside + _mass(whole, cut, box, PANELS[len(box)] // k) for k in (1, 2))
+        fine, coarse = (inside + _mass(whole, cut, box, SUBINTERVALS[len(box)] // k) for k in (1, 2))
         change, missed = abs(fine - coarse) / expected, abs(fine - expected) / expected
         if change > MAX_ERROR or missed > MISSED:
             apart = max(change, missed)
@@ -77,10 +77,10 @@ class ConditionedDensity:
         return np.asarray(np.all((points >= low) & (points <= high), axis=1))
 
 
-def _mass(whole: CorrelatedMixture, chosen: NDArray[np.bool_], box: Box, panels: int) -> float:
+def _mass(whole: CorrelatedMixture, chosen: NDArray[np.bool_], box: Box, subintervals: int) -> float:
     """What some of the components have of the mass of the whole in a box, by quadrature."""
     if not np.any(chosen):
         return 0.0
-    points, weights = gauss_grid(box, panels)
+    points, weights = gauss_grid(box, subintervals)
     part = CorrelatedMixture(whole.weights[chosen], whole.means[chosen], whole.covariances[chosen])
     return float(whole.weights[chosen].sum() * (weights @ part.pdf(points)))

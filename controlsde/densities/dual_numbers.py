@@ -1,7 +1,7 @@
 """Formulas with their gradients, by forward differentiation of the syntax tree.
 
-A jet is an array (1 + d, n): the value in row 0, the d partial derivatives below it. Every operation maps
-jets to jets by the chain rule, so gradients are exact to rounding wherever the formula has one. At a kink or
+A dual is an array (1 + d, n): the value in row 0, the d partial derivatives below it. Every operation maps
+duals to duals by the chain rule, so gradients are exact to rounding wherever the formula has one. At a kink or
 a jump the side on which the point lies decides; where a rule gives no finite number the gradient is 0.
 """
 
@@ -20,19 +20,19 @@ from controlsde.problem.formula import Formula, evaluate
 def gradient(formula: Formula, x: Array) -> Array:
     """∇ of the formula at points (n, d), shape (n, d); its variables are the coordinates in order."""
     n, d = x.shape
-    jets = {}
+    duals = {}
     for axis, name in enumerate(formula.variables):
-        jets[name] = np.zeros((1 + d, n))
-        jets[name][0] = x[:, axis]
-        jets[name][1 + axis] = 1.0
+        duals[name] = np.zeros((1 + d, n))
+        duals[name][0] = x[:, axis]
+        duals[name][1 + axis] = 1.0
 
     def constant(value: float) -> Array:
-        jet = np.zeros((1 + d, 1))
-        jet[0] = value
-        return jet
+        dual = np.zeros((1 + d, 1))
+        dual[0] = value
+        return dual
 
     with np.errstate(all="ignore"):
-        result = np.broadcast_to(evaluate(formula.tree, jets, OPERATIONS, constant), (1 + d, n))
+        result = np.broadcast_to(evaluate(formula.tree, duals, OPERATIONS, constant), (1 + d, n))
     return np.where(np.isfinite(result[1:]), result[1:], 0.0).T
 
 

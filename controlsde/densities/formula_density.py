@@ -1,7 +1,7 @@
 """Densities given by a formula, normalised on the box by quadrature.
 
-In 1-D the quadrature is adaptive (see `panels`): jumps and kinks cost nothing in accuracy, and it begins on cells in
-which enclosures rule out that a peak hides between the nodes. In 2-D and 3-D it is composite Gauss quadrature on a
+In 1-D the quadrature is adaptive (see `subintervals`): jumps and kinks cost nothing in accuracy, and it begins on cells
+in which enclosures rule out that a peak hides between the nodes. In 2-D and 3-D it is composite Gauss quadrature on a
 fixed grid, exact to many digits for smooth formulas; for one with a jump it is first order, and `normalisation_error`
 says how far two grids disagree. Everywhere `hidden` says how much enclosures cannot rule out between samples.
 """
@@ -13,15 +13,18 @@ from functools import cached_property
 
 import numpy as np
 
-from controlsde.densities import dual_numbers as jets
+from controlsde.densities import dual_numbers
 from controlsde.densities.density import Array, Box, as_points, line_points
 from controlsde.densities.sampling import GridSampler
-from controlsde.densities.subintervals import WEIGHTS, Panels, nodes_between, resolve_between
+from controlsde.densities.subintervals import WEIGHTS, Subintervals, nodes_between, resolve_between
 from controlsde.enclosures import Hidden, hidden
 from controlsde.problem.formula import Formula as Expression
 
 MAX_UNRESOLVED = 1e-6
-PANELS = {2: 32, 3: 8}  # panels an axis of the grid in several dimensions, on which modes are projected, too
+SUBINTERVALS = {
+    2: 32,
+    3: 8,
+}  # subintervals an axis of the grid in several dimensions, on which modes are projected, too
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class FormulaDensity:
     box: Box
     mass: float
     normalisation_error: float
-    panels: Panels | None  # of the bare expression, in 1-D
+    subintervals: Subintervals | None  # of the bare expression, in 1-D
     hidden: Hidden  # of the bare expression
 
     @classmethod
@@ -45,9 +48,16 @@ class FormulaDensity:
         if len(box) == 1:
             _check_finite(evaluate(expression, np.array(box[0])[:, None]))
             found = hidden(expression, box)
-            panels = _line_panels(expression, found.edges)
-            return cls(expression, box, _positive(float(np.sum(panels.masses))), panels.unresolved, panels, found)
-        fine, coarse = (_grid_mass(expression, box, PANELS[len(box)] // k) for k in (1, 2))
+            subintervals = _line_panels(expression, found.edges)
+            return cls(
+                expression,
+                box,
+                _positive(float(np.sum(subintervals.masses))),
+                subintervals.unresolved,
+                subintervals,
+                found,
+            )
+        fine, coarse = (_grid_mass(expression, box, SUBINTERVALS[len(box)] // k) for k in (1, 2))
         return cls(expression, box, _positive(fine), abs(fine - coarse) / fine, None, hidden(expression, box))
 
     @property
@@ -64,7 +74,7 @@ class FormulaDensity:
     def grad(self, x: Array) -> Array:
         """Its gradient, shape (n, d), from the side on which the point lies; 0 outside the box."""
         points = as_points(x, self.dimension)
-        slope = jets.gradient(self.expression, self._clipped(points))
+        slope = dual_numbers.gradient(self.expression, self._clipped(points))
         return np.where(self._inside(points)[:, None], slope / self.mass, 0.0)
 
     def cdf(self, x: Array) -> Array:
@@ -77,9 +87,9 @@ class FormulaDensity:
 
     def _tails(self, x: Array) -> tuple[Array, Array]:
         points = line_points(x, self.dimension)
-        if self.panels is None:
-            raise ValueError("this formula density was built without panels: use from_expression")
-        left, right = self.panels.integral_to(points)
+        if self.subintervals is None:
+            raise ValueError("this formula density was built without subintervals: use from_expression")
+        left, right = self.subintervals.integral_to(points)
         return left / self.mass, right / self.mass
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
@@ -105,27 +115,27 @@ def evaluate(expression: Expression, points: Array) -> Array:
     return np.asarray(expression.numpy(**coordinates), dtype=np.float64)
 
 
-def _line_panels(expression: Expression, edges: Array) -> Panels:
+def _line_panels(expression: Expression, edges: Array) -> Subintervals:
     _check_finite(evaluate(expression, edges[:, None]))
-    panels = resolve_between(lambda x: evaluate(expression, x[:, None]), edges)
-    _check_finite(evaluate(expression, panels.edges[:, None]))
-    _check_sign(panels.values)
-    if panels.unresolved > MAX_UNRESOLVED:
+    subintervals = resolve_between(lambda x: evaluate(expression, x[:, None]), edges)
+    _check_finite(evaluate(expression, subintervals.edges[:, None]))
+    _check_sign(subintervals.values)
+    if subintervals.unresolved > MAX_UNRESOLVED:
         raise ValueError("the formula has no finite integral on the box: bound it, for instance with min(…)")
-    return panels
+    return subintervals
 
 
-def _grid_mass(expression: Expression, box: Box, panels: int) -> float:
-    points, weights = gauss_grid(box, panels)
+def _grid_mass(expression: Expression, box: Box, subintervals: int) -> float:
+    points, weights = gauss_grid(box, subintervals)
     values = evaluate(expression, points)
     _check_finite(values)
     _check_sign(values)
     return float(weights @ values)
 
 
-def gauss_grid(box: Box, panels: int) -> tuple[Array, Array]:
+def gauss_grid(box: Box, subintervals: int) -> tuple[Array, Array]:
     """Points (n, d) and weights (n,) of tensor composite Gauss quadrature, in C order of the axes."""
-    axes = [axis_rule(low, high, panels) for low, high in box]
+    axes = [axis_rule(low, high, subintervals) for low, high in box]
     points = np.stack(np.meshgrid(*(nodes for nodes, _ in axes), indexing="ij"), axis=-1)
     weights = np.ones(1)
     for _, axis_weights in axes:
@@ -133,14 +143,14 @@ def gauss_grid(box: Box, panels: int) -> tuple[Array, Array]:
     return points.reshape(-1, len(box)), weights
 
 
-def axis_rule(low: float, high: float, panels: int) -> tuple[Array, Array]:
-    """Nodes and weights, ascending, of composite Gauss quadrature on equal panels: each (16·panels,)."""
-    return _composite(np.linspace(low, high, panels + 1))
+def axis_rule(low: float, high: float, subintervals: int) -> tuple[Array, Array]:
+    """Nodes and weights, ascending, of composite Gauss quadrature on equal subintervals: each (16·subintervals,)."""
+    return _composite(np.linspace(low, high, subintervals + 1))
 
 
-def graded_rule(low: float, high: float, panels: int) -> tuple[Array, Array]:
-    """As `axis_rule`, on panels that narrow towards both ends as the zeros of Legendre polynomials do."""
-    angles = np.linspace(0.0, np.pi, panels + 1)
+def graded_rule(low: float, high: float, subintervals: int) -> tuple[Array, Array]:
+    """As `axis_rule`, on subintervals that narrow towards both ends as the zeros of Legendre polynomials do."""
+    angles = np.linspace(0.0, np.pi, subintervals + 1)
     return _composite(0.5 * (low + high) - 0.5 * (high - low) * np.cos(angles))
 
 

@@ -21,7 +21,7 @@ from controlsde.densities.boxes import BoxesDensity
 from controlsde.densities.conditioned import ConditionedDensity
 from controlsde.densities.correlated import CorrelatedMixture
 from controlsde.densities.density import Array, Box, Density
-from controlsde.densities.formula_density import PANELS, FormulaDensity, gauss_grid
+from controlsde.densities.formula_density import SUBINTERVALS, FormulaDensity, gauss_grid
 from controlsde.densities.gaussian import AxisFactors, log_interval
 from controlsde.densities.image import ImageDensity
 from controlsde.densities.mixture import GaussianMixture
@@ -52,7 +52,7 @@ def squared_norm(density: Density) -> float | None:
         case FormulaDensity():
             return _of_formula(density)
         case ImageDensity():
-            points, weights = gauss_grid(density.box, PANELS[density.dimension])
+            points, weights = gauss_grid(density.box, SUBINTERVALS[density.dimension])
             return float(weights @ density.pdf(points) ** 2)
         case _:
             own = getattr(density, "squared_norm", None)
@@ -127,17 +127,17 @@ def _of_boxes(density: BoxesDensity) -> float:
 
 
 def _of_formula(density: FormulaDensity) -> float:
-    if density.panels is None:
+    if density.subintervals is None:
         return density.hidden.square / density.hidden.integral**2
-    widths = 0.5 * np.diff(density.panels.edges)
-    return float(widths @ (density.panels.values**2 @ WEIGHTS)) / density.mass**2
+    widths = 0.5 * np.diff(density.subintervals.edges)
+    return float(widths @ (density.subintervals.values**2 @ WEIGHTS)) / density.mass**2
 
 
 def squared_norm_of_products(products: Products, shrink: float, blur: float) -> float:
     """∫p² of a weighted sum of products whose factors are shrunk and blurred: of aY + √v ξ, `shrink` a, `blur` v.
 
-    On each axis all factors are integrated with one another, on panels that begin where any of them begins, ends, or
-    falls off by a standard deviation.
+    On each axis all factors are integrated with one another, on subintervals that begin where any of them begins, ends,
+    or falls off by a standard deviation.
     """
     pairs = np.ones(())
     for factors in products.axes:
@@ -154,6 +154,6 @@ def _products_on_axis(factors: AxisFactors, shrink: float, blur: float) -> Array
     def squares(x: Array) -> Array:
         return np.asarray(np.sum(values(x) ** 2, axis=0))
 
-    panels = resolve_between(squares, factors.edges(shrink, blur))
-    found = values(panels.nodes)
-    return np.asarray((found * panels.weights) @ found.T)
+    subintervals = resolve_between(squares, factors.edges(shrink, blur))
+    found = values(subintervals.nodes)
+    return np.asarray((found * subintervals.weights) @ found.T)

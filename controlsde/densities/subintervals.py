@@ -1,6 +1,6 @@
-"""Adaptive quadrature on an interval: panels of sixteen Gauss nodes, halved until they resolve a function.
+"""Adaptive quadrature on an interval: subintervals of sixteen Gauss nodes, halved until they resolve a function.
 
-Jumps and kinks are chased down to panels of 2^-50 of the interval, so that integrals of piecewise smooth
+Jumps and kinks are chased down to subintervals of 2^-50 of the interval, so that integrals of piecewise smooth
 functions, and the distribution functions that grow from them, keep about thirteen digits.
 """
 
@@ -24,10 +24,10 @@ TOLERANCE = 1e-14
 
 
 @dataclass(frozen=True)
-class Panels:
-    """Panels between `edges` (P+1,), ascending, with `values` (P, 16) of a function at their nodes.
+class Subintervals:
+    """Subintervals between `edges` (P+1,), ascending, with `values` (P, 16) of a function at their nodes.
 
-    `unresolved` is the share of the integral on panels that could not be halved further.
+    `unresolved` is the share of the integral on subintervals that could not be halved further.
     """
 
     edges: Array
@@ -46,13 +46,13 @@ class Panels:
 
     @property
     def masses(self) -> Array:
-        """The integral over each panel, shape (P,)."""
+        """The integral over each subinterval, shape (P,)."""
         return np.asarray(0.5 * np.diff(self.edges) * (self.values @ WEIGHTS))
 
     def integral_to(self, x: Array) -> tuple[Array, Array]:
         """∫ from the left end to x, and from x to the right end, for x (n,): each (n,).
 
-        On a panel the interpolant is integrated: ∫_{-1}^ξ P_k is (P_{k+1} - P_{k-1})/(2k+1); 1 + ξ for k = 0.
+        On a subinterval the interpolant is integrated: ∫_{-1}^ξ P_k is (P_{k+1} - P_{k-1})/(2k+1); 1 + ξ for k = 0.
         """
         inner = np.clip(x, self.edges[0], self.edges[-1])
         index = np.clip(np.searchsorted(self.edges, inner, side="right") - 1, 0, len(self.edges) - 2)
@@ -69,21 +69,21 @@ class Panels:
 
 
 def nodes_between(left: Array, right: Array) -> Array:
-    """The Gauss nodes of panels from left (P,) to right (P,), shape (P, 16)."""
+    """The Gauss nodes of subintervals from left (P,) to right (P,), shape (P, 16)."""
     return np.asarray(0.5 * (left + right)[:, None] + 0.5 * (right - left)[:, None] * NODES)
 
 
-def resolve(function: Callable[[Array], Array], low: float, high: float, panels: int = 32) -> Panels:
-    """Halve `panels` equal panels of [low, high] until each resolves `function` (n,) → (n,): see `resolve_between`."""
-    return resolve_between(function, np.linspace(low, high, panels + 1))
+def resolve(function: Callable[[Array], Array], low: float, high: float, subintervals: int = 32) -> Subintervals:
+    """Halve so many equal parts of [low, high] until each resolves `function` (n,) → (n,): see `resolve_between`."""
+    return resolve_between(function, np.linspace(low, high, subintervals + 1))
 
 
-def resolve_between(function: Callable[[Array], Array], edges: Array) -> Panels:
-    """Halve the panels between edges (P+1,), ascending, until each resolves `function` (n,) → (n,).
+def resolve_between(function: Callable[[Array], Array], edges: Array) -> Subintervals:
+    """Halve the subintervals between edges (P+1,), ascending, until each resolves `function` (n,) → (n,).
 
-    A panel resolves the function when its two highest Legendre coefficients, times its share of the
+    A subinterval resolves the function when its two highest Legendre coefficients, times its share of the
     interval, are below 1e-14 of the mean. Raises ValueError when a value is not finite or when the function
-    is so rough that 50,000 panels do not do.
+    is so rough that 50,000 subintervals do not do.
     """
     left, right = edges[:-1], edges[1:]
     length = edges[-1] - edges[0]
@@ -108,7 +108,7 @@ def resolve_between(function: Callable[[Array], Array], edges: Array) -> Panels:
             raise ValueError("the function is unbounded or varies on every scale: it cannot be integrated")
     starts, ends, values = (np.concatenate([part[i] for part in done]) for i in range(3))
     order = np.argsort(starts)
-    return Panels(np.append(starts[order], ends[order][-1]), values[order], unresolved)
+    return Subintervals(np.append(starts[order], ends[order][-1]), values[order], unresolved)
 
 
 def _finite(values: Array) -> Array:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from controlsde.control.controls import Controls
 from controlsde.control.network import Network
 from controlsde.problem import Problem
-from controlsde.solvers.outcome import Ending, Violation
+from controlsde.solvers.outcome import Termination, Violation
 from controlsde.verification.between_nodes import Unseen
 from controlsde.verification.certificate import Certificate
 
@@ -76,7 +76,7 @@ class Case:
     controls: Controls | None
     status: str
     message: str
-    ending: Ending
+    termination: Termination
     iterations: int
     gradient_norm: float
     history: Array
@@ -120,7 +120,7 @@ class Case:
     @property
     def violation(self) -> Violation | None:
         """The equation of a collocation program that is violated most."""
-        return self.ending.violation
+        return self.termination.violation
 
     @cached_property
     def largest_weight(self) -> float:

@@ -23,7 +23,7 @@ def bounds(case: Case) -> Diagnosis | None:
     held = case.at_bounds
     total = sum(part.size for part in held.values())
     count = int(sum(part.sum() for part in held.values()))
-    if not (case.poor or case.stopped) or case.ending.reason == "non-finite" or not total:
+    if not (case.poor or case.stopped) or case.termination.reason == "non-finite" or not total:
         return None
     if count < HELD_SHARE * total:
         return None
@@ -56,9 +56,9 @@ def saturated(case: Case) -> Diagnosis | None:
 
 def limit(case: Case) -> Diagnosis | None:
     """The error at T cannot be brought to its limit, or jumps across it, or is beyond it on the verified mesh alone."""
-    reason, words = case.ending.reason, case.ending.words
+    reason, words = case.termination.reason, case.termination.words
     if case.stopped and reason == "unseen-error":
-        return Diagnosis("limit", f"{words}: too few {case.ending.what}", _finer(case, case.ending.what))
+        return Diagnosis("limit", f"{words}: too few {case.termination.what}", _finer(case, case.termination.what))
     if case.stopped and reason == "limit":
         starts = int(case.problem.solver.starts)
         if starts < ENOUGH_STARTS:

@@ -26,10 +26,10 @@ SMOOTH = "tanh"  # of the smooth activations, the one that soonest ended in an o
 
 def non_finite(case: Case) -> Diagnosis | None:
     """A density or a weight that stopped being a number, in the solver or in the verification."""
-    ending = case.ending
-    if case.solved and ending.reason == "non-finite":
-        where = "" if ending.piece is None else f" in piece {ending.piece + 1}"
-        seen = f"{ending.what} stopped being finite{where}"
+    termination = case.termination
+    if case.solved and termination.reason == "non-finite":
+        where = "" if termination.piece is None else f" in piece {termination.piece + 1}"
+        seen = f"{termination.what} stopped being finite{where}"
     elif case.solved and case.error is not None and not np.isfinite(case.error):
         seen = "the density of these controls blows up on the finer mesh of the verification"
     else:
@@ -43,10 +43,10 @@ def kink(case: Case) -> Diagnosis | None:
 
     Then more iterations are no cure, and another start ends at another kink.
     """
-    ending, network = case.ending, case.network
+    termination, network = case.termination, case.network
     kinked = network.activation in KINKED and not case.gradient_norm <= SMALL_GRADIENT
-    crawls = ending.reason == "no-descent" or (ending.reason == "iterations" and not _falls(case))
-    if not case.stopped or not (ending.reason == "stalled" or (kinked and crawls)):
+    crawls = termination.reason == "no-descent" or (termination.reason == "iterations" and not _falls(case))
+    if not case.stopped or not (termination.reason == "stalled" or (kinked and crawls)):
         return None
     asked = f"a gradient of {case.gradient_norm:.1e} where {case.problem.solver.tolerance:.0e} is asked for"
     seen = f"the search stalled at a kink: the objective no longer falls, with {asked}"
@@ -59,7 +59,7 @@ def kink(case: Case) -> Diagnosis | None:
 def smaller_bound(case: Case) -> float:
     """A bound that keeps what the weights need and forbids what they tried, or a fifth of the weights themselves."""
     bound, largest = case.problem.controls.bounds.largest, case.largest_weight
-    if case.ending.reason == "non-finite" and len(case.history) > 1 and largest < 0.4 * bound:
+    if case.termination.reason == "non-finite" and len(case.history) > 1 and largest < 0.4 * bound:
         return rounded_up(largest)
     return rounded_down(max(min(bound, largest) / 5, 1e-3))
 
@@ -69,9 +69,9 @@ def false_inertia(case: Case) -> Diagnosis | None:
 
     A program that is only far from convex needs less and less regularisation as it converges.
     """
-    if not case.stopped or len(case.ending.regularisation) < FEWEST_ITERATIONS:
+    if not case.stopped or len(case.termination.regularisation) < FEWEST_ITERATIONS:
         return None
-    added = np.asarray(case.ending.regularisation)
+    added = np.asarray(case.termination.regularisation)
     third = len(added) // 3
     early, late = added[:third], added[-third:]
     if not (early > 0).any() or float(np.median(late)) <= STUCK * float(np.median(early[early > 0])):
@@ -112,7 +112,7 @@ def _falls(case: Case) -> bool:
 
 
 def _out_of_iterations(case: Case) -> Diagnosis | None:
-    if not case.stopped or case.ending.reason != "iterations":
+    if not case.stopped or case.termination.reason != "iterations":
         return None
     options, values = case.problem.solver, case.history[:, 1]
     last = max(1, int(LAST_SHARE * len(values)))
@@ -149,7 +149,7 @@ def _more_iterations(case: Case) -> int:
 
 def set_aside(case: Case) -> Diagnosis | None:
     """A start that did not go on: those that did were given up for it, for they do not survive a finer mesh."""
-    if not case.stopped or case.ending.reason != "screened":
+    if not case.stopped or case.termination.reason != "pruned":
         return None
     given = case.problem.mesh
     seen = (
@@ -165,9 +165,9 @@ def set_aside(case: Case) -> Diagnosis | None:
 
 def state_equation(case: Case) -> Diagnosis | None:
     """Collocation that could not meet the state equation."""
-    if not case.stopped or case.violation is None or case.ending.reason == "non-finite":
+    if not case.stopped or case.violation is None or case.termination.reason == "non-finite":
         return None
-    if case.ending.reason != "infeasible" and not case.violation.size > MET:
+    if case.termination.reason != "infeasible" and not case.violation.size > MET:
         return None
     return Diagnosis("state-equation", _where(case), Remedy("solver", "shooting"))
 
@@ -186,10 +186,10 @@ def _where(case: Case) -> str:
 
 def no_descent(case: Case) -> Diagnosis | None:
     """A solver that found no better point although it had not converged."""
-    if not case.stopped or case.ending.reason != "no-descent" or kink(case):
+    if not case.stopped or case.termination.reason != "no-descent" or kink(case):
         return None
     options, norm = case.problem.solver, case.gradient_norm
-    words = f" ({case.ending.words})" if case.ending.words else ""
+    words = f" ({case.termination.words})" if case.termination.words else ""
     seen = f"no step lowers the objective any further{words}, with a gradient of {norm:.1e}"
     if isinstance(options, Shooting) and options.method != "newton":
         remedy = Remedy("solver.method", "newton")
@@ -202,7 +202,7 @@ def no_descent(case: Case) -> Diagnosis | None:
 
 def loose(case: Case) -> Diagnosis | None:
     """An optimum, but not to the tolerance that was asked for."""
-    if not case.stopped or case.ending.reason != "loose":
+    if not case.stopped or case.termination.reason != "loose":
         return None
     tolerance = case.problem.solver.tolerance
     seen = f"the conditions of an optimum hold, but not to {tolerance:g}; the gradient is {case.gradient_norm:.1e}"
@@ -211,7 +211,7 @@ def loose(case: Case) -> Diagnosis | None:
 
 def disagrees(case: Case) -> Diagnosis | None:
     """Weights that do not give the objective that the solver reports: its states were not met well enough."""
-    if not case.stopped or case.ending.reason != "disagrees":
+    if not case.stopped or case.termination.reason != "disagrees":
         return None
     return Diagnosis(
         "state-equation",
@@ -222,6 +222,6 @@ def disagrees(case: Case) -> Diagnosis | None:
 
 def unknown(case: Case) -> Diagnosis | None:
     """Whatever a solver says that has no name here."""
-    if not case.stopped or case.ending.reason != "unknown":
+    if not case.stopped or case.termination.reason != "unknown":
         return None
     return Diagnosis("solver", case.message, Remedy("solver.seed", case.problem.solver.seed + 1))

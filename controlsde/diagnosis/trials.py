@@ -129,13 +129,13 @@ def _enough(
 
 
 def _first_enough(ladder: Sequence[T], moved: Callable[[T], float]) -> tuple[T | None, float]:
-    """The first rung on which the density moves by little enough, and the least movement seen up to there."""
+    """The first level on which the density moves by little enough, and the least movement seen up to there."""
     least = float("inf")
-    for rung in ladder:
-        change = moved(rung)
+    for level in ladder:
+        change = moved(level)
         least = min(least, change) if np.isfinite(change) else least
         if change <= LIMITS["refined_l2_change"] / MARGIN:
-            return rung, least
+            return level, least
     return None, least
 
 

@@ -34,7 +34,7 @@ class Diffusivity(Protocol):
         """∫ D dt / (end − start) over start < end."""
         ...
 
-    def times(self, noise: float) -> Diffusivity:
+    def scaled(self, noise: float) -> Diffusivity:
         """ηD for a noise level η ≥ 0."""
         ...
 
@@ -54,7 +54,7 @@ class Steady:
         """D."""
         return self.value
 
-    def times(self, noise: float) -> Steady:
+    def scaled(self, noise: float) -> Steady:
         """ηD."""
         return Steady(noise * self.value)
 
@@ -86,7 +86,7 @@ class Varying:
         whole = self.until(end) - self.until(start) if self.between is None else self.between(start, end)
         return self.factor * max(whole, 0.0) / (end - start)
 
-    def times(self, noise: float) -> Varying:
+    def scaled(self, noise: float) -> Varying:
         """ηD."""
         return Varying(self.rate, self.until, noise * self.factor, self.between)
 

@@ -8,31 +8,31 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from controlsde.problem.density_checks import density_misfits, wrong_length
-from controlsde.problem.formula_checks import drift_misfits, forward_misfits, schedule_misfits
+from controlsde.problem.density_checks import density_inconsistencies, wrong_length
+from controlsde.problem.formula_checks import drift_inconsistencies, forward_inconsistencies, schedule_inconsistencies
 from controlsde.problem.schema import Displacement, Foellmer, Moser, Parts, ReversedDiffusion
 from controlsde.problem.solver_specs import Rest
-from controlsde.problem.values import Box, Location, Misfit
+from controlsde.problem.values import Box, Inconsistency, Location
 from controlsde.registry import SOLVERS
 
 MAX_NODES = 2_000_000
 LEAST_SHARE = 1e-6  # of the horizon, of a control piece
 
 
-def misfits(problem: Parts) -> list[Misfit]:
+def inconsistencies(problem: Parts) -> list[Inconsistency]:
     """Return everything about `problem` that does not fit together."""
     return [
         *_mesh(problem),
         *_objective(problem),
         *_solver(problem),
         *_controls(problem),
-        *_rungs(problem),
+        *_levels(problem),
         *_reference(problem),
-        *drift_misfits(problem),
+        *drift_inconsistencies(problem),
     ]
 
 
-def _objective(problem: Parts) -> Iterator[Misfit]:
+def _objective(problem: Parts) -> Iterator[Inconsistency]:
     objective = problem.objective
     if objective.running == 0 and objective.terminal == 0 and objective.terminal_error is None:
         yield (
@@ -43,7 +43,7 @@ def _objective(problem: Parts) -> Iterator[Misfit]:
         yield ("objective", "norm"), "h-1 compares densities of one mass, which absorbing walls do not keep: use l2"
 
 
-def _solver(problem: Parts) -> Iterator[Misfit]:
+def _solver(problem: Parts) -> Iterator[Inconsistency]:
     kind = problem.solver.kind
     if problem.objective.terminal_error is not None and not SOLVERS[kind].meets_limits:
         able = " or ".join(name for name in SOLVERS if SOLVERS[name].meets_limits)
@@ -58,10 +58,12 @@ def _solver(problem: Parts) -> Iterator[Misfit]:
     if problem.dimension not in SOLVERS[kind].dimensions:
         able = ", ".join(map(str, SOLVERS[kind].dimensions))
         yield ("solver", "kind"), f"{kind} solves problems of dimension {able} (domain.box has {problem.dimension})"
-    yield from problem.solver.misfits(Rest(problem.dimension, problem.network, problem.controls, problem.objective))
+    yield from problem.solver.inconsistencies(
+        Rest(problem.dimension, problem.network, problem.controls, problem.objective)
+    )
 
 
-def _controls(problem: Parts) -> Iterator[Misfit]:
+def _controls(problem: Parts) -> Iterator[Inconsistency]:
     lengths, pieces = problem.controls.lengths, problem.controls.pieces
     if lengths is not None and len(lengths) not in {1, pieces}:
         yield (
@@ -72,26 +74,26 @@ def _controls(problem: Parts) -> Iterator[Misfit]:
         yield ("controls", "lengths"), f"make a piece shorter than {LEAST_SHARE:g} of the horizon"
 
 
-def _rungs(problem: Parts) -> Iterator[Misfit]:
+def _levels(problem: Parts) -> Iterator[Inconsistency]:
     before = 1
-    for number, rung in enumerate(problem.solver.refine):
+    for number, level in enumerate(problem.solver.refine):
         where: Location = ("solver", "refine", number)
-        pieces = rung.pieces or problem.controls.pieces
+        pieces = level.pieces or problem.controls.pieces
         if problem.controls.pieces % pieces:
             yield (*where, "pieces"), f"must divide the problem's {problem.controls.pieces} pieces (got {pieces})"
         elif pieces % before:
-            yield (*where, "pieces"), f"must be a multiple of the {before} pieces of the rung before (got {pieces})"
+            yield (*where, "pieces"), f"must be a multiple of the {before} pieces of the level before (got {pieces})"
         before = pieces
-        if rung.elements is not None:
-            yield from _elements((*where, "elements"), rung.elements, problem)
+        if level.elements is not None:
+            yield from _elements((*where, "elements"), level.elements, problem)
 
 
-def _mesh(problem: Parts) -> Iterator[Misfit]:
+def _mesh(problem: Parts) -> Iterator[Inconsistency]:
     if problem.mesh.elements != "auto":
         yield from _elements(("mesh", "elements"), problem.mesh.elements, problem)
 
 
-def _elements(where: Location, elements: tuple[int, ...], problem: Parts) -> Iterator[Misfit]:
+def _elements(where: Location, elements: tuple[int, ...], problem: Parts) -> Iterator[Inconsistency]:
     if len(elements) != problem.dimension:
         yield where, wrong_length(problem.dimension, len(elements))
         return
@@ -103,28 +105,28 @@ def _elements(where: Location, elements: tuple[int, ...], problem: Parts) -> Ite
         )
 
 
-def _reference(problem: Parts) -> Iterator[Misfit]:
+def _reference(problem: Parts) -> Iterator[Inconsistency]:
     reference, box = problem.reference, problem.domain.box
     if isinstance(reference, Moser | Displacement):
-        yield from density_misfits(("reference", "from"), reference.from_, box)
-        yield from density_misfits(("reference", "to"), reference.to, box)
+        yield from density_inconsistencies(("reference", "from"), reference.from_, box)
+        yield from density_inconsistencies(("reference", "to"), reference.to, box)
         return
-    yield from density_misfits(("reference", "data"), reference.data, box)
+    yield from density_inconsistencies(("reference", "data"), reference.data, box)
     if isinstance(reference, Foellmer):
         yield from _start_point(reference.point, box)
     else:
         yield from _forward(reference, box)
 
 
-def _forward(reference: ReversedDiffusion, box: Box) -> Iterator[Misfit]:
+def _forward(reference: ReversedDiffusion, box: Box) -> Iterator[Inconsistency]:
     match reference.forward.kind:
         case "formula":
-            yield from forward_misfits(reference.forward, box, reference.horizon)
+            yield from forward_inconsistencies(reference.forward, box, reference.horizon)
         case "vp" | "ve":
-            yield from schedule_misfits(reference.forward, reference.horizon)
+            yield from schedule_inconsistencies(reference.forward, reference.horizon)
 
 
-def _start_point(point: tuple[float, ...], box: Box) -> Iterator[Misfit]:
+def _start_point(point: tuple[float, ...], box: Box) -> Iterator[Inconsistency]:
     where = ("reference", "point")
     if len(point) != len(box):
         yield where, wrong_length(len(box), len(point))

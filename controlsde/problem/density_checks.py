@@ -24,7 +24,7 @@ from controlsde.problem.density_specs import (
 from controlsde.problem.formula import FormulaError
 from controlsde.problem.leaving import MAX_MASS_OUTSIDE, components, mass_outside, outside_cure
 from controlsde.problem.reference_specs import DensitySpec
-from controlsde.problem.values import Box, Location, Misfit
+from controlsde.problem.values import Box, Inconsistency, Location
 from controlsde.registry import DENSITIES
 
 if TYPE_CHECKING:
@@ -41,22 +41,22 @@ MIN_TAIL = 1e-9  # of the peak: a density that is nowhere larger on the box lies
 GRID = {1: 2001, 2: 101, 3: 31}
 
 
-def density_misfits(where: Location, density: DensitySpec, box: Box) -> Iterator[Misfit]:
+def density_inconsistencies(where: Location, density: DensitySpec, box: Box) -> Iterator[Inconsistency]:
     """What does not fit about one density, written at `where`, on a box."""
-    yield from DENSITIES[density.kind].misfits(where, density, box)
+    yield from DENSITIES[density.kind].inconsistencies(where, density, box)
 
 
-def samples(where: Location, density: Samples, box: Box) -> Iterator[Misfit]:
+def samples(where: Location, density: Samples, box: Box) -> Iterator[Inconsistency]:
     """Points that were read, and that lie in the box."""
     yield from (_unread(where, density) if density.file is not None else gaussians(where, density, box))
 
 
-def image(where: Location, density: Image, box: Box) -> Iterator[Misfit]:
+def image(where: Location, density: Image, box: Box) -> Iterator[Inconsistency]:
     """Pixels that were read, and a blur that the box resolves."""
     yield from (_unread(where, density) if density.file is not None else _picture(where, density, box))
 
 
-def _unread(where: Location, density: Samples | Image) -> Iterator[Misfit]:
+def _unread(where: Location, density: Samples | Image) -> Iterator[Inconsistency]:
     contents = "pixels" if isinstance(density, Image) else "points"
     yield (
         (*where, "file"),
@@ -69,7 +69,7 @@ def wrong_length(expected: int, got: int) -> str:
     return f"must have {expected} number(s), one a dimension of domain.box (got {got})"
 
 
-def gaussians(where: Location, density: Mixture | Samples, box: Box) -> Iterator[Misfit]:
+def gaussians(where: Location, density: Mixture | Samples, box: Box) -> Iterator[Inconsistency]:
     """Components, or smoothed points, of the right dimension and with next to no mass outside the box."""
     key = "points" if isinstance(density, Samples) else "means"
     if density.dimension != len(box):
@@ -84,7 +84,7 @@ def gaussians(where: Location, density: Mixture | Samples, box: Box) -> Iterator
         yield where, f"{told}; {outside_cure(density, box)}"
 
 
-def limits(where: Location, density: Uniform | Truncated, box: Box) -> Iterator[Misfit]:
+def limits(where: Location, density: Uniform | Truncated, box: Box) -> Iterator[Inconsistency]:
     """Limits inside the box, the low one below the high one."""
     for name, given in (("low", density.low), ("high", density.high)):
         if given is not None and len(given) != len(box):
@@ -102,7 +102,7 @@ def limits(where: Location, density: Uniform | Truncated, box: Box) -> Iterator[
             yield (*where, key, i), f"must leave low < high (got low {low:g}, high {high:g})"
 
 
-def boxes(where: Location, density: Boxes, box: Box) -> Iterator[Misfit]:
+def boxes(where: Location, density: Boxes, box: Box) -> Iterator[Inconsistency]:
     """Boxes inside the box."""
     if density.dimension != len(box):
         yield (
@@ -117,7 +117,7 @@ def boxes(where: Location, density: Boxes, box: Box) -> Iterator[Misfit]:
                 yield (*where, "boxes", i, axis), f"must lie inside the box {allowed} (got [{low:g}, {high:g}])"
 
 
-def truncated(where: Location, density: Truncated, box: Box) -> Iterator[Misfit]:
+def truncated(where: Location, density: Truncated, box: Box) -> Iterator[Inconsistency]:
     """Limits inside the box, with some of the Gaussian between them."""
     if density.dimension != len(box):
         yield (*where, "mean"), wrong_length(len(box), density.dimension)
@@ -134,7 +134,7 @@ def truncated(where: Location, density: Truncated, box: Box) -> Iterator[Misfit]
         yield (*where, "mean"), f"puts only {inside:.3g} of the Gaussian between the limits; move it inside"
 
 
-def student_t(where: Location, density: StudentT, box: Box) -> Iterator[Misfit]:
+def student_t(where: Location, density: StudentT, box: Box) -> Iterator[Inconsistency]:
     """A location that is not far outside the box."""
     if density.dimension != len(box):
         yield (*where, "location"), wrong_length(len(box), density.dimension)
@@ -149,7 +149,7 @@ def student_t(where: Location, density: StudentT, box: Box) -> Iterator[Misfit]:
         yield (*where, "location"), f"is so far outside the box that less than {MIN_TAIL:g} of the peak is on it"
 
 
-def funnel(where: Location, density: Funnel, box: Box) -> Iterator[Misfit]:
+def funnel(where: Location, density: Funnel, box: Box) -> Iterator[Inconsistency]:
     """Two dimensions or more, and an origin near the box."""
     if len(box) == 1:
         yield (*where, "kind"), "funnel needs at least two dimensions (domain.box has 1)"
@@ -161,7 +161,7 @@ def funnel(where: Location, density: Funnel, box: Box) -> Iterator[Misfit]:
         yield where, "must have the origin, where its neck opens, in or near the box; move or narrow domain.box"
 
 
-def _picture(where: Location, density: Image, box: Box) -> Iterator[Misfit]:
+def _picture(where: Location, density: Image, box: Box) -> Iterator[Inconsistency]:
     if len(box) != 2:
         yield (*where, "kind"), f"image needs two dimensions (domain.box has {len(box)})"
         return
@@ -173,7 +173,7 @@ def _picture(where: Location, density: Image, box: Box) -> Iterator[Misfit]:
             return
 
 
-def formula(where: Location, density: FormulaSpec, box: Box) -> Iterator[Misfit]:
+def formula(where: Location, density: FormulaSpec, box: Box) -> Iterator[Inconsistency]:
     """A formula that is finite and nonnegative on a grid, and somewhere positive."""
     place = (*where, "expression")
     try:

@@ -19,11 +19,11 @@ from controlsde.problem.standardizing import constant_columns, standardized
 from controlsde.problem.values import (
     Box,
     Coordinate,
+    Inconsistency,
+    InconsistencyError,
     Location,
     Matrix,
     MeasuredVector,
-    Misfit,
-    MisfitError,
     Positive,
     PositiveVector,
     Section,
@@ -59,7 +59,7 @@ class DensityKind:
         """The `Density` on a box of one (low, high) a dimension. Raises ValueError, with the cure."""
         return found(self.building)(spec, box)
 
-    def misfits(self, where: Location, spec: Section, box: Box) -> Iterator[Misfit]:
+    def inconsistencies(self, where: Location, spec: Section, box: Box) -> Iterator[Inconsistency]:
         """What does not fit the box: places and sentences."""
         if self.checking is not None:
             yield from found(self.checking)(where, spec, box)
@@ -106,19 +106,19 @@ class Mixture(Section):
     @model_validator(mode="after")
     def _fill_and_check(self) -> Self:
         if (self.stds is None) == (self.covariances is None):
-            raise MisfitError([((), "needs either stds or covariances, and not both")])
+            raise InconsistencyError([((), "needs either stds or covariances, and not both")])
         count, dimension = len(self.means), self.dimension
         weights = self.weights or (1 / count,) * count
         stds = self.stds and tuple(std * dimension if len(std) == 1 else std for std in self.stds)
         self.fill_in(weights=weights, stds=stds)
         given = {"weights": weights, "stds": stds, "covariances": self.covariances}
-        misfits: list[tuple[Location, str]] = [
+        inconsistencies: list[tuple[Location, str]] = [
             ((name,), f"must have one entry for each of the {count} means (got {len(entries)})")
             for name, entries in given.items()
             if entries is not None and len(entries) != count
         ]
         for name, vectors in (("means", self.means), ("stds", stds or ())):
-            misfits += [
+            inconsistencies += [
                 ((name, i), f"must have {dimension} number(s), as the first mean has (got {len(vector)})")
                 for i, vector in enumerate(vectors)
                 if len(vector) != dimension
@@ -126,12 +126,12 @@ class Mixture(Section):
         for i, matrix in enumerate(self.covariances or ()):
             fault = _covariance_fault(matrix, dimension)
             if fault:
-                misfits.append((("covariances", i), fault))
+                inconsistencies.append((("covariances", i), fault))
         total = math.fsum(weights)
         if abs(total - 1) > 1e-9:
-            misfits.append((("weights",), f"must sum to one (got {total:.10g})"))
-        if misfits:
-            raise MisfitError(misfits)
+            inconsistencies.append((("weights",), f"must sum to one (got {total:.10g})"))
+        if inconsistencies:
+            raise InconsistencyError(inconsistencies)
         return self
 
 
@@ -190,15 +190,15 @@ class Samples(Section):
 
     @model_validator(mode="after")
     def _fill_and_check(self) -> Self:
-        misfits: list[tuple[Location, str]] = []
+        inconsistencies: list[tuple[Location, str]] = []
         if (self.file is None) == (not self.points):
-            misfits.append(((), "needs either file, with columns, or points, and not both"))
+            inconsistencies.append(((), "needs either file, with columns, or points, and not both"))
         if self.file is not None and self.columns is None:
-            misfits.append((("columns",), "is required with file: the names of the columns to read"))
-        if misfits:
-            raise MisfitError(misfits)
+            inconsistencies.append((("columns",), "is required with file: the names of the columns to read"))
+        if inconsistencies:
+            raise InconsistencyError(inconsistencies)
         dimension = self.dimension
-        misfits += [
+        inconsistencies += [
             (("points", i), f"must have {dimension} number(s), as the first point has (got {len(point)})")
             for i, point in enumerate(self.points)
             if len(point) != dimension
@@ -208,11 +208,11 @@ class Samples(Section):
         for name in ("columns", "bandwidth", "shift", "scale"):
             given = getattr(self, name)
             if given is not None and len(given) != dimension:
-                misfits.append(((name,), f"must have {dimension} number(s), one a dimension"))
+                inconsistencies.append(((name,), f"must have {dimension} number(s), one a dimension"))
         if self.standardize and (self.shift is not None or self.scale is not None):
-            misfits.append((("standardize",), "computes shift and scale: give either it or them"))
-        if misfits:
-            raise MisfitError(misfits)
+            inconsistencies.append((("standardize",), "computes shift and scale: give either it or them"))
+        if inconsistencies:
+            raise InconsistencyError(inconsistencies)
         if self.standardize and self.points:
             self._standardize()
         return self
@@ -220,7 +220,7 @@ class Samples(Section):
     def _standardize(self) -> None:
         constant = constant_columns(self.points)
         if constant:
-            raise MisfitError([(("standardize",), self._no_spread(constant[0]))])
+            raise InconsistencyError([(("standardize",), self._no_spread(constant[0]))])
         self.fill_in(**standardized(self.points)._asdict(), standardize=False)
 
     def _no_spread(self, column: int) -> str:
@@ -268,25 +268,25 @@ class Boxes(Section):
     def _fill_and_check(self) -> Self:
         count = len(self.boxes)
         self.fill_in(weights=self.weights or (1 / count,) * count)
-        misfits: list[tuple[Location, str]] = [
+        inconsistencies: list[tuple[Location, str]] = [
             (("boxes", i, axis), f"must be [low, high] with low < high (got [{low:g}, {high:g}])")
             for i, box in enumerate(self.boxes)
             for axis, (low, high) in enumerate(box)
             if not low < high
         ]
-        misfits += [
+        inconsistencies += [
             (("boxes", i), f"must have {self.dimension} pair(s), as the first box has (got {len(box)})")
             for i, box in enumerate(self.boxes)
             if len(box) != self.dimension
         ]
         if len(self.weights) != count:
-            misfits.append(
+            inconsistencies.append(
                 (("weights",), f"must have one entry for each of the {count} boxes (got {len(self.weights)})")
             )
         elif abs(math.fsum(self.weights) - 1) > 1e-9:
-            misfits.append((("weights",), f"must sum to one (got {math.fsum(self.weights):.10g})"))
-        if misfits:
-            raise MisfitError(misfits)
+            inconsistencies.append((("weights",), f"must sum to one (got {math.fsum(self.weights):.10g})"))
+        if inconsistencies:
+            raise InconsistencyError(inconsistencies)
         return self
 
 
@@ -309,7 +309,7 @@ class Truncated(Section):
         if len(self.std) == 1:
             self.fill_in(std=self.std * self.dimension)
         if len(self.std) != self.dimension:
-            raise MisfitError([(("std",), f"must have {self.dimension} number(s), as mean has")])
+            raise InconsistencyError([(("std",), f"must have {self.dimension} number(s), as mean has")])
         return self
 
 
@@ -349,7 +349,7 @@ class StudentT(Section):
         if len(self.scale) == 1:
             self.fill_in(scale=self.scale * self.dimension)
         if len(self.scale) != self.dimension:
-            raise MisfitError([(("scale",), f"must have {self.dimension} number(s), as location has")])
+            raise InconsistencyError([(("scale",), f"must have {self.dimension} number(s), as location has")])
         return self
 
     def compiled(self, dimension: int) -> Expression:
@@ -404,22 +404,22 @@ class Image(Section):
     @model_validator(mode="after")
     def _check_pixels(self) -> Self:
         if (self.file is None) == (self.pixels is None):
-            raise MisfitError([((), "needs either file or pixels, and not both")])
+            raise InconsistencyError([((), "needs either file or pixels, and not both")])
         if len(self.bandwidth) == 1:
             self.fill_in(bandwidth=self.bandwidth * 2)
-        misfits: list[tuple[Location, str]] = []
+        inconsistencies: list[tuple[Location, str]] = []
         if len(self.bandwidth) != 2:
-            misfits.append((("bandwidth",), "must have 2 numbers, one a dimension"))
+            inconsistencies.append((("bandwidth",), "must have 2 numbers, one a dimension"))
         rows = self.pixels or ((0.0, 1.0),)
-        misfits += [
+        inconsistencies += [
             (("pixels", i), f"must have {len(rows[0])} number(s), as the first row has (got {len(row)})")
             for i, row in enumerate(rows)
             if len(row) != len(rows[0])
         ]
-        if not misfits and len({grey for row in rows for grey in row}) == 1:
-            misfits.append((("pixels",), "are all of the same grey: a picture needs two; or use kind: uniform"))
-        if misfits:
-            raise MisfitError(misfits)
+        if not inconsistencies and len({grey for row in rows for grey in row}) == 1:
+            inconsistencies.append((("pixels",), "are all of the same grey: a picture needs two; or use kind: uniform"))
+        if inconsistencies:
+            raise InconsistencyError(inconsistencies)
         return self
 
 

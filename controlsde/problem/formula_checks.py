@@ -15,7 +15,7 @@ from controlsde.problem.density_checks import GRID, regular_grid, shown_point
 from controlsde.problem.density_specs import variables
 from controlsde.problem.formula import Formula as Expression
 from controlsde.problem.formula import FormulaError
-from controlsde.problem.values import Box, Location, Misfit
+from controlsde.problem.values import Box, Inconsistency, Location
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,7 +51,7 @@ class Tried:
     single: bool = False
 
 
-def drift_misfits(problem: Parts) -> Iterator[Misfit]:
+def drift_inconsistencies(problem: Parts) -> Iterator[Inconsistency]:
     """What does not fit about the drift that a problem gives for itself."""
     if problem.drift is None or problem.drift.kind != "formula":
         return
@@ -64,7 +64,7 @@ def drift_misfits(problem: Parts) -> Iterator[Misfit]:
     yield from _formulas(where, texts, Tried(names, box, problem.reference.horizon, "t", problem.noise > 0))
 
 
-def forward_misfits(forward: FormulaForward, box: Box, horizon: float) -> Iterator[Misfit]:
+def forward_inconsistencies(forward: FormulaForward, box: Box, horizon: float) -> Iterator[Inconsistency]:
     """What does not fit about a forward process by formula."""
     where = ("reference", "forward", "drift")
     if len(box) > MAX_FORMULA_DIMENSION:
@@ -80,7 +80,9 @@ def forward_misfits(forward: FormulaForward, box: Box, horizon: float) -> Iterat
     yield from _formulas(where, forward.drift, Tried(variables(len(box)), box, horizon))
 
 
-def schedule_misfits(forward: VariancePreserving | VarianceExploding, horizon: float) -> Iterator[Misfit]:
+def schedule_inconsistencies(
+    forward: VariancePreserving | VarianceExploding, horizon: float
+) -> Iterator[Inconsistency]:
     """What does not fit about a schedule and the horizon."""
     formula = forward.formula()
     if formula is None:
@@ -107,7 +109,7 @@ def schedule_misfits(forward: VariancePreserving | VarianceExploding, horizon: f
         yield where, f"must be at most {MOST_RATE:g} (got {rates[first]:g} at s = {times[first]:g}); scale it down"
 
 
-def _named_schedule(forward: VariancePreserving | VarianceExploding, horizon: float) -> Iterator[Misfit]:
+def _named_schedule(forward: VariancePreserving | VarianceExploding, horizon: float) -> Iterator[Inconsistency]:
     low, high = forward.limits
     if forward.kind != "vp" or forward.schedule != "cosine" or low <= 0:
         return
@@ -124,7 +126,7 @@ def _wrong_formulas(expected: int, got: int) -> str:
     return f"must have {expected} formula(s), one a dimension of domain.box (got {got})"
 
 
-def _formulas(where: Location, texts: Sequence[str], tried: Tried) -> Iterator[Misfit]:
+def _formulas(where: Location, texts: Sequence[str], tried: Tried) -> Iterator[Inconsistency]:
     """Faults of the components of a drift, one formula a dimension."""
     names = (*tried.names, *([tried.clock] if tried.clock else []))
     for i, text in enumerate(texts):

@@ -21,8 +21,8 @@ from controlsde.problem.formula import Formula as Expression
 from controlsde.problem.values import (
     MAX_DIMENSION,
     Coordinate,
+    InconsistencyError,
     Location,
-    MisfitError,
     NonNegative,
     Positive,
     Section,
@@ -53,14 +53,14 @@ class Domain(Section):
     @field_validator("box")
     @classmethod
     def _low_below_high(cls, box: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
-        misfits: list[tuple[Location, str]] = []
+        inconsistencies: list[tuple[Location, str]] = []
         for i, (low, high) in enumerate(box):
             if not low < high:
-                misfits.append(((i,), f"must be [low, high] with low < high (got [{low:g}, {high:g}])"))
+                inconsistencies.append(((i,), f"must be [low, high] with low < high (got [{low:g}, {high:g}])"))
             elif not 1e-6 <= high - low <= 1e6:
-                misfits.append(((i,), f"must be between 1e-6 and 1e6 wide (got {high - low:g}); rescale"))
-        if misfits:
-            raise MisfitError(misfits)
+                inconsistencies.append(((i,), f"must be between 1e-6 and 1e6 wide (got {high - low:g}); rescale"))
+        if inconsistencies:
+            raise InconsistencyError(inconsistencies)
         return box
 
 

@@ -12,9 +12,9 @@ from typing import Any, Self
 from pydantic import field_validator, model_validator
 
 from controlsde.foundation.wording import unreadable
-from controlsde.problem.checks import misfits
+from controlsde.problem.checks import inconsistencies
 from controlsde.problem.schema import Parts
-from controlsde.problem.values import MisfitError
+from controlsde.problem.values import InconsistencyError
 from controlsde.problem.yaml_text import write
 
 DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9]) *(\..*)?", re.IGNORECASE)
@@ -50,9 +50,9 @@ class Problem(Parts):
         self.fill_in(solver=self.solver.fitted(self.dimension))
         if self.reference.kind == "foellmer" and self.reference.point is None:
             self.fill_in(reference=self.reference.model_copy(update={"point": (0.0,) * self.dimension}))
-        found = misfits(self)
+        found = inconsistencies(self)
         if found:
-            raise MisfitError(found)
+            raise InconsistencyError(found)
         return self
 
     def to_yaml(self) -> str:

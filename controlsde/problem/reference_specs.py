@@ -23,8 +23,8 @@ from controlsde.problem.formula import Formula as Expression
 from controlsde.problem.formula import FormulaError
 from controlsde.problem.values import (
     MAX_DIMENSION,
+    InconsistencyError,
     Location,
-    MisfitError,
     NonNegative,
     Positive,
     Section,
@@ -84,22 +84,22 @@ class _Scheduled(Section):
         """Put in the defaults of the two limits of a named schedule; refuse them with a formula."""
         schedule, kind = self.schedule, self.kind
         named = schedule in NAMED_SCHEDULES[kind]
-        misfits: list[tuple[Location, str]] = []
+        inconsistencies: list[tuple[Location, str]] = []
         for name, default in zip(names, defaults, strict=True):
             given = getattr(self, name)
             if named and given is None:
                 self.fill_in(**{name: default})
             if not named and given is not None:
-                misfits.append(((name,), "belongs to the named schedules; a formula says all by itself"))
+                inconsistencies.append(((name,), "belongs to the named schedules; a formula says all by itself"))
         low, high = (getattr(self, name) for name in names)
         if named and not low < high:
-            misfits.append(((names[0],), f"must be below {names[1]} (got {low:g} and {high:g})"))
+            inconsistencies.append(((names[0],), f"must be below {names[1]} (got {low:g} and {high:g})"))
         if not named:
-            misfits += self._formula_misfits(schedule)
-        if misfits:
-            raise MisfitError(misfits)
+            inconsistencies += self._formula_inconsistencies(schedule)
+        if inconsistencies:
+            raise InconsistencyError(inconsistencies)
 
-    def _formula_misfits(self, schedule: str) -> list[tuple[Location, str]]:
+    def _formula_inconsistencies(self, schedule: str) -> list[tuple[Location, str]]:
         try:
             Expression(schedule, ("s",))
         except FormulaError as error:

@@ -45,13 +45,14 @@ from controlsde.problem.reference_specs import (
     VarianceExploding,
     VariancePreserving,
 )
-from controlsde.problem.solver_specs import MeshSpec, Rung, SolverOptions
-from controlsde.problem.values import MisfitError, NonNegative, Section, Shorthand
+from controlsde.problem.solver_specs import ContinuationLevel, MeshSpec, SolverOptions
+from controlsde.problem.values import InconsistencyError, NonNegative, Section, Shorthand
 from controlsde.registry import SOLVERS
 
 __all__ = [
     "Bounds",
     "Boxes",
+    "ContinuationLevel",
     "ControlsSpec",
     "DensitySpec",
     "Displacement",
@@ -64,8 +65,8 @@ __all__ = [
     "Funnel",
     "Heat",
     "Image",
+    "InconsistencyError",
     "MeshSpec",
-    "MisfitError",
     "Mixture",
     "MonteCarlo",
     "Moser",
@@ -74,7 +75,6 @@ __all__ = [
     "OrnsteinUhlenbeck",
     "Parts",
     "ReversedDiffusion",
-    "Rung",
     "Samples",
     "SolverOptions",
     "StudentT",

@@ -11,8 +11,8 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from controlsde.problem.part_specs import ControlsSpec, NetworkSpec, ObjectiveSpec
 from controlsde.problem.values import (
     MAX_DIMENSION,
-    Misfit,
-    MisfitError,
+    Inconsistency,
+    InconsistencyError,
     NonNegative,
     Positive,
     Section,
@@ -36,7 +36,7 @@ def _elements(value: object) -> tuple[int, ...] | Literal["auto"]:
     for i, count in enumerate(given):
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MAX_NODES:
             limits = f"must be a whole number from 1 to {MAX_NODES} (got {short(count)})"
-            raise MisfitError([((i,), limits)])
+            raise InconsistencyError([((i,), limits)])
     return tuple(given)
 
 
@@ -88,7 +88,7 @@ class MeshSpec(Section):
         return FIRST_STEPS if self.steps_per_piece == "auto" else self.steps_per_piece
 
 
-class Rung(Section):
+class ContinuationLevel(Section):
     """A coarser problem that is solved first: what it does not name is the problem's own."""
 
     pieces: Annotated[Whole, Field(ge=1, le=100_000)] | None = None
@@ -100,7 +100,7 @@ class Rung(Section):
     stages: Annotated[Literal[1, 2, 3] | None, BeforeValidator(_whole_number)] = None
 
 
-def _rungs(value: object) -> object:
+def _levels(value: object) -> object:
     if is_number(value) or isinstance(value, dict):
         value = [value]
     if not isinstance(value, list | tuple):
@@ -108,9 +108,11 @@ def _rungs(value: object) -> object:
     return tuple({"pieces": each} if is_number(each) else each for each in value)
 
 
-Rungs = Annotated[
-    tuple[Rung, ...],
-    BeforeValidator(_rungs, json_schema_input_type=tuple[Rung | Annotated[int, Field(ge=1, le=100_000)], ...]),
+ContinuationLevels = Annotated[
+    tuple[ContinuationLevel, ...],
+    BeforeValidator(
+        _levels, json_schema_input_type=tuple[ContinuationLevel | Annotated[int, Field(ge=1, le=100_000)], ...]
+    ),
 ]
 
 
@@ -173,7 +175,7 @@ class SolverOptions(Section):
             ...
 
         @property
-        def refine(self) -> tuple[Rung, ...]:
+        def refine(self) -> tuple[ContinuationLevel, ...]:
             """Coarser problems that are solved first."""
             ...
 
@@ -185,7 +187,7 @@ class SolverOptions(Section):
         """The same for so many starts that come from an earlier search."""
         return self.model_copy(update={"starts": starts})
 
-    def misfits(self, rest: Rest) -> Iterator[Misfit]:  # noqa: ARG002
+    def inconsistencies(self, rest: Rest) -> Iterator[Inconsistency]:  # noqa: ARG002
         """What does not fit the rest of a problem: places and sentences."""
         yield from ()
 
@@ -201,7 +203,7 @@ class PlainOptions(SolverOptions):
     device: Device = "auto"
 
     @property
-    def refine(self) -> tuple[Rung, ...]:
+    def refine(self) -> tuple[ContinuationLevel, ...]:
         """No coarser problems."""
         return ()
 

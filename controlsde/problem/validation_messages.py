@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from controlsde.problem.problem import Problem
-from controlsde.problem.values import Location, MisfitError, nearest, number_hint, short
+from controlsde.problem.values import InconsistencyError, Location, nearest, number_hint, short
 
 MOST_WORDED = 500  # faults: more than are printed, so that these can be the first ones of the file
 
@@ -55,7 +55,7 @@ def _faults(details: ErrorDetails, data: object) -> list[Fault]:
     location = _as_written(location, data)
     context: Mapping[str, Any] = details.get("ctx", {})
     cause = context.get("error")
-    if isinstance(cause, MisfitError):
+    if isinstance(cause, InconsistencyError):
         return [Fault(_as_written((*location, *where), data), text) for where, text in cause.problems]
     if details["type"] == "extra_forbidden":
         return [Fault(location, _unknown_key(str(location[-1]), models), "key")]

@@ -33,13 +33,13 @@ MAX_DIMENSION = 3
 # Where in a problem something is: keys and list indices, from the top.
 Location = tuple[str | int, ...]
 Box = tuple[tuple[float, float], ...]  # one (low, high) a dimension
-Misfit = tuple[Location, str]  # where, and what does not fit there
+Inconsistency = tuple[Location, str]  # where, and what does not fit there
 
 
-class MisfitError(ValueError):
+class InconsistencyError(ValueError):
     """Parts that do not fit each other: `(location, message)` pairs, raised all at once."""
 
-    def __init__(self, problems: Sequence[Misfit]) -> None:
+    def __init__(self, problems: Sequence[Inconsistency]) -> None:
         self.problems = tuple(problems)
         super().__init__("; ".join(f"{dotted(where)} {message}".strip() for where, message in self.problems))
 

@@ -57,7 +57,7 @@ class Noising(Protocol):
 
 
 @dataclass(frozen=True)
-class Process:
+class ForwardProcess:
     """dX = -pull·X ds + √(2D₀) dW: Ornstein–Uhlenbeck for pull 1, heat for pull 0."""
 
     pull: float

@@ -36,10 +36,10 @@ from controlsde.reference.correlated_flow import CorrelatedClosedForm
 from controlsde.reference.flows import (
     ClosedForm,
     Flow,
+    ForwardProcess,
     Free,
     Mirrors,
     Noising,
-    Process,
     Switched,
     Walls,
     Windings,
@@ -65,7 +65,7 @@ SpreadDensity = ProductDensity | CorrelatedMixture  # shrunk and blurred in clos
 AnyClosedForm = ClosedForm | CorrelatedClosedForm
 
 
-def forward_flow(data: Density, process: Process, horizon: float, box: Box, walls: str) -> Flow:
+def forward_flow(data: Density, process: ForwardProcess, horizon: float, box: Box, walls: str) -> Flow:
     """q for the data under the process between the walls. Raises ReferenceError with the cure."""
     if process.pull == 0.0:
         return _heat(data, process, horizon, box, walls)
@@ -122,7 +122,7 @@ def mass_outside(data: SpreadDensity, process: Noising, s: float, box: Box) -> f
     return min(1.0, bound, whole)
 
 
-def _walled(data: Density, process: Process, horizon: float, box: Box, unfelt_until: float) -> Flow:
+def _walled(data: Density, process: ForwardProcess, horizon: float, box: Box, unfelt_until: float) -> Flow:
     """Reflected Ornstein–Uhlenbeck: the closed form while the walls are not felt, then modes."""
     inside = data if unfelt_until > 0.0 else condition(data, box)
     early = closed_form(inside, process, Free()) if isinstance(inside, SpreadDensity) else None
@@ -130,7 +130,7 @@ def _walled(data: Density, process: Process, horizon: float, box: Box, unfelt_un
     return late if early is None or unfelt_until == 0.0 else Switched(early, late, unfelt_until)
 
 
-def _modes(data: Density | AnyClosedForm, process: Process, horizon: float, box: Box, origin: float) -> Series:
+def _modes(data: Density | AnyClosedForm, process: ForwardProcess, horizon: float, box: Box, origin: float) -> Series:
     """Modes of rising degree until two of them agree; raises ReferenceError when they never do."""
     series = [_modes_of_degree(data, process, box, origin, DEGREES[len(box)][0])]
     for degree in DEGREES[len(box)][1:]:
@@ -152,7 +152,9 @@ def _told(change: float) -> str:
     return f"two meshes differ by {change:.1e}" if math.isfinite(change) else "the data fall between their nodes"
 
 
-def _modes_of_degree(data: Density | AnyClosedForm, process: Process, box: Box, origin: float, degree: int) -> Series:
+def _modes_of_degree(
+    data: Density | AnyClosedForm, process: ForwardProcess, box: Box, origin: float, degree: int
+) -> Series:
     bases = tuple(ReflectedOrnsteinUhlenbeckBasis(low, high, degree, process.diffusivity) for low, high in box)
     whole = data.data if isinstance(data, AnyClosedForm) else data
     label = "reflected Ornstein–Uhlenbeck modes"
@@ -176,7 +178,7 @@ def _resolved(series: Series, horizon: float) -> Series:
     return series
 
 
-def _heat(data: Density, process: Process, horizon: float, box: Box, walls: str) -> Flow:
+def _heat(data: Density, process: ForwardProcess, horizon: float, box: Box, walls: str) -> Flow:
     if not isinstance(data, SpreadDensity):
         most = HEAT_MODES[len(box)]
         for count in (min(256, most), min(1024, most), most):
@@ -195,7 +197,7 @@ def _heat(data: Density, process: Process, horizon: float, box: Box, walls: str)
 
 
 def _heat_series(
-    data: Density | AnyClosedForm, process: Process, box: Box, walls: str, counts: list[int], origin: float = 0.0
+    data: Density | AnyClosedForm, process: ForwardProcess, box: Box, walls: str, counts: list[int], origin: float = 0.0
 ) -> Series:
     kind = FourierBasis if walls == "periodic" else CosineBasis
     label = "Fourier series" if walls == "periodic" else "cosine series"
@@ -204,7 +206,7 @@ def _heat_series(
     return Series(whole, bases, project(data, origin, bases, box), box, label, origin)
 
 
-def _images(data: SpreadDensity, process: Process, box: Box, walls: str) -> AnyClosedForm:
+def _images(data: SpreadDensity, process: ForwardProcess, box: Box, walls: str) -> AnyClosedForm:
     if walls == "periodic":
         return closed_form(data, process, Windings(box, _overhang(data, box)))
     inside: SpreadDensity = data

@@ -30,7 +30,7 @@ from controlsde.reference.reference import ReferenceError  # noqa: A004
 from controlsde.reference.series import TensorCoefficients
 from controlsde.reference.transport import Transported
 
-PANELS = {2: 48, 3: 10}  # an axis, of sixteen nodes each: enough for products of two modes
+SUBINTERVALS = {2: 48, 3: 10}  # an axis, of sixteen nodes each: enough for products of two modes
 MODES = {2: (48, 96, 192), 3: (24, 48, 64)}  # per axis: the first number that resolves the flux, or the last
 RESOLVED = 1e-6  # share of the last modes in the flux with which a number of modes is enough
 ROUNDING = 1e-9  # of the flux
@@ -75,7 +75,7 @@ class BoxMoserReference(Transported):
     @cached_property
     def _solved(self) -> tuple[tuple[Basis, ...], TensorCoefficients, float]:
         """Bases, the coefficients of φ, and the share of the last modes in its gradient."""
-        rules = [graded_rule(*side, PANELS[len(self.box)]) for side in self.box]
+        rules = [graded_rule(*side, SUBINTERVALS[len(self.box)]) for side in self.box]
         for count in MODES[len(self.box)]:
             bases = tuple(_basis(side, count, self.periodic) for side in self.box)
             last, first = (tensor_coefficients(density.pdf, bases, rules) for density in (self.end, self.start))

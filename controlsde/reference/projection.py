@@ -10,14 +10,14 @@ import numpy as np
 
 from controlsde.densities import Density
 from controlsde.densities.density import Array, Box
-from controlsde.densities.formula_density import PANELS, axis_rule
+from controlsde.densities.formula_density import SUBINTERVALS, axis_rule
 from controlsde.densities.subintervals import resolve
 from controlsde.reference.bases import Basis
 from controlsde.reference.correlated_flow import CorrelatedClosedForm
 from controlsde.reference.flows import ClosedForm
 from controlsde.reference.series import Coefficients, FactoredCoefficients, TensorCoefficients
 
-MODES_PER_PANEL = 1.5  # half-waves on one panel of sixteen nodes: the quadrature error is below 1e-14
+MODES_PER_PANEL = 1.5  # half-waves on one subinterval of sixteen nodes: the quadrature error is below 1e-14
 LEAST_PANELS = 64
 
 
@@ -34,14 +34,14 @@ def project(
         return TensorCoefficients(_project_axis(lambda x: pdf(x[:, None])[None, :], bases[0], box[0])[0])
     if isinstance(data, ClosedForm):
         return _factored(data, s, bases, box)
-    rules = [axis_rule(low, high, PANELS[len(box)]) for low, high in box]
+    rules = [axis_rule(low, high, SUBINTERVALS[len(box)]) for low, high in box]
     return TensorCoefficients(tensor_coefficients(pdf, bases, rules))
 
 
 def _project_axis(function: Callable[[Array], Array], basis: Basis, side: tuple[float, float]) -> Array:
-    """∫ f_k χ_j for functions (n,) → (k, n): shape (k, K). The panels resolve the sum of the functions."""
-    panels = max(LEAST_PANELS, math.ceil(basis.rates.size / MODES_PER_PANEL))
-    rule = resolve(lambda x: np.sum(function(x), axis=0), *side, panels=panels)
+    """∫ f_k χ_j for functions (n,) → (k, n): shape (k, K). The subintervals resolve the sum of the functions."""
+    subintervals = max(LEAST_PANELS, math.ceil(basis.rates.size / MODES_PER_PANEL))
+    rule = resolve(lambda x: np.sum(function(x), axis=0), *side, subintervals=subintervals)
     return basis.project(function(rule.nodes) * rule.weights, rule.nodes)
 
 

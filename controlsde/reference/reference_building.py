@@ -24,7 +24,7 @@ from controlsde.foundation.surroundings import own_arithmetic
 from controlsde.problem import schema
 from controlsde.problem.reference_specs import Forward
 from controlsde.reference.displacement import GaussianDisplacement, IntervalDisplacement
-from controlsde.reference.flows import Process
+from controlsde.reference.flows import ForwardProcess
 from controlsde.reference.foellmer import pinned_reference
 from controlsde.reference.forward import MAX_MASS_OUTSIDE, SpreadDensity, forward_flow
 from controlsde.reference.moser import MoserReference
@@ -143,21 +143,21 @@ def build_schedule(forward: Scheduled, horizon: float) -> Schedule:
     return kinds[forward.schedule](*forward.limits, horizon)
 
 
-def _process(forward: Forward) -> Process:
+def _process(forward: Forward) -> ForwardProcess:
     """The process that a forward process is under its own clock."""
     match forward:
         case schema.VariancePreserving():
-            return Process(1.0, forward.sigma**2)
+            return ForwardProcess(1.0, forward.sigma**2)
         case schema.VarianceExploding():
-            return Process(0.0, 1.0)
+            return ForwardProcess(0.0, 1.0)
         case schema.OrnsteinUhlenbeck():
-            return Process(1.0, forward.diffusivity)
+            return ForwardProcess(1.0, forward.diffusivity)
         case schema.Heat():
-            return Process(0.0, forward.diffusivity)
+            return ForwardProcess(0.0, forward.diffusivity)
     raise TypeError(f"not a process with a linear force: {forward.kind}")
 
 
-def _linear_force(process: Process, schedule: Schedule | None) -> Callable[[float, Array], Array]:
+def _linear_force(process: ForwardProcess, schedule: Schedule | None) -> Callable[[float, Array], Array]:
     """f = −r(s)·pull·x."""
 
     def force(s: float, x: Array) -> Array:
@@ -180,7 +180,7 @@ def _foellmer(spec: schema.Foellmer, domain: schema.Domain) -> Reference:
     return pinned_reference(data, np.array(spec.point), spec.width, spec.horizon, Steady(spec.diffusivity), domain.box)
 
 
-def _stationary(process: Process, box: Box) -> Density:
+def _stationary(process: ForwardProcess, box: Box) -> Density:
     """The forward process's limit: uniform for heat, N(0, D₀) for Ornstein–Uhlenbeck, cut if it leaks."""
     if process.pull == 0.0:
         return BoxesDensity.uniform(box)

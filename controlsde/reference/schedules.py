@@ -24,14 +24,14 @@ import numpy as np
 from scipy.optimize import brentq
 
 from controlsde.densities.density import Array
-from controlsde.densities.subintervals import WEIGHTS, Panels, nodes_between, resolve_between
+from controlsde.densities.subintervals import WEIGHTS, Subintervals, nodes_between, resolve_between
 from controlsde.enclosures import hidden
 from controlsde.fokker_planck.diffusivity import Diffusivity, Varying
 from controlsde.problem.formula import Formula
 from controlsde.reference.flows import Flow
 
-PANELS = 64  # to begin the quadrature of a formula with
-PARTS = 4  # panels of a span within one panel, so that it is integrated to all its own digits
+SUBINTERVALS = 64  # to begin the quadrature of a formula with
+PARTS = 4  # subintervals of a span within one subinterval, so that it is integrated to all its own digits
 ROUNDING = 1e-12  # of the largest rate: a formula that is negative by less is zero there
 
 
@@ -153,20 +153,23 @@ def cosine_noise(first: float, last: float, horizon: float) -> Schedule:
 def formula_rate(formula: Formula, horizon: float) -> Schedule:
     """A rate given by a formula in s, its integral by adaptive Gauss quadrature.
 
-    A span is the sum of the panels that it covers and of quadratures of its own on what it cuts of the first and the
-    last: the rule's weights are positive, so no span is negative, and one that the rate all but leaves out, such as a
-    short one at s = 0 of s⁵, keeps its digits. Raises ValueError, with the cure, where the rate is negative or not
+    A span is the sum of the subintervals that it covers and of quadratures of its own on what it cuts of the first and
+    the last: the rule's weights are positive, so no span is negative, and one that the rate all but leaves out, such as
+    a short one at s = 0 of s⁵, keeps its digits. Raises ValueError, with the cure, where the rate is negative or not
     finite, is zero throughout, or cannot be integrated.
     """
     try:
-        panels = resolve_between(lambda s: _values(formula, s), _edges(formula, horizon))
+        subintervals = resolve_between(lambda s: _values(formula, s), _edges(formula, horizon))
     except ValueError as error:
         raise ValueError(
             f"the schedule {formula.text} cannot be integrated from s = 0 to {horizon:g}: it must be finite and hold "
             "more than rounding there (for 1 - cos(s), for one, write 2*sin(s/2)**2)"
         ) from error
-    _check_sign(formula, panels)
-    edges, masses = panels.edges, 0.5 * np.diff(panels.edges) * (np.maximum(panels.values, 0.0) @ WEIGHTS)
+    _check_sign(formula, subintervals)
+    edges, masses = (
+        subintervals.edges,
+        0.5 * np.diff(subintervals.edges) * (np.maximum(subintervals.values, 0.0) @ WEIGHTS),
+    )
 
     def piece(a: float, b: float) -> float:
         cuts = a + (b - a) * np.arange(PARTS + 1) / PARTS
@@ -183,14 +186,14 @@ def formula_rate(formula: Formula, horizon: float) -> Schedule:
 
 
 def _edges(formula: Formula, horizon: float) -> Array:
-    """Panels of [0, horizon], as many as usual, and more where a pulse would hide between their nodes."""
-    return np.union1d(np.linspace(0.0, horizon, PANELS + 1), hidden(formula, ((0.0, horizon),)).edges)
+    """Subintervals of [0, horizon], as many as usual, and more where a pulse would hide between their nodes."""
+    return np.union1d(np.linspace(0.0, horizon, SUBINTERVALS + 1), hidden(formula, ((0.0, horizon),)).edges)
 
 
-def _check_sign(formula: Formula, panels: Panels) -> None:
-    most, least = float(panels.values.max()), float(panels.values.min())
+def _check_sign(formula: Formula, subintervals: Subintervals) -> None:
+    most, least = float(subintervals.values.max()), float(subintervals.values.min())
     if least < -ROUNDING * most:
-        place = panels.nodes[int(np.argmin(panels.values))]
+        place = subintervals.nodes[int(np.argmin(subintervals.values))]
         raise ValueError(f"the schedule {formula.text} is {least:.3g} at s = {place:.6g}: keep it >= 0, with max(…, 0)")
     if not most > 0.0:
         raise ValueError(f"the schedule {formula.text} is zero throughout: nothing would ever be noised")

@@ -166,7 +166,7 @@ class Result:
 
         if self.controls is None:
             raise ResultError(NO_NETWORK)
-        diffusivity = build_diffusivity(self.problem.reference).times(self.noise)
+        diffusivity = build_diffusivity(self.problem.reference).scaled(self.noise)
         network, walls = build_network(self.problem), self.problem.domain.walls
         return ControlledProcess(network, self.controls, diffusivity, walls, dtype)
 

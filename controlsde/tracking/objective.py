@@ -7,7 +7,7 @@ Let δY_p be the sensitivity of the stages to weight p, Λ the stage multipliers
 `fokker_planck.adjoint`. The state equation is bilinear in drift and density, so the exact Hessian needs no
 solves beyond those of Gauss–Newton and of the gradient:
 
-    gradient      g_p  = ⟨v̄, ∂v/∂θ_p⟩ + (regularity θ)_p
+    gradient      g_p  = ⟨v̄, ∂v/∂θ_p⟩ + (regularisation_matrix θ)_p
     Gauss–Newton  N_pq = Σ time_weight ⟨R δY_p, R δY_q⟩ + regularity_pq
     Hessian       H_pq = N_pq + Σ_j μ_j · (S ∂_p v ∘ T δY_jq + S ∂_q v ∘ T δY_jp) + ⟨v̄, ∂²v/∂θ_p∂θ_q⟩
 """
@@ -123,7 +123,7 @@ class Objective:
         jacobian, curvature = self._network_derivatives(weights, mean)
         gauss_newton, cross = self._sensitivities(trajectory, weighted, jacobian)
         size = tracking.network.weights_per_piece
-        gauss_newton = gauss_newton + np.kron(tracking.regularity, np.eye(size))
+        gauss_newton = gauss_newton + np.kron(tracking.regularisation_matrix, np.eye(size))
         hessian = gauss_newton + cross + cross.T
         for piece, own in enumerate(curvature):
             block = slice(piece * size, (piece + 1) * size)
@@ -133,7 +133,7 @@ class Objective:
     def _value(self, trajectory: Trajectory, weights: Array) -> float:
         error = self._metric.root(trajectory.stages - self._targets)
         tracking = 0.5 * float((self._time_weight * (error * error).sum(dim=-1)).sum())
-        return tracking + self.tracking.price(weights)
+        return tracking + self.tracking.regularisation(weights)
 
     def _cotangent(self, trajectory: Trajectory) -> Tensor:
         """∂J/∂Y = time_weight RᵀR (Y − p), (K, S, s, n)."""
@@ -154,7 +154,7 @@ class Objective:
         multiplier = mean
         if operator.outward.any():
             multiplier = mean * self._passes(np.asarray(network.drift(operator.drift_points, *parts)))
-        return network.pullback(operator.drift_points, *parts, multiplier) + tracking.regularity @ weights
+        return network.pullback(operator.drift_points, *parts, multiplier) + tracking.regularisation_matrix @ weights
 
     def _passes(self, drift: Array) -> NDArray[np.bool_]:
         """Where the rectified drift follows the drift (…, k, d): not on wall faces where nothing flows out."""

@@ -47,7 +47,7 @@ class Posed:
     @property
     def diffusivity(self) -> Diffusivity:
         """D = ηD₀(t)."""
-        return self.reference.diffusivity.times(self.problem.noise)
+        return self.reference.diffusivity.scaled(self.problem.noise)
 
     @property
     def network(self) -> Network:

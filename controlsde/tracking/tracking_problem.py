@@ -97,7 +97,7 @@ class TrackingProblem:
     initial_target: Array  # (n,) reference at t = 0
     metric: Metric  # the norm of the tracking error
     time_weight: Array  # (K, S, s): running weight × quadrature in time, plus the terminal weight in the last stage
-    regularity: Array  # (K, K): r Δt_k on the diagonal, plus what the variation costs
+    regularisation_matrix: Array  # (K, K): r Δt_k on the diagonal, plus what the variation costs
     bound: Array  # (P,): largest absolute value of each weight of a piece
     noise: float
     end_limit: float | None = None
@@ -120,7 +120,7 @@ class TrackingProblem:
     @property
     def effort(self) -> float:
         """r, the price of the squared weights per unit of time: what a variation costs has no part in it."""
-        return float(self.regularity.sum() / self.grid.durations.sum())
+        return float(self.regularisation_matrix.sum() / self.grid.durations.sum())
 
     @property
     def bounds(self) -> Array:
@@ -138,11 +138,11 @@ class TrackingProblem:
         """J for stage densities (K, S, s, n) and network weights (K, P); NumPy arrays."""
         error = self.metric.root(stages - self.targets)
         tracking = 0.5 * float(np.sum(self.time_weight * np.sum(error**2, axis=-1)))
-        return tracking + self.price(weights)
+        return tracking + self.regularisation(weights)
 
-    def price(self, weights: Array) -> float:
+    def regularisation(self, weights: Array) -> float:
         """What the weights (K, P) cost: ½ Σ_kl regularity_kl θ_k·θ_l."""
-        return 0.5 * float(np.sum(weights * (self.regularity @ weights)))
+        return 0.5 * float(np.sum(weights * (self.regularisation_matrix @ weights)))
 
     def end_error(self, stages: Array) -> float:
         """‖ρ(T) − p(T)‖ in the problem's norm, for stage densities (K, S, s, n)."""
@@ -237,7 +237,7 @@ def build_tracking(
     """
     mesh = build_mesh(problem, reference) if mesh is None else mesh
     grid = time_grid(problem, reference) if grid is None else grid
-    diffusivity = reference.diffusivity.times(problem.noise)
+    diffusivity = reference.diffusivity.scaled(problem.noise)
     operator = Operator.build(mesh, diffusivity.mean(0.0, reference.horizon))
     mesh = operator.mesh
     stage_times = grid.stage_times
@@ -265,7 +265,7 @@ def build_tracking(
         initial_target=mesh.restrict(reference.density(0.0, mesh.points)),
         metric=Metric.l2(mesh) if objective.norm == "l2" else Metric.negative_sobolev(mesh),
         time_weight=time_weight,
-        regularity=_regularity(grid.durations, objective.effort, objective.variation),
+        regularisation_matrix=_regularisation_matrix(grid.durations, objective.effort, objective.variation),
         bound=_bound(network, problem.controls.bounds),
         noise=problem.noise,
         end_limit=objective.terminal_error,
@@ -273,7 +273,7 @@ def build_tracking(
     )
 
 
-def _regularity(durations: Array, effort: float, variation: float) -> Array:
+def _regularisation_matrix(durations: Array, effort: float, variation: float) -> Array:
     """r diag(Δt) + μ DᵀD with (Dθ)_k = (θ_{k+1} − θ_k)/√τ_k, (K, K)."""
     jumps = np.diff(np.eye(len(durations)), axis=0) / np.sqrt(0.5 * (durations[:-1] + durations[1:]))[:, None]
     return np.asarray(effort * np.diag(durations) + variation * jumps.T @ jumps)

@@ -1,9 +1,9 @@
-"""What a drift does between the nodes of a mesh and between its moments in time, where no evaluation looks.
+"""What a drift does between the nodes of a mesh and between its instants in time, where no evaluation looks.
 
-Comes in: a drift with enclosures, the refined mesh and its moments, the diffusivity. Goes out: by how much what is not
+Comes in: a drift with enclosures, the refined mesh and its instants, the diffusivity. Goes out: by how much what is not
 seen can change the density, and where most of it is.
 
-A cell lies between neighbouring nodes and moments. The mesh sees the drift at the corners, and what its polynomials
+A cell lies between neighbouring nodes and instants. The mesh sees the drift at the corners, and what its polynomials
 make of that; let e be how far an enclosure of v on the cell reaches beyond, and σ how far one of its slope does. The
 cell is τ long and δ wide along the component. What e changes of the density, over ‖p‖, is estimated in three ways
 (derived here), ℓ = ‖p‖/‖∇p‖ being the length on which the density changes:
@@ -57,7 +57,7 @@ BETWEEN = {1: 4, 2: 2, 3: 2}  # parts of an axis between two nodes, at whose end
 class Unseen:
     """change: of the density, relatively, by what the mesh does not see of the drift: a bound, or what was found.
 
-    place: (d,), time: where and when most of it is. brief: whether it is shorter in time than the moments are apart.
+    place: (d,), time: where and when most of it is. brief: whether it is shorter in time than the instants are apart.
     """
 
     change: float
@@ -213,7 +213,7 @@ def unseen(
 ) -> Unseen | None:
     """What the nodes of a mesh miss of a drift; None for one without enclosures.
 
-    times: moments, the ends of pieces among them. substeps: by piece, the steps in which a drift that varies in time
+    times: instants, the ends of pieces among them. substeps: by piece, the steps in which a drift that varies in time
     was followed from each of them to the next. met: the densities that the drift moves, on the same mesh.
     """
     if drift.enclosure(0, Interval(np.zeros((mesh.dimension + 1, 0)), np.zeros((mesh.dimension + 1, 0)))) is None:
@@ -221,8 +221,8 @@ def unseen(
     sides = np.array([*(high - low for low, high in mesh.box), float(drift.edges[-1])])
     tubes = _Tubes.of(mesh, met)
     scales = _Scales(sides, met, tubes, diffusivity)
-    moments = drift.edges if drift.constant else times
-    cells = _measured(drift, scales, *_first_cells(drift, mesh, moments, substeps))
+    instants = drift.edges if drift.constant else times
+    cells = _measured(drift, scales, *_first_cells(drift, mesh, instants, substeps))
     most = len(cells.axis) + MORE_CELLS
     while True:
         count, cost, whole = len(cells.axis), cells.cost(tubes), cells.whole(tubes)
@@ -237,12 +237,12 @@ def unseen(
         cells = _measured(drift, scales, cells.boxes, cells.seen, middle)
     worst = int(np.argmax(cells.cost(tubes)))
     place = 0.5 * (cells.boxes.low + cells.boxes.high)[:, worst]
-    brief = bool(cells.boxes.width[-1, worst] < 0.75 * np.diff(moments).min())
+    brief = bool(cells.boxes.width[-1, worst] < 0.75 * np.diff(instants).min())
     return Unseen(cells.whole(tubes), place[:-1], float(place[-1]), brief)
 
 
-def _first_cells(drift: Drift, mesh: Mesh, moments: Array, substeps: tuple[int, ...]) -> tuple[Interval, _Seen]:
-    """Between all neighbouring nodes and moments: where and when, and what is seen there."""
+def _first_cells(drift: Drift, mesh: Mesh, instants: Array, substeps: tuple[int, ...]) -> tuple[Interval, _Seen]:
+    """Between all neighbouring nodes and instants: where and when, and what is seen there."""
     low, high = (
         np.stack([part.ravel() for part in np.meshgrid(*(axis.grid[side] for axis in mesh.axes), indexing="ij")])
         for side in (slice(None, -1), slice(1, None))
@@ -250,12 +250,14 @@ def _first_cells(drift: Drift, mesh: Mesh, moments: Array, substeps: tuple[int, 
     boxes, seen = [], []
     between = [_Between.of(axis, BETWEEN[mesh.dimension]) for axis in mesh.axes]
     count = low.shape[1]
-    for start, end in itertools.pairwise(moments):
+    for start, end in itertools.pairwise(instants):
         piece = int(np.searchsorted(drift.edges, 0.5 * (start + end))) - 1
         span = np.array([start, end])
         looks = span[:1] if drift.constant else np.sort(moments_of(span, substeps[piece]))
         values = [drift.values(piece, float(t), mesh.points) for t in looks]
-        if not drift.constant:  # at both ends what a line through the moments looked at makes of it: nobody looks there
+        if (
+            not drift.constant
+        ):  # at both ends what a line through the instants looked at makes of it: nobody looks there
             values += [_extended(looks[:2], values[:2], start), _extended(looks[-2:], values[-2:], end)]
         views = [_seen(mesh, between, value) for value in values]
         time = np.ones((1, count))

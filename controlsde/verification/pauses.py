@@ -19,7 +19,7 @@ MOST = 64  # places that are looked at
 SMALL = 1e-6  # of the mean: a D that is nowhere smaller is taken not to vanish
 NEAR, NEARER = 1e-4, 1e-6  # of T: distances from the least value, at which the power of its fall is measured
 LINEAR = 0.99  # the least power for which ∫ dt/D is taken to be infinite
-MOMENTS = 9  # at which |v|²/D is looked at where D is not small
+INSTANTS = 9  # at which |v|²/D is looked at where D is not small
 
 
 def pauses(diffusivity: Diffusivity, horizon: float, speed: Callable[[float], float]) -> bool:
@@ -30,8 +30,8 @@ def pauses(diffusivity: Diffusivity, horizon: float, speed: Callable[[float], fl
     zeros = [t for t in _lowest(diffusivity, horizon) if diffusivity.at(t) <= floor]
     if not zeros:
         return False
-    busy = [moment for moment in np.linspace(0.0, horizon, MOMENTS) if diffusivity.at(moment) > floor]
-    usual = max((speed(moment) ** 2 / diffusivity.at(moment) for moment in busy), default=0.0)
+    busy = [instant for instant in np.linspace(0.0, horizon, INSTANTS) if diffusivity.at(instant) > floor]
+    usual = max((speed(instant) ** 2 / diffusivity.at(instant) for instant in busy), default=0.0)
     return any(
         _power(diffusivity, t, side * horizon) >= LINEAR
         for t in zeros

@@ -30,10 +30,10 @@ where D vanishes for a while, or at least as fast as the time that is left, and 
 infinite. Absorbing walls absorb ρ alone, so that neither argument holds. Nor does it where a reference jumps: ∇log p
 is no function there, and v* carries another density.
 
-How it is computed: in time by Gauss and Legendre's rule on panels that no edge of a piece cuts, for v jumps there.
-Towards T the panels shrink geometrically, for v* may grow like 1/√(T − t) there, and where the rule does not integrate
+How it is computed: in time by Gauss and Legendre's rule on subintervals that no edge of a piece cuts, for v jumps
+there. Towards T they shrink geometrically, for v* may grow like 1/√(T − t) there, and where the rule does not integrate
 D₀ they are halved, for v* is as fast as a schedule. A source acts from the beginning of
-its panel, which is never too little. Suprema are the largest values at the points of the refined mesh.
+its subinterval, which is never too little. Suprema are the largest values at the points of the refined mesh.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ from controlsde.verification.refinement import Refined
 Array = NDArray[np.float64]
 
 FEWEST_PANELS = 8
-NODES = 3  # on each panel
-SHRINKING, SMALLER = 4.0, 10  # the last panel is cut in this proportion, so many times
-RESOLVED = 1e-6  # of ∫D₀ dt, by which a panel may be wrong about it
-SHORTEST, MOST_PANELS = 2.0**-40, 400  # of T
+NODES = 3  # on each subinterval
+SHRINKING, SMALLER = 4.0, 10  # the last subinterval is cut in this proportion, so many times
+RESOLVED = 1e-6  # of ∫D₀ dt, by which a subinterval may be wrong about it
+SHORTEST, MOST_SUBINTERVALS = 2.0**-40, 400  # of T
 WITHOUT_NOISE = "no bound exists without noise: all of them divide by the diffusivity"
 WITH_ABSORPTION = "no bound exists with absorbing walls, which absorb the controlled process alone"
 WITH_PAUSE = "no bound exists where the diffusivity vanishes and the drift does not: all of them divide by it"
@@ -132,9 +132,9 @@ class Promises:
 def promises(posed: Posed, drift: Drift, refined: Refined, l2_final: float) -> Promises:
     """The promises for a drift, beside the measured ‖ρ(T) − p(T)‖. Densities that are not finite have no bounds."""
     with np.errstate(all="ignore"):  # of densities that blew up
-        panels = _panels(posed, drift, refined)
-        loss = float(panels.integrals(panels.loss).sum())
-        change = abs(loss - panels.roughly(panels.loss)) / loss if loss > 0 else 0.0
+        subintervals = _subintervals(posed, drift, refined)
+        loss = float(subintervals.integrals(subintervals.loss).sum())
+        change = abs(loss - subintervals.roughly(subintervals.loss)) / loss if loss > 0 else 0.0
         p, rho = refined.reference[-1], refined.density[-1]
         kl = _finite(distances.kullback_leibler(refined.mesh.weights, p, rho))
     closed = posed.problem.domain.walls != "absorbing"
@@ -151,7 +151,7 @@ def promises(posed: Posed, drift: Drift, refined: Refined, l2_final: float) -> P
         note = WITH_PAUSE
     l2_bound = kl_bound = None
     if note is None:
-        l2_bound, kl_bound = _log10_l2_bound(panels, refined), _kl_bound(panels, refined)
+        l2_bound, kl_bound = _log10_l2_bound(subintervals, refined), _kl_bound(subintervals, refined)
         if kl_bound is None or math.isnan(l2_bound) or l2_bound == math.inf:
             l2_bound, kl_bound, note = None, None, BROKEN
     return Promises(
@@ -166,8 +166,8 @@ def promises(posed: Posed, drift: Drift, refined: Refined, l2_final: float) -> P
 
 
 @dataclass(frozen=True, eq=False)
-class _Panels:
-    """Samples (n, NODES) on n panels in time, and their lengths (n,).
+class _Subintervals:
+    """Samples (n, NODES) on n subintervals in time, and their lengths (n,).
 
     loss: ℓ. speed: ‖v‖_∞. top: ‖p‖_∞. diffusivity: D.
     """
@@ -179,7 +179,7 @@ class _Panels:
     diffusivity: Array
 
     def integrals(self, values: Array) -> Array:
-        """∫ over each panel of what is sampled: (n,)."""
+        """∫ over each subinterval of what is sampled: (n,)."""
         return np.asarray(self.lengths * (values @ _rule()[1]))
 
     def over_diffusivity(self, values: Array) -> Array:
@@ -188,7 +188,7 @@ class _Panels:
         return np.asarray(np.divide(values, self.diffusivity, out=infinite, where=self.diffusivity > 0.0))
 
     def roughly(self, values: Array) -> float:
-        """∫ over all panels by the mid-point of each: of second order, where the rule is of sixth."""
+        """∫ over all subintervals by the mid-point of each: of second order, where the rule is of sixth."""
         return float(self.lengths @ values[:, NODES // 2])
 
 
@@ -210,7 +210,7 @@ def _speed(drift: Drift, points: Array) -> Callable[[float], float]:
 
 
 def _edges(edges: Array) -> Array:
-    """The pieces, cut into panels: at least FEWEST_PANELS, and smaller and smaller ones towards T."""
+    """The pieces, cut into subintervals: at least FEWEST_PANELS, and smaller and smaller ones towards T."""
     parts = math.ceil(FEWEST_PANELS / (len(edges) - 1))
     even = np.interp(np.arange(parts * (len(edges) - 1) + 1) / parts, np.arange(len(edges)), edges)
     last = even[-1] - even[-2]
@@ -230,14 +230,14 @@ def _resolving(diffusivity: Diffusivity, edges: Array) -> Array:
         length = end - start
         seen = sum(w * diffusivity.at(start + length * node) for node, w in zip(nodes, weights, strict=True))
         resolved = abs(seen - diffusivity.mean(start, end)) * length <= allowed
-        if resolved or length <= SHORTEST * edges[-1] or len(found) + len(waiting) >= MOST_PANELS:
+        if resolved or length <= SHORTEST * edges[-1] or len(found) + len(waiting) >= MOST_SUBINTERVALS:
             found.append(end)
         else:
             waiting += [(0.5 * (start + end), end), (start, 0.5 * (start + end))]
     return np.array(found)
 
 
-def _panels(posed: Posed, drift: Drift, refined: Refined) -> _Panels:
+def _subintervals(posed: Posed, drift: Drift, refined: Refined) -> _Subintervals:
     """The whole time."""
     points, weights = refined.mesh.points, refined.mesh.weights
     diffusivity = posed.diffusivity
@@ -257,22 +257,22 @@ def _panels(posed: Posed, drift: Drift, refined: Refined) -> _Panels:
         [sample(int(piece), float(start + length * node)) for node in _rule()[0]]
         for piece, start, length in zip(pieces, starts, lengths, strict=True)
     ]
-    return _Panels(lengths, *np.moveaxis(np.array(samples), 2, 0))
+    return _Subintervals(lengths, *np.moveaxis(np.array(samples), 2, 0))
 
 
-def _log10_l2_bound(panels: _Panels, refined: Refined) -> float:
+def _log10_l2_bound(subintervals: _Subintervals, refined: Refined) -> float:
     """log₁₀ of the bound of ‖ρ(T) − p(T)‖, summed in logarithms: the exponents are large."""
-    growth = panels.integrals(panels.over_diffusivity(panels.speed**2))
-    until_end = np.cumsum(growth[::-1])[::-1]  # E at the beginning of each panel
-    sources = panels.integrals(panels.over_diffusivity(panels.top * panels.loss))
+    growth = subintervals.integrals(subintervals.over_diffusivity(subintervals.speed**2))
+    until_end = np.cumsum(growth[::-1])[::-1]  # E at the beginning of each subinterval
+    sources = subintervals.integrals(subintervals.over_diffusivity(subintervals.top * subintervals.loss))
     with np.errstate(divide="ignore"):  # the logarithm of no source, or of a right start
         terms = np.append(until_end + np.log(sources), until_end[0] + 2.0 * np.log(refined.errors[0]))
     return float(0.5 * logsumexp(terms) / math.log(10.0))
 
 
-def _kl_bound(panels: _Panels, refined: Refined) -> float | None:
+def _kl_bound(subintervals: _Subintervals, refined: Refined) -> float | None:
     start = distances.kullback_leibler(refined.mesh.weights, refined.reference[0], refined.density[0])
-    return _finite(start + float(panels.integrals(panels.over_diffusivity(0.25 * panels.loss)).sum()))
+    return _finite(start + float(subintervals.integrals(subintervals.over_diffusivity(0.25 * subintervals.loss)).sum()))
 
 
 def _finite(value: float) -> float | None:

@@ -41,9 +41,9 @@ MULTIPLES: dict[int, tuple[float, ...]] = {1: (1.5, 2, 3, 4, 6), 2: (1.5, 2), 3:
 MOST_UNKNOWNS = {1: 1000, 2: 5_000, 3: 10_000}
 FEWEST_MESHES = 2  # whatever their size: one alone says nothing about its error
 FIELDS_PER_PIECE = 4  # densities that are kept
-MOMENTS = {1: 192, 2: 64, 3: 64}  # of the error curve, at least, by dimension
+INSTANTS = {1: 192, 2: 64, 3: 64}  # of the error curve, at least, by dimension
 # where drift or diffusivity vary within pieces, and every one takes exponentials of its own
-MOMENTS_OF_VARYING = {1: 64, 2: 64, 3: 16}
+INSTANTS_OF_VARYING = {1: 64, 2: 64, 3: 16}
 ACTION: dict[int, Action] = {1: exponential_action, 2: exponential_action, 3: taylor_action}
 
 
@@ -52,11 +52,11 @@ class Refined:
     """Densities on the finest mesh, `density` (times, N) in grid values at `times`, and more of them with their errors.
 
     times: the start, and FIELDS_PER_PIECE equal parts of every piece. curve_times, curve_density, errors: the same with
-    `moments` parts, a multiple of that. The rest is about t = T.
+    `instants` parts, a multiple of that. The rest is about t = T.
 
     refinement: ‖change‖ / ‖p(T)‖ between the last two meshes, or with smaller time steps where that is larger.
-    time_error: that of smaller time steps alone. substeps: how many there were between two moments, by piece, where the
-    drift or the diffusivity vary within pieces, else empty. mass_error: largest change of mass, over ∫|ρ|.
+    time_error: that of smaller time steps alone. substeps: how many there were between two instants, by piece, where
+    the drift or the diffusivity vary within pieces, else empty. mass_error: largest change of mass, over ∫|ρ|.
     """
 
     mesh: Mesh
@@ -66,7 +66,7 @@ class Refined:
     curve_times: Array
     curve_density: Array
     errors: Array  # ‖ρ − p‖ at `curve_times`
-    moments: int  # a piece
+    instants: int  # a piece
     refinement: float
     time_error: float
     substeps: tuple[int, ...]
@@ -87,10 +87,10 @@ class Refined:
         """The mean of ‖ρ − p‖² over [0, T], by Simpson's rule within every piece: it may bend between pieces."""
         squares = self.errors**2
         pieces = np.stack(
-            [squares[first : first + self.moments + 1] for first in range(0, len(squares) - 1, self.moments)]
+            [squares[first : first + self.instants + 1] for first in range(0, len(squares) - 1, self.instants)]
         )
-        weights = np.array([1.0, *[4.0, 2.0] * (self.moments // 2 - 1), 4.0, 1.0]) / (3.0 * self.moments)
-        edges = self.curve_times[:: self.moments]
+        weights = np.array([1.0, *[4.0, 2.0] * (self.instants // 2 - 1), 4.0, 1.0]) / (3.0 * self.instants)
+        edges = self.curve_times[:: self.instants]
         return float(np.diff(edges) @ (pieces @ weights)) / float(edges[-1] - edges[0])
 
 
@@ -119,7 +119,7 @@ def refined_density(
         if once or hopeless or current.refinement <= REFINED_ENOUGH:
             return current
         coarser = current
-    assert coarser is not None  # the ladder has at least one rung
+    assert coarser is not None  # the ladder has at least one level
     return coarser
 
 
@@ -155,10 +155,10 @@ def _on_mesh(
     mesh = operator.mesh
     initial = mesh.unit_mass(posed.reference.initial_density(mesh.points))
     steady = drift.constant and diffusivity.steady
-    least = MOMENTS[mesh.dimension] if steady else MOMENTS_OF_VARYING[mesh.dimension]
-    moments = FIELDS_PER_PIECE * math.ceil(least / ((len(drift.edges) - 1) * FIELDS_PER_PIECE))
-    times, unknowns, moved, substeps = _propagate(operator, drift, diffusivity, initial, moments, report)
-    kept = slice(None, None, moments // FIELDS_PER_PIECE)
+    least = INSTANTS[mesh.dimension] if steady else INSTANTS_OF_VARYING[mesh.dimension]
+    instants = FIELDS_PER_PIECE * math.ceil(least / ((len(drift.edges) - 1) * FIELDS_PER_PIECE))
+    times, unknowns, moved, substeps = _propagate(operator, drift, diffusivity, initial, instants, report)
+    kept = slice(None, None, instants // FIELDS_PER_PIECE)
     density = mesh.to_grid(unknowns)
     target = np.stack([posed.reference.density(float(t), mesh.points) for t in times])
     errors = np.sqrt(((density - target) ** 2) @ mesh.weights)
@@ -176,7 +176,7 @@ def _on_mesh(
         curve_times=times,
         curve_density=density,
         errors=errors,
-        moments=moments,
+        instants=instants,
         refinement=change,
         time_error=moved,
         substeps=substeps,
@@ -189,7 +189,7 @@ def _propagate(
     drift: Drift,
     diffusivity: Diffusivity,
     initial: Array,
-    moments: int,
+    instants: int,
     report: Callable[[float], None],
 ) -> tuple[Array, Array, float, tuple[int, ...]]:
     """Output times, unknowns there (both ends of every piece included once), the relative error in time, substeps."""
@@ -211,10 +211,10 @@ def _propagate(
     mass, action = operator.mesh.mass, ACTION[operator.mesh.dimension]
     if drift.constant and diffusivity.steady:
         values = propagate_piecewise(
-            lambda piece: generator(piece, float(edges[piece])), initial, durations, moments, mass, action, report
+            lambda piece: generator(piece, float(edges[piece])), initial, durations, instants, mass, action, report
         )
     else:
-        values, moved, substeps = propagate_time_dependent(generator, initial, edges, moments, mass, action, report)
-    fractions = np.arange(1, moments + 1) / moments
+        values, moved, substeps = propagate_time_dependent(generator, initial, edges, instants, mass, action, report)
+    fractions = np.arange(1, instants + 1) / instants
     times = np.concatenate([edges[:1], (edges[:-1, None] + durations[:, None] * fractions).ravel()])
     return times, values, moved, substeps

@@ -1,4 +1,4 @@
-"""What the meshes, grids and moments of a verification may not have seen of the densities and of the drift.
+"""What the meshes, grids and instants of a verification may not have seen of the densities and of the drift.
 
 Comes in: a problem, its reference, a drift, the refined densities, the grid of the final distances. Goes out: the
 values of `Sight` for the certificate, and where the drift and a forward process do what nobody saw.
@@ -124,7 +124,7 @@ def _forward_missed(posed: Posed, length: float) -> Unseen | None:
 def _moves(drift: Drift, mesh: Mesh, times: Array) -> Array:
     """How far mass may move along each axis from one time to the next, (m − 1, d), by the speeds at all nodes.
 
-    By pieces, at whose moments the drift is looked at; on a line nobody asks.
+    By pieces, at whose instants the drift is looked at; on a line nobody asks.
     """
     if mesh.dimension == 1 or isinstance(drift, ExactDrift):
         return np.zeros((len(times) - 1, mesh.dimension))
@@ -189,10 +189,10 @@ def _hidden(densities: tuple[Density | None, ...]) -> float | None:
 def _schedule_missed(
     reference: Reference, drift: Drift, diffusivity: Diffusivity, refined: Refined, met: DensitiesMet
 ) -> float | None:
-    """By how much of itself the density may change through what the moments miss of a schedule; None without one.
+    """By how much of itself the density may change through what the instants miss of a schedule; None without one.
 
-    Through D = ηD₀: Σ |∫D dt − Σ h D(t)| / ℓ², t the times at which D was asked for from one moment to the next. An
-    exact drift is as fast as D₀: it misses as large a part of the change of p from one moment to the next as of ∫D₀ dt.
+    Through D = ηD₀: Σ |∫D dt − Σ h D(t)| / ℓ², t the times at which D was asked for from one instant to the next. An
+    exact drift is as fast as D₀: it misses as large a part of the change of p from one to the next as of ∫D₀ dt.
     """
     led = isinstance(drift, ExactDrift) and not reference.diffusivity.steady
     if diffusivity.steady and not led:
@@ -212,10 +212,10 @@ def _schedule_missed(
 
 
 def _missed(diffusivity: Diffusivity, refined: Refined, spans: Array) -> Array:
-    """|∫D dt − Σ h D(t)| over each span (n, 2) from one moment to the next, (n,)."""
+    """|∫D dt − Σ h D(t)| over each span (n, 2) from one instant to the next, (n,)."""
     missed = []
     for number, (start, end) in enumerate(spans.tolist()):
-        times = moments_of(np.array([start, end]), refined.substeps[number // refined.moments])
+        times = moments_of(np.array([start, end]), refined.substeps[number // refined.instants])
         seen = float(np.mean([diffusivity.at(float(t)) for t in times]))
         missed.append(abs(diffusivity.mean(start, end) - seen) * (end - start))
     return np.array(missed)

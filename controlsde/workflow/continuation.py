@@ -3,9 +3,9 @@
 Comes in: a problem whose solver says `refine`, its reference, and where to start. Goes out: weights for the problem's
 own pieces, the most promising first.
 
-A rung may have fewer pieces (each of which is then cut in equal numbers of pieces, with the same weights, so that the
-next rung starts at the same drift), another noise level, or a coarser mesh or time scheme. Piece ends of a coarse
-rung are piece ends of the fine ones. Few pieces have few local minima, and a solution is a better start than chance.
+A level may have fewer pieces (each of which is then cut in equal numbers of pieces, with the same weights, so that the
+next level starts at the same drift), another noise level, or a coarser mesh or time scheme. Piece ends of a coarse
+level are piece ends of the fine ones. Few pieces have few local minima, and a solution is a better start than chance.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.foundation.progress import Progress, Step
-from controlsde.problem.solver_specs import Rung, SolverOptions
+from controlsde.problem.solver_specs import ContinuationLevel, SolverOptions
 from controlsde.registry import SOLVERS
 from controlsde.solvers.declaration import Solver
 from controlsde.solvers.outcome import Outcome
@@ -28,12 +28,12 @@ from controlsde.tracking.tracking_problem import TimeGrid, TrackingProblem
 
 Array = NDArray[np.float64]
 
-KEPT = 4  # answers to a rung from which the next one starts
+KEPT = 4  # answers to a level from which the next one starts
 SAME = 1e-6  # relative difference of J below which two answers are one
 
 
 @dataclass(frozen=True, eq=False)
-class Climbed:
+class Continued:
     """Weights (K, P) to start from, best first; the seconds that it took; whether it was cut short."""
 
     weights: tuple[Array, ...]
@@ -42,47 +42,47 @@ class Climbed:
     interrupted: bool = False
 
 
-def climb(posed: Posed, options: SolverOptions, progress: Progress, initial: Sequence[Array] = ()) -> Climbed:
-    """Solve the rungs one after the other; without any, the initial weights as they are."""
+def solve_levels(posed: Posed, options: SolverOptions, progress: Progress, initial: Sequence[Array] = ()) -> Continued:
+    """Solve the levels one after the other; without any, the initial weights as they are."""
     solver: Solver = SOLVERS[options.kind]
-    climbed = Climbed(tuple(initial))
+    continued = Continued(tuple(initial))
     pieces = posed.problem.controls.pieces
-    for number, rung in enumerate(options.refine):
-        count = rung.pieces or pieces
-        progress(Step(f"rung {number + 1} of {len(options.refine)}: {_words(rung, count)}"))
-        objective = Objective(rung_tracking(posed, rung), device_of(options))
-        begin = [resized(weights, count) for weights in climbed.weights]
+    for number, level in enumerate(options.refine):
+        count = level.pieces or pieces
+        progress(Step(f"continuation level {number + 1} of {len(options.refine)}: {_words(level, count)}"))
+        objective = Objective(level_tracking(posed, level), device_of(options))
+        begin = [resized(weights, count) for weights in continued.weights]
         run = options.going_on(options.starts if number == 0 else max(1, len(begin)))
         outcome = solver.solve(objective, run, progress, begin)
-        climbed = Climbed(
+        continued = Continued(
             weights=tuple(resized(one.weights, pieces) for one in _promising(outcome)),
-            build_seconds=climbed.build_seconds + outcome.build_seconds,
-            solve_seconds=climbed.solve_seconds + outcome.solve_seconds,
+            build_seconds=continued.build_seconds + outcome.build_seconds,
+            solve_seconds=continued.solve_seconds + outcome.solve_seconds,
             interrupted=outcome.interrupted,
         )
-        if outcome.interrupted or not climbed.weights:
+        if outcome.interrupted or not continued.weights:
             break
-    return climbed
+    return continued
 
 
-def rung_tracking(posed: Posed, rung: Rung) -> TrackingProblem:
-    """The discrete tracking problem of one rung."""
+def level_tracking(posed: Posed, level: ContinuationLevel) -> TrackingProblem:
+    """The discrete tracking problem of one level."""
     changes: dict[str, Any] = {}
-    if rung.noise is not None:
-        changes["noise"] = rung.noise
-    if rung.elements is not None:
-        changes["mesh"] = posed.problem.mesh.model_copy(update={"elements": rung.elements})
-    return posed.changed(**changes).on(grid=rung_grid(posed, rung))
+    if level.noise is not None:
+        changes["noise"] = level.noise
+    if level.elements is not None:
+        changes["mesh"] = posed.problem.mesh.model_copy(update={"elements": level.elements})
+    return posed.changed(**changes).on(grid=level_grid(posed, level))
 
 
-def rung_grid(posed: Posed, rung: Rung) -> TimeGrid:
-    """Pieces of several of the problem's own, with as many steps in all where the rung does not say otherwise."""
+def level_grid(posed: Posed, level: ContinuationLevel) -> TimeGrid:
+    """Pieces of several of the problem's own, with as many steps in all where the level does not say otherwise."""
     own = posed.grid
-    together = own.pieces // (rung.pieces or own.pieces)
+    together = own.pieces // (level.pieces or own.pieces)
     return TimeGrid(
         edges=own.edges[::together],
-        steps_per_piece=rung.steps_per_piece or together * own.steps_per_piece,
-        stages=rung.stages or own.stages,
+        steps_per_piece=level.steps_per_piece or together * own.steps_per_piece,
+        stages=level.stages or own.stages,
     )
 
 
@@ -102,9 +102,9 @@ def _promising(outcome: Outcome) -> list[Outcome]:
     return kept
 
 
-def _words(rung: Rung, pieces: int) -> str:
+def _words(level: ContinuationLevel, pieces: int) -> str:
     parts = [f"{pieces} piece{'s' if pieces > 1 else ''}"]
-    parts += [f"noise {rung.noise:g}"] if rung.noise is not None else []
-    parts += [f"{' x '.join(map(str, rung.elements))} elements"] if rung.elements is not None else []
-    parts += [f"{rung.stages} stage{'s' if rung.stages > 1 else ''}"] if rung.stages is not None else []
+    parts += [f"noise {level.noise:g}"] if level.noise is not None else []
+    parts += [f"{' x '.join(map(str, level.elements))} elements"] if level.elements is not None else []
+    parts += [f"{level.stages} stage{'s' if level.stages > 1 else ''}"] if level.stages is not None else []
     return ", ".join(parts)

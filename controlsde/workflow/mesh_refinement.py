@@ -40,7 +40,7 @@ from controlsde.tracking.objective import Objective, device_of
 from controlsde.tracking.posed import Posed
 from controlsde.tracking.tracking_problem import TimeGrid, TrackingProblem
 from controlsde.verification.certificate import LIMITS
-from controlsde.workflow.continuation import Climbed, climb
+from controlsde.workflow.continuation import Continued, solve_levels
 
 Array = NDArray[np.float64]
 
@@ -107,13 +107,13 @@ def solve_resolved(
     posed: Posed, options: SolverOptions, progress: Progress, initial: tuple[Array, ...] = ()
 ) -> tuple[TrackingProblem, Outcome]:
     """Solve, judge on a finer mesh, refine where the problem says `auto`, and go on until the answer settles."""
-    climbed = climb(posed, options, progress, initial)
+    continued = solve_levels(posed, options, progress, initial)
     tracking = posed.on()
-    spent = climbed.build_seconds, climbed.solve_seconds
-    if climbed.interrupted and climbed.weights:
-        return tracking, _cut_short(tracking, climbed)
+    spent = continued.build_seconds, continued.solve_seconds
+    if continued.interrupted and continued.weights:
+        return tracking, _cut_short(tracking, continued)
     if options.refine:
-        initial = climbed.weights
+        initial = continued.weights
         options = options.model_copy(update={"starts": max(1, len(initial))})
     followed: Followed | None = None  # of the problem itself: objectives of coarser ones are no measure of it
     change = float("inf")
@@ -197,7 +197,7 @@ def _fault(one: Judged, answer: Judged) -> str:
 
 def _blamed(posed: Posed, tracking: TrackingProblem, best: Outcome) -> Outcome:
     """An outcome whose error at T its mesh does not show with what that is owed to: elements or steps."""
-    if best.ending.reason != "unseen-error":
+    if best.termination.reason != "unseen-error":
         return best
     run, own = _run(best.weights), tracking.end_error(_run(best.weights)(tracking))
     smaller = replace(tracking.grid, steps_per_piece=END_STEPS * tracking.grid.steps_per_piece)
@@ -206,12 +206,12 @@ def _blamed(posed: Posed, tracking: TrackingProblem, best: Outcome) -> Outcome:
         "steps": posed.on(posed.mesh(_elements(tracking.mesh)), smaller),
     }
     shifts = {name: abs(_measured(run, other) - own) for name, other in others.items()}
-    return replace(best, ending=replace(best.ending, what=max(shifts, key=lambda name: shifts[name])))
+    return replace(best, termination=replace(best.termination, what=max(shifts, key=lambda name: shifts[name])))
 
 
-def _cut_short(tracking: TrackingProblem, climbed: Climbed) -> Outcome:
-    """The best answer of an interrupted rung, as the problem itself sees it."""
-    weights = climbed.weights[0]
+def _cut_short(tracking: TrackingProblem, continued: Continued) -> Outcome:
+    """The best answer of an interrupted level, as the problem itself sees it."""
+    weights = continued.weights[0]
     value, gradient = Objective(tracking).value_and_gradient(weights)
     return Outcome(
         weights=weights,
@@ -222,8 +222,8 @@ def _cut_short(tracking: TrackingProblem, climbed: Climbed) -> Outcome:
         message="interrupted on a coarser problem; this is its best answer",
         iterations=0,
         history=(),
-        build_seconds=climbed.build_seconds,
-        solve_seconds=climbed.solve_seconds,
+        build_seconds=continued.build_seconds,
+        solve_seconds=continued.solve_seconds,
     )
 
 

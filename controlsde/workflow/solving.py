@@ -28,7 +28,7 @@ from controlsde.problem.solver_specs import SolverOptions
 from controlsde.problem.values import dotted
 from controlsde.registry import SOLVERS
 from controlsde.result.result import Result
-from controlsde.solvers.outcome import Ending, Outcome
+from controlsde.solvers.outcome import Outcome, Termination
 from controlsde.tracking.objective import Objective, device_of
 from controlsde.tracking.posed import Posed
 from controlsde.tracking.tracking_problem import TimeGrid, TrackingProblem
@@ -59,7 +59,7 @@ class _Answer:
     """
 
     run: Run
-    ending: Ending
+    termination: Termination
     solver: str
     status: str
     message: str
@@ -99,7 +99,7 @@ def solve(
     posed = posed.changed(solver=options)
     answer = _Answer(
         run=lambda tracking: Objective(tracking).stages(outcome.weights),
-        ending=outcome.ending,
+        termination=outcome.termination,
         solver=options.kind,
         status="interrupted" if outcome.interrupted else "converged" if outcome.converged else "not-converged",
         message="interrupted; this is the best point so far" if outcome.interrupted else outcome.message,
@@ -125,7 +125,7 @@ def solve(
             raise
     # The controls are worth keeping: judge them without particles. A second interruption ends it all.
     message = "interrupted while it was verified; the controls are the solver's answer"
-    answer = replace(answer, status="interrupted", message=message, ending=Ending("interrupted"))
+    answer = replace(answer, status="interrupted", message=message, termination=Termination("interrupted"))
     return _verified(posed, tracking, stages, drift, answer, progress, thorough=False)
 
 
@@ -160,7 +160,7 @@ def evaluate(problem: Problem, controls: Controls | None = None, progress: Progr
     weights = np.zeros(tracking.weight_shape) if controls is None else tracking.flatten(controls)
     answer = _Answer(
         run=run,
-        ending=Ending("converged"),
+        termination=Termination("converged"),
         solver="given" if controls is not None else f"drift: {problem.drift.kind if problem.drift else ''}",
         status="given",
         message="given, not solved for",
@@ -202,14 +202,14 @@ def solver_options(problem: Problem, solver: str | None) -> SolverOptions:
 
     Raises ValueError for no such kind, or one that does not fit the problem.
     """
-    from controlsde.problem.checks import misfits
+    from controlsde.problem.checks import inconsistencies
 
     if solver is None or solver == problem.solver.kind:
         return problem.solver
     if solver not in SOLVERS:
         raise ValueError(f"solver must be one of {', '.join(SOLVERS)} (got {solver!r})")
     options: SolverOptions = SOLVERS[solver].options(seed=problem.solver.seed).fitted(problem.dimension)
-    for where, fault in misfits(problem.model_copy(update={"solver": options})):
+    for where, fault in inconsistencies(problem.model_copy(update={"solver": options})):
         raise ValueError(f"{dotted(where)} {fault}")
     return options
 
@@ -281,7 +281,7 @@ def _verified(
 
 def _case(problem: Problem, tracking: TrackingProblem, answer: _Answer, evidence: Evidence | None = None) -> Case:
     """What is known of an answer, for a diagnosis; without evidence where nothing could be evaluated."""
-    worst = answer.ending.violation
+    worst = answer.termination.violation
     target = tracking.targets[-1, -1, -1]
     error = None
     if evidence is not None:
@@ -292,7 +292,7 @@ def _case(problem: Problem, tracking: TrackingProblem, answer: _Answer, evidence
         controls=answer.controls,
         status=answer.status,
         message=answer.message,
-        ending=answer.ending,
+        termination=answer.termination,
         iterations=answer.iterations,
         gradient_norm=float("nan") if answer.gradient_norm is None else answer.gradient_norm,
         history=answer.history,

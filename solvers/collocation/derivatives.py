@@ -151,11 +151,15 @@ def objective_matrix(tracking: TrackingProblem) -> sp.csc_array:
     norm = tracking.metric.matrix().tocoo()
     starts = size + unknowns * np.arange(grid.steps_per_piece * grid.stages)
     first = (block * np.arange(pieces)[:, None] + starts).ravel()  # of each stage of each step
-    regularity = sp.coo_array(sp.kron(tracking.regularity, sp.eye_array(size)))
-    row, column = ((index // size) * block + index % size for index in (regularity.row, regularity.col))
+    regularisation_matrix = sp.coo_array(sp.kron(tracking.regularisation_matrix, sp.eye_array(size)))
+    row, column = (
+        (index // size) * block + index % size for index in (regularisation_matrix.row, regularisation_matrix.col)
+    )
     rows = np.concatenate([row, np.add.outer(first, norm.row).ravel()])
     columns = np.concatenate([column, np.add.outer(first, norm.col).ravel()])
-    values = np.concatenate([regularity.data, np.multiply.outer(tracking.time_weight.ravel(), norm.data).ravel()])
+    values = np.concatenate(
+        [regularisation_matrix.data, np.multiply.outer(tracking.time_weight.ravel(), norm.data).ravel()]
+    )
     return sp.csc_array(sp.coo_array((values, (rows, columns)), shape=(pieces * block, pieces * block)))
 
 

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from controlsde.problem.solver_specs import Device, Rest, Rungs, SolverOptions
-from controlsde.problem.values import Misfit, Positive, Seed, Whole
-from controlsde.solvers.drift_fitting.options import start_misfits
+from controlsde.problem.solver_specs import ContinuationLevels, Device, Rest, SolverOptions
+from controlsde.problem.values import Inconsistency, Positive, Seed, Whole
+from controlsde.solvers.drift_fitting.options import start_inconsistencies
 
 
 class Collocation(SolverOptions):
@@ -28,11 +28,11 @@ class Collocation(SolverOptions):
     tolerance: Positive = 1e-8
     pivot_tolerance: Annotated[Positive, Field(le=0.5)] = 1e-2
     device: Device = "auto"
-    refine: Rungs = ()
+    refine: ContinuationLevels = ()
 
-    def misfits(self, rest: Rest) -> Iterator[Misfit]:
+    def inconsistencies(self, rest: Rest) -> Iterator[Inconsistency]:
         """What does not fit the rest of a problem."""
-        yield from start_misfits(self, rest)
+        yield from start_inconsistencies(self, rest)
         if self.nlp_solver != "fatrop":
             return
         objective = rest.objective

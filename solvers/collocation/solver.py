@@ -32,7 +32,7 @@ from controlsde.solvers.collocation.nonlinear_program import (
 from controlsde.solvers.collocation.options import Collocation
 from controlsde.solvers.collocation.stage_wise import StageWiseProgram, stage_wise
 from controlsde.solvers.collocation.transcription import Transcription, transcribe
-from controlsde.solvers.outcome import Ending, Outcome, Reason, Violation
+from controlsde.solvers.outcome import Outcome, Reason, Termination, Violation
 from controlsde.solvers.shooting.trust_region import projected_gradient_norm
 from controlsde.solvers.starts import starts_from
 from controlsde.solvers.workers import Workers
@@ -265,14 +265,14 @@ def _outcome(objective: Objective, solution: NlpSolution) -> Outcome:
         message=_message(solution, value, agrees),
         iterations=solution.iterations,
         history=history,
-        ending=_ending(solution, agrees),
+        termination=_termination(solution, agrees),
     )
 
 
-def _ending(solution: NlpSolution, agrees: bool) -> Ending:
+def _termination(solution: NlpSolution, agrees: bool) -> Termination:
     """Why IPOPT stopped, and what its last iterate and its iterations tell about it."""
     reason = REASONS.get(solution.status, "unknown")
-    return Ending(
+    return Termination(
         reason="disagrees" if reason == "converged" and not agrees else reason,
         words=solution.status,
         what="the program" if reason == "non-finite" else "",

@@ -103,7 +103,7 @@ def stage_wise(tracking: TrackingProblem) -> StageWiseProgram:
         "ng": [stage_values] * count,
     }
     weight, target, limit = (np.zeros((count, width)) for _ in range(3))
-    weight[begins, unknowns : unknowns + size] = np.diag(tracking.regularity)[:, None]
+    weight[begins, unknowns : unknowns + size] = np.diag(tracking.regularisation_matrix)[:, None]
     weight[:, unknowns + size :] = tracking.weight.reshape(count, -1)
     target[:, unknowns + size :] = tracking.targets.reshape(count, -1)
     limit[:] = np.inf

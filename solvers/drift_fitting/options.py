@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, WithJsonSchema
 
 from controlsde.problem.solver_specs import PlainOptions, Rest, SolverOptions
-from controlsde.problem.values import Location, Misfit, short
+from controlsde.problem.values import Inconsistency, Location, short
 
 MOST_GROUPS = 8  # of neurons that take turns, where a problem does not say how many
 MOST_NEURONS = 256
@@ -50,7 +50,7 @@ class Switching(PlainOptions):
         """The numbers of groups of `width` neurons that are tried on so many pieces."""
         return fitting_groups(self.ordering, pieces) if self.neurons == "auto" else (self.neurons // width,)
 
-    def misfits(self, rest: Rest) -> Iterator[Misfit]:
+    def inconsistencies(self, rest: Rest) -> Iterator[Inconsistency]:
         """Whether whole periods fill the pieces."""
         pieces, width = rest.controls.pieces, rest.width
         if self.neurons == "auto":
@@ -69,7 +69,7 @@ class Switching(PlainOptions):
             )
 
 
-def start_misfits(options: SolverOptions, rest: Rest) -> Iterator[Misfit]:
+def start_inconsistencies(options: SolverOptions, rest: Rest) -> Iterator[Inconsistency]:
     """Whether periods of switching fill the pieces where they construct a start: those of the first problem solved."""
     if options.start == "switching":
         first = options.refine[0].pieces if options.refine else None
@@ -89,7 +89,7 @@ def fitting_groups(ordering: Ordering, pieces: int) -> tuple[int, ...]:
 
 def _whole_periods(
     where: Location, pieces: int, orderings: tuple[Ordering, ...], *, of_a_start: bool = False
-) -> Iterator[Misfit]:
+) -> Iterator[Inconsistency]:
     def fits(count: int) -> bool:
         return any(fitting_groups(ordering, count) for ordering in orderings)
 

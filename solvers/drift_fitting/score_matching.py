@@ -26,7 +26,7 @@ from controlsde.foundation.surroundings import one_thread
 from controlsde.solvers.drift_fitting.drift_fit import Fitted, Regression, fit
 from controlsde.solvers.drift_fitting.drift_moments import DriftMoments
 from controlsde.solvers.drift_fitting.options import ScoreMatching, Switching
-from controlsde.solvers.outcome import Ending, Iteration, Outcome
+from controlsde.solvers.outcome import Iteration, Outcome, Termination
 from controlsde.tracking.objective import Objective
 
 Array = NDArray[np.float64]
@@ -79,42 +79,42 @@ class DriftFitting:
     def outcome(self, objective: Objective, weights: Array, began: float, words: str = "") -> Outcome:
         """The outcome for weights (K, P) that realise the fitted drift; all since `began` was for them."""
         fitted = self.fitted
-        value, trouble = float("nan"), None
+        value, failure = float("nan"), None
         try:
             value = objective.value(weights)
         except NonFiniteError as error:
-            trouble = Ending("non-finite", what=error.what, piece=error.piece)
+            failure = Termination("non-finite", what=error.what, piece=error.piece)
         norm = float(fitted.gradient_norm.max())
-        ending = trouble or self._ending()
+        termination = failure or self._termination()
         return Outcome(
             weights=weights,
             objective=value,
             gradient_norm=norm,
-            converged=ending.reason == "converged",
+            converged=termination.reason == "converged",
             interrupted=fitted.interrupted,
-            message=f"{self._message(ending)}: {self._loss_in_words()}{words}",
+            message=f"{self._message(termination)}: {self._loss_in_words()}{words}",
             iterations=fitted.iterations,
             history=(Iteration(fitted.iterations, value, norm),),
             solve_seconds=time.perf_counter() - began,
-            ending=ending,
+            termination=termination,
         )
 
-    def _ending(self) -> Ending:
+    def _termination(self) -> Termination:
         if self.fitted.interrupted:
-            return Ending("interrupted")
+            return Termination("interrupted")
         if self.fitted.converged.all():
-            return Ending("converged")
-        return Ending("no-descent" if (self.fitted.stuck | self.fitted.converged).all() else "iterations")
+            return Termination("converged")
+        return Termination("no-descent" if (self.fitted.stuck | self.fitted.converged).all() else "iterations")
 
-    def _message(self, ending: Ending) -> str:
-        if ending.reason == "non-finite":
-            return f"{ending.what} stopped being finite in piece {(ending.piece or 0) + 1}"
-        if ending.reason in ("converged", "interrupted"):
-            return ending.reason
+    def _message(self, termination: Termination) -> str:
+        if termination.reason == "non-finite":
+            return f"{termination.what} stopped being finite in piece {(termination.piece or 0) + 1}"
+        if termination.reason in ("converged", "interrupted"):
+            return termination.reason
         fitted = self.fitted
         open_ones, count = int((~fitted.converged).sum()), len(fitted.converged)
         stopped = f"stop after {fitted.iterations} iterations"
-        how = "end where no step lowers them" if ending.reason == "no-descent" else stopped
+        how = "end where no step lowers them" if termination.reason == "no-descent" else stopped
         return f"{open_ones} of {count} fits {how}, with a gradient of {float(fitted.gradient_norm.max()):.1e}"
 
     def _loss_in_words(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from controlsde.fokker_planck.operator import DENSE_LIMIT
 from controlsde.solvers.costs import Costs
 from controlsde.solvers.drift_fitting.costs import start_fits
-from controlsde.solvers.shooting.multistart import SCREENING_ITERATIONS, kept_of
+from controlsde.solvers.shooting.multistart import PRUNING_ITERATIONS, kept_of
 from controlsde.solvers.shooting.options import SECOND_ORDER, Shooting
 from controlsde.tracking.sizes import Sizes, sparse_factor_bytes
 
@@ -83,4 +83,4 @@ def shooting_seconds(sizes: Sizes, calibration: float) -> float:
 
 def shooting_iterations(starts: int, hops: int) -> int:
     """Iterations of shooting from so many starts, by its second-order methods."""
-    return starts * SCREENING_ITERATIONS + kept_of(starts) * ITERATIONS_TO_THE_END + hops * ITERATIONS_OF_A_HOP
+    return starts * PRUNING_ITERATIONS + kept_of(starts) * ITERATIONS_TO_THE_END + hops * ITERATIONS_OF_A_HOP

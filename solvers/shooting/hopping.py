@@ -47,8 +47,10 @@ def _evenly(hops: int, answers: int) -> list[int]:
     return [hops // answers + (number < hops % answers) for number in range(answers)]
 
 
-def disturbed(tracking: TrackingProblem, weights: Array, mates: Sequence[Array], rng: np.random.Generator) -> Array:
-    """Weights (K, P) with two pieces exchanged, one moved, a few made anew, or an end taken from one of the mates."""
+def disturbed(
+    tracking: TrackingProblem, weights: Array, population: Sequence[Array], rng: np.random.Generator
+) -> Array:
+    """Weights (K, P) with two pieces exchanged, one moved, a few made anew, or an end taken from the population."""
     pieces = len(weights)
     if pieces == 1:
         return _renewed(tracking, weights, rng)
@@ -56,8 +58,8 @@ def disturbed(tracking: TrackingProblem, weights: Array, mates: Sequence[Array],
     first, second = rng.choice(pieces, 2, replace=False)
     if kind == "renew":
         return _renewed(tracking, weights, rng)
-    if kind == "splice" and mates:
-        other = mates[int(rng.integers(len(mates)))]
+    if kind == "splice" and population:
+        other = population[int(rng.integers(len(population)))]
         cut = rng.integers(1, pieces)
         early, late = (weights, other) if rng.random() < 0.5 else (other, weights)
         return np.concatenate([early[:cut], late[cut:]])

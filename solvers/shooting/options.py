@@ -7,9 +7,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from controlsde.problem.solver_specs import Device, Rest, Rungs, SolverOptions
-from controlsde.problem.values import Misfit, Positive, Seed, Whole
-from controlsde.solvers.drift_fitting.options import start_misfits
+from controlsde.problem.solver_specs import ContinuationLevels, Device, Rest, SolverOptions
+from controlsde.problem.values import Inconsistency, Positive, Seed, Whole
+from controlsde.solvers.drift_fitting.options import start_inconsistencies
 
 SECOND_ORDER = ("newton", "gauss-newton")  # methods
 STARTS = {1: 8, 2: 4}  # by dimension; in more dimensions as in two
@@ -39,7 +39,7 @@ class Shooting(SolverOptions):
     iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 500
     tolerance: Positive = 1e-6
     device: Device = "auto"
-    refine: Rungs = ()
+    refine: ContinuationLevels = ()
 
     @model_validator(mode="after")
     def _usual_in_one_dimension(self) -> Self:
@@ -55,11 +55,11 @@ class Shooting(SolverOptions):
         usual = usual_hops(self.method, starts, dimension)
         return {"starts": starts, "hops": self.hops if "hops" in self.model_fields_set else usual}
 
-    def misfits(self, rest: Rest) -> Iterator[Misfit]:
+    def inconsistencies(self, rest: Rest) -> Iterator[Inconsistency]:
         """What does not fit the rest of a problem."""
         if self.hops and self.method not in SECOND_ORDER:
             yield ("solver", "hops"), f"is for solver.method newton or gauss-newton (got {self.method}): use 0"
-        yield from start_misfits(self, rest)
+        yield from start_inconsistencies(self, rest)
 
     def with_usual_hops(self, dimension: int) -> Shooting:
         """The same, with as many hops as follow its starts where nobody gives them."""

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.foundation.progress import Progress, silent
-from controlsde.solvers.outcome import Ending, Outcome
+from controlsde.solvers.outcome import Outcome, Termination
 from controlsde.solvers.shooting.multistart import Run, Search
 from controlsde.solvers.shooting.options import Shooting
 from controlsde.solvers.starts import starts_from
@@ -47,8 +47,8 @@ def solve(
         _outcome(number, run, options, objective.shape) for number, run in enumerate(runs) if run.best is not None
     ]
     if not outcomes:
-        trouble = (runs[0].trouble if runs else None) or Ending("interrupted", "before the first iteration")
-        outcomes = [_nothing(starts[0], trouble)]
+        failure = (runs[0].failure if runs else None) or Termination("interrupted", "before the first iteration")
+        outcomes = [_nothing(starts[0], failure)]
     best, *others = sorted(outcomes, key=lambda outcome: outcome.objective)
     interrupted = any(run.interrupted for run in runs)
     return replace(
@@ -64,66 +64,68 @@ def solve(
 
 def _outcome(number: int, run: Run, options: Shooting, shape: tuple[int, int]) -> Outcome:
     assert run.best is not None  # callers pass runs that hold an iterate
-    ending = _ending(run, options)
+    termination = _termination(run, options)
     return Outcome(
         weights=run.best.point.reshape(shape),
         objective=run.best.value,
         gradient_norm=run.best.gradient_norm,
         converged=run.best.converged,
         interrupted=run.interrupted,
-        message=_message(run, ending),
+        message=_message(run, termination),
         iterations=run.best.number,
         history=tuple(row for row in run.history if row.number <= run.best.number),  # Adam may rise after its best
         start=number,
-        ending=ending,
+        termination=termination,
     )
 
 
-def _ending(run: Run, options: Shooting) -> Ending:
+def _termination(run: Run, options: Shooting) -> Termination:
     """Why this run stopped."""
     if run.interrupted:
-        return Ending("interrupted")
+        return Termination("interrupted")
     if run.best is not None and run.best.converged:
-        return Ending("converged")
-    if run.trouble:
-        return run.trouble
+        return Termination("converged")
+    if run.failure:
+        return run.failure
     gave_up = options.method == "l-bfgs" and len(run.history) < options.iterations  # its line search found nothing
-    return Ending("no-descent" if gave_up else "iterations")
+    return Termination("no-descent" if gave_up else "iterations")
 
 
-def _message(run: Run, ending: Ending) -> str:
+def _message(run: Run, termination: Termination) -> str:
     gradient = f"with a gradient of {run.best.gradient_norm:.1e}" if run.best else ""
-    if ending.reason == "interrupted":
+    if termination.reason == "interrupted":
         return "interrupted; this is the best point so far"
-    if ending.reason == "non-finite":
-        return f"{_broken(ending)}; kept the last good iterate"
-    if ending.reason == "no-descent":
+    if termination.reason == "non-finite":
+        return f"{_broken(termination)}; kept the last good iterate"
+    if termination.reason == "no-descent":
         return f"no step lowers the objective any further, {gradient}"
-    if ending.reason == "stalled":
+    if termination.reason == "stalled":
         return f"the objective stopped falling after {run.history[-1].number} iterations, {gradient}: it sits at a kink"
-    if ending.reason == "screened":
+    if termination.reason == "pruned":
         return f"set aside after {run.history[-1].number} iterations for more promising starts, {gradient}"
-    if ending.reason == "iterations":
+    if termination.reason == "iterations":
         return f"stopped after {run.history[-1].number} iterations {gradient}"
     return "converged"
 
 
-def _broken(ending: Ending) -> str:
-    piece = "" if ending.piece is None else f" in piece {ending.piece + 1}"
-    return f"{ending.what} stopped being finite{piece}{', ' * bool(ending.words)}{ending.words}"
+def _broken(termination: Termination) -> str:
+    piece = "" if termination.piece is None else f" in piece {termination.piece + 1}"
+    return f"{termination.what} stopped being finite{piece}{', ' * bool(termination.words)}{termination.words}"
 
 
-def _nothing(start: Array, ending: Ending) -> Outcome:
+def _nothing(start: Array, termination: Termination) -> Outcome:
     """The outcome when no start could even be evaluated."""
-    trouble = _broken(ending) if ending.reason == "non-finite" else f"{ending.reason} {ending.words}"
+    failure = (
+        _broken(termination) if termination.reason == "non-finite" else f"{termination.reason} {termination.words}"
+    )
     return Outcome(
         weights=start,
         objective=float("nan"),
         gradient_norm=float("nan"),
         converged=False,
         interrupted=False,
-        message=f"no start could be evaluated: {trouble}",
+        message=f"no start could be evaluated: {failure}",
         iterations=0,
         history=(),
-        ending=ending,
+        termination=termination,
     )

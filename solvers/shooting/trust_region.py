@@ -26,7 +26,7 @@ import scipy.linalg as la
 from numpy.typing import NDArray
 
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
-from controlsde.solvers.outcome import Ending
+from controlsde.solvers.outcome import Termination
 from controlsde.tracking.objective import Expansion
 
 Array = NDArray[np.float64]
@@ -65,7 +65,7 @@ class Iterate:
     """One accepted point, and whether the first-order conditions hold there.
 
     gradient_norm is the largest entry of θ − clip(θ − g). decrement: by how much the quadratic model expects a Newton
-    step to lower J, inf where the Hessian is not positive definite. `trouble` says why the method could go no further.
+    step to lower J, inf where the Hessian is not positive definite. `failure` says why the method could go no further.
     """
 
     number: int
@@ -74,7 +74,7 @@ class Iterate:
     gradient_norm: float
     converged: bool
     decrement: float = float("inf")
-    trouble: Ending | None = None
+    failure: Termination | None = None
 
 
 def projected_gradient_norm(point: Array, gradient: Array, bound: Array) -> float:
@@ -90,9 +90,9 @@ def minimise(
     tolerance: float,
     model: Model = "newton",
 ) -> Iterator[Iterate]:
-    """Yield the accepted points, the start included, until convergence, trouble or the last iteration.
+    """Yield the accepted points, the start included, until convergence, failure or the last iteration.
 
-    Converged: the projected gradient is below `tolerance`, and a Newton step promises less than 1e-9 of J. Trouble is
+    Converged: the projected gradient is below `tolerance`, and a Newton step promises less than 1e-9 of J. Failure is
     `no-descent`, `non-finite`, or `stalled`, see above.
     Raises NonFiniteError when the start itself cannot be evaluated.
     """
@@ -108,14 +108,14 @@ def minimise(
         decrement = _decrement(local, free)
         converged = norm <= tolerance and decrement <= DECREMENT_TOLERANCE * abs(local.value)
         recent.append((local.value, norm, damping))
-        trouble = Ending("stalled") if not converged and _stalls(recent, tolerance) else None
-        yield Iterate(number, point, local.value, norm, converged, decrement, trouble)
-        if converged or trouble or number == iterations:
+        failure = Termination("stalled") if not converged and _stalls(recent, tolerance) else None
+        yield Iterate(number, point, local.value, norm, converged, decrement, failure)
+        if converged or failure or number == iterations:
             return
         matrix = local.hessian if model == "newton" else local.gauss_newton
         scale = np.maximum(0.5 * scale, np.sqrt(np.maximum(np.diag(local.gauss_newton), 1e-12)))
         accepted = _search(evaluate, point, local, matrix, scale, free, bound, damping)
-        if isinstance(accepted, Ending):
+        if isinstance(accepted, Termination):
             # at the limit of rounding no step can lower J any further: that is an optimum, too
             rounding = norm <= ROUNDING * tolerance or (
                 norm <= STEEP_ROUNDING * tolerance and decrement <= ROUNDED * abs(local.value)
@@ -143,7 +143,7 @@ def _search(
     free: NDArray[np.bool_],
     bound: Array,
     damping: float,
-) -> tuple[Array, Evaluation, float] | Ending:
+) -> tuple[Array, Evaluation, float] | Termination:
     """The next point, its evaluation and damping; or why there is none."""
     smallest = _smallest_eigenvalue(matrix, scale, free)
     broken: NonFiniteError | None = None
@@ -172,8 +172,8 @@ def _search(
             return trial, candidate, damping
         damping *= 4.0
     if broken is not None:
-        return Ending("non-finite", "however short the step", what=broken.what, piece=broken.piece)
-    return Ending("no-descent")
+        return Termination("non-finite", "however short the step", what=broken.what, piece=broken.piece)
+    return Termination("no-descent")
 
 
 def _box_step(point: Array, gradient: Array, matrix: Array, free: NDArray[np.bool_], bound: Array) -> Array:

@@ -8,7 +8,7 @@ import pytest
 from controlsde.control.controls import Controls
 from controlsde.diagnosis import Case
 from controlsde.problem import load_problem
-from controlsde.solvers.outcome import Ending
+from controlsde.solvers.outcome import Termination
 from controlsde.tracking.tracking_problem import build_network
 from controlsde.verification.certificate import Measurements, MonteCarloEvidence, judge
 
@@ -32,7 +32,7 @@ def certificate(**changes):
     return judge(Measurements(**{**SOUND, **changes}), closed=True, **ends)
 
 
-def made(ending=None, problem=None, check=None, **changes):
+def made(termination=None, problem=None, check=None, **changes):
     """A converged, verified case of two bumps with four pieces of two neurons, but for the changes.
 
     problem: overrides of the problem; check: values of the certificate.
@@ -49,11 +49,11 @@ def made(ending=None, problem=None, check=None, **changes):
         problem=of,
         network=network,
         controls=Controls(*network.split(weights), np.linspace(0, 1.5, 5)),
-        status="converged" if ending is None else "not-converged",
+        status="converged" if termination is None else "not-converged",
         message="as the solver says",
-        ending=ending or Ending("converged"),
+        termination=termination or Termination("converged"),
         iterations=49,
-        gradient_norm=1e-7 if ending is None else 1e-3,
+        gradient_norm=1e-7 if termination is None else 1e-3,
         history=np.stack([number, 1 + 0.5**number, 0.5**number], axis=1),
         starts=(1.0, 1.1, 1.2, 1.3),
         elements=(8,),
@@ -66,5 +66,5 @@ def made(ending=None, problem=None, check=None, **changes):
 
 @pytest.fixture
 def case():
-    """Builds such a case: (ending, problem, check, **changes)."""
+    """Builds such a case: (termination, problem, check, **changes)."""
     return made

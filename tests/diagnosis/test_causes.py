@@ -10,7 +10,7 @@ from controlsde.control.controls import Controls
 from controlsde.diagnosis import Diagnosis, Remedy, Trials, Wall, diagnose
 from controlsde.diagnosis.entries import listed, rounded_down, rounded_up
 from controlsde.problem import load_problem, parse_override
-from controlsde.solvers.outcome import Ending, Violation
+from controlsde.solvers.outcome import Termination, Violation
 from controlsde.verification.certificate import MonteCarloEvidence
 
 DISAGREEING = MonteCarloEvidence(1000, 0.1, 0.01, 10.0, 2.0, 1.0, 0.0, 0.0, "cpu", "numba")
@@ -44,80 +44,86 @@ def flat(count):
 # arguments of the case; the first cause; its remedy; words of its evidence
 CASES = {
     "iterations, falling": (
-        {"ending": Ending("iterations"), "history": np.array([[0, 2, 1], [1, 1.5, 1], [2, 1.2, 1]], dtype=float)},
+        {"termination": Termination("iterations"),
+         "history": np.array([[0, 2, 1], [1, 1.5, 1], [2, 1.2, 1]], dtype=float)},
         "iterations", "solver.iterations=2000", ["500 iterations were not enough"],
     ),
-    "iterations, flat": ({"ending": Ending("iterations")}, "iterations", "solver.iterations=1000", ["the last 5"]),
+    "iterations, flat": (
+        {"termination": Termination("iterations")}, "iterations", "solver.iterations=1000", ["the last 5"]),
     "iterations, first order": (
-        {"ending": Ending("iterations"), "problem": {"solver.method": "adam"}},
+        {"termination": Termination("iterations"), "problem": {"solver.method": "adam"}},
         "iterations", "solver.method=newton", ["adam is of first order"],
     ),
     "iterations of IPOPT": (
         {
-            "ending": Ending("iterations", violation=WORST), "problem": COLLOCATION, "place": np.array([1.25]),
+            "termination": Termination("iterations", violation=WORST),
+            "problem": COLLOCATION, "place": np.array([1.25]),
             "history": np.array([[0, 2, math.nan], [1, 1.5, math.nan]]),
         },
         "iterations", "solver.iterations=2000", ["by 2.5e-01", "piece 3, step 1, stage 2, at x = 1.25"],
     ),
     "false inertia": (
-        {"ending": Ending("iterations", regularisation=STUCK), "problem": COLLOCATION},
+        {"termination": Termination("iterations", regularisation=STUCK), "problem": COLLOCATION},
         "regularisation", "solver.pivot_tolerance=0.1", ["10^3.0", "pivot tolerance 0.01"],
     ),
     "false inertia, nothing left to raise": (
         {
-            "ending": Ending("iterations", regularisation=STUCK),
+            "termination": Termination("iterations", regularisation=STUCK),
             "problem": {"solver": {"kind": "collocation", "pivot_tolerance": 0.5}},
         },
         "regularisation", "solver=shooting", ["10^3.0"],
     ),
     "state equation": (
-        {"ending": Ending("infeasible", violation=WORST), "problem": COLLOCATION, "place": np.array([1.25])},
+        {"termination": Termination("infeasible", violation=WORST), "problem": COLLOCATION, "place": np.array([1.25])},
         "state-equation", "solver=shooting", ["piece 3, step 1, stage 2, at x = 1.25"],
     ),
     "disagreement": (
-        {"ending": Ending("disagrees", violation=WORST), "problem": COLLOCATION},
+        {"termination": Termination("disagrees", violation=WORST), "problem": COLLOCATION},
         "state-equation", "solver.tolerance=1e-10", ["as the solver says", "piece 3"],
     ),
     "no descent, first order": (
-        {"ending": Ending("no-descent"), "problem": {"solver.method": "l-bfgs"}},
+        {"termination": Termination("no-descent"), "problem": {"solver.method": "l-bfgs"}},
         "no-descent", "solver.method=newton", ["gradient of 1.0e-03"],
     ),
     "no descent near an optimum": (
-        {"ending": Ending("no-descent"), "gradient_norm": 3e-5},
+        {"termination": Termination("no-descent"), "gradient_norm": 3e-5},
         "no-descent", "solver.tolerance=5e-05", ["gradient of 3.0e-05"],
     ),
-    "no descent": ({"ending": Ending("no-descent")}, "no-descent", "solver.seed=1", ["gradient of 1.0e-03"]),
+    "no descent": ({"termination": Termination("no-descent")}, "no-descent", "solver.seed=1", ["gradient of 1.0e-03"]),
     "a stall at a kink": (
-        {"ending": Ending("stalled"), "problem": RELU},
+        {"termination": Termination("stalled"), "problem": RELU},
         "kink", "network.activation=tanh", ["gradient of 1.0e-03 where 1e-06", "the slope of relu jumps"],
     ),
-    "no descent at a kink": ({"ending": Ending("no-descent"), "problem": RELU}, "kink", "network.activation=tanh", []),
+    "no descent at a kink": (
+        {"termination": Termination("no-descent"), "problem": RELU}, "kink", "network.activation=tanh", [],
+    ),
     "iterations, flat at a kink": (
-        {"ending": Ending("iterations"), "problem": RELU}, "kink", "network.activation=tanh", ["no longer falls"],
+        {"termination": Termination("iterations"), "problem": RELU},
+        "kink", "network.activation=tanh", ["no longer falls"],
     ),
     "a kink before the wall that it leaves mass at": (
-        {"ending": Ending("stalled"), "check": UNRESOLVED, "walls": PILED, "problem": NO_NOISE | RELU},
+        {"termination": Termination("stalled"), "check": UNRESOLVED, "walls": PILED, "problem": NO_NOISE | RELU},
         "kink", "network.activation=tanh", [],
     ),
-    "a stall of a smooth network": ({"ending": Ending("stalled")}, "kink", "solver.seed=1", ["at a kink"]),
+    "a stall of a smooth network": ({"termination": Termination("stalled")}, "kink", "solver.seed=1", ["at a kink"]),
     "a limit that few starts miss": (
-        {"ending": Ending("limit", "as close as this"), "problem": {"solver.starts": 2}},
+        {"termination": Termination("limit", "as close as this"), "problem": {"solver.starts": 2}},
         "limit", "solver.starts=8", ["as close as this, from 2 starts"],
     ),
     "a limit that the steps hide": (
-        {"ending": Ending("unseen-error", "as close as this", what="steps"), "problem": GIVEN_MESH},
+        {"termination": Termination("unseen-error", "as close as this", what="steps"), "problem": GIVEN_MESH},
         "limit", "mesh.steps_per_piece=auto", ["as close as this: too few steps"],
     ),
     "a limit that the elements hide": (
-        {"ending": Ending("unseen-error", what="elements"), "problem": GIVEN_MESH},
+        {"termination": Termination("unseen-error", what="elements"), "problem": GIVEN_MESH},
         "limit", "mesh.elements=auto", ["too few elements"],
     ),
     "a limit that steps hide beside given elements": (
-        {"ending": Ending("unseen-error", what="steps"), "problem": {"mesh.elements": [8]}},
+        {"termination": Termination("unseen-error", what="steps"), "problem": {"mesh.elements": [8]}},
         "limit", "mesh.elements=auto", ["too few steps"],
     ),
     "a limit that no mesh shows": (
-        {"ending": Ending("unseen-error", what="steps")}, "limit", "controls.bounds=0.2", ["too few steps"],
+        {"termination": Termination("unseen-error", what="steps")}, "limit", "controls.bounds=0.2", ["too few steps"],
     ),
     "a limit that is met on the solver's mesh alone": (
         {"check": {"terminal_error": 0.00223, "terminal_limit": 0.002}, "problem": GIVEN_MESH},
@@ -127,20 +133,20 @@ CASES = {
         {"check": {"terminal_error": 0.3, "terminal_limit": 0.2}, "status": "given"}, "limit", None, ["is 0.3"],
     ),
     "loose": (
-        {"ending": Ending("loose", violation=Violation(1e-9, 0, 0, 0, 0)), "problem": COLLOCATION},
+        {"termination": Termination("loose", violation=Violation(1e-9, 0, 0, 0, 0)), "problem": COLLOCATION},
         "tolerance", "solver.tolerance=1e-06", ["not to 1e-08"],
     ),
-    "an unknown ending": ({"ending": Ending("unknown")}, "solver", "solver.seed=1", ["as the solver says"]),
+    "an unknown ending": ({"termination": Termination("unknown")}, "solver", "solver.seed=1", ["as the solver says"]),
     "set aside, given mesh": (
-        {"ending": Ending("screened"), "problem": GIVEN_MESH}, "mesh", "mesh.elements=auto", ["do not survive"],
+        {"termination": Termination("pruned"), "problem": GIVEN_MESH}, "mesh", "mesh.elements=auto", ["do not survive"],
     ),
     "set aside, given steps": (
-        {"ending": Ending("screened"), "problem": {"mesh.steps_per_piece": 2}},
+        {"termination": Termination("pruned"), "problem": {"mesh.steps_per_piece": 2}},
         "steps", "mesh.steps_per_piece=auto", ["do not survive"],
     ),
-    "set aside": ({"ending": Ending("screened")}, "sharp", "controls.bounds=0.2", ["do not survive"]),
+    "set aside": ({"termination": Termination("pruned")}, "sharp", "controls.bounds=0.2", ["do not survive"]),
     "non-finite solver": (
-        {"ending": Ending("non-finite", what="the density", piece=2)},
+        {"termination": Termination("non-finite", what="the density", piece=2)},
         "non-finite", "controls.bounds=2", ["the density stopped being finite in piece 3", "the weights reach 1.9"],
     ),
     "non-finite verification": (
@@ -263,7 +269,7 @@ SOUND = {
     "some weights at their bounds": {"controls": held()},
     "saturated neurons": {"controls": flat(8)},
     "mass at a wall, and resolved": {"walls": PILED, "problem": NO_NOISE},
-    "interrupted": {"status": "interrupted", "certificate": None, "ending": None},
+    "interrupted": {"status": "interrupted", "certificate": None, "termination": None},
     "a given drift that does not track": {"status": "given", "error": 0.9},
     "a poor start that was improved": {"starts": (1.0,)},
 }
@@ -297,15 +303,15 @@ NOT_FOR_THIS = {
     "auto": ("mesh", {"check": UNRESOLVED, "trials": Trials(elements=(14,))}),
     "regularisation that falls": (
         "regularisation",
-        {"ending": Ending("iterations", regularisation=FALLING), "problem": COLLOCATION},
+        {"termination": Termination("iterations", regularisation=FALLING), "problem": COLLOCATION},
     ),
     "regularisation of few iterations": (
         "regularisation",
-        {"ending": Ending("iterations", regularisation=STUCK[:20]), "problem": COLLOCATION},
+        {"termination": Termination("iterations", regularisation=STUCK[:20]), "problem": COLLOCATION},
     ),
     "no regularisation": (
         "regularisation",
-        {"ending": Ending("iterations", regularisation=(0.0,) * 60), "problem": COLLOCATION},
+        {"termination": Termination("iterations", regularisation=(0.0,) * 60), "problem": COLLOCATION},
     ),
     "a mesh that holds not even the exact drift": ("unreachable", {"error": 0.8, "trials": Trials(exact_error=0.5)}),
     "one weight in twenty-four at its bound": (
@@ -318,17 +324,18 @@ NOT_FOR_THIS = {
         {"error": 0.8, "controls": flat(8), "trials": EXACT_IS_GOOD, "problem": {"network.activation": "sin"}},
     ),
     "relu at an optimum to rounding": (
-        "kink", {"ending": Ending("no-descent"), "problem": RELU, "gradient_norm": 3e-5},
+        "kink", {"termination": Termination("no-descent"), "problem": RELU, "gradient_norm": 3e-5},
     ),
     "relu, falling": (
         "kink",
         {
-            "ending": Ending("iterations"), "problem": RELU,
+            "termination": Termination("iterations"), "problem": RELU,
             "history": np.array([[0, 2, 1], [1, 1.5, 1], [2, 1.2, 1]], dtype=float),
         },
     ),
-    "no descent of a smooth network": ("kink", {"ending": Ending("no-descent")}),
-    "a stall, which more iterations do not end": ("iterations", {"ending": Ending("stalled"), "problem": RELU}),
+    "no descent of a smooth network": ("kink", {"termination": Termination("no-descent")}),
+    "a stall, which more iterations do not end": (
+        "iterations", {"termination": Termination("stalled"), "problem": RELU}),
     "a density that is not resolved": (
         "particles",
         {"check": UNRESOLVED | {"monte_carlo": DISAGREEING}},
@@ -345,7 +352,7 @@ def test_a_cause_is_not_named_where_something_speaks_against_it(name, case):
 
 
 def test_without_a_certificate_the_solver_alone_is_judged(case):
-    of = case(Ending("non-finite", what="the density", piece=0), certificate=None, error=None)
+    of = case(Termination("non-finite", what="the density", piece=0), certificate=None, error=None)
     assert [entry.cause for entry in diagnose(of)] == ["non-finite"]
 
 
@@ -353,7 +360,7 @@ def test_without_a_certificate_the_solver_alone_is_judged(case):
 def test_more_iterations_are_as_many_as_the_fall_of_the_gradient_asks_for(rate, case):
     number = np.arange(100.0)
     history = np.stack([number, 1 + rate**number, rate**number], axis=1)
-    of = case(Ending("iterations"), {"solver.iterations": 100}, history=history)
+    of = case(Termination("iterations"), {"solver.iterations": 100}, history=history)
     (more,) = [entry.remedy.value for entry in diagnose(of) if entry.cause == "iterations"]
     needed = math.log(1e-6) / math.log(rate)
     assert 200 <= more <= 1000

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from controlsde.densities import dual_numbers as jets
+from controlsde.densities import dual_numbers
 from controlsde.enclosures import Interval, enclose, intervals
 from controlsde.problem.formula import FUNCTIONS, Formula, FormulaError
 
@@ -47,7 +47,7 @@ def test_no_value_and_no_slope_of_a_random_formula_lies_outside(seed):
             share = rng.random(boxes.low.shape)
             place = boxes.low + share * (boxes.high - boxes.low)
             value = formula.numpy(x=place[0], y=place[1])
-            slope = jets.gradient(formula, place.T).T
+            slope = dual_numbers.gradient(formula, place.T).T
             real = np.isfinite(value)
             slack = 1e-12 * (1.0 + np.abs(value))
             assert np.all((held.values.low - slack <= value)[real])

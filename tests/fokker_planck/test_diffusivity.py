@@ -11,7 +11,7 @@ from controlsde.fokker_planck.diffusivity import Steady, Varying, step_means
 GROWING = Varying(math.exp, math.exp, 0.3)  # e^t is its own primitive
 
 
-@pytest.mark.parametrize("diffusivity", [Steady(0.7), GROWING, GROWING.times(0.5)])
+@pytest.mark.parametrize("diffusivity", [Steady(0.7), GROWING, GROWING.scaled(0.5)])
 def test_the_mean_over_a_step_is_the_integral_over_its_length(diffusivity):
     expected = quad(diffusivity.at, 0.2, 0.9)[0] / 0.7
     assert diffusivity.mean(0.2, 0.9) == pytest.approx(expected, rel=1e-12)
@@ -27,9 +27,9 @@ def test_step_means_of_uneven_pieces_add_up_to_the_whole():
 
 
 def test_without_noise_nothing_varies():
-    assert GROWING.times(0.0).steady
-    assert not GROWING.times(1e-3).steady
-    assert Steady(2.0).times(0.25) == Steady(0.5)
+    assert GROWING.scaled(0.0).steady
+    assert not GROWING.scaled(1e-3).steady
+    assert Steady(2.0).scaled(0.25) == Steady(0.5)
 
 
 def test_rounding_of_a_primitive_never_makes_a_mean_negative():
@@ -48,7 +48,7 @@ def test_a_mean_is_taken_of_the_span_where_that_is_known():
     )
     assert falling.until(1.0) - falling.until(0.9) == pytest.approx(1e-20, abs=1e-16)
     assert falling.mean(0.9, 1.0) == pytest.approx(0.5 * 1e-20 / 0.1, rel=1e-12, abs=0)
-    assert falling.times(0.5).mean(0.9, 1.0) == pytest.approx(0.25 * 1e-20 / 0.1, rel=1e-12, abs=0)
+    assert falling.scaled(0.5).mean(0.9, 1.0) == pytest.approx(0.25 * 1e-20 / 0.1, rel=1e-12, abs=0)
 
 
 def test_of_a_diffusivity_that_pauses_no_step_is_without_any():
@@ -57,4 +57,4 @@ def test_of_a_diffusivity_that_pauses_no_step_is_without_any():
     assert np.all(means[0] > 0)
     assert np.all(means[0] < 1e-200)
     np.testing.assert_allclose(means[1], 0.3)
-    assert np.all(step_means(pausing.times(0.0), np.array([0.0, 0.5, 1.0]), 2) == 0)
+    assert np.all(step_means(pausing.scaled(0.0), np.array([0.0, 0.5, 1.0]), 2) == 0)

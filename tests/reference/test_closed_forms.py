@@ -16,7 +16,7 @@ from controlsde.problem import schema
 from controlsde.reference import ReferenceError  # noqa: A004
 from controlsde.reference.bases import CosineBasis, FourierBasis, ReflectedOrnsteinUhlenbeckBasis
 from controlsde.reference.correlated_flow import CorrelatedClosedForm
-from controlsde.reference.flows import ClosedForm, Mirrors, Process, Windings
+from controlsde.reference.flows import ClosedForm, ForwardProcess, Mirrors, Windings
 from controlsde.reference.projection import project
 from controlsde.reference.series import Series
 
@@ -135,7 +135,7 @@ def test_reflected_rates_are_whole_numbers_on_a_wide_box():
 
 
 def test_modes_match_the_free_closed_form_on_a_wide_box():
-    box, process = ((-7.0, 7.0),), Process(1.0, 1.0)
+    box, process = ((-7.0, 7.0),), ForwardProcess(1.0, 1.0)
     data = build_density(MIXTURE, box)
     basis = (ReflectedOrnsteinUhlenbeckBasis(-7.0, 7.0, 320, 1.0),)
     modes = Series(data, basis, project(data, 0.0, basis, box), box, "modes")
@@ -147,7 +147,7 @@ def test_modes_match_the_free_closed_form_on_a_wide_box():
 
 @pytest.mark.parametrize("spec", [MIXTURE, UNIFORM, TRUNCATED])
 def test_images_match_the_cosine_series(spec):
-    box, process = ((-1.5, 1.2),), Process(0.0, 1.0)
+    box, process = ((-1.5, 1.2),), ForwardProcess(0.0, 1.0)
     data = build_density(spec, box)
     data = TruncatedMixture(data, box) if isinstance(data, GaussianMixture) else data
     images = ClosedForm(data, data.products, process, Mirrors(box))
@@ -209,7 +209,7 @@ def test_covariances_that_are_diagonal_change_nothing(forward):
 @pytest.mark.parametrize("walls", [Mirrors, Windings])
 def test_what_lies_beyond_a_wall_is_folded_or_wrapped_into_the_box_from_the_beginning(walls):
     box = ((-1.0, 1.2), (-0.8, 1.0))
-    flow = CorrelatedClosedForm(build_density(CORRELATED, box), Process(0.0, 0.7), walls(box))
+    flow = CorrelatedClosedForm(build_density(CORRELATED, box), ForwardProcess(0.0, 0.7), walls(box))
     nodes, weights = gauss_grid(box, 4)
     for s in (0.0, 1e-9, 1e-3):
         assert weights @ flow.density(s, nodes) == pytest.approx(1.0, abs=1e-10)
@@ -218,7 +218,7 @@ def test_what_lies_beyond_a_wall_is_folded_or_wrapped_into_the_box_from_the_begi
 
 @pytest.mark.parametrize(("walls", "basis"), [(Mirrors, CosineBasis), (Windings, FourierBasis)])
 def test_correlated_images_match_the_series(walls, basis):
-    box, process = ((-1.5, 1.2), (-1.2, 1.4)), Process(0.0, 1.0)
+    box, process = ((-1.5, 1.2), (-1.2, 1.4)), ForwardProcess(0.0, 1.0)
     images = CorrelatedClosedForm(build_density(CORRELATED, box), process, walls(box))
     bases = tuple(basis(low, high, 120, 1.0) for low, high in box)
     series = Series(images.data, bases, project(images, 0.02, bases, box), box, "series", 0.02)

@@ -82,7 +82,7 @@ def test_the_variance_at_the_noise_end_of_a_quadratic_rate_is_the_one_by_hand():
 @pytest.mark.parametrize("schedule", VANISHING)
 def test_the_noise_of_all_steps_adds_up_to_the_variance_of_the_whole(schedule, noise):
     reference = build_reference(problem(schedule).reference, problem(schedule).domain)
-    diffusivity = reference.diffusivity.times(noise)
+    diffusivity = reference.diffusivity.scaled(noise)
     clock = Clock.of(np.array([0.0, 0.1, 0.5, 0.99, 1.0]), diffusivity, 50, draws=2)
     assert np.all(np.isfinite(clock.deviation))
     added = noised(schedule, "ve", 1.0)[1] - SPREAD
@@ -106,7 +106,7 @@ def test_solver_steps_carry_the_reference_to_their_order(noise):
         mesh = posed.mesh.model_copy(update={"elements": (16,), "degree": 10, "steps_per_piece": steps, "stages": 2})
         tracking = build_tracking(posed.model_copy(update={"mesh": mesh}), reference)
         drift = ExactDrift(reference, noise, tracking.grid.edges, posed.domain.box)
-        stages = discrete_stages(tracking, drift, reference.diffusivity.times(noise))
+        stages = discrete_stages(tracking, drift, reference.diffusivity.scaled(noise))
         error = stages[-1, -1, -1] - tracking.targets[-1, -1, -1]
         errors.append(math.sqrt(error**2 @ tracking.mesh.mass))
     order = -np.polyfit(np.log(counts), np.log(errors), 1)[0]

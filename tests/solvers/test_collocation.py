@@ -114,8 +114,8 @@ def test_ipopts_status_is_passed_on(small_tracking):
     outcome = collocation.solve(Objective(small_tracking()), Collocation(iterations=3))
     assert not outcome.converged
     assert "Maximum_Iterations_Exceeded" in outcome.message
-    assert (outcome.ending.reason, outcome.ending.words) == ("iterations", "Maximum_Iterations_Exceeded")
-    assert len(outcome.ending.regularisation) == 4  # the start, and after each iteration
+    assert (outcome.termination.reason, outcome.termination.words) == ("iterations", "Maximum_Iterations_Exceeded")
+    assert len(outcome.termination.regularisation) == 4  # the start, and after each iteration
 
 
 def test_the_worst_violated_equation_of_the_last_iterate_is_named_by_piece_step_stage_and_unknown(small_tracking):

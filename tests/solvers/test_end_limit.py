@@ -115,7 +115,7 @@ def test_an_error_that_the_solvers_mesh_does_not_show_ends_the_search_soon_and_i
 
     outcome = solve_within_limit(solve, Objective(tracking), options, silent, (), lambda _: 0.5)
     assert not outcome.converged
-    assert outcome.ending.reason == "unseen-error"
+    assert outcome.termination.reason == "unseen-error"
     assert "at most 0.2; the closest reached 0.5 on a finer mesh" in outcome.message
     assert len(solves) < 6
 

@@ -86,7 +86,7 @@ def test_fatrop_stops_at_its_iterations_and_says_so(small_tracking):
     assert not outcome.converged
     assert outcome.iterations == 3
     assert outcome.message.startswith("FATROP stopped after 3 iterations: Maximum_Iterations_Exceeded")
-    assert outcome.ending.reason == "iterations"
+    assert outcome.termination.reason == "iterations"
 
 
 def test_an_interrupted_fatrop_keeps_its_last_iterates(small_tracking):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
-from controlsde.solvers.outcome import Ending
+from controlsde.solvers.outcome import Termination
 from controlsde.solvers.shooting import solver as shooting
 from controlsde.solvers.shooting.hopping import GAIN, disturbed, hopeless, lower, shared_out
 from controlsde.solvers.shooting.options import Shooting
@@ -157,7 +157,7 @@ def test_hops_that_break_down_leave_the_optimum_as_it_was(monkeypatch, small_tra
     outcome = shooting.solve(Objective(tracking), options())
     assert outcome.objective == plain.objective
     assert outcome.converged
-    assert outcome.ending == Ending("converged")
+    assert outcome.termination == Termination("converged")
 
 
 def test_first_order_methods_do_not_hop(small_tracking):

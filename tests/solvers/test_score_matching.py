@@ -22,7 +22,7 @@ def fitted_objective(tracking, weights):
     """½ ∫∫ |v − v*|² p dx dt + ½ r ∫ |θ|² dt, straight from its definition."""
     mesh, grid = tracking.mesh, tracking.grid
     density = mesh.to_grid(tracking.targets.reshape(grid.quadrature.size, -1)).reshape(*grid.quadrature.shape, -1)
-    total = tracking.price(weights)
+    total = tracking.regularisation(weights)
     for k, s, i in np.ndindex(grid.quadrature.shape):
         drift = tracking.network.drift(mesh.points, *tracking.network.split(weights[k]))
         error = drift - tracking.exact_drift(float(grid.stage_times[k, s, i]), mesh.points)
@@ -33,7 +33,7 @@ def fitted_objective(tracking, weights):
 def test_score_matching_is_a_minimum_of_the_loss_of_the_drift_and_not_of_the_objective(tracking):
     outcome = score_matching.solve(Objective(tracking), ScoreMatching())
     assert outcome.converged
-    assert outcome.ending.reason == "converged"
+    assert outcome.termination.reason == "converged"
     value = fitted_objective(tracking, outcome.weights)
     for direction in np.random.default_rng(0).standard_normal((6, *outcome.weights.shape)):
         up, down = (fitted_objective(tracking, outcome.weights + step * direction) for step in (1e-4, -1e-4))
@@ -94,7 +94,7 @@ def test_both_solvers_take_every_wall_reference_and_network(name, changes, noise
         outcome = solve(Objective(tracking), options)
         assert np.isfinite(outcome.objective)
         assert outcome.weights.shape == tracking.weight_shape
-        assert outcome.converged == (outcome.ending.reason == "converged")
+        assert outcome.converged == (outcome.termination.reason == "converged")
 
 
 def test_switching_keeps_the_number_of_neurons_with_the_least_objective(small_tracking):
@@ -125,7 +125,7 @@ def test_too_few_iterations_are_told_and_are_not_convergence(small_tracking):
     ):
         outcome = solve(Objective(small_tracking()), options)
         assert not outcome.converged
-        assert outcome.ending.reason == "iterations"
+        assert outcome.termination.reason == "iterations"
         assert "stop after 1 iterations, with a gradient of" in outcome.message
         assert outcome.gradient_norm > options.tolerance
 
@@ -155,7 +155,7 @@ def test_a_keyboard_interrupt_keeps_the_best_so_far(small_tracking):
     for solve, options in ((score_matching.solve, ScoreMatching()), (switching.solve, Switching())):
         outcome = solve(Objective(small_tracking()), options, interrupt)
         assert outcome.interrupted
-        assert outcome.ending.reason == "interrupted"
+        assert outcome.termination.reason == "interrupted"
         assert np.isfinite(outcome.objective)
     with pytest.raises(KeyboardInterrupt):
         constructive_start(Objective(small_tracking()), 0, interrupt)
@@ -204,5 +204,5 @@ def test_controls_that_blow_up_are_reported_as_such(small_tracking):
     outcome = score_matching.solve(Objective(tracking), ScoreMatching(starts=1))
     assert not outcome.converged
     assert np.isnan(outcome.objective)
-    assert outcome.ending.reason == "non-finite"
+    assert outcome.termination.reason == "non-finite"
     assert outcome.message.startswith("the density stopped being finite in piece 1")

@@ -1,4 +1,4 @@
-"""Shooting: convergence, bounds, starts, trouble and interruption."""
+"""Shooting: convergence, bounds, starts, failure and interruption."""
 
 import numpy as np
 import pytest
@@ -7,9 +7,9 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.problem import load_problem
-from controlsde.solvers.outcome import Ending
+from controlsde.solvers.outcome import Termination
 from controlsde.solvers.shooting import solver as shooting
-from controlsde.solvers.shooting.multistart import SCREENING_ITERATIONS
+from controlsde.solvers.shooting.multistart import PRUNING_ITERATIONS
 from controlsde.solvers.shooting.options import Shooting
 from controlsde.tracking.objective import Objective
 
@@ -107,18 +107,18 @@ def test_processes_find_what_one_process_finds(monkeypatch, small_tracking):
 def test_too_few_iterations_are_reported(small_tracking):
     outcome = shooting.solve(Objective(small_tracking()), options(iterations=3))
     assert not outcome.converged
-    assert outcome.ending == Ending("iterations")
+    assert outcome.termination == Termination("iterations")
     assert "stopped after 3 iterations" in outcome.message
 
 
 def test_starts_that_were_set_aside_after_the_first_look_say_so(small_tracking):
     outcome = shooting.solve(Objective(small_tracking(noise=0.0)), options(starts=4, iterations=400, tolerance=1e-9))
-    reasons = [one.ending.reason for one in outcome.others]
-    assert outcome.ending == Ending("converged")
-    assert "screened" in reasons
+    reasons = [one.termination.reason for one in outcome.others]
+    assert outcome.termination == Termination("converged")
+    assert "pruned" in reasons
     for one in outcome.others:
-        assert one.converged == (one.ending.reason == "converged")
-        assert one.ending.reason != "screened" or one.history[-1].number == SCREENING_ITERATIONS
+        assert one.converged == (one.termination.reason == "converged")
+        assert one.termination.reason != "pruned" or one.history[-1].number == PRUNING_ITERATIONS
 
 
 def test_a_line_search_that_gives_up_is_no_lack_of_iterations(monkeypatch, small_tracking):
@@ -132,7 +132,7 @@ def test_a_line_search_that_gives_up_is_no_lack_of_iterations(monkeypatch, small
     monkeypatch.setattr(Objective, "value_and_gradient", uphill)
     outcome = shooting.solve(Objective(small_tracking()), options(method="l-bfgs", iterations=300))
     assert not outcome.converged
-    assert outcome.ending == Ending("no-descent")
+    assert outcome.termination == Termination("no-descent")
 
 
 def test_a_number_that_stops_being_finite_is_named_by_its_piece_and_the_last_good_point_is_kept(
@@ -153,7 +153,11 @@ def test_a_number_that_stops_being_finite_is_named_by_its_piece_and_the_last_goo
     outcome = shooting.solve(Objective(tracking), options())
     assert not outcome.converged
     assert "piece 3" in outcome.message
-    assert (outcome.ending.reason, outcome.ending.what, outcome.ending.piece) == ("non-finite", "the density", 2)
+    assert (outcome.termination.reason, outcome.termination.what, outcome.termination.piece) == (
+        "non-finite",
+        "the density",
+        2,
+    )
     assert np.isfinite(outcome.objective)
     assert outcome.objective == outcome.history[-1].objective
 

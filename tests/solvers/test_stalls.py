@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from controlsde.solvers.outcome import Ending, Iteration
+from controlsde.solvers.outcome import Iteration, Termination
 from controlsde.solvers.shooting.multistart import Run
 from controlsde.solvers.shooting.trust_region import (
     ROUNDING,
@@ -54,8 +54,8 @@ def iterates(evaluate, start, iterations=500):
 @pytest.mark.parametrize("start", [(1.0, 0.5), (-2.0, 3.0), (0.7, -4.0)])
 def test_a_kink_ends_the_search_although_the_gradient_is_large(start):
     last = iterates(Creased, start)[-1]
-    assert last.trouble is not None
-    assert last.trouble.reason in ("stalled", "no-descent")
+    assert last.failure is not None
+    assert last.failure.reason in ("stalled", "no-descent")
     assert not last.converged
     assert last.gradient_norm > 0.5
     assert last.number < 100
@@ -73,7 +73,7 @@ def test_a_network_of_relu_stalls_and_what_is_left_to_gain_is_nothing(small_trac
         return list(minimise(evaluate, start.ravel(), tracking.bounds, 300, TOLERANCE))
 
     stalled = run()
-    assert stalled[-1].trouble == Ending("stalled")
+    assert stalled[-1].failure == Termination("stalled")
     assert min(one.gradient_norm for one in stalled[-STALLED_ITERATIONS - 1 :]) > ROUNDING * TOLERANCE
     monkeypatch.setattr("controlsde.solvers.shooting.trust_region.STALLED_SHARE", -1.0)
     patient = run()
@@ -94,7 +94,7 @@ def test_a_smooth_valley_is_followed_however_slowly_it_falls(small_tracking):
             start.ravel(), tracking.bounds, 200, TOLERANCE,
         )
     )  # fmt: skip
-    assert all(one.trouble is None for one in run)
+    assert all(one.failure is None for one in run)
     assert run[-1].number == 200
     values, norms = (np.array([getattr(one, name) for one in run]) for name in ("value", "gradient_norm"))
     width = STALLED_ITERATIONS
@@ -123,10 +123,12 @@ def test_a_stall_is_a_still_objective_with_a_large_gradient_and_much_damping_all
 
 
 def test_what_leads_nowhere_leaves_the_reason_why_a_run_ended():
-    end = Iterate(5, np.zeros(1), 1.0, 0.1, False, trouble=Ending("stalled"))
-    run = Run(end, [Iteration(0, 2.0, 0.1), Iteration(5, 1.0, 0.1)], Ending("stalled"))
+    end = Iterate(5, np.zeros(1), 1.0, 0.1, False, failure=Termination("stalled"))
+    run = Run(end, [Iteration(0, 2.0, 0.1), Iteration(5, 1.0, 0.1)], Termination("stalled"))
     nowhere = Run(end, [Iteration(0, 1.0, 0.1)])
-    assert run.followed_by(nowhere).trouble == Ending("stalled")
+    assert run.followed_by(nowhere).failure == Termination("stalled")
     further = Run(end, [Iteration(0, 1.0, 0.1), Iteration(1, 0.5, 0.1)])
-    assert run.followed_by(further).trouble is None
-    assert run.followed_by(Run(end, [Iteration(0, 1.0, 0.1)], Ending("no-descent"))).trouble == Ending("no-descent")
+    assert run.followed_by(further).failure is None
+    assert run.followed_by(Run(end, [Iteration(0, 1.0, 0.1)], Termination("no-descent"))).failure == Termination(
+        "no-descent"
+    )

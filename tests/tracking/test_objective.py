@@ -68,7 +68,7 @@ def test_gauss_newton_is_the_normal_matrix_of_the_weighted_residuals(case, small
     flat = weights.ravel()
     columns = [central(lambda s, e=e: residual(flat + s * e), 1e-3) for e in np.eye(flat.size)]
     jacobian = np.stack(columns, axis=1)
-    expected = jacobian.T @ jacobian + np.kron(tracking.regularity, np.eye(weights.shape[1]))
+    expected = jacobian.T @ jacobian + np.kron(tracking.regularisation_matrix, np.eye(weights.shape[1]))
     expansion = objective.evaluate(weights).expand()
     np.testing.assert_allclose(expansion.gauss_newton, expected, atol=1e-7 * np.abs(expected).max())
 

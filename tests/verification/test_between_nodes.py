@@ -1,4 +1,4 @@
-"""What a drift does between the nodes and the moments: found where it matters, passed over where it does not."""
+"""What a drift does between the nodes and the instants: found where it matters, passed over where it does not."""
 
 import numpy as np
 import pytest

@@ -60,7 +60,7 @@ def test_the_bound_in_l2_is_that_of_the_hand_calculation():
     speed, diffusivity, horizon = 0.4, 0.25, 0.5
     found = promised(FLAT, f'{{kind: formula, expressions: ["{speed}"]}}', noise=1.0)
     rate = speed**2 / diffusivity
-    # p = 1, v* = 0: ∫ e^{rate (T − s)} rate ds = e^{rate T} − 1; sources act from the beginning of their panels
+    # p = 1, v* = 0: ∫ e^{rate (T − s)} rate ds = e^{rate T} − 1; sources act from the beginning of their subintervals
     expected = math.sqrt(math.expm1(rate * horizon))
     assert found.loss == pytest.approx(speed**2 * horizon, rel=1e-9)
     assert expected <= found.l2_bound <= expected * (1 + rate * horizon / 4)

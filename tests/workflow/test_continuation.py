@@ -9,7 +9,7 @@ from controlsde.reference import build_reference
 from controlsde.tracking.objective import Objective
 from controlsde.tracking.posed import Posed
 from controlsde.tracking.tracking_problem import build_tracking, time_grid
-from controlsde.workflow.continuation import climb, resized, rung_grid, rung_tracking
+from controlsde.workflow.continuation import level_grid, level_tracking, resized, solve_levels
 from controlsde.workflow.mesh_refinement import solve_resolved
 
 PROBLEM = """
@@ -35,7 +35,7 @@ def reference_of(problem):
 def test_splitting_pieces_keeps_the_drift_and_the_objective():
     fine = problem(lengths=", lengths: 0.8")
     reference = reference_of(fine)
-    coarse = rung_tracking(Posed(fine, reference), fine.solver.refine[0])
+    coarse = level_tracking(Posed(fine, reference), fine.solver.refine[0])
     weights = np.random.default_rng(0).normal(size=coarse.weight_shape)
     # two pieces of four fine pieces each, so not of the same length, but each with four steps
     np.testing.assert_allclose(coarse.grid.edges, time_grid(fine, reference).edges[::4])
@@ -43,7 +43,7 @@ def test_splitting_pieces_keeps_the_drift_and_the_objective():
     assert not np.isclose(*coarse.grid.durations)
     equal = problem()
     values = []
-    for tracking in (rung_tracking(Posed(equal, reference), equal.solver.refine[0]), build_tracking(equal, reference)):
+    for tracking in (level_tracking(Posed(equal, reference), equal.solver.refine[0]), build_tracking(equal, reference)):
         own = resized(weights, tracking.grid.pieces)
         values.append(Objective(tracking).value(own))
     assert values[0] == pytest.approx(values[1], rel=1e-12)  # equal pieces: the same steps, so the same numbers
@@ -54,17 +54,17 @@ def test_each_rung_starts_where_the_one_before_ended(kind):
     asked = problem(kind=kind)
     reference = reference_of(asked)
     tracking, outcome = solve_resolved(Posed(asked, reference), asked.solver, silent)
-    climbed = climb(Posed(asked, reference), asked.solver, silent)
-    start = min(Objective(tracking).value(weights) for weights in climbed.weights)
+    continued = solve_levels(Posed(asked, reference), asked.solver, silent)
+    start = min(Objective(tracking).value(weights) for weights in continued.weights)
     assert outcome.converged
     assert outcome.objective < start
-    assert outcome.objective == pytest.approx(min(outcome.starts), rel=1e-6)  # J of the problem, not of a rung
+    assert outcome.objective == pytest.approx(min(outcome.starts), rel=1e-6)  # J of the problem, not of a level
 
 
 def test_a_noise_path_ends_at_the_noise_of_the_problem():
     asked = problem(refine="[{noise: 2}, {noise: 1.5}]", starts=1)
     reference = reference_of(asked)
-    first = rung_tracking(Posed(asked, reference), asked.solver.refine[0])
+    first = level_tracking(Posed(asked, reference), asked.solver.refine[0])
     assert first.operator.diffusivity == pytest.approx(2 * build_tracking(asked, reference).operator.diffusivity)
     tracking, outcome = solve_resolved(Posed(asked, reference), asked.solver, silent)
     assert tracking.noise == 1.0
@@ -82,10 +82,10 @@ def test_warm_collocation_needs_few_iterations_along_a_noise_path():
 
 def test_a_rung_may_be_coarser_in_mesh_and_time():
     asked = problem(refine="[{pieces: 4, elements: [4], stages: 1, steps_per_piece: 2}]")
-    tracking = rung_tracking(Posed.of(asked), asked.solver.refine[0])
+    tracking = level_tracking(Posed.of(asked), asked.solver.refine[0])
     assert tracking.operator.size == 33
     assert (tracking.grid.pieces, tracking.grid.stages, tracking.grid.steps_per_piece) == (4, 1, 2)
-    grid = rung_grid(Posed.of(problem()), problem().solver.refine[1])
+    grid = level_grid(Posed.of(problem()), problem().solver.refine[1])
     assert (grid.pieces, grid.steps_per_piece, grid.stages) == (4, 2, 3)
 
 
@@ -109,7 +109,7 @@ def test_the_share_of_each_piece():
     ("changes", "message"),
     [
         ({"refine": "[3]"}, "must divide the problem's 8 pieces (got 3)"),
-        ({"refine": "[4, 2]"}, "must be a multiple of the 4 pieces of the rung before (got 2)"),
+        ({"refine": "[4, 2]"}, "must be a multiple of the 4 pieces of the level before (got 2)"),
         ({"refine": "[{elements: [2, 2]}]"}, "must have 1 number(s)"),
         ({"refine": "[{nois: 2}]"}, "did you mean 'noise'"),
         ({"refine": "[{stages: 4}]"}, "stages"),

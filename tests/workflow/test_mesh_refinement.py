@@ -231,7 +231,7 @@ def test_a_given_drift_is_refined_like_a_solved_one():
     from controlsde.control.drift import given_drift
 
     drift = given_drift(of, reference, np.linspace(0, 1, 5))
-    diffusivity = reference.diffusivity.times(of.noise)
+    diffusivity = reference.diffusivity.scaled(of.noise)
     tracking, stages = run_resolved(
         Posed(of, reference), lambda tracking: discrete_stages(tracking, drift, diffusivity)
     )
