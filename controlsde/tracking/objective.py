@@ -132,8 +132,8 @@ class Objective:
 
     def _value(self, trajectory: Trajectory, weights: Array) -> float:
         error = self._metric.root(trajectory.stages - self._targets)
-        tracking = 0.5 * float((self._time_weight * (error * error).sum(dim=-1)).sum())
-        return tracking + self.tracking.regularisation(weights)
+        errors = 0.5 * float((self._time_weight * (error * error).sum(dim=-1)).sum())
+        return errors + self.tracking.regularisation(weights)
 
     def _cotangent(self, trajectory: Trajectory) -> Tensor:
         """∂J/∂Y = time_weight RᵀR (Y − p), (K, S, s, n)."""

@@ -137,8 +137,8 @@ class TrackingProblem:
     def objective(self, stages: Any, weights: Any) -> Any:
         """J for stage densities (K, S, s, n) and network weights (K, P); NumPy arrays."""
         error = self.metric.root(stages - self.targets)
-        tracking = 0.5 * float(np.sum(self.time_weight * np.sum(error**2, axis=-1)))
-        return tracking + self.regularisation(weights)
+        errors = 0.5 * float(np.sum(self.time_weight * np.sum(error**2, axis=-1)))
+        return errors + self.regularisation(weights)
 
     def regularisation(self, weights: Array) -> float:
         """What the weights (K, P) cost: ½ Σ_kl regularity_kl θ_k·θ_l."""

@@ -7,10 +7,11 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.linalg import expm
 
-from controlsde.fokker_planck import Mesh, Operator, radau
+from controlsde.fokker_planck import Mesh, Operator
 from controlsde.fokker_planck import gauss_lobatto as gll
 from controlsde.fokker_planck.evolution import evolve
 from controlsde.fokker_planck.propagation import Propagator
+from controlsde.fokker_planck.radau import radau
 
 
 def fitted_order(sizes, errors):
