@@ -1,4 +1,4 @@
-"""The state equation ∂ₜρ = D Δρ − ∇·(v ρ) on a box: mesh, operator, Radau stepping, differentiable propagation, adjoint.
+"""The state equation ∂ₜρ = D Δρ − ∇·(v ρ) on a box: mesh, operator, Radau steps, differentiable propagation, adjoint.
 
 `propagation` and `stage_solvers` need torch and are imported where they are used.
 """

@@ -26,7 +26,7 @@ BAND_SHARE = 0.5  # of a dense matrix: a band that needs more than this share of
 
 
 @dataclass(frozen=True)
-class Layout:
+class MatrixLayout:
     """How an n × n matrix is stored: all of it by rows, or only the diagonals |i − j| ≤ band, as LAPACK wants them.
 
     LAPACK's band storage is a column-major array (3·band + 1, n) with entry (i, j) in row 2·band + i − j of column j,
@@ -37,11 +37,11 @@ class Layout:
     band: int | None = None
 
     @staticmethod
-    def banded(operator: Operator) -> Layout | None:
+    def banded(operator: Operator) -> MatrixLayout | None:
         """The band that holds A(v) for every v; None where it is no gain over a dense matrix."""
         pattern = _pattern(operator).tocoo()
         band = int(np.abs(pattern.row - pattern.col).max(initial=0))
-        return Layout(operator.size, band) if 3 * band + 1 <= BAND_SHARE * operator.size else None
+        return MatrixLayout(operator.size, band) if 3 * band + 1 <= BAND_SHARE * operator.size else None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -95,7 +95,7 @@ class Entries:
         return np.searchsorted(self.keys, i * self.size + j)
 
 
-Stored = TypeVar("Stored", Layout, Entries)
+Stored = TypeVar("Stored", MatrixLayout, Entries)
 
 
 class Assembly(Generic[Stored]):

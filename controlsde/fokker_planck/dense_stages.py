@@ -7,7 +7,7 @@ import torch
 from scipy.linalg import lapack
 from torch import Tensor
 
-from controlsde.fokker_planck.assembly import Assembly, Layout
+from controlsde.fokker_planck.assembly import Assembly, MatrixLayout
 from controlsde.fokker_planck.radau import radau
 from controlsde.fokker_planck.stage_solvers import march
 
@@ -17,7 +17,7 @@ class DenseStageSolver:
 
     @staticmethod
     def factorise(
-        assembly: Assembly[Layout], stages: int, drift: Tensor, steps: Tensor, diffusivity: Tensor
+        assembly: Assembly[MatrixLayout], stages: int, drift: Tensor, steps: Tensor, diffusivity: Tensor
     ) -> DenseStageSolver:
         """For drift (K, k, d), step lengths h and diffusivities D (K,), assembled densely.
 

@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Modes:
+class DiffusionModes:
     """By axis the matrices from values to modes and back; rates (n,) ≤ 0, in the order of the unknowns."""
 
     forth: tuple[Array, ...]
@@ -28,18 +28,18 @@ class Modes:
     rates: Array
 
     @staticmethod
-    def of(mesh: Mesh) -> Modes:
+    def of(mesh: Mesh) -> DiffusionModes:
         """The modes of a mesh's diffusion."""
         parts = [_axis_modes(axis) for axis in mesh.axes]
         rates = reduce(lambda a, b: np.add.outer(a, b).ravel(), [part[2] for part in parts])
-        return Modes(tuple(part[0] for part in parts), tuple(part[1] for part in parts), np.asarray(rates))
+        return DiffusionModes(tuple(part[0] for part in parts), tuple(part[1] for part in parts), np.asarray(rates))
 
     def of_values(self, values: Array) -> Array:
         """Values (…, n) to modes (…, n)."""
         return _on_each_axis(self.forth, values)
 
     def back(self, modes: Array) -> Array:
-        """Modes (…, n) to values (…, n)."""
+        """DiffusionModes (…, n) to values (…, n)."""
         return _on_each_axis(self.backward, modes)
 
 

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as sparse_linalg
 from numpy.typing import NDArray
 
-from controlsde.fokker_planck.diffusion_modes import Modes
+from controlsde.fokker_planck.diffusion_modes import DiffusionModes
 from controlsde.fokker_planck.operator import Operator
 from controlsde.fokker_planck.radau import radau
 
@@ -82,7 +82,7 @@ def _by_iteration(operator: Operator, inverse: Array) -> Solve:
 
     With L_i = V_i Λ_i V_i⁻¹ on each axis, (a⁻¹ ⊗ I − hD I ⊗ L) is solved mode by mode: s equations for each.
     """
-    modes = Modes.of(operator.mesh)
+    modes = DiffusionModes.of(operator.mesh)
 
     def solve(matrices: list[sp.csr_array], length: float, right: Array, guess: Array) -> Array:
         small = inverse - length * operator.diffusivity * modes.rates[:, None, None] * np.eye(len(inverse))

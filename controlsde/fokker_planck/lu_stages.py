@@ -17,7 +17,7 @@ import torch
 from scipy.linalg import lapack
 from torch import Tensor
 
-from controlsde.fokker_planck.assembly import Assembly, Layout
+from controlsde.fokker_planck.assembly import Assembly, MatrixLayout
 from controlsde.fokker_planck.radau import radau
 from controlsde.fokker_planck.stage_solvers import StageSolver
 
@@ -32,7 +32,7 @@ class LuStageSolver:
 
     def __init__(
         self,
-        assembly: Assembly[Layout],
+        assembly: Assembly[MatrixLayout],
         stages: int,
         drift: Tensor,
         steps: Tensor,

@@ -23,7 +23,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from controlsde.fokker_planck.assembly import Assembly, Entries, Layout
+from controlsde.fokker_planck.assembly import Assembly, Entries, MatrixLayout
 from controlsde.fokker_planck.condensation import CondensedFactors, Plan
 from controlsde.fokker_planck.dense_stages import DenseStageSolver
 from controlsde.fokker_planck.dissection import dissect
@@ -134,13 +134,13 @@ class Sweeps:
         return self.times(mixed, "combine")
 
     @cached_property
-    def _dense_assembly(self) -> Assembly[Layout]:
-        return Assembly(self.operator, Layout(self.operator.size), self.device)
+    def _dense_assembly(self) -> Assembly[MatrixLayout]:
+        return Assembly(self.operator, MatrixLayout(self.operator.size), self.device)
 
     @cached_property
-    def _sweep_assembly(self) -> Assembly[Layout] | None:
+    def _sweep_assembly(self) -> Assembly[MatrixLayout] | None:
         """How the matrices of the sweeps are put together: in a band, else dense, else (None) condensed."""
-        banded = Layout.banded(self.operator) if self.operator.mesh.dimension == 1 else None
+        banded = MatrixLayout.banded(self.operator) if self.operator.mesh.dimension == 1 else None
         if banded is not None:
             return Assembly(self.operator, banded, self.device)
         return self._dense_assembly if self.dense else None

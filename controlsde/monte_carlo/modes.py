@@ -27,7 +27,7 @@ CHUNK = 16_384
 
 
 @dataclass(frozen=True, eq=False)
-class Modes:
+class CosineModes:
     """The orthonormal modes of a box: wave numbers (m, d), and damping weights (m,)."""
 
     box: tuple[tuple[float, float], ...]
@@ -36,13 +36,13 @@ class Modes:
     weights: Array
 
     @staticmethod
-    def of_box(box: tuple[tuple[float, float], ...], walls: str) -> Modes:
+    def of_box(box: tuple[tuple[float, float], ...], walls: str) -> CosineModes:
         """All modes with at most `MODES[d]` waves on each axis."""
         dimension = len(box)
         numbers = np.array(list(product(range(MODES[dimension]), repeat=dimension)))
         epsilon = MOLLIFIER[dimension]
         waves = 2.0 * np.ceil(numbers / 2) if walls == "periodic" else numbers
-        return Modes(box, walls == "periodic", numbers, np.exp(-np.sum((np.pi * waves * epsilon) ** 2, axis=1)))
+        return CosineModes(box, walls == "periodic", numbers, np.exp(-np.sum((np.pi * waves * epsilon) ** 2, axis=1)))
 
     @property
     def peaks(self) -> Array:
@@ -77,7 +77,7 @@ class Modes:
 
     @cached_property
     def per_axis(self) -> int:
-        """Modes of one axis."""
+        """CosineModes of one axis."""
         return int(self.numbers.max()) + 1
 
     @cached_property

@@ -23,7 +23,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from controlsde import distances
-from controlsde.monte_carlo.modes import Modes
+from controlsde.monte_carlo.modes import CosineModes
 from controlsde.monte_carlo.sums import Layout, Sums
 
 Array = NDArray[np.float64]
@@ -66,7 +66,7 @@ class Estimate:
         return {"value": self.value, "se": self.standard_error}
 
 
-def mollified_l2(modes: Modes, sample: Sample, coefficients: Array) -> Estimate:
+def mollified_l2(modes: CosineModes, sample: Sample, coefficients: Array) -> Estimate:
     """Mollified L² distance between the particles' law and a density with coefficients c (m,), and its s.e.
 
     The variance of the squared distance is 4 (wδ)ᵀΣ(wδ)/N + 2 tr((wΣ)²)/N², Σ the covariance of the modes. The measured
@@ -85,7 +85,7 @@ def mollified_l2(modes: Modes, sample: Sample, coefficients: Array) -> Estimate:
     return Estimate(value, spread / (2.0 * value) if value**2 > spread else math.sqrt(spread))
 
 
-def agreement(modes: Modes, sample: Sample, density: Array, reference: Array) -> float:
+def agreement(modes: CosineModes, sample: Sample, density: Array, reference: Array) -> float:
     """z of the particles against a density, along the density's own error: standard normal when they agree.
 
     The statistic Σ w_k a_k (φ̄_k − c_k) with a = c − c_reference is what moves the L² error to first order. Where the
@@ -103,7 +103,7 @@ def agreement(modes: Modes, sample: Sample, density: Array, reference: Array) ->
     return float(lever @ (sample.mean - density)) / max(math.sqrt(max(variance, 0.0)), single)
 
 
-def agreement_of_all_modes(modes: Modes, sample: Sample, density: Array) -> float:
+def agreement_of_all_modes(modes: CosineModes, sample: Sample, density: Array) -> float:
     """Σ w_k [(φ̄_k − c_k)² − s_k²/N] in units of its own standard deviation when particles and density agree.
 
     As in `agreement`, that deviation is at least what a single particle can add.
@@ -116,7 +116,7 @@ def agreement_of_all_modes(modes: Modes, sample: Sample, density: Array) -> floa
     return float(modes.weights @ gap**2 - noise) / max(spread, single)
 
 
-def density_at(modes: Modes, sample: Sample, points: Array) -> tuple[Array, Array]:
+def density_at(modes: CosineModes, sample: Sample, points: Array) -> tuple[Array, Array]:
     """The mollified density Σ w_k φ̄_k φ_k at points (n, d), and its standard errors: (n,) each.
 
     As every truncated series it may swing below zero.
@@ -187,7 +187,7 @@ def moments(layout: Layout, sums: Sums) -> Moments | None:
 
 
 @dataclass(frozen=True)
-class Tested:
+class NullTest:
     """A transport distance between particles and a density, beside what as many draws from the density show.
 
     null_mean, null_deviation: of the distance over such draws; p: the share of draws at least as far away.
@@ -213,14 +213,14 @@ class Tested:
         }
 
 
-def _tested(distance: Callable[[Counts], float], counts: Counts, null: Callable[[], Counts], repeats: int) -> Tested:
+def _tested(distance: Callable[[Counts], float], counts: Counts, null: Callable[[], Counts], repeats: int) -> NullTest:
     value = distance(counts)
     draws = np.array([distance(null()) for _ in range(repeats)])
     beyond = (1.0 + np.count_nonzero(draws >= value)) / (1.0 + repeats)
-    return Tested(value, float(draws.mean()), float(draws.std(ddof=1)), float(beyond))
+    return NullTest(value, float(draws.mean()), float(draws.std(ddof=1)), float(beyond))
 
 
-def wasserstein_1(layout: Layout, sums: Sums, density: Array, rng: np.random.Generator) -> Tested:
+def wasserstein_1(layout: Layout, sums: Sums, density: Array, rng: np.random.Generator) -> NullTest:
     """W₁ on a line between the living particles and a density on the bins of the layout, (bins,)."""
     low, high = layout.box[0]
     edges = np.linspace(low, high, layout.bins + 1)
@@ -265,7 +265,7 @@ class Slicing:
         return np.asarray((self.matrix @ cells).reshape(-1, self.layout.bins))
 
 
-def sliced_wasserstein_2(slicing: Slicing, sums: Sums, density: Array, rng: np.random.Generator) -> Tested:
+def sliced_wasserstein_2(slicing: Slicing, sums: Sums, density: Array, rng: np.random.Generator) -> NullTest:
     """√ of the mean over directions of W₂² between the living particles and a density on cells, (cells,)."""
     layout = slicing.layout
     share = _shares(density)

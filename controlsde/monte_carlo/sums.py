@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from controlsde.monte_carlo.backends.numba import arithmetic
 from controlsde.monte_carlo.backends.numba.arithmetic import cached, compiled_in_any_order
-from controlsde.monte_carlo.modes import Modes
+from controlsde.monte_carlo.modes import CosineModes
 from controlsde.monte_carlo.process import Positions
 
 Array = NDArray[np.float64]
@@ -36,7 +36,7 @@ TALL = 2048  # particles at a time whose waves are held
 class Layout:
     """What is summed: the modes' waves, and histograms with `bins` bins along axes and along `directions` (L, d)."""
 
-    modes: Modes
+    modes: CosineModes
     bins: int
     directions: Array
 
@@ -44,7 +44,7 @@ class Layout:
     def of_box(box: tuple[tuple[float, float], ...], walls: str) -> Layout:
         """For densities on this box."""
         dimension = len(box)
-        return Layout(Modes.of_box(box, walls), BINS[dimension], directions(dimension, SLICES[dimension]))
+        return Layout(CosineModes.of_box(box, walls), BINS[dimension], directions(dimension, SLICES[dimension]))
 
     @property
     def box(self) -> tuple[tuple[float, float], ...]:
@@ -161,7 +161,7 @@ def _whole(values: Array) -> Integers:
     return np.rint(values * ONE).astype(np.int64)
 
 
-def _waves(modes: Modes, z: Array, alive: NDArray[np.bool_]) -> Array:
+def _waves(modes: CosineModes, z: Array, alive: NDArray[np.bool_]) -> Array:
     """Sums of products of waves: (R, …, R)."""
     turn = np.pi if modes.periodic else 0.5 * np.pi
     weight = alive.astype(np.float64)

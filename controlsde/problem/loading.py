@@ -18,8 +18,7 @@ from pydantic import ValidationError
 
 from controlsde.foundation import kinds
 from controlsde.foundation.plain_files import MissingError, UnreadableError, is_plain_file, read_plain
-from controlsde.problem import data_files, overrides, yaml_text
-from controlsde.problem import validation_messages as words
+from controlsde.problem import data_files, overrides, validation_messages, yaml_text
 from controlsde.problem.problem import Problem
 from controlsde.problem.values import Location, dotted
 from controlsde.problem.yaml_text import Document, ProblemError
@@ -177,14 +176,14 @@ def _validated(document: Document, unread: frozenset[Location]) -> Problem:
     return problem
 
 
-def _attempt(data: Any) -> tuple[Problem | None, list[words.Fault], int]:
+def _attempt(data: Any) -> tuple[Problem | None, list[validation_messages.ValidationFault], int]:
     try:
         return Problem.model_validate(data), [], 0
     except ValidationError as error:
-        return None, *words.faults(error, data)
+        return None, *validation_messages.faults(error, data)
 
 
-def _message(document: Document, fault: words.Fault) -> str:
+def _message(document: Document, fault: validation_messages.ValidationFault) -> str:
     if fault.part == "parent":
         place = document.place(fault.location[:-1]).key
     elif fault.part == "key":

@@ -1,6 +1,6 @@
 """Validation errors in the user's words: the dotted key as written, the fault, and the cure.
 
-In: pydantic's `ValidationError` and the values that caused it. Out: `Fault`s, each with a location in the
+In: pydantic's `ValidationError` and the values that caused it. Out: `ValidationFault`s, each with a location in the
 file's own keys: without the tags that pydantic inserts for unions, and without the list that it made of a
 plain number.
 """
@@ -24,7 +24,7 @@ Part = Literal["key", "value", "parent"]
 
 
 @dataclass(frozen=True)
-class Fault:
+class ValidationFault:
     """Something wrong at `location`; `part` says whether its key, its value or what holds it shows it."""
 
     location: Location
@@ -32,12 +32,12 @@ class Fault:
     part: Part = "value"
 
 
-def faults(error: ValidationError, data: object) -> tuple[list[Fault], int]:
+def faults(error: ValidationError, data: object) -> tuple[list[ValidationFault], int]:
     """Return what `error` found in `data`, in order and without repetition, and how much more it found.
 
     Nobody reads thousands of faults: the first ones are put into words, the others counted.
     """
-    found: dict[tuple[Location, str], Fault] = {}
+    found: dict[tuple[Location, str], ValidationFault] = {}
     errors = error.errors(include_url=False)
     above = {
         details["loc"][:i] for details in errors for i in range(max(0, len(details["loc"]) - 2), len(details["loc"]))
@@ -50,30 +50,30 @@ def faults(error: ValidationError, data: object) -> tuple[list[Fault], int]:
     return list(found.values()), max(0, len(errors) - MOST_WORDED)
 
 
-def _faults(details: ErrorDetails, data: object) -> list[Fault]:
+def _faults(details: ErrorDetails, data: object) -> list[ValidationFault]:
     models, location = _walk(details["loc"])
     location = _as_written(location, data)
     context: Mapping[str, Any] = details.get("ctx", {})
     cause = context.get("error")
     if isinstance(cause, InconsistencyError):
-        return [Fault(_as_written((*location, *where), data), text) for where, text in cause.problems]
+        return [ValidationFault(_as_written((*location, *where), data), text) for where, text in cause.problems]
     if details["type"] == "extra_forbidden":
-        return [Fault(location, _unknown_key(str(location[-1]), models), "key")]
+        return [ValidationFault(location, _unknown_key(str(location[-1]), models), "key")]
     if details["type"] == "missing":
-        return [Fault(location, "is required", "parent")]
+        return [ValidationFault(location, "is required", "parent")]
     if details["type"] in UNION_TYPES and len(models) > 1:
         return [_kind_fault(location, details["input"], _at(location, data), models)]
-    return [Fault(location, _sentence(details, context))]
+    return [ValidationFault(location, _sentence(details, context))]
 
 
-def _kind_fault(location: Location, given: object, written: object, models: list[type[BaseModel]]) -> Fault:
+def _kind_fault(location: Location, given: object, written: object, models: list[type[BaseModel]]) -> ValidationFault:
     """What is wrong where a mapping is told by its kind: no mapping, no kind, or none of these kinds."""
     if not isinstance(given, Mapping):
-        return Fault(location, f"must be a mapping with a kind, {_one_of(models)} (got {short(given)})")
+        return ValidationFault(location, f"must be a mapping with a kind, {_one_of(models)} (got {short(given)})")
     if "kind" not in given:
-        return Fault((*location, "kind"), f"is required: {_one_of(models)}", "parent")
+        return ValidationFault((*location, "kind"), f"is required: {_one_of(models)}", "parent")
     at = (*location, "kind") if isinstance(written, Mapping) else location
-    return Fault(at, _unknown_kind(given["kind"], models))
+    return ValidationFault(at, _unknown_kind(given["kind"], models))
 
 
 def _sentence(details: ErrorDetails, context: Mapping[str, Any]) -> str:

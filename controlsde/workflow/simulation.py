@@ -27,7 +27,7 @@ from controlsde.monte_carlo import statistics
 from controlsde.monte_carlo.backends.numpy import stepping as plain
 from controlsde.monte_carlo.experiment import Experiment
 from controlsde.monte_carlo.process_group import Crew
-from controlsde.monte_carlo.statistics import Estimate, Moments, Tested
+from controlsde.monte_carlo.statistics import Estimate, Moments, NullTest
 from controlsde.monte_carlo.streaming import INTERRUPTED, Effort, Starts
 from controlsde.monte_carlo.sums import CELL
 from controlsde.problem import Problem, parse_problem
@@ -84,8 +84,8 @@ class Simulation:
     killed: Estimate
     expected_killed: float
     moments: Moments | None
-    w1: dict[str, Tested]
-    sliced_w2: dict[str, Tested]
+    w1: dict[str, NullTest]
+    sliced_w2: dict[str, NullTest]
     values: Array
     spreads: Array
     checks: tuple[Check, ...]
@@ -358,7 +358,7 @@ def drift_of(result: Result, reference: Reference) -> Drift:
 
 def _transport_tests(
     measured: Measured, grid: FinalGrid, density: Array, target: Array, rng: np.random.Generator
-) -> dict[str, Tested]:
+) -> dict[str, NullTest]:
     layout, sums = measured.layout, measured.simulated.sums
     both = {"density": density, "target": target}
     if not sums.alive[0]:

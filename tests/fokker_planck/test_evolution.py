@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from controlsde.fokker_planck import Mesh, Operator
-from controlsde.fokker_planck.diffusion_modes import Modes
+from controlsde.fokker_planck.diffusion_modes import DiffusionModes
 from controlsde.fokker_planck.evolution import _by_factors, _by_iteration
 from controlsde.fokker_planck.radau import radau
 
@@ -13,7 +13,7 @@ from controlsde.fokker_planck.radau import radau
 def test_modes_make_the_diffusion_diagonal(walls):
     mesh = Mesh.build(((-1.0, 2.0), (0.0, 1.0), (-3.0, 0.0)), walls, (1, 2, 1), 4)
     operator = Operator.build(mesh, 1.0)
-    modes = Modes.of(mesh)
+    modes = DiffusionModes.of(mesh)
     values = np.random.default_rng(0).standard_normal((2, operator.size))
     np.testing.assert_allclose(modes.back(modes.of_values(values)), values, atol=1e-12)
     moved = values @ operator.diffusion.T

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from controlsde.fokker_planck import Mesh, Operator
-from controlsde.fokker_planck.assembly import Layout
+from controlsde.fokker_planck.assembly import MatrixLayout
 from controlsde.fokker_planck.diffusivity import Varying, step_means
 from controlsde.fokker_planck.evolution import evolve
 from controlsde.fokker_planck.propagation import Propagator
@@ -49,7 +49,7 @@ def factors(request, monkeypatch):
 def test_stages_equal_those_of_the_plain_radau_scheme(case, stages, factors):
     operator, drift, initial, propagator = setting(case, stages)
     if operator.mesh.dimension == 1:
-        assert (Layout.banded(operator) is not None) is (factors == "banded")
+        assert (MatrixLayout.banded(operator) is not None) is (factors == "banded")
     assert propagator.dense is (factors == "dense")
     result = propagator(torch.from_numpy(drift), torch.from_numpy(initial)).numpy()
     rectified = operator.rectify(drift)

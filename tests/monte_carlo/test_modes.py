@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from controlsde.monte_carlo.modes import Modes
 from controlsde.monte_carlo.process import Positions
 from controlsde.monte_carlo.sums import Layout, count
 

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from controlsde.monte_carlo import statistics
-from controlsde.monte_carlo.modes import CHUNK, Modes
+from controlsde.monte_carlo.modes import CHUNK, CosineModes
 from controlsde.monte_carlo.process import Positions
 from controlsde.monte_carlo.statistics import mollified_l2
 from controlsde.monte_carlo.sums import CELL, Layout, Sums, count
@@ -41,7 +41,7 @@ def alive(positions):
 
 @pytest.fixture(scope="module")
 def unit_modes():
-    return Modes.of_box(UNIT, "reflecting")
+    return CosineModes.of_box(UNIT, "reflecting")
 
 
 def coefficients(modes, bump):
@@ -62,7 +62,7 @@ def draw(count, bump, seed):
 @pytest.mark.parametrize("walls", ["reflecting", "periodic", "absorbing"])
 @pytest.mark.parametrize(("box", "cells"), [(((-2.0, 3.0),), 512), (((0.0, 1.0), (-1.0, 2.0)), 64)])
 def test_modes_are_orthonormal(walls, box, cells):
-    modes = Modes.of_box(box, walls)
+    modes = CosineModes.of_box(box, walls)
     points, weights = midpoints(box, cells)
     values = modes(points)
     assert_allclose(values.T @ (weights[:, None] * values), np.eye(len(modes.numbers)), atol=1e-11)
@@ -71,7 +71,7 @@ def test_modes_are_orthonormal(walls, box, cells):
 @pytest.mark.parametrize(("walls", "wave"), [("reflecting", np.pi), ("periodic", 2 * np.pi)])
 def test_modes_are_damped_by_the_heat_that_spreads_over_a_thousandth_of_the_box(walls, wave):
     box = ((-2.0, 3.0),)
-    modes = Modes.of_box(box, walls)
+    modes = CosineModes.of_box(box, walls)
     x = np.linspace(-2, 3, 4001)
     step = x[1] - x[0]
     for number in (1, 2, 7):
@@ -86,7 +86,7 @@ def test_modes_are_damped_by_the_heat_that_spreads_over_a_thousandth_of_the_box(
 @pytest.mark.parametrize("walls", ["reflecting", "periodic"])
 def test_coefficients_of_a_density_that_is_a_sum_of_modes(walls):
     box = ((0.0, 1.0), (-1.0, 2.0))
-    modes = Modes.of_box(box, walls)
+    modes = CosineModes.of_box(box, walls)
     chosen = np.random.default_rng(1).normal(size=len(modes.numbers))
     points, weights = midpoints(box, 150)  # more points than one chunk
     assert len(points) > CHUNK
@@ -95,7 +95,7 @@ def test_coefficients_of_a_density_that_is_a_sum_of_modes(walls):
 
 def test_a_summary_over_chunks_is_the_mean_and_the_covariance_with_the_dead_at_zero():
     rng = np.random.default_rng(2)
-    modes = Modes.of_box(((0.0, 1.0), (0.0, 1.0)), "absorbing")
+    modes = CosineModes.of_box(((0.0, 1.0), (0.0, 1.0)), "absorbing")
     positions = rng.random((CHUNK + 500, 2))
     living = rng.random(len(positions)) < 0.7
     sample = summarise(modes, positions, living)
@@ -204,7 +204,7 @@ def spread_like(modes, value, count, living):
 @pytest.mark.parametrize("walls", ["reflecting", "periodic", "absorbing"])
 @pytest.mark.parametrize(("box", "cells"), [(((-2.0, 3.0),), 4000), (((0.0, 1.0), (-1.0, 2.0)), 200)])
 def test_peaks_are_the_largest_values_of_the_modes(walls, box, cells):
-    modes = Modes.of_box(box, walls)
+    modes = CosineModes.of_box(box, walls)
     points, _ = midpoints(box, cells)
     # half a cell off the peak of the fastest wave, on each axis: 1 − cos²(π/20)
     assert_allclose(modes.peaks, np.abs(modes(points)).max(axis=0), rtol=0.03)
