@@ -15,7 +15,7 @@ BOX = ((-1.0, 2.0), (0.0, 1.0), (3.0, 7.0))
 def test_sums_of_waves_hold_every_mean_and_product_of_modes(walls, dimension):
     box = BOX[:dimension]
     layout = Layout.of_box(box, walls)
-    modes: Modes = layout.modes
+    modes: CosineModes = layout.modes
     rng = np.random.default_rng(dimension)
     z = rng.uniform(-1, 1, (3000, dimension)) ** 3
     alive = rng.random(3000) > 0.1
