@@ -23,7 +23,7 @@ from controlsde.workflow.solving import SolveError, solve
 def solve_retrying(problem: Problem, progress: Progress = silent) -> Result:
     """Solve, and where something went wrong that a remedy is known for, once more with it.
 
-    Raises as `pipeline.solve` does, where both attempts do.
+    Raises as `solving.solve` does, where both attempts do.
     """
     attempt = _attempt(problem, progress)
     changed = _changed(problem, _diagnoses(attempt))

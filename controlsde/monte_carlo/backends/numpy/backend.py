@@ -21,8 +21,8 @@ def advance(
     process: Process, stream: Stream, first: int, start: NDArray[np.floating], stop: Callable[[], bool]
 ) -> Positions:
     """Move a chunk; see `Backend`."""
-    from controlsde.monte_carlo.backends.numpy import stepping as simulation
+    from controlsde.monte_carlo.backends.numpy import stepping
 
     del stop  # cells are short
     particles = np.arange(first, first + len(start), dtype=np.uint64)
-    return simulation.simulate(process, stream, particles, np.asarray(start, dtype=float))
+    return stepping.simulate(process, stream, particles, np.asarray(start, dtype=float))

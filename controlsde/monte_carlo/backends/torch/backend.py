@@ -23,8 +23,8 @@ def advance_on(device: str) -> Advance:
     def advance(
         process: Process, stream: Stream, first: int, start: NDArray[np.floating], stop: Callable[[], bool]
     ) -> Positions:
-        from controlsde.monte_carlo.backends.torch import stepping as simulation
+        from controlsde.monte_carlo.backends.torch import stepping
 
-        return simulation.simulate(process, stream, first, start, device, stop)
+        return stepping.simulate(process, stream, first, start, device, stop)
 
     return advance

@@ -17,9 +17,9 @@ def offer(process: Process, device: str, particle_steps: float) -> Backend | str
     """Networks of moderate width on a CUDA device; on a line between reflecting walls it adds up all that is asked."""
     if device != "cuda":
         return ""
-    from controlsde.monte_carlo.backends.triton import stepping as simulation
+    from controlsde.monte_carlo.backends.triton import stepping
 
-    obstacle = simulation.obstacle(process)
+    obstacle = stepping.obstacle(process)
     if obstacle:
         return obstacle
     on_a_line = process.dimension == 1 and process.walls == "reflecting"
@@ -30,19 +30,19 @@ def advance(
     process: Process, stream: Stream, first: int, start: NDArray[np.floating], stop: Callable[[], bool]
 ) -> Positions:
     """Move a chunk; see `Backend`."""
-    from controlsde.monte_carlo.backends.triton import stepping as simulation
+    from controlsde.monte_carlo.backends.triton import stepping
 
     del stop  # a launch ends by itself
-    return simulation.simulate(process, stream, first, start)
+    return stepping.simulate(process, stream, first, start)
 
 
 def sums(
     process: Process, stream: Stream, first: int, start: NDArray[np.floating], layout: Layout, device: str = "cuda"
 ) -> Sums:
     """Move a chunk on a line between reflecting walls, and add up all that is asked for on the device."""
-    from controlsde.monte_carlo.backends.triton import stepping as simulation
+    from controlsde.monte_carlo.backends.triton import stepping
 
-    found = simulation.reduce(process, stream, first, start, device, layout.bins, layout.modes.waves)
+    found = stepping.reduce(process, stream, first, start, device, layout.bins, layout.modes.waves)
     cube = found.powers[2][None]
     return Sums(
         np.array([found.count]),

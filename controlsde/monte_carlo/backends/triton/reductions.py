@@ -1,6 +1,6 @@
 """Sums of whole numbers over the particles of a block, for CUDA kernels, in Triton: any order gives the same bits.
 
-Comes in: positions in registers, who is alive, a row of sums in memory (see the layout in `cuda_kernels.py`). Goes out:
+Comes in: positions in registers, who is alive, a row of sums in memory (see the layout in `kernels.py`). Goes out:
 nothing; the row has grown.
 """
 

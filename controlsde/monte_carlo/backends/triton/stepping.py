@@ -1,7 +1,7 @@
 """All steps of a network's particles in one kernel on a CUDA device, and their sums without a position in memory.
 
 Comes in: a `Process` whose drift is a network, positions of particles that are numbered one after another. Goes out:
-positions at T, or sums of whole numbers over them. The device code is `cuda_kernels.py`, which alone needs Triton; here
+positions at T, or sums of whole numbers over them. The device code is `kernels.py`, which alone needs Triton; here
 are its tables, the choice of its constants, and its launches.
 
 Under Triton's interpreter (the environment variable TRITON_INTERPRET=1 before Triton is imported) the device "cpu" runs
@@ -124,7 +124,7 @@ def _interpreted() -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
-    """A kernel with its tables on a device: `cuda_kernels.walk` with noise, `flow` without."""
+    """A kernel with its tables on a device: `kernels.walk` with noise, `flow` without."""
 
     device: str
     dimension: int
@@ -175,7 +175,7 @@ class Kernel:
         return end, living
 
     def sums(self, first: int, start: NDArray[np.floating], bins: int, modes: int) -> Tensor:
-        """The sums of `cuda_kernels.collect`, in COPIES parts: (COPIES, size), on the device."""
+        """The sums of `kernels.collect`, in COPIES parts: (COPIES, size), on the device."""
         return self.sums_from(first, self._begin(start), bins, modes)
 
     def sums_from(self, first: int, begin: Tensor, bins: int, modes: int) -> Tensor:
@@ -205,7 +205,7 @@ class Kernel:
         """Launch one program for each block of particles; outputs that are not asked for get some address."""
         import torch
 
-        from controlsde.monte_carlo.backends.triton import kernels as cuda_kernels
+        from controlsde.monte_carlo.backends.triton import kernels
 
         count = begin.shape[1]
         if count == 0:
@@ -216,17 +216,15 @@ class Kernel:
         with torch.cuda.device(self.device) if self.device.startswith("cuda") else nullcontext():
             if "SCHEME" in self.constants:
                 numbers = [_signed(word) for word in (first & LOW, first >> 32, *self.key)]
-                cuda_kernels.walk[grid](
+                kernels.walk[grid](
                     begin, *outputs, *self.tables, *counts, *numbers, 0, **self.constants, **options, num_warps=1
                 )
             else:
-                cuda_kernels.flow[grid](
-                    begin, *outputs, *self.tables, *counts, 0, **self.constants, **options, num_warps=1
-                )
+                kernels.flow[grid](begin, *outputs, *self.tables, *counts, 0, **self.constants, **options, num_warps=1)
 
 
 def noisy_constants(process: Process, fast: bool) -> dict[str, Any]:
-    """What `cuda_kernels.walk` is compiled for, but what it gives back.
+    """What `kernels.walk` is compiled for, but what it gives back.
 
     BLOCK: more particles a thread share what is fetched and hide what an instruction waits for, as long as a
     multiprocessor has the registers for some 20 warps.
@@ -257,7 +255,7 @@ def noisy_constants(process: Process, fast: bool) -> dict[str, Any]:
 
 
 def flow_constants(process: Process, fast: bool) -> dict[str, Any]:
-    """What `cuda_kernels.flow` is compiled for, but what it gives back."""
+    """What `kernels.flow` is compiled for, but what it gives back."""
     network = process.network
     assert network is not None
     d, m = process.dimension, network.b.shape[1]
