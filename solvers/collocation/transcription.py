@@ -10,8 +10,8 @@ Constraints, one block of s·n for each step, scaled by a⁻¹ so that the opera
 
 with the diffusivity D of each step in A.
 
-Objective: the same weighted sum of squares as everywhere (`tracking_problem`). One step is an SX function, the program a
-`map` of it over all steps in MX: small graphs, fast to build; its derivatives are those of the step (`derivatives`).
+Objective: the same weighted sum of squares as everywhere (`tracking_problem`). One step is an SX function, the program
+a `map` of it over all steps in MX: small graphs, fast to build; its derivatives are those of the step (`derivatives`).
 """
 
 from __future__ import annotations

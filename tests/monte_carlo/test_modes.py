@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from controlsde.monte_carlo.modes import CosineModes
 from controlsde.monte_carlo.process import Positions
 from controlsde.monte_carlo.sums import Layout, count
 
