@@ -13,7 +13,7 @@ CONVENTIONS = (ROOT / "docs/conventions.md").read_text("utf-8")
 GLOSSARY = re.findall(r"^\| (.*?) \| (.*) \| (.*) \|$", CONVENTIONS.partition("## Glossary")[2], re.MULTILINE)[1:]
 
 
-def test_the_example_of_the_adjoint_agrees_with_a_central_difference_and_prints_the_costates_shape():
+def test_the_pages_example_agrees_with_a_central_difference():
     (text,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     printed = []
     namespace = {"print": lambda *values: printed.append(values)}

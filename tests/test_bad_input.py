@@ -184,7 +184,7 @@ def test_a_file_that_is_no_text_is_refused_in_one_line(case, refused):
 
 
 @pytest.mark.parametrize("command", ["solve", "compare", "evaluate", "check"])
-def test_a_missing_file_and_a_folder_are_refused_in_one_line_by_every_command(command, refused):
+def test_every_command_refuses_missing_files_and_folders_in_one_line(command, refused):
     Path("folder.yaml").mkdir()
     assert refused(command, "missing.yaml") == ["missing.yaml: no such file"]
     (line,) = refused(command, "folder.yaml")
@@ -238,7 +238,7 @@ UNBUILT = {
 @pytest.mark.parametrize(
     ("case", "command"), [*((case, "check") for case in UNBUILT), ("every scale", "solve"), ("every scale", "evaluate")]
 )
-def test_what_cannot_be_built_is_told_with_the_place_of_the_key_that_it_is_about(case, command, refused):
+def test_what_cannot_be_built_is_told_with_the_place_of_its_key(case, command, refused):
     text, place, words = UNBUILT[case]
     Path("bad.yaml").write_text(text + ("drift: exact\n" if command == "evaluate" else ""))
     lines = [line for line in refused(command, "bad.yaml") if "building the reference" not in line]
@@ -313,7 +313,7 @@ def test_devices_pipes_and_folders_are_no_problems_and_keep_nobody_waiting(refus
         assert refused("check", name) == [f"{name}: {words}"]
 
 
-def test_a_control_character_in_an_argument_is_refused_before_anything_repeats_it(refused):
+def test_a_control_character_in_an_argument_is_refused_unrepeated(refused):
     for words in (["check", "\x1b[31m"], ["check", "a.yaml", "--set", "noise=\x07"], ["\x1b"]):
         (line,) = refused(*words)
         assert line.isprintable()

@@ -265,7 +265,7 @@ def test_nor_in_another_thread_under_a_finer_default_dtype(decimal_comma):
     assert after == before
 
 
-def test_worker_processes_find_what_this_one_finds_though_warnings_are_errors_there(monkeypatch):
+def test_workers_find_the_same_though_warnings_are_errors_there(monkeypatch):
     three = problem(solver__starts=3, monte_carlo__particles=50)
     here = numbers_of(cs.solve(three))
     monkeypatch.setattr(processes, "POOL_PAYS_ABOVE", 0.0)
@@ -359,7 +359,7 @@ def test_all_settings_are_as_before_after_an_interruption_or_an_error_too(ending
         assert settings() == before
 
 
-def test_threads_that_leave_in_any_order_give_every_thread_of_linear_algebra_back():
+def test_threads_that_leave_in_any_order_give_all_blas_threads_back():
     """Two threads are inside at once, and the one that came first leaves first."""
     second_in, first_out = threading.Event(), threading.Event()
     seen = {}
@@ -438,7 +438,7 @@ def propagated():
     return digest(stages.detach().numpy()), digest(drift.grad.numpy())
 
 
-def test_the_differentiable_operation_keeps_to_the_callers_grad_mode_and_to_its_own_numbers(decimal_comma):
+def test_the_differentiable_operation_keeps_to_the_callers_grad_mode(decimal_comma):
     with surroundings.one_thread():  # how many there are is the caller's choice here, and shows in the last bit
         stages, gradient = propagated()
         assert gradient is not None
@@ -478,7 +478,7 @@ def test_every_kind_of_reference_answers_in_the_librarys_arithmetic(kind):
     assert all(hasattr(value, "__wrapped__") for value in asked)
 
 
-def test_the_module_for_pytorch_is_on_the_default_device_as_any_module_is_and_works_beside_another(undisturbed):
+def test_the_pytorch_module_is_on_the_default_device_as_any_module(undisturbed):
     result = undisturbed[2].results[0]
     module, x = result.to_torch(torch.float64), torch.linspace(-3, 3, 5, dtype=torch.float64)[:, None]
     drift, grid = module(0.3, x), module.grid(2)
@@ -595,7 +595,7 @@ def command(monkeypatch, *words):
     return left.value.code or 0
 
 
-def test_a_picture_that_fails_comes_after_the_result_and_leaves_the_exit_code(tmp_path, monkeypatch, capsys):
+def test_a_picture_that_fails_leaves_the_result_and_the_exit_code(tmp_path, monkeypatch, capsys):
     (tmp_path / "tiny.yaml").write_text(TINY)
     monkeypatch.chdir(tmp_path)
     before = []

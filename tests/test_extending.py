@@ -54,7 +54,7 @@ def solved(installed):
     return json.loads(answer.stdout)
 
 
-def test_a_problem_with_a_solver_a_density_and_a_distance_of_a_package_is_solved(solved):
+def test_a_problem_with_parts_of_a_package_is_solved(solved):
     assert solved["solver"] == "random-search"
     assert solved["message"].startswith("the best of 40 random weights")
     assert len(solved["starts"]) == 40

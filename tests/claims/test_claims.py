@@ -196,7 +196,7 @@ def test_wrong_physics_is_refuted(monkeypatch, module, name, broken):
     assert run_claim(module.CLAIM, module.CLAIM.fast).verdict == "refuted"
 
 
-def test_a_score_that_is_a_network_is_found_and_one_that_is_not_leaves_an_error():
+def test_a_network_score_is_found_and_any_other_leaves_an_error():
     mesh = Mesh.build(((-2.0, 2.0),), "reflecting", (8,), 8)
     x = mesh.points[:, 0]
     parameters = replace(score_network_regularity.Parameters(), starts=4)

@@ -70,7 +70,7 @@ def test_all_ways_forward_have_the_same_ends():
     assert np.abs(half[0] - half[2]).max() > 0.02
 
 
-def test_the_work_of_the_displacement_is_the_squared_distance_over_the_time_and_the_least():
+def test_the_work_of_displacement_is_w2_squared_over_t_and_the_least():
     parameters = forward_noise.Parameters()
     edges = np.linspace(-5, 5, 4001)
     centres = 0.5 * (edges[1:] + edges[:-1])[:, None]
@@ -91,7 +91,7 @@ def test_the_work_of_the_displacement_is_the_squared_distance_over_the_time_and_
     assert min(works["diffusion"], works["moser"]) > 1.01 * least
 
 
-def test_the_mass_that_absorbing_walls_leave_to_mere_diffusion_is_that_of_a_sine_series():
+def test_diffusion_between_absorbing_walls_leaves_the_mass_of_a_sine_series():
     parameters = boundary_conditions.Parameters()
     still = "drift: {kind: formula, expressions: ['0']}\n"
     result = evaluate(parse_problem(boundary_conditions.problem_text(parameters, "absorbing", 1.0) + still))

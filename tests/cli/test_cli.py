@@ -41,7 +41,7 @@ CERTIFICATE_KEYS = {
 PARTICLE_KEYS = {"particles", "l2_final", "l2_final_se", "z"}
 
 
-def test_a_solved_and_verified_problem_exits_0_with_one_json_document_and_nothing_else_on_stdout(solved):
+def test_a_verified_solve_exits_0_with_one_json_document_alone_on_stdout(solved):
     _, answer = solved
     assert answer.code == 0, answer.err
     document = answer.json
@@ -102,7 +102,7 @@ def test_too_few_iterations_exit_3_and_say_what_to_try(run):
     assert Path("out/result.nc").is_file()
 
 
-def test_an_unresolved_density_exits_4_and_names_the_check_its_value_its_limit_and_what_to_try(run):
+def test_an_unresolved_density_exits_4_with_check_value_limit_and_cure(run):
     Path("coarse.yaml").write_text(
         EVALUATE.replace("0.1*sin(2*pi*x)", "40*(0.5-x)").replace(
             "elements: [4], degree: 6", "elements: [1], degree: 3"
@@ -120,7 +120,7 @@ def test_an_unresolved_density_exits_4_and_names_the_check_its_value_its_limit_a
     assert f"  try {first['try']}\n" in answer.err.replace("'", "")
 
 
-def test_retry_solves_once_more_with_the_remedy_keeps_the_better_answer_and_says_what_was_changed(run):
+def test_retry_follows_the_remedy_keeps_the_better_answer_and_says_so(run):
     answer = run("solve", "small.yaml", "-o", "out", "--set", "solver.iterations=2", "--retry", "--json")
     assert answer.code == 0
     document = answer.json
@@ -201,7 +201,7 @@ def test_compare_gives_one_entry_a_noise_level_and_the_cross_table(run, folder):
     assert pictures <= {Path(name).name for name in files(folder / "both")}
 
 
-def test_a_noise_level_that_is_repeated_negative_or_no_number_exits_2_and_writes_nothing(run, folder):
+def test_a_repeated_negative_or_worded_noise_level_exits_2_and_writes_nothing(run, folder):
     before = files(folder)
     for levels in (("1", "1"), ("-1",), ("nan",), ("1e400",), ("much",)):
         answer = run("compare", "small.yaml", *(word for level in levels for word in ("--noise", level)))
@@ -242,7 +242,7 @@ def one_line(answer, *texts):
         assert text in answer.err
 
 
-def test_controls_from_a_file_that_is_missing_cut_short_or_foreign_exit_2_in_one_line(solved, run):
+def test_missing_cut_or_foreign_controls_exit_2_in_one_line(solved, run):
     folder, _ = solved
     content = (folder / "out/result.nc").read_bytes()
     Path("short.nc").write_bytes(content[: len(content) // 2])
@@ -272,7 +272,7 @@ def test_evaluate_with_nothing_to_evaluate_exits_2(run):
     one_line(run("evaluate", "small.yaml", "-q"), "--controls")
 
 
-def test_solve_of_a_problem_with_its_own_drift_exits_2_and_points_to_evaluate(run):
+def test_solving_a_problem_with_its_own_drift_exits_2_and_says_evaluate(run):
     Path("exact.yaml").write_text(EVALUATE)
     one_line(run("solve", "exact.yaml"), "controlsde evaluate")
     one_line(run("compare", "exact.yaml"), "controlsde evaluate")
@@ -436,9 +436,7 @@ def test_a_reference_that_cannot_be_built_names_the_key_that_it_is_about(run):
     one_line(run("check", "two-bumps", *on_a_circle), told)
 
 
-def test_a_number_that_stops_being_finite_stops_the_solve_names_the_piece_and_keeps_the_last_good_iterate(
-    run, monkeypatch
-):
+def test_a_number_no_longer_finite_names_its_piece_and_keeps_the_last_iterate(run, monkeypatch):
     true, calls = Objective.evaluate, []
 
     def breaks_down(self, weights):

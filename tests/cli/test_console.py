@@ -102,7 +102,7 @@ def test_particles_are_shown_with_two_digits_of_their_standard_error(result, sho
     assert re.sub(r"^.*particles\s+", "", row).strip() == text
 
 
-def test_an_estimate_of_w2_stands_over_its_lower_bound_and_says_when_it_did_not_converge(result, shown):
+def test_w2_stands_over_its_lower_bound_and_says_if_it_did_not_converge(result, shown):
     transport = BoxTransport(0.25, 0.125, False, 40, 0.1, 0.0, (64, 64))
     tracking = dataclasses.replace(result.tracking, w2_final=0.25)
     estimated = dataclasses.replace(result, tracking=tracking, transport=transport)
@@ -113,7 +113,7 @@ def test_an_estimate_of_w2_stands_over_its_lower_bound_and_says_when_it_did_not_
     assert "lower bound" not in shown(lambda console: console.result(result, None))
 
 
-def test_what_failed_and_why_and_one_thing_to_try_that_a_shell_takes_as_it_is(result, shown):
+def test_what_failed_why_and_one_thing_to_try_that_a_shell_takes(result, shown):
     one = with_checks(result, Check("mass_error", 1e-14, 1e-9, True), Check("refined_l2_change", 0.2345, 0.03, False))
     causes = (
         Diagnosis("scheme", "nothing can be set"),
@@ -204,7 +204,7 @@ def report(steps):
 ITERATIONS = [Step("solving", number, 1.0) for number in range(50)]
 
 
-def test_without_a_terminal_progress_prints_a_line_for_each_task_not_for_each_step(shown):
+def test_without_a_terminal_progress_is_a_line_a_task_not_a_step(shown):
     lines = shown(report([*ITERATIONS, Step("verifying")])).splitlines()
     assert [re.sub(r"^ *[\d.]+ s  ", "", line) for line in lines] == ["solving, iteration 0, objective 1", "verifying"]
 

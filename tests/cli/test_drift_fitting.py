@@ -18,7 +18,7 @@ def has_the_documented_keys(document):
     assert set(document["certificate"]) >= CERTIFICATE_KEYS
 
 
-def test_score_matching_prints_the_json_of_every_solver_and_what_the_fit_leaves(run):
+def test_score_matching_prints_the_usual_json_and_what_the_fit_leaves(run):
     answer = run("solve", "small.yaml", "--set", "solver.kind=score-matching", "--json", "-o", "out")
     assert answer.code == 0, answer.err
     document = answer.json

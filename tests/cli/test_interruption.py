@@ -132,7 +132,7 @@ def test_an_interrupted_comparison_keeps_what_it_has_and_exits_130(tmp_path):
     assert not (tmp_path / "out/noise-0.nc").exists()
 
 
-def test_an_interruption_before_the_first_iterate_exits_130_and_writes_nothing(run, folder, monkeypatch):
+def test_an_interruption_before_any_iterate_exits_130_and_writes_nothing(run, folder, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
@@ -220,7 +220,7 @@ def test_an_interruption_before_anything_runs_is_said(tmp_path):
     assert (answer.returncode, answer.stderr) == (130, "interrupted\n")
 
 
-def test_an_error_that_nobody_foresaw_is_told_in_lines_that_a_terminal_only_displays(run, monkeypatch):
+def test_an_unforeseen_error_is_told_in_lines_a_terminal_only_displays(run, monkeypatch):
     def fail(*_args, **_options):
         raise TypeError("\x1b[31mred")
 

@@ -71,7 +71,7 @@ def test_the_json_has_every_key_and_agrees_with_the_certificate(run, result):
 
 
 @pytest.mark.parametrize("noise", [0.0, 1.0])
-def test_what_is_expected_of_mean_and_variance_are_those_of_the_exact_density(run, noise):
+def test_expected_mean_and_variance_are_those_of_the_exact_density(run, noise):
     """An Ornstein–Uhlenbeck process, run back by its exact drift, ends in the data: a Gaussian."""
     mean, spread = 0.7, 0.5
     Path("gaussian.yaml").write_text(GAUSSIAN.format(mean=mean, spread=spread, noise=noise))
@@ -86,7 +86,7 @@ def test_what_is_expected_of_mean_and_variance_are_those_of_the_exact_density(ru
     assert [row[-1] for row in rows] == ["0.7", "0.25"]
 
 
-def test_expected_moments_of_a_plane_are_those_of_the_density_with_its_covariance(result):
+def test_expected_moments_in_a_plane_have_the_covariance_of_the_density(result):
     """A density of products x^i (1 + xy) on a square, whose integrals are known."""
     plane = on_the_square(cs.Result.load(result), lambda x, y: (1 + 0.5 * x * y) / 4)
     mean, covariance = simulate(plane, 100).expected_moments

@@ -38,7 +38,7 @@ def test_nested_lists_are_taken_as_they_are():
 
 
 @pytest.mark.parametrize(("t", "piece"), [(-1, 0), (0, 0), (0.49, 0), (0.5, 1), (0.69, 1), (0.7, 2), (2.0, 2), (9, 2)])
-def test_a_time_belongs_to_the_piece_that_begins_with_it_and_the_horizon_to_the_last(parts, t, piece):
+def test_a_time_belongs_to_the_piece_it_begins_and_the_horizon_to_the_last(parts, t, piece):
     assert Controls(**parts).piece_at(t) == piece
 
 

@@ -130,7 +130,7 @@ def test_a_drift_of_formulas_is_constant_exactly_where_none_names_the_time():
 
 @pytest.mark.parametrize("noise", [0.0, 1.0])
 @pytest.mark.parametrize("name", ["two-bumps", "moser-bumps"])
-def test_the_exact_drift_is_the_field_with_noise_times_the_score_and_its_divergence_fits(name, noise):
+def test_the_exact_drift_is_field_and_scaled_score_and_its_divergence_fits(name, noise):
     problem = load_problem(name, set={"noise": noise, "drift": "exact"})
     reference = build_reference(problem.reference, problem.domain)
     drift = given_drift(problem, reference, np.linspace(0, reference.horizon, 3))
@@ -153,7 +153,7 @@ def test_the_exact_drift_is_the_field_with_noise_times_the_score_and_its_diverge
 
 @pytest.mark.parametrize("noise", [0.0, 1.0])
 @pytest.mark.parametrize("name", ["moser-bumps", "jump", "circle", "heat-compact"])
-def test_the_divergence_of_the_exact_drift_at_the_walls_is_the_one_sided_slope_within(name, noise):
+def test_at_walls_the_divergence_of_the_exact_drift_is_the_slope_within(name, noise):
     problem = load_problem(name, set={"noise": noise, "drift": "exact"})
     reference = build_reference(problem.reference, problem.domain)
     drift = given_drift(problem, reference, np.linspace(0, reference.horizon, 3))
@@ -188,7 +188,7 @@ class Waves:
 
 
 @pytest.mark.parametrize("length", [1e-3, 1.0, 1e3])
-def test_the_divergence_of_the_exact_drift_holds_in_small_and_large_boxes_without_leaving_them(length):
+def test_the_divergence_of_the_exact_drift_never_looks_outside_the_box(length):
     box = ((0.0, length), (-2 * length, -length))
     waves = Waves(box, (3 / length, 7 / length))
     drift = ExactDrift(waves, 1.0, EDGES, box)
@@ -211,7 +211,7 @@ def test_the_exact_drift_in_pytorch_keeps_the_kind_of_the_tensor():
         assert_allclose(found.numpy(), drift.values(0, 0.7, x), rtol=1e-5, atol=1e-5)
 
 
-def test_the_problems_own_drift_is_the_formula_that_it_gives_and_none_without():
+def test_the_problems_own_drift_is_the_formula_it_gives_or_none():
     problem = load_problem("two-bumps")
     reference = build_reference(problem.reference, problem.domain)
     assert given_drift(problem, reference, EDGES) is None

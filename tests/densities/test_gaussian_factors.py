@@ -61,7 +61,7 @@ def test_a_vanishing_blur_is_no_blur():
 
 @pytest.mark.parametrize("blur", [1e-2, 1e-8, 1e-16, 1e-23])
 @pytest.mark.parametrize("name", ["cut", "flat"])
-def test_scores_far_outside_a_support_point_to_its_edge_with_all_their_digits(name, blur):
+def test_scores_far_outside_a_support_point_to_its_edge_in_full_precision(name, blur):
     # beyond an edge at distance r the tail falls like e^{-r²/2v}: the score is -r/v, up to v/r² of itself
     x = np.array([-3.0, -0.9, 1.6, 4.0])
     log_density, score = FACTORS[name][0].spread(x, 1.0, blur)

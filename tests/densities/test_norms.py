@@ -109,7 +109,7 @@ def test_a_formula_that_vanishes_at_all_nodes_of_a_grid_has_its_mass(text, mass)
     assert formula(text, LINE).mass == pytest.approx(mass, rel=1e-6)
 
 
-def test_a_narrow_peak_in_the_plane_is_seen_by_the_norm_though_not_by_the_grid():
+def test_a_narrow_peak_in_the_plane_is_in_the_norm_though_not_on_the_grid():
     smooth = formula("exp(-x**2 - y**2)", PLANE)
     peaked = formula("exp(-x**2 - y**2) + 1e8*exp(-((x-0.3003)**2 + (y-0.2)**2)/1e-8)", PLANE)
     assert squared_norm(peaked) > 1e3 * squared_norm(smooth)
@@ -151,7 +151,7 @@ FAR_OFF = TruncatedMixture(GaussianMixture(np.ones(1), np.array([[-9.0]]), np.ar
 
 @pytest.mark.parametrize(("shrink", "blur"), [(1.0, 0.0), (0.3, 1e-3), (0.5, 0.2)])
 @pytest.mark.parametrize("density", [mixture(1), mixture(2), TWO_BOXES, FAR_OFF])
-def test_the_norm_of_products_that_shrink_and_blur_is_that_of_a_fine_quadrature(density, shrink, blur):
+def test_the_norm_of_shrunk_blurred_products_is_that_of_fine_quadrature(density, shrink, blur):
     products = density.products
     line = np.linspace(-6, 6, 60_001 if density.dimension == 1 else 3_001)
     axes = [np.exp(factors.spread(0.5 * (line[1:] + line[:-1]), shrink, blur)[0]) for factors in products.axes]

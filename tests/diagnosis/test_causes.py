@@ -243,7 +243,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_first_cause_is_the_one_whose_evidence_is_there_and_its_remedy_can_be_pasted(name, case):
+def test_the_first_cause_has_its_evidence_and_a_remedy_that_can_be_pasted(name, case):
     arguments, cause, setting, words = CASES[name]
     of = case(**arguments)
     first = diagnose(of)[0]

@@ -49,7 +49,7 @@ def test_a_healthy_run_has_no_diagnosis_and_nothing_is_tried_out(monkeypatch):
     assert result.diagnosis == ()
 
 
-def test_a_mesh_of_too_few_elements_is_found_and_the_remedy_says_how_many_are_enough():
+def test_too_few_elements_are_found_and_the_remedy_says_how_many_suffice():
     result = solve(bumps(**{"noise": 0.0, "mesh.elements": [3]}))
     assert not result.verified
     better = cured(result, cause="mesh")
@@ -66,7 +66,7 @@ def test_too_few_time_steps_are_told_from_too_few_elements_and_more_cure_it():
     assert sound(better), better.certificate.failed
 
 
-def test_weights_at_their_bounds_are_counted_and_the_remedy_lets_them_reach_the_exact_drift():
+def test_weights_at_bounds_are_counted_and_freed_they_reach_the_exact_drift():
     result = solve(bumps(**{"noise": 0.0, "controls.bounds": 0.4}))
     assert sound(result)
     assert "weights are at their bounds of ±0.4" in result.diagnosis[0].evidence
@@ -84,7 +84,7 @@ def test_iterations_that_ran_out_are_found_and_enough_of_them_cure_it(solver):
     assert cured(result, cause="iterations").status == "converged"
 
 
-def test_a_linear_solver_that_misjudges_curvature_is_found_and_a_larger_pivot_tolerance_cures_it():
+def test_misjudged_curvature_is_found_and_a_larger_pivot_tolerance_cures_it():
     loose = {"kind": "collocation", "iterations": 34, "pivot_tolerance": 1e-8}
     narrow = {"network.width": 1, "controls.pieces": 6, "mesh.elements": [14]}
     result = solve(bumps(noise=1.0, solver=loose, **narrow))
@@ -94,7 +94,7 @@ def test_a_linear_solver_that_misjudges_curvature_is_found_and_a_larger_pivot_to
     assert better.status == "converged"  # within as many iterations
 
 
-def test_a_drift_through_a_wall_without_noise_is_found_and_a_tangential_one_cures_it():
+def test_a_drift_through_a_wall_is_found_and_a_tangential_one_cures_it():
     result = solve(
         load_problem(
             "moser-bumps",
@@ -109,7 +109,7 @@ def test_a_drift_through_a_wall_without_noise_is_found_and_a_tangential_one_cure
     assert sound(better), better.certificate.failed
 
 
-def test_a_collocation_that_does_not_meet_the_state_equation_says_where_and_shooting_does_meet_it():
+def test_collocation_says_where_it_is_infeasible_and_shooting_cures_it():
     result = solve(bumps(noise=0.0, solver={"kind": "collocation", "starts": 1, "iterations": 2}))
     entry = next(entry for entry in result.diagnosis if entry.cause == "state-equation")
     for word in ("piece ", "step ", "stage ", "at x = "):
@@ -120,7 +120,7 @@ def test_a_collocation_that_does_not_meet_the_state_equation_says_where_and_shoo
     assert solve(alone).status == "converged"
 
 
-def test_a_good_fit_of_the_drift_that_does_not_track_is_told_and_shooting_gets_nearer():
+def test_a_good_fit_that_does_not_track_is_told_and_shooting_gets_nearer():
     result = solve(bumps(**{"network.width": 1, "noise": 1.0, "solver": "score-matching"}))
     assert sound(result)
     (entry,) = result.diagnosis
@@ -132,7 +132,7 @@ def test_a_good_fit_of_the_drift_that_does_not_track_is_told_and_shooting_gets_n
     assert alone.tracking.l2_final < 0.9 * result.tracking.l2_final
 
 
-def test_a_narrow_network_is_told_from_a_single_start_and_a_wider_one_gets_nearer():
+def test_a_narrow_network_is_told_from_one_start_and_a_wider_one_helps():
     problem = bumps(**{"network.width": 1, "noise": 1.0, "controls.pieces": 1})
     alone = solve(problem.model_copy(update={"solver": problem.solver.model_copy(update={"starts": 1})}))
     assert [entry.cause for entry in alone.diagnosis] == ["local-minimum"]
@@ -167,7 +167,7 @@ def test_in_a_plane_too_few_iterations_and_elements_are_told_apart():
     assert 2 < columns <= 8
 
 
-def test_in_a_plane_weights_at_their_bounds_are_counted_and_wider_bounds_help():
+def test_in_a_plane_weights_at_bounds_are_counted_and_wider_bounds_help():
     result = solve(parse_problem(PLANE, set={"controls.bounds": 0.3}))
     assert result.status == "converged"
     assert result.verified, result.certificate.failed
@@ -210,7 +210,7 @@ def test_neurons_that_start_saturated_stay_so_and_are_counted():
     assert solve(more, initial=stuck).diagnosis == ()
 
 
-def test_a_target_that_the_mesh_does_not_hold_is_found_and_the_remedy_holds_it():
+def test_a_target_that_the_mesh_misses_is_found_and_the_remedy_holds_it():
     narrow = load_problem(
         "two-bumps", set=FEW | {"reference.data.stds": [0.1, 0.1], "mesh.elements": [7], "controls.pieces": 1}
     )
@@ -231,7 +231,7 @@ def uniform(expression, **changes):
     return load_problem("moser-bumps", set=FEW | box | {"drift": drift} | changes)
 
 
-def test_particles_with_too_large_steps_are_told_from_a_mesh_and_smaller_ones_cure_it():
+def test_too_large_particle_steps_are_told_from_a_mesh_and_cured():
     more = {"reference.diffusivity": 0.2, "noise": 1, "monte_carlo.particles": 5000}
     more |= {"monte_carlo.steps_per_piece": 16, "mesh.elements": [8], "mesh.steps_per_piece": 4}
     result = evaluate(uniform("8*sin(4*pi*x)", **more))
@@ -262,7 +262,7 @@ def broken_after(calls, monkeypatch):
     monkeypatch.setattr(Objective, "evaluate", breaking)
 
 
-def test_a_density_that_blows_up_is_named_by_its_piece_and_the_bound_keeps_the_last_good_weights(monkeypatch):
+def test_a_density_that_blows_up_is_named_by_piece_and_a_bound_cures_it(monkeypatch):
     broken_after(4, monkeypatch)
     result = solve(bumps(**{"noise": 0.0, "solver.starts": 1}))
     first = result.diagnosis[0]
@@ -284,7 +284,7 @@ def test_where_no_start_can_be_evaluated_the_error_carries_the_diagnosis(monkeyp
     assert first.remedy.applied_to(bumps()).controls.bounds.largest < 50
 
 
-def test_a_limit_on_the_error_that_one_narrow_piece_cannot_meet_is_met_by_a_wider_network():
+def test_a_limit_that_a_narrow_network_misses_is_met_by_a_wider_one():
     objective = {"running": 0, "terminal": 0, "effort": 1e-3, "terminal_error": 0.3}
     result = solve(bumps(objective=objective, **{"network.width": 1, "solver.starts": 4}))
     assert result.status == "not-converged"
@@ -311,7 +311,7 @@ solver: {starts: 1}
 """
 
 
-def test_a_network_with_kinks_stalls_at_one_early_and_a_smooth_one_finds_a_verified_optimum():
+def test_a_network_with_kinks_stalls_and_a_smooth_one_is_verified():
     result = solve(parse_problem(KINKED, set=FEW))
     assert result.status == "not-converged"
     assert result.iterations < 200  # of 500

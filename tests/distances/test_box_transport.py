@@ -117,7 +117,7 @@ PRODUCTS = {
 
 
 @pytest.mark.parametrize("case", PRODUCTS)
-def test_products_of_truncated_gaussians_add_over_the_axes_with_order_two_in_the_cell(case):
+def test_w2_of_products_adds_over_the_axes_with_order_two_in_the_cell(case):
     box, first, second = PRODUCTS[case]
     exact = exact_for_products(box, first, second)
     sizes, errors = np.array([16, 24, 36, 48]), []
@@ -205,7 +205,7 @@ ROUGH = {
 
 
 @pytest.mark.parametrize("case", ROUGH)
-def test_w2_lies_within_a_cell_of_a_linear_program_between_the_centres_and_not_below_its_bound(case):
+def test_w2_is_within_a_cell_of_a_linear_program_and_above_its_bound(case):
     import ot
 
     first, second = (masses / masses.sum() for masses in ROUGH[case])
@@ -301,7 +301,7 @@ def test_the_bound_holds_for_any_potentials_whatever():
             assert lower_bound(edges, None, a, b, 1.4, spoilt, cuts) <= exact**2
 
 
-def test_the_cells_of_a_grid_are_nearly_squares_for_the_work_that_was_asked_for():
+def test_cells_are_nearly_squares_for_the_work_that_was_asked_for():
     for box in (SQUARE, ((0.0, 1.0), (0.0, 10.0)), ((0.0, 1.0), (0.0, 3.0))):
         edges = distances.transport_edges(box, 2 * 64**3)
         sides = [edge[1] - edge[0] for edge in edges]
@@ -323,7 +323,7 @@ def test_cells_get_the_exact_integrals_of_nodal_polynomials():
     assert_allclose(masses, wanted, atol=1e-13)
 
 
-def test_cells_that_reach_over_elements_keep_the_mass_of_a_density_with_a_kink():
+def test_cells_across_elements_keep_the_mass_of_a_density_with_a_kink():
     mesh = Mesh.build(((0.0, 1.0),), "reflecting", (7,), 4)
     kink = np.abs(mesh.points[:, 0] - 3 / 7)  # where two elements meet
     edges = np.linspace(0, 1, 6)

@@ -53,7 +53,7 @@ def test_kullback_leibler_scales_both_masses_and_clips_what_is_negative():
     )
 
 
-def test_kullback_leibler_is_infinite_only_where_mass_lies_outside_the_support():
+def test_kullback_leibler_is_infinite_only_for_mass_outside_the_support():
     _, x, weights = grid(0, 1, 100)
     whole, half = np.ones(100), np.where(x < 0.5, 2.0, 0.0)
     assert distances.kullback_leibler(weights, whole, half) == math.inf
@@ -120,7 +120,7 @@ def test_a_shift_costs_its_length(distance, cells_moved):
     assert_allclose(distance(edges, 5 * moved, 0.1 * bump), cells_moved * 2 / 128, rtol=1e-12)
 
 
-def test_wasserstein_is_exact_where_distribution_functions_cross_within_a_cell_and_where_a_cell_is_empty():
+def test_wasserstein_is_exact_for_crossings_in_a_cell_and_empty_cells():
     edges = np.arange(4.0)
     first, second = np.array([1.0, 2.0, 1.0]), np.array([2.0, 0.0, 2.0])
     assert_allclose(distances.wasserstein_1(edges, first, second), 3 / 8, rtol=1e-14)
@@ -134,7 +134,7 @@ def test_cutting_cells_changes_no_wasserstein_distance(distance, rng):
     assert_allclose(distance(fine, np.repeat(first, 12), np.repeat(second, 12)), distance(edges, first, second))
 
 
-def test_tails_below_the_smallest_number_do_not_overflow_a_wasserstein_distance():
+def test_tails_below_the_smallest_number_do_not_overflow_wasserstein():
     edges, x, _ = grid(-5, 5, 1000)
     narrow, shifted = norm.pdf(x, 0.0, 0.02), norm.pdf(x, 1.0, 0.02)
     assert 0 < narrow[narrow > 0].min() < 1e-300  # between the smallest number and the smallest that is normal
@@ -175,7 +175,7 @@ def test_sobolev_minus_1_of_one_mode_in_two_dimensions():
     assert_allclose(periodic, math.sqrt(0.5 / (np.pi**2 * (4 + 4))), rtol=1e-12)
 
 
-def test_sobolev_minus_1_between_walls_is_the_l2_distance_of_distribution_functions_with_order_two():
+def test_sobolev_minus_1_is_the_l2_distance_of_distribution_functions():
     def error(cells):
         _, x, _ = grid(0, 1, cells)
         return abs(distances.sobolev_minus_1(((0.0, 1.0),), "reflecting", x - 0.5) - 1 / math.sqrt(120))

@@ -180,7 +180,7 @@ def fitted_order(counts, errors):
     return -np.polyfit(np.log(counts), np.log(errors), 1)[0]
 
 
-def test_means_over_steps_are_of_second_order_in_time_and_values_at_stages_of_fifth():
+def test_step_means_are_of_second_order_and_values_at_stages_of_fifth():
     counts = [10, 20, 40]
     assert fitted_order(counts, [error_at_the_end(n, 1.0, "means") for n in counts]) == pytest.approx(2.0, abs=0.1)
     assert fitted_order([4, 8, 16], [error_at_the_end(n, 1.0, "stages") for n in (4, 8, 16)]) > 4.3

@@ -23,7 +23,7 @@ def l2(mesh, difference):
 
 
 @pytest.mark.parametrize("degree", [2, 5, 8, 16])
-def test_quadrature_is_exact_to_degree_2p_minus_1_and_differentiation_to_degree_p(degree):
+def test_quadrature_is_exact_to_degree_2p_minus_1_derivatives_to_degree_p(degree):
     nodes, weights = gll.nodes_and_weights(degree)
     for power in range(2 * degree):
         exact = 0.0 if power % 2 else 2.0 / (power + 1)
@@ -54,7 +54,7 @@ def test_heat_between_reflecting_walls_matches_the_cosine_series_to_rounding():
     assert_allclose(stages[-1, -1], 1 + 0.5 * np.exp(-(np.pi**2) * 0.2) * np.cos(np.pi * x), atol=1e-9)
 
 
-def test_the_error_falls_exponentially_with_the_degree_and_with_order_above_p_in_the_element_size():
+def test_the_error_is_exponential_in_the_degree_and_above_order_p_in_h():
     def error(elements, degree):
         mesh = Mesh.build(((0, 1.0),), "reflecting", (elements,), degree)
         x = mesh.points[:, 0]
@@ -130,7 +130,7 @@ def test_decay_rates_beside_a_wall_layer_match_the_closed_form():
     assert_allclose(rates, expected, rtol=1e-7, atol=1e-9)
 
 
-def test_the_truncated_gaussian_is_stationary_under_reflected_ornstein_uhlenbeck():
+def test_the_truncated_gaussian_is_stationary_under_reflected_ou():
     mesh = Mesh.build(((-2.0, 2.0),), "reflecting", (8,), 10)
     density = np.exp(-(mesh.points[:, 0] ** 2) / 2)
     rate = Operator.build(mesh, 1.0).matrix(-mesh.points) @ density
@@ -190,7 +190,7 @@ def test_a_cellular_flow_without_noise_keeps_the_l2_norm():
 
 @pytest.mark.parametrize("elements", [4, 8, 16, 32])
 @pytest.mark.parametrize("steepness", [1.0, 5.0])
-def test_without_noise_mass_pressed_against_a_closed_wall_piles_up_and_does_not_blow_up(elements, steepness):
+def test_without_noise_mass_at_a_closed_wall_piles_up_and_stays_finite(elements, steepness):
     # ρ = 1, v = -tanh(s(1-x)): the mass ∫ρ that reaches x = 0 by t = 1 is all that the wall node may hold
     mesh = Mesh.build(((0, 1.0),), "reflecting", (elements,), 8)
     operator = Operator.build(mesh, 0.0)

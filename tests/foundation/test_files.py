@@ -62,9 +62,7 @@ def test_the_umask_is_never_touched(tmp_path, monkeypatch):
     ],
 )
 @pytest.mark.parametrize("where", ["pathlib.Path.write_bytes", "os.fsync", "os.replace", "os.open"])
-def test_what_cannot_be_written_is_one_line_with_name_and_cure_and_nothing_is_left(
-    tmp_path, monkeypatch, number, cure, where
-):
+def test_what_cannot_be_written_is_told_with_a_cure_and_leaves_nothing(tmp_path, monkeypatch, number, cure, where):
     target = tmp_path / "new" / "folder" / "file.txt"
 
     def fails(*_):

@@ -79,7 +79,7 @@ def test_with_noise_particles_end_where_the_reference_takes_them(case):
 
 
 @pytest.mark.parametrize("walls", ["reflecting", "periodic", "absorbing"])
-def test_without_noise_particles_end_where_the_reference_takes_them_to_double_precision(walls):
+def test_without_noise_particles_agree_to_double_precision(walls):
     of = process(3, 3, walls=walls, diffusivity=0.0, steps_per_piece=16)
     start = starts(COUNT, 3)
     found = fused_cuda.simulate(of, STREAM, FIRST, start, DEVICE)

@@ -124,7 +124,7 @@ def test_a_coarse_step_follows_the_path_of_the_fine_ones():
     assert fine.z.std() * 100 == pytest.approx(np.sqrt(2 * 0.3 * (np.e - 1)), rel=0.15)
 
 
-def test_a_drift_that_is_no_network_runs_on_torch_and_a_network_in_compiled_loops(monkeypatch):
+def test_networks_run_in_compiled_loops_and_other_drifts_on_torch(monkeypatch):
     monkeypatch.setattr(fused, "ready", lambda _noisy: False)
     formula = FormulaDrift((Formula("-x", ("x", "t")),), np.array([0.0, 1.0]))
     assert choose(Process.of(formula, Steady(1.0), ((-1.0, 1.0),), "reflecting", 8), "auto", 10**9).name == "torch"
@@ -136,7 +136,7 @@ def test_a_drift_that_is_no_network_runs_on_torch_and_a_network_in_compiled_loop
     assert choose(network_process(), "auto", 1000).name == "numba"
 
 
-def test_the_particles_that_measure_the_bias_of_the_steps_count_when_loops_are_worth_compiling(monkeypatch):
+def test_particles_for_the_step_bias_count_in_what_compiling_is_worth(monkeypatch):
     monkeypatch.setattr(fused, "ready", lambda _noisy: False)
     network = Network(1, 1, "tanh", False, ((0.0, 1.0),))
     drift = NetworkDrift(network, Controls([[[1.0]]], [[[1.0]]], [[0.0]], [0.0, 1.0]))

@@ -110,13 +110,13 @@ def assert_agree(interpreted, of, tolerance, count=200):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_with_noise_particles_end_where_the_reference_takes_them_to_single_precision(interpreted, case):
+def test_with_noise_particles_agree_to_single_precision(interpreted, case):
     of = CASES[case]()
     assert_agree(interpreted, of, 3e-6 * (1.0 + of.deviation.max()))  # steps of several boxes are rounded more coarsely
 
 
 @pytest.mark.parametrize("case", STILL)
-def test_without_noise_particles_end_where_the_reference_takes_them_to_double_precision(interpreted, case):
+def test_without_noise_particles_agree_to_double_precision(interpreted, case):
     assert_agree(interpreted, STILL[case](diffusivity=0.0, steps_per_piece=8), 1e-13)
 
 
@@ -144,7 +144,7 @@ def test_sums_are_those_of_the_positions_in_whole_units_term_by_term(interpreted
     assert np.all(np.abs(found.waves * UNIT - exact) < len(z) * (0.5 * UNIT + 1e-7 * order))
 
 
-def test_paths_and_sums_do_not_depend_on_how_particles_are_shared_among_launches(interpreted):
+def test_paths_and_sums_do_not_depend_on_the_launches(interpreted):
     of, start = process(2, walls="absorbing"), starts(300, 2)
     parts = [(FIRST, start[:130]), (FIRST + 130, start[130:])]
     whole = interpreted(fused_cuda.simulate, of, STREAM, FIRST, start, "cpu")
@@ -263,7 +263,7 @@ for case in sys.argv[2:]:
 """
 
 
-def test_with_exact_functions_in_place_of_the_chips_the_fast_kernel_agrees_with_the_reference_too(tmp_path):
+def test_with_exact_functions_the_fast_kernel_agrees_with_the_reference(tmp_path):
     cases = ["heun-in-1", "wide", "heun-in-8", "absorbing", "softplus", "sin"]
     printed = interpreted_script(tmp_path, FAST, __file__, *cases).split()
     assert printed[::2] == cases

@@ -127,7 +127,7 @@ def test_the_order_in_a_corner_into_which_the_drift_presses(scheme):
     assert ORDERS[scheme][0] - 2 * spread < slope < ORDERS[scheme][1] + 2 * spread
 
 
-def test_the_order_of_the_mass_that_absorbing_walls_kill_is_one_with_the_bridge():
+def test_the_mass_that_absorbing_walls_kill_has_order_one_with_the_bridge():
     exact = surviving(0.3, 3.0, 0.3)
     slope, spread = fit(
         lambda x: np.ones(len(x)), exact, pull([0.3], 3.0), [0.3], "absorbing", "euler-maruyama", (16, 32, 64), 2**21

@@ -132,7 +132,7 @@ def z_of_means(values, exact):
 
 
 @pytest.mark.parametrize("steps", [1, 5])
-def test_reflected_heat_has_the_coefficients_of_the_cosine_series_for_any_step(steps):
+def test_reflected_heat_has_the_cosine_series_for_any_step(steps):
     start, diffusivity, horizon, waves = 0.2, 0.3, 0.4, np.arange(1, 7)
     particles = simulate(still(horizon), np.full((200_000, 1), start), setting(diffusivity, steps=steps, seed=steps))
     exact = np.exp(-((waves * np.pi) ** 2) * diffusivity * horizon) * np.cos(waves * np.pi * start)
@@ -163,7 +163,7 @@ def cosine_means(drift, diffusivity, start, horizon, count=160):
     return expm(horizon * generator) @ np.cos(waves * start)
 
 
-def test_reflected_ornstein_uhlenbeck_has_the_coefficients_of_its_cosine_series():
+def test_reflected_ornstein_uhlenbeck_has_its_cosine_series():
     diffusivity, start, horizon, waves = 0.25, 0.9, 0.6, np.arange(1, 7)
     drift = Field(lambda _, __, x: 3 * (0.3 - x), np.array([0.0, horizon]))
     exact = cosine_means(lambda x: 3 * (0.3 - x), diffusivity, start, horizon)[waves]
@@ -247,7 +247,7 @@ def test_an_error_in_the_drift_comes_through():
 
 
 @pytest.mark.parametrize("steps", [8, 32])
-def test_mass_pressed_against_a_wall_settles_in_the_exponential_layer_for_any_step(steps):
+def test_mass_at_a_wall_settles_in_the_exponential_layer_for_any_step(steps):
     drift, diffusivity = 3.0, 0.5
     pressing = Field(lambda _, __, x: torch.full_like(x, drift), np.linspace(0, 4, 9))
     moved = simulate(pressing, np.full((100_000, 1), 0.5), setting(diffusivity, steps=steps, seed=3)).positions
@@ -265,7 +265,7 @@ def test_no_particle_leaves_the_box(diffusivity):
 
 
 @pytest.mark.parametrize("steps", [1, 7])
-def test_the_noise_of_a_schedule_has_the_variance_of_its_integral_whatever_the_steps(steps):
+def test_the_noise_of_a_schedule_has_its_variance_whatever_the_steps(steps):
     varying = Varying(lambda t: np.exp(3 * t), lambda t: np.exp(3 * t) / 3, 0.2)
     particles = simulate(still(0.9), np.zeros((100_000, 1)), Setting(varying, "reflecting", FREE, steps, 0)).positions
     expected = 2 * 0.2 * (np.exp(2.7) - 1) / 3

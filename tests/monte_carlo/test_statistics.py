@@ -69,7 +69,7 @@ def test_modes_are_orthonormal(walls, box, cells):
 
 
 @pytest.mark.parametrize(("walls", "wave"), [("reflecting", np.pi), ("periodic", 2 * np.pi)])
-def test_modes_are_damped_by_the_heat_that_spreads_over_a_thousandth_of_the_box(walls, wave):
+def test_modes_are_damped_by_heat_over_a_thousandth_of_the_box(walls, wave):
     box = ((-2.0, 3.0),)
     modes = CosineModes.of_box(box, walls)
     x = np.linspace(-2, 3, 4001)
@@ -93,7 +93,7 @@ def test_coefficients_of_a_density_that_is_a_sum_of_modes(walls):
     assert_allclose(modes.of_density(points, weights, modes(points) @ chosen), chosen, atol=1e-10)
 
 
-def test_a_summary_over_chunks_is_the_mean_and_the_covariance_with_the_dead_at_zero():
+def test_a_summary_over_chunks_has_mean_and_covariance_the_dead_at_zero():
     rng = np.random.default_rng(2)
     modes = CosineModes.of_box(((0.0, 1.0), (0.0, 1.0)), "absorbing")
     positions = rng.random((CHUNK + 500, 2))
@@ -107,7 +107,7 @@ def test_a_summary_over_chunks_is_the_mean_and_the_covariance_with_the_dead_at_z
     assert sample.alive_fraction == living.mean()
 
 
-def test_the_squared_distance_is_unbiased_and_its_error_is_the_spread_over_seeds(unit_modes):
+def test_the_squared_distance_is_unbiased_with_the_spread_over_seeds(unit_modes):
     bump, wrong, count = 0.5, 0.1, 4000
     distances = [
         mollified_l2(unit_modes, summarise(unit_modes, x, alive(x)), coefficients(unit_modes, wrong))
@@ -212,7 +212,7 @@ def test_peaks_are_the_largest_values_of_the_modes(walls, box, cells):
 
 
 @pytest.mark.parametrize("share", [0.0, 1e-4, 3e-2])
-def test_particles_that_all_died_agree_only_with_densities_of_less_than_a_few_particles(unit_modes, share):
+def test_dead_particles_agree_only_with_less_than_a_few_particles_of_mass(unit_modes, share):
     count = 1000
     dead = spread_like(unit_modes, 0.5, count, False)
     left = share * coefficients(unit_modes, 0.0)
@@ -223,7 +223,7 @@ def test_particles_that_all_died_agree_only_with_densities_of_less_than_a_few_pa
     assert everywhere == pytest.approx((share * count) ** 2 / (unit_modes.weights @ unit_modes.peaks**2), abs=1e-9)
 
 
-def test_particles_that_all_met_in_one_point_have_a_finite_z_and_contradict_a_broad_density(unit_modes):
+def test_particles_in_one_point_have_a_finite_z_that_contradicts(unit_modes):
     truth = coefficients(unit_modes, 0.3)
     for place in np.linspace(0.05, 0.95, 19):  # at some, rounding makes a variance negative
         met = spread_like(unit_modes, place, 500, True)

@@ -97,7 +97,7 @@ def test_the_shares_of_several_processes_make_up_the_whole(counted):
         assert_same(total, counted)
 
 
-def test_a_device_without_memory_gets_half_as_many_cells_and_the_result_stays(counted):
+def test_a_device_without_memory_gets_half_the_cells_and_the_same_result(counted):
     asked = []
 
     def small(process, stream, first, start, stop):
@@ -119,7 +119,7 @@ def test_a_device_without_memory_gets_half_as_many_cells_and_the_result_stays(co
         run(Effort(10), Backend("none", "cuda", none, cells=4))
 
 
-def test_an_error_in_a_backend_comes_through_and_leaves_the_threads_as_they_were():
+def test_an_error_in_a_backend_comes_through_and_the_threads_stay():
     def broken(*_):
         raise ZeroDivisionError
 
@@ -229,7 +229,7 @@ with crew() as together:
 """
 
 
-def test_two_processes_that_torchrun_starts_count_the_same_particles_to_the_bit(tmp_path):
+def test_two_processes_of_torchrun_count_the_same_particles_to_the_bit(tmp_path):
     script = tmp_path / "two.py"
     script.write_text(TWO_PROCESSES)
     alone = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)

@@ -98,7 +98,7 @@ def test_torch_keeps_the_precision_of_its_variables():
     assert double[0].item() == 0.1
 
 
-def test_a_constant_beyond_single_precision_is_infinite_there_as_it_is_in_numpy():
+def test_a_constant_beyond_single_precision_is_infinite_there():
     formula = Formula("where(1e197 <= x, 0, min(1e200, x))", ("x",))
     points = np.array([0.5, 2.0])
     found = formula.torch(x=torch.tensor(points, dtype=torch.float32))

@@ -21,7 +21,7 @@ def drift(*formulas):
     ["sinh(x)*1e300", "1e308", "-1e308", "softplus(1e308)", "1e200*exp(-x**2)", "x*1e9", "exp(exp(t*5))",
      "tan(x)*1e300", "where(t < 0.9, 0, 1e200)", "1e307 + 1e307*x**0", "x**99"],
 )  # fmt: skip
-def test_a_drift_that_no_step_could_follow_is_refused_with_its_size_and_its_place(formula):
+def test_a_drift_that_no_step_follows_is_refused_with_size_and_place(formula):
     (line,) = messages(set=drift(formula))
     assert "drift.expressions.0 must be at most" in line or "must be finite on the box" in line
     assert " at x = " in line

@@ -36,7 +36,7 @@ ENTRIES = {
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_an_entry_that_is_no_plain_number_is_refused_with_row_column_and_cure(entry, tmp_path):
+def test_an_entry_that_is_no_plain_number_is_refused_with_place_and_cure(entry, tmp_path):
     (tmp_path / "data.csv").write_text(f'a,b\n1,0.5\n2,"{entry}"\n', encoding="utf-8")
     with pytest.raises(ProblemError) as refused:
         parse_problem(SAMPLES, label="p.yaml", folder=tmp_path)
@@ -81,7 +81,7 @@ def test_a_text_that_only_python_reads_as_a_number_is_refused_in_a_problem(writt
 
 @pytest.mark.parametrize("word", ["٣", "1_0", "0x10", "1,5", "１２"])
 @pytest.mark.parametrize("option", ["--noise", "--seed"])
-def test_a_word_that_only_python_reads_as_a_number_is_refused_on_the_command_line(word, option, refused):
+def test_a_word_that_only_python_reads_as_a_number_is_refused_as_an_option(word, option, refused):
     command = ("compare", "bad.yaml") if option == "--noise" else ("simulate", "x.nc")
     lines = refused(*command, option, word, text=GOOD)
     assert "plain digits" in lines[-1]

@@ -74,7 +74,7 @@ def test_nothing_of_a_file_that_is_no_table_is_repeated(content, tmp_path):
         assert not any(part in line for part in ("root", "hunter", "user", "you", "19000"))
 
 
-def test_an_entry_that_is_no_number_is_repeated_only_where_numbers_stand_above_it(tmp_path):
+def test_an_entry_is_repeated_only_where_numbers_stand_above_it(tmp_path):
     data = {"kind": "samples", "file": "a.csv", "columns": ["a"], "bandwidth": 1}
     (tmp_path / "a.csv").write_text("a\nhunter2\n")
     assert messages(folder=tmp_path, set={"reference.data": data})[0].endswith("line 2, column a: is not a number")

@@ -69,21 +69,21 @@ def test_unix_times_are_accepted_and_read_back_as_they_were():
 
 
 @pytest.mark.parametrize("points", [UNIX_TIMES, HEIGHTS], ids=["unix", "heights"])
-def test_data_on_another_scale_than_the_box_are_sent_to_standardize_which_is_a_cure(points):
+def test_data_on_another_scale_are_sent_to_standardize_which_is_a_cure(points):
     (line,) = messages(set=samples(points))
     assert "add standardize: true" in line
     assert "widen" not in line
     assert parse_problem(GOOD, set=samples(points, standardize=True))
 
 
-def test_a_bandwidth_in_the_old_units_is_given_in_the_new_ones_and_that_is_a_cure():
+def test_a_bandwidth_in_old_units_is_given_in_new_ones_which_is_a_cure():
     (line,) = messages(set=samples(HEIGHTS, bandwidth=4.5))
     bandwidth = float(line.split("bandwidth: ")[1].split(",")[0])
     assert bandwidth == pytest.approx(4.5 / np.std(HEIGHTS), rel=0.01)
     assert parse_problem(GOOD, set=samples(HEIGHTS, bandwidth=bandwidth, standardize=True))
 
 
-def test_where_standardized_data_do_not_fit_the_box_either_a_box_is_named_and_is_a_cure():
+def test_where_standardized_data_do_not_fit_a_box_is_named_as_a_cure():
     raw = {**samples(HEIGHTS), "domain.box": [[0, 10]]}
     (line,) = messages(set=raw)
     low, high = (float(part) for part in line.split("domain.box: [[")[1].rstrip("]").split(", "))
@@ -92,7 +92,7 @@ def test_where_standardized_data_do_not_fit_the_box_either_a_box_is_named_and_is
     assert parse_problem(GOOD, set=cured)
 
 
-def test_data_a_little_beyond_the_box_are_sent_to_a_wider_one_which_is_a_cure():
+def test_data_a_little_beyond_the_box_are_sent_to_a_wider_one():
     (line,) = messages(set=samples([1, 2, 7]))
     assert "widen domain.box to [[-5, 8.7]]" in line
     assert parse_problem(GOOD, set={**samples([1, 2, 7]), "domain.box": [[-5, 8.7]]})

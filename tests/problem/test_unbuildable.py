@@ -68,7 +68,7 @@ def test_each_component_of_a_drift_is_tried_on_the_whole_box(command, refused):
 
 @pytest.mark.parametrize("command", ["check", "evaluate"])
 @pytest.mark.parametrize("text", FORWARDS)
-def test_a_forward_process_that_cannot_be_computed_with_is_told_where_it_is_written(text, command, refused):
+def test_a_forward_process_that_cannot_be_computed_is_told_with_its_place(text, command, refused):
     forward = f'{{kind: formula, drift: "{text}", diffusivity: 1}}'
     (line,) = refused(command, "bad.yaml", text=reversed_diffusion(forward=forward))
     assert line.startswith("bad.yaml:5:35: reference.forward.drift")
@@ -97,7 +97,7 @@ def test_a_density_that_no_basis_holds_is_told_where_it_is_written(command, refu
     assert "nan" not in line
 
 
-def test_a_density_that_cannot_be_integrated_is_told_where_its_formula_is_written(refused):
+def test_a_density_that_cannot_be_integrated_is_told_with_its_place(refused):
     data = '{kind: formula, expression: "sin(1e9*x) + 1"}'
     (line,) = refused("check", "bad.yaml", text=reversed_diffusion(data))
     assert line.startswith("bad.yaml:6:37: reference.data.expression: the function is unbounded or varies on every")
@@ -105,7 +105,7 @@ def test_a_density_that_cannot_be_integrated_is_told_where_its_formula_is_writte
 
 @pytest.mark.parametrize("command", ["check", "solve"])
 @pytest.mark.parametrize(("text", "at"), [("sign(x)", "x = 0"), ("where(x < 1, -x, 2)", "x = 1")])
-def test_a_forward_process_that_jumps_is_told_where_and_what_to_write_instead(text, at, command, refused):
+def test_a_forward_process_that_jumps_is_told_with_place_and_cure(text, at, command, refused):
     forward = f'{{kind: formula, drift: "{text}", diffusivity: 1}}'
     line = refused(command, "bad.yaml", text=reversed_diffusion(forward=forward))[-1]
     assert line.startswith(f"bad.yaml:5:35: reference.forward.drift: jumps at {at}")
@@ -113,7 +113,7 @@ def test_a_forward_process_that_jumps_is_told_where_and_what_to_write_instead(te
 
 
 @pytest.mark.parametrize("text", ["-1e5*x", "1e4*x"])
-def test_a_forward_process_too_strong_for_any_mesh_is_refused_and_not_followed_for_ever(text, refused):
+def test_a_forward_process_too_strong_for_any_mesh_is_refused_soon(text, refused):
     forward = f'{{kind: formula, drift: "{text}", diffusivity: 1}}'
     (line,) = refused("check", "bad.yaml", text=reversed_diffusion(forward=forward), seconds=60)
     assert line.startswith("bad.yaml:5:35: reference.forward.drift: the forward process is not resolved")
@@ -152,7 +152,7 @@ def between(first, last, kind):
     ],
 )
 @pytest.mark.parametrize("command", ["check", "solve"])
-def test_what_arises_while_a_reference_is_built_is_told_at_the_key_that_it_is_about(text, expected, command, refused):
+def test_what_arises_while_a_reference_is_built_is_told_at_its_key(text, expected, command, refused):
     line = refused(command, "bad.yaml", text=text)[-1]
     assert line.startswith(expected)
 

@@ -207,7 +207,7 @@ def test_covariances_that_are_diagonal_change_nothing(forward):
 
 
 @pytest.mark.parametrize("walls", [Mirrors, Windings])
-def test_what_lies_beyond_a_wall_is_folded_or_wrapped_into_the_box_from_the_beginning(walls):
+def test_what_lies_beyond_a_wall_is_folded_or_wrapped_into_the_box(walls):
     box = ((-1.0, 1.2), (-0.8, 1.0))
     flow = CorrelatedClosedForm(build_density(CORRELATED, box), ForwardProcess(0.0, 0.7), walls(box))
     nodes, weights = gauss_grid(box, 4)
@@ -323,7 +323,7 @@ def test_moser_of_a_product_of_cosines_in_two_dimensions():
 
 
 @pytest.mark.parametrize("walls", ["reflecting", "periodic"])
-def test_moser_in_two_dimensions_is_that_of_one_where_nothing_depends_on_the_other(walls):
+def test_moser_in_a_plane_is_that_of_a_line_if_nothing_depends_on_y(walls):
     ends = "0.3 + exp(-4*(x - 0.5)**2)" if walls == "reflecting" else "2 + sin(2*pi*x) + 0.3*cos(4*pi*x)"
     line = moser(formula("1"), formula(ends), ((0, 1),), walls=walls)
     plane = moser(formula("1"), formula(ends), ((0, 1), (-1, 3)), walls=walls)
@@ -421,7 +421,7 @@ def test_displacement_costs_the_wasserstein_distance_at_every_time():
         )
 
 
-def test_displacement_between_correlated_gaussians_costs_the_bures_distance_at_every_time(rng):
+def test_displacement_of_correlated_gaussians_costs_the_bures_distance(rng):
     # W₂² = |m₁ - m₀|² + tr(S₀ + S₁ - 2 (S₀^½ S₁ S₀^½)^½)
     (m0, S0), (m1, S1) = ((-0.5, 0.2), [[0.3, 0.2], [0.2, 0.25]]), ((0.4, 0.0), [[0.2, -0.1], [-0.1, 0.5]])
     start, end = (schema.Mixture(means=(m,), covariances=(S,)) for m, S in ((m0, S0), (m1, S1)))

@@ -17,7 +17,7 @@ EARLIER = WIDTH**2 / (2 * D0)  # δ
 
 @pytest.mark.parametrize("data", [MIXTURE, UNIFORM])
 @pytest.mark.parametrize("t", [0.0, 0.3, 1.0])
-def test_the_drift_with_unit_noise_is_the_gradient_of_the_log_of_the_heat_semigroup(data, t):
+def test_the_drift_at_unit_noise_is_the_gradient_of_the_log_heat_semigroup(data, t):
     reference = foellmer(data, ((-5, 5),), diffusivity=D0, horizon=T, width=WIDTH, point=(POINT,))
     y, weights = gauss_grid(((-2.5, 2.5),) if data is MIXTURE else ((-0.4, 0.7),), 400)
     y = y[:, 0]

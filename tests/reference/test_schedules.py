@@ -225,7 +225,7 @@ def test_a_rate_that_is_none_is_refused_in_its_own_words(text, words):
 
 @pytest.mark.parametrize("text", ["s^3", "10*s^20", "sin(pi*s/2)**2", "exp(-1/(s + 1e-3))", "where(s < 0.5, 0, 1)"])
 @pytest.mark.parametrize("kind", [schema.VariancePreserving, schema.VarianceExploding])
-def test_gaussians_under_a_rate_that_vanishes_have_the_variance_of_its_integral(text, kind):
+def test_under_a_rate_that_vanishes_gaussians_have_its_integral_as_variance(text, kind):
     reference = scheduled(gaussian((0.5,), (0.5,)), ((-20, 20),), kind(schedule=text), horizon=1.0)
     rate = Formula(text, ("s",)).numpy
     x = column(-6, 6, 4001)
@@ -245,7 +245,7 @@ def test_gaussians_under_a_rate_that_vanishes_have_the_variance_of_its_integral(
 
 
 @pytest.mark.parametrize("data", [schema.Uniform(low=(-1.0,), high=(0.2,)), TRUNCATED])
-def test_data_that_end_at_a_wall_stand_there_once_however_little_they_have_diffused(data):
+def test_data_that_end_at_a_wall_stand_there_once(data):
     reference = scheduled(data, ((-1.0, 2.0),), schema.VarianceExploding(schedule="10*s^20"), horizon=1.0)
     at_wall = np.array([[-1.0]])
     data_there = reference.density(1.0, at_wall)

@@ -27,7 +27,7 @@ def test_between_walls_it_equals_the_series(data, drift, same):
         np.testing.assert_allclose(drift, expected, atol=2e-4)  # at the walls no flux is a natural, weak condition
 
 
-def test_ornstein_uhlenbeck_as_a_formula_equals_the_closed_form_to_the_error_that_is_stated():
+def test_ornstein_uhlenbeck_by_formula_is_as_near_as_stated():
     box, x = ((-8.0, 8.0),), column(-3, 3, 61)
     solved = formula_forward(MIXTURE, box, "-x", horizon=1.5)
     exact = reversed_diffusion(MIXTURE, box, OU, horizon=1.5, diffusivity=1.0)

@@ -70,7 +70,7 @@ def test_the_exact_drift_carries_particles_and_density_to_the_data(kind, schedul
     assert evidence.l2_final < 4 * evidence.l2_final_se + 1e-3
 
 
-def test_the_variance_at_the_noise_end_of_a_quadratic_rate_is_the_one_by_hand():
+def test_the_variance_at_the_noise_end_of_a_quadratic_rate_is_known():
     reference = build_reference(problem("s^2").reference, problem("s^2").domain)
     x = np.linspace(-6, 6, 20001)
     p = reference.density(0.0, x[:, None])

@@ -59,7 +59,7 @@ def test_the_last_of_the_history_the_dots_and_the_title_are_the_objective(result
     assert list(labelled(starts, "the answer").get_ydata()) == [result.objective]
 
 
-def test_lower_starts_than_the_answer_are_hollow_and_the_dot_stays_with_the_answer(result):
+def test_starts_below_the_answer_are_hollow_and_the_dot_is_the_answers(result):
     j = result.objective
     one = dataclasses.replace(result, starts=(2 * j, 0.5 * j, j, 0.8 * j, float("nan")))
     _, (*_, starts) = drawn(one)
@@ -80,7 +80,7 @@ def test_every_value_of_a_search_over_weights_lies_within_the_axis(result):
     assert objective.get_ylim()[0] < 0.001
 
 
-def test_what_collocation_has_below_the_axis_is_marked_at_its_edge_and_not_called_the_objective(result):
+def test_collocation_below_the_axis_is_marked_at_its_edge(result):
     one = with_history(result, [0.001, 0.002, 3.0, 2.0, 1.9, 1.8], solver="collocation")
     _, (objective, *_) = drawn(one)
     assert objective.get_title("left") == "objective of the program"
@@ -92,7 +92,7 @@ def test_what_collocation_has_below_the_axis_is_marked_at_its_edge_and_not_calle
     assert list(labelled(objective, "the answer").get_ydata()) == [1.8]
 
 
-def test_an_answer_of_collocation_that_no_program_value_comes_near_is_within_the_axis(result):
+def test_an_answer_far_from_all_program_values_is_within_the_axis(result):
     one = dataclasses.replace(with_history(result, [4.0, 3.0, 2.0, 1.9], solver="collocation"), objective=0.01)
     _, (objective, *_) = drawn(one)
     assert objective.get_ylim()[0] < 0.01
@@ -109,7 +109,7 @@ def test_rises_are_explained_where_hops_make_them(result):
     assert objective.get_xlabel() == "iteration"
 
 
-def test_a_limit_at_the_end_has_a_point_for_each_multiplier_and_no_starts_to_compare(result):
+def test_a_limit_at_the_end_has_a_point_a_multiplier_and_no_starts(result):
     limits = result.problem.objective.model_copy(update={"terminal_error": 0.1})
     limited = result.problem.model_copy(update={"objective": limits})
     one = with_history(result, [1.0, 2.0, 1.5], problem=limited, starts=(1.5, float("nan")))

@@ -174,7 +174,7 @@ def test_a_comparison_gives_four_png_files(comparison, tmp_path):
     assert all(imread(path).shape[1] >= 1500 for path in written)
 
 
-def test_a_given_drift_gets_no_picture_of_weights_or_convergence_and_old_ones_go(result, tmp_path):
+def test_a_given_drift_has_no_pictures_of_a_solve_and_old_ones_go(result, tmp_path):
     save_figures(result, tmp_path)
     given = dataclasses.replace(result, controls=None, history=np.zeros((0, 3)), starts=(), status="given")
     written = save_figures(given, tmp_path)
@@ -288,7 +288,7 @@ def test_nothing_of_a_simulation_is_cut_off_or_covered(result):
         assert_nothing_is_cut_off_or_covered(particles.histograms(one))
 
 
-def test_a_title_that_does_not_fit_goes_on_in_a_higher_figure_and_ends_in_an_ellipsis(result):
+def test_a_long_title_heightens_the_figure_and_ends_in_an_ellipsis(result):
     short, long, endless = (
         densities.density_strip(named(result, name)) for name in ("name", "long name " * 12, "long name " * 100)
     )
@@ -321,7 +321,7 @@ def test_nothing_of_a_comparison_is_cut_off_or_covered(result, count):
 # --- densities -------------------------------------------------------------------------------------------------
 
 
-def test_the_strip_shows_density_and_reference_at_eight_times_with_their_errors(result):
+def test_the_strip_shows_both_densities_at_eight_times_with_errors(result):
     fields = result.fields
     shown = panels(densities.density_strip(result))
     assert len(shown) == 8
@@ -441,7 +441,7 @@ def test_a_density_of_three_dimensions_is_shown_integrated_over_z(plane):
 
 
 @pytest.mark.parametrize("width", [1, 3])
-def test_weights_are_steps_on_the_control_pieces_a_row_of_panels_for_each_neuron(result, width):
+def test_weights_are_steps_on_the_pieces_a_row_of_panels_a_neuron(result, width):
     one = wide(result, width)
     shown = panels(curves.weights(one))
     assert len(shown) == 3 * width
@@ -476,7 +476,7 @@ def test_the_bounds_are_drawn_only_where_weights_come_near(result):
     assert not any(at_bound(axes) for axes in panels(curves.weights(wide(result, 1, largest=5.0))))
 
 
-def test_the_error_picture_shows_both_curves_and_the_particles_with_two_standard_errors(result):
+def test_the_error_picture_shows_curves_and_particles_with_two_errors(result):
     fields, evidence = result.fields, result.certificate.monte_carlo
     (axes,) = panels(curves.error_against_time(result))
     verified, own = axes.get_lines()[:2]
@@ -490,7 +490,7 @@ def test_the_error_picture_shows_both_curves_and_the_particles_with_two_standard
     np.testing.assert_allclose(segment[:, 1], [evidence.l2_final - spread, evidence.l2_final + spread])
 
 
-def test_errors_are_on_a_linear_scale_from_zero_unless_they_span_orders_of_magnitude(result):
+def test_errors_are_on_a_linear_scale_unless_they_span_magnitudes(result):
     (axes,) = panels(curves.error_against_time(result))
     assert axes.get_yscale() == "linear"
     assert axes.get_ylim()[0] == 0

@@ -179,7 +179,7 @@ def test_the_file_says_how_many_steps_and_for_what_it_was_made(tmp_path):
         ("reflecting", {"steps_per_piece": 0}, "steps_per_piece must be"),
     ],
 )
-def test_what_cannot_be_exported_is_refused_in_one_line_and_nothing_is_written(walls, arguments, message, tmp_path):
+def test_what_cannot_be_exported_is_refused_in_one_line(walls, arguments, message, tmp_path):
     with pytest.raises(OnnxExportError, match=message) as error:
         export_step(build(walls), tmp_path / "step.onnx", **arguments)
     assert "\n" not in str(error.value)

@@ -220,7 +220,7 @@ def test_what_makes_no_sense_is_refused_although_the_seal_fits(edited, case):
     refused(edited(action), words)
 
 
-def test_an_array_that_claims_more_than_the_file_holds_is_refused_before_memory_is_asked_for(edited, monkeypatch):
+def test_an_array_that_claims_more_than_the_file_holds_takes_no_memory(edited, monkeypatch):
     def claim(file):
         del file["density"]
         file.create_dataset("density", shape=(2**33,), dtype="f8")  # 64 GiB, of which none is written
@@ -287,7 +287,7 @@ def test_a_file_of_another_kind_is_called_by_its_name(tmp_path, name, content, w
     refused(path, words)
 
 
-def test_a_folder_a_shipped_problem_and_other_files_of_ours_are_called_by_their_names(original, tmp_path, monkeypatch):
+def test_folders_shipped_problems_and_our_other_files_are_named(original, tmp_path, monkeypatch):
     refused(tmp_path, "is a folder")
     monkeypatch.chdir(tmp_path)
     refused("two-bumps", "the name of a shipped problem; solve it first: `controlsde solve two-bumps`")

@@ -72,7 +72,7 @@ def _the_same_paths_every_time():
 
 @pytest.mark.parametrize(("method", "steps"), [("euler", 200), ("milstein", 200), ("srk", 60)])
 @torch.no_grad()
-def test_torchsde_brings_a_reflected_ornstein_uhlenbeck_process_to_a_truncated_gaussian(method, steps):
+def test_torchsde_brings_reflected_ou_to_a_truncated_gaussian(method, steps):
     # v(x) = relu(−x) − relu(x) = −x on [−½, 3/2] with D = ½: the stationary law is N(0, ½) on the box, scaled to one
     torch.manual_seed(0)
     low, high, count = -0.5, 1.5, 10_000
@@ -142,7 +142,7 @@ def test_between_absorbing_walls_paths_go_on_as_if_there_were_none():
 @pytest.mark.parametrize("dimension", [1, 2])
 @pytest.mark.parametrize("walls", ["reflecting", "periodic"])
 @torch.no_grad()
-def test_without_noise_torchdiffeq_runs_the_trajectories_of_the_projects_own_integrator(walls, dimension):
+def test_without_noise_torchdiffeq_runs_our_own_trajectories(walls, dimension):
     network, controls, process = random_process(walls, 0.0, dimension, tangential=walls == "reflecting")
     start = inside(40, dimension)
     simulated = Process.of(NetworkDrift(network, controls), Steady(0.0), BOX[:dimension], walls, 1000)
@@ -211,7 +211,7 @@ def test_a_step_that_sees_two_pieces_loses_the_order(smooth):
 
 
 @torch.no_grad()
-def test_with_the_jumps_named_adaptive_steps_meet_their_tolerance_with_fewer_evaluations(smooth):
+def test_with_the_jumps_named_adaptive_steps_take_fewer_evaluations(smooth):
     process, start, end = smooth
     counts, errors = [], []
     for options in ({}, {"jump_t": process.times[1:-1]}):
@@ -329,7 +329,7 @@ def test_the_stochastic_adjoint_converges_to_the_gradient_through_the_solver(wal
     assert gaps[1] < gaps[0] / 4  # eight times as many steps, first order
 
 
-def test_the_adjoint_of_torchdiffeq_converges_to_the_gradient_through_the_solver():
+def test_the_adjoint_of_torchdiffeq_converges_to_the_gradient():
     _, _, process = random_process("reflecting", 0.0, 2, tangential=True)
     start = inside(16, 2)
     gaps = []
@@ -341,7 +341,7 @@ def test_the_adjoint_of_torchdiffeq_converges_to_the_gradient_through_the_solver
     assert gaps[1] < gaps[0] / 50  # four times as many steps, fourth order
 
 
-def test_the_mean_gradient_is_right_at_a_reflecting_wall_though_the_unfolded_drift_jumps_there():
+def test_the_mean_gradient_is_right_where_the_unfolded_drift_jumps():
     # v = c on [0, 1] with D = ½: the stationary law is e^{cx/D}, so that dE[X]/dc = Var(X)/D; c = A tanh 1
     diffusivity, count, chunks = 0.5, 5000, 10
     network = Network(1, 1, "tanh", False, ((0.0, 1.0),))

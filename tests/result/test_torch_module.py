@@ -94,7 +94,7 @@ def euler_maruyama(process, x, steps, generator):
 
 @pytest.mark.parametrize("walls", ["reflecting", "periodic"])
 @torch.no_grad()
-def test_free_paths_folded_at_the_end_have_the_law_of_particles_that_meet_the_walls(walls):
+def test_free_paths_folded_at_the_end_have_the_law_of_reflected_ones(walls):
     network, controls, process = build(walls, diffusivity=0.4, dimension=1)
     count = 40_000
     start = np.full((count, 1), 0.7)
@@ -163,7 +163,7 @@ def test_rounding_never_reaches_far_into_a_short_piece():
 
 
 @pytest.mark.parametrize("dtype", LAST_PLACE)
-def test_the_drift_of_torchdiffeq_tells_one_unit_in_the_last_place_before_an_edge_from_the_edge(dtype):
+def test_the_drift_tells_the_last_unit_before_an_edge_from_the_edge(dtype):
     _, _, process = build(dimension=1, dtype=dtype)
     x = torch.zeros(1, 1, dtype=dtype)
     edge = process.times[1]
@@ -213,7 +213,7 @@ def test_a_piece_has_its_drift_at_all_times_and_the_parameters_of_the_whole(wall
 
 
 @pytest.mark.parametrize("dtype", LAST_PLACE)
-def test_trained_weights_go_back_into_controls_with_the_times_as_they_were_given(dtype):
+def test_trained_weights_go_back_into_controls_with_their_times(dtype):
     _, given, process = build(dtype=dtype)
     with torch.no_grad():
         process.A.mul_(2.0)

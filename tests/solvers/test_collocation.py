@@ -38,7 +38,7 @@ def test_from_the_shooting_optimum_collocation_stays_at_the_same_objective(name,
     np.testing.assert_allclose(again.weights, shot.weights, atol=1e-3 * np.abs(shot.weights).max())
 
 
-def test_a_cold_collocation_solve_is_a_stationary_point_of_the_reduced_objective(tracking):
+def test_a_cold_collocation_ends_at_a_stationary_point_of_the_objective(tracking):
     outcome = collocation.solve(Objective(tracking), Collocation())
     assert outcome.converged
     assert outcome.gradient_norm < 1e-6
@@ -46,7 +46,7 @@ def test_a_cold_collocation_solve_is_a_stationary_point_of_the_reduced_objective
     assert (np.abs(outcome.weights) <= tracking.bound + 1e-6).all()
 
 
-def test_the_history_ends_in_the_objective_of_the_weights_and_every_outcome_knows_its_start(small_tracking):
+def test_the_history_ends_in_the_objective_and_outcomes_know_their_start(small_tracking):
     tracking = small_tracking()
     outcome = collocation.solve(Objective(tracking), Collocation(starts=2))
     assert outcome.converged
@@ -118,7 +118,7 @@ def test_ipopts_status_is_passed_on(small_tracking):
     assert len(outcome.termination.regularisation) == 4  # the start, and after each iteration
 
 
-def test_the_worst_violated_equation_of_the_last_iterate_is_named_by_piece_step_stage_and_unknown(small_tracking):
+def test_the_equation_violated_most_is_named_with_its_whole_place(small_tracking):
     tracking = small_tracking()
     transcription = transcribe(tracking)
     start = collocation.WarmStart(starts_from(Objective(tracking), (), 1, 0)[0], tracking.targets)

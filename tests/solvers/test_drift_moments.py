@@ -56,7 +56,7 @@ def test_where_the_drift_is_undefined_or_the_density_zero_nothing_is_asked(nonse
         np.testing.assert_array_equal(other.spread, wanted.spread)
 
 
-def test_a_tracking_problem_from_another_process_says_that_it_has_no_exact_drift(small_tracking):
+def test_a_tracking_problem_of_another_process_has_no_exact_drift(small_tracking):
     tracking = small_tracking()
     with pytest.raises(ValueError, match="does not know its exact drift"):
         DriftMoments.of(replace(tracking, exact_drift=None))

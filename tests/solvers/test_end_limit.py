@@ -44,7 +44,7 @@ def measured(problem, outcome):
 
 
 @pytest.mark.parametrize("norm", ["l2", "h-1"])
-def test_the_limit_holds_on_finer_meshes_and_the_first_order_conditions_on_the_solvers_own(norm):
+def test_the_limit_holds_on_finer_meshes_the_conditions_on_the_own_one(norm):
     limit = 0.12 if norm == "l2" else 0.06
     tracking, outcome = solved(limit, norm=norm)
     assert outcome.converged, outcome.message
@@ -65,7 +65,7 @@ def small_tracking(limit):
     return problem.solver, build_tracking(problem, build_reference(problem.reference, problem.domain))
 
 
-def test_whatever_is_told_of_the_search_is_the_objective_without_the_multiplier():
+def test_what_is_told_of_the_search_is_j_without_the_multiplier():
     options, tracking = small_tracking(0.2)
     told, solves = [], []
 
@@ -105,7 +105,7 @@ def test_the_error_that_meets_the_limit_is_the_one_that_the_caller_measures():
     assert 0.99 * 0.2 < 1.25 * own(outcome.weights) <= 0.2
 
 
-def test_an_error_that_the_solvers_mesh_does_not_show_ends_the_search_soon_and_is_named():
+def test_an_error_hidden_by_the_own_mesh_ends_the_search_and_is_named():
     options, tracking = small_tracking(0.2)
     solves = []
 

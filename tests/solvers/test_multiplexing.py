@@ -42,7 +42,7 @@ def test_what_is_played_is_heard(playing, wide):
     np.testing.assert_allclose(playing.heard(playing.played(wide)), wide, rtol=1e-12)
 
 
-def test_wide_weights_at_their_bounds_are_played_at_the_bounds_of_the_narrow_ones(playing):
+def test_wide_weights_at_bounds_are_played_at_the_narrow_bounds(playing):
     bound = NARROW.join(np.full((2, 2), 3.0), np.full((2, 2), 5.0), np.full(2, 7.0))
     played = playing.played(playing.bound(bound))
     np.testing.assert_allclose(played, np.broadcast_to(bound, played.shape), rtol=1e-12)
@@ -56,9 +56,7 @@ def test_wide_weights_cost_what_the_narrow_ones_that_play_them_cost(playing, wid
 
 @pytest.mark.parametrize("noise", [0.0, 1.0])
 @pytest.mark.parametrize(("ordering", "order"), [("forward", 1), ("symmetric", 2)])
-def test_the_flow_in_turns_follows_the_flow_of_the_wide_network_with_the_order_of_the_splitting(
-    ordering, order, noise, small_tracking
-):
+def test_the_flow_in_turns_converges_with_the_order_of_the_splitting(ordering, order, noise, small_tracking):
     # without noise the drift must not cross the walls, where the flow of a sum is not smooth in its parts
     common = {"noise": noise, "network.tangential": True}
     steps, distances = [4, 8, 16], []

@@ -30,7 +30,7 @@ def fitted_objective(tracking, weights):
     return total
 
 
-def test_score_matching_is_a_minimum_of_the_loss_of_the_drift_and_not_of_the_objective(tracking):
+def test_score_matching_minimises_the_loss_of_the_drift_not_j(tracking):
     outcome = score_matching.solve(Objective(tracking), ScoreMatching())
     assert outcome.converged
     assert outcome.termination.reason == "converged"

@@ -18,7 +18,7 @@ def options(**changes):
     return Shooting.model_validate({"kind": "shooting", "starts": 1, "hops": 0, **changes})
 
 
-def test_newton_ends_quadratically_where_the_gradient_vanishes_and_the_hessian_is_positive(tracking):
+def test_newton_ends_quadratically_at_a_strict_minimum(tracking):
     outcome = shooting.solve(Objective(tracking), options())
     assert outcome.converged
     assert outcome.gradient_norm < 1e-6
@@ -37,7 +37,7 @@ def test_every_method_lowers_the_objective_and_keeps_the_bounds(tracking, method
     assert (np.abs(outcome.weights) <= tracking.bound).all()
 
 
-def test_gauss_newton_and_l_bfgs_reach_stationary_points_of_the_same_objective(small_tracking):
+def test_gauss_newton_and_l_bfgs_reach_stationary_points_of_the_same_j(small_tracking):
     tracking = small_tracking(**{"objective.effort": 1e-2})
     newton = shooting.solve(Objective(tracking), options(tolerance=1e-9))
     start = newton.weights + 0.01 * np.random.default_rng(0).normal(size=newton.weights.shape)
@@ -135,9 +135,7 @@ def test_a_line_search_that_gives_up_is_no_lack_of_iterations(monkeypatch, small
     assert outcome.termination == Termination("no-descent")
 
 
-def test_a_number_that_stops_being_finite_is_named_by_its_piece_and_the_last_good_point_is_kept(
-    monkeypatch, small_tracking
-):
+def test_a_number_no_longer_finite_is_named_and_the_last_point_kept(monkeypatch, small_tracking):
     tracking = small_tracking()
     honest = Objective.trajectory
     calls = 0

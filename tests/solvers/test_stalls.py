@@ -116,7 +116,7 @@ STILL = [(1.0 - 1e-9 * number, 1e-2, 1e3) for number in range(STALLED_ITERATIONS
         ({7: (1.0, 1e-2, 1e-3)}, False),  # a step in which the model had a say
     ],
 )
-def test_a_stall_is_a_still_objective_with_a_large_gradient_and_much_damping_all_the_while(changed, stalls):
+def test_a_stall_is_a_still_j_with_a_large_gradient_and_damping(changed, stalls):
     recent = [changed.get(number, row) for number, row in enumerate(STILL)]
     assert _stalls(recent, TOLERANCE) == stalls
     assert not _stalls(recent[1:], TOLERANCE)  # too few to tell

@@ -74,7 +74,7 @@ def test_gauss_newton_is_the_normal_matrix_of_the_weighted_residuals(case, small
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_objective_and_gradient_equal_casadis_of_the_same_discrete_objective_to_1e_10(case, small_tracking):
+def test_objective_and_gradient_equal_casadis_to_1e_10(case, small_tracking):
     tracking = small_tracking(**CASES[case])
     objective = Objective(tracking)
     weights = tracking.network.random_weights(tracking.grid.pieces, np.random.default_rng(3))

@@ -39,7 +39,7 @@ def test_the_mass_that_is_gone_is_that_of_a_sine_series(noise, diffusivity):
     assert mass_taken(result.fields) == pytest.approx(1 - left, abs=2e-6)
 
 
-def test_the_error_and_the_total_variation_are_at_least_what_the_lost_mass_costs():
+def test_error_and_total_variation_are_at_least_the_cost_of_lost_mass():
     for diffusivity in (0.01, 2.0):
         result = cs.evaluate(flat(diffusivity=diffusivity))
         taken = mass_taken(result.fields)
@@ -70,7 +70,7 @@ monte_carlo: {particles: 500}
     assert predict(problem).warnings == ()
 
 
-def test_check_warns_where_the_reference_feels_absorbing_walls_and_only_there():
+def test_check_warns_only_where_the_reference_feels_absorbing_walls():
     def warnings(**keys):
         prediction = predict(flat(**keys))
         return prediction.warnings, prediction.reference

@@ -195,7 +195,7 @@ def test_tubes_that_mass_passes_from_one_time_to_the_next_count_too(walls):
     assert slow[middle] < 1e-6
 
 
-def test_a_shift_of_a_density_that_is_narrow_then_counts_though_it_is_broad_at_the_end():
+def test_a_shift_counts_while_the_density_is_narrow_if_broad_at_the_end():
     spreading = [np.exp(-(MESH.points[:, 0] ** 2) / (2 * std**2)) / std for std in (0.2, 0.2, 2.0)]
     met = densities_met(MESH, np.array([0.0, 0.5, 1.0]), np.stack(spreading), 2.0)
     assert met.lengths == pytest.approx([0.2 * 2**0.5, 0.2 * 2**0.5, 2.0], rel=1e-3)

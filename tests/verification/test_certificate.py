@@ -82,7 +82,7 @@ def weakly_vanishing_drifts():
 
 
 @pytest.mark.parametrize("n", [1, 2, 4, 8])
-def test_without_noise_vanishing_drifts_leave_the_l2_error_at_the_cosh_formula(weakly_vanishing_drifts, n):
+def test_without_noise_vanishing_drifts_leave_the_l2_error_of_a_formula(weakly_vanishing_drifts, n):
     result = weakly_vanishing_drifts[n]
     assert result.verified
     assert result.tracking.l2_final == pytest.approx(math.sqrt(math.cosh(1) - 1), abs=1e-6)
@@ -117,7 +117,7 @@ def test_with_noise_the_same_drift_settles_at_its_bessel_formula():
     assert result.verified, failed(result)
 
 
-def test_a_drift_that_names_time_but_does_not_vary_gives_what_the_constant_one_gives():
+def test_a_drift_that_only_names_time_gives_what_a_constant_one_gives():
     # the one goes through matrix exponentials, the other through the integrator for drifts that vary in time
     constant, varying = on_the_unit_interval("sin(2*pi*x)/(2*pi)"), on_the_unit_interval("sin(2*pi*x)/(2*pi) + 0*t")
     reference = build_reference(constant.reference, constant.domain)
@@ -152,7 +152,7 @@ def test_particles_with_too_large_steps_are_noticed():
     assert {"monte_carlo_z"} <= failed(result) <= {"monte_carlo_z", "monte_carlo_modes"}
 
 
-def test_a_mesh_that_is_too_coarse_on_purpose_fails_by_the_change_under_refinement():
+def test_a_mesh_too_coarse_on_purpose_fails_by_its_change_when_refined():
     result = evaluate(
         on_the_unit_interval(
             "2*sin(4*pi*x)",
@@ -166,7 +166,7 @@ def test_a_mesh_that_is_too_coarse_on_purpose_fails_by_the_change_under_refineme
 
 
 @pytest.mark.parametrize(("strength", "enough"), [(1, True), (5, False), (20, False)])
-def test_strong_controls_on_three_elements_fail_by_the_change_under_refinement(strength, enough):
+def test_strong_controls_on_three_elements_fail_when_refined(strength, enough):
     mesh = {"mesh.elements": [3], "mesh.steps_per_piece": 2, "controls.pieces": 4, "network.tangential": True}
     signs = np.array([1.0, -1.0, 1.0, -1.0])[:, None, None]  # gather, spread, gather, spread
     gathering = Controls(strength * np.ones((4, 1, 1)), strength * signs, np.zeros((4, 1)), np.linspace(0, 1.5, 5))
@@ -190,7 +190,7 @@ def open_walls(noise, expression, diffusivity=0.5):
     return evaluate(on_the_unit_interval(expression, noise=noise, **more))
 
 
-def test_between_absorbing_walls_the_particles_left_are_the_mass_left_and_no_mass_is_missed():
+def test_between_absorbing_walls_the_particles_left_are_the_mass_left():
     result = open_walls(1.0, "0", 0.05)
     odd = np.pi * np.arange(1, 99, 2)
     left = float(np.sum(8 / odd**2 * np.exp(-(odd**2) * 0.05)))
@@ -268,7 +268,7 @@ def test_good_values_pass_and_negative_z_counts_by_its_size():
 
 @pytest.mark.parametrize("name", [name for name in LIMITS if not name.startswith("monte_carlo")])
 @pytest.mark.parametrize("share", [1.0, 1.01, math.nan, math.inf])
-def test_each_value_passes_up_to_its_limit_and_not_beyond_nor_when_it_is_no_number(name, share):
+def test_each_value_passes_up_to_its_limit_and_never_when_no_number(name, share):
     certificate = judge(Measurements(**{**GOOD, name: share * LIMITS[name]}), closed=True)
     assert [check.name for check in certificate.failed] == ([] if share == 1.0 else [name])
 
@@ -425,7 +425,7 @@ def under_a_schedule(forward, drift, **more):
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_a_linear_drift_under_a_schedule_has_the_known_gaussian_on_every_mesh_and_in_the_particles(name):
+def test_a_linear_drift_under_a_schedule_has_the_known_gaussian(name):
     # dX = -a(X - c) dt + √(2ηD₀(1 - t)) dW from N(m, v): the variance is e^{-2at}v + 2η∫e^{-2a(t-r)}D₀(1 - r) dr
     forward, diffusivity = SCHEDULES[name]
     a, c, noise = 1.3, 0.4, 0.8
@@ -474,7 +474,7 @@ def test_particles_that_ignore_the_schedule_are_found_out(monkeypatch):
     assert "monte_carlo_z" in failed(result) or "monte_carlo_modes" in failed(result)
 
 
-def test_what_is_not_seen_counts_in_the_norm_of_the_target_and_is_told_with_the_same_number(monkeypatch):
+def test_what_is_not_seen_is_told_with_the_number_of_the_certificate(monkeypatch):
     """N(0, 0.6²) pressed to a std of 0.6/e² has e times the norm of a target that stays as it was."""
     missed = Unseen(0.03, np.array([0.5]), 0.25, brief=False)
     monkeypatch.setattr(importlib.import_module("controlsde.verification.sight"), "unseen", lambda *_: missed)

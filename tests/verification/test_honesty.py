@@ -175,7 +175,7 @@ def test_what_is_easy_is_verified_in_the_plane():
     assert found.wrong < 1e-3
 
 
-def test_the_exact_drift_of_a_density_with_a_narrow_part_that_the_mesh_holds_is_verified():
+def test_a_narrow_part_that_the_mesh_holds_is_verified():
     problem = load_problem(
         "two-bumps",
         set={
@@ -227,21 +227,21 @@ def test_data_that_shrink_but_stay_broad_are_verified():
 
 
 @pytest.mark.slow
-def test_a_barrier_across_all_the_mass_in_a_box_that_is_far_wider_is_not_stepped_over():
+def test_a_barrier_in_a_box_far_wider_than_the_mass_is_not_stepped_over():
     found = honesty.barrier_in_the_plane()
     assert found.honest
     assert found.failed == ("drift_unseen",)
     assert found.wrong > 0.1
 
 
-def test_a_density_narrower_than_the_cells_on_which_it_is_compared_is_not_verified():
+def test_a_density_narrower_than_the_final_cells_is_not_verified():
     found = honesty.pressed_together()
     assert found.honest
     assert found.failed == ("final_norm",)
     assert found.wrong > 0.1
 
 
-def test_a_strip_that_mass_crosses_between_two_densities_that_are_kept_is_not_stepped_over():
+def test_a_strip_crossed_between_two_kept_densities_is_not_stepped_over():
     found = honesty.kicked_once_around()
     assert found.honest
     assert "drift_unseen" in found.failed

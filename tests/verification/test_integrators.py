@@ -175,7 +175,7 @@ def test_the_integrator_for_drifts_that_vary_in_time_has_order_four(monkeypatch,
 
 
 @pytest.mark.parametrize("limit", [0, 10**6], ids=["arnoldi", "dense"])
-def test_the_integrator_for_drifts_that_vary_in_time_meets_its_tolerance_from_any_outputs(monkeypatch, swung, limit):
+def test_the_integrator_for_varying_drifts_meets_its_tolerance(monkeypatch, swung, limit):
     monkeypatch.setattr(exponential, "DENSE_LIMIT", limit)
     for outputs in (1, 4):
         found, moved, _ = propagate_time_dependent(
@@ -278,7 +278,7 @@ def pushed_to_the_middle(x, strength):
 
 
 @pytest.mark.parametrize("walls", ["reflecting", "periodic"])
-def test_without_noise_the_refined_mesh_reaches_the_characteristic_solution_with_its_degree(walls):
+def test_without_noise_the_refined_mesh_converges_to_characteristics(walls):
     uniform = {"kind": "uniform"}
     problem = load_problem(
         "moser-bumps",

@@ -84,7 +84,7 @@ monte_carlo: {{particles: 500, steps_per_piece: 8}}
 
 
 @pytest.mark.parametrize("schedule", ["s^2", "where(s < 0.5, 0, 1)"])
-def test_no_bound_is_promised_where_the_diffusivity_vanishes_and_the_drift_does_not(schedule):
+def test_no_bound_is_promised_where_diffusivity_vanishes_and_drift_not(schedule):
     drift = 'drift: {kind: formula, expressions: ["0.1*x"]}'
     found = cs.evaluate(vanishing(schedule, drift)).promises
     assert found.l2_bound is None
@@ -100,7 +100,7 @@ def test_a_diffusivity_that_is_only_small_keeps_its_bounds():
 
 
 @pytest.mark.parametrize("schedule", ["s^2", "where(s < 0.5, 0, 1)"])
-def test_the_exact_drift_rests_where_the_diffusivity_does_and_keeps_its_bounds(schedule):
+def test_the_exact_drift_rests_with_the_diffusivity_and_keeps_its_bounds(schedule):
     found = cs.evaluate(vanishing(schedule)).promises
     assert found.note is None
     assert found.loss < 1e-20
@@ -120,7 +120,7 @@ def test_jumps_are_looked_for_where_the_diffusivity_is_zero():
     assert jumps(build_reference(resting.reference, resting.domain), resting.domain.box)  # as it is at s = 0.5, too
 
 
-def test_no_output_between_the_ends_of_a_piece_is_off_by_more_than_the_error_in_time():
+def test_no_output_within_a_piece_is_off_by_more_than_the_error_in_time():
     # diffusion that begins like t^6, against a drift, and has forgotten how by the end of the piece
     mesh = Mesh.build(((-3.0, 3.0),), "reflecting", (4,), 6)
     operator = Operator.build(mesh, 1.0)

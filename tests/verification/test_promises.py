@@ -40,7 +40,7 @@ def promised(text, drift="{kind: exact}", **keys):
 
 
 @pytest.mark.parametrize("noise", [0.5, 1.0])
-def test_a_biased_score_has_the_loss_and_the_path_divergence_of_the_closed_form(noise):
+def test_a_biased_score_has_the_known_loss_and_path_divergence(noise):
     a = 0.3
     bias = (1 + noise) * a
     # exact: x + (1 + η)s with s = −(x − e^{−(T−t)})

@@ -43,7 +43,7 @@ def test_without_a_limit_there_is_nothing_to_judge(free):
 
 @pytest.mark.parametrize(("norm", "number"), [("l2", "l2_final"), ("h-1", "h_1_final")])
 @pytest.mark.parametrize("share", [1.001, 0.999])
-def test_the_verified_error_in_the_problems_norm_must_not_exceed_the_limit_itself(free, norm, number, share):
+def test_the_verified_error_in_the_problems_norm_meets_the_limit_itself(free, norm, number, share):
     error = getattr(free.tracking, number)
     result = judged(terminal_error=share * error, norm=norm)
     check = check_of(result)
@@ -59,7 +59,7 @@ def test_the_verified_error_in_the_problems_norm_must_not_exceed_the_limit_itsel
         assert result.diagnosis[0].cause == "limit"
 
 
-def test_an_error_that_the_solvers_mesh_shows_within_the_limit_is_judged_where_it_is_verified():
+def test_an_error_within_the_limit_is_judged_where_it_is_verified():
     def coarse(**objective):
         changes = {"mesh.stages": 1} | {f"objective.{key}": value for key, value in objective.items()}
         return evaluate(parse_problem(PROBLEM, set=changes), CONTROLS)

@@ -25,7 +25,7 @@ monte_carlo: {particles: 500, steps_per_piece: 8}
 """
 
 
-def test_a_wave_without_a_drift_decays_as_heat_does_is_verified_and_has_pictures(tmp_path, monkeypatch):
+def test_a_wave_without_drift_decays_as_heat_and_is_verified(tmp_path, monkeypatch):
     """On fewer cells for the final distances than users get: the same numbers, sooner."""
     grid = importlib.import_module("controlsde.verification.grid")
     transport = importlib.import_module("controlsde.verification.transport_at_end")
@@ -45,7 +45,7 @@ def test_a_wave_without_a_drift_decays_as_heat_does_is_verified_and_has_pictures
     assert [path.name for path in save_figures(result, tmp_path)] == ["density.png", "error.png"]
 
 
-def test_a_mesh_that_the_verification_could_not_refine_in_three_dimensions_is_refused():
+def test_a_mesh_too_large_to_refine_in_three_dimensions_is_refused():
     assert refusals_of_evaluation(parse_problem(WAVE)) == ()
     (reason,) = refusals_of_evaluation(parse_problem(WAVE, set={"mesh.degree": 8}))
     assert "mesh.degree" in reason

@@ -26,7 +26,7 @@ def compared():
     return compare(load_problem("two-bumps", set=SMALL), [0.0, 0.5])
 
 
-def test_each_level_is_solved_with_the_same_options_and_only_the_noise_differs(compared):
+def test_each_level_is_solved_with_the_same_options_but_for_the_noise(compared):
     assert compared.noise == (0.0, 0.5)
     first, second = (result.problem.model_dump() for result in compared.results)
     assert {**first, "noise": None} == {**second, "noise": None}
@@ -36,7 +36,7 @@ def test_the_diagonal_of_the_cross_table_is_each_control_at_its_own_noise(compar
     np.testing.assert_array_equal(np.diag(compared.cross), [r.tracking.l2_final for r in compared.results])
 
 
-def test_a_control_under_another_noise_has_the_error_that_an_evaluation_measures(compared):
+def test_a_control_under_another_noise_has_the_error_of_an_evaluation(compared):
     own, other = compared.results
     again = evaluate(other.problem, own.controls)
     assert compared.cross[0, 1] == pytest.approx(again.tracking.l2_final, rel=2e-3)

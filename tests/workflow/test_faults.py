@@ -51,7 +51,7 @@ def test_the_elements_that_are_named_hold_and_resolve_the_density(kind, elements
 
 
 @pytest.mark.parametrize("kind", TOO_NARROW)
-def test_where_no_mesh_will_do_the_least_width_that_is_named_fits_and_half_of_it_does_not(kind):
+def test_where_no_mesh_will_do_the_least_width_named_fits_and_half_not(kind):
     key, data = TOO_NARROW[kind]
     where, reason = refusal(parse_problem(NARROW, set={"reference.data": data}))
     assert where == ("reference", "data")

@@ -125,7 +125,7 @@ def flattered(lower):
     return biased
 
 
-def test_on_a_given_mesh_an_answer_that_survives_refinement_goes_before_a_better_one_that_does_not(monkeypatch):
+def test_on_a_given_mesh_an_answer_that_survives_refinement_goes_first(monkeypatch):
     of = problem("{elements: [6], steps_per_piece: 2}")
     monkeypatch.setattr(Solver, "solve", told_nothing_of_itself(flattered([0.01])))
     _, outcome = solve_resolved(Posed.of(of), of.solver, silent)
@@ -155,7 +155,7 @@ def test_every_lower_start_has_a_reason_why_it_is_not_the_answer(monkeypatch):
     assert "0.01, which is 9 on a finer mesh, where this answer has 7; 0.02, which is 8 on" in outcome.message
 
 
-def test_a_lower_start_whose_density_breaks_down_or_that_stayed_behind_says_so():
+def test_a_lower_start_that_breaks_down_or_stayed_behind_is_told():
     def judged(objective, change):
         outcome = Outcome(np.zeros((1, 3)), objective, 0.0, True, False, "converged", 1, ())
         return mesh_refinement.Judged(outcome, objective, change)
@@ -172,7 +172,7 @@ def test_a_lower_start_whose_density_breaks_down_or_that_stayed_behind_says_so()
 SCALES = (1.3, 1.2, 1.1, 1.0, 0.9)
 
 
-def test_starts_that_stay_behind_have_their_objective_on_the_mesh_that_was_solved_last(monkeypatch):
+def test_starts_that_stay_behind_have_their_objective_on_the_last_mesh(monkeypatch):
     of = problem()
     makers = [lambda tracking, scale=scale: scale * sharp(tracking) for scale in SCALES]
     tracking, outcome = resolved(monkeypatch, of, *makers)
@@ -207,7 +207,7 @@ solver: {starts: 1}
 
 
 @pytest.mark.parametrize(("mesh", "steps"), [("{}", 4), ("{elements: [8], steps_per_piece: 2}", 2)])
-def test_a_limit_at_the_end_is_met_where_it_is_measured_and_refined_for_where_that_is_allowed(mesh, steps):
+def test_a_limit_at_the_end_is_met_where_it_is_measured(mesh, steps):
     of = parse_problem(f"{LIMITED}mesh: {mesh}\n")
     reference = build_reference(of.reference, of.domain)
     tracking, outcome = solve_resolved(Posed(of, reference), of.solver, silent)

@@ -172,7 +172,7 @@ def test_the_time_of_shooting_follows_its_starts_and_hops(monkeypatch):
     assert time(kind="collocation") == time()
 
 
-def test_the_time_of_fits_is_that_of_all_numbers_of_neurons_and_of_a_constructed_start(monkeypatch):
+def test_the_time_of_fits_counts_all_neurons_and_a_constructed_start(monkeypatch):
     monkeypatch.setattr(predictions, "calibration_seconds", lambda: 0.01)
 
     def predicted(**solver):
@@ -195,7 +195,7 @@ def test_iterations_of_shooting_are_predicted_within_a_factor_of_two(iterations_
     assert 0.5 < shooting_iterations(4, 6) / iterations_of(starts=4, hops=6) < 2.0
 
 
-def test_iterations_are_no_more_than_predicted_where_a_network_with_kinks_stalls(iterations_of):
+def test_iterations_of_a_stalling_network_are_no_more_than_predicted(iterations_of):
     kinked = {"network.activation": "relu", "network.width": 3, "controls.pieces": 4, "noise": 0.0}
     assert iterations_of(starts=3, hops=0, **kinked) < 1.5 * shooting_iterations(3, 0)
 

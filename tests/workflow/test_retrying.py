@@ -67,7 +67,7 @@ def test_a_sound_answer_is_not_solved_again(answer, attempts):
     assert result.retry is None
 
 
-def test_the_first_cause_with_a_remedy_is_followed_and_nothing_else_is_changed(answer, attempts):
+def test_the_first_cause_with_a_remedy_is_followed_and_no_other_key_changed(answer, attempts):
     asked = attempts(like(answer, converged=False, diagnosis=CAUSES), like(answer))
     result = solve_retrying(answer.problem)
     first, second = asked
@@ -98,7 +98,7 @@ def test_the_better_answer_is_kept_and_the_other_recorded(name, answer, attempts
     assert result.retry.other_status == ("converged" if other.get("converged", True) else "not-converged")
 
 
-def test_an_answer_without_any_start_gives_way_and_stays_where_both_have_none(answer, attempts):
+def test_an_answer_without_starts_gives_way_unless_both_have_none(answer, attempts):
     nothing = SolveError("no start could be evaluated", CAUSES)
     attempts(nothing, like(answer))
     assert solve_retrying(answer.problem).retry == Retry("iterations", REMEDY, True)
