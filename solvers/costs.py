@@ -11,7 +11,7 @@ import scipy.sparse.linalg as sparse_linalg
 
 @dataclass(frozen=True)
 class Costs:
-    """Of one solve, over what Python with its libraries needs.
+    """What one solve costs, over what Python with its libraries needs.
 
     memory: bytes at the peak. fits: calibrations, see below, that go into fits of the exact drift. refused: why it may
     not run at all, with the cure.

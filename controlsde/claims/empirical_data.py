@@ -57,7 +57,7 @@ class Parameters:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Of sample sets, each (sets,): ∫(f̂ − f)², ‖f̂ − f‖²_{Ḣ⁻¹}, W₁, W₂, and the mean of log f̂ on old and new points."""
+    """Measurements of sample sets, each (sets,): ∫(f̂ − f)², ‖f̂ − f‖²_{Ḣ⁻¹}, W₁, W₂, the mean of log f̂ on old and new points."""
 
     squared: Array
     weak: Array

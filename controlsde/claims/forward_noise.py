@@ -52,7 +52,7 @@ def noised(parameters: Parameters) -> tuple[float, float]:
 
 
 def problem_text(parameters: Parameters, path: str, noise: float) -> str:
-    """From the noised data to the data along this path. Raises ValueError for another."""
+    """The problem that goes from noised data to data along this path. Raises ValueError for another."""
     start, end = (bumps(parameters, *ends) for ends in (noised(parameters), (parameters.mean, parameters.deviation)))
     if path == "diffusion":
         reference = f"kind: reversed-diffusion, forward: ornstein-uhlenbeck, data: {end}"

@@ -69,17 +69,17 @@ class Cell:
 
     @property
     def pieces(self) -> int:
-        """Of its own controls."""
+        """How many pieces its own controls have."""
         return self.climbed[-1]
 
     @property
     def label(self) -> str:
-        """For people."""
+        """What people call it."""
         return f"{self.density}, {self.pieces} pieces, width {self.width}, η = {self.noise:g}"
 
     @property
     def name(self) -> str:
-        """Of its file; all that its numbers depend on is in it."""
+        """The name of its file, which holds all that its numbers depend on."""
         pieces, seeds = ("-".join(map(str, numbers)) for numbers in (self.climbed, self.seeds))
         budget = f"i{self.iterations}-T{self.horizon:g}-s{seeds}"
         return f"{self.density}-K{pieces}-m{self.width}-n{self.noise:g}-{budget}.json"
@@ -119,7 +119,7 @@ class Measured:
     controls: tuple[Controls | None, ...] = ()
 
     def spread(self, measure: str) -> Spread:
-        """Of `l2`, `w1` or `w2` over the seeds."""
+        """The spread of `l2`, `w1` or `w2` over the seeds."""
         return Spread.of(np.array(getattr(self, measure)))
 
     def to_json(self) -> dict[str, Any]:
@@ -315,7 +315,7 @@ def _alike(found: dict[Cell, Measured], density: str, pieces: int, width: int) -
 
 
 def _panels(parameters: Parameters, found: dict[Cell, Measured]) -> Iterator[Panel]:
-    """For every density the error against η: by pieces at the least width, and by width at the most pieces."""
+    """The error against η for every density: by pieces at the least width, and by width at the most pieces."""
     least, most = min(parameters.widths), max(parameters.pieces)
     choices = {
         f"width {least}": [(f"{pieces} pieces", pieces, least) for pieces in parameters.pieces],

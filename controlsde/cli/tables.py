@@ -320,7 +320,7 @@ def prediction_table(prediction: Prediction) -> Table:
 
 
 def _duration(seconds: float) -> str:
-    """In the unit that suits it."""
+    """A duration in the unit that suits it."""
     for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

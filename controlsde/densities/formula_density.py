@@ -149,7 +149,7 @@ def axis_rule(low: float, high: float, subintervals: int) -> tuple[Array, Array]
 
 
 def graded_rule(low: float, high: float, subintervals: int) -> tuple[Array, Array]:
-    """As `axis_rule`, on subintervals that narrow towards both ends as the zeros of Legendre polynomials do."""
+    """The rule of `axis_rule` on subintervals that narrow towards both ends as the zeros of Legendre polynomials do."""
     angles = np.linspace(0.0, np.pi, subintervals + 1)
     return _composite(0.5 * (low + high) - 0.5 * (high - low) * np.cos(angles))
 

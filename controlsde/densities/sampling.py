@@ -31,7 +31,7 @@ class GridSampler:
 
     @staticmethod
     def of(pdf: Callable[[Array], Array], box: Box, cells: int | None = None) -> GridSampler:
-        """Of a density `pdf` ((m, d) → (m,), any scale) on a box with d = 1..3.
+        """A sampler of a density `pdf` ((m, d) → (m,), any scale) on a box with d = 1..3.
 
         `cells` is the number of grid cells an axis; without it 16384, 512 or 96 for d = 1, 2, 3. Negative
         values count as zero. Raises ValueError when the density is zero on the whole grid or not finite.

@@ -22,7 +22,7 @@ class Remedy:
 
     @property
     def setting(self) -> str:
-        """As in `--set KEY=VALUE`."""
+        """The change as KEY=VALUE."""
         return f"{self.key}={_written(self.value)}"
 
     @property
@@ -63,7 +63,7 @@ class Diagnosis:
     FORM: ClassVar[dict[str, Form]] = {"cause": TEXT, "message": TEXT, "try": Maybe(TEXT)}
 
     def to_json(self) -> dict[str, Any]:
-        """As in the JSON of a result."""
+        """The cause as the JSON of a result holds it."""
         return {
             "cause": self.cause,
             "message": self.evidence,

@@ -130,7 +130,7 @@ def _out_of_iterations(case: Case) -> Diagnosis | None:
 
 
 def _more_iterations(case: Case) -> int:
-    """As many as it takes if the gradient goes on falling as in the last third, from twice to ten times as many.
+    """The iterations it takes if the gradient goes on falling as in the last third, from twice to ten times as many.
 
     At least a hundred: fewer say too little to extrapolate.
     """

@@ -49,7 +49,7 @@ class BoxTransport:
     cells: tuple[int, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """As in the JSON of a result."""
+        """The numbers as the JSON of a result holds them."""
         return {
             "value": self.value,
             "lower_bound": self.lower_bound,

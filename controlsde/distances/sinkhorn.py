@@ -62,7 +62,7 @@ class Entropic:
 
 @dataclass(frozen=True, eq=False)
 class _Point:
-    """At one f: g, Tf, D(f) − ⟨a, p⟩ − ⟨b, q⟩, the plan's first marginal, and the weights of both softmins."""
+    """One f with g, Tf, D(f) − ⟨a, p⟩ − ⟨b, q⟩, the plan's first marginal, and the weights of both softmins."""
 
     f: Array
     g: Array

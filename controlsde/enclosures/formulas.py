@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Enclosure:
-    """On each of n boxes: the values (n,), and the slopes (variables, n)."""
+    """Values (n,) and slopes (variables, n) on each of n boxes."""
 
     values: Interval
     slopes: Interval
@@ -116,7 +116,7 @@ def _everything(where: Any, otherwise: Interval) -> Interval:
 
 @dataclass(frozen=True, eq=False)
 class _Condition:
-    """Of each box, whether a comparison is true on all of it, or on none; by variable, whether it depends on that."""
+    """Whether a comparison, of each box, is true on all of it, or on none; by variable, whether it depends on that."""
 
     certain: Any  # (n,)
     never: Any  # (n,)

@@ -45,7 +45,7 @@ class MatrixLayout:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Of the array that holds one matrix."""
+        """The shape of the array that holds one matrix."""
         return self.size, self.size if self.band is None else 3 * self.band + 1
 
     def position(self, i: Indices, j: Indices) -> Indices:
@@ -71,7 +71,7 @@ class Entries:
 
     @property
     def shape(self) -> tuple[int]:
-        """Of the array that holds one matrix."""
+        """The shape of the array that holds one matrix."""
         return (len(self.keys),)
 
     @property

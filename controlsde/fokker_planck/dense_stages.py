@@ -19,7 +19,7 @@ class DenseStageSolver:
     def factorise(
         assembly: Assembly[MatrixLayout], stages: int, drift: Tensor, steps: Tensor, diffusivity: Tensor
     ) -> DenseStageSolver:
-        """For drift (K, k, d), step lengths h and diffusivities D (K,), assembled densely.
+        """The solver for drift (K, k, d), step lengths h and diffusivities D (K,), assembled densely.
 
         Raises NonFiniteError for a drift that is not finite.
         """

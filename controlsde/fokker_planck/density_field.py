@@ -26,7 +26,7 @@ class DensityField:
 
     @staticmethod
     def of_unknowns(mesh: Mesh, unknowns: Array) -> DensityField:
-        """From what the state equation evolves, (n,)."""
+        """The field of what the state equation evolves, (n,)."""
         return DensityField(mesh, mesh.to_grid(unknowns))
 
     @staticmethod

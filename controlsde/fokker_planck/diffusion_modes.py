@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class DiffusionModes:
-    """By axis the matrices from values to modes and back; rates (n,) ≤ 0, in the order of the unknowns."""
+    """The matrices, by axis, from values to modes and back; rates (n,) ≤ 0, in the order of the unknowns."""
 
     forth: tuple[Array, ...]
     backward: tuple[Array, ...]

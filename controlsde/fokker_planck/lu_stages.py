@@ -25,7 +25,7 @@ Solve = Callable[[int, Any, bool], Any]  # (piece, right-hand side (n,), with th
 
 
 class LuStageSolver:
-    """For drift (K, k, d), step lengths h and diffusivities D (K,).
+    """LU factors for drift (K, k, d), step lengths h and diffusivities D (K,).
 
     Raises NonFiniteError for a drift that is not finite.
     """

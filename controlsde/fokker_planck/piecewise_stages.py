@@ -14,7 +14,7 @@ from controlsde.fokker_planck.stage_solvers import march
 
 
 class Factor(Protocol):
-    """Of one matrix, real or complex."""
+    """The factors of one matrix, real or complex."""
 
     def solve(self, right: Any, direction: str, /) -> Any:
         """x (n, c) for right-hand sides (n, c), with the matrix ("N") or its transpose ("T")."""
@@ -22,7 +22,7 @@ class Factor(Protocol):
 
 
 class PiecewiseStageSolver:
-    """For a number of pieces; `factorise(k)` makes the factors of λ_l I − h_k A_k, one for each eigenvalue λ_l."""
+    """Stage solves piece by piece; `factorise(k)` makes the factors of λ_l I − h_k A_k, one for each eigenvalue λ_l."""
 
     def __init__(self, stages: int, pieces: int, factorise: Callable[[int], list[Factor]]) -> None:
         self._scheme = radau(stages)

@@ -23,7 +23,7 @@ CHUNK = 4_000_000  # numbers in one temporary array
 
 @dataclass(frozen=True, eq=False)
 class Stencil:
-    """For k points: one row of p + 1 grid indices, basis values and basis slopes for each axis, (k, p + 1)."""
+    """Interpolation at k points: a row of p + 1 grid indices, basis values and slopes for each axis, (k, p + 1)."""
 
     shape: tuple[int, ...]  # of the grid
     nodes: tuple[Indices, ...]
@@ -32,7 +32,7 @@ class Stencil:
 
     @staticmethod
     def build(mesh: Mesh, points: Array) -> Stencil:
-        """For points (k, d) in the box of the mesh."""
+        """The stencil of points (k, d) in the box of the mesh."""
         axes = [_axis_stencil(axis, points[:, number]) for number, axis in enumerate(mesh.axes)]
         nodes, values, slopes = zip(*axes, strict=True)
         return Stencil(mesh.shape, nodes, values, slopes)

@@ -59,7 +59,7 @@ class Experiment:
 
     @property
     def process(self) -> Process:
-        """With the steps that were asked for."""
+        """The process with the steps that were asked for."""
         return self._process(self.steps_per_piece, 1)
 
     def _process(self, steps: int, draws: int) -> Process:
@@ -71,7 +71,7 @@ class Experiment:
 
     @property
     def layout(self) -> Layout:
-        """Of the sums."""
+        """The layout of the sums."""
         return Layout.of_box(self.box, self.walls)
 
     def backend(self, particles: int) -> Backend:

@@ -100,7 +100,7 @@ class Process:
 
     @cached_property
     def centre(self) -> Array:
-        """Of the box, (d,)."""
+        """The centre of the box, (d,)."""
         return np.array([0.5 * (low + high) for low, high in self.box])
 
     @cached_property
@@ -110,12 +110,12 @@ class Process:
 
     @cached_property
     def deviation(self) -> Array:
-        """Of every normal number, in box coordinates: (S, draws, d)."""
+        """The standard deviation of every normal number, in box coordinates: (S, draws, d)."""
         return np.asarray(self.clock.deviation[:, :, None] / self.half)
 
     @cached_property
     def variance(self) -> Array:
-        """Of the noise of every step, in box coordinates: (S, d)."""
+        """The variance of the noise of every step, in box coordinates: (S, d)."""
         return np.asarray(self.clock.variance[:, None] / self.half**2)
 
     @cached_property

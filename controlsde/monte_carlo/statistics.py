@@ -62,7 +62,7 @@ class Estimate:
     standard_error: float
 
     def to_json(self) -> dict[str, float]:
-        """As in the JSON of a simulation."""
+        """The numbers as the JSON of a simulation holds them."""
         return {"value": self.value, "se": self.standard_error}
 
 
@@ -142,7 +142,7 @@ class Moments:
     covariance_standard_error: Array
 
     def to_json(self) -> dict[str, Any]:
-        """As in the JSON of a simulation."""
+        """The numbers as the JSON of a simulation holds them."""
         return {
             "mean": self.mean.tolist(),
             "mean_se": self.mean_standard_error.tolist(),
@@ -204,7 +204,7 @@ class NullTest:
         return (self.value - self.null_mean) / self.null_deviation if self.null_deviation else math.inf
 
     def to_json(self) -> dict[str, float]:
-        """As in the JSON of a simulation."""
+        """The numbers as the JSON of a simulation holds them."""
         return {
             "value": self.value,
             "null_mean": self.null_mean,

@@ -84,7 +84,7 @@ class _Worker:
 
     @own_settings()  # a thread begins with settings of its own
     def sums(self, cells: range) -> Sums:
-        """Of cells next to each other, as many moved together as the device can hold; the last counted in part."""
+        """The sums of neighbouring cells, as many moved together as the device can hold; the last counted in part."""
         total = Sums.zero(self.layout)
         while cells:
             group = cells[: self.backend.cells]

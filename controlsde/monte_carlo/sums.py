@@ -42,13 +42,13 @@ class Layout:
 
     @staticmethod
     def of_box(box: tuple[tuple[float, float], ...], walls: str) -> Layout:
-        """For densities on this box."""
+        """The layout for densities on this box."""
         dimension = len(box)
         return Layout(CosineModes.of_box(box, walls), BINS[dimension], directions(dimension, SLICES[dimension]))
 
     @property
     def box(self) -> tuple[tuple[float, float], ...]:
-        """Of the particles."""
+        """The box of the particles."""
         return self.modes.box
 
     @property
@@ -106,7 +106,7 @@ class Sums:
 
     @staticmethod
     def zero(layout: Layout) -> Sums:
-        """Of no particles."""
+        """The sums of no particles."""
         d, count = layout.dimension, len(layout.directions)
         waves = (layout.modes.waves,) * d
         shapes = ((1,), (1,), (1,), waves, (POWERS, d), (3, d, d), (d, layout.bins), (count, layout.bins))

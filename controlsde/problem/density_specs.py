@@ -241,7 +241,7 @@ Interval = tuple[Coordinate, Coordinate]
 
 
 def _as_box(value: object) -> object:
-    """In one dimension a plain pair stands for a box."""
+    """A plain pair as a box, in one dimension."""
     return [value] if isinstance(value, list | tuple) and len(value) == 2 and all(map(is_number, value)) else value
 
 

@@ -47,7 +47,7 @@ def load_problem(source: str | Path, set: Mapping[str, Any] | None = None) -> Pr
 
 @contextmanager
 def _own_arithmetic() -> Iterator[None]:
-    """As `own_arithmetic`; who has not imported NumPy has set nothing in it, and need not wait for it."""
+    """The settings of `own_arithmetic`; who has not imported NumPy has set none, and need not wait for it."""
     if "numpy" not in sys.modules:
         yield
         return

@@ -93,7 +93,7 @@ class Bounds(Section):
 
     @property
     def largest(self) -> float:
-        """Of the three."""
+        """The largest of the three."""
         return max(self.groups.values())
 
     def __str__(self) -> str:

@@ -127,7 +127,7 @@ class Rest:
 
     @property
     def width(self) -> int:
-        """Of the network."""
+        """The width of the network."""
         return int(self.network.width or self.dimension)
 
 
@@ -151,7 +151,7 @@ class SolverOptions(Section):
 
         @property
         def seed(self) -> int:
-            """Of whatever is random."""
+            """The seed of whatever is random."""
             ...
 
         @property
@@ -161,7 +161,7 @@ class SolverOptions(Section):
 
         @property
         def tolerance(self) -> float:
-            """Of the first-order conditions."""
+            """By how much the first-order conditions may be missed."""
             ...
 
         @property

@@ -188,7 +188,7 @@ class ClosedForm:
         return self.products.log_density_and_score(x, self.axis_logs(s))
 
     def axis_logs(self, s: float) -> AxisLogs:
-        """Of every axis's factors at time s: (axis, x (n,)) to logarithms and their slopes, each (K, n)."""
+        """Logarithms of every axis's factors at time s: (axis, x (n,)) to them and their slopes, each (K, n)."""
         shrink, blur = self.process.shrink(s), self.process.blur(s)
 
         def logs(axis: int, coordinate: Array) -> tuple[Array, Array]:

@@ -214,7 +214,7 @@ def number(value: float) -> str:
 
 
 def standing(result: Result) -> str:
-    """In a few words: the solver, whether it converged, and whether the answer is verified."""
+    """The state of an answer in a few words: the solver, whether it converged, and whether the answer is verified."""
     origin = f"{result.solver}, {result.status.replace('-', ' ')}"
     if result.status == "given":
         origin = "given controls" if result.controls is not None else f"given {result.solver}"

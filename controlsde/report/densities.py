@@ -81,7 +81,7 @@ def _explained(face: str, edge: str, alpha: float | None = None) -> list[Artist]
 
 
 def _limits(density: Array, reference: Array) -> tuple[float, float]:
-    """From a little below zero to the peaks, unless the density's towers over the reference's."""
+    """The limits from a little below zero to the peaks, unless the density's towers over the reference's."""
     top = min(finite(density).max(), TALLEST * finite(reference).max())
     top = 1.08 * max(top, finite(reference).max())
     bottom = max(finite(density).min(), -0.25 * top)

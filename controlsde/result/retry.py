@@ -33,7 +33,7 @@ class Retry:
     other_l2_final: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """As in the JSON of a result."""
+        """The record as the JSON of a result holds it."""
         other = {"status": self.other_status, "verified": self.other_verified, "l2_final": self.other_l2_final}
         return {
             "cause": self.cause,

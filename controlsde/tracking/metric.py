@@ -77,7 +77,7 @@ class Metric:
         return sp.csc_array(whole.T @ whole)
 
     def converted(self, convert: Callable[[Array], Any]) -> Metric:
-        """With every array converted, for instance to tensors."""
+        """The same metric with every array converted, for instance to tensors."""
         return Metric(self.shape, tuple(convert(factor) for factor in self.factors), convert(self.scale))
 
     def _factored(self, values: Any, factors: tuple[Any, ...]) -> Any:

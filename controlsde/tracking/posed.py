@@ -37,7 +37,7 @@ class Posed:
 
     @staticmethod
     def of(problem: Problem) -> Posed:
-        """With its reference built. Raises ReferenceError where that cannot be."""
+        """The problem with its reference, which is built. Raises ReferenceError where that cannot be."""
         return Posed(problem, build_reference(problem.reference, problem.domain))
 
     def changed(self, **parts: Any) -> Posed:

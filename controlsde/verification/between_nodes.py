@@ -112,7 +112,7 @@ class _Cells:
     axis: Indices
 
     def cost(self, tubes: _Tubes) -> Array:
-        """By which a cell adds to the whole, (n,): a sum of squares of ENOUGH² is ENOUGH."""
+        """What a cell adds to the whole, (n,): a sum of squares of ENOUGH² is ENOUGH."""
         shares = tubes.shares_of(self.seen.place)
         change, square = self.change.sum(axis=0), self.square.sum(axis=0)
         return np.asarray((_times(np.sqrt(shares), change) + _times(shares, square) / ENOUGH).sum(axis=0))
@@ -133,7 +133,7 @@ class _Cells:
         return np.asarray(found + np.bincount(numbers, self._largest(met, len(numbers)), tubes), dtype=float)
 
     def _largest(self, part: Array, count: int) -> Array:
-        """At each of so many places, the largest that is there at any time."""
+        """The largest that is there at any time, at each of so many places."""
         if not np.all(np.isfinite(part)):
             return np.asarray(np.bincount(self.seen.place, part, count))
         times, places = self.boxes[-1], np.tile(self.seen.place, 2)
@@ -173,7 +173,7 @@ def _times(shares: Array, changes: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class _Tubes:
-    """Between neighbouring nodes of the other axes, by component: which one each place is in, and their shares.
+    """The tubes between neighbouring nodes of the other axes, by component: which each place is in, and their shares.
 
     widths: of the places, (d, places).
     """
@@ -194,7 +194,7 @@ class _Tubes:
         return _Tubes(tuple(numbers), met.shares, np.stack([width.ravel() for width in widths]))
 
     def shares_of(self, place: Indices) -> Array:
-        """Of the tube of each component that cells are in, (d, n)."""
+        """The shares of the tube of each component that cells are in, (d, n)."""
         return np.stack([shares[number[place]] for shares, number in zip(self.shares, self.numbers, strict=True)])
 
 
@@ -242,7 +242,7 @@ def unseen(
 
 
 def _first_cells(drift: Drift, mesh: Mesh, instants: Array, substeps: tuple[int, ...]) -> tuple[Interval, _Seen]:
-    """Between all neighbouring nodes and instants: where and when, and what is seen there."""
+    """The cells between all neighbouring nodes and instants: where and when, and what is seen there."""
     low, high = (
         np.stack([part.ravel() for part in np.meshgrid(*(axis.grid[side] for axis in mesh.axes), indexing="ij")])
         for side in (slice(None, -1), slice(1, None))
@@ -367,7 +367,7 @@ def _measured(drift: Drift, scales: _Scales, boxes: Interval, seen: _Seen, looke
 
 
 def _change(scales: _Scales, boxes: Interval, component: int, held: Enclosure, seen: _Seen) -> tuple[Array, Array]:
-    """Of the three ways the one that costs least, times the share of the tube: changes and squares (2, n)."""
+    """The change by the cheapest of three ways, times the share of the tube: changes and squares (2, n)."""
     width, length = boxes.width, _by_span(boxes[-1], scales.met.length)
     delta, tau = width[component], width[-1]
     others = [axis for axis in range(len(width) - 1) if axis != component]

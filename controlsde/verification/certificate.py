@@ -93,7 +93,7 @@ class Check:
     passed: bool
 
     def to_json(self) -> dict[str, Any]:
-        """As in the JSON of a result."""
+        """The numbers as the JSON of a result holds them."""
         return {"name": self.name, "value": self.value, "limit": self.limit, "passed": self.passed}
 
 
@@ -124,7 +124,7 @@ class MonteCarloEvidence:
     backend: str
 
     def to_json(self) -> dict[str, Any]:
-        """As in the JSON of a result."""
+        """The numbers as the JSON of a result holds them."""
         return {
             "particles": self.particles,
             "l2_final": self.l2_final,
@@ -211,7 +211,7 @@ class Certificate(Measurements):
         return tuple(check for check in self.checks if not check.passed)
 
     def to_json(self) -> dict[str, Any]:
-        """As in the JSON of a result."""
+        """The numbers as the JSON of a result holds them."""
         return {
             **{name: getattr(self, name) for name in LIMITS if name not in OF_PARTICLES},
             "monte_carlo": self.monte_carlo.to_json() if self.monte_carlo else None,

@@ -43,7 +43,7 @@ class DensitiesMet:
 def densities_met(
     mesh: Mesh, times: Array, densities: Array, longest: float, moves: Array | None = None
 ) -> DensitiesMet:
-    """Of grid values (m, N); lengths are `longest` at most, and times at which a density blows up are left out.
+    """The densities of grid values (m, N); lengths are `longest` at most, times at which one blows up are left out.
 
     moves (m − 1, d): how far mass may move along each axis from one time to the next; not at all if not given.
     """

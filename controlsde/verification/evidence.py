@@ -48,7 +48,7 @@ class TrackingErrors:
     def of(
         l2_sup: float, l2_rms: float, l2_final: float, l2_initial: float, final: Mapping[str, float | None]
     ) -> TrackingErrors:
-        """From the distances at T by their names in the registry."""
+        """The errors from the distances at T by their names in the registry."""
         own = {f"{name.replace('-', '_')}_final": value for name, value in final.items() if name in OWN}
         others = {name: value for name, value in final.items() if name not in OWN}
         return TrackingErrors(l2_sup, l2_rms, l2_final, l2_initial, **own, others=others)
@@ -67,7 +67,7 @@ class TrackingErrors:
         return {**{name: getattr(self, f"{name.replace('-', '_')}_final") for name in OWN}, **self.others}
 
     def to_json(self) -> dict[str, float | None]:
-        """As in the JSON of a result."""
+        """The numbers as the JSON of a result holds them."""
         return {**self.l2_json(), **{f"{name}_final": value for name, value in self.final.items()}}
 
     def l2_json(self) -> dict[str, float]:
@@ -99,7 +99,7 @@ class Fields:
 
     @property
     def degree(self) -> int:
-        """Of the elements between the grid points."""
+        """The degree of the elements between the grid points."""
         return self.mesh.axes[0].degree
 
     @property

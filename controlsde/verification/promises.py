@@ -104,7 +104,7 @@ class Promises:
         return 10.0**self.log10_l2_bound if self.log10_l2_bound < math.log10(np.finfo(float).max) else math.inf
 
     def to_json(self) -> dict[str, Any]:
-        """As in the JSON of a result."""
+        """The numbers as the JSON of a result holds them."""
         return {
             "loss": self.loss,
             "loss_change": self.loss_change,

@@ -66,7 +66,7 @@ def sight_of(
 
 
 def warnings(posed: Posed) -> tuple[str, ...]:
-    """In a line each: what the final grid will not see of the ends that the problem gives, and of a forward drift."""
+    """What the final grid will not see, in a line each: of the ends that the problem gives, and of a forward drift."""
     grid = FinalGrid.over(posed.problem.domain.box)
     target, initial = posed.target(grid.points), posed.reference.initial_density(grid.points)
     end, start = _given_ends(posed)
@@ -189,7 +189,7 @@ def _hidden(densities: tuple[Density | None, ...]) -> float | None:
 def _schedule_missed(
     reference: Reference, drift: Drift, diffusivity: Diffusivity, refined: Refined, met: DensitiesMet
 ) -> float | None:
-    """By how much of itself the density may change through what the instants miss of a schedule; None without one.
+    """The relative change of the density by what the instants may miss of a schedule; None without one.
 
     Through D = ηD₀: Σ |∫D dt − Σ h D(t)| / ℓ², t the times at which D was asked for from one instant to the next. An
     exact drift is as fast as D₀: it misses as large a part of the change of p from one to the next as of ∫D₀ dt.

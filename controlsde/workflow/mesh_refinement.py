@@ -84,7 +84,7 @@ class Followed:
         return Followed((None,) * count, tuple(range(count))).updated(best)
 
     def updated(self, best: Outcome) -> Followed:
-        """With what another solve made of those that went on."""
+        """The same with what another solve made of those that went on."""
         weights = list(self.weights)
         for one in (best, *best.others):
             if self.came and np.isfinite(one.objective):
@@ -234,7 +234,7 @@ def _solve(
     progress: Progress,
     initial: Sequence[Array],
 ) -> Outcome:
-    """By the solver that the options name, with a search for the multiplier around it where the error is limited."""
+    """The outcome of the solver that the options name, with a search for the multiplier where the error is limited."""
     solver: Solver = SOLVERS[options.kind]
     objective = Objective(tracking, device_of(options))
     if tracking.end_limit is None:

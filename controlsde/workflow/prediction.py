@@ -61,7 +61,7 @@ class Prediction:
     refused_at: Location = ()  # the key that it is about; none where sizes are of several
 
     def to_json(self) -> dict[str, Any]:
-        """As printed by `check --json`."""
+        """The numbers as `check --json` prints them."""
         told = {key: value for key, value in asdict(self).items() if key != "refused_at"}
         return {"valid": not self.refused, **told}
 
@@ -208,7 +208,7 @@ def _particle_steps(problem: Problem) -> float:
 
 
 def _shooting_iterations(problem: Problem) -> int:
-    """By a second-order method, with the problem's own starts and hops, or the usual ones where it collocates."""
+    """Iterations of a second-order method, with the problem's own starts and hops, or the usual where it collocates."""
     own = problem.solver
     options = own if isinstance(own, Shooting) else Shooting().fitted(problem.dimension)
     return shooting_iterations(options.starts, options.hops)

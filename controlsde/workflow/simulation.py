@@ -135,7 +135,7 @@ class Simulation:
 
     @property
     def particle_steps_per_second(self) -> float:
-        """Of the whole run, statistics included."""
+        """The particle steps a second of the whole run, statistics included."""
         simulated = self.measured.simulated
         return self.particles * self.experiment.process.clock.steps / max(simulated.seconds, 1e-9)
 

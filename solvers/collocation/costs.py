@@ -45,7 +45,7 @@ class ProgramSizes:
 
     @property
     def variables(self) -> int:
-        """Of the collocation program."""
+        """The number of variables."""
         sizes = self.of
         return sizes.stage_values + sizes.pieces * sizes.weights_per_piece
 
@@ -94,7 +94,7 @@ class ProgramSizes:
 
 
 def costs(options: SolverOptions, sizes: Sizes) -> Costs:
-    """Of a solve with these options."""
+    """What a solve with these options costs."""
     variables = ProgramSizes(sizes).variables
     refused: tuple[str, ...] = ()
     if variables > MOST_VARIABLES:

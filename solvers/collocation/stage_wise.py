@@ -62,7 +62,7 @@ class StageWiseProgram:
         return weights.copy(), rows[:, unknowns + size :].reshape(tracking.targets.shape).copy()
 
     def step_multipliers(self, multipliers: Array) -> Array:
-        """Of all multipliers λ those of g, (K, S, s, n): the last rows of each stage."""
+        """The multipliers λ of g among all, (K, S, s, n): the last rows of each stage."""
         states, size = self.structure["nx"], self.structure["ng"][0]
         ends = np.cumsum([after + size for after in (*states[1:], 0)])
         rows = np.stack([np.asarray(multipliers, dtype=float).ravel()[end - size : end] for end in ends])

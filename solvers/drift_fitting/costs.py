@@ -14,13 +14,13 @@ FIT_JACOBIAN, FIT_NORMAL, FIT_FACTOR = 8e-5, 1.7e-6, 6e-5
 
 
 def score_matching(options: ScoreMatching, sizes: Sizes) -> Costs:
-    """Of a fit on every piece."""
+    """What a fit on every piece costs."""
     fits = fit_calibrations(sizes, options.starts * sizes.pieces, 1)
     return Costs(fit_memory(sizes, options.starts), fits)
 
 
 def switching(options: Switching, sizes: Sizes) -> Costs:
-    """Of fits of all numbers of neurons that are tried."""
+    """What fits of all numbers of neurons that are tried cost."""
     return Costs(fit_memory(sizes, options.starts), _played(options, sizes))
 
 

@@ -177,7 +177,7 @@ class Fitted:
         )
 
     def best_of(self, owner: Index, count: int) -> Fitted:
-        """For each of `count` regressions the lowest of its fits, where fit i is one of regression `owner[i]`."""
+        """The lowest fit of each of `count` regressions, where fit i is one of regression `owner[i]`."""
         by_value = np.lexsort((self.value, owner))
         return self.pick(by_value[np.searchsorted(owner[by_value], np.arange(count))])
 

@@ -36,7 +36,7 @@ class Multiplexing:
 
     @staticmethod
     def of(network: Network, ordering: Ordering, groups: int, durations: Array) -> Multiplexing:
-        """In an ordering, on pieces of given durations (K,) whose number periods must divide."""
+        """The turns in an ordering, on pieces of given durations (K,) whose number periods must divide."""
         forward = np.arange(groups)
         slots = forward if ordering == "forward" else np.concatenate([forward, forward[::-1]])
         return Multiplexing(network, groups, slots, durations.reshape(-1, len(slots)))

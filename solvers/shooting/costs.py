@@ -27,7 +27,7 @@ INVERSION_PER_CALIBRATION = 7.7e6
 
 
 def costs(options: Shooting, sizes: Sizes) -> Costs:
-    """Of a solve with these options; first-order methods need no more than an evaluation."""
+    """What a solve with these options costs; first-order methods need no more than an evaluation."""
     fits = start_fits(options, sizes)
     if options.method not in SECOND_ORDER:
         return Costs(0.0, fits)

@@ -54,7 +54,7 @@ class Row:
         return bool(missed <= self.tolerance)
 
     def to_json(self) -> dict[str, Any]:
-        """As in the JSON of `claims run`; the relation is told in the parameter, where it is not equality."""
+        """The row in the JSON of `claims run`; the relation is told in the parameter, where it is not equality."""
         words = {"≤": " (at most)", "≥": " (at least)"}.get(self.relation, "")
         numbers = {"expected": self.expected, "measured": self.measured, "tolerance": self.tolerance}
         finite = {key: value if value is not None and math.isfinite(value) else None for key, value in numbers.items()}

@@ -28,7 +28,7 @@ PIECES_APART = 1e-9  # of the whole time: nearer to the beginning of a piece, a 
 
 
 def on_line(density: DensityField, cells: int = CELLS) -> tuple[Array, Array]:
-    """In one dimension: edges of equal cells, and the density at their centres."""
+    """Edges of equal cells, and the density at their centres, in one dimension."""
     low, high = density.mesh.box[0]
     edges = np.linspace(low, high, cells + 1)
     centres = 0.5 * (edges[1:] + edges[:-1])
@@ -36,7 +36,7 @@ def on_line(density: DensityField, cells: int = CELLS) -> tuple[Array, Array]:
 
 
 def w2(density: DensityField, other: Values) -> float:
-    """In one dimension: W₂(ρ, other)."""
+    """W₂(ρ, other) in one dimension."""
     edges, values = on_line(density)
     centres = 0.5 * (edges[1:] + edges[:-1])
     return distances.wasserstein_2(edges, np.maximum(values, 0.0), np.maximum(other(centres[:, None]), 0.0))

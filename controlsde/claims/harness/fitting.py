@@ -26,7 +26,7 @@ class Slope:
     intercept: float
 
     def __str__(self) -> str:
-        """For legends: the slope and its 95 % interval."""
+        """The slope and its 95 % interval, for legends."""
         digits = max(2, int(np.ceil(-np.log10(self.half_width)))) if 0 < self.half_width < 1 else 2
         return f"{self.value:.{min(digits, 4)}f} ± {self.half_width:.{min(digits, 4)}f}"
 

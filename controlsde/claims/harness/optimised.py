@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Spread:
-    """Of one number over the verified answers: mean, standard deviation (nan for a single one), least and greatest."""
+    """One number over the verified answers: its mean, standard deviation (nan for a single one), least and greatest."""
 
     mean: float
     deviation: float
@@ -49,7 +49,7 @@ class Spread:
 
     @property
     def standard_error(self) -> float:
-        """Of the mean."""
+        """The standard error of the mean."""
         return float(self.deviation / np.sqrt(self.count)) if self.count else np.nan
 
     def apart(self, other: Spread) -> float:

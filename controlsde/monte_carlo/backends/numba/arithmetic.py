@@ -56,7 +56,7 @@ def _float(kind: Any) -> Any:
 
 
 def cached(*sources: str) -> Callable[[Any], Any]:
-    """As `compiled`, and kept on disk between processes, for as long as none of these source files changes.
+    """The same as `compiled`, kept on disk between processes for as long as none of these source files changes.
 
     Numba watches a function's own file alone; the digest of all of them becomes a part of the name of what it keeps.
     """
