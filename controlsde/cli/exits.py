@@ -161,12 +161,10 @@ def refuse(problem: str, reasons: tuple[str, ...]) -> None:
 @contextmanager
 def placed(problem: str) -> Iterator[None]:
     """Errors about a problem's parts that do not fit say which problem that was."""
-    from controlsde.control.controls import ControlsError
-
     try:
         yield
-    except ValueError as error:
-        if isinstance(error, ControlsError) or type(error).__name__ == "ReferenceError":
+    except ControlsdeError as error:
+        if error.of_problem:
             raise UsageError(f"{problem}: {error}") from None
         raise
 

@@ -24,6 +24,8 @@ FORMAT = "controlsde-controls"
 class ControlsError(ControlsdeError, ValueError):
     """Controls that do not fit together, or a file that does not hold controls."""
 
+    of_problem = True
+
 
 @dataclass(frozen=True, eq=False)
 class Controls:

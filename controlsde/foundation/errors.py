@@ -20,10 +20,12 @@ class ControlsdeError(Exception):
 
     where: the key of the problem that it is about, from the top, such as ("reference", "data"); empty where it is about
     none, or about several. argument: the argument of a function that it is about, whose name stands before the message,
-    so that a command can tell the option instead. exit_code: of a command that ends by it.
+    so that a command can tell the option instead. exit_code: of a command that ends by it. of_problem: whether the
+    message says what is wrong with a problem but not with which, so that a command names it.
     """
 
     exit_code: ClassVar[int] = EXIT_INVALID
+    of_problem: ClassVar[bool] = False
 
     def __init__(self, message: str, where: tuple[str, ...] = (), argument: str = "") -> None:
         self.where = where

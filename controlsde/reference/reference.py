@@ -17,6 +17,8 @@ CLOCK_ROUNDING = 1e-9  # times may leave [0, T] by this share of T
 class ReferenceError(ControlsdeError, ValueError):  # noqa: A001 - the project's word; Python's own is about weak references
     """A reference that cannot be built; the message is one line with the cure."""
 
+    of_problem = True
+
 
 class Reference(Protocol):
     """A trajectory p(t, x) of densities with fields that carry it.
