@@ -21,6 +21,12 @@ def blocks(language):
             yield pytest.param(found.group(1), id=f"{page.name}-{number}")
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_source_that_a_page_names_exists(page):
+    named = set(re.findall(r"`([a-z_]+(?:/[a-z_]+)+\.py)`", page.read_text("utf-8")))
+    assert all((ROOT / name).exists() or (ROOT / "controlsde" / name).exists() for name in named), sorted(named)
+
+
 @pytest.mark.parametrize("text", list(blocks("yaml")))
 def test_every_problem_on_a_page_is_valid(text):
     assert parse_problem(text).domain.box

@@ -1,7 +1,7 @@
 """Functions and the generator for CUDA kernels, in Triton: the chip's approximate instructions where FAST says so.
 
 Comes in: numbers or words in registers. Goes out: values; normal and uniform numbers as `philox.py` defines them. It is
-to `kernels.py` what `numba/arithmetic.py` is to `numba/simulation.py`.
+to `kernels.py` what `numba/arithmetic.py` is to `numba/stepping.py`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Particles in the registers of a CUDA device over all steps of all pieces, written in Triton: device code alone.
 
 Comes in: starts (d, n), weights of every piece, numbers of every step, a key. Goes out: positions at T, or sums of
-whole numbers over the particles, or both. `simulation.py` prepares the tables, launches, and is what others import.
+whole numbers over the particles, or both. `stepping.py` prepares the tables, launches, and is what others import.
 
 One program moves BLOCK particles, which one warp holds, BLOCK/32 a thread. Steps come in groups of 4/gcd(4, d), after
 which the numbers n = s·d + c of `philox.py` stand at lane 0 again: lanes are known when the kernel is compiled, and no
