@@ -24,16 +24,12 @@ from numpy.typing import NDArray
 
 from benchmarks import sde_peers
 from benchmarks.reporting import Goal, Report, Table, seconds, times
-from benchmarks.sde_peers import DIFFUSIVITY, HORIZON, MOST_ERRORS, PIECES, Peer, Positions, Run
+from benchmarks.sde_peers import MOST_ERRORS, Peer, Positions, Run
+from benchmarks.sde_process import process
 from benchmarks.timing import Timing, interleaved, ratio
-from controlsde.control.controls import Controls
-from controlsde.control.drift import NetworkDrift
-from controlsde.control.network import Network
-from controlsde.fokker_planck.diffusivity import Steady
 from controlsde.monte_carlo.backends.choice import choose
 from controlsde.monte_carlo.backends.numba import stepping as fused
 from controlsde.monte_carlo.philox import NORMALS, Stream
-from controlsde.monte_carlo.process import Process
 from controlsde.monte_carlo.streaming import Effort, stream_particles
 from controlsde.monte_carlo.sums import CELL, Layout
 
@@ -43,15 +39,6 @@ SEED = 99
 GOALS = {"JAX, scan": 2.0, "diffrax": 6.0, "torchsde": 10.0}
 CUDA_PARTICLES = 2**24
 OURS, WITH_SUMS, HEUN = "controlsde", "controlsde, with all sums", "controlsde, Heun"
-
-
-def process(d: int, steps: int, scheme: str = "euler-maruyama") -> Process:
-    """The SDE of the peers as we pose it."""
-    weights = sde_peers.problem(d)
-    box = ((-1.0, 1.0),) * d
-    controls = Controls(weights.a, weights.w, weights.b, np.linspace(0.0, HORIZON, PIECES + 1))
-    drift = NetworkDrift(Network(d, d, "tanh", False, box), controls)
-    return Process.of(drift, Steady(DIFFUSIVITY), box, "reflecting", steps // PIECES, scheme)
 
 
 def uniform(d: int) -> Callable[[int, np.random.Generator], NDArray[np.float64]]:

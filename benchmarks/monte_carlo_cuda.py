@@ -15,6 +15,7 @@ import torch
 from benchmarks import sde_peers
 from benchmarks.reporting import Goal, Table, times
 from benchmarks.sde_peers import DIFFUSIVITY, HORIZON, PIECES
+from benchmarks.sde_process import process
 from controlsde.monte_carlo.backends.triton import stepping as fused_cuda
 from controlsde.monte_carlo.philox import Stream
 
@@ -70,8 +71,6 @@ def _seconds(task: Callable[[], object]) -> float:
 
 
 def _fused(d: int, steps: int, start: torch.Tensor, *, sums: bool) -> Callable[[], object]:
-    from benchmarks.monte_carlo import process
-
     kernel = fused_cuda.Kernel.of(process(d, steps), Stream(99), "cuda")
     if sums:
         return lambda: kernel.sums_from(0, start, BINS, MODES)
