@@ -121,7 +121,7 @@ class Gaussians:
     variances: Array
 
     def spread(self, x: Array, shrink: float, blur: float) -> tuple[Array, Array]:
-        """See AxisFactors: aY + √v ξ is N(a·mean, a²·variance + v)."""
+        """Logarithms and slopes, each (K, n), of the densities of aY + √v ξ at x (n,): N(a·mean, a²·variance + v)."""
         variance = shrink**2 * self.variances + blur
         offset = x[None, :] - (shrink * self.means)[:, None]
         slope = offset * (-1.0 / variance)[:, None]
@@ -129,11 +129,11 @@ class Gaussians:
         return log_density, slope
 
     def sharp(self, blur: float) -> bool:
-        """See AxisFactors: they have no edges."""
+        """Whether the blur is zero: Gaussians have no edges."""
         return blur == 0.0
 
     def edges(self, shrink: float, blur: float) -> Array:
-        """See AxisFactors."""
+        """Places, ascending, a standard deviation apart, from each blurred mean to REACH of them away."""
         return _around(shrink * self.means, np.sqrt(shrink**2 * self.variances + blur))
 
 
@@ -153,7 +153,7 @@ class CutGaussians:
         return log_interval((self.low - self.means) / std, (self.high - self.means) / std)[0]
 
     def spread(self, x: Array, shrink: float, blur: float) -> tuple[Array, Array]:
-        """See AxisFactors: Gaussians.spread times P(low ≤ Y ≤ high | X = x), over the mass in [low, high].
+        """Logarithms and slopes, each (K, n): Gaussians times P(low ≤ Y ≤ high | X = x), over the mass in [low, high].
 
         Y given X = x is N(μ, τ²) with τ² = σ²v/V, μ = (mean·v + aσ²x)/V, V = a²σ² + v.
         """
@@ -170,11 +170,11 @@ class CutGaussians:
         return log_density + log_inside, slope - change * gain / deviation
 
     def sharp(self, blur: float) -> bool:
-        """See AxisFactors."""
+        """Whether the blur is at most SHARP of the least variance, so that the ends of the interval stay edges."""
         return blur <= SHARP * float(np.min(self.variances))
 
     def edges(self, shrink: float, blur: float) -> Array:
-        """See AxisFactors."""
+        """Places, ascending: the shrunk ends, √v apart where they blur, and between them those of the Gaussians."""
         low, high = shrink * self.low, shrink * self.high
         falls = _around(shrink * self.means, np.sqrt(shrink**2 * self.variances + blur))
         ends = _around(np.array([low, high]), np.full(2, np.sqrt(blur)))
@@ -191,7 +191,7 @@ class Flats:
     high: Array
 
     def spread(self, x: Array, shrink: float, blur: float) -> tuple[Array, Array]:
-        """See AxisFactors: [Φ((x - a·low)/√v) - Φ((x - a·high)/√v)] / (a(high - low))."""
+        """Logarithms and slopes, each (K, n), of [Φ((x - a·low)/√v) - Φ((x - a·high)/√v)] / (a(high - low))."""
         low, high = (max(shrink, LEAST_SHRINK) * edge[:, None] for edge in (self.low, self.high))
         length = high - low
         if self.sharp(blur):
@@ -202,11 +202,11 @@ class Flats:
         return log_inside - np.log(length), change / deviation
 
     def sharp(self, blur: float) -> bool:
-        """See AxisFactors."""
+        """Whether the blur is at most SHARP of the shortest length squared, so that the ends stay edges."""
         return blur <= SHARP * float(np.min(self.high - self.low)) ** 2
 
     def edges(self, shrink: float, blur: float) -> Array:
-        """See AxisFactors."""
+        """The ends of the shrunk intervals, and places √v apart about them where they blur, ascending."""
         ends = max(shrink, LEAST_SHRINK) * np.concatenate([self.low, self.high])
         return np.unique(ends) if self.sharp(blur) else _around(ends, np.full(len(ends), np.sqrt(blur)))
 

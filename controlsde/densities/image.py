@@ -24,7 +24,7 @@ from controlsde.densities.products import CHUNK
 
 @dataclass(frozen=True)
 class ImageDensity:
-    """See above: `masses` M (columns, rows upwards), `bandwidth` h for each axis, `floor` a share of the mass.
+    """The p above: `masses` M (columns, rows upwards), `bandwidth` h for each axis, `floor` a share of the mass.
 
     Masses are divided by their sum. Raises ValueError when there is nothing positive in them, or the box is
     not two-dimensional.

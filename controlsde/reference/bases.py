@@ -88,13 +88,13 @@ class CosineBasis:
         return np.asarray(np.sqrt(np.where(np.arange(self.count) == 0, 1.0, 2.0) / (self.high - self.low)))
 
     def values(self, x: Array, count: int) -> tuple[Array, Array]:
-        """See Basis."""
+        """The first `count` modes and their derivatives at x (n,): each (count, n)."""
         waves = harmonics(self.frequencies[1] * (x - self.low), count)
         scale = self.scales[:count, None]
         return scale * waves.real, -scale * self.frequencies[:count, None] * waves.imag
 
     def project(self, values: Array, x: Array) -> Array:
-        """See Basis; the modes are their own duals."""
+        """Σ_n values_kn ψ_j(x_n) for values (k, n): shape (k, K); the modes are their own duals."""
         sums = harmonic_sums(values, self.frequencies[1] * (x - self.low), self.count)
         return np.asarray(self.scales * sums.real)
 
@@ -128,7 +128,7 @@ class FourierBasis:
         return np.asarray(2.0 * math.pi * (x - self.low) / (self.high - self.low))
 
     def values(self, x: Array, count: int) -> tuple[Array, Array]:
-        """See Basis."""
+        """The first `count` modes and their derivatives at x (n,): each (count, n)."""
         waves = self.waves[:count]
         table = harmonics(self._angle(x), int(waves[-1]) + 1)[waves]
         is_cosine = (np.arange(count) % 2 == 1) | (waves == 0)
@@ -138,7 +138,7 @@ class FourierBasis:
         return scale * np.where(pick, table.real, table.imag), slope * np.where(pick, -table.imag, table.real)
 
     def project(self, values: Array, x: Array) -> Array:
-        """See Basis; the modes are their own duals."""
+        """Σ_n values_kn ψ_j(x_n) for values (k, n): shape (k, K); the modes are their own duals."""
         sums = harmonic_sums(values, self._angle(x), int(self.waves[-1]) + 1)[:, self.waves]
         is_cosine = (np.arange(self.count) % 2 == 1) | (self.waves == 0)
         return np.asarray(self.scales * np.where(is_cosine, sums.real, sums.imag))
@@ -206,7 +206,7 @@ class ReflectedOrnsteinUhlenbeckBasis:
         return np.exp((nearest**2 - x**2) / (4.0 * self.diffusivity))
 
     def values(self, x: Array, count: int) -> tuple[Array, Array]:
-        """See Basis: g u and (g u)' = g (u' - xu/2D₀)."""
+        """The first `count` modes g u at x (n,), and (g u)' = g (u' - xu/2D₀): each (count, n)."""
         size = self._sizes[count - 1]
         coefficients = self._solved[1][:size, :count].T
         table = _legendre_table((x - self.low) / self.half_width - 1.0, size - 1)
@@ -216,7 +216,7 @@ class ReflectedOrnsteinUhlenbeckBasis:
         return weight * u, weight * (slope - u * x / (2.0 * self.diffusivity))
 
     def project(self, values: Array, x: Array) -> Array:
-        """See Basis: the duals are u/g."""
+        """Σ_n values_kn (u_j/g)(x_n) for values (k, n): shape (k, K); the duals are u/g."""
         total = np.zeros((values.shape[0], self.degree + 1))
         step = max(1, CHUNK // (self.degree + 1))
         for i in range(0, x.size, step):
@@ -262,13 +262,13 @@ class PolynomialCosineBasis:
         return self._solved[0]
 
     def values(self, x: Array, count: int) -> tuple[Array, Array]:
-        """See Basis."""
+        """The first `count` modes and their derivatives at x (n,): each (count, n)."""
         table = self._table(x)
         coefficients = self._solved[1][:, :count].T
         return coefficients @ table, coefficients @ _legendre_slopes(table) * (2.0 / (self.high - self.low))
 
     def project(self, values: Array, x: Array) -> Array:
-        """See Basis; the modes are their own duals."""
+        """Σ_n values_kn u_j(x_n) for values (k, n): shape (k, K); the modes are their own duals."""
         return np.asarray((values @ self._table(x).T) @ self._solved[1])
 
     def _table(self, x: Array) -> Array:

@@ -24,7 +24,7 @@ LEAST_BLUR = 1e-300  # so that walls give their images of the data themselves, t
 
 @dataclass(frozen=True)
 class CorrelatedClosedForm:
-    """See Flow. (Images do not fold the Ornstein–Uhlenbeck kernel, so that process is only given `Free`.)"""
+    """The flow q above. (Images do not fold the Ornstein–Uhlenbeck kernel, so that process is only given `Free`.)"""
 
     data: CorrelatedMixture
     process: Noising
@@ -49,7 +49,7 @@ class CorrelatedClosedForm:
         return sample_noised(self.data, self.process, self.walls, s, n, rng)
 
     def squared_norm(self, s: float) -> float | None:
-        """See Flow. Images at walls are those of heat, which shrinks nothing."""
+        """∫q(s, ·)²; None between walls: their images are those of heat, which shrinks nothing."""
         if not isinstance(self.walls, Free):
             return None
         return squared_norm(self.data.spread(self.process.shrink(s), self.process.blur(s)))

@@ -33,7 +33,7 @@ NEWTON_TOLERANCE = 1e-13  # of the interval
 @methods_in_own_arithmetic
 @dataclass(frozen=True)
 class IntervalDisplacement(Transported):
-    """See Reference. `start` and `end` live on `interval`, which holds x₀ and x₁ of every x that is asked for.
+    """Displacement on a line; `start` and `end` live on `interval`, which holds x₀ and x₁ of every x that is asked for.
 
     Densities between walls live on the box. Two mixtures live in free space, of which `interval` is a long piece: cut
     at the walls, where next to nothing of them is, their map would have boundary layers that no mesh resolves.
@@ -193,7 +193,7 @@ def _log_density(density: LineDensity, x: Array) -> tuple[Array, Array]:
 @methods_in_own_arithmetic
 @dataclass(frozen=True)
 class GaussianDisplacement(Transported):
-    """See Reference. From N(m₀, S₀) to N(m₁, S₁), Gaussian all along: the Bures geodesic.
+    """Displacement from N(m₀, S₀) to N(m₁, S₁), Gaussian all along: the Bures geodesic.
 
     The optimal map is T(x) = m₁ + A (x − m₀), A = S₀^-½ (S₀^½ S₁ S₀^½)^½ S₀^-½, so that with M = (1 − g) I + g A
 

@@ -176,7 +176,7 @@ class ClosedForm:
         return sample_noised(self.data, self.process, self.walls, s, n, rng)
 
     def squared_norm(self, s: float) -> float | None:
-        """See Flow. Images at walls are those of heat, which shrinks nothing."""
+        """∫q(s, ·)²; None between walls: their images are those of heat, which shrinks nothing."""
         if not isinstance(self.walls, Free):
             return None
         shrink, blur = self.process.shrink(s), self.process.blur(s)
@@ -219,7 +219,7 @@ class Switched:
         return f"{self.early.description} for s ≤ {self.switch:.3g}; then {self.late.description}"
 
     def squared_norm(self, s: float) -> float | None:
-        """See Flow."""
+        """∫q(s, ·)² of the flow that holds at s; None where it has none."""
         return self._at(s).squared_norm(s)
 
     def _at(self, s: float) -> Flow:

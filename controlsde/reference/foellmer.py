@@ -56,7 +56,7 @@ class Bridge:
 
 @dataclass(frozen=True)
 class Moved:
-    """See Flow. Another flow, seen from the point `centre` (d,) at which it takes its place 1 − g(s) of the way."""
+    """Another flow, moved 1 − g(s) of the way from the origin to the point `centre` (d,)."""
 
     flow: AnyClosedForm
     bridge: Bridge
@@ -80,7 +80,7 @@ class Moved:
         return self.flow.sample(s, n, rng) + self.shift(s)
 
     def squared_norm(self, s: float) -> float | None:
-        """See Flow."""
+        """∫q(s, ·)², which moving does not change; None where the flow has none."""
         return self.flow.squared_norm(s)
 
     def shift(self, s: float) -> Array:

@@ -56,7 +56,7 @@ class MoserMixture:
 @methods_in_own_arithmetic
 @dataclass(frozen=True)
 class MoserReference(Transported):
-    """See Reference. `start` and `end` live on `interval` and have mass one there.
+    """Moser's reference on an interval; `start` and `end` live on `interval` and have mass one there.
 
     Raises ReferenceError when the mixed density all but vanishes where mass has to pass.
     """

@@ -41,7 +41,7 @@ WATCHED = {2: 97, 3: 25}  # points an axis at which the field has to be bounded
 @methods_in_own_arithmetic
 @dataclass(frozen=True)
 class BoxMoserReference(Transported):
-    """See Reference. `start` and `end` live on `box`, in two or three dimensions, and have mass one there.
+    """Moser's reference on a box; `start` and `end` live on `box`, in two or three dimensions, and have mass one there.
 
     Raises ReferenceError when the mixed density all but vanishes where mass has to pass.
     """

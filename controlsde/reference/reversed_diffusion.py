@@ -25,7 +25,7 @@ from controlsde.reference.reference import clock
 @methods_in_own_arithmetic
 @dataclass(frozen=True)
 class ReversedDiffusionReference:
-    """See Reference. `flow` is q; `start` the density at t = 0 where it is not q(T).
+    """A diffusion run backwards; `flow` is q, `start` the density at t = 0 where it is not q(T).
 
     force: (s, x (n, d)) → f(s, x) (n, d) at forward time s. diffusivity: D₀ in the software's clock t.
     """

@@ -205,7 +205,7 @@ def _values(formula: Formula, s: Array) -> Array:
 
 @dataclass(frozen=True)
 class Retimed:
-    """See Flow. q(s) = flow(τ(s))."""
+    """A flow by another clock: q(s) = flow(τ(s))."""
 
     flow: Flow
     schedule: Schedule
@@ -228,5 +228,5 @@ class Retimed:
         return self.flow.sample(self.schedule.elapsed(s), n, rng)
 
     def squared_norm(self, s: float) -> float | None:
-        """See Flow."""
+        """∫q(s, ·)², the flow's at τ(s); None where it has none."""
         return self.flow.squared_norm(self.schedule.elapsed(s))

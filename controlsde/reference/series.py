@@ -53,7 +53,7 @@ class TensorCoefficients:
     tensor: Array
 
     def combine(self, modes: list[AxisModes], at: list[Places]) -> tuple[Array, Array]:
-        """See Coefficients."""
+        """Σ c Π_i modes_i at n points and its gradient: (n,) and (n, d)."""
         modes = [at_points(where, value, slope) for (value, slope), where in zip(modes, at, strict=True)]
         n = modes[0][0].shape[1]
         step = n if len(modes) < 3 else max(1, 4_000_000 // max(1, self.tensor[0].size))
@@ -73,7 +73,7 @@ class TensorCoefficients:
         return value, np.stack(slopes, axis=1)
 
     def tail(self, axis: int) -> float:
-        """See Coefficients."""
+        """The largest coefficient among the last tenth of an axis's modes, over the largest of all."""
         size = np.moveaxis(np.abs(self.tensor), axis, 0)
         return float(np.max(size[-max(1, len(size) // 10) :]) / np.max(size))
 
@@ -94,7 +94,7 @@ class FactoredCoefficients:
     matrices: tuple[Array, ...]
 
     def combine(self, modes: list[AxisModes], at: list[Places]) -> tuple[Array, Array]:
-        """See Coefficients."""
+        """Σ_k w_k Π_i Σ_j c_kij modes_ij at n points and its gradient: (n,) and (n, d)."""
         pairs = [
             at_points(where, matrix[:, : value.shape[0]] @ value, matrix[:, : value.shape[0]] @ slope)
             for matrix, (value, slope), where in zip(self.matrices, modes, at, strict=True)
@@ -107,7 +107,7 @@ class FactoredCoefficients:
         return total, np.stack(slopes, axis=1)
 
     def tail(self, axis: int) -> float:
-        """See Coefficients."""
+        """The largest Σ_k w_k |c_ki| among the last tenth of an axis's modes, over the largest of all."""
         size = self.weights @ np.abs(self.matrices[axis])
         return float(np.max(size[-max(1, len(size) // 10) :]) / np.max(size))
 
@@ -209,7 +209,7 @@ class Series:
         return decay[:, None] * value[: decay.size], decay[:, None] * slope[: decay.size]
 
     def squared_norm(self, s: float) -> None:  # noqa: ARG002 - a sum of few modes holds nothing narrow
-        """See Flow."""
+        """None: a sum of few modes holds nothing narrow."""
         return
 
     def sample(self, s: float, n: int, rng: np.random.Generator) -> Array:

@@ -58,7 +58,7 @@ class _Stencils:
 
 @dataclass(frozen=True, eq=False)
 class SolvedFlow:
-    """See Flow. `error`: the largest difference to the solution on the next coarser mesh, over the largest density.
+    """q solved on a mesh. `error`: the largest difference to the next coarser solution, over the largest density.
 
     As for series, scores are ∇q / max(q, 1e-10/volume); at s = 0 density and score are those of the data.
     """
@@ -98,7 +98,7 @@ class SolvedFlow:
         return self._samplers[s].sample(n, rng)
 
     def squared_norm(self, s: float) -> None:  # noqa: ARG002 - the mesh was compared with another at all times
-        """See Flow."""
+        """None: the mesh was compared with another at all times."""
         return
 
     def on_mesh(self, s: float, x: Array) -> Array:
@@ -112,7 +112,7 @@ class SolvedFlow:
 
 @dataclass(frozen=True, eq=False)
 class SolvedDensity:
-    """See Density; `field` holds it on a mesh."""
+    """A density that `field` holds on a mesh."""
 
     field: DensityField
 

@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Metric:
-    """See above; build it with `l2` or `negative_sobolev`. `shape` is the number of unknowns along each axis."""
+    """A norm as above; build it with `l2` or `negative_sobolev`. `shape` is the number of unknowns along each axis."""
 
     shape: tuple[int, ...]
     factors: tuple[Any, ...]  # (n_i, n_i), one an axis, or none at all

@@ -193,7 +193,7 @@ def _touching(before: Any, after: Any, variance: Any) -> Any:
 
 @compiled
 def _push(before: Any, after: Any, variance: Any, uniform: Any) -> None:
-    """See `numpy.simulation.push_back`; in place on `after`, which is folded later."""
+    """Push `after` back from the walls in place, as `numpy.stepping.push_back` does; it is folded later."""
     one, half, zero = f32(1.0), f32(0.5), f32(0.0)
     for i in range(before.size):
         x, y = before[i], after[i]
@@ -220,7 +220,7 @@ def _survival(before: Any, after: Any, variance: Any, stays: Any) -> None:
 
 @compiled
 def _absorb(alive: Any, stays: Any, before: Any, after: Any, variance: Any, uniform: Any) -> None:
-    """See `numpy.simulation.survives`; stays (BLOCK,) is room to work in."""
+    """Set `alive` to 0 where `numpy.stepping.survives` is false; stays (BLOCK,) is room to work in."""
     zero = f32(0.0)
     stays[:] = f32(1.0)
     for c in range(before.shape[0]):

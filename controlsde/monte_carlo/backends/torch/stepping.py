@@ -190,7 +190,7 @@ def place(walls: str, z: Tensor) -> Tensor:
 
 
 def push_back(before: Tensor, after: Tensor, variance: float, uniform: Tensor) -> Tensor:
-    """See `numpy.simulation.push_back`; not folded yet."""
+    """Where steps end when the walls reflect, (n,), as in `numpy.stepping.push_back`; not folded yet."""
     swing = ((after - before) ** 2 - 2.0 * variance * uniform.log()).sqrt()
     middle = 0.5 * (before + after)
     up = (0.5 * swing - middle - 1.0).clamp(min=0.0)
@@ -204,7 +204,7 @@ def survives(
     variance: np.ndarray[tuple[int], np.dtype[np.float64]],
     uniform: Tensor | None,
 ) -> Tensor:
-    """See `numpy.simulation.survives`; positions (d, n)."""
+    """Which particles (n,) a step leaves alive, as in `numpy.stepping.survives`; positions (d, n)."""
     inside = (after.abs() < 1.0).all(dim=0)
     if uniform is None:
         return inside

@@ -178,7 +178,7 @@ def touch(before: tl.tuple, after: tl.tuple, step: tl.tuple, D: tl.constexpr, DR
 
 @compiled
 def push(before: tl.tensor, after: tl.tensor, variance: tl.tensor, uniform: tl.tensor, FAST: tl.constexpr) -> tl.tensor:
-    """See `numpy.simulation.push_back`; folding comes later."""
+    """Where steps end when the walls reflect, as in `numpy.stepping.push_back`; folding comes later."""
     gap = after - before
     reach = 0.5 * root(gap * gap + variance * (log2(uniform, FAST) * MINUS_TWO_LOG_2), FAST)
     middle = 0.5 * (before + after)
@@ -189,7 +189,7 @@ def push(before: tl.tensor, after: tl.tensor, variance: tl.tensor, uniform: tl.t
 
 @compiled
 def survival(before: tl.tensor, after: tl.tensor, variance: tl.tensor, FAST: tl.constexpr) -> tl.tensor:
-    """The chance that a bridge touches neither wall (`numpy.simulation.survives`); 0 where it ends outside."""
+    """The chance that a bridge touches neither wall (`numpy.stepping.survives`); 0 where it ends outside."""
     rate = inverse(variance, FAST) * (-2.0 * LOG2_E)
     low = tl.maximum(rate * (1.0 + before) * (1.0 + after), DEEPEST)
     high = tl.maximum(rate * (1.0 - before) * (1.0 - after), DEEPEST)
