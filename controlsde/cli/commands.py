@@ -193,8 +193,6 @@ def evaluate(
     given = Controls.load(controls) if controls else None
     if given is not None and loaded.drift is not None:
         raise UsageError(f"{problem}: gives its own drift, and --controls gives another; leave one of them out")
-    if given is None and loaded.drift is None:
-        raise UsageError(f"{problem}: nothing to evaluate: give --controls FILE, or a `drift:` in the problem")
     if controls is not None:
         warn_about_controls(controls, loaded)
     folder = output_folder(output, loaded.name) if output else None

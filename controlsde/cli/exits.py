@@ -165,7 +165,7 @@ def placed(problem: str) -> Iterator[None]:
         yield
     except ControlsdeError as error:
         if error.of_problem:
-            raise UsageError(f"{problem}: {error}") from None
+            raise UsageError(f"{problem}: {_with_option(str(error), error.argument)}") from None
         raise
 
 

@@ -145,7 +145,7 @@ def evaluate(problem: Problem, controls: Controls | None = None, progress: Progr
     else:
         drift = given_drift(problem, reference, posed.grid.edges)
     if drift is None:
-        raise ControlsError("nothing to evaluate: give controls, or a `drift:` in the problem")
+        raise ControlsError("must be given, or a `drift:` in the problem: nothing to evaluate", argument="controls")
     grid = TimeGrid(drift.edges, problem.mesh.first_steps, problem.mesh.stages)
     diffusivity = posed.diffusivity
     built = time.perf_counter()

@@ -373,10 +373,10 @@ def test_check_predicts_sizes_and_writes_nothing(run, folder):
 
 
 def test_an_evaluation_of_nothing_says_what_may_be_given(run):
-    answer = run("evaluate", "two-bumps")
+    answer = run("evaluate", "two-bumps", "-q")
     assert answer.code == 2
-    expected = "two-bumps: nothing to evaluate: give --controls FILE, or a `drift:` in the problem"
-    assert answer.err.strip() == expected
+    expected = "two-bumps: --controls must be given, or a `drift:` in the problem: nothing to evaluate"
+    assert answer.err.strip().splitlines()[-1] == expected
 
 
 def test_check_warns_of_a_mesh_that_does_not_hold_the_reference(run):

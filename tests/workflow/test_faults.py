@@ -70,7 +70,7 @@ def test_where_no_mesh_will_do_the_least_width_named_fits_and_half_not(kind):
 def test_a_mesh_that_holds_but_does_not_resolve_is_sent_to_one_that_does():
     problem = parse_problem(NARROW, set={"reference.data.stds": [0.02], "mesh.elements": [24]})
     (warning,) = (one for one in predict(problem).warnings if "does not resolve" in one)
-    named = int(re.search(r"mesh\.elements=\[(\d+)\]", warning)[1])
+    named = int(re.search(r"mesh\.elements: \[(\d+)\]", warning)[1])
     cured = predict(parse_problem(NARROW, set={"reference.data.stds": [0.02], "mesh.elements": [named]}))
     assert not any("does not resolve" in one for one in cured.warnings)
 
