@@ -40,9 +40,14 @@ class DensityField:
         return float(self.mesh.weights @ self.values)
 
     @property
+    def squared_norm(self) -> float:
+        """∫ρ²."""
+        return float(self.mesh.weights @ self.values**2)
+
+    @property
     def norm(self) -> float:
         """‖ρ‖_{L²}."""
-        return float(np.sqrt(self.values**2 @ self.mesh.weights))
+        return float(np.sqrt(self.squared_norm))
 
     @property
     def resolution(self) -> float:

@@ -170,7 +170,7 @@ def _times_heavier(grid: FinalGrid, final: Array, target: Array) -> float:
 def _final_missed(refined: Refined, grid: FinalGrid, final: Array, target: Array) -> float:
     """√|‖ρ(T)‖² − ‖ρ(T)‖²_grid| / ‖p(T)‖, the first on the refined mesh."""
     with np.errstate(over="ignore", invalid="ignore"):  # of a density that blew up
-        missed = abs(refined.final.norm**2 - float(grid.weights @ final**2))
+        missed = abs(refined.final.squared_norm - float(grid.weights @ final**2))
     return math.sqrt(missed / float(grid.weights @ target**2)) if math.isfinite(missed) else math.inf
 
 
