@@ -18,6 +18,7 @@ SMALLER = {  # in two dimensions
 }
 LINES = [name for name in NAMES if load_problem(name).dimension == 1]
 PLANES = [name for name in NAMES if name not in LINES]
+ALIKE = ("iris-plane", "tilted-bumps")  # to others that stay in the quick tests
 
 
 def test_every_kind_of_problem_is_shipped():
@@ -55,7 +56,9 @@ def test_a_shipped_problem_verifies_with_shooting_with_and_without_noise(name):
         assert result.tracking.l2_final < nothing  # it tracks at all
 
 
-@pytest.mark.parametrize("name", PLANES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in ALIKE else name for name in PLANES]
+)
 def test_a_shipped_problem_in_two_dimensions_verifies_after_a_few_iterations(name):
     problem = load_problem(name, set=SMALLER)
     result = evaluate(problem) if problem.drift else solve(problem)

@@ -138,7 +138,9 @@ def test_walls_that_take_mass_are_measured():
     assert found.wrong < 0.01
 
 
-@pytest.mark.parametrize(("length", "at"), [(1e-3, 0.6131), (1e-5, 0.25), (2e-2, 0.4)])
+@pytest.mark.parametrize(
+    ("length", "at"), [pytest.param(1e-3, 0.6131, marks=pytest.mark.slow), (1e-5, 0.25), (2e-2, 0.4)]
+)
 @pytest.mark.parametrize("shape", ["flat", "round"])
 def test_a_short_pulse_is_not_missed(length, at, shape):
     flat = f" + where(abs(t - {at}) < {length / 2!r}, {1 / length!r}, 0)"
