@@ -21,13 +21,12 @@ from controlsde.fokker_planck.mesh import Mesh
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.reference import Reference, ReferenceError  # noqa: A004
 from controlsde.tracking.posed import Posed
-from controlsde.tracking.tracking_problem import TrackingProblem
+from controlsde.tracking.tracking_problem import Run, TrackingProblem
 from controlsde.verification.certificate import LIMITS, Certificate
 from controlsde.verification.evidence import Fields
 
 Array = NDArray[np.float64]
 T = TypeVar("T")
-Run = Callable[[TrackingProblem], Array]  # stage densities (K, S, s, n) of one drift on any discretisation
 
 MORE_ELEMENTS: dict[int, tuple[float, ...]] = {1: (1.25, 1.5, 2, 2.5, 3, 4, 5), 2: (1.5, 2), 3: (1.5,)}
 MORE_STEPS: dict[int, tuple[int, ...]] = {1: (2, 4, 8, 16, 32), 2: (2, 4), 3: (2,)}

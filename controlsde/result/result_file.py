@@ -179,6 +179,9 @@ def _fields(arrays: dict[str, Array], degree: Any, problem: Problem) -> Fields:
             raise FormError(f"holds points in {name} that are not those of a mesh over the problem's box")
     elements = tuple((len(axis) - 1) // degree for axis in axes)
     mesh = Mesh.build(problem.domain.box, problem.domain.walls, elements, degree)
+    for name, given, line in zip(SPACE, axes, mesh.axes, strict=False):
+        if not np.abs(given - line.grid).max() <= 1e-9 * (line.high - line.low):
+            raise FormError(f"holds points in {name} that are not those of a mesh over the problem's box")
     for name in ("time", *CURVES.values()):
         _increasing(arrays[name], name)
     shape = (len(arrays["time"]), *(len(axis) for axis in axes))

@@ -184,6 +184,9 @@ class TrackingProblem:
         return times, np.sqrt(np.maximum((error**2) @ self.mesh.mass, 0.0))
 
 
+Run = Callable[[TrackingProblem], Array]  # stage densities (K, S, s, n) of one drift on any discretisation
+
+
 def build_network(problem: Problem) -> Network:
     """The network drift that a problem asks for."""
     return Network(

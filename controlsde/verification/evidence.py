@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from controlsde.distances import BoxTransport
 from controlsde.fokker_planck.density_field import DensityField
 from controlsde.fokker_planck.mesh import Mesh
-from controlsde.foundation.stored_json import VALUE, Form, check, number, values
+from controlsde.foundation.stored_json import VALUE, Form, FormError, check, number, values
 from controlsde.verification.between_nodes import Unseen
 from controlsde.verification.certificate import Certificate
 from controlsde.verification.promises import Promises
@@ -55,8 +55,10 @@ class TrackingErrors:
 
     @staticmethod
     def from_json(stored: Mapping[str, float | None]) -> TrackingErrors:
-        """What `to_json`, or `l2_json`, wrote; what was not finite is not a number."""
+        """What `to_json`, or `l2_json`, wrote; what was not finite is not a number. FormError for other names."""
         check(dict(stored), dict.fromkeys(stored, VALUE), "summary.tracking")
+        if unknown := [name for name in stored if name not in L2 and not name.endswith("_final")]:
+            raise FormError(f"holds a summary.tracking.{unknown[0]} that is no distance")
         l2 = {name: number(stored.get(name)) for name in L2}
         final = {name.removesuffix("_final"): value for name, value in stored.items() if name not in L2}
         return TrackingErrors.of(**l2, final=final)

@@ -38,7 +38,7 @@ from controlsde.solvers.outcome import Outcome, reached
 from controlsde.solvers.shooting.trust_region import projected_gradient_norm
 from controlsde.tracking.objective import Objective, device_of
 from controlsde.tracking.posed import Posed
-from controlsde.tracking.tracking_problem import TimeGrid, TrackingProblem
+from controlsde.tracking.tracking_problem import Run, TimeGrid, TrackingProblem
 from controlsde.verification.certificate import LIMITS
 from controlsde.workflow.continuation import Continued, solve_levels
 
@@ -53,9 +53,6 @@ CANDIDATES = 4  # starts that are judged on the finer mesh, and go on there
 MOST_ELEMENTS = {1: 40, 2: 6, 3: 3}  # per axis
 MOST_STEPS = 16  # per piece
 FINER = {1: 2.0, 2: 1.5, 3: 1.5}  # factor on the elements of every axis
-
-
-Run = Callable[[TrackingProblem], Array]  # stage densities (K, S, s, n) of one drift on any discretisation
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,10 +31,10 @@ from controlsde.result.result import Result
 from controlsde.solvers.outcome import Outcome, Termination
 from controlsde.tracking.objective import Objective, device_of
 from controlsde.tracking.posed import Posed
-from controlsde.tracking.tracking_problem import TimeGrid, TrackingProblem
+from controlsde.tracking.tracking_problem import Run, TimeGrid, TrackingProblem
 from controlsde.verification import DiscreteRun, Evidence, TrackingErrors
 from controlsde.verification.verifying import verify
-from controlsde.workflow.mesh_refinement import Run, run_resolved, solve_resolved
+from controlsde.workflow.mesh_refinement import run_resolved, solve_resolved
 
 Array = NDArray[np.float64]
 

@@ -36,9 +36,11 @@ def test_the_device_of_the_problem_is_that_of_the_objective(monkeypatch):
 
 
 def test_an_objective_that_travels_keeps_its_device(small_tracking):
-    kind, arguments = Objective(small_tracking(), "cpu").__reduce__()
-    assert kind(*arguments).device == "cpu"
-    assert arguments[1] == "cpu"
+    objective = Objective(small_tracking())
+    objective.device = "cuda"  # built nowhere: there may be none here
+    kind, (tracking, device) = objective.__reduce__()
+    assert (kind, device) == (Objective, "cuda")
+    assert tracking is objective.tracking
 
 
 def test_cuda_without_a_device_is_refused_where_something_is_solved(monkeypatch):
