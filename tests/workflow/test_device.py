@@ -1,10 +1,13 @@
 """`solver.device`: where a solve computes, what the result says of it, and what is refused."""
 
+import dataclasses
+
 import pytest
 import torch
 
 import controlsde as cs
-from controlsde.problem import ProblemError
+from controlsde.problem import ProblemError, checks
+from controlsde.registry import SOLVERS
 from controlsde.tracking.objective import Objective, device_of
 from controlsde.workflow import mesh_refinement
 from controlsde.workflow.prediction import refusals, refusals_of_evaluation
@@ -55,3 +58,10 @@ def test_cuda_without_a_device_is_refused_where_something_is_solved(monkeypatch)
 def test_a_solver_that_does_not_run_there_says_which_does(kind):
     with pytest.raises(ProblemError, match=rf"solver\.device cuda is for solver\.kind shooting \(got {kind}\)"):
         cs.load_problem("two-bumps", set={"solver": {"kind": kind, "device": "cuda"}})
+
+
+def test_a_solver_says_in_which_dimensions_it_works(monkeypatch):
+    planar = dataclasses.replace(SOLVERS["shooting"], dimensions=(2, 3))
+    monkeypatch.setattr(checks, "SOLVERS", {**SOLVERS, "shooting": planar})
+    with pytest.raises(ProblemError, match=r"shooting solves problems of dimension 2, 3 \(domain\.box has 1\)"):
+        cs.load_problem("two-bumps")
