@@ -90,6 +90,16 @@ _SECOND: dict[str, Callable[[Array], Array]] = {
 }
 
 
+def activation_slope(name: str, z: Array) -> Array:
+    """σ′(z) elementwise, for a NumPy array."""
+    return _FIRST[name](z)
+
+
+def activation_bend(name: str, z: Array) -> Array:
+    """σ″(z) elementwise, for a NumPy array."""
+    return _SECOND[name](z)
+
+
 # σ and σ′ on intervals
 _ENCLOSED: dict[str, tuple[Callable[[Interval], Interval], Callable[[Interval], Interval]]] = {
     "tanh": (intervals.hyperbolic_tangent, intervals.hyperbolic_tangent_slope),

@@ -1,29 +1,23 @@
 """The objective that every solver is given: J as a function of the weights alone, with exact derivatives.
 
 Comes in: a tracking problem, and a device. Goes out: J(θ), its gradient, Gauss–Newton matrix and Hessian for θ (K, P),
-through the state equation.
-
-Let δY_p be the sensitivity of the stages to weight p, Λ the stage multipliers of the adjoint, and μ_j, S, T as in
-`fokker_planck.adjoint`. The state equation is bilinear in drift and density, so the exact Hessian needs no
-solves beyond those of Gauss–Newton and of the gradient:
-
-    gradient      g_p  = ⟨v̄, ∂v/∂θ_p⟩ + (regularisation_matrix θ)_p
-    Gauss–Newton  N_pq = Σ time_weight ⟨R δY_p, R δY_q⟩ + regularity_pq
-    Hessian       H_pq = N_pq + Σ_j μ_j · (S ∂_p v ∘ T δY_jq + S ∂_q v ∘ T δY_jp) + ⟨v̄, ∂²v/∂θ_p∂θ_q⟩
+through the state equation: by the compiled loops of `line` where there are any and as long as their residuals are
+small, else by `interpreted`, which says what is computed.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from controlsde.fokker_planck.adjoint import drift_gradient, stage_multipliers, stage_weights
-from controlsde.fokker_planck.sweeps import Sweeps, Trajectory
+from controlsde.fokker_planck.sweeps import Trajectory
 from controlsde.problem.solver_specs import SolverOptions
+from controlsde.tracking.expansion import Expansion
+from controlsde.tracking.interpreted import InterpretedObjective
+from controlsde.tracking.line.line_objective import InaccurateError, LineObjective, Point
 from controlsde.tracking.tracking_problem import TrackingProblem
 
 Array = NDArray[np.float64]
@@ -34,34 +28,26 @@ def device_of(options: SolverOptions) -> str:
     return "cpu" if options.device == "auto" else options.device
 
 
-@dataclass(frozen=True, eq=False)
-class Expansion:
-    """J near θ: value, gradient (N,), Gauss–Newton matrix (N, N) and exact Hessian (N, N), N = K·P."""
-
-    value: float
-    gradient: Array
-    gauss_newton: Array
-    hessian: Array
-
-
 class Objective:
-    """J(θ) through the state equation, for flattened weights (K, P); on the device of choice."""
+    """J(θ) through the state equation, for flattened weights (K, P); on the device of choice.
 
-    def __init__(self, tracking: TrackingProblem, device: str = "cpu") -> None:
+    compiled: whether the compiled loops may do it. Raises NonFiniteError with the piece where a number stops being
+    finite.
+    """
+
+    def __init__(self, tracking: TrackingProblem, device: str = "cpu", *, compiled: bool = True) -> None:
         self.tracking = tracking
         self.device = device
-        grid = tracking.grid
-        self.sweeps = Sweeps(
-            tracking.operator, grid.durations, grid.steps_per_piece, grid.stages, device, tracking.diffusivity
-        )
-        self._initial = self.sweeps.tensor(tracking.initial)
-        self._targets = self.sweeps.tensor(tracking.targets)
-        self._time_weight = self.sweeps.tensor(tracking.time_weight)
-        self._metric = tracking.metric.converted(self.sweeps.tensor)
+        self._compiled = LineObjective.of(tracking) if compiled and device == "cpu" else None
 
     def __reduce__(self) -> tuple[type[Objective], tuple[TrackingProblem, str]]:
         """What a worker is sent: what it takes to build the same objective there."""
         return type(self), (self.tracking, self.device)
+
+    @property
+    def compiled(self) -> bool:
+        """Whether the compiled loops do the work: calls from several threads then run side by side."""
+        return self._compiled is not None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -75,16 +61,13 @@ class Objective:
 
     def pressed(self, multiplier: float) -> Objective:
         """Without the limit at the end, but with the terminal weight larger by `multiplier`."""
-        return Objective(self.tracking.pressed(multiplier), self.device)
-
-    def trajectory(self, weights: Array) -> Trajectory:
-        """Forward sweep. Raises NonFiniteError with the piece where a number stops being finite."""
-        return self.sweeps.forward(self.sweeps.tensor(self.tracking.drift_values(weights)), self._initial)
+        return Objective(self.tracking.pressed(multiplier), self.device, compiled=self.compiled)
 
     def evaluate(self, weights: Array) -> Evaluated:
         """J(θ), with the forward sweep kept for an expansion at the same point."""
-        trajectory = self.trajectory(weights)
-        return Evaluated(self, weights, trajectory, self._value(trajectory, weights))
+        sweep = self._sweep(weights)
+        value = sweep.value if isinstance(sweep, Point) else self._interpreted.value(sweep, weights)
+        return Evaluated(self, weights, sweep, value)
 
     def value(self, weights: Array) -> float:
         """J(θ)."""
@@ -92,120 +75,55 @@ class Objective:
 
     def stages(self, weights: Array) -> Array:
         """Stage densities (K, S, s, n)."""
-        return np.asarray(self.trajectory(weights).stages.cpu().numpy())
+        sweep = self._sweep(weights)
+        return sweep.stages if isinstance(sweep, Point) else np.asarray(sweep.stages.cpu().numpy())
 
     def value_and_gradient(self, weights: Array) -> tuple[float, Array]:
         """J(θ) and ∂J/∂θ, shape (K, P)."""
-        trajectory = self.trajectory(weights)
-        _, mean = self._adjoint(trajectory)
-        return self._value(trajectory, weights), self._gradient(weights, mean)
+        values, gradients = self.values_and_gradients(np.asarray(weights)[None])
+        return float(values[0]), gradients[0]
+
+    def values_and_gradients(self, weights: Array) -> tuple[Array, Array]:
+        """J (batch,) and ∂J/∂θ (batch, K, P) for several weights (batch, K, P) in one call."""
+        if self._compiled is not None:
+            try:
+                return self._compiled.values_and_gradients(weights)
+            except InaccurateError:
+                pass
+        values, gradients = zip(*(self._interpreted.value_and_gradient(each) for each in weights), strict=True)
+        return np.array(values), np.stack(gradients)
 
     def multipliers(self, weights: Array) -> Array:
         """Stage multipliers Λ (K, S, s, n): (I − h a⊗A)ᵀ Λ = ∂J/∂Y, the adjoint included."""
-        trajectory = self.trajectory(weights)
-        values, _ = stage_multipliers(self.sweeps, trajectory, self._cotangent(trajectory))
-        return np.asarray(values.cpu().numpy())
+        return self._interpreted.multipliers(weights)
 
     def costates(self, weights: Array) -> Array:
         """Costate ψ = δJ/δρ at the start of each piece, (K, n): ψ(t_k) = M⁻¹ ∂J/∂ρ(t_k).
 
         Sign: a small extra density e added at t_k changes J by ∫ψ e dx.
         """
-        trajectory = self.trajectory(weights)
-        _, starts = stage_multipliers(self.sweeps, trajectory, self._cotangent(trajectory))
-        return np.asarray(starts.cpu().numpy()) / self.tracking.mesh.mass
+        return self._interpreted.costates(weights)
 
-    def expand(self, weights: Array, trajectory: Trajectory | None = None) -> Expansion:
-        """Value, gradient, Gauss–Newton matrix and exact Hessian at θ; reuses the trajectory where given."""
-        tracking = self.tracking
-        trajectory = self.trajectory(weights) if trajectory is None else trajectory
-        weighted, mean = self._adjoint(trajectory)
-        jacobian, curvature = self._network_derivatives(weights, mean)
-        gauss_newton, cross = self._sensitivities(trajectory, weighted, jacobian)
-        size = tracking.network.weights_per_piece
-        gauss_newton = gauss_newton + np.kron(tracking.regularisation_matrix, np.eye(size))
-        hessian = gauss_newton + cross + cross.T
-        for piece, own in enumerate(curvature):
-            block = slice(piece * size, (piece + 1) * size)
-            hessian[block, block] += own
-        return Expansion(self._value(trajectory, weights), self._gradient(weights, mean).ravel(), gauss_newton, hessian)
+    def _expand(self, weights: Array, sweep: Point | Trajectory) -> Expansion:
+        if isinstance(sweep, Point):
+            assert self._compiled is not None  # which made the point
+            try:
+                return self._compiled.expand(sweep)
+            except InaccurateError:
+                sweep = self._interpreted.trajectory(weights)
+        return self._interpreted.expand(weights, sweep)
 
-    def _value(self, trajectory: Trajectory, weights: Array) -> float:
-        error = self._metric.root(trajectory.stages - self._targets)
-        errors = 0.5 * float((self._time_weight * (error * error).sum(dim=-1)).sum())
-        return errors + self.tracking.regularisation(weights)
+    def _sweep(self, weights: Array) -> Point | Trajectory:
+        if self._compiled is not None:
+            try:
+                return self._compiled.at(weights)
+            except InaccurateError:
+                pass
+        return self._interpreted.trajectory(weights)
 
-    def _cotangent(self, trajectory: Trajectory) -> Tensor:
-        """∂J/∂Y = time_weight RᵀR (Y − p), (K, S, s, n)."""
-        slope: Tensor = self._metric.apply(trajectory.stages - self._targets)
-        return self._time_weight[..., None] * slope
-
-    def _adjoint(self, trajectory: Trajectory) -> tuple[Tensor, Array]:
-        """μ (K, S, s, q) and v̄ (K, k, d)."""
-        multipliers, _ = stage_multipliers(self.sweeps, trajectory, self._cotangent(trajectory))
-        weights = stage_weights(self.sweeps, multipliers)
-        mean = drift_gradient(self.sweeps, weights, trajectory.stages)
-        return weights, np.asarray(mean.cpu().numpy())
-
-    def _gradient(self, weights: Array, mean: Array) -> Array:
-        tracking = self.tracking
-        operator, network = tracking.operator, tracking.network
-        parts = network.split(weights)
-        multiplier = mean
-        if operator.outward.any():
-            multiplier = mean * self._passes(np.asarray(network.drift(operator.drift_points, *parts)))
-        return network.pullback(operator.drift_points, *parts, multiplier) + tracking.regularisation_matrix @ weights
-
-    def _passes(self, drift: Array) -> NDArray[np.bool_]:
-        """Where the rectified drift follows the drift (…, k, d): not on wall faces where nothing flows out."""
-        outward = self.tracking.operator.outward
-        return np.asarray((outward == 0) | (outward * drift > 0))
-
-    def _network_derivatives(self, weights: Array, mean: Array) -> tuple[Tensor, Array]:
-        """S ∂v/∂θ of every piece (K, P, q), and ⟨v̄, ∂²v/∂θ∂θ⟩ of every piece (K, P, P); v rectified."""
-        operator, network = self.tracking.operator, self.tracking.network
-        points, parts = operator.drift_points, network.split(weights)
-        jacobian, multiplier = network.jacobian(points, *parts), mean
-        if operator.outward.any():
-            passes = self._passes(np.asarray(network.drift(points, *parts)))
-            jacobian, multiplier = jacobian * passes[..., None], mean * passes
-        flat = self.sweeps.tensor(jacobian).flatten(1, 2)  # (K, k·d, P)
-        return self.sweeps.sample(flat.transpose(1, 2)), network.curvature(points, *parts, multiplier)
-
-    def _sensitivities(self, trajectory: Trajectory, weighted: Tensor, jacobian: Tensor) -> tuple[Array, Array]:
-        """Σ weight δY_p δY_q and the cross term Σ μ_j · (S ∂_p v ∘ T δY_jq), both (N, N)."""
-        sweeps, tracking = self.sweeps, self.tracking
-        pieces, size = tracking.weight_shape
-        steps, stages = tracking.grid.steps_per_piece, tracking.grid.stages
-        unknowns = len(tracking.initial)
-        responses = self._own_responses(trajectory, jacobian)  # (K, S, s, n, P)
-        # (S ∂_p v ∘ μ)ᵀ T, what a piece's own weights do to the adjoint: (K, P, S·s·n)
-        pulls = sweeps.gather_transposed(weighted[:, :, :, None, :] * jacobian[:, None, None])
-        pulls = pulls.permute(0, 3, 1, 2, 4).reshape(pieces, size, -1)
-        root = self._time_weight.sqrt()[..., None, None]  # (K, S, s, 1, 1)
-        normal = sweeps.tensor(np.zeros((pieces * size, pieces * size)))
-        cross = torch.zeros_like(normal)
-        carried = normal.new_zeros((unknowns, 0))
-        for piece in range(pieces):
-            seen = (piece + 1) * size
-            own = slice(seen - size, seen)
-            moved = normal.new_empty((steps, stages, unknowns, seen))
-            carried = torch.cat([carried, carried.new_zeros((unknowns, size))], dim=1)
-            for step in range(steps):
-                moved[step] = trajectory.advance(piece, step, carried)
-                moved[step, ..., own] += responses[piece, step]
-                carried = moved[step, -1]
-            flat = moved.reshape(-1, seen)
-            cross[own, :seen] = pulls[piece] @ flat
-            weighted = (root[piece] * self._metric.root_columns(moved)).reshape(-1, seen)
-            normal[:seen, :seen] += weighted.T @ weighted
-        return np.asarray(normal.cpu().numpy()), np.asarray(cross.cpu().numpy())
-
-    def _own_responses(self, trajectory: Trajectory, jacobian: Tensor) -> Tensor:
-        """What each step adds to the sensitivity to its own piece's weights, all at once: (K, S, s, n, P)."""
-        density = self.sweeps.gather(trajectory.stages)  # (K, S, s, q)
-        forcing = jacobian[:, None, :, None, :] * density[:, :, None]  # (K, S, P, s, q)
-        return trajectory.solve(self.sweeps.spread(forcing)).contiguous()
+    @cached_property
+    def _interpreted(self) -> InterpretedObjective:
+        return InterpretedObjective(self.tracking, self.device)
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,9 +132,9 @@ class Evaluated:
 
     objective: Objective
     weights: Array
-    trajectory: Trajectory
+    sweep: Point | Trajectory
     value: float
 
     def expand(self) -> Expansion:
         """Gradient and curvature at the same point."""
-        return self.objective.expand(self.weights, self.trajectory)
+        return self.objective._expand(self.weights, self.sweep)

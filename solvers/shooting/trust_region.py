@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.solvers.outcome import Termination
-from controlsde.tracking.objective import Expansion
+from controlsde.tracking.expansion import Expansion
 
 Array = NDArray[np.float64]
 Model = Literal["newton", "gauss-newton"]

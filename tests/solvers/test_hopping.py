@@ -112,29 +112,29 @@ def test_hops_in_processes_are_those_of_one_process(monkeypatch, small_tracking)
 
 def breaking_after(monkeypatch, calls, error):
     """Let the state equation fail from one evaluation on."""
-    honest, count = Objective.trajectory, 0
+    honest, count = Objective.evaluate, 0
 
-    def trajectory(self, weights):
+    def evaluate(self, weights):
         nonlocal count
         count += 1
         if count > calls:
             raise error
         return honest(self, weights)
 
-    monkeypatch.setattr(Objective, "trajectory", trajectory)
+    monkeypatch.setattr(Objective, "evaluate", evaluate)
 
 
 def evaluations(monkeypatch, tracking, run):
     """How often a solve runs the state equation."""
-    honest, count = Objective.trajectory, 0
+    honest, count = Objective.evaluate, 0
 
-    def trajectory(self, weights):
+    def evaluate(self, weights):
         nonlocal count
         count += 1
         return honest(self, weights)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Objective, "trajectory", trajectory)
+        patch.setattr(Objective, "evaluate", evaluate)
         shooting.solve(Objective(tracking), run)
     return count
 

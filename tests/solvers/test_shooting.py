@@ -137,7 +137,7 @@ def test_a_line_search_that_gives_up_is_no_lack_of_iterations(monkeypatch, small
 
 def test_a_number_no_longer_finite_is_named_and_the_last_point_kept(monkeypatch, small_tracking):
     tracking = small_tracking()
-    honest = Objective.trajectory
+    honest = Objective.evaluate
     calls = 0
 
     def breaking(self, weights):
@@ -147,7 +147,7 @@ def test_a_number_no_longer_finite_is_named_and_the_last_point_kept(monkeypatch,
             raise NonFiniteError(2, "the density")
         return honest(self, weights)
 
-    monkeypatch.setattr(Objective, "trajectory", breaking)
+    monkeypatch.setattr(Objective, "evaluate", breaking)
     outcome = shooting.solve(Objective(tracking), options())
     assert not outcome.converged
     assert "piece 3" in outcome.message
@@ -164,7 +164,7 @@ def test_no_start_that_can_be_evaluated_is_said_plainly(monkeypatch, small_track
     def broken(_self, _weights):
         raise NonFiniteError(0, "the density")
 
-    monkeypatch.setattr(Objective, "trajectory", broken)
+    monkeypatch.setattr(Objective, "evaluate", broken)
     outcome = shooting.solve(Objective(small_tracking()), options())
     assert np.isnan(outcome.objective)
     assert "piece 1" in outcome.message

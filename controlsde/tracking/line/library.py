@@ -1,0 +1,62 @@
+"""The compiled loops as Python sees them: the structure that they are given, and the functions that take it.
+
+Comes in: nothing. Goes out: the library, or None where the package was installed without a C compiler. Calls release
+the interpreter's lock.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import lru_cache
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+NAME = "_line"
+_SIZES = (
+    "nodes", "elements", "lanes", "vertices", "room", "unknowns", "stages", "reals", "slots", "pieces", "blocks",
+    "steps", "points", "faces", "width",
+)  # fmt: skip
+_ARRAYS = (
+    "convection", "stiffness", "weights", "face", "mass", "start", "vertex", "left", "right", "lengths", "diffusivity",
+    "eigenvalues", "a", "combination", "gathered", "spread", "lift", "multiply", "projected", "recovered", "position",
+    "tangential", "outward", "initial", "targets", "time_weight", "scale", "factor", "squared",
+)  # fmt: skip
+_ARGUMENTS = {"line_forward": 6, "line_gradients": 7, "line_expand": 10}  # arrays after the structure
+
+
+class Line(ctypes.Structure):
+    """What `line.h` says, field by field."""
+
+    _fields_ = (*((name, ctypes.c_int64) for name in _SIZES), *((name, ctypes.c_void_p) for name in _ARRAYS))
+
+
+@lru_cache
+def library() -> ctypes.CDLL | None:
+    """The compiled loops, if they are installed and of these sources."""
+    for suffix in EXTENSION_SUFFIXES:
+        path = Path(__file__).with_name(NAME + suffix)
+        if path.exists():
+            return _declared(ctypes.CDLL(str(path)))
+    return None
+
+
+def _declared(loaded: ctypes.CDLL) -> ctypes.CDLL | None:
+    loaded.line_bytes.restype = ctypes.c_int64
+    if loaded.line_bytes() != ctypes.sizeof(Line):
+        return None
+    loaded.line_factor_numbers.argtypes = [ctypes.c_void_p]
+    loaded.line_factor_numbers.restype = ctypes.c_int64
+    for name, arrays in _ARGUMENTS.items():
+        function = getattr(loaded, name)
+        batch = [ctypes.c_int64] if name == "line_gradients" else []
+        function.argtypes = [ctypes.c_void_p, *batch, *[ctypes.c_void_p] * arrays]
+        function.restype = ctypes.c_int64
+    return loaded
+
+
+def address(array: NDArray[Any]) -> int:
+    """Where the numbers of a C-contiguous array are."""
+    return array.ctypes.data

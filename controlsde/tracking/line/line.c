@@ -1,0 +1,110 @@
+/* The functions that Python calls, see compiled.py: each is compiled for several instruction sets, and the processor
+   that it runs on chooses. They hold no state, and may run in several threads at once. */
+
+#include "line.h"
+
+typedef double v8 __attribute__((vector_size(64), aligned(8)));
+
+#if defined(__x86_64__)
+#define NAME(f) f##_avx512
+#define TARGET __attribute__((target("avx512f,avx512dq,avx512vl,avx2,fma")))
+#include "kernels.h"
+#undef NAME
+#undef TARGET
+#define NAME(f) f##_avx2
+#define TARGET __attribute__((target("avx2,fma")))
+#include "kernels.h"
+#undef NAME
+#undef TARGET
+#endif
+
+#define NAME(f) f##_plain
+#define TARGET
+#include "kernels.h"
+
+#if defined(_WIN32)
+#define EXPORT __declspec(dllexport)
+#else
+#define EXPORT __attribute__((visibility("default")))
+#endif
+
+#if defined(__x86_64__)
+static int level(void) {
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        return 2;
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? 1 : 0;
+}
+#define CALL(f, ...) (level() == 2 ? f##_avx512(__VA_ARGS__) : level() == 1 ? f##_avx2(__VA_ARGS__) : f##_plain(__VA_ARGS__))
+#else
+#define CALL(f, ...) f##_plain(__VA_ARGS__)
+#endif
+
+/* Bytes of a Line, for the other side to compare with. */
+EXPORT int64_t line_bytes(void) { return sizeof(Line); }
+
+/* Numbers that the factors of all blocks take. */
+EXPORT int64_t line_factor_numbers(const Line *c) { return c->pieces * c->blocks * stride_plain(c); }
+
+/* Numbers that the stages of one sweep take. */
+static int64_t stage_numbers(const Line *c) { return c->pieces * c->blocks * c->steps * c->stages * c->unknowns; }
+
+/* For weights (K, P) and sigma (K, m, k): factors, stages (K, S, s, n), value and residual (1,). Returns 0, 1 without
+   memory, or where a number stopped being finite: -1 - 2 piece for the drift and -2 - 2 piece for the density. */
+EXPORT int64_t line_forward(const Line *c, const double *weights, const double *sigma, double *factors, double *stages,
+                            double *value, double *residual) {
+    return CALL(forward, c, weights, sigma, factors, stages, value, residual);
+}
+
+/* For each of a batch of weights (batch, K, P), sigma and slope (batch, K, m, k): value, gradient (K, P), the larger
+   residual of both sweeps, and what line_forward returns. */
+EXPORT int64_t line_gradients(const Line *c, int64_t batch, const double *weights, const double *sigma,
+                              const double *slope, double *values, double *gradients, double *residuals,
+                              int64_t *broken) {
+    const int64_t theta = c->pieces * 3 * c->width, bends = c->pieces * c->width * c->points, rows = stage_numbers(c);
+    const int64_t factors = c->pieces * c->blocks * stride_plain(c);
+    double *work = malloc(sizeof(double) * (factors + 2 * rows + c->pieces * c->points));
+    if (!work) return 1;
+    double *stages = work + factors, *multipliers = stages + rows, *mean = multipliers + rows;
+    int64_t failed = 0;
+    for (int64_t i = 0; i < batch && !failed; i++) {
+        const double *w = weights + i * theta, *s = sigma + i * bends;
+        double back_residual;
+        broken[i] = CALL(forward, c, w, s, work, stages, values + i, residuals + i);
+        failed = broken[i] == 1;
+        if (broken[i]) continue;
+        failed = CALL(back, c, work, stages, multipliers, mean, &back_residual);
+        if (!(back_residual <= residuals[i])) residuals[i] = back_residual;
+        CALL(pull_back, c, w, s, slope + i * bends, mean, gradients + i * theta);
+    }
+    free(work);
+    return failed;
+}
+
+/* After line_forward: gradient (K, P), the Gauss-Newton matrix and the Hessian of the tracking error (N, N), N = K P, and
+   the largest residual (1,). Returns 1 without memory. */
+EXPORT int64_t line_expand(const Line *c, const double *weights, const double *sigma, const double *slope,
+                           const double *bend, double *factors, const double *stages, double *gradient, double *normal,
+                           double *hessian, double *residual) {
+    const int64_t P = 3 * c->width, N = c->pieces * P, size = (N + 7) / 8 * 8, rows = stage_numbers(c);
+    double *work = calloc(rows + c->pieces * c->points + 2 * size * size + N * P, sizeof(double));
+    if (!work) return 1;
+    double *multipliers = work, *mean = multipliers + rows, *gram = mean + c->pieces * c->points;
+    double *cross = gram + size * size, *own = cross + size * size, found;
+    int64_t failed = CALL(back, c, factors, stages, multipliers, mean, residual);
+    if (!failed) {
+        CALL(pull_back, c, weights, sigma, slope, mean, gradient);
+        CALL(curvature, c, weights, slope, bend, mean, own);
+        failed = CALL(sensitivities, c, weights, sigma, slope, factors, stages, multipliers, gram, cross, size, &found);
+        if (!(found <= *residual)) *residual = found;
+    }
+    for (int64_t i = 0; i < N && !failed; i++)
+        for (int64_t j = i; j < N; j++) {
+            const double g = gram[i * size + j], x = cross[i * size + j] + cross[j * size + i];
+            const double h = g + x + (i / P == j / P ? own[i * P + j % P] : 0.0);
+            normal[i * N + j] = normal[j * N + i] = g;
+            hessian[i * N + j] = hessian[j * N + i] = h;
+        }
+    free(work);
+    return failed;
+}

@@ -1,0 +1,241 @@
+"""J(θ) and its derivatives in one dimension, by the compiled loops.
+
+Comes in: a tracking problem on a mesh of one axis. Goes out: values, gradients for one control or many, expansions.
+Nothing is shared between calls but constants, and the interpreter's lock is released: threads may call at once.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controlsde.control.network import activate, activation_bend, activation_slope
+from controlsde.fokker_planck.radau import radau
+from controlsde.fokker_planck.stage_solvers import NonFiniteError
+from controlsde.foundation.surroundings import own_arithmetic
+from controlsde.tracking.expansion import Expansion
+from controlsde.tracking.line.elements import Elements
+from controlsde.tracking.line.library import Line, address, library
+from controlsde.tracking.tracking_problem import TrackingProblem
+
+Array = NDArray[np.float64]
+
+ACCURATE = 1e-12  # a residual over the sizes of its terms
+MOST_VERTICES = 128  # the inverses of the vertices are full matrices
+LANES = 8  # numbers in a vector of the compiled loops
+
+
+class InaccurateError(ArithmeticError):
+    """The compiled factors were not good enough for the equations of this point."""
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """One θ (K, P) after a forward sweep."""
+
+    weights: Array
+    arguments: Array  # W x + b at the drift points (K, m, k)
+    activated: Array  # σ there
+    factors: Array
+    stages: Array  # (K, S, s, n)
+    value: float
+
+
+class LineObjective:
+    """J through the state equation; build it with `of`. Errors as of the interpreted objective, or InaccurateError."""
+
+    @staticmethod
+    def of(tracking: TrackingProblem) -> LineObjective | None:
+        """The compiled objective, where there is one: on one axis, and where the loops are installed."""
+        loops = library()
+        if loops is None or tracking.mesh.dimension > 1 or tracking.mesh.axes[0].elements >= MOST_VERTICES:
+            return None
+        return LineObjective(tracking, loops)
+
+    def __init__(self, tracking: TrackingProblem, loops: ctypes.CDLL) -> None:
+        self._tracking = tracking
+        self._loops = loops
+        self._arrays = _arrays(tracking)
+        addresses = {name: None if array is None else address(array) for name, array in self._arrays.items()}
+        self._line = Line(**_sizes(tracking), **addresses)
+        self._structure = ctypes.addressof(self._line)
+        self._numbers = int(loops.line_factor_numbers(self._structure))
+        size = tracking.network.weights_per_piece
+        self._regularity = np.kron(tracking.regularisation_matrix, np.eye(size))
+
+    @own_arithmetic()
+    def at(self, weights: Array) -> Point:
+        """Forward sweep and J at θ (K, P)."""
+        weights = np.ascontiguousarray(weights, dtype=float)
+        arguments = self._at_points(weights)
+        activated = activate(self._tracking.network.activation, arguments)
+        factors, stages, found = np.empty(self._numbers), np.empty(self._tracking.targets.shape), np.empty(2)
+        value, residual = found[:1], found[1:]
+        arrays = (weights, activated, factors, stages, value, residual)
+        self._refuse(self._loops.line_forward(self._structure, *map(address, arrays)))
+        _refuse_inaccurate(residual)
+        return Point(
+            weights, arguments, activated, factors, stages, float(value[0]) + self._tracking.regularisation(weights)
+        )
+
+    @own_arithmetic()
+    def values_and_gradients(self, weights: Array) -> tuple[Array, Array]:
+        """J (batch,) and ∂J/∂θ for weights (batch, K, P)."""
+        weights = np.ascontiguousarray(weights, dtype=float)
+        tracking, count = self._tracking, len(weights)
+        arguments = self._at_points(weights)
+        activation = tracking.network.activation
+        gradients = np.empty_like(weights)
+        values, residuals, broken = np.empty(count), np.empty(count), np.empty(count, dtype=np.int64)
+        arrays = (
+            weights, activate(activation, arguments), activation_slope(activation, arguments), values, gradients,
+            residuals, broken,
+        )  # fmt: skip
+        if self._loops.line_gradients(self._structure, count, *map(address, arrays)):
+            raise MemoryError
+        for code in broken:
+            self._refuse(int(code))
+        _refuse_inaccurate(residuals)
+        priced = tracking.regularisation_matrix @ weights
+        return values + 0.5 * (weights * priced).sum(axis=(1, 2)), gradients + priced
+
+    @own_arithmetic()
+    def expand(self, point: Point) -> Expansion:
+        """Gradient, Gauss–Newton matrix and Hessian at a point."""
+        tracking, weights = self._tracking, point.weights
+        activation = tracking.network.activation
+        total = weights.size
+        gradient, residual = np.empty_like(weights), np.empty(1)
+        gauss_newton, hessian = np.empty((total, total)), np.empty((total, total))
+        arrays = (
+            weights, point.activated, activation_slope(activation, point.arguments),
+            activation_bend(activation, point.arguments), point.factors, point.stages, gradient, gauss_newton, hessian,
+            residual,
+        )  # fmt: skip
+        if self._loops.line_expand(self._structure, *map(address, arrays)):
+            raise MemoryError
+        _refuse_inaccurate(residual)
+        gradient += tracking.regularisation_matrix @ weights
+        gauss_newton += self._regularity
+        hessian += self._regularity
+        return Expansion(point.value, gradient.ravel(), gauss_newton, hessian)
+
+    def _at_points(self, weights: Array) -> Array:
+        """W x + b of every neuron at the drift points: (…, K, m, k)."""
+        width = self._tracking.network.width
+        position = self._tracking.operator.drift_points[:, 0]
+        return np.asarray(weights[..., width : 2 * width, None] * position + weights[..., 2 * width :, None])
+
+    @staticmethod
+    def _refuse(code: int) -> None:
+        if code > 0:
+            raise MemoryError
+        if code < 0:
+            piece, what = divmod(-1 - code, 2)
+            raise NonFiniteError(piece, "the density" if what else "the drift")
+
+
+def _refuse_inaccurate(residuals: Array) -> None:
+    if not np.all(residuals <= ACCURATE):
+        raise InaccurateError
+
+
+def _sizes(tracking: TrackingProblem) -> dict[str, int]:
+    elements, grid = Elements.of(tracking.operator), tracking.grid
+    single = radau(grid.stages).multiplicity == 1.0
+    blocks = _blocks(tracking)
+    return {
+        "nodes": len(elements.weights),
+        "elements": len(elements.start),
+        "lanes": _rounded(len(elements.start)),
+        "vertices": len(elements.vertex),
+        "room": _rounded(len(elements.vertex) + 1),
+        "unknowns": len(elements.mass),
+        "stages": grid.stages,
+        "reals": int(single.sum()),
+        "slots": int(single.sum() + 2 * (~single).sum()),
+        "pieces": grid.pieces,
+        "blocks": blocks,
+        "steps": grid.steps_per_piece // blocks,
+        "points": len(tracking.operator.drift_points),
+        "faces": 2 if tracking.operator.outward.any() else 0,
+        "width": tracking.network.width,
+    }
+
+
+def _arrays(tracking: TrackingProblem) -> dict[str, NDArray[Any] | None]:
+    """What the loops are given, by name; they live as long as the structure that points to them."""
+    elements, grid, operator, metric = Elements.of(tracking.operator), tracking.grid, tracking.operator, tracking.metric
+    points = operator.drift_points
+    blocks = _blocks(tracking)
+    spare = np.full(_rounded(len(elements.start)) - len(elements.start), len(elements.vertex))
+    given: dict[str, NDArray[Any] | None] = {
+        "convection": elements.convection,
+        "stiffness": elements.stiffness,
+        "weights": elements.weights,
+        "face": elements.face,
+        "mass": elements.mass,
+        "start": elements.start,
+        "vertex": elements.vertex,
+        "left": np.concatenate([elements.left, spare]),
+        "right": np.concatenate([elements.right, spare]),
+        "lengths": np.repeat(grid.step_lengths, blocks),
+        "diffusivity": tracking.diffusivity[:, :: grid.steps_per_piece // blocks].ravel(),
+        **_scheme(grid.stages),
+        "position": points[:, 0],
+        "tangential": np.broadcast_to(tracking.network.tangential_factor(points), points.shape)[:, 0],
+        "outward": operator.outward[-2:, 0],
+        "initial": tracking.initial,
+        "targets": tracking.targets,
+        "time_weight": tracking.time_weight,
+        "scale": metric.scale,
+        "factor": None if metric.diagonal else metric.factors[0],
+        "squared": None if metric.diagonal else metric.matrix().toarray(),
+    }
+    return {name: None if array is None else np.ascontiguousarray(array) for name, array in given.items()}
+
+
+def _scheme(stages: int) -> dict[str, NDArray[Any]]:
+    """The Radau scheme in its eigenbasis, T diag(λ) T⁻¹ = a⁻¹, real and imaginary parts apart; see `radau`."""
+    scheme = radau(stages)
+    single = scheme.multiplicity == 1.0
+    outer = scheme.right * (scheme.eigenvalues * scheme.multiplicity)
+    lift = scheme.left.sum(axis=1)
+    pairs = scheme.eigenvalues[~single]
+    return {
+        "eigenvalues": np.concatenate([scheme.eigenvalues[single].real, pairs.real, pairs.imag]),
+        "a": scheme.a,
+        "combination": _real_part(outer * lift, single),
+        "gathered": _parts(outer.T, single),
+        "spread": _real_part((scheme.left / scheme.eigenvalues[:, None]).T, single),
+        "lift": _real_part(lift[None], single),
+        "multiply": _real_part(scheme.left.T, single),
+        "projected": _parts(scheme.left, single),
+        "recovered": _real_part(scheme.right * scheme.multiplicity, single),
+    }
+
+
+def _parts(rows: NDArray[np.complex128], single: NDArray[np.bool_]) -> Array:
+    """(q, s) for q eigenvalues → (slots, s): real ones as they are, of a pair the real and the imaginary part."""
+    pairs = rows[~single]
+    return np.concatenate([rows[single].real, pairs.real, pairs.imag])
+
+
+def _real_part(columns: NDArray[np.complex128], single: NDArray[np.bool_]) -> Array:
+    """(s, q) → (s, slots): the factors of real and imaginary parts in Re Σ_l c_l (x_l + iy_l)."""
+    pairs = columns[:, ~single]
+    return np.concatenate([columns[:, single].real, pairs.real, -pairs.imag], axis=1)
+
+
+def _blocks(tracking: TrackingProblem) -> int:
+    """Matrices a piece: 1, or one a step where the diffusivity varies."""
+    constant = np.all(tracking.diffusivity == tracking.diffusivity[:, :1])
+    return 1 if constant else tracking.grid.steps_per_piece
+
+
+def _rounded(count: int) -> int:
+    return -(-count // LANES) * LANES
