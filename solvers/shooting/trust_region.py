@@ -24,6 +24,7 @@ from typing import Literal, Protocol
 import numpy as np
 import scipy.linalg as la
 from numpy.typing import NDArray
+from scipy.linalg import lapack
 
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.solvers.outcome import Termination
@@ -145,7 +146,7 @@ def _search(
     damping: float,
 ) -> tuple[Array, Evaluation, float] | Termination:
     """The next point, its evaluation and damping; or why there is none."""
-    smallest = _smallest_eigenvalue(matrix, scale, free)
+    smallest = 0.0 if _is_positive_definite(matrix, free) else _smallest_eigenvalue(matrix, scale, free)
     broken: NonFiniteError | None = None
     while damping <= LARGEST_DAMPING:
         shift = damping + max(0.0, -1.1 * smallest)
@@ -186,7 +187,7 @@ def _box_step(point: Array, gradient: Array, matrix: Array, free: NDArray[np.boo
     for _ in range(MOST_ACTIVE_SET_PASSES):
         held = ~moving
         right = -(gradient[moving] + matrix[np.ix_(moving, held)] @ step[held])
-        step[moving] = la.cho_solve(la.cho_factor(matrix[np.ix_(moving, moving)]), right)
+        step[moving] = _solved(matrix[np.ix_(moving, moving)], right)
         leaving = moving & (np.abs(point + step) > bound)
         if not leaving.any():
             break
@@ -195,6 +196,19 @@ def _box_step(point: Array, gradient: Array, matrix: Array, free: NDArray[np.boo
         if not moving.any():
             break
     return np.clip(point + step, -bound, bound)
+
+
+def _solved(matrix: Array, right: Array) -> Array:
+    """matrix⁻¹ right for a positive definite matrix; raises LinAlgError where it is not."""
+    _, solution, info = lapack.dposv(matrix, right)
+    if info:
+        raise la.LinAlgError
+    return np.asarray(solution)
+
+
+def _is_positive_definite(matrix: Array, free: NDArray[np.bool_]) -> bool:
+    """Whether the matrix of the free variables is, to rounding."""
+    return not free.any() or lapack.dpotrf(matrix[np.ix_(free, free)])[1] == 0
 
 
 def _smallest_eigenvalue(matrix: Array, scale: Array, free: NDArray[np.bool_]) -> float:
@@ -209,7 +223,6 @@ def _decrement(local: Expansion, free: NDArray[np.bool_]) -> float:
     if gradient.size == 0:
         return 0.0
     try:
-        factor = la.cho_factor(local.hessian[np.ix_(free, free)])
+        return 0.5 * float(gradient @ _solved(local.hessian[np.ix_(free, free)], gradient))
     except la.LinAlgError:
         return float("inf")
-    return 0.5 * float(gradient @ la.cho_solve(factor, gradient))
