@@ -1,6 +1,9 @@
-"""Independent starts of one solve: one after the other, or in processes of their own when that pays.
+"""Independent starts of one solve: one after the other, in threads, or in processes of their own when that pays.
 
 Comes in: what to do with one start. Goes out: the results in order, as far as a keyboard interrupt let them come.
+
+Threads cost nothing to start, but take turns wherever they are in Python: they are for what spends most of its time in
+compiled loops, and for few of them. A process takes seconds to import the library.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
@@ -18,11 +21,13 @@ import loky
 import numpy as np
 import torch
 
-from controlsde.foundation.surroundings import FLOATING_POINT
+from controlsde.foundation.surroundings import FLOATING_POINT, own_settings
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 PARENT_WATCH = 1.0  # seconds between two looks of a worker at its parent
 POOL_PAYS_ABOVE = 6.0  # seconds of remaining work below which starting processes costs more than it saves
+THREADS_PAY_ABOVE = 0.1  # the same for threads
+MOST_THREADS = 4  # beyond, they wait for each other: with more processors, long work goes to processes
 
 
 class Interruptible(Protocol):
@@ -38,12 +43,24 @@ S = TypeVar("S")
 R = TypeVar("R", bound=Interruptible)
 
 
-class Workers:
-    """The processes of one solve, started when they are first worth it. Use it as a context, which ends them."""
+Stopped = Callable[[], bool]  # whether to come to an end
 
-    def __init__(self) -> None:
+
+def never() -> bool:
+    """Work that nobody stops."""
+    return False
+
+
+class Workers:
+    """The threads or processes of one solve, started when first worth it. Use it as a context, which ends them.
+
+    threads: whether the work may be done in threads.
+    """
+
+    def __init__(self, *, threads: bool = False) -> None:
         self._pool: loky.ProcessPoolExecutor | None = None
         self._count = loky.cpu_count()
+        self._threads = threads
 
     def __enter__(self) -> Workers:
         return self
@@ -55,14 +72,15 @@ class Workers:
         self,
         starts: Sequence[S],
         here: Callable[[int, S], R],
-        elsewhere: Callable[[S], R],
+        elsewhere: Callable[[S, Stopped], R],
         finished: Callable[[int, R], None],
         expected: float | None = None,
     ) -> list[R | None]:
         """Results of the starts, in order; None for those that a keyboard interrupt kept from termination.
 
-        here(number, start) runs in this process; the first start does, to see how long one takes, unless `expected`
-        gives these seconds. elsewhere(start) runs in another process, and must survive the way there.
+        here(number, start) runs in this thread; the first start does, to see how long one takes, unless `expected`
+        gives these seconds. elsewhere(start, stopped) runs in another thread, where it ends soon after `stopped` says
+        so, or in another process, and must survive the way there.
         finished(count, result) is told of each result that comes from elsewhere.
         """
         results: list[R | None] = []
@@ -70,16 +88,54 @@ class Workers:
         for number, start in enumerate(starts):
             left = len(starts) - number
             one = (time.perf_counter() - began) / number if number else expected
-            if one is not None and min(self._count, left) > 1 and one * left > POOL_PAYS_ABOVE:
-                return [*results, *self._in_processes(starts[number:], elsewhere, finished, number)]
+            if one is not None and min(self._count, left) > 1:
+                rest = starts[number:]
+                if self._threads and one * left > THREADS_PAY_ABOVE and not self._long(one * left):
+                    return [*results, *self._in_threads(rest, elsewhere, finished, number)]
+                if one * left > POOL_PAYS_ABOVE:
+                    return [*results, *self._in_processes(rest, elsewhere, finished, number)]
             result = here(number, start)
             results.append(result)
             if result.interrupted:
                 return [*results, *(None for _ in range(left - 1))]
         return results
 
+    def _long(self, seconds: float) -> bool:
+        """Whether work is so long that processes beat as many threads as can work side by side."""
+        return self._count > MOST_THREADS and seconds / MOST_THREADS > POOL_PAYS_ABOVE
+
+    def _in_threads(
+        self,
+        starts: Sequence[S],
+        work: Callable[[S, Stopped], R],
+        finished: Callable[[int, R], None],
+        before: int,
+    ) -> list[R | None]:
+        stop = threading.Event()
+
+        def in_own_settings(start: S) -> R:
+            with own_settings():
+                return work(start, stop.is_set)
+
+        with ThreadPoolExecutor(min(self._count, MOST_THREADS, len(starts))) as pool:
+            futures = {pool.submit(in_own_settings, start): number for number, start in enumerate(starts)}
+            try:
+                for count, future in enumerate(as_completed(futures), before + 1):
+                    finished(count, future.result())
+            except KeyboardInterrupt:
+                pass
+            finally:
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+        ended = {number: future.result() for future, number in futures.items() if not future.cancelled()}
+        return [ended.get(number) for number in range(len(starts))]
+
     def _in_processes(
-        self, starts: Sequence[S], work: Callable[[S], R], finished: Callable[[int, R], None], before: int
+        self,
+        starts: Sequence[S],
+        work: Callable[[S, Stopped], R],
+        finished: Callable[[int, R], None],
+        before: int,
     ) -> list[R | None]:
         results: dict[int, R] = {}
         if self._pool is None:
@@ -90,7 +146,7 @@ class Workers:
         try:
             with _interrupts_held_back():  # workers inherit that, and never see a Ctrl-C at all
                 futures: dict[Future[R], int] = {
-                    self._pool.submit(work, start): number for number, start in enumerate(starts)
+                    self._pool.submit(work, start, never): number for number, start in enumerate(starts)
                 }
             for future in as_completed(futures):
                 results[futures[future]] = future.result()

@@ -278,11 +278,11 @@ def test_workers_find_the_same_though_warnings_are_errors_there(monkeypatch):
 
 
 def test_worker_processes_have_the_librarys_settings():
-    def told(_):
+    def told(_start, _stopped):
         return SimpleNamespace(interrupted=False, seen=(set(np.geterr().values()), torch.get_num_threads()))
 
     with processes.Workers() as workers:
-        (one, other) = workers.run([0, 1], None, lambda _: told(_), lambda *_: None, expected=1e6)
+        (one, other) = workers.run([0, 1], None, lambda *given: told(*given), lambda *_: None, expected=1e6)
     assert one.seen == other.seen == ({"ignore"}, 1)
 
 

@@ -27,7 +27,7 @@ from controlsde.foundation.files import write_whole
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.problem import Problem, parse_problem
 from controlsde.report.panels import Panel
-from controlsde.solvers.workers import Workers
+from controlsde.solvers.workers import Stopped, Workers
 
 Array = NDArray[np.float64]
 
@@ -225,13 +225,17 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
     told(len(kept))
     with Workers() as workers:
         results = workers.run(
-            fresh, here, partial(climb, folder=folder), lambda count, _: told(len(kept) + count), SECONDS
+            fresh, here, partial(_climb_elsewhere, folder=folder), lambda count, _: told(len(kept) + count), SECONDS
         )
     if any(result is None for result in results):
         raise KeyboardInterrupt
     climbed = kept | {cells: result for cells, result in zip(fresh, results, strict=True) if result is not None}
     found = {cell: one for cells in todo for cell, one in zip(cells, climbed[cells].found, strict=True)}
     return _findings(parameters, found)
+
+
+def _climb_elsewhere(cells: tuple[Cell, ...], stopped: Stopped, folder: Path | None) -> Climbed:  # noqa: ARG001
+    return climb(cells, folder)
 
 
 def _findings(parameters: Parameters, found: dict[Cell, Measured]) -> Findings:

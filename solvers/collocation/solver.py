@@ -35,7 +35,7 @@ from controlsde.solvers.collocation.transcription import Transcription, transcri
 from controlsde.solvers.outcome import Outcome, Reason, Termination, Violation
 from controlsde.solvers.shooting.trust_region import projected_gradient_norm
 from controlsde.solvers.starts import starts_from
-from controlsde.solvers.workers import Workers
+from controlsde.solvers.workers import Stopped, Workers
 from controlsde.tracking.objective import Objective
 from controlsde.tracking.tracking_problem import TrackingProblem
 
@@ -225,7 +225,7 @@ def _solve_one(
     return _outcome(objective, solution)
 
 
-def _solve_elsewhere(objective: Objective, options: Collocation, start: _Start) -> Outcome:
+def _solve_elsewhere(objective: Objective, options: Collocation, start: _Start, stopped: Stopped) -> Outcome:  # noqa: ARG001
     return _solve_one(_program(objective.tracking, options), objective, options, start)
 
 

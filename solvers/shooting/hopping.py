@@ -1,7 +1,7 @@
 """Basin hopping: from an optimum, disturb a few control pieces, minimise again, and stay where J is less.
 
-Comes in: an optimum, other good answers, and a way to minimise from a point. Goes out: points to start from, and when
-a minimisation that started there has no prospect any more.
+Comes in: an optimum, other good answers, and a way to minimise from a point. Goes out: which answers hops set out from,
+points to start from, and when a minimisation that started there has no prospect any more.
 
 A narrow network follows a density by taking its parts in turn, so a control is much like a schedule: what distinguishes
 one valley from the next is which piece does what, and when. Descent cannot rearrange a schedule; the four disturbances
@@ -24,27 +24,27 @@ Array = NDArray[np.float64]
 
 HOP_ITERATIONS = 30  # of a minimisation after a disturbance
 GAIN = 1e-4  # relative decrease of J that counts as a lower valley
+FEWEST_TOGETHER, MOST_TOGETHER = 2, 8  # hops of a round
 MOST_RENEWED = 3  # neighbouring pieces that start anew together
 PATIENCE = {10: 1.4, 20: 1.1}  # J over that of the valley left behind, beyond which a hop is given up at an iteration
 MODEL_TRUSTED_FROM = 5  # iterations after which the quadratic model's minimum is taken for the valley's
 MODEL_MARGIN = 2.0  # times the decrease that the model promises
 
 
-def shared_out(hops: int, answers: int) -> list[list[int]]:
-    """How many hops each answer, best first, takes in each of two rounds.
+def rounds_of(hops: int, answers: int) -> list[list[int]]:
+    """From which answer, counted from the best one, each hop of each round sets out.
 
-    Half of the hops go to all answers alike; the other half to the better half of them, as they are by then. One
-    answer takes all in one round.
+    The hops of a round set out together, so that they can run side by side, from the answers as the last round left
+    them. The first half of the hops goes to all answers alike, the other half to the better half of them.
     """
-    if answers == 1:
-        return [[hops]]
-    first = hops // 2
-    rounds = [_evenly(first, answers), _evenly(hops - first, math.ceil(answers / 2))]
-    return [round_ for round_ in rounds if any(round_)]
-
-
-def _evenly(hops: int, answers: int) -> list[int]:
-    return [hops // answers + (number < hops % answers) for number in range(answers)]
+    size = max(FEWEST_TOGETHER, min(MOST_TOGETHER, hops // MOST_TOGETHER))
+    rounds, taken = [], 0
+    while taken < hops:
+        chosen = answers if 2 * taken < hops else math.ceil(answers / 2)
+        count = min(size, hops - taken)
+        rounds.append([(taken + number) % chosen for number in range(count)])
+        taken += count
+    return rounds
 
 
 def disturbed(

@@ -1,7 +1,7 @@
 """The search of shooting: several starts, a first look at all, the best ones to the end, and hops from there.
 
-Comes in: an objective, options and starts. Goes out: one `Run` for each start. Minimisations run in processes of
-their own when that pays; randomness is passed in, so that they find what one process finds.
+Comes in: an objective, options and starts. Goes out: one `Run` for each start. Minimisations run side by side
+when that pays; what they do depends on what they are given alone, so that they find what one after the other finds.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import one_thread
 from controlsde.solvers.outcome import Iteration, Termination
 from controlsde.solvers.shooting.first_order import minimise_adam, minimise_l_bfgs
-from controlsde.solvers.shooting.hopping import HOP_ITERATIONS, disturbed, hopeless, lower, shared_out
+from controlsde.solvers.shooting.hopping import HOP_ITERATIONS, disturbed, hopeless, lower, rounds_of
 from controlsde.solvers.shooting.options import SECOND_ORDER, Shooting
 from controlsde.solvers.shooting.trust_region import Iterate, minimise
-from controlsde.solvers.workers import Workers
+from controlsde.solvers.workers import Stopped, Workers, never
 from controlsde.tracking.objective import Objective
 
 Array = NDArray[np.float64]
@@ -67,12 +67,11 @@ class Run:
 
 
 @dataclass(frozen=True, eq=False)
-class _HopPlan:
-    """Hops to take from an optimum, with other good answers at hand and randomness of its own."""
+class _Hop:
+    """One hop from an answer, with other good answers at hand and randomness of its own."""
 
     begin: Iterate
     population: tuple[Array, ...]
-    hops: int
     seed: tuple[int, ...]
 
 
@@ -107,25 +106,34 @@ class Search:
         return runs
 
     def hop_on(self, runs: list[Run]) -> list[Run]:
-        """The same runs, the most promising ones carried on by hops."""
+        """The same runs, the most promising ones carried on by hops, and then to the bottom of where they are."""
         options = self.options
         hops = options.hops if options.method in SECOND_ORDER else 0
         ended = [i for i in _by_value(runs) if not _pruned(runs[i])][:KEPT]
         if not hops or not ended or any(run.interrupted for run in runs):
             return runs
-        for number, shares in enumerate(shared_out(hops, len(ended))):
-            ended = sorted(ended, key=lambda i: _best(runs[i]).value)[: len(shares)]
-            plans = [self._plan(runs, ended, i, share, number) for i, share in zip(ended, shares, strict=True)]
-            one = max(run.seconds / max(len(run.history), 1) for run in runs) * HOP_ITERATIONS / 2
-            for i, plan in zip(ended, self._hop_all(plans, one * max(shares)), strict=True):
-                runs[i] = runs[i].followed_by(plan)
-            if any(run.interrupted for run in runs):
-                break
+        before = list(runs)
+        one = max(run.seconds / max(len(run.history), 1) for run in runs) * HOP_ITERATIONS / 2
+        taken = 0
+        for number, ranks in enumerate(rounds_of(hops, len(ended))):
+            ended = sorted(ended, key=lambda i: _best(runs[i]).value)
+            chosen = [ended[rank] for rank in ranks]
+            plans = [self._hop(runs, ended, start, (number, place)) for place, start in enumerate(chosen)]
+            found = self._hop_all(plans, taken, one)
+            taken += len(plans)
+            for start, hop in sorted(zip(chosen, found, strict=True), key=lambda pair: -_value(pair[1])):
+                runs[start] = _onwards(runs[start], hop)
+            if any(hop.interrupted for hop in found):
+                return runs
+        changed = [i for i in ended if _best(runs[i]) is not _best(before[i]) and not _best(runs[i]).converged]
+        points = [_best(runs[i]).point.reshape(self._shape) for i in changed]
+        for i, rest in zip(changed, self._minimise(options, points, "to the bottom, answer", one), strict=True):
+            runs[i] = runs[i].followed_by(rest)
         return runs
 
-    def _plan(self, runs: list[Run], ended: list[int], start: int, hops: int, number: int) -> _HopPlan:
+    def _hop(self, runs: list[Run], ended: list[int], start: int, number: tuple[int, int]) -> _Hop:
         population = tuple(_best(runs[i]).point.reshape(self._shape) for i in ended if i != start)
-        return _HopPlan(replace(_best(runs[start]), number=0), population, hops, (self.options.seed, start, number))
+        return _Hop(replace(_best(runs[start]), number=0), population, (self.options.seed, *number))
 
     @property
     def _shape(self) -> tuple[int, int]:
@@ -137,32 +145,35 @@ class Search:
         def here(number: int, start: Array) -> Run:
             return _run_one(self.objective, options, start, self.progress, f"{label} {number + 1}/{len(starts)}")
 
+        def finished(count: int, run: Run) -> None:
+            self._tell(f"{label}: {count} of {len(starts)} done", run)
+
         elsewhere = partial(_run_elsewhere, self.objective, options)
-        return self._run(starts, here, elsewhere, label, expected)
+        return self._run(starts, here, elsewhere, finished, expected)
 
-    def _hop_all(self, plans: list[_HopPlan], expected: float) -> list[Run]:
-        """All of these plans to the end."""
+    def _hop_all(self, hops: list[_Hop], taken: int, expected: float) -> list[Run]:
+        """All hops of a round."""
+        total = self.options.hops
 
-        def here(number: int, plan: _HopPlan) -> Run:
-            return _hop_from(self.objective, self.options, plan, self.progress, f"answer {number + 1}/{len(plans)}")
+        def here(number: int, hop: _Hop) -> Run:
+            return _hop_from(self.objective, self.options, hop, self.progress, f"hop {taken + number + 1}/{total}")
 
-        elsewhere = partial(_hop_elsewhere, self.objective, self.options)
-        label = f"{max(plan.hops for plan in plans)} hops from each of {len(plans)} answers"
-        self.progress(Step(f"shooting, {label}"))
-        return self._run(plans, here, elsewhere, label, expected)
+        def finished(count: int, run: Run) -> None:
+            self._tell(f"{taken + count} of {total} hops done", run)
+
+        return self._run(hops, here, partial(_hop_elsewhere, self.objective, self.options), finished, expected)
+
+    def _tell(self, what: str, run: Run) -> None:
+        self.progress(Step(f"shooting, {what}", None, run.best.value if run.best else None))
 
     def _run(
         self,
         starts: list[S],
         here: Callable[[int, S], Run],
-        elsewhere: Callable[[S], Run],
-        label: str,
+        elsewhere: Callable[[S, Stopped], Run],
+        finished: Callable[[int, Run], None],
         expected: float | None,
     ) -> list[Run]:
-        def finished(count: int, run: Run) -> None:
-            value = run.best.value if run.best else None
-            self.progress(Step(f"shooting, {label}: {count} of {len(starts)} done", None, value))
-
         runs = self.workers.run(starts, here, elsewhere, finished, expected)
         return [Run(interrupted=True) if run is None else run for run in runs]
 
@@ -175,6 +186,18 @@ def _by_value(runs: list[Run]) -> list[int]:
 def _best(run: Run) -> Iterate:
     assert run.best is not None  # callers pass runs that hold an iterate
     return run.best
+
+
+def _value(run: Run) -> float:
+    return run.best.value if run.best else math.inf
+
+
+def _onwards(run: Run, hop: Run) -> Run:
+    """The run with a hop after it, where that ended lower; its seconds in any case."""
+    seconds = run.seconds + hop.seconds
+    if hop.best is not None and lower(hop.best.value, _best(run).value):
+        run = run.followed_by(hop)
+    return replace(run, seconds=seconds, interrupted=hop.interrupted)
 
 
 def _pruned(run: Run) -> bool:
@@ -193,8 +216,9 @@ def _run_one(
     progress: Progress,
     label: str,
     stop: Callable[[Iterate], bool] = lambda _: False,
+    stopped: Stopped = never,
 ) -> Run:
-    """One minimisation; `stop` may end a second-order one early."""
+    """One minimisation. `stop` may end a second-order one early, for want of prospects, and `stopped` any."""
     run = Run()
     shape = objective.shape
     task = f"shooting, {label}"
@@ -203,6 +227,8 @@ def _run_one(
     def accept(iterate: Iterate) -> None:
         run.accept(iterate)
         progress(Step(task, iterate.number, iterate.value))
+        if stopped():
+            raise KeyboardInterrupt
 
     try:
         with one_thread():
@@ -231,32 +257,19 @@ def _run_one(
     return run
 
 
-def _hop_from(objective: Objective, options: Shooting, plan: _HopPlan, progress: Progress, label: str) -> Run:
-    """One plan: hop after hop from the lowest valley so far, and to the bottom of the last one."""
-    shape = objective.shape
+def _hop_from(
+    objective: Objective, options: Shooting, hop: _Hop, progress: Progress, label: str, stopped: Stopped = never
+) -> Run:
+    """From an answer, disturbed, down to where it ends or has no prospect any more."""
     brief = options.model_copy(update={"iterations": min(HOP_ITERATIONS, options.iterations)})
-    rng = np.random.default_rng(plan.seed)
-    run = Run(best=plan.begin, history=[Iteration(0, plan.begin.value, plan.begin.gradient_norm)])
-    for number in range(plan.hops):
-        best = _best(run)
-        start = disturbed(objective.tracking, best.point.reshape(shape), plan.population, rng)
-        task = f"{label}, hop {number + 1}/{plan.hops}"
-        hop = _run_one(objective, brief, start, progress, task, partial(hopeless, best=best.value))
-        run.seconds += hop.seconds
-        run.interrupted = hop.interrupted
-        if hop.best is not None and lower(hop.best.value, best.value):
-            run = replace(run.followed_by(hop), seconds=run.seconds)
-        if run.interrupted:
-            return run
-    if _best(run).converged or _best(run) is plan.begin:
-        return run
-    rest = _run_one(objective, options, _best(run).point.reshape(shape), progress, f"{label}, to the bottom")
-    return run.followed_by(rest)
+    rng = np.random.default_rng(hop.seed)
+    start = disturbed(objective.tracking, hop.begin.point.reshape(objective.shape), hop.population, rng)
+    return _run_one(objective, brief, start, progress, label, partial(hopeless, best=hop.begin.value), stopped)
 
 
-def _run_elsewhere(objective: Objective, options: Shooting, start: Array) -> Run:
-    return _run_one(objective, options, start, silent, "")
+def _run_elsewhere(objective: Objective, options: Shooting, start: Array, stopped: Stopped) -> Run:
+    return _run_one(objective, options, start, silent, "", stopped=stopped)
 
 
-def _hop_elsewhere(objective: Objective, options: Shooting, plan: _HopPlan) -> Run:
-    return _hop_from(objective, options, plan, silent, "")
+def _hop_elsewhere(objective: Objective, options: Shooting, hop: _Hop, stopped: Stopped) -> Run:
+    return _hop_from(objective, options, hop, silent, "", stopped)

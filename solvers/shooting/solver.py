@@ -3,7 +3,7 @@
 Comes in: an objective and options. Goes out: an `Outcome`. Methods: `newton` (exact Hessian), `gauss-newton`
 (Levenberg–Marquardt), `l-bfgs`, `adam`. Many local minima are the rule, so the starts are random and several: from
 four on, all take a first look of 40 iterations and the most promising go on to the end. From there the second-order
-methods hop on to lower valleys (see `hopping`). All run in processes of their own when that pays.
+methods hop on to lower valleys (see `hopping`). All run side by side when that pays.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def solve(
     began = time.perf_counter()
     starts = starts_from(objective, initial, options.starts, options.seed, options.start, progress)
     built = time.perf_counter()
-    with Workers() as workers:
+    with Workers(threads=objective.compiled) as workers:
         search = Search(objective, options, progress, workers)
         runs = search.hop_on(search.first(starts))
     outcomes = [

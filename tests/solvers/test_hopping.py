@@ -8,7 +8,7 @@ import pytest
 from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.solvers.outcome import Termination
 from controlsde.solvers.shooting import solver as shooting
-from controlsde.solvers.shooting.hopping import GAIN, disturbed, hopeless, lower, shared_out
+from controlsde.solvers.shooting.hopping import GAIN, disturbed, hopeless, lower, rounds_of
 from controlsde.solvers.shooting.options import Shooting
 from controlsde.solvers.shooting.trust_region import Iterate
 from controlsde.solvers.starts import random_starts
@@ -23,14 +23,19 @@ def iterate(number, value, decrement=float("inf")):
     return Iterate(number, np.zeros(1), value, 1.0, False, decrement)
 
 
-@pytest.mark.parametrize(("hops", "answers"), [(1, 1), (7, 1), (1, 4), (3, 2), (128, 4), (9, 3), (2, 4)])
-def test_all_hops_are_shared_out_and_the_second_round_is_for_the_better_half(hops, answers):
-    rounds = shared_out(hops, answers)
-    assert sum(map(sum, rounds)) == hops
-    assert all(len(shares) <= answers for shares in rounds)
-    assert all(max(shares) - min(shares) <= 1 for shares in rounds)
-    if answers > 1 and hops >= 2 * answers:
-        assert [len(shares) for shares in rounds] == [answers, (answers + 1) // 2]
+@pytest.mark.parametrize(("hops", "answers"), [(1, 1), (7, 1), (1, 4), (3, 2), (128, 4), (9, 3), (2, 4), (64, 3)])
+def test_all_hops_are_taken_in_rounds_and_the_second_half_from_the_better_answers(hops, answers):
+    rounds = rounds_of(hops, answers)
+    assert sum(map(len, rounds)) == hops
+    assert all(2 <= len(ranks) <= 8 for ranks in rounds[:-1])
+    taken = 0
+    for ranks in rounds:
+        chosen = answers if 2 * taken < hops else (answers + 1) // 2
+        assert max(ranks) < chosen
+        if len(ranks) >= chosen:
+            counts = Counter(ranks)
+            assert max(counts.values()) - min(counts[rank] for rank in range(chosen)) <= 1
+        taken += len(ranks)
 
 
 def test_a_disturbance_rearranges_renews_or_splices_and_leaves_the_rest(small_tracking):
@@ -89,7 +94,7 @@ def test_a_hop_is_given_up_when_it_is_far_off_late_or_promises_nothing():
 def test_hops_find_lower_valleys_that_are_optima(small_tracking, noise):
     tracking = small_tracking("three-bumps", noise=noise)
     plain = shooting.solve(Objective(tracking), options(hops=0))
-    hopped = shooting.solve(Objective(tracking), options())
+    hopped = shooting.solve(Objective(tracking), options(hops=48))
     assert hopped.objective < (1 - 1e-3) * plain.objective
     assert hopped.converged
     assert hopped.gradient_norm < 1e-6
@@ -100,14 +105,18 @@ def test_hops_find_lower_valleys_that_are_optima(small_tracking, noise):
     assert [row.number for row in hopped.history] == list(range(len(hopped.history)))
 
 
-def test_hops_in_processes_are_those_of_one_process(monkeypatch, small_tracking):
+@pytest.mark.parametrize("where", ["threads", "processes"])
+def test_hops_side_by_side_are_those_one_after_the_other(where, monkeypatch, small_tracking):
     tracking = small_tracking("three-bumps", noise=0.0)
+    monkeypatch.setattr("loky.cpu_count", lambda: 1)
     alone = shooting.solve(Objective(tracking), options(hops=6, iterations=60))
-    monkeypatch.setattr("controlsde.solvers.workers.POOL_PAYS_ABOVE", 0.0)
     monkeypatch.setattr("loky.cpu_count", lambda: 2)
+    monkeypatch.setattr("controlsde.solvers.workers.POOL_PAYS_ABOVE", 0.0)
+    monkeypatch.setattr("controlsde.solvers.workers.THREADS_PAY_ABOVE", 0.0 if where == "threads" else float("inf"))
     together = shooting.solve(Objective(tracking), options(hops=6, iterations=60))
-    np.testing.assert_allclose(together.starts, alone.starts, rtol=1e-6)
-    assert min(alone.starts) < min(shooting.solve(Objective(tracking), options(hops=0, iterations=60)).starts)
+    assert together.starts == alone.starts
+    np.testing.assert_array_equal(together.weights, alone.weights)
+    assert sum(alone.starts) < sum(shooting.solve(Objective(tracking), options(hops=0, iterations=60)).starts)
 
 
 def breaking_after(monkeypatch, calls, error):
