@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 NAMES = (
-    "startup", "gradient", "optimisers", "transcription", "certificates", "optima", "sizes", "fatrop", "large",
+    "core", "startup", "gradient", "optimisers", "transcription", "certificates", "optima", "sizes", "fatrop", "large",
     "scaling", "constructive_starts", "peers", "monte_carlo",
 )  # fmt: skip
 

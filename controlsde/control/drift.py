@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 TABLE = 8192  # points of a tabulated exact drift
-TABLES = 4096  # times for which it is kept
+TABLES = 8200  # times for which it is kept: both ends of 64 steps in each of 64 pieces, and of steps half as long
 MOMENTS = 2**40  # of [0, T]: times that differ by less are one
 STEP = 1e-4  # of the differences of an exact drift, as a share of the box
 NODES = (-2, -1, 1, 2)  # their points, in steps

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from controlsde.fokker_planck.operator import Operator
+from controlsde.fokker_planck.operator import Operator, entries_linear_in_drift
 from controlsde.fokker_planck.radau import radau, simplify
 from controlsde.fokker_planck.stage_solvers import refuse_non_finite
 
@@ -103,7 +103,7 @@ class Assembly(Generic[Stored]):
 
     def __init__(self, operator: Operator, layout: Stored, device: torch.device) -> None:
         self.layout: Stored = layout
-        rows, columns, inputs, values = _entries_linear_in_drift(operator)
+        rows, columns, inputs, values = entries_linear_in_drift(operator)
         entries = math.prod(layout.shape)
         self._linear = (
             torch.sparse_coo_tensor(
@@ -139,22 +139,6 @@ class Assembly(Generic[Stored]):
         )
         scaled = generators.mul_(-steps.reshape(each))
         return [torch.add(scaled, self._identity * simplify(value)) for value in radau(stages).eigenvalues]
-
-
-def _entries_linear_in_drift(operator: Operator) -> tuple[Any, Any, Any, Any]:
-    """Entries (i, j) of B diag(S v) T as linear functions of v: rows i, columns j, entries of v, coefficients."""
-    combine, gather = operator.combine.tocsc(), operator.gather.tocsr()
-    left, right = np.diff(combine.indptr), np.diff(gather.indptr)
-    points = np.repeat(np.arange(len(left)), left * right)  # one for each pair (B_iq, T_qj)
-    within = np.arange(len(points)) - np.repeat(np.cumsum(left * right) - left * right, left * right)
-    i = combine.indptr[points] + within // right[points]
-    j = gather.indptr[points] + within % right[points]
-    keys = combine.indices[i].astype(np.int64) * operator.size + gather.indices[j]
-    entries, entry = np.unique(keys, return_inverse=True)
-    pairs = sp.coo_array((combine.data[i] * gather.data[j], (entry, points)), shape=(len(entries), len(left)))
-    total = (pairs.tocsr() @ operator.sampling).tocoo()
-    rows, columns = np.divmod(entries[total.row], operator.size)
-    return rows, columns, total.col.astype(np.int64), total.data
 
 
 def _pattern(operator: Operator) -> sp.csr_array:

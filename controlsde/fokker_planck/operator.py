@@ -30,6 +30,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -40,6 +42,9 @@ from controlsde.fokker_planck.mesh import Mesh, kronecker
 Array = NDArray[np.float64]
 
 DENSE_LIMIT = {1: 100, 2: 400, 3: 400}  # unknowns by dimension; above it condensed factors beat dense ones on a CPU
+
+
+MOST_TABULATED = 20_000  # unknowns up to which the entries of A(v) are tabulated
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,9 +103,67 @@ class Operator:
 
     def matrix(self, drift: Array, diffusivity: float | None = None) -> sp.csr_array:
         """A(v) as a sparse matrix (n, n) for a rectified drift (k, d); `diffusivity` stands in for the operator's."""
-        sampled = self.sampling @ drift.ravel()
         factor = self.diffusivity if diffusivity is None else diffusivity
+        if self.size <= MOST_TABULATED:
+            return self._entries.matrix(drift, factor)
+        sampled = self.sampling @ drift.ravel()
         return sp.csr_array(factor * self.diffusion + self.combine @ sp.diags_array(sampled) @ self.gather)
+
+    @cached_property
+    def _entries(self) -> _Entries:
+        return _Entries.of(self)
+
+
+@dataclass(frozen=True, eq=False)
+class _Entries:
+    """The entries of A(v) that can differ from zero, in the order of a CSR matrix, and what each is of v and of D."""
+
+    shape: tuple[int, int]
+    indices: NDArray[np.int32]
+    starts: NDArray[np.int32]
+    linear: sp.csr_array  # (nnz, k·d)
+    diffusion: Array  # (nnz,)
+
+    @staticmethod
+    def of(operator: Operator) -> _Entries:
+        """Tabulate an operator; its whole diagonal is among the entries."""
+        size = operator.size
+        rows, columns, inputs, values = entries_linear_in_drift(operator)
+        still = operator.diffusion.tocoo()
+        every = np.arange(size)
+        keys = [i.astype(np.int64) * size + j for i, j in ((rows, columns), (still.row, still.col), (every, every))]
+        entries, place = np.unique(np.concatenate(keys), return_inverse=True)
+        moved, spread = place[: len(rows)], place[len(rows) : len(rows) + still.nnz]
+        diffusion = np.zeros(len(entries))
+        diffusion[spread] = still.data
+        return _Entries(
+            (size, size),
+            (entries % size).astype(np.int32),
+            np.searchsorted(entries, np.arange(size + 1) * size).astype(np.int32),
+            sp.coo_array((values, (moved, inputs)), shape=(len(entries), operator.sampling.shape[1])).tocsr(),
+            diffusion,
+        )
+
+    def matrix(self, drift: Array, diffusivity: float) -> sp.csr_array:
+        """A(v)."""
+        values = self.linear @ drift.ravel() + diffusivity * self.diffusion
+        return sp.csr_array((values, self.indices, self.starts), shape=self.shape)
+
+
+def entries_linear_in_drift(operator: Operator) -> tuple[Any, Any, Any, Any]:
+    """Entries (i, j) of B diag(S v) T as linear functions of v: rows i, columns j, entries of v, coefficients."""
+    combine, gather = operator.combine.tocsc(), operator.gather.tocsr()
+    left, right = np.diff(combine.indptr), np.diff(gather.indptr)
+    points = np.repeat(np.arange(len(left)), left * right)  # one for each pair (B_iq, T_qj)
+    within = np.arange(len(points)) - np.repeat(np.cumsum(left * right) - left * right, left * right)
+    i = combine.indptr[points] + within // right[points]
+    j = gather.indptr[points] + within % right[points]
+    keys = combine.indices[i].astype(np.int64) * operator.size + gather.indices[j]
+    entries, entry = np.unique(keys, return_inverse=True)
+    pairs = sp.coo_array((combine.data[i] * gather.data[j], (entry, points)), shape=(len(entries), len(left)))
+    total = (pairs.tocsr() @ operator.sampling).tocoo()
+    rows, columns = np.divmod(entries[total.row], operator.size)
+    return rows, columns, total.col.astype(np.int64), total.data
 
 
 def _diffusion(mesh: Mesh) -> sp.csr_array:

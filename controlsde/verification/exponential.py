@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -71,7 +72,9 @@ def exponential_action(generator: sp.csr_array, vector: Array, times: Array, mas
     Where a basis of `MOST_VECTORS` is not enough for the whole interval, the interval is cut.
     """
     root = np.sqrt(mass)
-    scaled = sp.csc_array(sp.diags_array(root) @ generator @ sp.diags_array(1.0 / root))
+    rows = np.repeat(np.arange(len(root)), np.diff(generator.indptr))
+    values = generator.data * (root[rows] / root[generator.indices])
+    scaled = sp.csr_array((values, generator.indices, generator.indptr), shape=generator.shape)
     return _action(scaled, root * vector, np.asarray(times, dtype=float)) / root
 
 
@@ -89,7 +92,7 @@ def taylor_action(generator: sp.csr_array, vector: Array, times: Array, mass: Ar
     return np.stack(result)
 
 
-def _action(matrix: sp.csc_array, start: Array, times: Array) -> Array:
+def _action(matrix: sp.csr_array, start: Array, times: Array) -> Array:
     found = _arnoldi(matrix, start, times)
     if found is not None:
         return found
@@ -102,15 +105,11 @@ def _action(matrix: sp.csc_array, start: Array, times: Array) -> Array:
     return np.stack(result)
 
 
-def _arnoldi(matrix: sp.csc_array, start: Array, times: Array) -> Array | None:
+def _arnoldi(matrix: sp.csr_array, start: Array, times: Array) -> Array | None:
     """exp(tA) y at all times from one basis; None where it is not enough."""
     size = len(start)
     gamma = float(times[-1]) / 10.0
-    shifted = sp.csc_array(sp.eye_array(size) - gamma * matrix)
-    # the pattern is symmetric and the diagonal dominates: an ordering for that, kept by pivoting only where it must
-    solve = sparse_linalg.splu(
-        shifted, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=PIVOT, options={"SymmetricMode": True}
-    ).solve
+    solve = _shifted_inverse(matrix, gamma)
     most = min(size, MOST_VECTORS)
     norm = float(np.linalg.norm(start))
     if not np.isfinite(norm):  # blown up before: say so, and let the certificate fail
@@ -141,6 +140,21 @@ def _arnoldi(matrix: sp.csc_array, start: Array, times: Array) -> Array | None:
             before = now
         basis[:, count] = new / rest
     return None
+
+
+def _shifted_inverse(matrix: sp.csr_array, gamma: float) -> Callable[[Array], Array]:
+    """y → (I − γA)⁻¹ y. SuperLU is given the rows of the matrix as the columns of its transpose."""
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    diagonal = matrix.indices == rows
+    if np.count_nonzero(diagonal) == matrix.shape[0]:
+        transposed = sp.csc_array((diagonal - gamma * matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape)
+    else:
+        transposed = sp.csc_array((sp.eye_array(matrix.shape[0]) - gamma * matrix).T)
+    # the pattern is symmetric and the diagonal dominates: an ordering for that, kept by pivoting only where it must
+    factors: Any = sparse_linalg.splu(
+        transposed, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=PIVOT, options={"SymmetricMode": True}
+    )
+    return lambda right: factors.solve(right, "T")
 
 
 def propagate_time_dependent(
@@ -213,11 +227,19 @@ def _magnus(
             middle = start + (step + 0.5) * h
             before, after = (matrix(piece, float(middle + side * h * np.sqrt(3) / 6)) for side in (-1, 1))
             for first, second in ((alpha, beta), (beta, alpha)):
-                generator = sp.csr_array(first * before + second * after)
-                density = _exponential(generator, density, h, mass, action)
+                density = _exponential(_combined(first, before, second, after), density, h, mass, action)
         result.append(density)
         done(len(result))
     return np.stack(result)
+
+
+def _combined(first: float, one: sp.csr_array, second: float, other: sp.csr_array) -> sp.csr_array:
+    """The sum of two multiples, which mostly have one pattern."""
+    if one.indices is other.indices or (
+        np.array_equal(one.indptr, other.indptr) and np.array_equal(one.indices, other.indices)
+    ):
+        return sp.csr_array((first * one.data + second * other.data, one.indices, one.indptr), shape=one.shape)
+    return sp.csr_array(first * one + second * other)
 
 
 def _exponential(generator: sp.csr_array, vector: Array, h: float, mass: Array, action: Action) -> Array:

@@ -199,14 +199,14 @@ def _propagate(
     durations = np.diff(edges)
     points = operator.drift_points
 
-    def transport(piece: int, t: float) -> sp.csr_array:
-        return operator.matrix(operator.rectify(drift.values(piece, t, points)), 0.0)
+    def rectified(piece: int, t: float) -> Array:
+        return operator.rectify(drift.values(piece, t, points))
 
-    constant = lru_cache(maxsize=1)(lambda piece: transport(piece, float(edges[piece])))
+    constant = lru_cache(maxsize=1)(lambda piece: rectified(piece, float(edges[piece])))
 
     def generator(piece: int, t: float) -> sp.csr_array:
-        moved = constant(piece) if drift.constant else transport(piece, t)
-        return sp.csr_array(moved + diffusivity.at(t) * operator.diffusion)
+        values = constant(piece) if drift.constant else rectified(piece, t)
+        return operator.matrix(values, diffusivity.at(t))
 
     mass, action = operator.mesh.mass, ACTION[operator.mesh.dimension]
     if drift.constant and diffusivity.steady:

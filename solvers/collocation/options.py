@@ -16,11 +16,12 @@ class Collocation(SolverOptions):
     """The solver that hands state and controls together to a nonlinear program, solved by IPOPT or FATROP.
 
     `pivot_tolerance` is of IPOPT's linear solver: larger is slower, but sees the program's curvature for what it is.
-    `start` is as of shooting.
+    With `start: shooting` the first of its starts is what a short search by shooting finds on the same discrete
+    problem, in primal and dual; the others, and those of `random` and `switching`, are cold: states on the reference.
     """
 
     kind: Literal["collocation"] = "collocation"
-    start: Literal["random", "switching"] = "random"
+    start: Literal["shooting", "random", "switching"] = "shooting"
     nlp_solver: Literal["ipopt", "fatrop"] = "ipopt"
     starts: Annotated[Whole, Field(ge=1, le=10_000)] = 1
     seed: Seed = 0

@@ -39,11 +39,38 @@ def test_from_the_shooting_optimum_collocation_stays_at_the_same_objective(name,
 
 
 def test_a_cold_collocation_ends_at_a_stationary_point_of_the_objective(tracking):
-    outcome = collocation.solve(Objective(tracking), Collocation())
+    outcome = collocation.solve(Objective(tracking), Collocation(start="random"))
     assert outcome.converged
     assert outcome.gradient_norm < 1e-6
     assert outcome.objective == pytest.approx(Objective(tracking).value(outcome.weights), rel=1e-12)
     assert (np.abs(outcome.weights) <= tracking.bound + 1e-6).all()
+
+
+def test_by_default_it_begins_where_a_short_search_by_shooting_ends(tracking):
+    """From one cold start collocation ends anywhere; what it calls its answer should not be far above shooting's."""
+    objective = Objective(tracking)
+    shot = shooting.solve(objective, Shooting(starts=8, hops=collocation.SHORT_HOPS))
+    outcome = collocation.solve(objective, Collocation())
+    assert outcome.converged
+    assert outcome.objective == pytest.approx(shot.objective, rel=1e-6)
+    assert outcome.objective <= collocation.solve(objective, Collocation(start="random")).objective
+
+
+def test_of_several_starts_one_is_shootings_and_the_others_are_cold(small_tracking):
+    objective = Objective(small_tracking())
+    first, second = collocation.solve(objective, Collocation(starts=2)).starts
+    assert first == pytest.approx(collocation.solve(objective, Collocation()).objective, rel=1e-9)
+    assert second == pytest.approx(collocation.solve(objective, Collocation(start="random")).objective, rel=1e-6)
+
+
+def test_an_interrupted_search_by_shooting_is_the_answer_so_far(small_tracking):
+    def interrupt(step):
+        if step.iteration == 3:
+            raise KeyboardInterrupt
+
+    outcome = collocation.solve(Objective(small_tracking()), Collocation(), progress=interrupt)
+    assert outcome.interrupted
+    assert np.isfinite(outcome.objective)
 
 
 def test_the_history_ends_in_the_objective_and_outcomes_know_their_start(small_tracking):
@@ -54,7 +81,7 @@ def test_the_history_ends_in_the_objective_and_outcomes_know_their_start(small_t
     assert last.objective == outcome.objective == Objective(tracking).value(outcome.weights)
     assert last.number == outcome.iterations
     assert all(outcome.starts[one.start] == one.objective for one in (outcome, *outcome.others))
-    cut = collocation.solve(Objective(tracking), Collocation(iterations=4))
+    cut = collocation.solve(Objective(tracking), Collocation(start="random", iterations=4))
     assert not cut.converged
     assert cut.history[-1].objective != cut.objective  # of states that do not obey the state equation
 
@@ -111,7 +138,7 @@ def test_variables_round_trip_through_the_layout(small_tracking):
 
 
 def test_ipopts_status_is_passed_on(small_tracking):
-    outcome = collocation.solve(Objective(small_tracking()), Collocation(iterations=3))
+    outcome = collocation.solve(Objective(small_tracking()), Collocation(start="random", iterations=3))
     assert not outcome.converged
     assert "Maximum_Iterations_Exceeded" in outcome.message
     assert (outcome.termination.reason, outcome.termination.words) == ("iterations", "Maximum_Iterations_Exceeded")
@@ -141,7 +168,7 @@ def test_an_interruption_keeps_the_last_point(small_tracking):
         if step.iteration == 5:
             os.kill(os.getpid(), signal.SIGINT)
 
-    outcome = collocation.solve(Objective(small_tracking()), Collocation(), progress=interrupt)
+    outcome = collocation.solve(Objective(small_tracking()), Collocation(start="random"), progress=interrupt)
     assert outcome.interrupted
     assert outcome.iterations < 10
     assert np.isfinite(outcome.objective)

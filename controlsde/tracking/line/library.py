@@ -15,6 +15,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 NAME = "_line"
+MOST_VERTICES = 128  # the inverses of the vertices are full matrices
 _SIZES = (
     "nodes", "elements", "lanes", "vertices", "room", "unknowns", "stages", "reals", "slots", "pieces", "blocks",
     "steps", "points", "faces", "width",

@@ -19,13 +19,12 @@ from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.foundation.surroundings import own_arithmetic
 from controlsde.tracking.expansion import Expansion
 from controlsde.tracking.line.elements import Elements
-from controlsde.tracking.line.library import Line, address, library
+from controlsde.tracking.line.library import MOST_VERTICES, Line, address, library
 from controlsde.tracking.tracking_problem import TrackingProblem
 
 Array = NDArray[np.float64]
 
 ACCURATE = 1e-12  # a residual over the sizes of its terms
-MOST_VERTICES = 128  # the inverses of the vertices are full matrices
 LANES = 8  # numbers in a vector of the compiled loops
 
 
