@@ -19,7 +19,6 @@ from typing import Protocol, TypeVar
 
 import loky
 import numpy as np
-import torch
 
 from controlsde.foundation.surroundings import FLOATING_POINT, own_settings
 
@@ -176,6 +175,8 @@ def _interrupts_held_back() -> Iterator[None]:
 
 def _start_worker(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import torch
+
     np.seterr(**FLOATING_POINT)  # type: ignore[arg-type]
     torch.set_num_threads(1)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()

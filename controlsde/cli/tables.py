@@ -88,7 +88,7 @@ def spread_of(result: Result) -> list[str]:
     line = f"{len(result.starts)} starts reached {_ranked(found.kept)}"
     hops = getattr(result.problem.solver, "hops", 0)
     if hops and result.status != "interrupted":
-        line += f", after {hops} hops from the best"
+        line += f", after at most {hops} hops from the best"
     if found.lost:
         limited = result.problem.objective.terminal_error is not None
         line += f"; {found.lost} {'did not go on to the limit at T' if limited else 'broke down'}"

@@ -18,7 +18,7 @@ from controlsde.control.drift import Drift
 from controlsde.diagnosis.case import Trials, Wall
 from controlsde.fokker_planck.density_field import DensityField
 from controlsde.fokker_planck.mesh import Mesh
-from controlsde.fokker_planck.stage_solvers import NonFiniteError
+from controlsde.fokker_planck.non_finite import NonFiniteError
 from controlsde.reference import Reference, ReferenceError  # noqa: A004
 from controlsde.tracking.posed import Posed
 from controlsde.tracking.tracking_problem import Run, TrackingProblem

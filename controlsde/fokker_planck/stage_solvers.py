@@ -27,14 +27,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-
-class NonFiniteError(ArithmeticError):
-    """A number stopped being finite; `piece` says in which control piece (counted from 0)."""
-
-    def __init__(self, piece: int, what: str) -> None:
-        super().__init__(f"{what} is not finite in piece {piece}")
-        self.piece = piece
-        self.what = what
+from controlsde.fokker_planck.non_finite import NonFiniteError
 
 
 class StageSolver(Protocol):

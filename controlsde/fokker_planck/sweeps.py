@@ -28,10 +28,11 @@ from controlsde.fokker_planck.condensation import CondensedFactors, Plan
 from controlsde.fokker_planck.dense_stages import DenseStageSolver
 from controlsde.fokker_planck.dissection import dissect
 from controlsde.fokker_planck.lu_stages import LuStageSolver
+from controlsde.fokker_planck.non_finite import NonFiniteError
 from controlsde.fokker_planck.operator import DENSE_LIMIT, Operator
 from controlsde.fokker_planck.piecewise_stages import Factor, PiecewiseStageSolver
 from controlsde.fokker_planck.radau import Radau, radau
-from controlsde.fokker_planck.stage_solvers import NonFiniteError, StageSolver, refuse_non_finite
+from controlsde.fokker_planck.stage_solvers import StageSolver, refuse_non_finite
 from controlsde.foundation.surroundings import own_arithmetic
 
 

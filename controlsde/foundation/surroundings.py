@@ -106,16 +106,12 @@ class _OneThread:
         self._inside = 0
         self._before: list[tuple[Library, int]] = []
         self._casadi = False  # whether CasADi's library is among them
-        self._torch = 1
+        self._torch: int | None = None  # threads of PyTorch before
 
     def enter(self) -> None:
-        import torch
-
         depth = getattr(self._own, "depth", 0)
-        threads = torch.get_num_threads()  # a thread that asks for the first time is given the number that was last set
         with self._lock:
             if self._inside == 0:
-                self._torch = threads
                 self._limit(loaded_libraries())
             if not self._casadi:
                 late = casadis_library()
@@ -123,22 +119,32 @@ class _OneThread:
                 self._casadi = late is not None
             self._inside += not depth
             self._own.depth = depth + 1
-        if not depth:
-            torch.set_num_threads(1)  # every thread has a number of its own
+            self._limit_torch()
 
     def leave(self) -> None:
-        import torch
-
         with self._lock:
             self._own.depth -= 1
             if self._own.depth:
                 return
             self._inside -= 1
+            if getattr(self._own, "torch", False) and self._torch is not None:
+                sys.modules["torch"].set_num_threads(self._torch)
+            self._own.torch = False
             if self._inside == 0:
                 for library, threads in self._before:
                     library.set_threads(threads)
-                self._before, self._casadi = [], False
-            torch.set_num_threads(self._torch)
+                self._before, self._casadi, self._torch = [], False, None
+
+    def _limit_torch(self) -> None:
+        """Once it is imported, which may be while somebody is inside."""
+        torch = sys.modules.get("torch")
+        if torch is None or getattr(self._own, "torch", False):
+            return
+        threads = torch.get_num_threads()  # a thread that asks for the first time is given the number that was last set
+        if self._torch is None:
+            self._torch = threads
+        torch.set_num_threads(1)  # every thread has a number of its own
+        self._own.torch = True
 
     def _limit(self, libraries: list[Library]) -> None:
         for library in libraries:

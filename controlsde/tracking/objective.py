@@ -9,16 +9,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.fokker_planck.sweeps import Trajectory
+from controlsde.foundation.surroundings import one_thread
 from controlsde.problem.solver_specs import SolverOptions
 from controlsde.tracking.expansion import Expansion
-from controlsde.tracking.interpreted import InterpretedObjective
 from controlsde.tracking.line.line_objective import InaccurateError, LineObjective, Point
 from controlsde.tracking.tracking_problem import TrackingProblem
+
+if TYPE_CHECKING:
+    from controlsde.fokker_planck.sweeps import Trajectory
+    from controlsde.tracking.interpreted import InterpretedObjective
 
 Array = NDArray[np.float64]
 
@@ -123,7 +127,10 @@ class Objective:
 
     @cached_property
     def _interpreted(self) -> InterpretedObjective:
-        return InterpretedObjective(self.tracking, self.device)
+        from controlsde.tracking.interpreted import InterpretedObjective  # with PyTorch, which takes a second
+
+        with one_thread():
+            return InterpretedObjective(self.tracking, self.device)
 
 
 @dataclass(frozen=True, eq=False)

@@ -143,18 +143,19 @@ def _arnoldi(matrix: sp.csr_array, start: Array, times: Array) -> Array | None:
 
 
 def _shifted_inverse(matrix: sp.csr_array, gamma: float) -> Callable[[Array], Array]:
-    """y → (I − γA)⁻¹ y. SuperLU is given the rows of the matrix as the columns of its transpose."""
+    """y → (I − γA)⁻¹ y."""
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     diagonal = matrix.indices == rows
-    if np.count_nonzero(diagonal) == matrix.shape[0]:
-        transposed = sp.csc_array((diagonal - gamma * matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape)
+    if np.count_nonzero(diagonal) == matrix.shape[0]:  # it is stored whole, as it is of an operator
+        shifted = sp.csr_array((diagonal - gamma * matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape)
     else:
-        transposed = sp.csc_array((sp.eye_array(matrix.shape[0]) - gamma * matrix).T)
+        shifted = sp.csr_array(sp.eye_array(matrix.shape[0]) - gamma * matrix)
     # the pattern is symmetric and the diagonal dominates: an ordering for that, kept by pivoting only where it must
     factors: Any = sparse_linalg.splu(
-        transposed, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=PIVOT, options={"SymmetricMode": True}
+        shifted.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=PIVOT, options={"SymmetricMode": True}
     )
-    return lambda right: factors.solve(right, "T")
+    solve: Callable[[Array], Array] = factors.solve
+    return solve
 
 
 def propagate_time_dependent(

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.fokker_planck.mesh import Mesh
-from controlsde.fokker_planck.stage_solvers import NonFiniteError
+from controlsde.fokker_planck.non_finite import NonFiniteError
 from controlsde.foundation.progress import Progress, Step
 from controlsde.problem import Problem
 from controlsde.problem.solver_specs import SolverOptions

@@ -19,7 +19,7 @@ from controlsde.diagnosis import Case, Diagnosis, diagnose
 from controlsde.diagnosis.trials import try_out, walls
 from controlsde.fokker_planck.diffusivity import Diffusivity
 from controlsde.fokker_planck.evolution import evolve
-from controlsde.fokker_planck.stage_solvers import NonFiniteError
+from controlsde.fokker_planck.non_finite import NonFiniteError
 from controlsde.foundation.errors import EXIT_NOT_CONVERGED, ControlsdeError
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import own_settings

@@ -18,8 +18,8 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
+from controlsde.fokker_planck.non_finite import NonFiniteError
 from controlsde.fokker_planck.radau import radau
-from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import one_thread
 from controlsde.solvers.collocation.fatrop import require_fatrop, solve_stage_wise

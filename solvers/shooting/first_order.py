@@ -10,10 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 import scipy.optimize
-import torch
 from numpy.typing import NDArray
 
-from controlsde.fokker_planck.stage_solvers import NonFiniteError
+from controlsde.fokker_planck.non_finite import NonFiniteError
 from controlsde.solvers.shooting.trust_region import Iterate, projected_gradient_norm
 from controlsde.tracking.objective import Objective
 
@@ -65,6 +64,8 @@ def minimise_l_bfgs(objective: Objective, start: Array, iterations: int, toleran
 
 def minimise_adam(objective: Objective, start: Array, iterations: int, tolerance: float, accept: Accept) -> None:
     """Adam with a rate that falls as a cosine, projected on the bounds; hands every iterate to `accept`."""
+    import torch
+
     shape, bound = objective.shape, objective.bounds
     limit = torch.from_numpy(bound)
     parameter = torch.from_numpy(np.clip(start, -bound, bound).copy()).requires_grad_()

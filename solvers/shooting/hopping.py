@@ -24,7 +24,8 @@ Array = NDArray[np.float64]
 
 HOP_ITERATIONS = 30  # of a minimisation after a disturbance
 GAIN = 1e-4  # relative decrease of J that counts as a lower valley
-FEWEST_TOGETHER, MOST_TOGETHER = 2, 8  # hops of a round
+FEWEST_TOGETHER, MOST_TOGETHER = 2, 4  # hops of a round
+STALE_SHARE = 0.375  # of all hops: after so many that found no lower valley than the best one, no more are taken
 MOST_RENEWED = 3  # neighbouring pieces that start anew together
 PATIENCE = {10: 1.4, 20: 1.1}  # J over that of the valley left behind, beyond which a hop is given up at an iteration
 MODEL_TRUSTED_FROM = 5  # iterations after which the quadratic model's minimum is taken for the valley's
@@ -37,7 +38,7 @@ def rounds_of(hops: int, answers: int) -> list[list[int]]:
     The hops of a round set out together, so that they can run side by side, from the answers as the last round left
     them. The first half of the hops goes to all answers alike, the other half to the better half of them.
     """
-    size = max(FEWEST_TOGETHER, min(MOST_TOGETHER, hops // MOST_TOGETHER))
+    size = max(FEWEST_TOGETHER, min(MOST_TOGETHER, hops // 8))
     rounds, taken = [], 0
     while taken < hops:
         chosen = answers if 2 * taken < hops else math.ceil(answers / 2)

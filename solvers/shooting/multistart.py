@@ -16,12 +16,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.fokker_planck.stage_solvers import NonFiniteError
+from controlsde.fokker_planck.non_finite import NonFiniteError
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import one_thread
 from controlsde.solvers.outcome import Iteration, Termination
 from controlsde.solvers.shooting.first_order import minimise_adam, minimise_l_bfgs
-from controlsde.solvers.shooting.hopping import HOP_ITERATIONS, disturbed, hopeless, lower, rounds_of
+from controlsde.solvers.shooting.hopping import HOP_ITERATIONS, STALE_SHARE, disturbed, hopeless, lower, rounds_of
 from controlsde.solvers.shooting.options import SECOND_ORDER, Shooting
 from controlsde.solvers.shooting.trust_region import Iterate, minimise
 from controlsde.solvers.workers import Stopped, Workers, never
@@ -112,7 +112,7 @@ class Search:
         ended = [i for i in _by_value(runs) if not _pruned(runs[i])][:KEPT]
         if not hops or not ended or any(run.interrupted for run in runs):
             return runs
-        before = list(runs)
+        before, least, stale = list(runs), min(map(_value, runs)), 0
         one = max(run.seconds / max(len(run.history), 1) for run in runs) * HOP_ITERATIONS / 2
         taken = 0
         for number, ranks in enumerate(rounds_of(hops, len(ended))):
@@ -125,6 +125,12 @@ class Search:
                 runs[start] = _onwards(runs[start], hop)
             if any(hop.interrupted for hop in found):
                 return runs
+            now = min(map(_value, runs))
+            self.progress(Step(f"shooting, {taken} of {hops} hops done", None, now))
+            stale = 0 if lower(now, least) else stale + len(plans)
+            least = min(now, least)
+            if stale >= STALE_SHARE * hops:
+                break
         changed = [i for i in ended if _best(runs[i]) is not _best(before[i]) and not _best(runs[i]).converged]
         points = [_best(runs[i]).point.reshape(self._shape) for i in changed]
         for i, rest in zip(changed, self._minimise(options, points, "to the bottom, answer", one), strict=True):
@@ -146,7 +152,8 @@ class Search:
             return _run_one(self.objective, options, start, self.progress, f"{label} {number + 1}/{len(starts)}")
 
         def finished(count: int, run: Run) -> None:
-            self._tell(f"{label}: {count} of {len(starts)} done", run)
+            value = run.best.value if run.best else None
+            self.progress(Step(f"shooting, {label}: {count} of {len(starts)} done", None, value))
 
         elsewhere = partial(_run_elsewhere, self.objective, options)
         return self._run(starts, here, elsewhere, finished, expected)
@@ -159,12 +166,9 @@ class Search:
             return _hop_from(self.objective, self.options, hop, self.progress, f"hop {taken + number + 1}/{total}")
 
         def finished(count: int, run: Run) -> None:
-            self._tell(f"{taken + count} of {total} hops done", run)
+            """The round is told of when it ends."""
 
         return self._run(hops, here, partial(_hop_elsewhere, self.objective, self.options), finished, expected)
-
-    def _tell(self, what: str, run: Run) -> None:
-        self.progress(Step(f"shooting, {what}", None, run.best.value if run.best else None))
 
     def _run(
         self,

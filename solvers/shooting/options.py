@@ -13,7 +13,7 @@ from controlsde.solvers.drift_fitting.options import start_inconsistencies
 
 SECOND_ORDER = ("newton", "gauss-newton")  # methods
 STARTS = {1: 8, 2: 4}  # by dimension; in more dimensions as in two
-HOPS_PER_START = {1: 16, 2: 2}  # where there are several
+HOPS_PER_START = {1: 32, 2: 2}  # where there are several
 
 
 def usual_hops(method: str, starts: int, dimension: int) -> int:

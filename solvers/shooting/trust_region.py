@@ -26,7 +26,7 @@ import scipy.linalg as la
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
-from controlsde.fokker_planck.stage_solvers import NonFiniteError
+from controlsde.fokker_planck.non_finite import NonFiniteError
 from controlsde.solvers.outcome import Termination
 from controlsde.tracking.expansion import Expansion
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from controlsde.fokker_planck.stage_solvers import NonFiniteError
+from controlsde.fokker_planck.non_finite import NonFiniteError
 from controlsde.problem import list_problems
 from controlsde.result.result import Result
 from controlsde.tracking.objective import Objective

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from controlsde.control.controls import Controls
-from controlsde.fokker_planck.stage_solvers import NonFiniteError
+from controlsde.fokker_planck.non_finite import NonFiniteError
 from controlsde.problem import load_problem, parse_problem
 from controlsde.solvers.shooting.options import Shooting
 from controlsde.tracking.objective import Objective

@@ -8,8 +8,8 @@ from controlsde.fokker_planck import Mesh, Operator
 from controlsde.fokker_planck.assembly import MatrixLayout
 from controlsde.fokker_planck.diffusivity import Varying, step_means
 from controlsde.fokker_planck.evolution import evolve
+from controlsde.fokker_planck.non_finite import NonFiniteError
 from controlsde.fokker_planck.propagation import Propagator
-from controlsde.fokker_planck.stage_solvers import NonFiniteError
 
 CASES = {
     "1-D reflecting": (((-2.0, 2.0),), "reflecting", (4,), 0.5),

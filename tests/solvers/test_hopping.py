@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from controlsde.fokker_planck.stage_solvers import NonFiniteError
+from controlsde.fokker_planck.non_finite import NonFiniteError
 from controlsde.solvers.outcome import Termination
 from controlsde.solvers.shooting import solver as shooting
 from controlsde.solvers.shooting.hopping import GAIN, disturbed, hopeless, lower, rounds_of
@@ -27,7 +27,7 @@ def iterate(number, value, decrement=float("inf")):
 def test_all_hops_are_taken_in_rounds_and_the_second_half_from_the_better_answers(hops, answers):
     rounds = rounds_of(hops, answers)
     assert sum(map(len, rounds)) == hops
-    assert all(2 <= len(ranks) <= 8 for ranks in rounds[:-1])
+    assert all(2 <= len(ranks) <= 4 for ranks in rounds[:-1])
     taken = 0
     for ranks in rounds:
         chosen = answers if 2 * taken < hops else (answers + 1) // 2
@@ -175,9 +175,9 @@ def test_first_order_methods_do_not_hop(small_tracking):
 
 
 def test_the_usual_starts_and_hops_depend_on_the_dimension_and_the_method():
-    assert (Shooting().starts, Shooting().hops) == (8, 128)
+    assert (Shooting().starts, Shooting().hops) == (8, 256)
     assert (Shooting().fitted(2).starts, Shooting().fitted(2).hops) == (4, 8)
-    assert Shooting(starts=3).hops == 48
+    assert Shooting(starts=3).hops == 96
     assert Shooting(starts=1).hops == 0
     assert Shooting(method="adam").hops == 0
     assert Shooting(hops=5).fitted(3).hops == 5

@@ -13,8 +13,10 @@ a few words why not; nothing where it is not for this device. The first of the r
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +28,7 @@ from controlsde.monte_carlo.sums import Layout, Sums
 from controlsde.registry import BACKENDS
 
 DEVICES = ("auto", "cpu", "cuda")
+GPU_FILES = ("/dev/nvidiactl", "/dev/nvhost-ctrl-gpu", "/dev/dxg")  # of Linux: cards, boards, and under Windows
 STAGES = 4  # of a step without noise, each of which costs what a step with noise does
 CUDA_CELLS = 256  # of particles at a time on a device, 4 million
 
@@ -57,9 +60,7 @@ def choose(process: Process, device: str, particles: int) -> Backend:
     """The fastest backend for so many particles. Raises DeviceError."""
     if device not in DEVICES:
         raise DeviceError(f"device must be one of {', '.join(DEVICES)} (got {device!r})")
-    import torch
-
-    has_cuda = torch.cuda.is_available()
+    has_cuda = _sees_cuda()
     if device == "cuda" and not has_cuda:
         raise DeviceError("device cuda: PyTorch sees no CUDA device here; use cpu, or auto")
     place = "cuda" if has_cuda and device != "cpu" else "cpu"
@@ -71,3 +72,12 @@ def choose(process: Process, device: str, particles: int) -> Backend:
             return replace(offered, note=note)
         note = note or offered or None
     raise DeviceError(f"no backend moves these particles on {place}; use another device")
+
+
+def _sees_cuda() -> bool:
+    """Whether PyTorch sees a CUDA device; it is not imported to say no where the system has none."""
+    if "torch" not in sys.modules and sys.platform == "linux" and not any(Path(one).exists() for one in GPU_FILES):
+        return False
+    import torch
+
+    return bool(torch.cuda.is_available())

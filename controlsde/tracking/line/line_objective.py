@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.control.network import activate, activation_bend, activation_slope
+from controlsde.fokker_planck.non_finite import NonFiniteError
 from controlsde.fokker_planck.radau import radau
-from controlsde.fokker_planck.stage_solvers import NonFiniteError
 from controlsde.foundation.surroundings import own_arithmetic
 from controlsde.tracking.expansion import Expansion
 from controlsde.tracking.line.elements import Elements
