@@ -241,7 +241,7 @@ def test_the_spread_of_the_starts_is_told(result, shown):
     assert told(1.0) == []
     hopping = result.problem.model_copy(update={"solver": Shooting(starts=2, hops=9)})
     result = replace(result, problem=hopping)
-    assert told(2.0, 1.0) == ["2 starts reached 1 and 2, after 9 hops from the best"]
+    assert told(2.0, 1.0) == ["2 starts reached 1 and 2, after at most 9 hops from the best"]
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,16 @@
 """The compiled objective against the interpreted one: the same discrete problem, to rounding."""
 
+import ctypes
 import pickle
+import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from controlsde.fokker_planck.non_finite import NonFiniteError
-from controlsde.tracking.line import line_objective
+from controlsde.tracking.line import library, line_objective
 from controlsde.tracking.objective import Objective
 
 SAME = 1e-12  # relative to the largest entry
@@ -170,3 +173,26 @@ def test_without_the_loops_nothing_changes_but_the_speed(monkeypatch, small_trac
     without = Objective(tracking)
     assert not without.compiled
     assert without.value(weights) == pytest.approx(compiled, rel=1e-13)
+
+
+def test_loops_that_are_older_than_their_sources_are_not_used(monkeypatch):
+    monkeypatch.setattr(library, "digest", lambda: "another")
+    library.library.cache_clear()
+    try:
+        with pytest.warns(UserWarning, match="install the package again"):
+            assert library.library() is None
+    finally:
+        library.library.cache_clear()
+
+
+def test_python_and_c_agree_on_the_structure_field_by_field():
+    text = (Path(library.__file__).with_name("line.h")).read_text(encoding="utf-8")
+    declared = re.search(r"typedef struct \{(.*?)\} Line;", text, re.DOTALL)[1]
+    code = re.sub(r"/\*.*?\*/", "", declared, flags=re.DOTALL)
+    fields = [
+        (name.strip().lstrip("*"), ctypes.c_void_p if "*" in name else ctypes.c_int64)
+        for line in code.split(";")
+        if line.strip()
+        for name in re.sub(r"^\s*(const )?(int64_t|double)\s*", "", line).split(",")
+    ]
+    assert fields == list(library.Line._fields_)

@@ -7,6 +7,8 @@ the interpreter's lock.
 from __future__ import annotations
 
 import ctypes
+import hashlib
+import warnings
 from functools import lru_cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -36,18 +38,25 @@ class Line(ctypes.Structure):
 
 @lru_cache
 def library() -> ctypes.CDLL | None:
-    """The compiled loops, if they are installed and of these sources."""
+    """The compiled loops, if they are installed; a warning says where they are older than their sources."""
     for suffix in EXTENSION_SUFFIXES:
         path = Path(__file__).with_name(NAME + suffix)
         if path.exists():
-            return _declared(ctypes.CDLL(str(path)))
+            loaded = ctypes.CDLL(str(path))
+            loaded.line_sources.restype = ctypes.c_char_p
+            if loaded.line_sources().decode() == digest():
+                return _declared(loaded)
+            warnings.warn(f"{path} is older than its sources: install the package again", stacklevel=2)
     return None
 
 
-def _declared(loaded: ctypes.CDLL) -> ctypes.CDLL | None:
-    loaded.line_bytes.restype = ctypes.c_int64
-    if loaded.line_bytes() != ctypes.sizeof(Line):
-        return None
+def digest() -> str:
+    """What changes with any of the sources; `setup.py` compiles the same into the library."""
+    sources = sorted(path for path in Path(__file__).parent.iterdir() if path.suffix in (".c", ".h"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+
+
+def _declared(loaded: ctypes.CDLL) -> ctypes.CDLL:
     loaded.line_factor_numbers.argtypes = [ctypes.c_void_p]
     loaded.line_factor_numbers.restype = ctypes.c_int64
     for name, arrays in _ARGUMENTS.items():

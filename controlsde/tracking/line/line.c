@@ -40,8 +40,8 @@ static int level(void) {
 #define CALL(f, ...) f##_plain(__VA_ARGS__)
 #endif
 
-/* Bytes of a Line, for the other side to compare with. */
-EXPORT int64_t line_bytes(void) { return sizeof(Line); }
+/* Which sources this was compiled from, for the other side to compare with. */
+EXPORT const char *line_sources(void) { return LINE_SOURCES; }
 
 /* Numbers that the factors of all blocks take. */
 EXPORT int64_t line_factor_numbers(const Line *c) { return c->pieces * c->blocks * stride_plain(c); }
