@@ -63,6 +63,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 OutputOption = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="DIR", help="Write the result and figures here.")
 ]
+QUICK_SEARCH = {1: (4, 8), 2: (2, 0)}  # starts and hops, by dimension
+QUICK_PARTICLES = 20_000
 SolverOption = Annotated[
     str | None,
     typer.Option(
@@ -71,6 +73,9 @@ SolverOption = Annotated[
 ]
 QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no tables.")]
 VerboseOption = Annotated[bool, typer.Option("-v", "--verbose", help="One line for every iteration.")]
+QuickOption = Annotated[
+    bool, typer.Option("--quick", help="A first answer in seconds: fewer starts, hops and particles than by default.")
+]
 RetryOption = Annotated[
     bool, typer.Option("--retry", help="Where something went wrong, try the first remedy, and keep the better answer.")
 ]
@@ -88,13 +93,14 @@ def solve(
     overrides: SetOption = None,
     output: OutputOption = None,
     solver: SolverOption = None,
+    quick: QuickOption = False,
     retry: RetryOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Solve a problem, verify the answer, write result and figures."""
-    loaded = _load_to_solve(problem, overrides, solver)
+    loaded = _load_to_solve(problem, overrides, solver, quick)
     folder = output_folder(output, loaded.name)
 
     from controlsde.cli.console import Console
@@ -129,6 +135,7 @@ def compare(
     overrides: SetOption = None,
     output: OutputOption = None,
     solver: SolverOption = None,
+    quick: QuickOption = False,
     retry: RetryOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -138,7 +145,7 @@ def compare(
     from controlsde.workflow.comparison import DEFAULT_NOISE, check_levels
     from controlsde.workflow.comparison import compare as compare_once
 
-    loaded = _load_to_solve(problem, overrides, solver)
+    loaded = _load_to_solve(problem, overrides, solver, quick)
     levels = check_levels(noise or DEFAULT_NOISE)
     for level in levels:  # each must be as valid as one in the file
         _load(problem, [*(overrides or []), f"noise={level!r}"])
@@ -374,16 +381,38 @@ def _load(source: str, overrides: list[str] | None) -> Problem:
     return load_problem(source, set=dict(parse_override(text) for text in overrides or []))
 
 
-def _load_to_solve(source: str, overrides: list[str] | None, solver: str | None) -> Problem:
-    """The problem, with another kind of solver if one is named: as `--set solver=KIND` before all other overrides."""
+def _load_to_solve(source: str, overrides: list[str] | None, solver: str | None, quick: bool = False) -> Problem:
+    """The problem, with another kind of solver if one is named: as `--set solver=KIND` before all other overrides.
+
+    quick: with little effort, but for what the overrides say.
+    """
     if solver is not None and _own_solver(source) != _known_solver(solver):
         overrides = [f"solver={solver}", *(overrides or [])]
     loaded = _load(source, overrides)
+    if quick:
+        from controlsde.problem import parse_override
+
+        given = {parse_override(text)[0] for text in overrides or []}
+        little = [f"{key}={value}" for key, value in _little_effort(loaded).items() if key not in given]
+        loaded = _load(source, [*(overrides or []), *little])
     if solver not in (None, loaded.solver.kind):
         raise UsageError(f"--solver {solver} and --set solver={loaded.solver.kind} contradict each other; give one")
     if loaded.drift is not None:
         raise UsageError(f"{source}: gives its own drift; run `controlsde evaluate`, or remove the key drift")
     return loaded
+
+
+def _little_effort(problem: Problem) -> dict[str, int]:
+    """Keys of a problem, and what they are for a first answer."""
+    little = {"monte_carlo.particles": QUICK_PARTICLES}
+    if problem.solver.kind == "shooting":
+        little |= dict(zip(("solver.starts", "solver.hops"), QUICK_SEARCH[min(problem.dimension, 2)], strict=True))
+    return {key: min(value, _value_of(problem, key)) for key, value in little.items()}
+
+
+def _value_of(problem: Problem, key: str) -> int:
+    part, name = key.split(".")
+    return int(getattr(getattr(problem, part), name))
 
 
 def _own_solver(source: str) -> str | None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from controlsde.fokker_planck.non_finite import NonFiniteError
-from controlsde.problem import list_problems
+from controlsde.problem import list_problems, load_problem
 from controlsde.result.result import Result
 from controlsde.tracking.objective import Objective
 
@@ -90,6 +90,23 @@ def test_no_color_removes_colours_on_a_terminal(run, monkeypatch):
     plain = run("evaluate", "exact.yaml").err
     assert coloured not in plain
     assert "verified, " in plain
+
+
+def test_quick_takes_little_effort_but_what_is_set_stays(run):
+    document = run("solve", "two-bumps", "--quick", "--set", "solver.hops=2", "-o", "out", "--json", "-q").json
+    solved = Result.load("out/result.nc").problem
+    assert len(document["starts"]) == solved.solver.starts == 4
+    assert solved.solver.hops == 2
+    assert document["certificate"]["monte_carlo"]["particles"] == solved.monte_carlo.particles == 20_000
+
+
+def test_quick_never_takes_more_than_a_problem_asks_for(run):
+    run("solve", "small.yaml", "--quick", "-o", "out", "-q")
+    quick = Result.load("out/result.nc").problem
+    own = load_problem("small.yaml")
+    assert quick.solver.starts <= own.solver.starts
+    assert quick.solver.hops <= own.solver.hops
+    assert quick.monte_carlo.particles <= own.monte_carlo.particles
 
 
 def test_too_few_iterations_exit_3_and_say_what_to_try(run):
