@@ -65,6 +65,16 @@ def test_reading_a_problem_loads_neither_the_solvers_nor_the_plots():
     assert not {"torch", "casadi", "matplotlib", "xarray"} & set(loaded)
 
 
+def test_a_solve_in_one_dimension_loads_neither_pytorch_nor_casadi():
+    """Each takes as long to import as the whole rest."""
+    settings = {"solver.starts": 1, "monte_carlo.particles": 100}
+    loaded = python(
+        f"import sys, controlsde as cs; cs.solve(cs.load_problem('two-bumps', set={settings})); print(*sys.modules)"
+    )
+    assert "controlsde.tracking.objective" in loaded
+    assert not {"torch", "casadi", "matplotlib"} & set(loaded)
+
+
 @pytest.mark.parametrize("name", controlsde.__all__)
 def test_every_public_name_is_what_its_module_defines(name):
     value = getattr(controlsde, name)
