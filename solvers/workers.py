@@ -124,8 +124,8 @@ class Workers:
             except KeyboardInterrupt:
                 pass
             finally:
+                pool.shutdown(wait=False, cancel_futures=True)
                 stop.set()
-                pool.shutdown(cancel_futures=True)
         ended = {number: future.result() for future, number in futures.items() if not future.cancelled()}
         return [ended.get(number) for number in range(len(starts))]
 

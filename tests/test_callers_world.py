@@ -269,6 +269,7 @@ def test_workers_find_the_same_though_warnings_are_errors_there(monkeypatch):
     three = problem(solver__starts=3, monte_carlo__particles=50)
     here = numbers_of(cs.solve(three))
     monkeypatch.setattr(processes, "POOL_PAYS_ABOVE", 0.0)
+    monkeypatch.setattr(processes, "THREADS_PAY_ABOVE", float("inf"))
     monkeypatch.setenv("PYTHONWARNINGS", "error")
     elsewhere = []
     with np.errstate(all="raise"):

@@ -79,13 +79,13 @@ def test_weights_at_bounds_are_counted_and_freed_they_reach_the_exact_drift():
 
 @pytest.mark.parametrize("solver", ["shooting", "collocation"])
 def test_iterations_that_ran_out_are_found_and_enough_of_them_cure_it(solver):
-    result = solve(bumps(noise=0.0, solver={"kind": solver, "starts": 1, "iterations": 12}))
+    result = solve(bumps(noise=0.0, solver={"kind": solver, "start": "random", "starts": 1, "iterations": 12}))
     assert result.status == "not-converged"
     assert cured(result, cause="iterations").status == "converged"
 
 
 def test_misjudged_curvature_is_found_and_a_larger_pivot_tolerance_cures_it():
-    loose = {"kind": "collocation", "iterations": 34, "pivot_tolerance": 1e-8}
+    loose = {"kind": "collocation", "start": "random", "iterations": 34, "pivot_tolerance": 1e-8}
     narrow = {"network.width": 1, "controls.pieces": 6, "mesh.elements": [14]}
     result = solve(bumps(noise=1.0, solver=loose, **narrow))
     assert result.status == "not-converged"
@@ -110,7 +110,7 @@ def test_a_drift_through_a_wall_is_found_and_a_tangential_one_cures_it():
 
 
 def test_collocation_says_where_it_is_infeasible_and_shooting_cures_it():
-    result = solve(bumps(noise=0.0, solver={"kind": "collocation", "starts": 1, "iterations": 2}))
+    result = solve(bumps(noise=0.0, solver={"kind": "collocation", "start": "random", "iterations": 2}))
     entry = next(entry for entry in result.diagnosis if entry.cause == "state-equation")
     for word in ("piece ", "step ", "stage ", "at x = "):
         assert word in entry.evidence

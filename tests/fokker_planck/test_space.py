@@ -267,3 +267,18 @@ def test_interpolation_reproduces_polynomials_and_resolution_flags_roughness():
     assert_allclose(mesh.interpolate_at(values, scattered), scattered[:, 0] ** 4 * scattered[:, 1] ** 3, atol=1e-12)
     assert mesh.resolution(values) < 1e-12
     assert mesh.resolution((points[:, 0] > 0.4).astype(float)) > 0.02
+
+
+@pytest.mark.parametrize("walls", ["reflecting", "periodic", "absorbing"])
+@pytest.mark.parametrize("diffusivity", [0.0, 0.7])
+@pytest.mark.parametrize("elements", [(5,), (2, 3)])
+def test_the_tabulated_entries_of_a_are_those_of_its_formula(elements, diffusivity, walls):
+    mesh = Mesh.build(((-1.0, 2.0),) * len(elements), walls, elements, 4)
+    operator = Operator.build(mesh, diffusivity)
+    drift = operator.rectify(np.random.default_rng(0).standard_normal(operator.drift_points.shape))
+    sampled = (operator.sampling @ drift.ravel())[:, None]
+    for factor in (diffusivity, 0.3):
+        formula = factor * operator.diffusion.toarray() + operator.combine @ (sampled * operator.gather.toarray())
+        np.testing.assert_allclose(
+            operator.matrix(drift, factor).toarray(), formula, atol=1e-13 * np.abs(formula).max()
+        )

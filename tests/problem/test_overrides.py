@@ -29,7 +29,7 @@ from .texts import GOOD, messages
         ("solver=collocation", lambda p: p.solver, Collocation()),
         ("solver={kind: collocation, starts: 2}", lambda p: p.solver, Collocation(starts=2)),
         ("solver.kind=collocation", lambda p: p.solver, Collocation()),
-        ("solver.starts=3", lambda p: p.solver, Shooting(starts=3, hops=48)),
+        ("solver.starts=3", lambda p: p.solver, Shooting(starts=3, hops=96)),
         ("solver.method=adam", lambda p: p.solver, Shooting(method="adam", hops=0)),
         ("drift=exact", lambda p: p.drift.kind, "exact"),
         ("drift.kind=exact", lambda p: p.drift.kind, "exact"),

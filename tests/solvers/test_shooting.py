@@ -1,5 +1,11 @@
 """Shooting: convergence, bounds, starts, failure and interruption."""
 
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +17,16 @@ from controlsde.solvers.outcome import Termination
 from controlsde.solvers.shooting import solver as shooting
 from controlsde.solvers.shooting.multistart import PRUNING_ITERATIONS
 from controlsde.solvers.shooting.options import Shooting
+from controlsde.solvers.workers import Workers
 from controlsde.tracking.objective import Objective
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a start came to."""
+
+    start: int
+    interrupted: bool
 
 
 def options(**changes):
@@ -95,13 +110,52 @@ def test_a_best_point_before_the_last_ends_the_history(small_tracking, monkeypat
     assert outcome.history[-1].objective == outcome.objective == min(row.objective for row in outcome.history)
 
 
-def test_processes_find_what_one_process_finds(monkeypatch, small_tracking):
+@pytest.mark.parametrize("where", ["threads", "processes"])
+def test_starts_side_by_side_find_what_they_find_one_after_the_other(where, monkeypatch, small_tracking):
     tracking = small_tracking()
+    monkeypatch.setattr("loky.cpu_count", lambda: 1)
     alone = shooting.solve(Objective(tracking), options(starts=3, iterations=15))
-    monkeypatch.setattr("controlsde.solvers.workers.POOL_PAYS_ABOVE", 0.0)
     monkeypatch.setattr("loky.cpu_count", lambda: 2)
+    monkeypatch.setattr("controlsde.solvers.workers.POOL_PAYS_ABOVE", 0.0)
+    monkeypatch.setattr("controlsde.solvers.workers.THREADS_PAY_ABOVE", 0.0 if where == "threads" else float("inf"))
     together = shooting.solve(Objective(tracking), options(starts=3, iterations=15))
-    np.testing.assert_allclose(together.starts, alone.starts, rtol=1e-6)
+    assert together.starts == alone.starts
+
+
+def test_an_interruption_ends_all_threads_and_keeps_what_they_found(monkeypatch, small_tracking):
+    monkeypatch.setattr("loky.cpu_count", lambda: 2)
+    monkeypatch.setattr("controlsde.solvers.workers.THREADS_PAY_ABOVE", 0.0)
+    told = []
+
+    def interrupt(step):
+        if "done" in step.task:
+            told.append(step.objective)
+            raise KeyboardInterrupt
+
+    before = threading.active_count()
+    outcome = shooting.solve(Objective(small_tracking()), options(starts=12, iterations=30), progress=interrupt)
+    assert outcome.interrupted
+    assert len(told) == 1
+    assert outcome.objective <= told[0]
+    assert threading.active_count() == before
+
+
+def test_work_in_threads_ends_soon_after_it_is_told_to():
+    def work(start, stopped):
+        while not stopped():
+            time.sleep(0.001)
+        return Ended(start, interrupted=True)
+
+    def tell(_count, _result):
+        raise AssertionError("nothing ends by itself")
+
+    with Workers(threads=True) as workers:
+        timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        began = time.monotonic()
+        results = workers.run([1, 2, 3], None, work, tell, expected=1.0)
+    assert time.monotonic() - began < 5.0
+    assert [one.start if one else None for one in results] == [1, 2, None]  # the third had not begun
 
 
 def test_too_few_iterations_are_reported(small_tracking):
