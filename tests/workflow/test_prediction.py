@@ -203,7 +203,8 @@ def test_iterations_of_a_stalling_network_are_no_more_than_predicted(iterations_
 @pytest.fixture
 def iterations_of(monkeypatch):
     """How many iterations shooting takes on two bumps, by its progress."""
-    monkeypatch.setattr("controlsde.solvers.workers.POOL_PAYS_ABOVE", float("inf"))
+    for name in ("POOL_PAYS_ABOVE", "THREADS_PAY_ABOVE"):
+        monkeypatch.setattr(f"controlsde.solvers.workers.{name}", float("inf"))
 
     def counted(starts, hops, **changes):
         problem = load_problem("two-bumps", set={"mesh.elements": [8], **changes})
