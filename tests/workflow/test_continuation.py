@@ -73,8 +73,8 @@ def test_a_noise_path_ends_at_the_noise_of_the_problem():
 
 def test_warm_collocation_needs_few_iterations_along_a_noise_path():
     """Weights, states and duals of the noise level before are all there, so that Newton's method has little to do."""
-    cold = problem(kind="collocation", start="random", refine="[]", starts=1)
-    warm = problem(kind="collocation", start="random", refine="[{noise: 1.02}]", starts=1)
+    cold = problem(kind="collocation, start: random", refine="[]", starts=1)
+    warm = problem(kind="collocation, start: random", refine="[{noise: 1.02}]", starts=1)
     reference = reference_of(cold)
     iterations = [solve_resolved(Posed(one, reference), one.solver, silent)[1].iterations for one in (cold, warm)]
     assert iterations[1] <= 0.5 * iterations[0]
