@@ -88,9 +88,22 @@ INLINE void NAME(invert_complex)(v8 *re, v8 *im, int64_t m) {
     }
 }
 
+/* row -= (fr + i fi) times another row, from `first` on; without imaginary parts where `single`. */
+INLINE void NAME(subtract)(double *xr, double *xi, const double *yr, const double *yi, double fr, double fi, int64_t first,
+                           int64_t size, int single) {
+    if (single)
+        for (int64_t j = first; j < size; j++) xr[j] -= fr * yr[j];
+    else
+        for (int64_t j = first; j < size; j++) {
+            const double x = yr[j], y = yi[j];
+            xr[j] -= fr * x - fi * y;
+            xi[j] -= fr * y + fi * x;
+        }
+}
+
 /* (xr + i xi) (V, V), with rows of `room`, to its inverse (yr + i yi), by elimination with row pivots; it skips zeros,
-   so that a tridiagonal matrix, or a ring, takes O(V^2). */
-PART void NAME(invert_vertices)(double *xr, double *xi, double *yr, double *yi, int64_t size, int64_t room) {
+   so that a tridiagonal matrix, or a ring, takes O(V^2). single: there are no imaginary parts. */
+PART void NAME(invert_vertices)(double *xr, double *xi, double *yr, double *yi, int64_t size, int64_t room, int single) {
     memset(yr, 0, sizeof(double) * room * room);
     memset(yi, 0, sizeof(double) * room * room);
     for (int64_t k = 0; k < size; k++) yr[k * room + k] = 1.0;
@@ -98,51 +111,41 @@ PART void NAME(invert_vertices)(double *xr, double *xi, double *yr, double *yi, 
         int64_t best = k;
         double most = -1.0;
         for (int64_t i = k; i < size; i++) {
-            double re = xr[i * room + k], im = xi[i * room + k], found = re * re + im * im;
+            const double re = xr[i * room + k], im = xi[i * room + k], found = re * re + im * im;
             if (found > most) most = found, best = i;
         }
         if (best != k)
             for (int64_t j = 0; j < size; j++) {
                 double *each[4] = {xr, xi, yr, yi};
                 for (int t = 0; t < 4; t++) {
-                    double held = each[t][k * room + j];
+                    const double held = each[t][k * room + j];
                     each[t][k * room + j] = each[t][best * room + j];
                     each[t][best * room + j] = held;
                 }
             }
-        double dr = xr[k * room + k] / most, di = -xi[k * room + k] / most;
+        const double dr = xr[k * room + k] / most, di = -xi[k * room + k] / most;
         for (int64_t i = k + 1; i < size; i++) {
-            double re = xr[i * room + k], im = xi[i * room + k];
+            const double re = xr[i * room + k], im = xi[i * room + k];
             if (re == 0.0 && im == 0.0) continue;
-            double fr = re * dr - im * di, fi = re * di + im * dr;
-            for (int64_t j = k; j < size; j++) {
-                double x = xr[k * room + j], y = xi[k * room + j];
-                xr[i * room + j] -= fr * x - fi * y;
-                xi[i * room + j] -= fr * y + fi * x;
-            }
-            for (int64_t j = 0; j < size; j++) {
-                double x = yr[k * room + j], y = yi[k * room + j];
-                yr[i * room + j] -= fr * x - fi * y;
-                yi[i * room + j] -= fr * y + fi * x;
-            }
+            const double fr = re * dr - im * di, fi = re * di + im * dr;
+            const int64_t to = i * room, from = k * room;
+            NAME(subtract)(xr + to, xi + to, xr + from, xi + from, fr, fi, k, size, single);
+            NAME(subtract)(yr + to, yi + to, yr + from, yi + from, fr, fi, 0, size, single);
         }
     }
     for (int64_t k = size - 1; k >= 0; k--) {
-        double re = xr[k * room + k], im = xi[k * room + k], norm = re * re + im * im;
-        double dr = re / norm, di = -im / norm;
+        const double re = xr[k * room + k], im = xi[k * room + k], norm = re * re + im * im;
+        const double dr = re / norm, di = -im / norm;
         for (int64_t j = 0; j < size; j++) {
-            double x = yr[k * room + j], y = yi[k * room + j];
+            const double x = yr[k * room + j], y = yi[k * room + j];
             yr[k * room + j] = x * dr - y * di;
             yi[k * room + j] = x * di + y * dr;
         }
         for (int64_t i = 0; i < k; i++) {
-            double fr = xr[i * room + k], fi = xi[i * room + k];
+            const double fr = xr[i * room + k], fi = xi[i * room + k];
             if (fr == 0.0 && fi == 0.0) continue;
-            for (int64_t j = 0; j < size; j++) {
-                double x = yr[k * room + j], y = yi[k * room + j];
-                yr[i * room + j] -= fr * x - fi * y;
-                yi[i * room + j] -= fr * y + fi * x;
-            }
+            const int64_t to = i * room, from = k * room;
+            NAME(subtract)(yr + to, yi + to, yr + from, yi + from, fr, fi, 0, size, single);
         }
     }
 }
@@ -187,8 +190,7 @@ PART void NAME(factorise)(const Line *c, int64_t which, const double *drift, NAM
         }
         for (int64_t a = 0; a < q; a++) {
             v8 sum = v[0] * 0.0 + largest * c->weights[a];
-            for (int64_t o = 0; o < q; o++)
-                for (int l = 0; l < 8; l++) sum[l] += fabs(n[a * q + o][l]);
+            for (int64_t o = 0; o < q; o++) sum += MAGNITUDE(n[a * q + o]);
             for (int l = 0; l < 8; l++) norm = sum[l] > norm ? sum[l] : norm;
         }
         for (int64_t a = 0; a < q * q; a++) *(v8 *)(f.n + a * L + lane) = n[a];
@@ -239,7 +241,7 @@ PART void NAME(factorise)(const Line *c, int64_t which, const double *drift, NAM
     }
     *f.size = norm;
     for (int64_t mode = 0; mode < modes; mode++) {
-        NAME(invert_vertices)(vertex[mode][0], vertex[mode][1], inverse_re, inverse_im, V, W);
+        NAME(invert_vertices)(vertex[mode][0], vertex[mode][1], inverse_re, inverse_im, V, W, mode < c->reals);
         for (int part = 0; part < (mode < c->reals ? 1 : 2); part++) {
             const double *inverse = part ? inverse_im : inverse_re;
             double *turned = f.z + (mode + part) * W * W, *straight = f.z + (c->slots + mode + part) * W * W;

@@ -4,6 +4,8 @@
 #include "line.h"
 
 typedef double v8 __attribute__((vector_size(64), aligned(8)));
+typedef int64_t bits8 __attribute__((vector_size(64), aligned(8)));
+#define MAGNITUDE(x) ((v8)((bits8)(x) & INT64_MAX))
 
 #if defined(__x86_64__)
 #define NAME(f) f##_avx512
