@@ -125,7 +125,7 @@ def search(seeds: int) -> None:
 def _better(problem: Problem, known: Known | None, seed: int) -> Known:
     shooting = problem.solver.model_copy(update={"seed": seed, "starts": STARTS, "hops": HOPS})
     tracking, outcome = solved(problem, shooting)
-    cold_tracking, cold = solved(problem, Collocation(seed=seed))
+    cold_tracking, cold = solved(problem, Collocation(seed=seed, start="random"))
     found = [(outcome.objective, "shooting", tracking), (cold.objective, "collocation", cold_tracking)]
     objective, solver, tracking = min(found, key=lambda one: one[0])
     before = (known.shooting_starts, known.collocation_starts, known.hops) if known else (0, 0, 0)
