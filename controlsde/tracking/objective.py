@@ -39,14 +39,14 @@ class Objective:
     finite.
     """
 
-    def __init__(self, tracking: TrackingProblem, device: str = "cpu", *, compiled: bool = True) -> None:
+    def __init__(self, tracking: TrackingProblem, device: str = "cpu", compiled: bool = True) -> None:
         self.tracking = tracking
         self.device = device
         self._compiled = LineObjective.of(tracking) if compiled and device == "cpu" else None
 
-    def __reduce__(self) -> tuple[type[Objective], tuple[TrackingProblem, str]]:
+    def __reduce__(self) -> tuple[type[Objective], tuple[TrackingProblem, str, bool]]:
         """What a worker is sent: what it takes to build the same objective there."""
-        return type(self), (self.tracking, self.device)
+        return type(self), (self.tracking, self.device, self.compiled)
 
     @property
     def compiled(self) -> bool:

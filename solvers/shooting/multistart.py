@@ -121,7 +121,7 @@ class Search:
             plans = [self._hop(runs, ended, start, (number, place)) for place, start in enumerate(chosen)]
             found = self._hop_all(plans, taken, one)
             taken += len(plans)
-            for start, hop in sorted(zip(chosen, found, strict=True), key=lambda pair: -_value(pair[1])):
+            for start, hop in sorted(zip(chosen, found, strict=True), key=lambda pair: _value(pair[1])):
                 runs[start] = _onwards(runs[start], hop)
             if any(hop.interrupted for hop in found):
                 return runs
@@ -196,12 +196,12 @@ def _value(run: Run) -> float:
     return run.best.value if run.best else math.inf
 
 
-def _onwards(run: Run, hop: Run) -> Run:
+def _onwards(before: Run, hop: Run) -> Run:
     """The run with a hop after it, where that ended lower; its seconds in any case."""
-    seconds = run.seconds + hop.seconds
-    if hop.best is not None and lower(hop.best.value, _best(run).value):
-        run = run.followed_by(hop)
-    return replace(run, seconds=seconds, interrupted=hop.interrupted)
+    seconds = before.seconds + hop.seconds
+    found = hop.best is not None and lower(hop.best.value, _best(before).value)
+    run = before.followed_by(hop) if found else before
+    return replace(run, seconds=seconds, interrupted=before.interrupted or hop.interrupted)
 
 
 def _pruned(run: Run) -> bool:

@@ -123,7 +123,10 @@ def test_threads_find_what_one_thread_finds(small_tracking):
 
 def test_a_worker_gets_the_same_objective(small_tracking):
     tracking = small_tracking()
-    objective = pickle.loads(pickle.dumps(Objective(tracking)))  # noqa: S301 - our own
+    for compiled in (True, False):
+        there = pickle.loads(pickle.dumps(Objective(tracking, compiled=compiled)))  # noqa: S301 - our own
+        assert there.compiled == compiled
+    objective = pickle.loads(pickle.dumps(Objective(tracking)))  # noqa: S301
     weights = tracking.network.random_weights(tracking.grid.pieces, np.random.default_rng(5))
     assert objective.value(weights) == Objective(tracking).value(weights)
 
