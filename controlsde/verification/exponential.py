@@ -114,16 +114,16 @@ def _arnoldi(matrix: sp.csr_array, start: Array, times: Array) -> Array | None:
     norm = float(np.linalg.norm(start))
     if not np.isfinite(norm):  # blown up before: say so, and let the certificate fail
         return np.full((len(times), size), np.nan)
-    basis = np.zeros((size, most + 1))
+    basis = np.zeros((most + 1, size))
     hessenberg = np.zeros((most + 1, most))
-    basis[:, 0] = start / norm
+    basis[0] = start / norm
     before: Array | None = None
     for count in range(1, most + 1):
-        new = solve(basis[:, count - 1])
+        new = solve(basis[count - 1])
         for _ in range(2):  # twice is enough for orthogonality
-            overlap = basis[:, :count].T @ new
+            overlap = basis[:count] @ new
             hessenberg[:count, count - 1] += overlap
-            new = new - basis[:, :count] @ overlap
+            new = new - overlap @ basis[:count]
         rest = float(np.linalg.norm(new))
         hessenberg[count, count - 1] = rest
         complete = count == size or rest <= 1e-14
@@ -133,12 +133,12 @@ def _arnoldi(matrix: sp.csr_array, start: Array, times: Array) -> Array | None:
             columns = [step[:, 0]]
             for _ in times[1:]:
                 columns.append(step @ columns[-1])
-            now = np.stack([norm * basis[:, :count] @ column for column in columns])
+            now = (norm * np.stack(columns)) @ basis[:count]
             change = float("inf") if before is None else float(np.abs(now - before).max())
             if complete or change <= ARNOLDI_TOLERANCE * max(norm, float(np.abs(now).max())):
                 return now
             before = now
-        basis[:, count] = new / rest
+        basis[count] = new / rest
     return None
 
 
