@@ -41,7 +41,7 @@ def test_the_device_of_the_problem_is_that_of_the_objective(monkeypatch):
 def test_an_objective_that_travels_keeps_its_device(small_tracking):
     objective = Objective(small_tracking())
     objective.device = "cuda"  # built nowhere: there may be none here
-    kind, (tracking, device) = objective.__reduce__()
+    kind, (tracking, device, _) = objective.__reduce__()
     assert (kind, device) == (Objective, "cuda")
     assert tracking is objective.tracking
 
