@@ -101,3 +101,8 @@ def step_means(diffusivity: Diffusivity, edges: Array, steps: int) -> Array:
     times = edges[:-1, None] + np.diff(edges)[:, None] * fractions
     means = np.array([[diffusivity.mean(row[i], row[i + 1]) for i in range(steps)] for row in times])
     return np.maximum(means, LEAST) if diffusivity.mean(edges[0], edges[-1]) > 0.0 else 0.0 * means
+
+
+def blocks_a_piece(diffusivity: Array) -> int:
+    """How many matrices a piece has for D (K, S) of every step: one, or one a step where D varies within pieces."""
+    return 1 if np.all(diffusivity == diffusivity[:, :1]) else diffusivity.shape[1]

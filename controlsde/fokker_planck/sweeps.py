@@ -26,6 +26,7 @@ from torch import Tensor
 from controlsde.fokker_planck.assembly import Assembly, Entries, MatrixLayout
 from controlsde.fokker_planck.condensation import CondensedFactors, Plan
 from controlsde.fokker_planck.dense_stages import DenseStageSolver
+from controlsde.fokker_planck.diffusivity import blocks_a_piece
 from controlsde.fokker_planck.dissection import dissect
 from controlsde.fokker_planck.lu_stages import LuStageSolver
 from controlsde.fokker_planck.non_finite import NonFiniteError
@@ -92,7 +93,7 @@ class Sweeps:
         self.diffusivity = np.broadcast_to(of_steps, (self.pieces, steps_per_piece)).copy()  # (K, S)
         if np.any((self.diffusivity > 0) != (operator.diffusivity > 0)) or not np.all(np.isfinite(self.diffusivity)):
             raise ValueError("the diffusivities of all steps must be finite, and zero only where the operator's is")
-        self.blocks = 1 if np.all(self.diffusivity == self.diffusivity[:, :1]) else steps_per_piece
+        self.blocks = blocks_a_piece(self.diffusivity)
         self._diffusivity = self.tensor(self.diffusivity[:, :: steps_per_piece // self.blocks].ravel())
         self.outward = self.tensor(operator.outward) if operator.outward.any() else None
         self.coefficients = torch.from_numpy(self.scheme.a).to(self.device)

@@ -5,6 +5,7 @@ import pickle
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -172,7 +173,7 @@ def test_without_the_loops_nothing_changes_but_the_speed(monkeypatch, small_trac
     tracking = small_tracking()
     weights = tracking.network.random_weights(tracking.grid.pieces, np.random.default_rng(8))
     compiled = Objective(tracking).value(weights)
-    monkeypatch.setattr(line_objective, "library", lambda: None)
+    monkeypatch.setattr(line_objective, "loops_for", lambda *_: None)
     without = Objective(tracking)
     assert not without.compiled
     assert without.value(weights) == pytest.approx(compiled, rel=1e-13)
@@ -199,3 +200,49 @@ def test_python_and_c_agree_on_the_structure_field_by_field():
         for name in re.sub(r"^\s*(const )?(int64_t|double)\s*", "", line).split(",")
     ]
     assert fields == list(library.Line._fields_)
+
+
+@pytest.mark.parametrize("stages", [1, 3])
+def test_a_pivot_that_vanishes_is_seen_and_the_interpreted_objective_does_the_work(stages, small_tracking):
+    """A drift steep enough that the first pivot of an interior is zero to rounding: no error, and the right numbers."""
+    tracking = small_tracking(**{"noise": 0.0, "mesh.stages": stages, "controls.bounds": 1e6})
+    ours, reference = both(tracking)
+    weights = tracking.network.random_weights(tracking.grid.pieces, np.random.default_rng(9))
+    weights[:, 2] = 0.0
+
+    def pivot(amplitude):
+        weights[0, :2] = amplitude, 1.0
+        loops = line_objective.LineObjective.of(tracking)
+        elements = line_objective.Elements.of(tracking.operator)
+        drift = tracking.drift_values(weights)[0, : tracking.mesh.axes[0].degree + 1, 0]
+        c = elements.convection
+        transport = 0.5 * c[1, 1] * drift[1] - 0.5 * c[1, 1] * drift[1] + 0.5 * c[1] @ drift
+        real = loops._arrays["eigenvalues"][0]
+        return real * elements.weights[1] - tracking.grid.step_lengths[0] * transport
+
+    slope = pivot(1.0) - pivot(0.0)
+    pivot(-pivot(0.0) / slope)
+    assert not isinstance(ours.evaluate(weights).sweep, line_objective.Point)
+    found, expected = ours.evaluate(weights).expand(), reference.evaluate(weights).expand()
+    np.testing.assert_array_equal(found.hessian, expected.hessian)
+
+
+def test_a_density_that_only_the_loops_find_broken_is_not_broken(monkeypatch, small_tracking):
+    tracking = small_tracking()
+    ours, reference = both(tracking)
+    weights = tracking.network.random_weights(tracking.grid.pieces, np.random.default_rng(10))
+    monkeypatch.setattr(ours._compiled, "_loops", SimpleNamespace(line_forward=lambda *_: -2))
+    assert ours.value(weights) == reference.value(weights)
+
+
+def test_loops_that_cannot_be_loaded_are_not_used(monkeypatch):
+    def refuse(_):
+        raise OSError("wrong ELF class")
+
+    library.library.cache_clear()
+    monkeypatch.setattr(library.ctypes, "CDLL", refuse)
+    try:
+        with pytest.warns(UserWarning, match="wrong ELF class"):
+            assert library.library() is None
+    finally:
+        library.library.cache_clear()

@@ -55,20 +55,13 @@ class Elements:
             effect = operator.mesh.mass[:, None] * operator.combine[:, [-2, -1]].toarray()
             face[0], face[1] = effect[: axis.degree + 1, 0], effect[-axis.degree - 1 :, 1]
         return Elements(
-            convection=np.ascontiguousarray(derivative.T * reference),
-            stiffness=np.ascontiguousarray(
-                (2.0 / axis.element_length) * derivative.T @ (reference[:, None] * derivative)
-            ),
+            convection=derivative.T * reference,
+            stiffness=(2.0 / axis.element_length) * derivative.T @ (reference[:, None] * derivative),
             weights=0.5 * axis.element_length * reference,
             face=face,
-            mass=np.ascontiguousarray(mesh.mass),
+            mass=mesh.mass,
             start=start.astype(np.int64),
             vertex=vertex.astype(np.int64),
             left=left.astype(np.int64),
             right=right.astype(np.int64),
         )
-
-    @property
-    def sizes(self) -> tuple[int, int, int, int]:
-        """q, E, V and n."""
-        return len(self.weights), len(self.start), len(self.vertex), len(self.mass)

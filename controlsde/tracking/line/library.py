@@ -42,12 +42,21 @@ def library() -> ctypes.CDLL | None:
     for suffix in EXTENSION_SUFFIXES:
         path = Path(__file__).with_name(NAME + suffix)
         if path.exists():
-            loaded = ctypes.CDLL(str(path))
+            try:
+                loaded = ctypes.CDLL(str(path))
+            except OSError as error:  # made for another machine, or on a disk that may not run anything
+                warnings.warn(f"the compiled loops cannot be loaded ({error}): install the package again", stacklevel=2)
+                return None
             loaded.line_sources.restype = ctypes.c_char_p
             if loaded.line_sources().decode() == digest():
                 return _declared(loaded)
             warnings.warn(f"{path} is older than its sources: install the package again", stacklevel=2)
     return None
+
+
+def loops_for(dimension: int, elements: int) -> ctypes.CDLL | None:
+    """The loops, where they are installed and serve a mesh of so many elements on its first axis."""
+    return library() if dimension == 1 and elements < MOST_VERTICES else None
 
 
 def digest() -> str:

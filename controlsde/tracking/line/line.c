@@ -1,4 +1,4 @@
-/* The functions that Python calls, see compiled.py: each is compiled for several instruction sets, and the processor
+/* The functions that Python calls, see library.py: each is compiled for several instruction sets, and the processor
    that it runs on chooses. They hold no state, and may run in several threads at once. */
 
 #include "line.h"
@@ -76,7 +76,7 @@ EXPORT int64_t line_gradients(const Line *c, int64_t batch, const double *weight
         failed = broken[i] == 1;
         if (broken[i]) continue;
         failed = CALL(back, c, work, stages, multipliers, mean, &back_residual);
-        if (!(back_residual <= residuals[i])) residuals[i] = back_residual;
+        residuals[i] = larger_plain(residuals[i], back_residual);
         CALL(pull_back, c, w, s, slope + i * bends, mean, gradients + i * theta);
     }
     free(work);
@@ -98,7 +98,7 @@ EXPORT int64_t line_expand(const Line *c, const double *weights, const double *s
         CALL(pull_back, c, weights, sigma, slope, mean, gradient);
         CALL(curvature, c, weights, slope, bend, mean, own);
         failed = CALL(sensitivities, c, weights, sigma, slope, factors, stages, multipliers, gram, cross, size, &found);
-        if (!(found <= *residual)) *residual = found;
+        *residual = larger_plain(*residual, found);
     }
     for (int64_t i = 0; i < N && !failed; i++)
         for (int64_t j = i; j < N; j++) {

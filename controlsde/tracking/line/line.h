@@ -4,7 +4,7 @@
    L lanes (E rounded up to a multiple of 8); V vertices that carry an unknown, and one more, number V, that stands for
    those that carry none; W vertices with room for that one, rounded up; n unknowns; s stages; slots: one for a real
    eigenvalue and two for a complex pair; K pieces of `blocks` blocks of `steps` steps; k drift points, of which the last
-   `faces` are on the walls. The Python side of this structure is in compiled.py, field by field. */
+   `faces` are on the walls. The Python side of this structure is in library.py, field by field. */
 #ifndef CONTROLSDE_LINE_H
 #define CONTROLSDE_LINE_H
 

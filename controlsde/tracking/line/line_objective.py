@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.control.network import activate, activation_bend, activation_slope
+from controlsde.fokker_planck.diffusivity import blocks_a_piece
 from controlsde.fokker_planck.non_finite import NonFiniteError
 from controlsde.fokker_planck.radau import radau
 from controlsde.foundation.surroundings import own_arithmetic
 from controlsde.tracking.expansion import Expansion
 from controlsde.tracking.line.elements import Elements
-from controlsde.tracking.line.library import MOST_VERTICES, Line, address, library
+from controlsde.tracking.line.library import Line, address, loops_for
 from controlsde.tracking.tracking_problem import TrackingProblem
 
 Array = NDArray[np.float64]
@@ -50,17 +51,16 @@ class LineObjective:
     @staticmethod
     def of(tracking: TrackingProblem) -> LineObjective | None:
         """The compiled objective, where there is one: on one axis, and where the loops are installed."""
-        loops = library()
-        if loops is None or tracking.mesh.dimension > 1 or tracking.mesh.axes[0].elements >= MOST_VERTICES:
-            return None
-        return LineObjective(tracking, loops)
+        loops = loops_for(tracking.mesh.dimension, tracking.mesh.axes[0].elements)
+        return LineObjective(tracking, loops) if loops else None
 
     def __init__(self, tracking: TrackingProblem, loops: ctypes.CDLL) -> None:
         self._tracking = tracking
         self._loops = loops
-        self._arrays = _arrays(tracking)
+        elements = Elements.of(tracking.operator)
+        self._arrays = _arrays(tracking, elements)
         addresses = {name: None if array is None else address(array) for name, array in self._arrays.items()}
-        self._line = Line(**_sizes(tracking), **addresses)
+        self._line = Line(**_sizes(tracking, elements), **addresses)
         self._structure = ctypes.addressof(self._line)
         self._numbers = int(loops.line_factor_numbers(self._structure))
         size = tracking.network.weights_per_piece
@@ -75,7 +75,7 @@ class LineObjective:
         factors, stages, found = np.empty(self._numbers), np.empty(self._tracking.targets.shape), np.empty(2)
         value, residual = found[:1], found[1:]
         arrays = (weights, activated, factors, stages, value, residual)
-        self._refuse(self._loops.line_forward(self._structure, *map(address, arrays)))
+        _refuse(self._loops.line_forward(self._structure, *map(address, arrays)))
         _refuse_inaccurate(residual)
         return Point(
             weights, arguments, activated, factors, stages, float(value[0]) + self._tracking.regularisation(weights)
@@ -97,7 +97,7 @@ class LineObjective:
         if self._loops.line_gradients(self._structure, count, *map(address, arrays)):
             raise MemoryError
         for code in broken:
-            self._refuse(int(code))
+            _refuse(int(code))
         _refuse_inaccurate(residuals)
         priced = tracking.regularisation_matrix @ weights
         return values + 0.5 * (weights * priced).sum(axis=(1, 2)), gradients + priced
@@ -129,13 +129,17 @@ class LineObjective:
         position = self._tracking.operator.drift_points[:, 0]
         return np.asarray(weights[..., width : 2 * width, None] * position + weights[..., 2 * width :, None])
 
-    @staticmethod
-    def _refuse(code: int) -> None:
-        if code > 0:
-            raise MemoryError
-        if code < 0:
-            piece, what = divmod(-1 - code, 2)
-            raise NonFiniteError(piece, "the density" if what else "the drift")
+
+def _refuse(code: int) -> None:
+    """Raise what a forward sweep says of itself, see `line_forward`.
+
+    A density that is no number may come of a pivot that vanished: whether it is so, the interpreted objective says.
+    """
+    if code > 0:
+        raise MemoryError
+    if code < 0:
+        piece, of_density = divmod(-1 - code, 2)
+        raise InaccurateError if of_density else NonFiniteError(piece, "the drift")
 
 
 def _refuse_inaccurate(residuals: Array) -> None:
@@ -143,10 +147,10 @@ def _refuse_inaccurate(residuals: Array) -> None:
         raise InaccurateError
 
 
-def _sizes(tracking: TrackingProblem) -> dict[str, int]:
-    elements, grid = Elements.of(tracking.operator), tracking.grid
+def _sizes(tracking: TrackingProblem, elements: Elements) -> dict[str, int]:
+    grid = tracking.grid
     single = radau(grid.stages).multiplicity == 1.0
-    blocks = _blocks(tracking)
+    blocks = blocks_a_piece(tracking.diffusivity)
     return {
         "nodes": len(elements.weights),
         "elements": len(elements.start),
@@ -166,11 +170,11 @@ def _sizes(tracking: TrackingProblem) -> dict[str, int]:
     }
 
 
-def _arrays(tracking: TrackingProblem) -> dict[str, NDArray[Any] | None]:
+def _arrays(tracking: TrackingProblem, elements: Elements) -> dict[str, NDArray[Any] | None]:
     """What the loops are given, by name; they live as long as the structure that points to them."""
-    elements, grid, operator, metric = Elements.of(tracking.operator), tracking.grid, tracking.operator, tracking.metric
+    grid, operator, metric = tracking.grid, tracking.operator, tracking.metric
     points = operator.drift_points
-    blocks = _blocks(tracking)
+    blocks = blocks_a_piece(tracking.diffusivity)
     spare = np.full(_rounded(len(elements.start)) - len(elements.start), len(elements.vertex))
     given: dict[str, NDArray[Any] | None] = {
         "convection": elements.convection,
@@ -228,12 +232,6 @@ def _real_part(columns: NDArray[np.complex128], single: NDArray[np.bool_]) -> Ar
     """(s, q) → (s, slots): the factors of real and imaginary parts in Re Σ_l c_l (x_l + iy_l)."""
     pairs = columns[:, ~single]
     return np.concatenate([columns[:, single].real, pairs.real, -pairs.imag], axis=1)
-
-
-def _blocks(tracking: TrackingProblem) -> int:
-    """Matrices a piece: 1, or one a step where the diffusivity varies."""
-    constant = np.all(tracking.diffusivity == tracking.diffusivity[:, :1])
-    return 1 if constant else tracking.grid.steps_per_piece
 
 
 def _rounded(count: int) -> int:
