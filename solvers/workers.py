@@ -43,6 +43,8 @@ R = TypeVar("R", bound=Interruptible)
 
 
 Stopped = Callable[[], bool]  # whether to come to an end
+Work = Callable[[S, Stopped], R]  # what is done elsewhere with a start
+Finished = Callable[[int, R], None]  # told of the count of what has ended, and of each result
 
 
 def never() -> bool:
@@ -71,8 +73,8 @@ class Workers:
         self,
         starts: Sequence[S],
         here: Callable[[int, S], R],
-        elsewhere: Callable[[S, Stopped], R],
-        finished: Callable[[int, R], None],
+        elsewhere: Work[S, R],
+        finished: Finished[R],
         expected: float | None = None,
     ) -> list[R | None]:
         """Results of the starts, in order; None for those that a keyboard interrupt kept from termination.
@@ -91,7 +93,7 @@ class Workers:
                 rest = starts[number:]
                 if self._threads and one * left > THREADS_PAY_ABOVE and not self._long(one * left):
                     return [*results, *self._in_threads(rest, elsewhere, finished, number)]
-                if one * left > POOL_PAYS_ABOVE:
+                if self._pool is not None or one * left > POOL_PAYS_ABOVE:  # what has started costs nothing more
                     return [*results, *self._in_processes(rest, elsewhere, finished, number)]
             result = here(number, start)
             results.append(result)
@@ -103,13 +105,7 @@ class Workers:
         """Whether work is so long that processes beat as many threads as can work side by side."""
         return self._count > MOST_THREADS and seconds / MOST_THREADS > POOL_PAYS_ABOVE
 
-    def _in_threads(
-        self,
-        starts: Sequence[S],
-        work: Callable[[S, Stopped], R],
-        finished: Callable[[int, R], None],
-        before: int,
-    ) -> list[R | None]:
+    def _in_threads(self, starts: Sequence[S], work: Work[S, R], finished: Finished[R], before: int) -> list[R | None]:
         stop = threading.Event()
 
         def in_own_settings(start: S) -> R:
@@ -130,11 +126,7 @@ class Workers:
         return [ended.get(number) for number in range(len(starts))]
 
     def _in_processes(
-        self,
-        starts: Sequence[S],
-        work: Callable[[S, Stopped], R],
-        finished: Callable[[int, R], None],
-        before: int,
+        self, starts: Sequence[S], work: Work[S, R], finished: Finished[R], before: int
     ) -> list[R | None]:
         results: dict[int, R] = {}
         if self._pool is None:

@@ -386,15 +386,16 @@ def _load_to_solve(source: str, overrides: list[str] | None, solver: str | None,
 
     quick: with little effort, but for what the overrides say.
     """
+    from controlsde.problem import parse_override
+
+    given = {parse_override(text)[0] for text in overrides or []} if quick else set()
     if solver is not None and _own_solver(source) != _known_solver(solver):
         overrides = [f"solver={solver}", *(overrides or [])]
     loaded = _load(source, overrides)
     if quick:
-        from controlsde.problem import parse_override
-
-        given = {parse_override(text)[0] for text in overrides or []}
-        little = [f"{key}={value}" for key, value in _little_effort(loaded).items() if key not in given]
-        loaded = _load(source, [*(overrides or []), *little])
+        little = _little_effort(loaded).items()
+        free = [f"{key}={value}" for key, value in little if not {key, key.split(".")[0]} & given]
+        loaded = _load(source, [*(overrides or []), *free])
     if solver not in (None, loaded.solver.kind):
         raise UsageError(f"--solver {solver} and --set solver={loaded.solver.kind} contradict each other; give one")
     if loaded.drift is not None:

@@ -66,7 +66,7 @@ WARM_OPTIONS: dict[str, Any] = {
     "ipopt.warm_start_mult_bound_push": 1e-12,
 }
 
-SHORT_HOPS = 64  # of the search that says where to begin: half of what shooting takes by default
+SHORT_SEARCH = {1: (8, 64), 2: (2, 0)}  # starts and hops of the search that says where to begin, by dimension
 
 REASONS: dict[str, Reason] = {  # the solvers' words in ours
     "Solve_Succeeded": "converged",
@@ -203,8 +203,8 @@ def solve(
 
 def _shot(objective: Objective, options: Collocation, progress: Progress) -> Outcome:
     """What a short search by shooting finds."""
-    line = objective.tracking.mesh.dimension == 1
-    brief = Shooting(starts=8 if line else 2, hops=SHORT_HOPS if line else 0, seed=options.seed, device=options.device)
+    starts, hops = SHORT_SEARCH[min(objective.tracking.mesh.dimension, 2)]
+    brief = Shooting(starts=starts, hops=hops, seed=options.seed, device=options.device)
     return shooting.solve(objective, brief, progress)
 
 

@@ -34,6 +34,7 @@ PRUNED_FROM = 4  # starts: with fewer, all run to the end
 PRUNING_ITERATIONS = 40
 KEPT_SHARE = 0.25  # of the starts goes on after the first look,
 KEPT = 4  # or so many, or half of them
+LONG = 1.0  # seconds of a hop that is told of by itself
 
 
 def kept_of(starts: int) -> int:
@@ -119,7 +120,8 @@ class Search:
             ended = sorted(ended, key=lambda i: _best(runs[i]).value)
             chosen = [ended[rank] for rank in ranks]
             plans = [self._hop(runs, ended, start, (number, place)) for place, start in enumerate(chosen)]
-            found = self._hop_all(plans, taken, one)
+            share = one * (hops - taken) / len(plans)  # whether side by side pays is a question of all that are left
+            found = self._hop_all(plans, taken, share)
             taken += len(plans)
             for start, hop in sorted(zip(chosen, found, strict=True), key=lambda pair: _value(pair[1])):
                 runs[start] = _onwards(runs[start], hop)
@@ -166,7 +168,8 @@ class Search:
             return _hop_from(self.objective, self.options, hop, self.progress, f"hop {taken + number + 1}/{total}")
 
         def finished(count: int, run: Run) -> None:
-            """The round is told of when it ends."""
+            if run.seconds > LONG:  # else the round is told of when it ends
+                self.progress(Step(f"shooting, {taken + count} of {total} hops done", None, None))
 
         return self._run(hops, here, partial(_hop_elsewhere, self.objective, self.options), finished, expected)
 

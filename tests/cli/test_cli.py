@@ -100,6 +100,18 @@ def test_quick_takes_little_effort_but_what_is_set_stays(run):
     assert document["certificate"]["monte_carlo"]["particles"] == solved.monte_carlo.particles == 20_000
 
 
+def test_quick_leaves_a_whole_part_that_is_set_as_it_is(run):
+    run("solve", "small.yaml", "--quick", "--set", "solver={kind: shooting, starts: 5, hops: 1}", "-o", "out", "-q")
+    assert Result.load("out/result.nc").problem.solver.starts == 5
+
+
+def test_quick_is_as_quick_with_another_solver_than_the_files(run):
+    Path("other.yaml").write_text(HEAT.replace("kind: shooting, starts: 1, iterations: 60,", "kind: collocation,"))
+    run("solve", "other.yaml", "--quick", "--solver", "shooting", "-o", "shot", "-q")
+    solver = Result.load("shot/result.nc").problem.solver
+    assert (solver.kind, solver.starts, solver.hops) == ("shooting", 4, 8)
+
+
 def test_quick_never_takes_more_than_a_problem_asks_for(run):
     run("solve", "small.yaml", "--quick", "-o", "out", "-q")
     quick = Result.load("out/result.nc").problem

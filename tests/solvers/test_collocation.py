@@ -49,7 +49,7 @@ def test_a_cold_collocation_ends_at_a_stationary_point_of_the_objective(tracking
 def test_by_default_it_begins_where_a_short_search_by_shooting_ends(tracking):
     """From one cold start collocation ends anywhere; what it calls its answer should not be far above shooting's."""
     objective = Objective(tracking)
-    shot = shooting.solve(objective, Shooting(starts=8, hops=collocation.SHORT_HOPS))
+    shot = shooting.solve(objective, Shooting(starts=8, hops=64))
     outcome = collocation.solve(objective, Collocation())
     assert outcome.converged
     assert outcome.objective == pytest.approx(shot.objective, rel=1e-6)
