@@ -18,7 +18,7 @@ help:
 
 install: $(READY)
 
-$(READY): pyproject.toml setup.py build_backend.py constraints.txt $(wildcard controlsde/tracking/line/*.[ch])
+$(READY): pyproject.toml setup.py build_backend.py constraints.txt $(wildcard controlsde/compiled/*.[ch])
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "controlsde needs Python 3.11 or newer: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv .venv

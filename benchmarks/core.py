@@ -42,7 +42,7 @@ COMPILED, INTERPRETED, GEMM = "compiled", "interpreted", "GEMM"
 @contextmanager
 def without_loops() -> Iterator[None]:
     """As if the package had been installed without a compiler."""
-    with mock.patch.object(line_objective, "loops_for", return_value=None):
+    with mock.patch.object(line_objective, "line_loops", return_value=None):
         yield
 
 

@@ -131,14 +131,18 @@ class Assembly(Generic[Stored]):
 
         Raises NonFiniteError for a drift that is not finite.
         """
+        scaled = self.negated(drift, steps, diffusivity)
+        return [torch.add(scaled, self._identity * simplify(value)) for value in radau(stages).eigenvalues]
+
+    def negated(self, drift: Tensor, steps: Tensor, diffusivity: Tensor) -> Tensor:
+        """−h_k A_k alone: (K, *layout.shape)."""
         refuse_non_finite(drift)
         transported = torch.sparse.mm(self._linear, drift.flatten(1).T.contiguous())  # (entries, K)
         each = (-1, *(1 for _ in self.layout.shape))
         generators = torch.addcmul(
             transported.T.reshape(-1, *self.layout.shape), diffusivity.reshape(each), self._diffusion
         )
-        scaled = generators.mul_(-steps.reshape(each))
-        return [torch.add(scaled, self._identity * simplify(value)) for value in radau(stages).eigenvalues]
+        return generators.mul_(-steps.reshape(each))
 
 
 def _pattern(operator: Operator) -> sp.csr_array:

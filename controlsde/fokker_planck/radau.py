@@ -81,6 +81,44 @@ def radau(stages: int) -> Radau:
     )
 
 
+def in_parts(stages: int) -> dict[str, Array]:
+    """The scheme in its eigenbasis with real and imaginary parts apart, as the compiled loops want it.
+
+    In slots: one for a real eigenvalue λ, two for a pair. With `left` the rows of T⁻¹ and `outer` the columns of T λ:
+    R → modes is `projected`, modes → Y `distributed`, and `combination` at once, where all R_i are the same; for the
+    transposed equations `gathered` and `multiply`; `spread` is `multiply` over λ, `recovered` is `distributed` over λ.
+    """
+    scheme = radau(stages)
+    single = scheme.multiplicity == 1.0
+    outer = scheme.right * (scheme.eigenvalues * scheme.multiplicity)
+    lift = scheme.left.sum(axis=1)
+    pairs = scheme.eigenvalues[~single]
+    return {
+        "eigenvalues": np.concatenate([scheme.eigenvalues[single].real, pairs.real, pairs.imag]),
+        "a": scheme.a,
+        "projected": _parts(scheme.left, single),
+        "distributed": _real_part(outer, single),
+        "combination": _real_part(outer * lift, single),
+        "gathered": _parts(outer.T, single),
+        "multiply": _real_part(scheme.left.T, single),
+        "spread": _real_part((scheme.left / scheme.eigenvalues[:, None]).T, single),
+        "recovered": _real_part(scheme.right * scheme.multiplicity, single),
+        "lift": _real_part(lift[None], single),
+    }
+
+
+def _parts(rows: NDArray[np.complex128], single: NDArray[np.bool_]) -> Array:
+    """(q, s) for q eigenvalues → (slots, s): real ones as they are, of a pair the real and the imaginary part."""
+    pairs = rows[~single]
+    return np.concatenate([rows[single].real, pairs.real, pairs.imag])
+
+
+def _real_part(columns: NDArray[np.complex128], single: NDArray[np.bool_]) -> Array:
+    """(s, q) → (s, slots): the factors of real and imaginary parts in Re Σ_l c_l (x_l + iy_l)."""
+    pairs = columns[:, ~single]
+    return np.concatenate([columns[:, single].real, pairs.real, -pairs.imag], axis=1)
+
+
 def simplify(value: complex) -> Any:
     """A complex number as a real one where it has no imaginary part."""
     return value if abs(value.imag) > 1e-12 else value.real

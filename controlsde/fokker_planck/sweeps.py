@@ -23,11 +23,13 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from controlsde.compiled.library import library
 from controlsde.fokker_planck.assembly import Assembly, Entries, MatrixLayout
 from controlsde.fokker_planck.condensation import CondensedFactors, Plan
 from controlsde.fokker_planck.dense_stages import DenseStageSolver
 from controlsde.fokker_planck.diffusivity import blocks_a_piece
-from controlsde.fokker_planck.dissection import dissect
+from controlsde.fokker_planck.dissection import Dissection, dissect
+from controlsde.fokker_planck.front_stages import FrontPlan, FrontStageSolver
 from controlsde.fokker_planck.lu_stages import LuStageSolver
 from controlsde.fokker_planck.non_finite import NonFiniteError
 from controlsde.fokker_planck.operator import DENSE_LIMIT, Operator
@@ -69,6 +71,7 @@ class Sweeps:
     stages:          1, 2 or 3.
     device:          a torch device; CUDA uses the dense solver whatever the size.
     diffusivity:     D of every step, (K, S), where it is not the operator's own at all times.
+    compiled:        whether the compiled factors may do it, where there are many unknowns.
 
     Raises ValueError for diffusivities that are not all positive, or 0 as the operator's.
     """
@@ -81,12 +84,14 @@ class Sweeps:
         stages: int = 3,
         device: str | torch.device = "cpu",
         diffusivity: ArrayLike | None = None,
+        compiled: bool = True,
     ) -> None:
         self.operator = operator
         self.durations = np.asarray(durations, dtype=float)
         self.steps_per_piece = steps_per_piece
         self.scheme: Radau = radau(stages)
         self.device = torch.device(device)
+        self.compiled = compiled
         self.dense = operator.size <= DENSE_LIMIT[operator.mesh.dimension] or self.device.type != "cpu"
         self.step_lengths = torch.from_numpy(self.durations / steps_per_piece).to(self.device)
         of_steps = operator.diffusivity if diffusivity is None else np.asarray(diffusivity, dtype=float)
@@ -164,15 +169,39 @@ class Sweeps:
         return LuStageSolver(self._sweep_assembly, stages, drift, steps, self._diffusivity, many_columns)
 
     @cached_property
-    def _condensation(self) -> tuple[Assembly[Entries], Plan]:
+    def _condensation(self) -> tuple[Assembly[Entries], Dissection]:
         entries = Entries.of(self.operator)
-        plan = Plan(dissect(self.operator.mesh, entries.pattern), entries.rows, entries.columns)
-        return Assembly(self.operator, entries, self.device), plan
+        return Assembly(self.operator, entries, self.device), dissect(self.operator.mesh, entries.pattern)
+
+    @cached_property
+    def _plan(self) -> Plan:
+        assembly, dissection = self._condensation
+        return Plan(dissection, assembly.layout.rows, assembly.layout.columns)
+
+    @cached_property
+    def _front_plan(self) -> FrontPlan | None:
+        loops = library() if self.compiled else None
+        if loops is None:
+            return None
+        assembly, dissection = self._condensation
+        return FrontPlan.of(loops, dissection, assembly.layout.rows, assembly.layout.columns)
 
     def _condensed(self, drift: Tensor, steps: Tensor) -> StageSolver:
-        """Factors by static condensation, block by block."""
-        assembly, plan = self._condensation
-        shifted = assembly.shifted(self.scheme.stages, drift, steps, self._diffusivity)
+        """Factors by static condensation, compiled where they can be."""
+
+        def pivoted() -> StageSolver:
+            return self._pivoted(drift, steps)
+
+        if self._front_plan is None:
+            return pivoted()
+        assembly, _ = self._condensation
+        values = assembly.negated(drift, steps, self._diffusivity).numpy()
+        return FrontStageSolver(self._front_plan, self.scheme.stages, values, pivoted)
+
+    def _pivoted(self, drift: Tensor, steps: Tensor) -> StageSolver:
+        """Factors by static condensation with pivots, block by block."""
+        assembly, _ = self._condensation
+        plan, shifted = self._plan, assembly.shifted(self.scheme.stages, drift, steps, self._diffusivity)
 
         def factorise(piece: int) -> list[Factor]:
             return [CondensedFactors(plan, matrices[piece].numpy()) for matrices in shifted]

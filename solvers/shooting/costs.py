@@ -10,7 +10,7 @@ from controlsde.solvers.costs import Costs
 from controlsde.solvers.drift_fitting.costs import start_fits
 from controlsde.solvers.shooting.multistart import PRUNING_ITERATIONS, kept_of
 from controlsde.solvers.shooting.options import SECOND_ORDER, Shooting
-from controlsde.tracking.line.library import loops_for
+from controlsde.compiled.library import line_loops
 from controlsde.tracking.sizes import Sizes, sparse_factor_bytes
 
 ITERATIONS_TO_THE_END = 60  # after the first look: 18 to 154 were seen
@@ -89,7 +89,7 @@ def shooting_seconds(sizes: Sizes, calibration: float) -> float:
 
 def compiled_for(sizes: Sizes) -> bool:
     """Whether the compiled loops do the work."""
-    return loops_for(sizes.dimension, sizes.unknowns // sizes.degree) is not None
+    return line_loops(sizes.dimension, sizes.unknowns // sizes.degree) is not None
 
 
 def _compiled_seconds(sizes: Sizes, calibration: float) -> float:

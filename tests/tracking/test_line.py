@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from controlsde.fokker_planck.non_finite import NonFiniteError
-from controlsde.tracking.line import library, line_objective
+from controlsde.compiled import library
+from controlsde.tracking.line import line_objective
 from controlsde.tracking.objective import Objective
 
 SAME = 1e-12  # relative to the largest entry
@@ -173,7 +174,7 @@ def test_without_the_loops_nothing_changes_but_the_speed(monkeypatch, small_trac
     tracking = small_tracking()
     weights = tracking.network.random_weights(tracking.grid.pieces, np.random.default_rng(8))
     compiled = Objective(tracking).value(weights)
-    monkeypatch.setattr(line_objective, "loops_for", lambda *_: None)
+    monkeypatch.setattr(line_objective, "line_loops", lambda *_: None)
     without = Objective(tracking)
     assert not without.compiled
     assert without.value(weights) == pytest.approx(compiled, rel=1e-13)

@@ -16,17 +16,18 @@ from numpy.typing import NDArray
 from controlsde.control.network import activate, activation_bend, activation_slope
 from controlsde.fokker_planck.diffusivity import blocks_a_piece
 from controlsde.fokker_planck.non_finite import NonFiniteError
-from controlsde.fokker_planck.radau import radau
+from controlsde.fokker_planck.radau import in_parts, radau
 from controlsde.foundation.surroundings import own_arithmetic
 from controlsde.tracking.expansion import Expansion
 from controlsde.tracking.line.elements import Elements
-from controlsde.tracking.line.library import Line, address, loops_for
+from controlsde.compiled.library import Line, address, line_loops
 from controlsde.tracking.tracking_problem import TrackingProblem
 
 Array = NDArray[np.float64]
 
 ACCURATE = 1e-12  # a residual over the sizes of its terms
 LANES = 8  # numbers in a vector of the compiled loops
+_SCHEME = ("eigenvalues", "a", "combination", "gathered", "spread", "lift", "multiply", "projected", "recovered")
 
 
 class InaccurateError(ArithmeticError):
@@ -51,7 +52,7 @@ class LineObjective:
     @staticmethod
     def of(tracking: TrackingProblem) -> LineObjective | None:
         """The compiled objective, where there is one: on one axis, and where the loops are installed."""
-        loops = loops_for(tracking.mesh.dimension, tracking.mesh.axes[0].elements)
+        loops = line_loops(tracking.mesh.dimension, tracking.mesh.axes[0].elements)
         return LineObjective(tracking, loops) if loops else None
 
     def __init__(self, tracking: TrackingProblem, loops: ctypes.CDLL) -> None:
@@ -176,6 +177,7 @@ def _arrays(tracking: TrackingProblem, elements: Elements) -> dict[str, NDArray[
     points = operator.drift_points
     blocks = blocks_a_piece(tracking.diffusivity)
     spare = np.full(_rounded(len(elements.start)) - len(elements.start), len(elements.vertex))
+    scheme = in_parts(grid.stages)
     given: dict[str, NDArray[Any] | None] = {
         "convection": elements.convection,
         "stiffness": elements.stiffness,
@@ -188,7 +190,7 @@ def _arrays(tracking: TrackingProblem, elements: Elements) -> dict[str, NDArray[
         "right": np.concatenate([elements.right, spare]),
         "lengths": np.repeat(grid.step_lengths, blocks),
         "diffusivity": tracking.diffusivity[:, :: grid.steps_per_piece // blocks].ravel(),
-        **_scheme(grid.stages),
+        **{name: scheme[name] for name in _SCHEME},
         "position": points[:, 0],
         "tangential": np.broadcast_to(tracking.network.tangential_factor(points), points.shape)[:, 0],
         "outward": operator.outward[-2:, 0],
@@ -200,38 +202,6 @@ def _arrays(tracking: TrackingProblem, elements: Elements) -> dict[str, NDArray[
         "squared": None if metric.diagonal else metric.matrix().toarray(),
     }
     return {name: None if array is None else np.ascontiguousarray(array) for name, array in given.items()}
-
-
-def _scheme(stages: int) -> dict[str, NDArray[Any]]:
-    """The Radau scheme in its eigenbasis, T diag(λ) T⁻¹ = a⁻¹, real and imaginary parts apart; see `radau`."""
-    scheme = radau(stages)
-    single = scheme.multiplicity == 1.0
-    outer = scheme.right * (scheme.eigenvalues * scheme.multiplicity)
-    lift = scheme.left.sum(axis=1)
-    pairs = scheme.eigenvalues[~single]
-    return {
-        "eigenvalues": np.concatenate([scheme.eigenvalues[single].real, pairs.real, pairs.imag]),
-        "a": scheme.a,
-        "combination": _real_part(outer * lift, single),
-        "gathered": _parts(outer.T, single),
-        "spread": _real_part((scheme.left / scheme.eigenvalues[:, None]).T, single),
-        "lift": _real_part(lift[None], single),
-        "multiply": _real_part(scheme.left.T, single),
-        "projected": _parts(scheme.left, single),
-        "recovered": _real_part(scheme.right * scheme.multiplicity, single),
-    }
-
-
-def _parts(rows: NDArray[np.complex128], single: NDArray[np.bool_]) -> Array:
-    """(q, s) for q eigenvalues → (slots, s): real ones as they are, of a pair the real and the imaginary part."""
-    pairs = rows[~single]
-    return np.concatenate([rows[single].real, pairs.real, pairs.imag])
-
-
-def _real_part(columns: NDArray[np.complex128], single: NDArray[np.bool_]) -> Array:
-    """(s, q) → (s, slots): the factors of real and imaginary parts in Re Σ_l c_l (x_l + iy_l)."""
-    pairs = columns[:, ~single]
-    return np.concatenate([columns[:, single].real, pairs.real, -pairs.imag], axis=1)
 
 
 def _rounded(count: int) -> int:

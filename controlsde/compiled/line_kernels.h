@@ -10,13 +10,6 @@
    them. Whether that was good enough is measured: every sweep gives the residuals of its stage equations, over the sizes
    of their terms. Eight elements, or eight columns, stand in one vector. */
 
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
-#define INLINE static inline __attribute__((always_inline)) TARGET
-#define PART static __attribute__((noinline)) TARGET
-
 /* --- where the factors of a block are ------------------------------------------------------------------------------ */
 
 INLINE int64_t NAME(inner)(const Line *c) { return c->nodes - 2 > 0 ? c->nodes - 2 : 0; }
@@ -1088,6 +1081,3 @@ PART void NAME(curvature)(const Line *c, const double *weights, const double *sl
         }
     }
 }
-
-#undef INLINE
-#undef PART

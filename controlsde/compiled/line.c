@@ -2,48 +2,26 @@
    that it runs on chooses. They hold no state, and may run in several threads at once. */
 
 #include "line.h"
-
-typedef double v8 __attribute__((vector_size(64), aligned(8)));
-typedef int64_t bits8 __attribute__((vector_size(64), aligned(8)));
-#define MAGNITUDE(x) ((v8)((bits8)(x) & INT64_MAX))
+#include "vectors.h"
 
 #if defined(__x86_64__)
 #define NAME(f) f##_avx512
-#define TARGET __attribute__((target("avx512f,avx512dq,avx512vl,avx2,fma")))
-#include "kernels.h"
+#define TARGET FOR_AVX512
+#include "line_kernels.h"
 #undef NAME
 #undef TARGET
 #define NAME(f) f##_avx2
-#define TARGET __attribute__((target("avx2,fma")))
-#include "kernels.h"
+#define TARGET FOR_AVX2
+#include "line_kernels.h"
 #undef NAME
 #undef TARGET
 #endif
-
 #define NAME(f) f##_plain
 #define TARGET
-#include "kernels.h"
-
-#if defined(_WIN32)
-#define EXPORT __declspec(dllexport)
-#else
-#define EXPORT __attribute__((visibility("default")))
-#endif
-
-#if defined(__x86_64__)
-static int level(void) {
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        return 2;
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? 1 : 0;
-}
-#define CALL(f, ...) (level() == 2 ? f##_avx512(__VA_ARGS__) : level() == 1 ? f##_avx2(__VA_ARGS__) : f##_plain(__VA_ARGS__))
-#else
-#define CALL(f, ...) f##_plain(__VA_ARGS__)
-#endif
+#include "line_kernels.h"
 
 /* Which sources this was compiled from, for the other side to compare with. */
-EXPORT const char *line_sources(void) { return LINE_SOURCES; }
+EXPORT const char *loops_sources(void) { return LOOPS_SOURCES; }
 
 /* Numbers that the factors of all blocks take. */
 EXPORT int64_t line_factor_numbers(const Line *c) { return c->pieces * c->blocks * stride_plain(c); }

@@ -1,0 +1,52 @@
+/* Factors by fronts, as Python calls them, see library.py: they hold no state, and may run in several threads at once. */
+
+#include "fronts.h"
+#include "vectors.h"
+
+#if defined(__x86_64__)
+#define NAME(f) f##_avx512
+#define TARGET FOR_AVX512
+#include "front_kernels.h"
+#undef NAME
+#undef TARGET
+#define NAME(f) f##_avx2
+#define TARGET FOR_AVX2
+#include "front_kernels.h"
+#undef NAME
+#undef TARGET
+#endif
+#define NAME(f) f##_plain
+#define TARGET
+#include "front_kernels.h"
+
+/* All functions return 1 without memory, else 0.
+
+   For values of N (blocks, entries): the factors (blocks, slots, numbers). */
+EXPORT int64_t fronts_factorise(const Fronts *c, const double *values, double *factors) {
+    int64_t failed = 0;
+    for (int64_t block = 0; block < c->blocks && !failed; block++)
+        failed = CALL(factorise, c, values + block * c->entries, factors + block * c->slots * c->factor_numbers);
+    return failed;
+}
+
+/* Y + a x N Y = 1 x rho, step after step through all blocks: for initial (n) the stages (blocks, steps, s, n). */
+EXPORT int64_t fronts_forward(const Fronts *c, int64_t steps, const double *values, const double *factors, const double *initial,
+                              double *stages, double *residual) {
+    return CALL(fronts_forward, c, steps, values, factors, initial, stages, residual);
+}
+
+/* L + a' x N' L = Z, the steps in reverse, with the sum of L over its stages added to the last one of Z of the step
+   before: for cotangent (blocks, steps, s, n) the multipliers, of that shape, and the sum at the start of each block
+   (blocks, n). */
+EXPORT int64_t fronts_back(const Fronts *c, int64_t steps, const double *values, const double *factors, const double *cotangent,
+                           double *multipliers, double *starts, double *residual) {
+    return CALL(fronts_back, c, steps, values, factors, cotangent, multipliers, starts, residual);
+}
+
+/* Y + a x N Y = R in one block: for right (s, n, columns), or (n, columns) of all stages where alike, the stages (s, n,
+   columns). The columns are a multiple of eight. */
+EXPORT int64_t fronts_solve(const Fronts *c, int64_t block, int64_t columns, int64_t alike, const double *values,
+                            const double *factors, const double *right, double *stages, double *residual) {
+    return CALL(fronts_solve, c, values + block * c->entries, factors + block * c->slots * c->factor_numbers, columns,
+                alike != 0, right, stages, residual);
+}

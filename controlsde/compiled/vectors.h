@@ -1,0 +1,38 @@
+/* Eight numbers in a vector, and which instruction set a call is for: kernels are included once for each of them under
+   names of their own, and CALL takes the widest that the processor has. */
+#ifndef CONTROLSDE_VECTORS_H
+#define CONTROLSDE_VECTORS_H
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef double v8 __attribute__((vector_size(64), aligned(8)));
+typedef int64_t bits8 __attribute__((vector_size(64), aligned(8)));
+#define MAGNITUDE(x) ((v8)((bits8)(x) & INT64_MAX))
+
+#define INLINE static inline __attribute__((always_inline)) TARGET
+#define PART static __attribute__((noinline)) TARGET
+
+#if defined(_WIN32)
+#define EXPORT __declspec(dllexport)
+#else
+#define EXPORT __attribute__((visibility("default")))
+#endif
+
+#if defined(__x86_64__)
+#define FOR_AVX512 __attribute__((target("avx512f,avx512dq,avx512vl,avx2,fma")))
+#define FOR_AVX2 __attribute__((target("avx2,fma")))
+static inline int level(void) {
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        return 2;
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? 1 : 0;
+}
+#define CALL(f, ...) (level() == 2 ? f##_avx512(__VA_ARGS__) : level() == 1 ? f##_avx2(__VA_ARGS__) : f##_plain(__VA_ARGS__))
+#else
+#define CALL(f, ...) f##_plain(__VA_ARGS__)
+#endif
+
+#endif
