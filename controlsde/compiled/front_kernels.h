@@ -75,6 +75,11 @@ INLINE void NAME(subtract_real)(double *x, int64_t rows, int64_t pitch, const do
         for (; j + 16 <= pitch; j += 16) SUBTRACT_REAL(6, 2)
         for (; j < pitch; j += 8) SUBTRACT_REAL(6, 1)
     }
+    for (; i + 3 <= rows; i += 3) {
+        int64_t j = 0;
+        for (; j + 16 <= pitch; j += 16) SUBTRACT_REAL(3, 2)
+        for (; j < pitch; j += 8) SUBTRACT_REAL(3, 1)
+    }
     for (; i < rows; i++) {
         int64_t j = 0;
         for (; j + 16 <= pitch; j += 16) SUBTRACT_REAL(1, 2)
@@ -109,6 +114,8 @@ INLINE void NAME(subtract_complex)(double *x, double *y, int64_t rows, int64_t p
     int64_t i = 0;
     for (; i + 6 <= rows; i += 6)
         for (int64_t j = 0; j < pitch; j += 8) SUBTRACT_COMPLEX(6)
+    for (; i + 3 <= rows; i += 3)
+        for (int64_t j = 0; j < pitch; j += 8) SUBTRACT_COMPLEX(3)
     for (; i < rows; i++)
         for (int64_t j = 0; j < pitch; j += 8) SUBTRACT_COMPLEX(1)
 }
@@ -139,20 +146,15 @@ INLINE void NAME(eliminate)(double *x, double *y, int64_t own, int64_t rows, int
             NAME(invert_complex_panel)(p, q, size);
         else
             NAME(invert_panel)(p, size);
-        for (int64_t a = 0; a < size; a++)
-            for (int64_t j = 0; j < pitch; j += 8) {
-                v8 s = {0}, z = {0};
-                for (int64_t b = 0; b < size; b++) {
-                    const v8 f = *(v8 *)(x + (from + b) * pitch + j);
-                    s += p[a][b] * f;
-                    if (y) {
-                        const v8 g = *(v8 *)(y + (from + b) * pitch + j);
-                        s -= q[a][b] * g, z += p[a][b] * g, z += q[a][b] * f;
-                    }
-                }
-                *(v8 *)(re + a * pitch + j) = s;
-                if (y) *(v8 *)(im + a * pitch + j) = z;
-            }
+        for (int64_t a = 0; a < size; a++) {
+            *(v8 *)(t + a * P) = -p[a];
+            if (y) *(v8 *)(u + a * P) = -q[a];
+        }
+        memset(re, 0, sizeof(double) * (y ? 2 : 1) * P * pitch);
+        if (y)
+            NAME(subtract_complex)(re, im, size, pitch, t, u, x + from * pitch, y + from * pitch, size);
+        else
+            NAME(subtract_real)(re, size, pitch, t, x + from * pitch, size);
         for (int64_t a = 0; a < size; a++)
             for (int64_t b = 0; b < size; b++) {
                 re[a * pitch + from + b] = p[a][b];
@@ -355,7 +357,7 @@ PART void NAME(solve_one)(const Fronts *c, const double *factors, int64_t slot, 
 }
 
 /* The size of a matrix: the largest sum of magnitudes in a row of N, and the largest eigenvalue. */
-INLINE double NAME(size_of)(const Fronts *c, const double *values) {
+PART double NAME(size_of)(const Fronts *c, const double *values) {
     double largest = 0.0, shift = 0.0;
     for (int64_t i = 0; i < c->unknowns; i++) {
         double sum = 0.0;
@@ -369,34 +371,50 @@ INLINE double NAME(size_of)(const Fronts *c, const double *values) {
     return largest + shift;
 }
 
-/* The residual of Y + a x N Y = R, or of Y + a' x N' Y = R, over the sizes of its terms; R (s, n), or (n) for all stages
-   where `alike`. work: s * n. */
-INLINE double NAME(stage_residual)(const Fronts *c, const double *values, int transposed, const double *y,
-                                   const double *right, int alike, double *work) {
+/* The residual of Y + a x N Y = R, or of Y + a' x N' Y = R, over the sizes of its terms, for N of a `size`; R (s, n), or
+   (n) for all stages where `alike`. work: 8 * n. */
+INLINE double NAME(stage_residual)(const Fronts *c, const double *values, double of_matrix, int transposed,
+                                   const double *y, const double *right, int alike, double *work) {
     const int64_t n = c->unknowns, s = c->stages;
-    double square = 0.0, size = 0.0;
-    memset(work, 0, sizeof(double) * s * n);
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t e = c->rows_at[i]; e < c->rows_at[i + 1]; e++) {
-            const int64_t from = transposed ? i : c->columns[e], to = transposed ? c->columns[e] : i;
-            for (int64_t stage = 0; stage < s; stage++) work[stage * n + to] += values[e] * y[stage * n + from];
+    v4 *each = (v4 *)work, *applied = each + n; /* the stages of one unknown side by side */
+    v4 squares = {0}, sizes = {0};
+    for (int64_t u = 0; u < n; u++) {
+        v4 held = {0};
+        for (int64_t i = 0; i < s; i++) held[i] = y[i * n + u];
+        each[u] = held;
+        applied[u] = (v4){0};
+    }
+    for (int64_t u = 0; u < n; u++) {
+        const v4 from = each[u];
+        v4 sum = applied[u];
+        if (transposed)
+            for (int64_t e = c->rows_at[u]; e < c->rows_at[u + 1]; e++) applied[c->columns[e]] += values[e] * from;
+        else {
+            for (int64_t e = c->rows_at[u]; e < c->rows_at[u + 1]; e++) sum += values[e] * each[c->columns[e]];
+            applied[u] = sum;
         }
-    for (int64_t i = 0; i < s; i++)
-        for (int64_t u = 0; u < n; u++) {
-            double missed = y[i * n + u] - right[alike ? u : i * n + u];
-            for (int64_t j = 0; j < s; j++) missed += c->a[transposed ? j * s + i : i * s + j] * work[j * n + u];
-            square += missed * missed;
-            size += y[i * n + u] * y[i * n + u];
-        }
-    for (int64_t u = 0; u < (alike ? n : s * n); u++) size += right[u] * right[u];
-    return size > 0.0 ? sqrt(square / size) / NAME(size_of)(c, values) : square;
+    }
+    for (int64_t u = 0; u < n; u++) {
+        v4 given = {0}, missed = each[u];
+        for (int64_t i = 0; i < s; i++) given[i] = right[alike ? u : i * n + u];
+        for (int64_t i = 0; i < s; i++)
+            for (int64_t j = 0; j < s; j++) missed[i] += c->a[transposed ? j * s + i : i * s + j] * applied[u][j];
+        missed -= given;
+        squares += missed * missed;
+        sizes += each[u] * each[u];
+        if (alike) given = (v4){given[0]};
+        sizes += given * given;
+    }
+    const double square = squares[0] + squares[1] + squares[2] + squares[3];
+    const double size = sizes[0] + sizes[1] + sizes[2] + sizes[3];
+    return size > 0.0 ? sqrt(square / size) / of_matrix : square;
 }
 
 INLINE double NAME(worse)(double a, double b) { return b <= a ? a : b; }
 
-/* One step for one density: stages (s, n). work: n * (slots + s) + 4 * wide. */
-INLINE double NAME(step)(const Fronts *c, const double *values, const double *factors, const double *density,
-                         double *stages, double *work) {
+/* One step for one density: stages (s, n). work: n * (slots + 8) + 4 * wide. */
+INLINE double NAME(step)(const Fronts *c, const double *values, double size, const double *factors,
+                         const double *density, double *stages, double *work) {
     const int64_t n = c->unknowns, s = c->stages;
     double *x = work, *scratch = x + c->slots * n;
     for (int64_t slot = 0; slot < c->slots; slot += slot < c->reals ? 1 : 2) {
@@ -411,24 +429,26 @@ INLINE double NAME(step)(const Fronts *c, const double *values, const double *fa
             for (int64_t slot = 0; slot < c->slots; slot++) sum += c->combination[i * c->slots + slot] * x[slot * n + place];
             stages[i * n + c->order[place]] = sum;
         }
-    return NAME(stage_residual)(c, values, 0, stages, density, 1, scratch);
+    return NAME(stage_residual)(c, values, size, 0, stages, density, 1, scratch);
 }
 
 /* Through all blocks; see fronts_forward. */
 PART int64_t NAME(fronts_forward)(const Fronts *c, int64_t steps, const double *values, const double *factors, const double *initial,
                                   double *stages, double *residual) {
     const int64_t n = c->unknowns, s = c->stages;
-    double *work = malloc(sizeof(double) * (n * (c->slots + s) + 4 * NAME(padded)(c->widest) + 64));
+    double *work = malloc(sizeof(double) * (n * (c->slots + 8) + 4 * NAME(padded)(c->widest) + 64));
     if (!work) return 1;
     const double *density = initial;
     double worst = 0.0;
-    for (int64_t block = 0; block < c->blocks; block++)
+    for (int64_t block = 0; block < c->blocks; block++) {
+        const double *of_block = factors + block * c->slots * c->factor_numbers, *matrix = values + block * c->entries;
+        const double size = NAME(size_of)(c, matrix);
         for (int64_t step = 0; step < steps; step++) {
-            const double *of_block = factors + block * c->slots * c->factor_numbers;
-            worst = NAME(worse)(worst, NAME(step)(c, values + block * c->entries, of_block, density, stages, work));
+            worst = NAME(worse)(worst, NAME(step)(c, matrix, size, of_block, density, stages, work));
             density = stages + (s - 1) * n;
             stages += s * n;
         }
+    }
     *residual = worst;
     free(work);
     return 0;
@@ -438,11 +458,12 @@ PART int64_t NAME(fronts_forward)(const Fronts *c, int64_t steps, const double *
 PART int64_t NAME(fronts_back)(const Fronts *c, int64_t steps, const double *values, const double *factors, const double *cotangent,
                                double *multipliers, double *starts, double *residual) {
     const int64_t n = c->unknowns, s = c->stages;
-    double *work = calloc(n * (c->slots + 3 * s + 1) + 4 * NAME(padded)(c->widest) + 64, sizeof(double));
+    double *work = calloc(n * (c->slots + s + 1 + 8) + 4 * NAME(padded)(c->widest) + 64, sizeof(double));
     if (!work) return 1;
     double *x = work, *right = x + c->slots * n, *carried = right + s * n, *scratch = carried + n, worst = 0.0;
     for (int64_t block = c->blocks - 1; block >= 0; block--) {
-        const double *of_block = factors + block * c->slots * c->factor_numbers;
+        const double *of_block = factors + block * c->slots * c->factor_numbers, *matrix = values + block * c->entries;
+        const double size = NAME(size_of)(c, matrix);
         for (int64_t step = steps - 1; step >= 0; step--) {
             const int64_t at = (block * steps + step) * s * n;
             double *lambda = multipliers + at;
@@ -465,8 +486,7 @@ PART int64_t NAME(fronts_back)(const Fronts *c, int64_t steps, const double *val
                     lambda[i * n + c->order[place]] = sum;
                     carried[c->order[place]] += sum;
                 }
-            worst = NAME(worse)(worst,
-                                NAME(stage_residual)(c, values + block * c->entries, 1, lambda, right, 0, scratch));
+            worst = NAME(worse)(worst, NAME(stage_residual)(c, matrix, size, 1, lambda, right, 0, scratch));
         }
         memcpy(starts + block * n, carried, sizeof(double) * n);
     }
@@ -601,7 +621,7 @@ PART int64_t NAME(fronts_solve)(const Fronts *c, const double *values, const dou
                                 const double *right, double *stages, double *residual) {
     const int64_t n = c->unknowns, s = c->stages, wide = NAME(padded)(c->widest), kept = n - c->inside;
     const int64_t modes = alike ? 2 * kept : 2 * n, slots = c->slots;
-    double *work = malloc(sizeof(double) * ((slots * n + modes) * columns + 3 * s * n + 64));
+    double *work = malloc(sizeof(double) * ((slots * n + modes) * columns + (2 * s + 8) * n + 64));
     double **rows = malloc(sizeof(double *) * (3 * n + 4 * wide + 64));
     if (!work || !rows) {
         free(work), free(rows);
@@ -661,7 +681,7 @@ PART int64_t NAME(fronts_solve)(const Fronts *c, const double *values, const dou
         before[u] = 0.0;
         for (int l = 0; l < 8; l++) before[u] += total[l];
     }
-    *residual = NAME(stage_residual)(c, values, 0, after, before, alike, missed);
+    *residual = NAME(stage_residual)(c, values, NAME(size_of)(c, values), 0, after, before, alike, missed);
     free(work), free(rows);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* Eight numbers in a vector, and which instruction set a call is for: kernels are included once for each of them under
+/* Eight numbers in a vector, or four, and which instruction set a call is for: kernels are included once for each of them under
    names of their own, and CALL takes the widest that the processor has. */
 #ifndef CONTROLSDE_VECTORS_H
 #define CONTROLSDE_VECTORS_H
@@ -9,6 +9,7 @@
 #include <string.h>
 
 typedef double v8 __attribute__((vector_size(64), aligned(8)));
+typedef double v4 __attribute__((vector_size(32), aligned(8)));
 typedef int64_t bits8 __attribute__((vector_size(64), aligned(8)));
 #define MAGNITUDE(x) ((v8)((bits8)(x) & INT64_MAX))
 

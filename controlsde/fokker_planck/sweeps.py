@@ -53,13 +53,13 @@ class Trajectory:
         return self.solver.advance(piece * self.blocks + (step if self.blocks > 1 else 0), density)
 
     def solve(self, right: Tensor) -> Tensor:
-        """Stage equations of all steps at once: R (K, S, c, s, n) → Y (K, S, s, n, c)."""
-        pieces, steps, count, stages, unknowns = right.shape
-        shared = steps // self.blocks
-        columns = right.reshape(-1, shared, count, stages, unknowns).permute(0, 3, 4, 1, 2)
+        """Stage equations of all steps at once: R (K, s, n, S, c) → Y (K, s, n, S, c)."""
+        pieces, stages, unknowns, steps, count = right.shape
+        blocks, shared = self.blocks, steps // self.blocks
+        columns = right.reshape(pieces, stages, unknowns, blocks, shared * count).permute(0, 3, 1, 2, 4)
         solved = self.solver.solve(columns.reshape(-1, stages, unknowns, shared * count))
-        ordered = solved.reshape(-1, stages, unknowns, shared, count).permute(0, 3, 1, 2, 4)
-        return ordered.reshape(pieces, steps, stages, unknowns, count)
+        ordered = solved.reshape(pieces, blocks, stages, unknowns, shared * count).permute(0, 2, 3, 1, 4)
+        return ordered.reshape(right.shape)
 
 
 class Sweeps:
@@ -126,19 +126,6 @@ class Sweeps:
     def gather(self, unknowns: Tensor) -> Tensor:
         """T along the last axis: (…, n) → (…, q)."""
         return self.times(unknowns, "gather")
-
-    def sample(self, drift: Tensor) -> Tensor:
-        """S along the last axis: flattened drifts (…, k·d) → (…, q)."""
-        return self.times(drift, "sampling")
-
-    def gather_transposed(self, values: Tensor) -> Tensor:
-        """Tᵀ along the last axis: (…, q) → (…, n)."""
-        return self.times(values, "gather", transposed=True)
-
-    def spread(self, forcing: Tensor) -> Tensor:
-        """h Σ_j a_ij B f_j: right-hand sides (K, …, s, n) for forcing (K, …, s, q)."""
-        mixed = torch.einsum("K,ij,K...jq->K...iq", self.step_lengths, self.coefficients, forcing)
-        return self.times(mixed, "combine")
 
     @cached_property
     def _dense_assembly(self) -> Assembly[MatrixLayout]:
@@ -216,10 +203,14 @@ class Sweeps:
     @own_arithmetic()
     def times(self, values: Tensor, name: str, *, transposed: bool = False) -> Tensor:
         """One of the operator's matrices, by name, applied along the last axis."""
+        flat = values.reshape(-1, values.shape[-1])
+        return self.columns(flat.T, name, transposed=transposed).T.reshape(*values.shape[:-1], -1)
+
+    @own_arithmetic()
+    def columns(self, values: Tensor, name: str, *, transposed: bool = False) -> Tensor:
+        """One of the operator's matrices, by name, times columns (m, c)."""
         if self.device.type != "cpu":
             matrix = self._matrices[name]
-            return values @ (matrix if transposed else matrix.T)
+            return (matrix.T if transposed else matrix) @ values
         sparse = getattr(self.operator, name)
-        flat = values.detach().reshape(-1, values.shape[-1]).numpy()
-        product = (sparse.T if transposed else sparse) @ flat.T
-        return torch.from_numpy(np.ascontiguousarray(product.T)).reshape(*values.shape[:-1], -1)
+        return torch.from_numpy((sparse.T if transposed else sparse) @ values.detach().numpy())

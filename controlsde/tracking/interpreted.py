@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from controlsde.fokker_planck.adjoint import drift_gradient, stage_multipliers, stage_weights
+from controlsde.fokker_planck.front_stages import LANES
 from controlsde.fokker_planck.sweeps import Sweeps, Trajectory
 from controlsde.tracking.expansion import Expansion
 from controlsde.tracking.tracking_problem import TrackingProblem
@@ -114,7 +115,7 @@ class InterpretedObjective:
         return np.asarray((outward == 0) | (outward * drift > 0))
 
     def _network_derivatives(self, weights: Array, mean: Array) -> tuple[Tensor, Array]:
-        """S ∂v/∂θ of every piece (K, P, q), and ⟨v̄, ∂²v/∂θ∂θ⟩ of every piece (K, P, P); v rectified."""
+        """S ∂v/∂θ of every piece (K, q, P), and ⟨v̄, ∂²v/∂θ∂θ⟩ of every piece (K, P, P); v rectified."""
         operator, network = self.tracking.operator, self.tracking.network
         points, parts = operator.drift_points, network.split(weights)
         jacobian, multiplier = network.jacobian(points, *parts), mean
@@ -122,39 +123,62 @@ class InterpretedObjective:
             passes = self._passes(np.asarray(network.drift(points, *parts)))
             jacobian, multiplier = jacobian * passes[..., None], mean * passes
         flat = self.sweeps.tensor(jacobian).flatten(1, 2)  # (K, k·d, P)
-        return self.sweeps.sample(flat.transpose(1, 2)), network.curvature(points, *parts, multiplier)
+        sampled = torch.stack([self.sweeps.columns(each, "sampling") for each in flat])
+        return sampled, network.curvature(points, *parts, multiplier)
 
     def _sensitivities(self, trajectory: Trajectory, weighted: Tensor, jacobian: Tensor) -> tuple[Array, Array]:
-        """Σ weight δY_p δY_q and the cross term Σ μ_j · (S ∂_p v ∘ T δY_jq), both (N, N)."""
-        sweeps, tracking = self.sweeps, self.tracking
+        """Σ weight δY_p δY_q and the cross term Σ μ_j · (S ∂_p v ∘ T δY_jq), both (N, N).
+
+        Columns come in whole vectors: those behind the last weight are zero.
+        """
+        tracking = self.tracking
         pieces, size = tracking.weight_shape
-        steps, stages = tracking.grid.steps_per_piece, tracking.grid.stages
-        unknowns = len(tracking.initial)
-        responses = self._own_responses(trajectory, jacobian)  # (K, S, s, n, P)
-        # (S ∂_p v ∘ μ)ᵀ T, what a piece's own weights do to the adjoint: (K, P, S·s·n)
-        pulls = sweeps.gather_transposed(weighted[:, :, :, None, :] * jacobian[:, None, None])
-        pulls = pulls.permute(0, 3, 1, 2, 4).reshape(pieces, size, -1)
+        steps, total = tracking.grid.steps_per_piece, pieces * size
         root = self._time_weight.sqrt()[..., None, None]  # (K, S, s, 1, 1)
-        normal = sweeps.tensor(np.zeros((pieces * size, pieces * size)))
+        responses = self._own_responses(trajectory, jacobian)  # (K, s, n, S, P)
+        normal = jacobian.new_zeros((_whole(total), _whole(total)))
         cross = torch.zeros_like(normal)
-        carried = normal.new_zeros((unknowns, 0))
+        carried = jacobian.new_zeros((len(tracking.initial), 0))
         for piece in range(pieces):
-            seen = (piece + 1) * size
-            own = slice(seen - size, seen)
-            moved = normal.new_empty((steps, stages, unknowns, seen))
-            carried = torch.cat([carried, carried.new_zeros((unknowns, size))], dim=1)
+            own, seen = slice(piece * size, (piece + 1) * size), _whole((piece + 1) * size)
+            pulls = self._pulls(weighted[piece], jacobian[piece])  # (S, P, s·n)
+            carried = torch.cat([carried, carried.new_zeros((len(carried), seen - carried.shape[1]))], dim=1)
             for step in range(steps):
-                moved[step] = trajectory.advance(piece, step, carried)
-                moved[step, ..., own] += responses[piece, step]
-                carried = moved[step, -1]
-            flat = moved.reshape(-1, seen)
-            cross[own, :seen] = pulls[piece] @ flat
-            weighted = (root[piece] * self._metric.root_columns(moved)).reshape(-1, seen)
-            normal[:seen, :seen] += weighted.T @ weighted
-        return np.asarray(normal.cpu().numpy()), np.asarray(cross.cpu().numpy())
+                moved = trajectory.advance(piece, step, carried)  # (s, n, seen)
+                moved[..., own] += responses[piece, :, :, step]
+                carried = moved[-1]
+                cross[own, :seen] += pulls[step] @ moved.flatten(0, 1)
+                scaled = (root[piece, step] * self._metric.root_columns(moved)).flatten(0, 1)
+                normal[:seen, :seen] += _gram(scaled)
+        return np.asarray(normal[:total, :total].cpu().numpy()), np.asarray(cross[:total, :total].cpu().numpy())
 
     def _own_responses(self, trajectory: Trajectory, jacobian: Tensor) -> Tensor:
-        """What each step adds to the sensitivity to its own piece's weights, all at once: (K, S, s, n, P)."""
-        density = self.sweeps.gather(trajectory.stages)  # (K, S, s, q)
-        forcing = jacobian[:, None, :, None, :] * density[:, :, None]  # (K, S, P, s, q)
-        return trajectory.solve(self.sweeps.spread(forcing)).contiguous()
+        """What each step adds to the sensitivity to its own piece's weights, all at once: (K, s, n, S, P)."""
+        sweeps = self.sweeps
+        density = sweeps.gather(trajectory.stages)  # (K, S, s, q)
+        mixed = torch.einsum("K,ij,KSjq->KqiS", sweeps.step_lengths, sweeps.coefficients, density)
+        right = []
+        for of_piece, slope in zip(mixed, jacobian, strict=True):  # (q, s, S), (q, P)
+            forcing = of_piece[..., None] * slope[:, None, None]
+            spread = sweeps.columns(forcing.flatten(1), "combine")
+            right.append(spread.reshape(-1, *forcing.shape[1:]).transpose(0, 1))
+        return trajectory.solve(torch.stack(right))
+
+    def _pulls(self, weighted: Tensor, jacobian: Tensor) -> Tensor:
+        """(S ∂_p v ∘ μ)ᵀ T of one piece, what its own weights do to the adjoint: (S, P, s·n) for μ (S, s, q)."""
+        turned = weighted.permute(2, 0, 1)[..., None] * jacobian[:, None, None]  # (q, S, s, P)
+        pulled = self.sweeps.columns(turned.flatten(1), "gather", transposed=True)
+        return pulled.reshape(-1, *turned.shape[1:]).permute(1, 3, 2, 0).flatten(2)
+
+
+def _whole(columns: int) -> int:
+    """Columns in whole vectors, which compiled solves want."""
+    return -(-columns // LANES) * LANES
+
+
+def _gram(values: Tensor) -> Tensor:
+    """VᵀV for V (m, c): NumPy knows that it is symmetric, and takes half the time."""
+    if values.device.type != "cpu":
+        return values.T @ values
+    array = values.numpy()
+    return torch.from_numpy(array.T @ array)
