@@ -685,3 +685,20 @@ PART int64_t NAME(fronts_solve)(const Fronts *c, const double *values, const dou
     free(work), free(rows);
     return 0;
 }
+
+/* See fronts_transport: the entries of A are sums over the drift's values. */
+PART void NAME(fronts_transport)(const Fronts *c, int64_t columns, int64_t weights, const double *slope,
+                                 const double *densities, const double *multipliers, double *moved, double *pulled) {
+    for (int64_t at = 0; at < weights; at += 8)
+        for (int64_t i = 0; i < c->unknowns; i++)
+            for (int64_t e = c->rows_at[i]; e < c->rows_at[i + 1]; e++) {
+                const int64_t j = c->columns[e];
+                v8 entry = {0};
+                for (int64_t k = c->inputs_at[e]; k < c->inputs_at[e + 1]; k++)
+                    entry += c->shares[k] * *(const v8 *)(slope + c->inputs[k] * weights + at);
+                for (int64_t column = 0; column < columns; column++) {
+                    *(v8 *)(moved + (i * columns + column) * weights + at) += densities[j * columns + column] * entry;
+                    *(v8 *)(pulled + (j * columns + column) * weights + at) += multipliers[i * columns + column] * entry;
+                }
+            }
+}

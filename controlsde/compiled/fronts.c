@@ -50,3 +50,12 @@ EXPORT int64_t fronts_solve(const Fronts *c, int64_t block, int64_t columns, int
     return CALL(fronts_solve, c, values + block * c->entries, factors + block * c->slots * c->factor_numbers, columns,
                 alike != 0, right, stages, residual);
 }
+
+/* For derivatives of the drift by weights, slope (drift values, P), the transport that they make of densities (n, columns),
+   moved (n, columns, P), and its transpose of multipliers (n, columns), pulled (n, columns, P). P is a multiple of eight,
+   and both arrays are zero. */
+EXPORT int64_t fronts_transport(const Fronts *c, int64_t columns, int64_t weights, const double *slope,
+                                const double *densities, const double *multipliers, double *moved, double *pulled) {
+    CALL(fronts_transport, c, columns, weights, slope, densities, multipliers, moved, pulled);
+    return 0;
+}

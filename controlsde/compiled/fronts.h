@@ -23,6 +23,8 @@ typedef struct {
     const int64_t *factors_at, *passed_at;                 /* (G), (G) */
     const int64_t *entries_at, *entry, *row, *column;      /* (G + 1), then number and place in the front, (entries) */
     const int64_t *rows_at, *columns;                      /* of N: (n + 1), (entries) */
+    const int64_t *inputs_at, *inputs;                     /* which drift values an entry is a sum of: (entries + 1), … */
+    const double *shares;                                  /* … and with which factors */
     const double *eigenvalues, *a;                         /* real, then real and imaginary part of the pair; (s, s) */
     const double *combination, *projected, *distributed;   /* (s, slots), (slots, s), (s, slots) */
     const double *gathered, *multiply;                     /* (slots, s), (s, slots) */

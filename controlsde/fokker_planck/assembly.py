@@ -103,20 +103,13 @@ class Assembly(Generic[Stored]):
 
     def __init__(self, operator: Operator, layout: Stored, device: torch.device) -> None:
         self.layout: Stored = layout
-        rows, columns, inputs, values = entries_linear_in_drift(operator)
         entries = math.prod(layout.shape)
-        self._linear = (
-            torch.sparse_coo_tensor(
-                torch.from_numpy(np.stack([layout.position(rows, columns), inputs])),
-                torch.from_numpy(values),
-                (entries, operator.sampling.shape[1]),
-                dtype=torch.float64,
-                device="cpu",
-                check_invariants=False,
-            )
-            .coalesce()
-            .to(device)
+        rows, columns, inputs, values = entries_linear_in_drift(operator)
+        linear = sp.coo_array(
+            (values, (layout.position(rows, columns), inputs)), shape=(entries, operator.sampling.shape[1])
         )
+        self.linear = linear.tocsr()  # the entries of A(v) without diffusion, as sums over the values of v
+        self._linear = _on_device(self.linear, device)
         laplacian = operator.diffusion.tocoo()
         diffusion = np.zeros(entries)
         diffusion[layout.position(laplacian.row.astype(np.int64), laplacian.col.astype(np.int64))] = laplacian.data
@@ -143,6 +136,13 @@ class Assembly(Generic[Stored]):
             transported.T.reshape(-1, *self.layout.shape), diffusivity.reshape(each), self._diffusion
         )
         return generators.mul_(-steps.reshape(each))
+
+
+def _on_device(matrix: sp.csr_array, device: torch.device) -> Tensor:
+    entries = matrix.tocoo()
+    places = torch.from_numpy(np.stack([entries.row.astype(np.int64), entries.col.astype(np.int64)]))
+    made = torch.sparse_coo_tensor(places, torch.from_numpy(entries.data), entries.shape, check_invariants=False)
+    return made.coalesce().to(device)
 
 
 def _pattern(operator: Operator) -> sp.csr_array:

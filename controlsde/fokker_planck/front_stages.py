@@ -1,6 +1,7 @@
 """Stage solves by compiled factors: static condensation and nested dissection in C, all pieces at once; on the CPU.
 
-Comes in: a plan of elimination (see `dissection`), and the entries of −h_k A_k for every piece. Goes out: the solves of
+Comes in: how the matrices are put together (`assembly`), in which order unknowns are eliminated (`dissection`), and the
+entries of −h_k A_k for every piece. Goes out: the solves of
 `stage_solvers`. The elimination has no pivots. Every solve measures the residual of its stage equations; where one is
 larger than `ACCURATE`, `condensation` takes over, which has them.
 """
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from controlsde.compiled.library import Fronts, address
+from controlsde.fokker_planck.assembly import Assembly, Entries
 from controlsde.fokker_planck.dissection import Dissection
 from controlsde.fokker_planck.radau import in_parts
 from controlsde.fokker_planck.stage_solvers import StageSolver
@@ -37,11 +39,12 @@ class FrontPlan:
 
     loops: ctypes.CDLL
     sizes: dict[str, int]
-    arrays: dict[str, Indices]
+    arrays: dict[str, NDArray[Any]]
 
     @staticmethod
-    def of(loops: ctypes.CDLL, dissection: Dissection, rows: Indices, columns: Indices) -> FrontPlan:
-        """rows, columns: place of every entry in the pattern, in unknowns, row by row."""
+    def of(loops: ctypes.CDLL, assembly: Assembly[Entries], dissection: Dissection) -> FrontPlan:
+        """The plan for all matrices of an assembly."""
+        rows, columns, linear = assembly.layout.rows, assembly.layout.columns, assembly.linear
         groups = _groups(dissection)
         own = np.array([len(inside) for inside, _ in groups])
         edge = np.array([len(boundary) for _, boundary in groups])
@@ -67,6 +70,8 @@ class FrontPlan:
             **_entries(dissection, groups, group_of, rows, columns),
             "rows_at": np.searchsorted(rows, np.arange(unknowns + 1)),
             "columns": columns,
+            "inputs_at": linear.indptr,
+            "inputs": linear.indices,
         }
         sizes = {
             "unknowns": unknowns,
@@ -77,9 +82,22 @@ class FrontPlan:
             "factor_numbers": int(factors.sum()),
             "passed_numbers": int((edge**2).sum()),
         }
-        return FrontPlan(
-            loops, sizes, {name: np.ascontiguousarray(array, dtype=np.int64) for name, array in arrays.items()}
-        )
+        whole = {name: np.ascontiguousarray(array, dtype=np.int64) for name, array in arrays.items()}
+        return FrontPlan(loops, sizes, {**whole, "shares": np.ascontiguousarray(linear.data)})
+
+
+def transport(plan: FrontPlan, slope: Array, densities: Array, multipliers: Array) -> tuple[Array, Array]:
+    """A(∂_p v) ρ_c and A(∂_p v)ᵀ λ_c without diffusion, both (n, c, P), for ∂_p v (k·d, P), ρ and λ (n, c)."""
+    weights = slope.shape[1]
+    padded = np.zeros((len(slope), _padded(weights)))
+    padded[:, :weights] = slope
+    moved, pulled = (np.zeros((*densities.shape, padded.shape[1])) for _ in range(2))
+    fronts = Fronts(**plan.sizes, **{name: address(array) for name, array in plan.arrays.items()})
+    given = (padded, np.ascontiguousarray(densities), np.ascontiguousarray(multipliers), moved, pulled)
+    plan.loops.fronts_transport(
+        ctypes.addressof(fronts), densities.shape[1], padded.shape[1], *(address(array) for array in given)
+    )
+    return moved[..., :weights], pulled[..., :weights]
 
 
 class FrontStageSolver:

@@ -29,10 +29,10 @@ from controlsde.fokker_planck.condensation import CondensedFactors, Plan
 from controlsde.fokker_planck.dense_stages import DenseStageSolver
 from controlsde.fokker_planck.diffusivity import blocks_a_piece
 from controlsde.fokker_planck.dissection import Dissection, dissect
-from controlsde.fokker_planck.front_stages import FrontPlan, FrontStageSolver
+from controlsde.fokker_planck.front_stages import FrontPlan, FrontStageSolver, transport
 from controlsde.fokker_planck.lu_stages import LuStageSolver
 from controlsde.fokker_planck.non_finite import NonFiniteError
-from controlsde.fokker_planck.operator import DENSE_LIMIT, Operator
+from controlsde.fokker_planck.operator import DENSE_LIMIT, Operator, dense_limit
 from controlsde.fokker_planck.piecewise_stages import Factor, PiecewiseStageSolver
 from controlsde.fokker_planck.radau import Radau, radau
 from controlsde.fokker_planck.stage_solvers import StageSolver, refuse_non_finite
@@ -92,7 +92,8 @@ class Sweeps:
         self.scheme: Radau = radau(stages)
         self.device = torch.device(device)
         self.compiled = compiled
-        self.dense = operator.size <= DENSE_LIMIT[operator.mesh.dimension] or self.device.type != "cpu"
+        limit = dense_limit(operator.mesh.dimension) if compiled else DENSE_LIMIT[operator.mesh.dimension]
+        self.dense = operator.size <= limit or self.device.type != "cpu"
         self.step_lengths = torch.from_numpy(self.durations / steps_per_piece).to(self.device)
         of_steps = operator.diffusivity if diffusivity is None else np.asarray(diffusivity, dtype=float)
         self.diffusivity = np.broadcast_to(of_steps, (self.pieces, steps_per_piece)).copy()  # (K, S)
@@ -168,10 +169,7 @@ class Sweeps:
     @cached_property
     def _front_plan(self) -> FrontPlan | None:
         loops = library() if self.compiled else None
-        if loops is None:
-            return None
-        assembly, dissection = self._condensation
-        return FrontPlan.of(loops, dissection, assembly.layout.rows, assembly.layout.columns)
+        return FrontPlan.of(loops, *self._condensation) if loops else None
 
     def _condensed(self, drift: Tensor, steps: Tensor) -> StageSolver:
         """Factors by static condensation, compiled where they can be."""
@@ -194,6 +192,20 @@ class Sweeps:
             return [CondensedFactors(plan, matrices[piece].numpy()) for matrices in shifted]
 
         return PiecewiseStageSolver(self.scheme.stages, len(drift), factorise)
+
+    def transport(self, slope: Tensor, densities: Tensor, multipliers: Tensor) -> tuple[Tensor, Tensor]:
+        """A(∂_p v) ρ_c and A(∂_p v)ᵀ λ_c without diffusion, both (n, c, P), for ∂_p v (k·d, P), ρ and λ (n, c)."""
+        if not self.dense and self._front_plan is not None:
+            found = transport(self._front_plan, slope.numpy(), densities.numpy(), multipliers.numpy())
+            return torch.from_numpy(found[0]), torch.from_numpy(found[1])
+        sampled = self.columns(slope, "sampling")[:, None]  # (q, 1, P)
+        carried = self.columns(densities, "gather")[..., None] * sampled
+        lifted = self.columns(multipliers, "combine", transposed=True)[..., None] * sampled
+        shape = (*densities.shape, slope.shape[1])
+        return (
+            self.columns(carried.flatten(1), "combine").reshape(shape),
+            self.columns(lifted.flatten(1), "gather", transposed=True).reshape(shape),
+        )
 
     @cached_property
     def _matrices(self) -> dict[str, Tensor]:

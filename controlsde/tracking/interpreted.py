@@ -77,9 +77,9 @@ class InterpretedObjective:
     def expand(self, weights: Array, trajectory: Trajectory) -> Expansion:
         """Value, gradient, Gauss–Newton matrix and exact Hessian at θ, for the forward sweep there."""
         tracking = self.tracking
-        weighted, mean = self._adjoint(trajectory)
+        multipliers, mean = self._adjoint(trajectory)
         jacobian, curvature = self._network_derivatives(weights, mean)
-        gauss_newton, cross = self._sensitivities(trajectory, weighted, jacobian)
+        gauss_newton, cross = self._sensitivities(trajectory, multipliers, jacobian)
         size = tracking.network.weights_per_piece
         gauss_newton = gauss_newton + np.kron(tracking.regularisation_matrix, np.eye(size))
         hessian = gauss_newton + cross + cross.T
@@ -94,11 +94,11 @@ class InterpretedObjective:
         return self._time_weight[..., None] * slope
 
     def _adjoint(self, trajectory: Trajectory) -> tuple[Tensor, Array]:
-        """μ (K, S, s, q) and v̄ (K, k, d)."""
+        """Λ (K, S, s, n) and v̄ (K, k, d)."""
         multipliers, _ = stage_multipliers(self.sweeps, trajectory, self._cotangent(trajectory))
         weights = stage_weights(self.sweeps, multipliers)
         mean = drift_gradient(self.sweeps, weights, trajectory.stages)
-        return weights, np.asarray(mean.cpu().numpy())
+        return multipliers, np.asarray(mean.cpu().numpy())
 
     def _gradient(self, weights: Array, mean: Array) -> Array:
         tracking = self.tracking
@@ -115,18 +115,16 @@ class InterpretedObjective:
         return np.asarray((outward == 0) | (outward * drift > 0))
 
     def _network_derivatives(self, weights: Array, mean: Array) -> tuple[Tensor, Array]:
-        """S ∂v/∂θ of every piece (K, q, P), and ⟨v̄, ∂²v/∂θ∂θ⟩ of every piece (K, P, P); v rectified."""
+        """∂v/∂θ of every piece (K, k·d, P), and ⟨v̄, ∂²v/∂θ∂θ⟩ of every piece (K, P, P); v rectified."""
         operator, network = self.tracking.operator, self.tracking.network
         points, parts = operator.drift_points, network.split(weights)
         jacobian, multiplier = network.jacobian(points, *parts), mean
         if operator.outward.any():
             passes = self._passes(np.asarray(network.drift(points, *parts)))
             jacobian, multiplier = jacobian * passes[..., None], mean * passes
-        flat = self.sweeps.tensor(jacobian).flatten(1, 2)  # (K, k·d, P)
-        sampled = torch.stack([self.sweeps.columns(each, "sampling") for each in flat])
-        return sampled, network.curvature(points, *parts, multiplier)
+        return self.sweeps.tensor(jacobian).flatten(1, 2), network.curvature(points, *parts, multiplier)
 
-    def _sensitivities(self, trajectory: Trajectory, weighted: Tensor, jacobian: Tensor) -> tuple[Array, Array]:
+    def _sensitivities(self, trajectory: Trajectory, multipliers: Tensor, jacobian: Tensor) -> tuple[Array, Array]:
         """Σ weight δY_p δY_q and the cross term Σ μ_j · (S ∂_p v ∘ T δY_jq), both (N, N).
 
         Columns come in whole vectors: those behind the last weight are zero.
@@ -134,41 +132,42 @@ class InterpretedObjective:
         tracking = self.tracking
         pieces, size = tracking.weight_shape
         steps, total = tracking.grid.steps_per_piece, pieces * size
-        root = self._time_weight.sqrt()[..., None, None]  # (K, S, s, 1, 1)
-        responses = self._own_responses(trajectory, jacobian)  # (K, s, n, S, P)
+        scale = (self._time_weight.sqrt()[..., None] * self._metric.scale)[..., None]  # (K, S, s, n, 1)
+        responses, pulls = self._linearised(trajectory, multipliers, jacobian)
         normal = jacobian.new_zeros((_whole(total), _whole(total)))
         cross = torch.zeros_like(normal)
         carried = jacobian.new_zeros((len(tracking.initial), 0))
         for piece in range(pieces):
             own, seen = slice(piece * size, (piece + 1) * size), _whole((piece + 1) * size)
-            pulls = self._pulls(weighted[piece], jacobian[piece])  # (S, P, s·n)
             carried = torch.cat([carried, carried.new_zeros((len(carried), seen - carried.shape[1]))], dim=1)
             for step in range(steps):
                 moved = trajectory.advance(piece, step, carried)  # (s, n, seen)
                 moved[..., own] += responses[piece, :, :, step]
                 carried = moved[-1]
-                cross[own, :seen] += pulls[step] @ moved.flatten(0, 1)
-                scaled = (root[piece, step] * self._metric.root_columns(moved)).flatten(0, 1)
+                cross[own, :seen] += pulls[piece][:, :, step].flatten(0, 1).T @ moved.flatten(0, 1)
+                scaled = (self._metric.factored_columns(moved) * scale[piece, step]).flatten(0, 1)
                 normal[:seen, :seen] += _gram(scaled)
         return np.asarray(normal[:total, :total].cpu().numpy()), np.asarray(cross[:total, :total].cpu().numpy())
 
-    def _own_responses(self, trajectory: Trajectory, jacobian: Tensor) -> Tensor:
-        """What each step adds to the sensitivity to its own piece's weights, all at once: (K, s, n, S, P)."""
-        sweeps = self.sweeps
-        density = sweeps.gather(trajectory.stages)  # (K, S, s, q)
-        mixed = torch.einsum("K,ij,KSjq->KqiS", sweeps.step_lengths, sweeps.coefficients, density)
-        right = []
-        for of_piece, slope in zip(mixed, jacobian, strict=True):  # (q, s, S), (q, P)
-            forcing = of_piece[..., None] * slope[:, None, None]
-            spread = sweeps.columns(forcing.flatten(1), "combine")
-            right.append(spread.reshape(-1, *forcing.shape[1:]).transpose(0, 1))
-        return trajectory.solve(torch.stack(right))
+    def _linearised(
+        self, trajectory: Trajectory, multipliers: Tensor, jacobian: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
+        """What a piece's own weights do in each of its steps: to the stages (K, s, n, S, P), and to the adjoint.
 
-    def _pulls(self, weighted: Tensor, jacobian: Tensor) -> Tensor:
-        """(S ∂_p v ∘ μ)ᵀ T of one piece, what its own weights do to the adjoint: (S, P, s·n) for μ (S, s, q)."""
-        turned = weighted.permute(2, 0, 1)[..., None] * jacobian[:, None, None]  # (q, S, s, P)
-        pulled = self.sweeps.columns(turned.flatten(1), "gather", transposed=True)
-        return pulled.reshape(-1, *turned.shape[1:]).permute(1, 3, 2, 0).flatten(2)
+        The first are the solutions for forcing h Σ_j a_ij B (S ∂_p v ∘ T Y_j), the second (S ∂_p v ∘ μ_j)ᵀ T for every
+        piece, (s, n, S, P).
+        """
+        sweeps = self.sweeps
+        steps, a = sweeps.step_lengths, sweeps.coefficients
+        densities = torch.einsum("K,ij,KSjn->KniS", steps, a, trajectory.stages).flatten(2)
+        mixed = torch.einsum("K,ij,KSin->KnjS", steps, a, multipliers).flatten(2)
+        shape = (len(self.tracking.initial), a.shape[0], trajectory.stages.shape[1], jacobian.shape[2])
+        forcing, pulls = [], []
+        for slope, density, multiplier in zip(jacobian, densities, mixed, strict=True):
+            moved, pulled = sweeps.transport(slope, density, multiplier)
+            forcing.append(moved.reshape(shape).transpose(0, 1))
+            pulls.append(pulled.reshape(shape).transpose(0, 1))
+        return trajectory.solve(torch.stack(forcing)), pulls
 
 
 def _whole(columns: int) -> int:

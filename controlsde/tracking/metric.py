@@ -60,7 +60,11 @@ class Metric:
 
     def root_columns(self, values: Any) -> Any:
         """R along the last axis but one: (…, n, c) → (…, n, c)."""
-        return self._factored(values, self.factors) * self.scale[:, None]
+        return self.factored_columns(values) * self.scale[:, None]
+
+    def factored_columns(self, values: Any) -> Any:
+        """R without its scale along the last axis but one: (…, n, c) → (…, n, c)."""
+        return self._factored(values, self.factors)
 
     def apply(self, values: Any) -> Any:
         """RᵀR e along the last axis: (…, n) → (…, n)."""
