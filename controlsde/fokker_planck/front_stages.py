@@ -114,7 +114,10 @@ class FrontStageSolver:
         slots = len(scheme["eigenvalues"])
         self._fronts = Fronts(
             **plan.sizes,
-            **{"stages": stages, "reals": slots % 2, "slots": slots, "blocks": self._pieces},
+            stages=stages,
+            reals=slots % 2,
+            slots=slots,
+            blocks=self._pieces,
             **{name: address(array) for name, array in self._arrays.items()},
         )
         self._values = np.ascontiguousarray(values)

@@ -29,14 +29,23 @@ Array = NDArray[np.float64]
 
 
 class InterpretedObjective:
-    """J(θ) through the state equation, for flattened weights (K, P); on the device of choice."""
+    """J(θ) through the state equation, for flattened weights (K, P); on the device of choice.
 
-    def __init__(self, tracking: TrackingProblem, device: str = "cpu") -> None:
+    compiled: whether compiled factors may solve the state equation.
+    """
+
+    def __init__(self, tracking: TrackingProblem, device: str = "cpu", compiled: bool = True) -> None:
         self.tracking = tracking
         self.device = device
         grid = tracking.grid
         self.sweeps = Sweeps(
-            tracking.operator, grid.durations, grid.steps_per_piece, grid.stages, device, tracking.diffusivity
+            tracking.operator,
+            grid.durations,
+            grid.steps_per_piece,
+            grid.stages,
+            device,
+            tracking.diffusivity,
+            compiled=compiled,
         )
         self._initial = self.sweeps.tensor(tracking.initial)
         self._targets = self.sweeps.tensor(tracking.targets)
@@ -149,9 +158,7 @@ class InterpretedObjective:
                 normal[:seen, :seen] += _gram(scaled)
         return np.asarray(normal[:total, :total].cpu().numpy()), np.asarray(cross[:total, :total].cpu().numpy())
 
-    def _linearised(
-        self, trajectory: Trajectory, multipliers: Tensor, jacobian: Tensor
-    ) -> tuple[Tensor, list[Tensor]]:
+    def _linearised(self, trajectory: Trajectory, multipliers: Tensor, jacobian: Tensor) -> tuple[Tensor, list[Tensor]]:
         """What a piece's own weights do in each of its steps: to the stages (K, s, n, S, P), and to the adjoint.
 
         The first are the solutions for forcing h Σ_j a_ij B (S ∂_p v ∘ T Y_j), the second (S ∂_p v ∘ μ_j)ᵀ T for every

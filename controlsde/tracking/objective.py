@@ -42,11 +42,12 @@ class Objective:
     def __init__(self, tracking: TrackingProblem, device: str = "cpu", compiled: bool = True) -> None:
         self.tracking = tracking
         self.device = device
+        self._may_be_compiled = compiled
         self._compiled = LineObjective.of(tracking) if compiled and device == "cpu" else None
 
     def __reduce__(self) -> tuple[type[Objective], tuple[TrackingProblem, str, bool]]:
         """What a worker is sent: what it takes to build the same objective there."""
-        return type(self), (self.tracking, self.device, self.compiled)
+        return type(self), (self.tracking, self.device, self._may_be_compiled)
 
     @property
     def compiled(self) -> bool:
@@ -65,7 +66,7 @@ class Objective:
 
     def pressed(self, multiplier: float) -> Objective:
         """Without the limit at the end, but with the terminal weight larger by `multiplier`."""
-        return Objective(self.tracking.pressed(multiplier), self.device, compiled=self.compiled)
+        return Objective(self.tracking.pressed(multiplier), self.device, compiled=self._may_be_compiled)
 
     def evaluate(self, weights: Array) -> Evaluated:
         """J(θ), with the forward sweep kept for an expansion at the same point."""
@@ -130,7 +131,7 @@ class Objective:
         from controlsde.tracking.interpreted import InterpretedObjective  # with PyTorch, which takes a second
 
         with one_thread():
-            return InterpretedObjective(self.tracking, self.device)
+            return InterpretedObjective(self.tracking, self.device, self._may_be_compiled)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,12 +5,12 @@ Run `python -m benchmarks sizes` to see predicted over measured.
 
 from __future__ import annotations
 
+from controlsde.compiled.library import line_loops
 from controlsde.fokker_planck.operator import DENSE_LIMIT
 from controlsde.solvers.costs import Costs
 from controlsde.solvers.drift_fitting.costs import start_fits
 from controlsde.solvers.shooting.multistart import PRUNING_ITERATIONS, kept_of
 from controlsde.solvers.shooting.options import SECOND_ORDER, Shooting
-from controlsde.compiled.library import line_loops
 from controlsde.tracking.sizes import Sizes, sparse_factor_bytes
 
 ITERATIONS_TO_THE_END = 60  # after the first look: 18 to 154 were seen

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from controlsde.compiled.library import library
 from controlsde.fokker_planck import Mesh, Operator
 from controlsde.fokker_planck.assembly import MatrixLayout
 from controlsde.fokker_planck.diffusivity import Varying, step_means
@@ -35,11 +36,15 @@ def setting(case, stages=3, pieces=3, factors_of_steps=None):
     return operator, drift, initial, Propagator(operator, np.full(pieces, 0.2), 2, stages, diffusivity=of_steps)
 
 
-@pytest.fixture(params=["banded", "dense", "condensed"])
+@pytest.fixture(params=["banded", "dense", "condensed", "compiled"])
 def factors(request, monkeypatch):
     """How the stage equations are solved, whatever the size: in a band (in more than one dimension condensed), …"""
-    limit = dict.fromkeys((1, 2, 3), 10_000 if request.param == "dense" else 0)
-    monkeypatch.setattr("controlsde.fokker_planck.sweeps.DENSE_LIMIT", limit)
+    if request.param != "compiled":
+        monkeypatch.setattr("controlsde.fokker_planck.sweeps.library", lambda: None)
+    elif library() is None:
+        pytest.skip("the compiled loops are not installed")
+    limit = 10_000 if request.param == "dense" else 0
+    monkeypatch.setattr("controlsde.fokker_planck.sweeps.dense_limit", lambda _: limit)
     monkeypatch.setattr("controlsde.fokker_planck.assembly.BAND_SHARE", 1.0 if request.param == "banded" else 0.0)
     return request.param
 

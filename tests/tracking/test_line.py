@@ -1,17 +1,13 @@
 """The compiled objective against the interpreted one: the same discrete problem, to rounding."""
 
-import ctypes
 import pickle
-import re
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from controlsde.fokker_planck.non_finite import NonFiniteError
-from controlsde.compiled import library
 from controlsde.tracking.line import line_objective
 from controlsde.tracking.objective import Objective
 
@@ -180,29 +176,6 @@ def test_without_the_loops_nothing_changes_but_the_speed(monkeypatch, small_trac
     assert without.value(weights) == pytest.approx(compiled, rel=1e-13)
 
 
-def test_loops_that_are_older_than_their_sources_are_not_used(monkeypatch):
-    monkeypatch.setattr(library, "digest", lambda: "another")
-    library.library.cache_clear()
-    try:
-        with pytest.warns(UserWarning, match="install the package again"):
-            assert library.library() is None
-    finally:
-        library.library.cache_clear()
-
-
-def test_python_and_c_agree_on_the_structure_field_by_field():
-    text = (Path(library.__file__).with_name("line.h")).read_text(encoding="utf-8")
-    declared = re.search(r"typedef struct \{(.*?)\} Line;", text, re.DOTALL)[1]
-    code = re.sub(r"/\*.*?\*/", "", declared, flags=re.DOTALL)
-    fields = [
-        (name.strip().lstrip("*"), ctypes.c_void_p if "*" in name else ctypes.c_int64)
-        for line in code.split(";")
-        if line.strip()
-        for name in re.sub(r"^\s*(const )?(int64_t|double)\s*", "", line).split(",")
-    ]
-    assert fields == list(library.Line._fields_)
-
-
 @pytest.mark.parametrize("stages", [1, 3])
 def test_a_pivot_that_vanishes_is_seen_and_the_interpreted_objective_does_the_work(stages, small_tracking):
     """A drift steep enough that the first pivot of an interior is zero to rounding: no error, and the right numbers."""
@@ -234,16 +207,3 @@ def test_a_density_that_only_the_loops_find_broken_is_not_broken(monkeypatch, sm
     weights = tracking.network.random_weights(tracking.grid.pieces, np.random.default_rng(10))
     monkeypatch.setattr(ours._compiled, "_loops", SimpleNamespace(line_forward=lambda *_: -2))
     assert ours.value(weights) == reference.value(weights)
-
-
-def test_loops_that_cannot_be_loaded_are_not_used(monkeypatch):
-    def refuse(_):
-        raise OSError("wrong ELF class")
-
-    library.library.cache_clear()
-    monkeypatch.setattr(library.ctypes, "CDLL", refuse)
-    try:
-        with pytest.warns(UserWarning, match="wrong ELF class"):
-            assert library.library() is None
-    finally:
-        library.library.cache_clear()

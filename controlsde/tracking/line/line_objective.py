@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from controlsde.compiled.library import Line, address, line_loops
 from controlsde.control.network import activate, activation_bend, activation_slope
 from controlsde.fokker_planck.diffusivity import blocks_a_piece
 from controlsde.fokker_planck.non_finite import NonFiniteError
@@ -20,7 +21,6 @@ from controlsde.fokker_planck.radau import in_parts, radau
 from controlsde.foundation.surroundings import own_arithmetic
 from controlsde.tracking.expansion import Expansion
 from controlsde.tracking.line.elements import Elements
-from controlsde.compiled.library import Line, address, line_loops
 from controlsde.tracking.tracking_problem import TrackingProblem
 
 Array = NDArray[np.float64]
