@@ -44,7 +44,8 @@ class Fronts(ctypes.Structure):
     _fields_ = _fields(
         "unknowns entries groups inside widest stages reals slots blocks factor_numbers passed_numbers",
         "order first own edge edges_at boundary above children_at child factors_at passed_at entries_at entry row "
-        "column rows_at columns inputs_at inputs shares eigenvalues a combination projected distributed gathered multiply",
+        "column rows_at columns inputs_at inputs shares eigenvalues a combination projected distributed gathered "
+        "multiply",
     )
 
 

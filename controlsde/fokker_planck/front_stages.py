@@ -157,7 +157,7 @@ class FrontStageSolver:
         return self._pivoted.sweep_back(cotangent)
 
     def _columns(self, piece: int, right: Tensor, *, alike: bool) -> Tensor | None:
-        """R (s, n, c), or (n, c) where all stages have the same, → stages (s, n, c); None where they are not accurate."""
+        """R (s, n, c), or (n, c) where all stages have the same, → stages (s, n, c); None where not accurate."""
         count = right.shape[-1]
         columns = _padded(count)
         given = _array(right)
