@@ -5,13 +5,13 @@ Run `python -m benchmarks sizes` to see predicted over measured.
 
 from __future__ import annotations
 
-from controlsde.compiled.library import line_loops
+from controlsde.compiled.library import library, line_loops
 from controlsde.fokker_planck.operator import DENSE_LIMIT
 from controlsde.solvers.costs import Costs
 from controlsde.solvers.drift_fitting.costs import start_fits
 from controlsde.solvers.shooting.multistart import PRUNING_ITERATIONS, kept_of
 from controlsde.solvers.shooting.options import SECOND_ORDER, Shooting
-from controlsde.tracking.sizes import Sizes, sparse_factor_bytes
+from controlsde.tracking.sizes import Sizes, front_numbers, sparse_factor_bytes
 
 ITERATIONS_TO_THE_END = 60  # after the first look: 18 to 154 were seen
 ITERATIONS_OF_A_HOP = 15  # from a hop to where it is given up or ends: 10 to 19 on average
@@ -19,6 +19,8 @@ ITERATIONS_OF_A_HOP = 15  # from a hop to where it is given up or ends: 10 to 19
 SHOOTING_BYTES = 20e6
 RESPONSE_ARRAYS = 7.0
 FACTOR_ARRAYS = 1.9
+COMPILED_BYTES, COMPILED_SHARE = 2e6, 0.25  # of those arrays, by the compiled loops of one dimension
+FRONTS_BYTES, FRONTS_SHARE = 14e6, 0.4  # and by compiled fronts
 
 # Work that takes as long as one run of `calibration_seconds`.
 SHOOTING_CALIBRATIONS = 0.78
@@ -28,6 +30,9 @@ INVERSION_PER_CALIBRATION = 7.7e6
 COMPILED_CALIBRATIONS = 0.146  # the same for the compiled loops of one dimension; fitted to ten sizes within 25 %
 COMPILED_FLOPS_PER_CALIBRATION = 1.66e8
 COMPILED_RESPONSES_PER_CALIBRATION = 1.66e5
+FRONTS_CALIBRATIONS = 0.9  # and for compiled fronts; fitted to thirteen sizes in two dimensions within 50 %
+ELIMINATION_PER_CALIBRATION = 1.41e6
+FRONTS_FLOPS_PER_CALIBRATION = 1.35e8
 
 
 def costs(options: Shooting, sizes: Sizes) -> Costs:
@@ -42,11 +47,14 @@ def costs(options: Shooting, sizes: Sizes) -> Costs:
 def factor_bytes(sizes: Sizes) -> int:
     """Bytes of inverses or factors of all pieces, as the stage solvers of shooting keep them.
 
-    In one dimension bands, in two dense inverses, or sparse factors by dissection beyond `DENSE_LIMIT`.
+    In one dimension bands; in more compiled fronts, or without them dense inverses, or beyond `DENSE_LIMIT` sparse
+    factors by dissection.
     """
     unknowns = sizes.unknowns
     if sizes.dimension == 1:
         each = 24 * unknowns * (3 * sizes.degree + 1)
+    elif fronts_for(sizes):
+        each = int(24 * front_numbers(sizes.dimension, unknowns))
     elif unknowns <= DENSE_LIMIT[sizes.dimension]:
         each = 64 * unknowns**2
     else:
@@ -61,7 +69,12 @@ def shooting_memory(sizes: Sizes, factors: float) -> float:
     arrays of the responses to the weights, (K, S, s, P, q) with q = 3·d·n rows of the transport, and (K, S, s, n, P).
     """
     responses = 8 * sizes.stage_values * sizes.weights_per_piece * (3 * sizes.dimension + 1)
-    return SHOOTING_BYTES + RESPONSE_ARRAYS * responses + FACTOR_ARRAYS * factors
+    arrays = RESPONSE_ARRAYS * responses + FACTOR_ARRAYS * factors
+    if compiled_for(sizes):
+        return COMPILED_BYTES + COMPILED_SHARE * arrays
+    if fronts_for(sizes):
+        return FRONTS_BYTES + FRONTS_SHARE * arrays
+    return SHOOTING_BYTES + arrays
 
 
 def shooting_seconds(sizes: Sizes, calibration: float) -> float:
@@ -74,6 +87,8 @@ def shooting_seconds(sizes: Sizes, calibration: float) -> float:
     """
     if compiled_for(sizes):
         return _compiled_seconds(sizes, calibration)
+    if fronts_for(sizes):
+        return _seconds_by_fronts(sizes, calibration)
     dense = sizes.dimension > 1 and sizes.unknowns <= DENSE_LIMIT[sizes.dimension]
     couplings = sizes.unknowns if dense else 8 * sizes.unknowns**0.5 if sizes.dimension > 1 else sizes.degree
     solves = sizes.stage_values * sizes.pieces * sizes.weights_per_piece / 2 * couplings
@@ -88,8 +103,13 @@ def shooting_seconds(sizes: Sizes, calibration: float) -> float:
 
 
 def compiled_for(sizes: Sizes) -> bool:
-    """Whether the compiled loops do the work."""
+    """Whether the compiled loops of one dimension do the work."""
     return line_loops(sizes.dimension, sizes.unknowns // sizes.degree) is not None
+
+
+def fronts_for(sizes: Sizes) -> bool:
+    """Whether compiled fronts do the work."""
+    return sizes.dimension > 1 and library() is not None
 
 
 def _compiled_seconds(sizes: Sizes, calibration: float) -> float:
@@ -101,6 +121,18 @@ def _compiled_seconds(sizes: Sizes, calibration: float) -> float:
         COMPILED_CALIBRATIONS
         + (solves + products) / COMPILED_FLOPS_PER_CALIBRATION
         + responses / COMPILED_RESPONSES_PER_CALIBRATION
+    )
+
+
+def _seconds_by_fronts(sizes: Sizes, calibration: float) -> float:
+    """The same by compiled fronts of F numbers: F n^0.4 an elimination, 8 F a column and step, 2 s·n·N²/3 a step."""
+    numbers = front_numbers(sizes.dimension, sizes.unknowns)
+    solves = sizes.steps * sizes.weights / 2 * 8 * numbers
+    products = 2 * sizes.stage_values * sizes.weights**2 / 3
+    return calibration * (
+        FRONTS_CALIBRATIONS
+        + sizes.factorised * numbers * sizes.unknowns**0.4 / ELIMINATION_PER_CALIBRATION
+        + (solves + products) / FRONTS_FLOPS_PER_CALIBRATION
     )
 
 
