@@ -69,7 +69,7 @@ def run(fast: bool) -> Report:
         ],
         [
             "entries and operations of the factors as MUMPS reports them; memory over what the process held before",
-            f"seconds of processor time for an iteration, of {ITERATIONS} (shooting: {ITERATIONS_OF_SHOOTING}), one thread",
+            f"processor time of one iteration, from {ITERATIONS} (shooting: {ITERATIONS_OF_SHOOTING}), on one thread",
         ],
     )
 

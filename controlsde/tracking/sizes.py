@@ -123,4 +123,4 @@ def sparse_factor_bytes(unknowns: int) -> int:
 
 def front_numbers(dimension: int, unknowns: int) -> float:
     """Numbers in the factors of one matrix by compiled fronts: counted on meshes of degree 3 to 8, within a third."""
-    return 32.0 * unknowns**1.2 if dimension == 2 else 22.0 * unknowns**1.45
+    return float(32.0 * unknowns**1.2 if dimension == 2 else 22.0 * unknowns**1.45)

@@ -129,9 +129,10 @@ def _seconds_by_fronts(sizes: Sizes, calibration: float) -> float:
     numbers = front_numbers(sizes.dimension, sizes.unknowns)
     solves = sizes.steps * sizes.weights / 2 * 8 * numbers
     products = 2 * sizes.stage_values * sizes.weights**2 / 3
+    elimination = sizes.factorised * numbers * sizes.unknowns**0.4
     return calibration * (
         FRONTS_CALIBRATIONS
-        + sizes.factorised * numbers * sizes.unknowns**0.4 / ELIMINATION_PER_CALIBRATION
+        + float(elimination) / ELIMINATION_PER_CALIBRATION
         + (solves + products) / FRONTS_FLOPS_PER_CALIBRATION
     )
 
