@@ -15,7 +15,7 @@
 
 typedef struct {
     int64_t unknowns, entries, groups, inside, widest; /* the most unknowns of a front */
-    int64_t stages, reals, slots, blocks;
+    int64_t stages, reals, slots, blocks, drift_values;
     int64_t factor_numbers, passed_numbers;                /* of one matrix and slot: factors, and what is handed on */
     const int64_t *order, *first, *own, *edge;             /* (n), and (G) three times */
     const int64_t *edges_at, *boundary, *above;            /* (G), then for every unknown of every edge */
@@ -25,6 +25,7 @@ typedef struct {
     const int64_t *rows_at, *columns;                      /* of N: (n + 1), (entries) */
     const int64_t *inputs_at, *inputs;                     /* which drift values an entry is a sum of: (entries + 1), … */
     const double *shares;                                  /* … and with which factors */
+    const double *lengths, *still;                         /* h of each block's steps, N without a drift (blocks, entries) */
     const double *eigenvalues, *a;                         /* real, then real and imaginary part of the pair; (s, s) */
     const double *combination, *projected, *distributed;   /* (s, slots), (slots, s), (s, slots) */
     const double *gathered, *multiply;                     /* (slots, s), (s, slots) */

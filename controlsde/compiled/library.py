@@ -42,9 +42,9 @@ class Fronts(ctypes.Structure):
     """What `fronts.h` says, field by field."""
 
     _fields_ = _fields(
-        "unknowns entries groups inside widest stages reals slots blocks factor_numbers passed_numbers",
+        "unknowns entries groups inside widest stages reals slots blocks drift_values factor_numbers passed_numbers",
         "order first own edge edges_at boundary above children_at child factors_at passed_at entries_at entry row "
-        "column rows_at columns inputs_at inputs shares eigenvalues a combination projected distributed gathered "
+        "column rows_at columns inputs_at inputs shares lengths still eigenvalues a combination projected distributed gathered "
         "multiply",
     )
 
@@ -56,9 +56,9 @@ _ARGUMENTS = {
     "line_gradients": "naaaaaaa",
     "line_expand": "aaaaaaaaaa",
     "fronts_factorise": "aa",
-    "fronts_forward": "naaaaa",
-    "fronts_back": "naaaaaa",
-    "fronts_solve": "nnnaaaaa",
+    "fronts_forward": "naaa",
+    "fronts_back": "naaaa",
+    "fronts_solve": "nnnaaa",
     "fronts_transport": "nnaaaaa",
 }
 

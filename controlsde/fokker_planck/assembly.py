@@ -116,6 +116,7 @@ class Assembly(Generic[Stored]):
         diagonal = np.zeros(entries)
         every = np.arange(layout.size)
         diagonal[layout.position(every, every)] = 1.0
+        self.diffusion = diffusion  # its entries
         self._diffusion = torch.from_numpy(diffusion.reshape(layout.shape)).to(device)
         self._identity = torch.from_numpy(diagonal.reshape(layout.shape)).to(device)
 
@@ -124,18 +125,14 @@ class Assembly(Generic[Stored]):
 
         Raises NonFiniteError for a drift that is not finite.
         """
-        scaled = self.negated(drift, steps, diffusivity)
-        return [torch.add(scaled, self._identity * simplify(value)) for value in radau(stages).eigenvalues]
-
-    def negated(self, drift: Tensor, steps: Tensor, diffusivity: Tensor) -> Tensor:
-        """−h_k A_k alone: (K, *layout.shape)."""
         refuse_non_finite(drift)
         transported = torch.sparse.mm(self._linear, drift.flatten(1).T.contiguous())  # (entries, K)
         each = (-1, *(1 for _ in self.layout.shape))
         generators = torch.addcmul(
             transported.T.reshape(-1, *self.layout.shape), diffusivity.reshape(each), self._diffusion
         )
-        return generators.mul_(-steps.reshape(each))
+        scaled = generators.mul_(-steps.reshape(each))
+        return [torch.add(scaled, self._identity * simplify(value)) for value in radau(stages).eigenvalues]
 
 
 def _on_device(matrix: sp.csr_array, device: torch.device) -> Tensor:

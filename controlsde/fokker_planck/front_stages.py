@@ -9,8 +9,7 @@ larger than `ACCURATE`, `condensation` takes over, which has them.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -33,98 +32,96 @@ LANES = 8  # numbers in a vector of the compiled loops
 _SCHEME = ("eigenvalues", "a", "combination", "projected", "distributed", "gathered", "multiply")
 
 
-@dataclass(frozen=True, eq=False)
 class FrontPlan:
-    """What all matrices of one pattern share, in the arrays of `fronts.h`."""
+    """What all matrices of one assembly and one scheme share, in the structure of `fronts.h`."""
 
-    loops: ctypes.CDLL
-    sizes: dict[str, int]
-    arrays: dict[str, NDArray[Any]]
-
-    @staticmethod
-    def of(loops: ctypes.CDLL, assembly: Assembly[Entries], dissection: Dissection) -> FrontPlan:
-        """The plan for all matrices of an assembly."""
-        rows, columns, linear = assembly.layout.rows, assembly.layout.columns, assembly.linear
+    def __init__(
+        self,
+        loops: ctypes.CDLL,
+        assembly: Assembly[Entries],
+        dissection: Dissection,
+        stages: int,
+        steps: Array,
+        diffusivity: Array,
+    ) -> None:
+        """steps, diffusivity: h and D of every matrix (K,)."""
+        layout = assembly.layout
+        scheme = in_parts(stages)
         groups = _groups(dissection)
         own = np.array([len(inside) for inside, _ in groups])
         edge = np.array([len(boundary) for _, boundary in groups])
-        group_of = np.repeat(np.arange(len(groups)), own)  # of each place: groups are in order, and leave no gap
-        parents = np.array([group_of[boundary.min()] if len(boundary) else -1 for _, boundary in groups])
-        above = [_standing(groups[parent], boundary) for parent, (_, boundary) in zip(parents, groups, strict=True)]
-        children = np.argsort(parents, kind="stable")
-        children = children[parents[children] >= 0]
         factors = own * _padded(own + edge) + edge * _padded(own)
-        unknowns = len(dissection.order)
-        arrays = {
+        whole = {
             "order": dissection.order,
             "first": np.array([inside[0] for inside, _ in groups]),
             "own": own,
             "edge": edge,
             "edges_at": _starts(edge),
             "boundary": np.concatenate([boundary for _, boundary in groups]),
-            "above": np.concatenate(above),
             "factors_at": _starts(factors),
             "passed_at": _starts(edge**2),
-            "children_at": np.searchsorted(parents[children], np.arange(len(groups) + 1)),
-            "child": children,
-            **_entries(dissection, groups, group_of, rows, columns),
-            "rows_at": np.searchsorted(rows, np.arange(unknowns + 1)),
-            "columns": columns,
-            "inputs_at": linear.indptr,
-            "inputs": linear.indices,
+            **_hierarchy(groups),
+            **_entries(dissection, groups, layout.rows, layout.columns),
+            "rows_at": np.searchsorted(layout.rows, np.arange(layout.size + 1)),
+            "columns": layout.columns,
+            "inputs_at": assembly.linear.indptr,
+            "inputs": assembly.linear.indices,
         }
-        sizes = {
-            "unknowns": unknowns,
-            "entries": len(rows),
-            "groups": len(groups),
-            "inside": dissection.skeleton,
-            "widest": int((own + edge).max()),
-            "factor_numbers": int(factors.sum()),
-            "passed_numbers": int((edge**2).sum()),
+        self._arrays = {
+            **{name: np.ascontiguousarray(array, dtype=np.int64) for name, array in whole.items()},
+            **{name: np.ascontiguousarray(scheme[name]) for name in _SCHEME},
+            "shares": np.ascontiguousarray(assembly.linear.data),
+            "lengths": np.ascontiguousarray(steps),
+            "still": -(steps * diffusivity)[:, None] * assembly.diffusion,
         }
-        whole = {name: np.ascontiguousarray(array, dtype=np.int64) for name, array in arrays.items()}
-        return FrontPlan(loops, sizes, {**whole, "shares": np.ascontiguousarray(linear.data)})
-
-
-def transport(plan: FrontPlan, slope: Array, densities: Array, multipliers: Array) -> tuple[Array, Array]:
-    """A(∂_p v) ρ_c and A(∂_p v)ᵀ λ_c without diffusion, both (n, c, P), for ∂_p v (k·d, P), ρ and λ (n, c)."""
-    weights = slope.shape[1]
-    padded = np.zeros((len(slope), _padded(weights)))
-    padded[:, :weights] = slope
-    moved, pulled = (np.zeros((*densities.shape, padded.shape[1])) for _ in range(2))
-    fronts = Fronts(**plan.sizes, **{name: address(array) for name, array in plan.arrays.items()})
-    given = (padded, np.ascontiguousarray(densities), np.ascontiguousarray(multipliers), moved, pulled)
-    plan.loops.fronts_transport(
-        ctypes.addressof(fronts), densities.shape[1], padded.shape[1], *(address(array) for array in given)
-    )
-    return moved[..., :weights], pulled[..., :weights]
-
-
-class FrontStageSolver:
-    """Stage solves for `values` (K, nnz), the entries of −h_k A_k in the pattern of the plan.
-
-    pivoted: makes the solver that takes over.
-    """
-
-    def __init__(self, plan: FrontPlan, stages: int, values: Array, pivoted: Callable[[], StageSolver]) -> None:
-        self._loops = plan.loops
-        self._stages, self._unknowns, self._pieces = stages, plan.sizes["unknowns"], len(values)
-        scheme = in_parts(stages)
-        self._arrays = {**plan.arrays, **{name: np.ascontiguousarray(scheme[name]) for name in _SCHEME}}
         slots = len(scheme["eigenvalues"])
+        self.stages, self.unknowns, self.matrices = stages, layout.size, len(steps)
+        self.numbers = len(steps) * (len(layout.keys) + slots * int(factors.sum())) + 1
+        self._loops = loops
         self._fronts = Fronts(
-            **plan.sizes,
+            unknowns=layout.size,
+            entries=len(layout.keys),
+            groups=len(groups),
+            inside=dissection.skeleton,
+            widest=int((own + edge).max()),
             stages=stages,
             reals=slots % 2,
             slots=slots,
-            blocks=self._pieces,
+            blocks=len(steps),
+            drift_values=assembly.linear.shape[1],
+            factor_numbers=int(factors.sum()),
+            passed_numbers=int((edge**2).sum()),
             **{name: address(array) for name, array in self._arrays.items()},
         )
-        self._values = np.ascontiguousarray(values)
-        self._factors = np.empty(self._pieces * slots * plan.sizes["factor_numbers"])
+        self._structure = ctypes.addressof(self._fronts)
+
+    def call(self, name: str, *arguments: Any) -> None:
+        """One of the loops, with numbers and the addresses of arrays as `fronts.c` wants them."""
+        if getattr(self._loops, name)(self._structure, *arguments):
+            raise MemoryError
+
+    def transport(self, slope: Array, densities: Array, multipliers: Array) -> tuple[Array, Array]:
+        """A(∂_p v) ρ_c and A(∂_p v)ᵀ λ_c without diffusion, both (n, c, P), for ∂_p v (k·d, P), ρ and λ (n, c)."""
+        weights = slope.shape[1]
+        padded = np.zeros((len(slope), _padded(weights)))
+        padded[:, :weights] = slope
+        moved, pulled = (np.zeros((*densities.shape, padded.shape[1])) for _ in range(2))
+        arrays = (padded, np.ascontiguousarray(densities), np.ascontiguousarray(multipliers), moved, pulled)
+        self.call("fronts_transport", densities.shape[1], padded.shape[1], *map(address, arrays))
+        return moved[..., :weights], pulled[..., :weights]
+
+
+class FrontStageSolver:
+    """Stage solves for drifts (K, k, d); `pivoted` makes the solver that takes over."""
+
+    def __init__(self, plan: FrontPlan, drift: Array, pivoted: Callable[[], StageSolver]) -> None:
+        self._plan = plan
+        self._held = np.empty(plan.numbers)  # entries, factors, and the residual of the latest call
+        self._address = address(self._held)
         self._make_pivoted = pivoted
         self._accurate = True
-        self._call("fronts_factorise", self._values, self._factors)
+        drift = np.ascontiguousarray(drift)
+        plan.call("fronts_factorise", address(drift), self._address)
 
     def advance(self, piece: int, density: Tensor) -> Tensor:
         """ρ (n, c) → stages (s, n, c)."""
@@ -143,16 +140,15 @@ class FrontStageSolver:
 
     def sweep_forward(self, initial: Tensor, steps: int) -> Tensor:
         """ρ (n,) → stages (K, S, s, n)."""
-        stages = np.empty((self._pieces, steps, self._stages, self._unknowns))
-        if self._measured("fronts_forward", steps, self._values, self._factors, _array(initial), stages):
+        stages = np.empty((self._plan.matrices, steps, self._plan.stages, self._plan.unknowns))
+        if self._measured("fronts_forward", (steps,), _array(initial), stages):
             return torch.from_numpy(stages)
         return self._pivoted.sweep_forward(initial, steps)
 
     def sweep_back(self, cotangent: Tensor) -> tuple[Tensor, Tensor]:
         """Ȳ (K, S, s, n) → Λ (K, S, s, n), ρ̄ (K, n)."""
-        multipliers, starts = np.empty(cotangent.shape), np.empty((self._pieces, self._unknowns))
-        arrays = (self._values, self._factors, _array(cotangent), multipliers, starts)
-        if self._measured("fronts_back", cotangent.shape[1], *arrays):
+        multipliers, starts = np.empty(cotangent.shape), np.empty((self._plan.matrices, self._plan.unknowns))
+        if self._measured("fronts_back", cotangent.shape[1:2], _array(cotangent), multipliers, starts):
             return torch.from_numpy(multipliers), torch.from_numpy(starts)
         return self._pivoted.sweep_back(cotangent)
 
@@ -163,25 +159,17 @@ class FrontStageSolver:
         given = _array(right)
         if columns > count:
             given = np.concatenate([given, np.zeros((*given.shape[:-1], columns - count))], axis=-1)
-        stages = np.empty((self._stages, self._unknowns, columns))
-        if columns and not self._measured(
-            "fronts_solve", piece, columns, int(alike), self._values, self._factors, given, stages
-        ):
+        stages = np.empty((self._plan.stages, self._plan.unknowns, columns))
+        if columns and not self._measured("fronts_solve", (piece, columns, alike), given, stages):
             return None
         return torch.from_numpy(stages)[..., :count]
 
-    def _measured(self, name: str, *arguments: Any) -> bool:
-        """Whether a call was accurate: what was found has not been touched where it was not."""
+    def _measured(self, name: str, numbers: Sequence[int], *arrays: Array) -> bool:
+        """Whether a call was accurate: what it found is used only then."""
         if self._accurate:
-            residual = np.empty(1)
-            self._call(name, *arguments, residual)
-            self._accurate = bool(residual[0] <= ACCURATE)
+            self._plan.call(name, *numbers, self._address, *map(address, arrays))
+            self._accurate = bool(self._held[-1] <= ACCURATE)
         return self._accurate
-
-    def _call(self, name: str, *arguments: Any) -> None:
-        given = (argument if isinstance(argument, int) else address(argument) for argument in arguments)
-        if getattr(self._loops, name)(ctypes.addressof(self._fronts), *given):
-            raise MemoryError
 
     @cached_property
     def _pivoted(self) -> StageSolver:
@@ -216,14 +204,33 @@ def _standing(group: tuple[Indices, Indices], places: Indices) -> Indices:
     return order[np.searchsorted(front, places, sorter=order)]
 
 
+def _hierarchy(groups: list[tuple[Indices, Indices]]) -> dict[str, Indices]:
+    """Which groups hand on to each, and where their edges stand in its front."""
+    group_of = _group_of(groups)
+    parents = np.array([group_of[boundary.min()] if len(boundary) else -1 for _, boundary in groups])
+    above = [_standing(groups[parent], boundary) for parent, (_, boundary) in zip(parents, groups, strict=True)]
+    children = np.argsort(parents, kind="stable")
+    children = children[parents[children] >= 0]
+    return {
+        "above": np.concatenate(above),
+        "children_at": np.searchsorted(parents[children], np.arange(len(groups) + 1)),
+        "child": children,
+    }
+
+
+def _group_of(groups: list[tuple[Indices, Indices]]) -> Indices:
+    """The group of each place: they are in order, and leave no gap."""
+    return np.repeat(np.arange(len(groups)), [len(own) for own, _ in groups])
+
+
 def _entries(
-    dissection: Dissection, groups: list[tuple[Indices, Indices]], group_of: Indices, rows: Indices, columns: Indices
+    dissection: Dissection, groups: list[tuple[Indices, Indices]], rows: Indices, columns: Indices
 ) -> dict[str, Indices]:
     """Which entries each group's front is given, and where they stand in it."""
     place = np.empty_like(dissection.order)
     place[dissection.order] = np.arange(len(place))
     i, j = place[rows], place[columns]
-    owner = group_of[np.minimum(i, j)]
+    owner = _group_of(groups)[np.minimum(i, j)]
     entry = np.argsort(owner, kind="stable")
     counts = np.bincount(owner, minlength=len(groups))
     each = np.split(entry, np.cumsum(counts)[:-1])

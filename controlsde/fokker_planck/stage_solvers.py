@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -62,8 +63,9 @@ def march(advance: Callable[[int, Tensor], Tensor], initial: Tensor, pieces: int
     return values
 
 
-def refuse_non_finite(drift: Tensor) -> None:
-    """Raise NonFiniteError, with the piece, for a drift (K, k, d) that is not finite."""
-    finite = torch.isfinite(drift).flatten(1).all(dim=1)
+def refuse_non_finite(values: Tensor, what: str = "the drift") -> None:
+    """Raise NonFiniteError, with the piece, for values (K, …) that are not all finite."""
+    finite = np.isfinite(values.numpy()) if values.device.type == "cpu" else torch.isfinite(values)
     if not bool(finite.all()):
-        raise NonFiniteError(int(torch.argmin(finite.int())), "the drift")
+        of_pieces = torch.as_tensor(finite).flatten(1).all(dim=1)
+        raise NonFiniteError(int(torch.argmin(of_pieces.int())), what)

@@ -29,9 +29,8 @@ from controlsde.fokker_planck.condensation import CondensedFactors, Plan
 from controlsde.fokker_planck.dense_stages import DenseStageSolver
 from controlsde.fokker_planck.diffusivity import blocks_a_piece
 from controlsde.fokker_planck.dissection import Dissection, dissect
-from controlsde.fokker_planck.front_stages import FrontPlan, FrontStageSolver, transport
+from controlsde.fokker_planck.front_stages import FrontPlan, FrontStageSolver
 from controlsde.fokker_planck.lu_stages import LuStageSolver
-from controlsde.fokker_planck.non_finite import NonFiniteError
 from controlsde.fokker_planck.operator import DENSE_LIMIT, Operator, dense_limit
 from controlsde.fokker_planck.piecewise_stages import Factor, PiecewiseStageSolver
 from controlsde.fokker_planck.radau import Radau, radau
@@ -119,9 +118,7 @@ class Sweeps:
         solver = self._stage_solver(drift)
         stages = solver.sweep_forward(initial, self.steps_per_piece // self.blocks)
         stages = stages.reshape(self.pieces, self.steps_per_piece, *stages.shape[2:])
-        finite = torch.isfinite(stages).flatten(1).all(dim=1)
-        if not bool(finite.all()):
-            raise NonFiniteError(int(torch.argmin(finite.int())), "the density")
+        refuse_non_finite(stages, "the density")
         return Trajectory(initial, stages, solver, self.blocks)
 
     def gather(self, unknowns: Tensor) -> Tensor:
@@ -147,6 +144,9 @@ class Sweeps:
             drift = drift.repeat_interleave(self.blocks, dim=0)
             steps = steps.repeat_interleave(self.blocks)
 
+        if self._front_plan is not None:
+            return self._condensed(drift, steps)
+
         def many_columns() -> StageSolver:
             if self.dense:
                 return DenseStageSolver.factorise(self._dense_assembly, stages, drift, steps, self._diffusivity)
@@ -168,8 +168,11 @@ class Sweeps:
 
     @cached_property
     def _front_plan(self) -> FrontPlan | None:
-        loops = library() if self.compiled else None
-        return FrontPlan.of(loops, *self._condensation) if loops else None
+        loops = library() if self.compiled and self.device.type == "cpu" else None
+        if loops is None:
+            return None
+        steps = np.repeat(self.step_lengths.numpy(), self.blocks)
+        return FrontPlan(loops, *self._condensation, self.scheme.stages, steps, self._diffusivity.numpy())
 
     def _condensed(self, drift: Tensor, steps: Tensor) -> StageSolver:
         """Factors by static condensation, compiled where they can be."""
@@ -179,9 +182,8 @@ class Sweeps:
 
         if self._front_plan is None:
             return pivoted()
-        assembly, _ = self._condensation
-        values = assembly.negated(drift, steps, self._diffusivity).numpy()
-        return FrontStageSolver(self._front_plan, self.scheme.stages, values, pivoted)
+        refuse_non_finite(drift)
+        return FrontStageSolver(self._front_plan, drift.numpy(), pivoted)
 
     def _pivoted(self, drift: Tensor, steps: Tensor) -> StageSolver:
         """Factors by static condensation with pivots, block by block."""
@@ -196,7 +198,7 @@ class Sweeps:
     def transport(self, slope: Tensor, densities: Tensor, multipliers: Tensor) -> tuple[Tensor, Tensor]:
         """A(∂_p v) ρ_c and A(∂_p v)ᵀ λ_c without diffusion, both (n, c, P), for ∂_p v (k·d, P), ρ and λ (n, c)."""
         if not self.dense and self._front_plan is not None:
-            found = transport(self._front_plan, slope.numpy(), densities.numpy(), multipliers.numpy())
+            found = self._front_plan.transport(slope.numpy(), densities.numpy(), multipliers.numpy())
             return torch.from_numpy(found[0]), torch.from_numpy(found[1])
         sampled = self.columns(slope, "sampling")[:, None]  # (q, 1, P)
         carried = self.columns(densities, "gather")[..., None] * sampled

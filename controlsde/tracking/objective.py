@@ -131,7 +131,9 @@ class Objective:
         from controlsde.tracking.interpreted import InterpretedObjective  # with PyTorch, which takes a second
 
         with one_thread():
-            return InterpretedObjective(self.tracking, self.device, self._may_be_compiled)
+            # where the loops of a line were not good enough, factors with pivots take over
+            fronts = self._may_be_compiled and self._compiled is None
+            return InterpretedObjective(self.tracking, self.device, compiled=fronts)
 
 
 @dataclass(frozen=True, eq=False)

@@ -108,7 +108,7 @@ def test_a_pivot_that_vanishes_is_seen_and_factors_with_pivots_take_over(stages)
 def test_factors_that_are_wrong_in_one_number_are_seen(what):
     sweeps, drift = setting("2-D reflecting")
     fronts, _ = solvers(sweeps, drift)
-    fronts._factors[7] += 1e-6
+    fronts._held[PIECES * len(sweeps._condensation[0].layout.keys) + 7] += 1e-6  # of the first factors
     rng = np.random.default_rng(8)
     if what == "forward":
         fronts.sweep_forward(random(rng, sweeps.operator.size), STEPS)
