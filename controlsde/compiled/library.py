@@ -17,6 +17,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 NAME = "_loops"
+ACCURATE = 1e-12  # a residual over the sizes of its terms, up to which what the loops found is used
+LANES = 8  # numbers in a vector
 MOST_VERTICES = 128  # of a line: the inverses of the vertices are full matrices
 
 
@@ -44,8 +46,8 @@ class Fronts(ctypes.Structure):
     _fields_ = _fields(
         "unknowns entries groups inside widest stages reals slots blocks drift_values factor_numbers passed_numbers",
         "order first own edge edges_at boundary above children_at child factors_at passed_at entries_at entry row "
-        "column rows_at columns inputs_at inputs shares lengths still eigenvalues a combination projected distributed gathered "
-        "multiply",
+        "column rows_at columns inputs_at inputs shares lengths still eigenvalues a combination projected "
+        "distributed gathered multiply",
     )
 
 
@@ -53,6 +55,7 @@ class Fronts(ctypes.Structure):
 _ARGUMENTS = {
     "line_factor_numbers": "",
     "line_forward": "aaaaaa",
+    "line_sweep": "aaaaa",
     "line_gradients": "naaaaaaa",
     "line_expand": "aaaaaaaaaa",
     "fronts_factorise": "aa",

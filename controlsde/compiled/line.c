@@ -33,7 +33,14 @@ static int64_t stage_numbers(const Line *c) { return c->pieces * c->blocks * c->
    memory, or where a number stopped being finite: -1 - 2 piece for the drift and -2 - 2 piece for the density. */
 EXPORT int64_t line_forward(const Line *c, const double *weights, const double *sigma, double *factors, double *stages,
                             double *value, double *residual) {
-    return CALL(forward, c, weights, sigma, factors, stages, value, residual);
+    return CALL(forward, c, c->initial, weights, sigma, factors, stages, value, residual);
+}
+
+/* The same for a rectified drift (K, k) and an initial density (n), where there is no objective: stages and residual. */
+EXPORT int64_t line_sweep(const Line *c, const double *drift, const double *initial, double *factors, double *stages,
+                          double *residual) {
+    double value;
+    return CALL(forward, c, initial, NULL, drift, factors, stages, &value, residual);
 }
 
 /* For each of a batch of weights (batch, K, P), sigma and slope (batch, K, m, k): value, gradient (K, P), the larger
@@ -50,7 +57,7 @@ EXPORT int64_t line_gradients(const Line *c, int64_t batch, const double *weight
     for (int64_t i = 0; i < batch && !failed; i++) {
         const double *w = weights + i * theta, *s = sigma + i * bends;
         double back_residual;
-        broken[i] = CALL(forward, c, w, s, work, stages, values + i, residuals + i);
+        broken[i] = CALL(forward, c, c->initial, w, s, work, stages, values + i, residuals + i);
         failed = broken[i] == 1;
         if (broken[i]) continue;
         failed = CALL(back, c, work, stages, multipliers, mean, &back_residual);

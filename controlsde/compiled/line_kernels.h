@@ -484,11 +484,12 @@ INLINE void NAME(drift_of)(const Line *c, const double *weights, const double *s
 
 /* --- sweeps -------------------------------------------------------------------------------------------------------- */
 
-/* Forward, for weights (K, P) and sigma (K, m, k): factors, stages (K * blocks * steps, s, n), the value of the tracking
-   error, and the largest residual. Returns the piece where a number stopped being finite, as -1 - 2 piece for the drift
-   and -2 - 2 piece for the density, or 0. */
-PART int64_t NAME(forward)(const Line *c, const double *weights, const double *sigma, double *factors, double *stages,
-                           double *value, double *residual) {
+/* Forward from `initial` (n), for weights (K, P) and sigma (K, m, k), or without weights for the rectified drift (K, k) in
+   the place of sigma: factors, stages (K * blocks * steps, s, n), the value of the tracking error where there are targets,
+   and the largest residual. Returns the piece where a number stopped being finite, as -1 - 2 piece for the drift and
+   -2 - 2 piece for the density, or 0. */
+PART int64_t NAME(forward)(const Line *c, const double *initial, const double *weights, const double *sigma,
+                           double *factors, double *stages, double *value, double *residual) {
     const int64_t q = c->nodes, L = c->lanes, W = c->room, n = c->unknowns, s = c->stages, k = c->points;
     const int64_t P = 3 * c->width;
     const int64_t last = q - 1, V = c->vertices;
@@ -501,12 +502,15 @@ PART int64_t NAME(forward)(const Line *c, const double *weights, const double *s
     double *error = scratch + 6 * W * W;
     double total = 0.0, worst = 0.0;
     int64_t broken = 0;
-    NAME(to_nodes)(c, c->initial, density);
-    for (int64_t u = 0; u < V; u++) ends[(s - 1) * W + u] = c->initial[c->vertex[u]];
+    NAME(to_nodes)(c, initial, density);
+    for (int64_t u = 0; u < V; u++) ends[(s - 1) * W + u] = initial[c->vertex[u]];
     for (int64_t block = 0; block < c->pieces * c->blocks && !broken; block++) {
         const int64_t piece = block / c->blocks;
         if (block % c->blocks == 0) {
-            NAME(drift_of)(c, weights + piece * P, sigma + piece * c->width * k, drift);
+            if (weights)
+                NAME(drift_of)(c, weights + piece * P, sigma + piece * c->width * k, drift);
+            else
+                memcpy(drift, sigma + piece * k, sizeof(double) * k);
             for (int64_t i = 0; i < k; i++)
                 if (!isfinite(drift[i])) broken = -1 - 2 * piece;
             if (broken) break;
@@ -532,7 +536,7 @@ PART int64_t NAME(forward)(const Line *c, const double *weights, const double *s
             }
             worst = NAME(larger)(worst, NAME(stage_residual)(c, f, local, density, applied, missed));
             memcpy(density, local + (s - 1) * q * L, sizeof(double) * q * L);
-            for (int64_t i = 0; i < s; i++) {
+            for (int64_t i = 0; i < s && c->targets; i++) {
                 const double *target = c->targets + (at * s + i) * n;
                 double sum = 0.0;
                 for (int64_t u = 0; u < n; u++) error[u] = y[i * n + u] - target[u];

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from controlsde.compiled.library import Fronts, address
+from controlsde.compiled.library import ACCURATE, LANES, Fronts, address
 from controlsde.fokker_planck.assembly import Assembly, Entries
 from controlsde.fokker_planck.dissection import Dissection
 from controlsde.fokker_planck.radau import in_parts
@@ -27,8 +27,6 @@ from controlsde.fokker_planck.stage_solvers import StageSolver
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-ACCURATE = 1e-12  # a residual over the sizes of its terms
-LANES = 8  # numbers in a vector of the compiled loops
 _SCHEME = ("eigenvalues", "a", "combination", "projected", "distributed", "gathered", "multiply")
 
 

@@ -10,13 +10,18 @@ tensors:
                       Ȳ_s ← Ȳ_s + ρ̄,  (I − h a⊗A)ᵀ Λ = Ȳ,  ρ̄ ← Σ_i Λ_i
 
 All need only (λI − hA)⁻¹ for the eigenvalues λ of a⁻¹ (see `radau`), one real and one complex matrix a piece at
-three stages, shared by every step, every sensitivity and the adjoint. Three ways to hold them:
+three stages, shared by every step, every sensitivity and the adjoint. These are held by
+
+- `front_stages`: factors by static condensation and nested dissection, compiled, for any number of columns, on the CPU;
+- `line_stages`: in one dimension, factors of all elements side by side, compiled, for the sweep forward;
+
+which measure their own residuals, and where they are not there, or not accurate, by
 
 - `lu_stages`: LU factors in LAPACK's band storage, or dense ones for few unknowns that have no narrow band; for the
   sweeps, on the CPU. Many columns at once it leaves to one of the others, which is made when first asked;
 - `dense_stages`: explicit inverses of all pieces at once, for up to a few hundred unknowns, on CPU or CUDA;
-- `piecewise_stages`: factors by static condensation and nested dissection (`condensation`), piece by piece, for more
-  unknowns, on the CPU.
+- `piecewise_stages`: factors by static condensation and nested dissection with pivots (`condensation`), piece by piece,
+  for more unknowns, on the CPU.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ own. Such a run of steps with one matrix is a block here: one a piece, or one a 
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,13 +24,14 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from controlsde.compiled.library import library
+from controlsde.compiled.library import MOST_VERTICES, library
 from controlsde.fokker_planck.assembly import Assembly, Entries, MatrixLayout
 from controlsde.fokker_planck.condensation import CondensedFactors, Plan
 from controlsde.fokker_planck.dense_stages import DenseStageSolver
 from controlsde.fokker_planck.diffusivity import blocks_a_piece
 from controlsde.fokker_planck.dissection import Dissection, dissect
 from controlsde.fokker_planck.front_stages import FrontPlan, FrontStageSolver
+from controlsde.fokker_planck.line_stages import LinePlan, LineStageSolver
 from controlsde.fokker_planck.lu_stages import LuStageSolver
 from controlsde.fokker_planck.operator import DENSE_LIMIT, Operator, dense_limit
 from controlsde.fokker_planck.piecewise_stages import Factor, PiecewiseStageSolver
@@ -138,12 +140,21 @@ class Sweeps:
         return self._dense_assembly if self.dense else None
 
     def _stage_solver(self, drift: Tensor) -> StageSolver:
-        stages, steps = self.scheme.stages, self.step_lengths
-        if self.blocks > 1:
-            refuse_non_finite(drift)  # here, while a piece is a piece
-            drift = drift.repeat_interleave(self.blocks, dim=0)
-            steps = steps.repeat_interleave(self.blocks)
+        """For rectified drifts of the pieces (K, k, d); the matrices are one a piece, or one a step."""
+        refuse_non_finite(drift)
 
+        def of_matrices() -> StageSolver:
+            repeated, steps = drift, self.step_lengths
+            if self.blocks > 1:
+                repeated, steps = (each.repeat_interleave(self.blocks, dim=0) for each in (drift, steps))
+            return self._solver(repeated, steps)
+
+        if self._line_plan is not None:
+            return LineStageSolver(self._line_plan, drift.numpy(), of_matrices)
+        return of_matrices()
+
+    def _solver(self, drift: Tensor, steps: Tensor) -> StageSolver:
+        stages = self.scheme.stages
         if self._front_plan is not None:
             return self._condensed(drift, steps)
 
@@ -155,6 +166,17 @@ class Sweeps:
         if self.device.type != "cpu" or self._sweep_assembly is None:
             return many_columns()
         return LuStageSolver(self._sweep_assembly, stages, drift, steps, self._diffusivity, many_columns)
+
+    @property
+    def _loops(self) -> ctypes.CDLL | None:
+        return library() if self.compiled and self.device.type == "cpu" else None
+
+    @cached_property
+    def _line_plan(self) -> LinePlan | None:
+        loops, axes = self._loops, self.operator.mesh.axes
+        if loops is None or len(axes) > 1 or axes[0].elements >= MOST_VERTICES:
+            return None
+        return LinePlan(loops, self.operator, self.scheme.stages, self.step_lengths.numpy(), self.diffusivity)
 
     @cached_property
     def _condensation(self) -> tuple[Assembly[Entries], Dissection]:
@@ -168,7 +190,7 @@ class Sweeps:
 
     @cached_property
     def _front_plan(self) -> FrontPlan | None:
-        loops = library() if self.compiled and self.device.type == "cpu" else None
+        loops = self._loops
         if loops is None:
             return None
         steps = np.repeat(self.step_lengths.numpy(), self.blocks)
@@ -182,7 +204,6 @@ class Sweeps:
 
         if self._front_plan is None:
             return pivoted()
-        refuse_non_finite(drift)
         return FrontStageSolver(self._front_plan, drift.numpy(), pivoted)
 
     def _pivoted(self, drift: Tensor, steps: Tensor) -> StageSolver:

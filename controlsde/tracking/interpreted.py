@@ -19,8 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from controlsde.compiled.library import LANES
 from controlsde.fokker_planck.adjoint import drift_gradient, stage_multipliers, stage_weights
-from controlsde.fokker_planck.front_stages import LANES
 from controlsde.fokker_planck.sweeps import Sweeps, Trajectory
 from controlsde.tracking.expansion import Expansion
 from controlsde.tracking.tracking_problem import TrackingProblem

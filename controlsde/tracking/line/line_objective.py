@@ -13,21 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.compiled.library import Line, address, line_loops
+from controlsde.compiled.library import ACCURATE, Line, address, line_loops
 from controlsde.control.network import activate, activation_bend, activation_slope
-from controlsde.fokker_planck.diffusivity import blocks_a_piece
+from controlsde.fokker_planck.line_elements import Elements, line_arrays, line_sizes
 from controlsde.fokker_planck.non_finite import NonFiniteError
-from controlsde.fokker_planck.radau import in_parts, radau
 from controlsde.foundation.surroundings import own_arithmetic
 from controlsde.tracking.expansion import Expansion
-from controlsde.tracking.line.elements import Elements
 from controlsde.tracking.tracking_problem import TrackingProblem
 
 Array = NDArray[np.float64]
-
-ACCURATE = 1e-12  # a residual over the sizes of its terms
-LANES = 8  # numbers in a vector of the compiled loops
-_SCHEME = ("eigenvalues", "a", "combination", "gathered", "spread", "lift", "multiply", "projected", "recovered")
 
 
 class InaccurateError(ArithmeticError):
@@ -149,48 +143,17 @@ def _refuse_inaccurate(residuals: Array) -> None:
 
 
 def _sizes(tracking: TrackingProblem, elements: Elements) -> dict[str, int]:
-    grid = tracking.grid
-    single = radau(grid.stages).multiplicity == 1.0
-    blocks = blocks_a_piece(tracking.diffusivity)
-    return {
-        "nodes": len(elements.weights),
-        "elements": len(elements.start),
-        "lanes": _rounded(len(elements.start)),
-        "vertices": len(elements.vertex),
-        "room": _rounded(len(elements.vertex) + 1),
-        "unknowns": len(elements.mass),
-        "stages": grid.stages,
-        "reals": int(single.sum()),
-        "slots": int(single.sum() + 2 * (~single).sum()),
-        "pieces": grid.pieces,
-        "blocks": blocks,
-        "steps": grid.steps_per_piece // blocks,
-        "points": len(tracking.operator.drift_points),
-        "faces": 2 if tracking.operator.outward.any() else 0,
-        "width": tracking.network.width,
-    }
+    operator, grid = tracking.operator, tracking.grid
+    shared = line_sizes(operator, elements, grid.stages, grid.steps_per_piece, tracking.diffusivity)
+    return {**shared, "width": tracking.network.width}
 
 
 def _arrays(tracking: TrackingProblem, elements: Elements) -> dict[str, NDArray[Any] | None]:
     """What the loops are given, by name; they live as long as the structure that points to them."""
     grid, operator, metric = tracking.grid, tracking.operator, tracking.metric
     points = operator.drift_points
-    blocks = blocks_a_piece(tracking.diffusivity)
-    spare = np.full(_rounded(len(elements.start)) - len(elements.start), len(elements.vertex))
-    scheme = in_parts(grid.stages)
     given: dict[str, NDArray[Any] | None] = {
-        "convection": elements.convection,
-        "stiffness": elements.stiffness,
-        "weights": elements.weights,
-        "face": elements.face,
-        "mass": elements.mass,
-        "start": elements.start,
-        "vertex": elements.vertex,
-        "left": np.concatenate([elements.left, spare]),
-        "right": np.concatenate([elements.right, spare]),
-        "lengths": np.repeat(grid.step_lengths, blocks),
-        "diffusivity": tracking.diffusivity[:, :: grid.steps_per_piece // blocks].ravel(),
-        **{name: scheme[name] for name in _SCHEME},
+        **line_arrays(elements, grid.stages, grid.step_lengths, tracking.diffusivity),
         "position": points[:, 0],
         "tangential": np.broadcast_to(tracking.network.tangential_factor(points), points.shape)[:, 0],
         "outward": operator.outward[-2:, 0],
@@ -202,7 +165,3 @@ def _arrays(tracking: TrackingProblem, elements: Elements) -> dict[str, NDArray[
         "squared": None if metric.diagonal else metric.matrix().toarray(),
     }
     return {name: None if array is None else np.ascontiguousarray(array) for name, array in given.items()}
-
-
-def _rounded(count: int) -> int:
-    return -(-count // LANES) * LANES

@@ -7,15 +7,21 @@ are made of, all times the mass.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from controlsde.compiled.library import LANES
 from controlsde.fokker_planck import gauss_lobatto as gll
+from controlsde.fokker_planck.diffusivity import blocks_a_piece
 from controlsde.fokker_planck.operator import Operator
+from controlsde.fokker_planck.radau import in_parts, radau
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
+
+_SCHEME = ("eigenvalues", "a", "combination", "gathered", "spread", "lift", "multiply", "projected", "recovered")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,3 +71,50 @@ class Elements:
             left=left.astype(np.int64),
             right=right.astype(np.int64),
         )
+
+
+def line_sizes(operator: Operator, elements: Elements, stages: int, steps: int, diffusivity: Array) -> dict[str, int]:
+    """The sizes that `line.h` asks for, but for the network's: S steps a piece, and their diffusivities (K, S)."""
+    single = radau(stages).multiplicity == 1.0
+    blocks = blocks_a_piece(diffusivity)
+    return {
+        "nodes": len(elements.weights),
+        "elements": len(elements.start),
+        "lanes": _rounded(len(elements.start)),
+        "vertices": len(elements.vertex),
+        "room": _rounded(len(elements.vertex) + 1),
+        "unknowns": len(elements.mass),
+        "stages": stages,
+        "reals": int(single.sum()),
+        "slots": int(single.sum() + 2 * (~single).sum()),
+        "pieces": len(diffusivity),
+        "blocks": blocks,
+        "steps": steps // blocks,
+        "points": len(operator.drift_points),
+        "faces": 2 if operator.outward.any() else 0,
+    }
+
+
+def line_arrays(elements: Elements, stages: int, step_lengths: Array, diffusivity: Array) -> dict[str, NDArray[Any]]:
+    """The arrays that `line.h` asks for, but for those of the network and of the objective."""
+    blocks = blocks_a_piece(diffusivity)
+    spare = np.full(_rounded(len(elements.start)) - len(elements.start), len(elements.vertex))
+    scheme = in_parts(stages)
+    return {
+        "convection": elements.convection,
+        "stiffness": elements.stiffness,
+        "weights": elements.weights,
+        "face": elements.face,
+        "mass": elements.mass,
+        "start": elements.start,
+        "vertex": elements.vertex,
+        "left": np.concatenate([elements.left, spare]),
+        "right": np.concatenate([elements.right, spare]),
+        "lengths": np.repeat(step_lengths, blocks),
+        "diffusivity": diffusivity[:, :: diffusivity.shape[1] // blocks].ravel(),
+        **{name: scheme[name] for name in _SCHEME},
+    }
+
+
+def _rounded(count: int) -> int:
+    return -(-count // LANES) * LANES
