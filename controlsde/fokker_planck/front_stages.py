@@ -118,7 +118,7 @@ class FrontStageSolver:
         self._address = address(self._held)
         self._make_pivoted = pivoted
         self._accurate = True
-        drift = np.ascontiguousarray(drift)
+        drift = np.ascontiguousarray(drift, dtype=float)
         plan.call("fronts_factorise", address(drift), self._address)
 
     def advance(self, piece: int, density: Tensor) -> Tensor:
@@ -175,7 +175,7 @@ class FrontStageSolver:
 
 
 def _array(tensor: Tensor) -> Array:
-    return np.ascontiguousarray(tensor.detach().numpy())
+    return np.ascontiguousarray(tensor.detach().numpy(), dtype=float)
 
 
 def _padded(count: Any) -> Any:

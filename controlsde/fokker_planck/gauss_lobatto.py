@@ -6,6 +6,8 @@ Formulas: Canuto, Hussaini, Quarteroni, Zang, "Spectral Methods: Fundamentals in
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
@@ -13,8 +15,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
+@lru_cache
 def nodes_and_weights(degree: int) -> tuple[Array, Array]:
-    """The p + 1 nodes (-1, zeros of P_p', 1) and weights 2 / (p (p+1) P_p(x)²), each of shape (p+1,).
+    """The p + 1 nodes (-1, zeros of P_p', 1) and weights 2 / (p (p+1) P_p(x)²), each of shape (p+1,), read-only.
 
     Raises ValueError for degree < 1.
     """
@@ -30,6 +33,8 @@ def nodes_and_weights(degree: int) -> tuple[Array, Array]:
     nodes = np.concatenate([[-1.0], inner, [1.0]])
     nodes = 0.5 * (nodes - nodes[::-1])
     weights = 2.0 / (degree * (degree + 1) * legendre.legval(nodes, top) ** 2)
+    for array in (nodes, weights):
+        array.flags.writeable = False
     return nodes, weights
 
 

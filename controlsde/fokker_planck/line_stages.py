@@ -40,29 +40,32 @@ class LinePlan:
         self._structure = ctypes.addressof(self._line)
         self._loops = loops
         self._factors = int(loops.line_factor_numbers(self._structure))
-        self._blocks = blocks_a_piece(diffusivity)
-        self._shape = (*diffusivity.shape, stages, operator.size)
+        blocks = blocks_a_piece(diffusivity)
+        self._shape = (len(diffusivity) * blocks, diffusivity.shape[1] // blocks, stages, operator.size)
 
-    def sweep(self, drift: Array, initial: Array) -> Array | None:
-        """Stages (K·blocks, S/blocks, s, n) for a rectified drift (K, k); None where they are not accurate."""
-        held, stages = np.empty(self._factors + 1), np.empty(self._shape)
-        factors = address(held)
-        residual = factors + 8 * self._factors
-        given = (address(drift), address(initial), factors, address(stages), residual)
-        failed = self._loops.line_sweep(self._structure, *given)
+    def sweep(self, drift: Tensor, initial: Tensor) -> Tensor | None:
+        """Stages (K·blocks, S/blocks, s, n) for a rectified drift (K, k, 1); None where they are not accurate."""
+        held, stages = (
+            torch.empty(self._factors + 1, dtype=torch.float64),
+            torch.empty(self._shape, dtype=torch.float64),
+        )
+        factors = held.data_ptr()
+        arrays = (drift.contiguous(), initial.contiguous())
+        failed = self._loops.line_sweep(
+            self._structure, arrays[0].data_ptr(), arrays[1].data_ptr(), factors, stages.data_ptr(),
+            factors + 8 * self._factors,
+        )  # fmt: skip
         if failed > 0:
             raise MemoryError
-        if failed or not held[-1] <= ACCURATE:
-            return None
-        return stages.reshape(len(stages) * self._blocks, -1, *self._shape[2:])
+        return None if failed or not held[-1].item() <= ACCURATE else stages
 
 
 class LineStageSolver:
     """Stage solves for rectified drifts (K, k, 1); `otherwise` makes the solver of all but the sweep forward."""
 
-    def __init__(self, plan: LinePlan, drift: Array, otherwise: Callable[[], StageSolver]) -> None:
+    def __init__(self, plan: LinePlan, drift: Tensor, otherwise: Callable[[], StageSolver]) -> None:
         self._plan = plan
-        self._drift = np.ascontiguousarray(drift)
+        self._drift = drift
         self._make = otherwise
 
     def advance(self, piece: int, density: Tensor) -> Tensor:
@@ -75,8 +78,8 @@ class LineStageSolver:
 
     def sweep_forward(self, initial: Tensor, steps: int) -> Tensor:
         """ρ (n,) → stages (K, S, s, n)."""
-        stages = self._plan.sweep(self._drift, np.ascontiguousarray(initial.numpy()))
-        return self._otherwise.sweep_forward(initial, steps) if stages is None else torch.from_numpy(stages)
+        stages = self._plan.sweep(self._drift, initial)
+        return self._otherwise.sweep_forward(initial, steps) if stages is None else stages
 
     def sweep_back(self, cotangent: Tensor) -> tuple[Tensor, Tensor]:
         """Ȳ (K, S, s, n) → Λ (K, S, s, n), ρ̄ (K, n)."""

@@ -187,15 +187,15 @@ def _diffusion(mesh: Mesh) -> sp.csr_array:
 def _transport(mesh: Mesh) -> tuple[sp.csr_array, sp.csr_array, sp.csr_array]:
     """B, S, T of the skew-symmetric form: three rows of blocks for each component of the drift."""
     prolong = mesh.prolongation
-    inverse_mass = sp.diags_array(1.0 / mesh.mass)
+    restrict = sp.diags_array(1.0 / mesh.mass) @ prolong.T
     identity = sp.eye_array(len(mesh.mass))
     combine, sampling, gather = [], [], []
     for component in range(mesh.dimension):
         convection = _convection(mesh, component)
         pick = _component(len(mesh.points), mesh.dimension, component)
         # ½ M⁻¹PᵀC (v ∘ Pρ)  −  ½ M⁻¹Pᵀ (v ∘ CᵀPρ)  +  ½ (M⁻¹PᵀC v) ∘ ρ
-        divergence = _divergence(mesh, component)
-        combine += [0.5 * divergence, -0.5 * inverse_mass @ prolong.T, 0.5 * identity]
+        divergence = restrict @ convection
+        combine += [0.5 * divergence, -0.5 * restrict, 0.5 * identity]
         sampling += [pick, pick, divergence @ pick]
         gather += [prolong, convection.T @ prolong, identity]
     return (

@@ -116,7 +116,16 @@ class Sweeps:
 
     @own_arithmetic()
     def forward(self, drift: Tensor, initial: Tensor) -> Trajectory:
-        """One sweep from t = 0 to the horizon for a rectified drift, without recording a graph."""
+        """One sweep from t = 0 to the horizon for a rectified drift (K, k, d) and ρ (n,), without recording a graph.
+
+        Raises ValueError for other shapes, and NonFiniteError, with the piece, when a number stops being finite.
+        """
+        expected = (self.pieces, *self.operator.drift_points.shape), (self.operator.size,)
+        if (drift.shape, initial.shape) != expected:
+            raise ValueError(
+                f"the drift must have shape {expected[0]} and the initial density {expected[1]} "
+                f"(got {tuple(drift.shape)} and {tuple(initial.shape)})"
+            )
         solver = self._stage_solver(drift)
         stages = solver.sweep_forward(initial, self.steps_per_piece // self.blocks)
         stages = stages.reshape(self.pieces, self.steps_per_piece, *stages.shape[2:])
@@ -141,16 +150,16 @@ class Sweeps:
 
     def _stage_solver(self, drift: Tensor) -> StageSolver:
         """For rectified drifts of the pieces (K, k, d); the matrices are one a piece, or one a step."""
-        refuse_non_finite(drift)
 
         def of_matrices() -> StageSolver:
+            refuse_non_finite(drift)
             repeated, steps = drift, self.step_lengths
             if self.blocks > 1:
                 repeated, steps = (each.repeat_interleave(self.blocks, dim=0) for each in (drift, steps))
             return self._solver(repeated, steps)
 
         if self._line_plan is not None:
-            return LineStageSolver(self._line_plan, drift.numpy(), of_matrices)
+            return LineStageSolver(self._line_plan, drift, of_matrices)
         return of_matrices()
 
     def _solver(self, drift: Tensor, steps: Tensor) -> StageSolver:

@@ -138,6 +138,24 @@ def test_a_drift_that_is_not_finite_is_refused_with_its_piece(factors_of_steps):
     assert error.value.piece == 1
 
 
+@pytest.mark.usefixtures("factors")
+@pytest.mark.parametrize("case", ["1-D reflecting", "2-D periodic"])
+def test_what_has_the_wrong_shape_is_refused(case):
+    _, drift, initial, propagator = setting(case)
+    given = torch.from_numpy(drift), torch.from_numpy(initial)
+    for wrong in ((given[0][:, 1:], given[1]), (given[0][:2], given[1]), (given[0], given[1][1:])):
+        with pytest.raises(ValueError, match="must have shape"):
+            propagator.forward(*wrong)
+
+
+@pytest.mark.parametrize("case", ["1-D reflecting", "2-D periodic"])
+def test_single_precision_is_converted(case):
+    _, drift, initial, propagator = setting(case)
+    half = torch.from_numpy(drift).float(), torch.from_numpy(initial).float()
+    expected = propagator.forward(half[0].double(), half[1].double()).stages
+    assert torch.equal(propagator.forward(*half).stages, expected)
+
+
 def test_memory_is_linear_in_the_number_of_steps():
     operator, drift, initial, _ = setting("1-D reflecting")
     saved = []
