@@ -45,16 +45,11 @@ class LinePlan:
 
     def sweep(self, drift: Tensor, initial: Tensor) -> Tensor | None:
         """Stages (K·blocks, S/blocks, s, n) for a rectified drift (K, k, 1); None where they are not accurate."""
-        held, stages = (
-            torch.empty(self._factors + 1, dtype=torch.float64),
-            torch.empty(self._shape, dtype=torch.float64),
-        )
-        factors = held.data_ptr()
-        arrays = (drift.contiguous(), initial.contiguous())
-        failed = self._loops.line_sweep(
-            self._structure, arrays[0].data_ptr(), arrays[1].data_ptr(), factors, stages.data_ptr(),
-            factors + 8 * self._factors,
-        )  # fmt: skip
+        held = torch.empty(self._factors + 1, dtype=torch.float64)
+        stages = torch.empty(self._shape, dtype=torch.float64)
+        given = [each.to(torch.float64).contiguous() for each in (drift, initial)]
+        addresses = [each.data_ptr() for each in (*given, held, stages)]
+        failed = self._loops.line_sweep(self._structure, *addresses, addresses[2] + 8 * self._factors)
         if failed > 0:
             raise MemoryError
         return None if failed or not held[-1].item() <= ACCURATE else stages
