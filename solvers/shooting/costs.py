@@ -20,7 +20,7 @@ SHOOTING_BYTES = 20e6
 RESPONSE_ARRAYS = 7.0
 FACTOR_ARRAYS = 1.9
 COMPILED_BYTES, COMPILED_SHARE = 2e6, 0.25  # of those arrays, by the compiled loops of one dimension
-FRONTS_BYTES, FRONTS_SHARE = 14e6, 0.4  # and by compiled fronts
+FRONTS_BYTES, FRONTS_RESPONSE_ARRAYS, FRONTS_FACTOR_ARRAYS = 14e6, 2.5, 2.7  # and by compiled fronts
 
 # Work that takes as long as one run of `calibration_seconds`.
 SHOOTING_CALIBRATIONS = 0.78
@@ -73,7 +73,7 @@ def shooting_memory(sizes: Sizes, factors: float) -> float:
     if compiled_for(sizes):
         return COMPILED_BYTES + COMPILED_SHARE * arrays
     if fronts_for(sizes):
-        return FRONTS_BYTES + FRONTS_SHARE * arrays
+        return FRONTS_BYTES + FRONTS_RESPONSE_ARRAYS * responses + FRONTS_FACTOR_ARRAYS * factors
     return SHOOTING_BYTES + arrays
 
 
