@@ -1,12 +1,13 @@
-"""The forward Fokker–Planck equation in one dimension against py-pde, FiPy and fplanck, at equal error.
+"""The forward Fokker–Planck equation in one and two dimensions against py-pde, FiPy and fplanck, at equal error.
 
-    ∂ₜρ = D ρ″ − (v ρ)′  on [−5, 5] between reflecting walls, D = 1, to t = 1.5
+    ∂ₜρ = D Δρ − ∇·(v ρ)  on [−5, 5]ᵈ between reflecting walls, D = 1, to t = 1.5
 
 Two cases from the shipped two bumps, with drifts that are smooth and constant in time: `noising`, its forward process,
-from the bumps with v = −x; and `denoising`, from the density that noising leaves with v = (log of the bumps)′, whose
-stationary density they are. Each competitor is refined in space and time until its error at the end, in L² over its own
-points, is at most 1e-3, and is taken as coarse as that allows. The truth is our finest mesh; for noising it is asserted
-to be the closed form, for denoising to be what half its resolution gives.
+from the bumps with v = −x; and `denoising`, from the density that noising leaves with v = ∇ log of the bumps, whose
+stationary density they are. In two dimensions densities are products with one factor an axis, of which no competitor is
+told. Each competitor is refined in space and time until its error at the end, in L² over its own points, is at most
+1e-3, and is taken as coarse as that allows. The truth is our finest mesh; for noising it is asserted to be the closed
+form, for denoising to be what half its resolution gives.
 
 What is timed is the solve alone, factorisations and matrix exponentials included; all before it, the compilation of
 py-pde's loops included, is in the time to the first answer.
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 from unittest.mock import patch
@@ -40,6 +41,11 @@ TRUTH_ERROR = 1e-6
 LEAST_TIMES = 20.0
 DEGREE = 8
 CELLS = (24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 512)
+MOST_CELLS = {1: 512, 2: 256}  # an axis
+FINEST = {
+    1: ((64, 256), (32, 128)),
+    2: ((12, 96), (8, 48)),
+}  # elements and steps of the truth, and of what it is held to
 ELEMENTS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 16)
 STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 TOLERANCES = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 1e-5)
@@ -48,16 +54,25 @@ OURS = "ours, Radau"
 
 @dataclass(frozen=True)
 class Case:
-    """An initial density and a drift, functions of points (k,) → (k,)."""
+    """An initial density, the product of one on each axis, and a drift, whose components are one on each axis."""
 
     name: str
-    initial: Function
-    drift: Function
+    dimension: int
+    on_axis: Function
+    drift_on_axis: Function
+
+    def initial(self, points: Array) -> Array:
+        """The density at points (k, d): (k,)."""
+        return np.asarray(np.prod([self.on_axis(x) for x in points.T], axis=0))
+
+    def drift(self, points: Array) -> Array:
+        """The drift at points (k, d): (k, d)."""
+        return np.stack([self.drift_on_axis(x) for x in points.T], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Points (k,), their quadrature weights (k,), and a solve that gives the density there at the end."""
+    """Points (k, d), their quadrature weights (k,), and a solve that gives the density there at the end."""
 
     points: Array
     weights: Array
@@ -106,19 +121,23 @@ def score(points: Array) -> Array:
     return np.asarray(sum(share * (mean - points) / VARIANCE for share, mean in zip(shares, MEANS, strict=True)))
 
 
-CASES = (
-    Case("noising", lambda x: bumps(x, 0.0), lambda x: -x),
-    Case("denoising", lambda x: bumps(x, HORIZON), score),
+CASES = tuple(
+    case
+    for dimension in (1, 2)
+    for case in (
+        Case("noising", dimension, lambda x: bumps(x, 0.0), lambda x: -x),
+        Case("denoising", dimension, lambda x: bumps(x, HORIZON), score),
+    )
 )
 
 
 def spectral(case: Case, elements: int, steps: float) -> tuple[Mesh, Callable[[], Array]]:
     """Our mesh, and a solve of the whole horizon as one piece."""
-    mesh = Mesh.build(((LOW, HIGH),), "reflecting", (elements,), DEGREE)
+    mesh = Mesh.build(((LOW, HIGH),) * case.dimension, "reflecting", (elements,) * case.dimension, DEGREE)
     operator = Operator.build(mesh, 1.0)
     propagator = Propagator(operator, [HORIZON], int(steps))
-    drift = propagator.tensor(case.drift(operator.drift_points[:, 0])[None, :, None])
-    initial = propagator.tensor(case.initial(mesh.points[:, 0]))
+    drift = propagator.tensor(case.drift(operator.drift_points)[None])
+    initial = propagator.tensor(case.initial(mesh.points))
 
     def solve() -> Array:
         stages: torch.Tensor = propagator.forward(drift, initial).stages
@@ -129,45 +148,45 @@ def spectral(case: Case, elements: int, steps: float) -> tuple[Mesh, Callable[[]
 
 def _ours(case: Case, elements: int, steps: float) -> Prepared:
     mesh, solve = spectral(case, elements, steps)
-    return Prepared(mesh.points[:, 0], mesh.weights, solve)
+    return Prepared(mesh.points, mesh.weights, solve)
 
 
 def _uniform(points: Array, solve: Callable[[], Array]) -> Prepared:
-    return Prepared(points, np.full(len(points), points[1] - points[0]), solve)
+    return Prepared(points, np.full(len(points), (HIGH - LOW) ** points.shape[1] / len(points)), solve)
 
 
 def _py_pde(make: Callable[[Any, str, float], Any], explicit: bool, backend: str) -> Prepare:
-    """A solver of py-pde; an explicit one takes steps of `refinement` dx²/2D."""
+    """A solver of py-pde; an explicit one takes steps of `refinement` dx²/2dD."""
     pde = import_module("pde")
 
     def prepare(case: Case, cells: int, refinement: float) -> Prepared:
-        grid = pde.CartesianGrid([(LOW, HIGH)], cells)
-        points = np.asarray(grid.axes_coords[0])
-        density = pde.ScalarField(grid, case.initial(points))
+        grid = pde.CartesianGrid([(LOW, HIGH)] * case.dimension, cells)
+        points = np.asarray(grid.cell_coords).reshape(-1, case.dimension)
+        density = pde.ScalarField(grid, case.initial(points).reshape(grid.shape))
         equation = pde.PDE(
             {"rho": "laplace(rho) - divergence(v * rho)"},
-            consts={"v": pde.VectorField(grid, [case.drift(points)])},
+            consts={"v": pde.VectorField(grid, case.drift(points).T.reshape(-1, *grid.shape))},
             bc_ops={"rho:laplace": {"derivative": 0}, "rho:divergence": {"value": 0}},  # neither flux at the walls
         )
-        steps = _explicit_steps(cells, refinement)
+        steps = _explicit_steps(case.dimension, cells, refinement)
         step = make(equation, backend, refinement).make_stepper(density, HORIZON / steps if explicit else None)
 
         def solve() -> Array:
             final = density.copy()
             step(final, 0.0, HORIZON)
-            return np.asarray(final.data)
+            return np.asarray(final.data).ravel()
 
         return _uniform(points, solve)
 
     return prepare
 
 
-def _explicit_steps(cells: int, refinement: float) -> int:
-    return int(np.ceil(HORIZON / (refinement * 0.5 * ((HIGH - LOW) / cells) ** 2)))
+def _explicit_steps(dimension: int, cells: int, refinement: float) -> int:
+    return int(np.ceil(HORIZON * dimension / (refinement * 0.5 * ((HIGH - LOW) / cells) ** 2)))
 
 
-def py_pde_methods() -> list[Method]:
-    """Explicit Euler and Runge–Kutta, compiled, and SciPy's LSODA with the band of the matrix."""
+def py_pde_methods(dimension: int) -> list[Method]:
+    """Explicit Euler and Runge–Kutta, compiled, and on a line SciPy's LSODA with the band of the matrix."""
     solvers = import_module("pde.solvers")
     explicit = {
         "py-pde, explicit Euler": (solvers.EulerSolver, (0.95, 0.6, 0.3)),
@@ -185,7 +204,7 @@ def py_pde_methods() -> list[Method]:
                 _py_pde(make, True, "numba"),
                 CELLS,
                 refinements,
-                lambda cells, refinement: f"{cells} cells, {_explicit_steps(cells, refinement)} steps",
+                lambda cells, refinement: f"{cells} cells, {_explicit_steps(dimension, cells, refinement)} steps",
                 _py_pde(make, True, "numpy"),
             )
         )
@@ -196,6 +215,8 @@ def py_pde_methods() -> list[Method]:
             equation, backend=backend, method="LSODA", rtol=tolerance, atol=1e-2 * tolerance, **band
         )
 
+    if dimension > 1:
+        return methods
     methods.append(
         Method(
             "py-pde, LSODA",
@@ -209,15 +230,18 @@ def py_pde_methods() -> list[Method]:
     return methods
 
 
-def fipy_methods() -> list[Method]:
+def fipy_methods(dimension: int) -> list[Method]:
     """Implicit Euler as FiPy has it, and Crank–Nicolson, half of whose terms are written out as its manual shows."""
     fipy = import_module("fipy")
 
     def prepare(case: Case, cells: int, steps: float, centred: bool) -> Prepared:
-        mesh = fipy.Grid1D(nx=cells, Lx=HIGH - LOW)
-        points, faces = LOW + mesh.cellCenters.value[0], LOW + mesh.faceCenters.value[0]
-        inside = np.where(mesh.exteriorFaces.value, 0.0, case.drift(faces))
-        drift = fipy.FaceVariable(mesh=mesh, rank=1, value=inside[None])
+        width = (HIGH - LOW) / cells
+        mesh = (
+            fipy.Grid1D(nx=cells, dx=width) if dimension == 1 else fipy.Grid2D(nx=cells, ny=cells, dx=width, dy=width)
+        )
+        points, faces = LOW + mesh.cellCenters.value.T, LOW + mesh.faceCenters.value.T
+        inside = np.where(mesh.exteriorFaces.value, 0.0, case.drift(faces).T)
+        drift = fipy.FaceVariable(mesh=mesh, rank=1, value=inside)
         initial = case.initial(points)
         density = fipy.CellVariable(mesh=mesh, value=initial)
         share = 0.5 if centred else 1.0  # of the new density in the rate
@@ -245,8 +269,8 @@ def fipy_methods() -> list[Method]:
     ]
 
 
-def fplanck_methods() -> list[Method]:
-    """Its master equation by the action of a matrix exponential, and by the exponential itself."""
+def fplanck_methods(dimension: int) -> list[Method]:
+    """Its master equation by the action of a matrix exponential, and on a line by the exponential itself."""
     module = import_module("fplanck")
     temperature = 1.0 / import_module("scipy.constants").k  # kT = 1: with a drag of 1, D = 1 and v is the force
 
@@ -256,27 +280,31 @@ def fplanck_methods() -> list[Method]:
             system = module.fokker_planck(
                 temperature=temperature,
                 drag=1.0,
-                extent=HIGH - LOW,
-                resolution=spacing * (1.0 + 1e-12),  # so that its ceil(extent / resolution) is the number of cells
-                boundary=module.boundary.reflecting,
-                force=case.drift,
+                extent=[HIGH - LOW] * dimension,
+                # so that its ceil(extent / resolution) is the number of cells
+                resolution=[spacing * (1.0 + 1e-12)] * dimension,
+                boundary=[module.boundary.reflecting] * dimension,
+                force=lambda *axes: np.stack([case.drift_on_axis(x) for x in axes]),
             )
+        points = np.stack([x.ravel() for x in np.meshgrid(*system.axes, indexing="ij")], axis=1)
+
+        def initial(*axes: Array) -> Array:
+            return np.asarray(np.prod([case.on_axis(x) for x in axes], axis=0))
 
         def solve() -> Array:
-            return np.asarray(system.propagate(case.initial, HORIZON, dense=bool(dense))) / spacing
+            probability = system.propagate(initial, HORIZON, dense=bool(dense))
+            return np.asarray(probability).ravel() / spacing**dimension
 
-        return _uniform(np.asarray(system.axes[0]), solve)
+        return _uniform(points, solve)
 
     def words(cells: int, _dense: float) -> str:
         return f"{cells} nodes"
 
-    return [
-        Method("fplanck, expm_multiply", prepare, CELLS, (0.0,), words),
-        Method("fplanck, dense expm", prepare, CELLS, (1.0,), words),
-    ]
+    methods = [Method("fplanck, expm_multiply", prepare, CELLS, (0.0,), words)]
+    return methods if dimension > 1 else [*methods, Method("fplanck, dense expm", prepare, CELLS, (1.0,), words)]
 
 
-PEERS: dict[str, Callable[[], list[Method]]] = {
+PEERS: dict[str, Callable[[int], list[Method]]] = {
     "pde": py_pde_methods,
     "fipy": fipy_methods,
     "fplanck": fplanck_methods,
@@ -285,14 +313,12 @@ PEERS: dict[str, Callable[[], list[Method]]] = {
 
 def run(fast: bool, present: Sequence[str]) -> Report:
     """Race ours against those peers of `PEERS` that are present."""
-    ours = Method(OURS, _ours, ELEMENTS, STEPS, lambda count, steps: f"{count * DEGREE + 1} nodes, {steps:g} steps")
-    methods = [ours, *(method for name in present for method in PEERS[name]())]
     tables, goals, notes = [], [], []
     for case in CASES[:1] if fast else CASES:
-        truth = _truth(case)
+        truth, methods = _truth(case), _methods(case.dimension, present)
         found = [choose(method, case, truth) for method in methods]
         notes += [
-            f"{case.name}: {method.name} missed the error"
+            f"{_title(case)}: {method.name} missed the error"
             for method, one in zip(methods, found, strict=True)
             if one is None
         ]
@@ -303,23 +329,34 @@ def run(fast: bool, present: Sequence[str]) -> Report:
     return Report(f"Forward Fokker–Planck at an L² error of {MOST_ERROR:g}", tables, goals, notes)
 
 
+def _methods(dimension: int, present: Sequence[str]) -> list[Method]:
+    ours = Method(OURS, _ours, ELEMENTS, STEPS, lambda count, steps: f"{count * DEGREE + 1} nodes, {steps:g} steps")
+    methods = [ours, *(method for name in present for method in PEERS[name](dimension))]
+    return [replace(each, sizes=[n for n in each.sizes if n <= MOST_CELLS[dimension]]) for each in methods]
+
+
+def _title(case: Case) -> str:
+    return f"{case.name} in {case.dimension}-D"
+
+
 def _truth(case: Case) -> Function:
     """The density at the end as a function of points, asserted against the closed form or a coarser mesh."""
-    mesh, solve = spectral(case, 64, 256)
+    fine, half = FINEST[case.dimension]
+    mesh, solve = spectral(case, *fine)
     final = mesh.to_grid(solve())
 
     def truth(points: Array) -> Array:
-        return mesh.interpolate_at(final, points[:, None])
+        return mesh.interpolate_at(final, points)
 
     if case.name == "noising":
-        other = bumps(mesh.points[:, 0], HORIZON)
+        other = np.prod([bumps(x, HORIZON) for x in mesh.points.T], axis=0)
     else:
-        coarse, solve_coarse = spectral(case, 32, 128)
+        coarse, solve_coarse = spectral(case, *half)
         other = coarse.interpolate_at(coarse.to_grid(solve_coarse()), mesh.points)
     off = float(np.sqrt((final - other) ** 2 @ mesh.weights))
     # walls that the closed form does not know change it by their distance: 4e-6 of the mass is beyond them
     limit = 10.0 * TRUTH_ERROR if case.name == "noising" else TRUTH_ERROR
-    assert off <= limit, f"{case.name}: the reference is off by {off:.1e}"
+    assert off <= limit, f"{_title(case)}: the reference is off by {off:.1e}"
     return truth
 
 
@@ -387,7 +424,7 @@ def _table(case: Case, chosen: dict[str, Chosen], timings: dict[str, Timing]) ->
     ]
     columns = ("", "grid", "L² error", "solve", "least", "over ours", "first answer", "over ours")
     rounds = len(timings[OURS].rounds)
-    return Table(f"{case.name}: medians and minima of {rounds} rounds", columns, rows)
+    return Table(f"{_title(case)}: medians and minima of {rounds} rounds", columns, rows)
 
 
 def _goals(case: Case, timings: dict[str, Timing]) -> list[Goal]:
@@ -397,6 +434,6 @@ def _goals(case: Case, timings: dict[str, Timing]) -> list[Goal]:
         methods = [name for name in timings if name.split(",")[0] == peer]
         best = min(methods, key=lambda name: timings[name].median)
         measured = ratio(timings[best], timings[OURS])
-        what = f"{case.name}: {peer} over ours"
+        what = f"{_title(case)}: {peer} over ours"
         goals.append(Goal(what, f"≥ {LEAST_TIMES:g}×", f"{times(measured)} ({best})", measured >= LEAST_TIMES))
     return goals
