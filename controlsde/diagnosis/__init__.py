@@ -1,7 +1,8 @@
 """What went wrong, most likely first, with one thing to try for each: a pure function of what is known of an answer.
 
 Comes in: a `Case`: the problem, how its solver ended, the controls, the certificate, and what was tried to tell
-causes apart. Goes out: `Diagnosis` entries; none for an answer that converged, is verified, and tracks.
+causes apart. Goes out: `Diagnosis` entries; none for an answer that converged, is verified, tracks, and is not known to
+be beaten.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ CAUSES: tuple[Cause, ...] = (
     of_solvers.unknown,
     of_meshes.sharp,
     of_controls.fitted,
+    of_controls.beaten,
     of_controls.unlucky,
     of_controls.unreachable,
     of_meshes.particles,
@@ -54,6 +56,5 @@ CAUSES: tuple[Cause, ...] = (
 
 def diagnose(case: Case) -> tuple[Diagnosis, ...]:
     """Every cause that the evidence speaks for, most likely first."""
-    if not case.in_trouble:
-        return ()
-    return tuple(found for cause in CAUSES if (found := cause(case)) is not None)
+    causes = CAUSES if case.in_trouble else (of_controls.beaten,)  # a sound answer has no other fault
+    return tuple(found for cause in causes if (found := cause(case)) is not None)

@@ -22,6 +22,7 @@ FLAT = 0.02  # of its steepest slope: an activation with less is flat
 FLAT_SHARE = 0.99  # of the box on which a saturated neuron is flat
 SAMPLES = {1: 401, 2: 41, 3: 15}  # points per axis of the box to judge that by
 EXACT_SHARE = 0.2  # of a poor error: the exact drift's own on the same mesh, for the mesh not to be at fault
+BEATEN = 1.05  # of the lowest objective known: an answer above it is not the best in reach
 POOR = 0.5  # L² error at T over ‖p(T)‖ from which on a density does not track
 
 
@@ -64,7 +65,8 @@ class Trials:
 class Case:
     """One answer. `problem` holds the options of the solver that ran; controls are None for a given drift.
 
-    history (iterations, 3): number, J, gradient norm. starts: J reached from each start. elements, steps: of the mesh
+    history (iterations, 3): number, J, gradient norm. starts: J reached from each start. objective: J of the answer;
+    known: J that a short search by another solver reached, where there was one. elements, steps: of the mesh
     and the pieces on which it was solved. place: of the worst violation. error: verified ‖ρ(T) − p(T)‖ / ‖p(T)‖.
     certificate, error: None where nothing could be evaluated. unseen: what the drift does between the nodes, and where;
     forward_unseen: the same of a forward process given by formulas.
@@ -81,6 +83,7 @@ class Case:
     gradient_norm: float
     history: Array
     starts: tuple[float, ...]
+    objective: float
     elements: tuple[int, ...]
     steps: int
     place: Array | None = None
@@ -91,6 +94,7 @@ class Case:
     time_error: float = 0.0
     walls: tuple[Wall, ...] = ()
     trials: Trials = Trials()
+    known: float | None = None
 
     @property
     def solved(self) -> bool:
@@ -116,6 +120,11 @@ class Case:
     def in_trouble(self) -> bool:
         """Whether there is anything to diagnose."""
         return self.stopped or bool(self.failed) or self.poor
+
+    @property
+    def beaten(self) -> bool:
+        """Whether another search is known to have reached a much lower objective."""
+        return self.solved and self.known is not None and self.objective > BEATEN * self.known
 
     @property
     def violation(self) -> Violation | None:

@@ -91,10 +91,20 @@ def fitted(case: Case) -> Diagnosis | None:
     return Diagnosis("fit", seen, Remedy("solver", "shooting"))
 
 
+def beaten(case: Case) -> Diagnosis | None:
+    """An objective that a short search by shooting is known to undercut, on the same discrete problem."""
+    if not case.beaten or case.known is None:
+        return None
+    seen = f"J = {case.objective:.4g} is not the least in reach: a short search by shooting finds {case.known:.4g}"
+    begun_cold = getattr(case.problem.solver, "start", "shooting") != "shooting"
+    setting = "solver.start" if begun_cold else "solver"
+    return Diagnosis("local-minimum", seen, Remedy(setting, "shooting"))
+
+
 def unlucky(case: Case) -> Diagnosis | None:
     """A true optimum that tracks poorly, from so few starts that there may be better ones."""
     tried = sum(bool(np.isfinite(value)) for value in case.starts)
-    if not _reachable(case) or tried >= ENOUGH_STARTS:
+    if case.beaten or not _reachable(case) or tried >= ENOUGH_STARTS:
         return None
     seen = f"{_poor(case)}; from {tried} start{'s' * (tried != 1)} it may be a local minimum"
     return Diagnosis("local-minimum", seen, _more_starts(case))

@@ -71,6 +71,7 @@ class _Answer:
     seconds: dict[str, float]
     controls: Controls | None
     device: str = "cpu"
+    known: float | None = None  # J that another search reached
 
 
 @own_settings()
@@ -111,6 +112,7 @@ def solve(
         seconds={"build": prepared + outcome.build_seconds, "solve": outcome.solve_seconds},
         controls=tracking.controls(outcome.weights),
         device=device_of(options),
+        known=outcome.known,
     )
     if not np.isfinite(outcome.objective):
         if outcome.interrupted:
@@ -297,6 +299,8 @@ def _case(problem: Problem, tracking: TrackingProblem, answer: _Answer, evidence
         gradient_norm=float("nan") if answer.gradient_norm is None else answer.gradient_norm,
         history=answer.history,
         starts=answer.starts,
+        objective=answer.objective,
+        known=answer.known,
         elements=tuple(axis.elements for axis in tracking.mesh.axes),
         steps=tracking.grid.steps_per_piece,
         place=None if worst is None else tracking.mesh.place(worst.unknown),

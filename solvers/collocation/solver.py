@@ -170,12 +170,12 @@ def solve(
     began = time.perf_counter()
     program = _program(objective.tracking, options)
     built = time.perf_counter()
-    shot = (
-        _shot(objective, options, progress) if options.start == "shooting" and len(initial) < options.starts else None
-    )
-    if shot is not None and shot.interrupted:
+    asked = options.start == "shooting" and len(initial) < options.starts
+    shot = _shot(objective, options, progress) if asked or objective.compiled else None  # compiled it takes a second
+    if asked and shot is not None and shot.interrupted:
         return shot
-    warm = [*initial, *([shot.weights] if shot is not None and shot.converged else [])]
+    found = shot if shot is not None and shot.converged else None
+    warm = [*initial, *([found.weights] if asked and found is not None else [])]
     cold: Literal["random", "switching"] = "random" if options.start == "shooting" else options.start
     points = starts_from(objective, warm, options.starts, options.seed, cold, progress)
     starts = [_Start(weights, number < len(warm)) for number, weights in enumerate(points)]
@@ -196,13 +196,14 @@ def solve(
         interrupted=len(outcomes) < len(ended) or any(one.interrupted for one in outcomes),
         starts=tuple(one.objective for one in outcomes),
         others=tuple(others),
+        known=None if found is None else found.objective,
         build_seconds=built - began,
         solve_seconds=time.perf_counter() - built,
     )
 
 
 def _shot(objective: Objective, options: Collocation, progress: Progress) -> Outcome:
-    """What a short search by shooting finds."""
+    """What a short search by shooting finds: where to begin, and what an answer is held to."""
     starts, hops = SHORT_SEARCH[min(objective.tracking.mesh.dimension, 2)]
     brief = Shooting(starts=starts, hops=hops, seed=options.seed, device=options.device)
     return shooting.solve(objective, brief, progress)

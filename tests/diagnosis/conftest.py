@@ -56,6 +56,7 @@ def made(termination=None, problem=None, check=None, **changes):
         gradient_norm=1e-7 if termination is None else 1e-3,
         history=np.stack([number, 1 + 0.5**number, 0.5**number], axis=1),
         starts=(1.0, 1.1, 1.2, 1.3),
+        objective=1.0,
         elements=(8,),
         steps=2,
         certificate=certificate(**(check or {})),

@@ -219,6 +219,13 @@ CASES = {
         {"error": 0.8, "starts": (1.0,), "problem": {"solver.starts": 1}, "trials": EXACT_IS_GOOD},
         "local-minimum", "solver.starts=8", ["80% of ‖p(T)‖", "from 1 start it"],
     ),
+    "undercut by shooting": (
+        {"known": 0.25, "problem": {"solver": "collocation", "solver.start": "random"}},
+        "local-minimum", "solver.start=shooting", ["J = 1 ", "shooting finds 0.25"],
+    ),
+    "undercut by the search that it began with": (
+        {"known": 0.25, "problem": {"solver": "collocation"}}, "local-minimum", "solver=shooting", ["finds 0.25"],
+    ),
     "a good fit of the drift": (
         {"error": 0.8, "problem": {"solver": "score-matching"}, "trials": EXACT_IS_GOOD},
         "fit", "solver=shooting", ["the drift is fitted, and verified, but its error at T is 80%", "does not look at"],
@@ -388,3 +395,8 @@ def test_numbers_are_rounded_to_one_two_and_five_and_listed_as_ranges():
     assert [rounded_up(x) for x in (1.0, 1.01, 3.0, 7.0, 20.0, 0.03)] == [1, 2, 5, 10, 20, 0.05]
     assert [rounded_down(x) for x in (1.0, 1.99, 3.0, 7.0, 20.0, 0.03)] == pytest.approx([1, 1, 2, 5, 20, 0.02])
     assert listed([3, 1, 2, 7]) == "1–3, 7"
+
+
+def test_an_answer_as_low_as_any_known_is_not_told_of_another(case):
+    assert diagnose(case(known=0.96)) == ()
+    assert [entry.cause for entry in diagnose(case(known=0.94))] == ["local-minimum"]
