@@ -171,11 +171,10 @@ def solve(
     program = _program(objective.tracking, options)
     built = time.perf_counter()
     asked = options.start == "shooting" and len(initial) < options.starts
-    shot = _shot(objective, options, progress) if asked or objective.compiled else None  # compiled it takes a second
-    if asked and shot is not None and shot.interrupted:
+    shot = _shot(objective, options, progress) if asked else None
+    if shot is not None and shot.interrupted:
         return shot
-    found = shot if shot is not None and shot.converged else None
-    warm = [*initial, *([found.weights] if asked and found is not None else [])]
+    warm = [*initial, *([shot.weights] if shot is not None and shot.converged else [])]
     cold: Literal["random", "switching"] = "random" if options.start == "shooting" else options.start
     points = starts_from(objective, warm, options.starts, options.seed, cold, progress)
     starts = [_Start(weights, number < len(warm)) for number, weights in enumerate(points)]
@@ -191,12 +190,15 @@ def solve(
         ended = workers.run(starts, here, partial(_solve_elsewhere, objective, options), finished)
     outcomes = [replace(one, start=number) for number, one in enumerate(one for one in ended if one is not None)]
     best, *others = sorted(outcomes, key=lambda one: (not np.isfinite(one.objective), not one.converged, one.objective))
+    interrupted = len(outcomes) < len(ended) or any(one.interrupted for one in outcomes)
+    if shot is None and objective.compiled and not interrupted:  # what it is held to; compiled, it takes a second
+        shot = _shot(objective, options, progress)
     return replace(
         best,
-        interrupted=len(outcomes) < len(ended) or any(one.interrupted for one in outcomes),
+        interrupted=interrupted,
         starts=tuple(one.objective for one in outcomes),
         others=tuple(others),
-        known=None if found is None else found.objective,
+        known=shot.objective if shot is not None and shot.converged else None,
         build_seconds=built - began,
         solve_seconds=time.perf_counter() - built,
     )

@@ -198,3 +198,12 @@ def test_the_derivatives_of_the_program_are_those_that_casadi_derives(noise, sma
     lagrangian = ca.Function("bend", [x, symbol], [ca.triu(ca.hessian(factor * f + ca.dot(symbol, g), x)[0])])
     hessian = program.derivatives["hess_lag"](point, [], factor, multipliers)
     np.testing.assert_allclose(np.array(hessian), np.array(lagrangian(point, multipliers)), atol=1e-10)
+
+
+def test_a_cold_answer_is_held_to_what_a_short_search_by_shooting_finds(small_tracking):
+    objective = Objective(small_tracking())
+    cold = collocation.solve(objective, Collocation(start="random"))
+    begun_there = collocation.solve(objective, Collocation())
+    if objective.compiled:
+        assert cold.known == begun_there.known
+    assert begun_there.objective <= begun_there.known * (1 + 1e-6)
