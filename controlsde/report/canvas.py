@@ -190,9 +190,16 @@ def legend(axes: Axes, **options: Any) -> None:
 
 
 def save(figure: Figure, target: Path) -> Path:
-    """Write a figure in one step, and return its path."""
+    """Write a figure in one step, and return its path.
+
+    `Figure.savefig` would draw it twice, the first time only to lay it out.
+    """
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
     stream = io.BytesIO()
-    figure.savefig(stream, format="png")
+    figure.canvas.print_png(stream)  # type: ignore[attr-defined]  # of the Agg canvas
     write_whole(target, stream.getvalue())
     return target
 
