@@ -8,10 +8,10 @@ from itertools import pairwise
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import to_rgb
 from matplotlib.container import BarContainer, ErrorbarContainer
-from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.patches import StepPatch
 from matplotlib.quiver import Quiver
@@ -189,7 +189,7 @@ def test_a_picture_that_fails_leaves_the_earlier_one_and_no_pieces(result, tmp_p
         stream.write(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(Figure, "savefig", fails)
+    monkeypatch.setattr(FigureCanvasAgg, "print_png", fails)
     with pytest.raises(OSError, match="disk full"):
         save_figures(result, tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
