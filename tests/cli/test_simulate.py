@@ -259,14 +259,12 @@ def test_an_interruption_keeps_what_was_counted(result, tmp_path):
     assert json.loads(out)["particles"] >= 2
 
 
-def test_two_processes_print_the_numbers_of_one(result, tmp_path):
-    (tmp_path / "small.yaml").write_text(HEAT)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    words = ["-m", "controlsde", "simulate", str(result), "--particles", "100000", "--json", "-q"]
+def test_two_processes_print_the_numbers_of_one(run, result):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "controlsde"]
+    words = ["simulate", str(result), "--particles", "100000", "--json", "-q"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     both = subprocess.run([*launcher, *words], capture_output=True, text=True, check=True, env=environment)
-    alone = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True, env=environment)
-    one, two = json.loads(alone.stdout), json.loads(both.stdout)
+    one, two = run(*words).json, json.loads(both.stdout)
     assert (one["processes"], two["processes"]) == (1, 2)
     different = {"seconds", "particle_steps_per_second", "processes"}
     assert {k: v for k, v in one.items() if k not in different} == {k: v for k, v in two.items() if k not in different}
