@@ -37,6 +37,7 @@ controls: {{pieces: 2}}
 mesh: {{elements: [12], degree: 8}}
 monte_carlo: {{particles: 2000, steps_per_piece: 16}}
 """
+pytestmark = pytest.mark.usefixtures("whole_cells")
 KEYS = {
     "problem", "result", "noise", "particles", "requested", "stopped", "seconds", "particle_steps_per_second", "device",
     "backend", "processes", "scheme", "steps_per_piece", "seed", "repetition", "verified", "l2_final", "l2_final_se",
