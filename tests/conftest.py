@@ -1,7 +1,8 @@
 """Small tracking problems that tests share.
 
-And for all tests: particles start by few at a time, for a few are what most tests count; the loops of the particles are compiled before any of them runs, so that no backend changes on the
-way, and numbers that stop being finite unnoticed are warned of, which fails a test: the library itself keeps quiet.
+And for all tests: particles start by few at a time, for few are what most tests count; the loops of the particles are
+compiled before any of them runs, so that no backend changes on the way; and numbers that stop being finite unnoticed
+are warned of, which fails a test: the library itself keeps quiet.
 """
 
 import numpy as np

@@ -352,7 +352,13 @@ def test_a_component_too_narrow_for_the_mesh_is_never_certified(std):
     more = {"means": [-1.52, 1.5], "stds": [std, 0.3], "weights": [0.4, 0.6]}
     problem = load_problem(
         "two-bumps",
-        set={"mesh": {}, "drift": "exact", "noise": 1, **FEW, "reference.data": {"kind": "mixture", **more}},
+        set={
+            "mesh": {},
+            "drift": "exact",
+            "noise": 1,
+            **FEW,
+            "reference.data": {"kind": "mixture", **more},
+        },
     )
     try:
         result = evaluate(problem)
@@ -373,7 +379,7 @@ def test_a_mesh_that_blew_up_does_not_agree_with_the_next_one():
 
 
 def test_a_density_that_blows_up_is_not_certified_and_has_no_distances():
-    problem = load_problem("two-bumps", set={**FEW, "noise": 0, "mesh.elements": [8]})
+    problem = load_problem("two-bumps", set={**FEW, "noise": 0, "mesh.elements": [8], "controls.pieces": 2})
     drift = {"kind": "formula", "expressions": ["1e5*sin(20*x)"]}
     document = {**problem.model_dump(by_alias=True, exclude_none=True), "drift": drift}
     result = evaluate(type(problem).model_validate(document))
