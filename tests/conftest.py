@@ -75,7 +75,7 @@ def cells_of(patch, particles):
 
 @pytest.fixture(scope="session", autouse=True)
 def small_cells():
-    """Those of users are eight times as large."""
+    """Those of users are eight times as large, which tests need where a million particles see what their steps cost."""
     with pytest.MonkeyPatch.context() as patch:
         cells_of(patch, WHOLE // 8)
         yield

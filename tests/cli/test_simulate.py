@@ -37,7 +37,6 @@ controls: {{pieces: 2}}
 mesh: {{elements: [12], degree: 8}}
 monte_carlo: {{particles: 2000, steps_per_piece: 16}}
 """
-pytestmark = pytest.mark.usefixtures("whole_cells")
 KEYS = {
     "problem", "result", "noise", "particles", "requested", "stopped", "seconds", "particle_steps_per_second", "device",
     "backend", "processes", "scheme", "steps_per_piece", "seed", "repetition", "verified", "l2_final", "l2_final_se",
@@ -156,6 +155,7 @@ def test_paths_are_those_of_the_first_particles(result):
     np.testing.assert_allclose(few.positions[:, -1], process_.outward(moved.z), atol=1e-12)
 
 
+@pytest.mark.usefixtures("whole_cells")
 def test_a_time_budget_is_kept_and_said(run, result):
     answer = run("simulate", result, "--particles", 10**10, "--time-budget", 0.5, "--json")
     assert answer.code == 0
@@ -165,6 +165,7 @@ def test_a_time_budget_is_kept_and_said(run, result):
     assert "stopped by time budget after" in answer.err
 
 
+@pytest.mark.usefixtures("whole_cells")
 def test_a_target_for_the_standard_error_is_kept_and_said(run, result):
     answer = run("simulate", result, "--particles", 10**10, "--target-se", 0.004, "--json")
     assert answer.json["stopped"] == "target-se"
@@ -260,6 +261,7 @@ def test_an_interruption_keeps_what_was_counted(result, tmp_path):
     assert json.loads(out)["particles"] >= 2
 
 
+@pytest.mark.usefixtures("whole_cells")
 def test_two_processes_print_the_numbers_of_one(run, result):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "controlsde"]
     words = ["simulate", str(result), "--particles", "100000", "--json", "-q"]
