@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import controlsde.cli.commands
+from controlsde.foundation.files import write_whole
 
 from .commands import HEAT, Answer, process
 
@@ -18,9 +19,17 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+def blank(figure, target):
+    """A picture's file without the picture."""
+    assert figure.axes
+    write_whole(target, b"")
+    return target
+
+
 @pytest.fixture
 def run(monkeypatch, capsys, folder):
-    """Run a command in this process, in the folder."""
+    """Run a command in this process, in the folder; pictures are composed, and painted only where `solved` is."""
+    monkeypatch.setattr("controlsde.report.figures.save", blank)
     assert folder == Path.cwd()
 
     def command(*words):
@@ -37,7 +46,7 @@ def run(monkeypatch, capsys, folder):
     return command
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def solved(tmp_path_factory):
     """The answer to `solve small.yaml --json`, by a process of its own, and its folder."""
     folder = tmp_path_factory.mktemp("solved")

@@ -155,6 +155,7 @@ def test_paths_are_those_of_the_first_particles(result):
     np.testing.assert_allclose(few.positions[:, -1], process_.outward(moved.z), atol=1e-12)
 
 
+@pytest.mark.usefixtures("whole_cells")
 def test_a_time_budget_is_kept_and_said(run, result):
     answer = run("simulate", result, "--particles", 10**10, "--time-budget", 0.5, "--json")
     assert answer.code == 0
@@ -164,6 +165,7 @@ def test_a_time_budget_is_kept_and_said(run, result):
     assert "stopped by time budget after" in answer.err
 
 
+@pytest.mark.usefixtures("whole_cells")
 def test_a_target_for_the_standard_error_is_kept_and_said(run, result):
     answer = run("simulate", result, "--particles", 10**10, "--target-se", 0.004, "--json")
     assert answer.json["stopped"] == "target-se"
@@ -259,14 +261,13 @@ def test_an_interruption_keeps_what_was_counted(result, tmp_path):
     assert json.loads(out)["particles"] >= 2
 
 
-def test_two_processes_print_the_numbers_of_one(result, tmp_path):
-    (tmp_path / "small.yaml").write_text(HEAT)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    words = ["-m", "controlsde", "simulate", str(result), "--particles", "100000", "--json", "-q"]
+@pytest.mark.usefixtures("whole_cells")
+def test_two_processes_print_the_numbers_of_one(run, result):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "controlsde"]
+    words = ["simulate", str(result), "--particles", "100000", "--json", "-q"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     both = subprocess.run([*launcher, *words], capture_output=True, text=True, check=True, env=environment)
-    alone = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True, env=environment)
-    one, two = json.loads(alone.stdout), json.loads(both.stdout)
+    one, two = run(*words).json, json.loads(both.stdout)
     assert (one["processes"], two["processes"]) == (1, 2)
     different = {"seconds", "particle_steps_per_second", "processes"}
     assert {k: v for k, v in one.items() if k not in different} == {k: v for k, v in two.items() if k not in different}

@@ -1,7 +1,5 @@
 """Real failures, small: the cause is found, and the remedy cures it."""
 
-import importlib
-
 import numpy as np
 import pytest
 
@@ -10,17 +8,10 @@ from controlsde.fokker_planck.non_finite import NonFiniteError
 from controlsde.problem import load_problem, parse_problem
 from controlsde.solvers.shooting.options import Shooting
 from controlsde.tracking.objective import Objective
-from controlsde.verification import characteristics
 from controlsde.workflow import solving as pipeline
 from controlsde.workflow.solving import SolveError, evaluate, solve
 
-
-@pytest.fixture(autouse=True)
-def few_characteristics(monkeypatch):
-    """Fewer points and a looser tolerance than users get: the same check, sooner."""
-    verify = importlib.import_module("controlsde.verification.verifying")
-    monkeypatch.setitem(verify.CHARACTERISTIC_POINTS, 1, 64)
-    monkeypatch.setattr(characteristics, "TOLERANCE", 1e-4)
+pytestmark = pytest.mark.usefixtures("few_characteristics")
 
 
 FEW = {"monte_carlo.particles": 2000, "monte_carlo.steps_per_piece": 16}

@@ -21,7 +21,8 @@ from controlsde.verification.particle_measurement import experiment_of
 from controlsde.verification.refinement import refined_density
 
 REPETITIONS = 200
-STEPS = 32  # a piece: their bias is far below the standard error of one cell of particles
+PIECES = 4
+STEPS = 48  # a piece: their bias is far below the standard error of one cell of particles
 TEN = [
     "two-bumps", "three-bumps", "iris-petals", "heat-compact", "jump", "moser-bumps", "circle", "vp-cosine",
     "moser-square", "iris-plane",
@@ -30,7 +31,7 @@ TEN = [
 
 def posed(name):
     """A shipped problem under random weights: experiments by repetition, the density at T, and the target."""
-    problem = load_problem(name)
+    problem = load_problem(name, set={"controls.pieces": PIECES})
     reference = build_reference(problem.reference, problem.domain)
     network, edges = build_network(problem), time_grid(problem, reference).edges
     weights = network.split(network.random_weights(len(edges) - 1, np.random.default_rng(1)))

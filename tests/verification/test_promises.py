@@ -22,13 +22,13 @@ reference:
   data: {kind: mixture, weights: [1], means: [[1.0]], stds: [1.0]}
 controls: {pieces: 6}
 mesh: {elements: [12]}
-monte_carlo: {particles: 1000}
+monte_carlo: {particles: 500, steps_per_piece: 4}
 """
 FLAT = """
 domain: {box: [[0, 1]]}
 reference: {kind: moser, horizon: 0.5, from: uniform, to: uniform, diffusivity: 0.25}
 controls: {pieces: 4}
-monte_carlo: {particles: 1000}
+monte_carlo: {particles: 500, steps_per_piece: 4}
 """
 
 
@@ -119,7 +119,7 @@ def test_a_loss_that_grows_towards_the_end_is_integrated():
 domain: {box: [[0, 1]]}
 reference: {kind: reversed-diffusion, forward: heat, horizon: 0.1, data: {kind: uniform, low: 0.3, high: 0.7}}
 mesh: {elements: [20]}
-monte_carlo: {particles: 1000}
+monte_carlo: {particles: 500, steps_per_piece: 4}
 """
     )
     problem = parse_problem(

@@ -26,9 +26,12 @@ monte_carlo: {particles: 500, steps_per_piece: 8}
 
 
 def test_a_wave_without_drift_decays_as_heat_and_is_verified(tmp_path, monkeypatch):
-    """On fewer cells for the final distances than users get: the same numbers, sooner."""
+    """On fewer cells for the final distances and fewer panels for the loss than users get: the same numbers, sooner."""
     grid = importlib.import_module("controlsde.verification.grid")
     transport = importlib.import_module("controlsde.verification.transport_at_end")
+    promises = importlib.import_module("controlsde.verification.promises")
+    monkeypatch.setattr(promises, "FEWEST_PANELS", 1)
+    monkeypatch.setattr(promises, "SMALLER", 2)
     monkeypatch.setitem(grid.FINE_CELLS, 3, 20)
     monkeypatch.setitem(transport.WORK, 3, 3 * 12**4)
     result = evaluate(parse_problem(WAVE))
