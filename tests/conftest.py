@@ -1,8 +1,7 @@
 """Small tracking problems that tests share.
 
-And for all tests: particles start by few at a time, for few are what most tests count; the loops of the particles are
-compiled before any of them runs, so that no backend changes on the way; and numbers that stop being finite unnoticed
-are warned of, which fails a test: the library itself keeps quiet.
+And for all tests: the loops of the particles are compiled before any of them runs, so that no backend changes on the
+way, and numbers that stop being finite unnoticed are warned of, which fails a test: the library itself keeps quiet.
 """
 
 import numpy as np
@@ -13,7 +12,6 @@ from controlsde.control.drift import NetworkDrift
 from controlsde.control.network import Network
 from controlsde.fokker_planck.diffusivity import Steady
 from controlsde.foundation import surroundings
-from controlsde.monte_carlo import experiment, streaming, sums
 from controlsde.monte_carlo.backends.numba import stepping as fused
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Process
@@ -21,7 +19,6 @@ from controlsde.problem import load_problem
 from controlsde.reference import build_reference
 from controlsde.tracking.tracking_problem import build_tracking
 from controlsde.verification import characteristics, verifying
-from controlsde.workflow import simulation
 
 VARYING = {"reference.forward": {"kind": "vp", "schedule": "0.2 + s"}, "mesh.steps_per_piece": 3}
 SMALL = {"controls.pieces": 6, "mesh.elements": [6], "mesh.degree": 6}
@@ -64,41 +61,11 @@ def compiled_loops():
     assert fused.ready(noisy=False)
 
 
-WHOLE = sums.CELL
-
-
-def cells_of(patch, particles):
-    """So many particles start together, whether or not all of them are counted, and measure what the steps cost."""
-    for module in (sums, streaming, experiment, simulation):
-        patch.setattr(module, "CELL", particles)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def small_cells():
-    """Those of users are eight times as large, which tests need where a million particles see what their steps cost."""
-    with pytest.MonkeyPatch.context() as patch:
-        cells_of(patch, WHOLE // 8)
-        yield
-
-
 @pytest.fixture
 def few_characteristics(monkeypatch):
     """Fewer points and a looser tolerance than users get: the same check, sooner."""
     monkeypatch.setitem(verifying.CHARACTERISTIC_POINTS, 1, 64)
     monkeypatch.setattr(characteristics, "TOLERANCE", 1e-4)
-
-
-@pytest.fixture
-def whole_cells(monkeypatch):
-    """Cells as users have them."""
-    cells_of(monkeypatch, WHOLE)
-
-
-@pytest.fixture(scope="module")
-def whole_cells_throughout():
-    with pytest.MonkeyPatch.context() as patch:
-        cells_of(patch, WHOLE)
-        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,7 +8,6 @@ from controlsde.solvers.shooting.options import Shooting
 from controlsde.tracking.objective import Objective
 from controlsde.tracking.tracking_problem import build_tracking
 
-pytestmark = pytest.mark.usefixtures("few_characteristics")
 NAMES = [name for name, _, _ in list_problems()]
 SMALL = {"monte_carlo.particles": 20_000, "solver.starts": 2, "solver.hops": 0, "solver.iterations": 30}
 SMALLER = {  # in two dimensions

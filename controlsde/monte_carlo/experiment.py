@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
 
 WEAK_ORDER = {"euler-maruyama": 1, "heun": 2, RUNGE_KUTTA: 4}
 BIAS_STEPS = 3  # of a particle that measures the bias, for each step of the others: one way once, one way halved
-BIAS_CELLS = 4  # cells of particles that measure the bias of the steps; one for drifts that take longer
+BIAS_CELLS = 4  # cells of particles that measure the bias of the steps, at most; one for drifts that take longer
 TINY = 1e-300
 
 
@@ -118,9 +118,10 @@ class Experiment:
         lever = layout.modes.weights * (sample.mean - coefficients)
         lever /= max(math.sqrt(float(lever @ (sample.mean - coefficients))), TINY)
         starts = Starts(self.draw, fine, replace(self.stream, key=self.stream.key ^ 1))
+        n = min(CELL * self._bias_cells, sample.particles)
 
         def changes(number: int) -> tuple[Array, Array]:
-            start = starts.cell(number)
+            start = starts.cell(number)[: n - number * CELL]
             values = []
             for process in (coarse, fine):
                 moved = backend.advance(process, starts.stream, number * CELL, start, lambda: False)
@@ -130,8 +131,7 @@ class Experiment:
             return np.stack([change.sum(axis=0), np.sum(change**2, axis=0)]), np.array([along.sum(), along @ along])
 
         with threads_for(backend) as (pool, _):
-            found = list(pool.map(changes, range(self._bias_cells)))
-        n = CELL * len(found)
+            found = list(pool.map(changes, range(-(-n // CELL))))
         mean, square = np.sum([modes for modes, _ in found], axis=0) / n
         along, along_square = np.sum([direction for _, direction in found], axis=0) / n
         factor = 2.0**order / (2.0**order - 1.0)

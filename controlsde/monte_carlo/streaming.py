@@ -99,7 +99,7 @@ class _Worker:
         try:
             if self.backend.sums:
                 return self.backend.sums(process, stream, first, start[:counted], self.layout)
-            moved = self.backend.advance(process, stream, first, start, self.stop.is_set)
+            moved = self.backend.advance(process, stream, first, start[:counted], self.stop.is_set)
         except (MemoryError, RuntimeError) as error:
             if not _out_of_memory(error) or len(group) == 1:
                 raise

@@ -409,6 +409,6 @@ def _beyond(values: Interval, seen: Interval) -> Array:
 
 def _by_span(time: Interval, measure: Callable[[float, float], float]) -> Array:
     """A measure of each time interval (n,): (n,)."""
-    spans, which = np.unique(np.stack([time.low, time.high]), axis=1, return_inverse=True)
-    values = np.array([measure(float(start), float(end)) for start, end in spans.T])
+    spans, which = np.unique(time.low + 1j * time.high, return_inverse=True)  # many times as fast as by columns
+    values = np.array([measure(float(span.real), float(span.imag)) for span in spans])
     return np.asarray(values[which.ravel()])

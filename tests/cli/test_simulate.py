@@ -155,7 +155,6 @@ def test_paths_are_those_of_the_first_particles(result):
     np.testing.assert_allclose(few.positions[:, -1], process_.outward(moved.z), atol=1e-12)
 
 
-@pytest.mark.usefixtures("whole_cells")
 def test_a_time_budget_is_kept_and_said(run, result):
     answer = run("simulate", result, "--particles", 10**10, "--time-budget", 0.5, "--json")
     assert answer.code == 0
@@ -165,7 +164,6 @@ def test_a_time_budget_is_kept_and_said(run, result):
     assert "stopped by time budget after" in answer.err
 
 
-@pytest.mark.usefixtures("whole_cells")
 def test_a_target_for_the_standard_error_is_kept_and_said(run, result):
     answer = run("simulate", result, "--particles", 10**10, "--target-se", 0.004, "--json")
     assert answer.json["stopped"] == "target-se"
@@ -261,7 +259,6 @@ def test_an_interruption_keeps_what_was_counted(result, tmp_path):
     assert json.loads(out)["particles"] >= 2
 
 
-@pytest.mark.usefixtures("whole_cells")
 def test_two_processes_print_the_numbers_of_one(run, result):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "controlsde"]
     words = ["simulate", str(result), "--particles", "100000", "--json", "-q"]

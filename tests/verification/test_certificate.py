@@ -211,7 +211,6 @@ class OtherForParticles(FormulaDrift):
         return 1.1 * super().torch_values(piece, t, x)
 
 
-@pytest.mark.usefixtures("whole_cells")
 @pytest.mark.parametrize("honest", [True, False])
 def test_particles_notice_a_density_that_is_not_theirs(monkeypatch, honest):
     problem = on_the_unit_interval("0.3*sin(2*pi*x)", noise=1, **{"reference.diffusivity": 0.02})
@@ -294,7 +293,6 @@ def test_open_walls_may_lose_mass_and_what_was_not_measured_is_not_judged():
     }
 
 
-@pytest.mark.usefixtures("whole_cells")
 @pytest.mark.parametrize("low", [0.0, 10_000.0, 1_000_000.0])
 def test_particles_agree_with_the_mesh_wherever_the_box_lies(low):
     more = {
@@ -426,7 +424,6 @@ def under_a_schedule(forward, drift, **more):
     return load_problem("two-bumps", set={**settings, "monte_carlo.steps_per_piece": 64, **more})
 
 
-@pytest.mark.usefixtures("whole_cells")
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_a_linear_drift_under_a_schedule_has_the_known_gaussian(name):
     # dX = -a(X - c) dt + √(2ηD₀(1 - t)) dW from N(m, v): the variance is e^{-2at}v + 2η∫e^{-2a(t-r)}D₀(1 - r) dr

@@ -11,10 +11,6 @@ from controlsde.workflow.solving import evaluate
 from . import honesty, oracles
 from .honesty import across_a_strip, mixture, reversed_heat, reversed_ornstein_uhlenbeck
 
-pytestmark = pytest.mark.usefixtures(
-    "few_characteristics"
-)  # a check that forgives more: the others must see what it misses
-
 
 def test_finite_volumes_match_a_gaussian_in_free_space():
     edges = np.linspace(-8, 8, 3001)
