@@ -577,7 +577,7 @@ def test_a_full_disk_is_told_by_the_system_s_words(undisturbed, tmp_path, monkey
     def full(_, path, **__):
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(Figure, "savefig", full)
+    monkeypatch.setattr(FigureCanvasAgg, "print_png", full)
     said = []
     assert save_figures(undisturbed[2].results[0], tmp_path, said.append) == ()
     assert len(said) == 4

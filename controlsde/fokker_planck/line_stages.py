@@ -45,8 +45,9 @@ class LinePlan:
 
     def sweep(self, drift: Tensor, initial: Tensor) -> Tensor | None:
         """Stages (K·blocks, S/blocks, s, n) for a rectified drift (K, k, 1); None where they are not accurate."""
-        held = torch.empty(self._factors + 1, dtype=torch.float64)
-        stages = torch.empty(self._shape, dtype=torch.float64)
+        cpu = torch.device("cpu")  # whatever a caller has made the default
+        held = torch.empty(self._factors + 1, dtype=torch.float64, device=cpu)
+        stages = torch.empty(self._shape, dtype=torch.float64, device=cpu)
         given = [each.to(torch.float64).contiguous() for each in (drift, initial)]
         addresses = [each.data_ptr() for each in (*given, held, stages)]
         failed = self._loops.line_sweep(self._structure, *addresses, addresses[2] + 8 * self._factors)
