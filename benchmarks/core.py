@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 from benchmarks.gradient import GEMM_SIZE, floor_flops
 from benchmarks.reporting import Goal, Report, Table, seconds, times
 from benchmarks.timing import Timing, interleaved, ratio
-from controlsde import Problem, load_problem, solve
+from controlsde import Problem, list_problems, load_problem, solve
 from controlsde.fokker_planck import operator, sweeps
+from controlsde.solvers.collocation import solver as collocation
+from controlsde.solvers.collocation.options import Collocation
 from controlsde.solvers.shooting import solver as shooting
 from controlsde.solvers.shooting.options import Shooting
 from controlsde.solvers.starts import random_starts
@@ -39,6 +41,7 @@ LEAST_GRADIENT, LEAST_BATCH, MOST_OVER_FLOOR, LEAST_SOLVE = 5.0, 10.0, 6.0, 5.0
 LEAST_HESSIAN = {"two-bumps": 7.0, "iris-petals": 12.0}
 PLANES = ((2, 8), (3, 8), (4, 8), (6, 8), (4, 20))  # elements an axis, pieces
 LEAST_PLANE = 3.0
+MOST_COLLOCATED = 1.05
 MOST_SECONDS = {"two-bumps": 5.0, "iris-petals": 12.0}
 VALUE, GRADIENT, TOGETHER, HESSIAN = "value", "gradient", f"gradients, {BATCH} in one call, each", "value and Hessian"
 COMPILED, INTERPRETED, GEMM = "compiled", "interpreted", "GEMM"
@@ -160,6 +163,26 @@ def _searched(name: str, options: Shooting) -> tuple[list[tuple[str, ...]], floa
     return rows, spent[INTERPRETED] / spent[COMPILED]
 
 
+def _collocated(fast: bool) -> tuple[Table, Goal]:
+    """What collocation and shooting reach by default, on every shipped problem of one dimension."""
+    rows, ratios = [], []
+    for name, _, _ in list_problems()[-1:] if fast else list_problems():
+        problem = load_problem(name)
+        if problem.dimension > 1 or not isinstance(problem.solver, Shooting):
+            continue
+        tracking, found = Posed.of(problem).on(), []
+        for solver, options in ((shooting, problem.solver), (collocation, Collocation())):
+            began = time.perf_counter()
+            outcome = solver.solve(Objective(tracking), options)  # type: ignore[attr-defined]
+            found.append((outcome.objective, time.perf_counter() - began))
+        ratios.append(found[1][0] / found[0][0])
+        rows.append((name, *(f"{value:.6f} in {seconds(spent)}" for value, spent in found), f"{ratios[-1]:.4f}"))
+    worst = max(ratios, default=1.0)
+    what = "collocation's objective over shooting's, the worst in one dimension"
+    goal = Goal(what, f"≤ {MOST_COLLOCATED:g}", f"{worst:.4f}", worst <= MOST_COLLOCATED)
+    return Table("Objectives by default", ("", "shooting", "collocation", "ratio"), rows), goal
+
+
 def _solved(problem: Problem) -> tuple[float, float]:
     """Seconds from the problem to its verified result, and its objective."""
     began = time.perf_counter()
@@ -198,6 +221,9 @@ def run(fast: bool) -> Report:
     goals += reached
     tables += planes
     tables.append(Table("The search alone, by default", ("", "time", "objective"), searches))
+    collocated, goal = _collocated(fast)
+    tables.append(collocated)
+    goals.append(goal)
     columns = ("", COMPILED, INTERPRETED, "gain", "objective, ratio")
     tables.append(Table("Solve and verify, in one process that has imported everything", columns, solves))
     return Report("Core: the compiled objective", tables, goals)

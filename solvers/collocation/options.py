@@ -16,7 +16,7 @@ class Collocation(SolverOptions):
     """The solver that hands state and controls together to a nonlinear program, solved by IPOPT or FATROP.
 
     `pivot_tolerance` is of IPOPT's linear solver: larger is slower, but sees the program's curvature for what it is.
-    With `start: shooting` the first of its starts is what a short search by shooting finds on the same discrete
+    With `start: shooting` the first of its starts is what a search by shooting finds on the same discrete
     problem, in primal and dual; the others, and those of `random` and `switching`, are cold: states on the reference.
     """
 

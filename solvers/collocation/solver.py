@@ -3,7 +3,7 @@
 Comes in: an objective and options. Goes out: an `Outcome`, the multipliers and the costates. A cold start puts
 the states on the reference and the weights at random, or as switching constructs them; a warm start takes weights and,
 where given, duals. From one cold start, programs of this family end up to several times as high as the best that is
-known; by default a short search by shooting says where to begin.
+known; by default a search by shooting says where to begin.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ WARM_OPTIONS: dict[str, Any] = {
     "ipopt.warm_start_mult_bound_push": 1e-12,
 }
 
-SHORT_SEARCH = {1: (8, 64), 2: (2, 0)}  # starts and hops of the search that says where to begin, by dimension
+SHORT_SEARCH = {1: (8, 64), 2: (2, 0)}  # starts and hops of a short search by shooting, by dimension
+WHOLE_SEARCH = (8, 256)  # where it is compiled, and says where to begin: shooting's own by default
 
 REASONS: dict[str, Reason] = {  # the solvers' words in ours
     "Solve_Succeeded": "converged",
@@ -171,7 +172,7 @@ def solve(
     program = _program(objective.tracking, options)
     built = time.perf_counter()
     asked = options.start == "shooting" and len(initial) < options.starts
-    shot = _shot(objective, options, progress) if asked else None
+    shot = _shot(objective, options, progress, whole=objective.compiled) if asked else None
     if shot is not None and shot.interrupted:
         return shot
     warm = [*initial, *([shot.weights] if shot is not None and shot.converged else [])]
@@ -192,7 +193,7 @@ def solve(
     best, *others = sorted(outcomes, key=lambda one: (not np.isfinite(one.objective), not one.converged, one.objective))
     interrupted = len(outcomes) < len(ended) or any(one.interrupted for one in outcomes)
     if shot is None and objective.compiled and not interrupted:  # what it is held to; compiled, it takes a second
-        shot = _shot(objective, options, progress)
+        shot = _shot(objective, options, progress, whole=False)
     return replace(
         best,
         interrupted=interrupted,
@@ -204,9 +205,9 @@ def solve(
     )
 
 
-def _shot(objective: Objective, options: Collocation, progress: Progress) -> Outcome:
-    """What a short search by shooting finds: where to begin, and what an answer is held to."""
-    starts, hops = SHORT_SEARCH[min(objective.tracking.mesh.dimension, 2)]
+def _shot(objective: Objective, options: Collocation, progress: Progress, *, whole: bool) -> Outcome:
+    """What a search by shooting finds: where to begin, or what an answer is held to."""
+    starts, hops = WHOLE_SEARCH if whole else SHORT_SEARCH[min(objective.tracking.mesh.dimension, 2)]
     brief = Shooting(starts=starts, hops=hops, seed=options.seed, device=options.device)
     return shooting.solve(objective, brief, progress)
 
