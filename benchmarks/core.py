@@ -27,6 +27,7 @@ from controlsde.solvers.collocation.options import Collocation
 from controlsde.solvers.shooting import solver as shooting
 from controlsde.solvers.shooting.options import Shooting
 from controlsde.solvers.starts import random_starts
+from controlsde.tracking import objective as objectives
 from controlsde.tracking.line import line_objective
 from controlsde.tracking.objective import Objective
 from controlsde.tracking.posed import Posed
@@ -52,6 +53,7 @@ def without_loops() -> Iterator[None]:
     """As if the package had been installed without a compiler."""
     with (
         mock.patch.object(line_objective, "line_loops", return_value=None),
+        mock.patch.object(objectives, "library", return_value=None),
         mock.patch.object(operator, "library", return_value=None),
         mock.patch.object(sweeps, "library", return_value=None),
     ):

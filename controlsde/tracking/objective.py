@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from controlsde.compiled.library import library
 from controlsde.foundation.surroundings import one_thread
 from controlsde.problem.solver_specs import SolverOptions
 from controlsde.tracking.expansion import Expansion
@@ -42,12 +43,17 @@ class Objective:
     def __init__(self, tracking: TrackingProblem, device: str = "cpu", compiled: bool = True) -> None:
         self.tracking = tracking
         self.device = device
-        self._may_be_compiled = compiled
         self._compiled = LineObjective.of(tracking) if compiled and device == "cpu" else None
+        # where the loops of a line do the work, and are not good enough, factors with pivots take over
+        self._by_fronts = compiled and device == "cpu" and self._compiled is None and library() is not None
 
     def __reduce__(self) -> tuple[type[Objective], tuple[TrackingProblem, str, bool]]:
         """What a worker is sent: what it takes to build the same objective there."""
-        return type(self), (self.tracking, self.device, self._may_be_compiled)
+        return type(self), (self.tracking, self.device, self._uses_loops)
+
+    @property
+    def _uses_loops(self) -> bool:
+        return self.compiled or self._by_fronts
 
     @property
     def compiled(self) -> bool:
@@ -66,7 +72,7 @@ class Objective:
 
     def pressed(self, multiplier: float) -> Objective:
         """Without the limit at the end, but with the terminal weight larger by `multiplier`."""
-        return Objective(self.tracking.pressed(multiplier), self.device, compiled=self._may_be_compiled)
+        return Objective(self.tracking.pressed(multiplier), self.device, compiled=self._uses_loops)
 
     def evaluate(self, weights: Array) -> Evaluated:
         """J(θ), with the forward sweep kept for an expansion at the same point."""
@@ -131,9 +137,7 @@ class Objective:
         from controlsde.tracking.interpreted import InterpretedObjective  # with PyTorch, which takes a second
 
         with one_thread():
-            # where the loops of a line were not good enough, factors with pivots take over
-            fronts = self._may_be_compiled and self._compiled is None
-            return InterpretedObjective(self.tracking, self.device, compiled=fronts)
+            return InterpretedObjective(self.tracking, self.device, compiled=self._by_fronts)
 
 
 @dataclass(frozen=True, eq=False)
