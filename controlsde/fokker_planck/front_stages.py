@@ -1,9 +1,8 @@
 """Stage solves by compiled factors: static condensation and nested dissection in C, all pieces at once; on the CPU.
 
 Comes in: how the matrices are put together (`assembly`), in which order unknowns are eliminated (`dissection`), and the
-entries of −h_k A_k for every piece. Goes out: the solves of
-`stage_solvers`. The elimination has no pivots. Every solve measures the residual of its stage equations; where one is
-larger than `ACCURATE`, `condensation` takes over, which has them.
+drifts of all pieces. Goes out: the solves of `stage_solvers`. The elimination has no pivots. Every solve measures the
+residual of its stage equations; where one is larger than `ACCURATE`, `condensation` takes over, which has them.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from __future__ import annotations
 import ctypes
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -104,6 +105,10 @@ class Sweeps:
         self._diffusivity = self.tensor(self.diffusivity[:, :: steps_per_piece // self.blocks].ravel())
         self.outward = self.tensor(operator.outward) if operator.outward.any() else None
         self.coefficients = torch.from_numpy(self.scheme.a).to(self.device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is copied or sent elsewhere: plans hold addresses of this process, and are made again there."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("_line_plan", "_front_plan")}
 
     @property
     def pieces(self) -> int:

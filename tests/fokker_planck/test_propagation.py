@@ -1,5 +1,8 @@
 """The differentiable propagation: exact gradients, both stage solvers, any torch loss."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -154,6 +157,16 @@ def test_single_precision_is_converted(case):
     half = torch.from_numpy(drift).float(), torch.from_numpy(initial).float()
     expected = propagator.forward(half[0].double(), half[1].double()).stages
     assert torch.equal(propagator.forward(*half).stages, expected)
+
+
+@pytest.mark.usefixtures("factors")
+@pytest.mark.parametrize("case", ["1-D reflecting", "2-D periodic"])
+def test_a_propagator_that_has_been_used_can_be_copied_and_sent(case):
+    _, drift, initial, propagator = setting(case)
+    given = torch.from_numpy(drift), torch.from_numpy(initial)
+    stages = propagator(*given)
+    assert torch.equal(copy.deepcopy(propagator)(*given), stages)
+    assert torch.equal(pickle.loads(pickle.dumps(propagator))(*given), stages)  # noqa: S301 - our own
 
 
 def test_memory_is_linear_in_the_number_of_steps():
