@@ -21,7 +21,7 @@ from benchmarks.gradient import GEMM_SIZE, floor_flops
 from benchmarks.reporting import Goal, Report, Table, seconds, times
 from benchmarks.timing import Timing, interleaved, ratio
 from controlsde import Problem, list_problems, load_problem, solve
-from controlsde.fokker_planck import operator, sweeps
+from controlsde.fokker_planck import sweeps
 from controlsde.solvers.collocation import solver as collocation
 from controlsde.solvers.collocation.options import Collocation
 from controlsde.solvers.shooting import solver as shooting
@@ -54,7 +54,6 @@ def without_loops() -> Iterator[None]:
     with (
         mock.patch.object(line_objective, "line_loops", return_value=None),
         mock.patch.object(objectives, "library", return_value=None),
-        mock.patch.object(operator, "library", return_value=None),
         mock.patch.object(sweeps, "library", return_value=None),
     ):
         yield

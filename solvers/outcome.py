@@ -81,7 +81,7 @@ class Outcome:
     starts: J reached from each start, in order (nan for one that broke down, or was not brought to a limit at the end),
     start: which of them this is, from 0, and
     others: the outcomes of the other starts, least objective first.
-    known: J that a short search by another solver reached on the same discrete problem, where there was one.
+    known: J that a search by another solver reached on the same discrete problem, where there was one.
     """
 
     weights: Array

@@ -410,7 +410,8 @@ INLINE double NAME(stage_residual)(const Fronts *c, const double *values, double
     return size > 0.0 ? sqrt(square / size) / of_matrix : square;
 }
 
-INLINE double NAME(worse)(double a, double b) { return b <= a ? a : b; }
+/* The larger; what is no number stays. */
+INLINE double NAME(worse)(double a, double b) { return a != a || b <= a ? a : b; }
 
 /* One step for one density: stages (s, n). work: n * (slots + 8) + 4 * wide. */
 INLINE double NAME(step)(const Fronts *c, const double *values, double size, const double *factors,
@@ -621,13 +622,14 @@ PART int64_t NAME(fronts_solve)(const Fronts *c, const double *values, const dou
                                 const double *right, double *stages, double *residual) {
     const int64_t n = c->unknowns, s = c->stages, wide = NAME(padded)(c->widest), kept = n - c->inside;
     const int64_t modes = alike ? 2 * kept : 2 * n, slots = c->slots;
-    double *work = malloc(sizeof(double) * ((slots * n + modes) * columns + (2 * s + 8) * n + 64));
-    double **rows = malloc(sizeof(double *) * (3 * n + 4 * wide + 64));
+    double *work = malloc(sizeof(double) * ((slots * n + modes) * columns + (2 * s + 8) * n + columns + 64));
+    double **rows = malloc(sizeof(double *) * (2 * n + 4 * wide + 64));
     if (!work || !rows) {
         free(work), free(rows);
         return 1;
     }
     double *x = work, *held = x + slots * n * columns, *sums = held + modes * columns;
+    double *share = sums + (2 * s + 8) * n;
     double **of_re = rows, **of_im = of_re + n;
     const double **scratch = (const double **)(of_im + n);
     for (int64_t slot = 0; slot < slots; slot += slot < c->reals ? 1 : 2) {
@@ -657,6 +659,8 @@ PART int64_t NAME(fronts_solve)(const Fronts *c, const double *values, const dou
                 }
         NAME(solve_many)(c, factors, slot, of_re, alike ? NULL : of_im, of_im, x_re, x_im, columns, scratch);
     }
+    /* the residual is that of one mixture of the columns, with weights that do not let them cancel */
+        for (int64_t j = 0; j < columns; j++) share[j] = sin(1.0 + 1.7 * j) + (j % 2 ? 1.5 : -1.5);
     const double *mix = alike ? c->combination : c->distributed;
     double *before = sums, *after = before + s * n, *missed = after + s * n;
     for (int64_t place = 0; place < n; place++) {
@@ -669,7 +673,7 @@ PART int64_t NAME(fronts_solve)(const Fronts *c, const double *values, const dou
                 for (int64_t slot = 0; slot < slots; slot++)
                     sum += mix[i * slots + slot] * *(v8 *)(x + (slot * n + place) * columns + j);
                 *(v8 *)(to + j) = sum;
-                total += sum;
+                total += *(v8 *)(share + j) * sum;
             }
             after[i * n + u] = 0.0;
             for (int l = 0; l < 8; l++) after[i * n + u] += total[l];
@@ -677,7 +681,7 @@ PART int64_t NAME(fronts_solve)(const Fronts *c, const double *values, const dou
     }
     for (int64_t u = 0; u < (alike ? n : s * n); u++) {
         v8 total = {0};
-        for (int64_t j = 0; j < columns; j += 8) total += *(const v8 *)(right + u * columns + j);
+        for (int64_t j = 0; j < columns; j += 8) total += *(v8 *)(share + j) * *(const v8 *)(right + u * columns + j);
         before[u] = 0.0;
         for (int l = 0; l < 8; l++) before[u] += total[l];
     }

@@ -59,9 +59,9 @@ _ARGUMENTS = {
     "line_gradients": "naaaaaaa",
     "line_expand": "aaaaaaaaaa",
     "fronts_factorise": "aa",
-    "fronts_forward": "naaa",
-    "fronts_back": "naaaa",
-    "fronts_solve": "nnnaaa",
+    "fronts_forward": "naaaa",
+    "fronts_back": "naaaaa",
+    "fronts_solve": "nnnaaaa",
     "fronts_transport": "nnaaaaa",
 }
 

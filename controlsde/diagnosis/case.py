@@ -66,7 +66,7 @@ class Case:
     """One answer. `problem` holds the options of the solver that ran; controls are None for a given drift.
 
     history (iterations, 3): number, J, gradient norm. starts: J reached from each start. objective: J of the answer;
-    known: J that a short search by another solver reached, where there was one. elements, steps: of the mesh
+    known: J that a search by another solver reached, where there was one. elements, steps: of the mesh
     and the pieces on which it was solved. place: of the worst violation. error: verified ‖ρ(T) − p(T)‖ / ‖p(T)‖.
     certificate, error: None where nothing could be evaluated. unseen: what the drift does between the nodes, and where;
     forward_unseen: the same of a forward process given by formulas.

@@ -92,10 +92,10 @@ def fitted(case: Case) -> Diagnosis | None:
 
 
 def beaten(case: Case) -> Diagnosis | None:
-    """An objective that a short search by shooting is known to undercut, on the same discrete problem."""
+    """An objective that a search by shooting is known to undercut, on the same discrete problem."""
     if not case.beaten or case.known is None:
         return None
-    seen = f"J = {case.objective:.4g} is not the least in reach: a short search by shooting finds {case.known:.4g}"
+    seen = f"J = {case.objective:.4g} is not the least in reach: a search by shooting finds {case.known:.4g}"
     begun_cold = getattr(case.problem.solver, "start", "shooting") != "shooting"
     setting = "solver.start" if begun_cold else "solver"
     return Diagnosis("local-minimum", seen, Remedy(setting, "shooting"))

@@ -2,7 +2,7 @@
 
 Comes in: how the matrices are put together (`assembly`), in which order unknowns are eliminated (`dissection`), and the
 drifts of all pieces. Goes out: the solves of `stage_solvers`. The elimination has no pivots. Every solve measures the
-residual of its stage equations; where one is larger than `ACCURATE`, `condensation` takes over, which has them.
+residual of its stage equations; where one is larger than `ACCURATE`, another solver takes over, which has them.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ class FrontPlan:
         }
         slots = len(scheme["eigenvalues"])
         self.stages, self.unknowns, self.matrices = stages, layout.size, len(steps)
-        self.numbers = len(steps) * (len(layout.keys) + slots * int(factors.sum())) + 1
+        self.numbers = len(steps) * (len(layout.keys) + slots * int(factors.sum()))
+        self.drift_values = int(assembly.linear.shape[1])
         self._loops = loops
         self._fronts = Fronts(
             unknowns=layout.size,
@@ -85,7 +86,7 @@ class FrontPlan:
             reals=slots % 2,
             slots=slots,
             blocks=len(steps),
-            drift_values=assembly.linear.shape[1],
+            drift_values=self.drift_values,
             factor_numbers=int(factors.sum()),
             passed_numbers=int((edge**2).sum()),
             **{name: address(array) for name, array in self._arrays.items()},
@@ -99,7 +100,10 @@ class FrontPlan:
 
     def transport(self, slope: Array, densities: Array, multipliers: Array) -> tuple[Array, Array]:
         """A(∂_p v) ρ_c and A(∂_p v)ᵀ λ_c without diffusion, both (n, c, P), for ∂_p v (k·d, P), ρ and λ (n, c)."""
-        weights = slope.shape[1]
+        weights, size = slope.shape[1], self.unknowns
+        _expect(slope.shape, (self.drift_values, weights))
+        _expect(densities.shape, (size, densities.shape[-1]))
+        _expect(multipliers.shape, densities.shape)
         padded = np.zeros((len(slope), _padded(weights)))
         padded[:, :weights] = slope
         moved, pulled = (np.zeros((*densities.shape, padded.shape[1])) for _ in range(2))
@@ -113,7 +117,8 @@ class FrontStageSolver:
 
     def __init__(self, plan: FrontPlan, drift: Array, pivoted: Callable[[], StageSolver]) -> None:
         self._plan = plan
-        self._held = np.empty(plan.numbers)  # entries, factors, and the residual of the latest call
+        self._shape = (plan.stages, plan.unknowns)
+        self._held = np.empty(plan.numbers)  # entries and factors
         self._address = address(self._held)
         self._make_pivoted = pivoted
         self._accurate = True
@@ -127,6 +132,7 @@ class FrontStageSolver:
 
     def solve(self, right: Tensor) -> Tensor:
         """R (K, s, n, c) → stages (K, s, n, c)."""
+        _expect(right.shape[:1], (self._plan.matrices,))
         stages = torch.empty_like(right)
         for piece, of_piece in enumerate(right):
             solved = self._columns(piece, of_piece, alike=False)
@@ -137,6 +143,7 @@ class FrontStageSolver:
 
     def sweep_forward(self, initial: Tensor, steps: int) -> Tensor:
         """ρ (n,) → stages (K, S, s, n)."""
+        _expect(initial.shape, (self._plan.unknowns,))
         stages = np.empty((self._plan.matrices, steps, self._plan.stages, self._plan.unknowns))
         if self._measured("fronts_forward", (steps,), _array(initial), stages):
             return torch.from_numpy(stages)
@@ -144,6 +151,7 @@ class FrontStageSolver:
 
     def sweep_back(self, cotangent: Tensor) -> tuple[Tensor, Tensor]:
         """Ȳ (K, S, s, n) → Λ (K, S, s, n), ρ̄ (K, n)."""
+        _expect((*cotangent.shape[:1], *cotangent.shape[2:]), (self._plan.matrices, *self._shape))
         multipliers, starts = np.empty(cotangent.shape), np.empty((self._plan.matrices, self._plan.unknowns))
         if self._measured("fronts_back", cotangent.shape[1:2], _array(cotangent), multipliers, starts):
             return torch.from_numpy(multipliers), torch.from_numpy(starts)
@@ -152,6 +160,9 @@ class FrontStageSolver:
     def _columns(self, piece: int, right: Tensor, *, alike: bool) -> Tensor | None:
         """R (s, n, c), or (n, c) where all stages have the same, → stages (s, n, c); None where not accurate."""
         count = right.shape[-1]
+        _expect(right.shape[:-1], self._shape[1:] if alike else self._shape)
+        if not 0 <= piece < self._plan.matrices:
+            raise IndexError(f"there are {self._plan.matrices} pieces (got number {piece})")
         columns = _padded(count)
         given = _array(right)
         if columns > count:
@@ -164,13 +175,20 @@ class FrontStageSolver:
     def _measured(self, name: str, numbers: Sequence[int], *arrays: Array) -> bool:
         """Whether a call was accurate: what it found is used only then."""
         if self._accurate:
-            self._plan.call(name, *numbers, self._address, *map(address, arrays))
-            self._accurate = bool(self._held[-1] <= ACCURATE)
+            residual = np.empty(1)
+            self._plan.call(name, *numbers, self._address, *map(address, (*arrays, residual)))
+            self._accurate = bool(residual[0] <= ACCURATE)
         return self._accurate
 
     @cached_property
     def _pivoted(self) -> StageSolver:
         return self._make_pivoted()
+
+
+def _expect(shape: Sequence[int], expected: Sequence[int]) -> None:
+    """The loops read as far as the sizes say, whatever they are given."""
+    if tuple(shape) != tuple(expected):
+        raise ValueError(f"an array of shape {tuple(expected)} was expected (got {tuple(shape)})")
 
 
 def _array(tensor: Tensor) -> Array:

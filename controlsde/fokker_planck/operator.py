@@ -37,18 +37,11 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from controlsde.compiled.library import library
 from controlsde.fokker_planck.mesh import Mesh, kronecker
 
 Array = NDArray[np.float64]
 
 DENSE_LIMIT = {1: 100, 2: 400, 3: 400}  # unknowns by dimension; above it condensed factors beat dense ones on a CPU
-
-
-def dense_limit(dimension: int) -> int:
-    """Unknowns up to which the stage equations are solved by dense inverses, on a CPU: compiled fronts always win."""
-    return 0 if dimension > 1 and library() is not None else DENSE_LIMIT[dimension]
-
 
 MOST_TABULATED = 20_000  # unknowns up to which the entries of A(v) are tabulated
 

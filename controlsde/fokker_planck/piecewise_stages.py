@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from controlsde.fokker_planck.non_finite import NonFiniteError
 from controlsde.fokker_planck.radau import radau
 from controlsde.fokker_planck.stage_solvers import march
 
@@ -60,7 +61,10 @@ class PiecewiseStageSolver:
 
     def _of(self, piece: int) -> list[Factor]:
         if piece not in self._factors:
-            self._factors[piece] = self._factorise(piece)
+            try:
+                self._factors[piece] = self._factorise(piece)
+            except np.linalg.LinAlgError as error:  # a front without an inverse
+                raise NonFiniteError(piece, "the density") from error
         return self._factors[piece]
 
     def _apply(self, piece: int, right: Tensor, direction: str) -> Tensor:

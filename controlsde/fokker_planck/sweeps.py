@@ -34,7 +34,7 @@ from controlsde.fokker_planck.dissection import Dissection, dissect
 from controlsde.fokker_planck.front_stages import FrontPlan, FrontStageSolver
 from controlsde.fokker_planck.line_stages import LinePlan, LineStageSolver
 from controlsde.fokker_planck.lu_stages import LuStageSolver
-from controlsde.fokker_planck.operator import DENSE_LIMIT, Operator, dense_limit
+from controlsde.fokker_planck.operator import DENSE_LIMIT, Operator
 from controlsde.fokker_planck.piecewise_stages import Factor, PiecewiseStageSolver
 from controlsde.fokker_planck.radau import Radau, radau
 from controlsde.fokker_planck.stage_solvers import StageSolver, refuse_non_finite
@@ -73,7 +73,7 @@ class Sweeps:
     stages:          1, 2 or 3.
     device:          a torch device; CUDA uses the dense solver whatever the size.
     diffusivity:     D of every step, (K, S), where it is not the operator's own at all times.
-    compiled:        whether the compiled factors may do it, where there are many unknowns.
+    compiled:        whether compiled loops may do it, on a CPU.
 
     Raises ValueError for diffusivities that are not all positive, or 0 as the operator's.
     """
@@ -94,8 +94,7 @@ class Sweeps:
         self.scheme: Radau = radau(stages)
         self.device = torch.device(device)
         self.compiled = compiled
-        limit = dense_limit(operator.mesh.dimension) if compiled else DENSE_LIMIT[operator.mesh.dimension]
-        self.dense = operator.size <= limit or self.device.type != "cpu"
+        self.dense = operator.size <= DENSE_LIMIT[operator.mesh.dimension] or self.device.type != "cpu"
         self.step_lengths = torch.from_numpy(self.durations / steps_per_piece).to(self.device)
         of_steps = operator.diffusivity if diffusivity is None else np.asarray(diffusivity, dtype=float)
         self.diffusivity = np.broadcast_to(of_steps, (self.pieces, steps_per_piece)).copy()  # (K, S)
@@ -131,6 +130,9 @@ class Sweeps:
                 f"the drift must have shape {expected[0]} and the initial density {expected[1]} "
                 f"(got {tuple(drift.shape)} and {tuple(initial.shape)})"
             )
+        # a copy: what is done with the trajectory later takes the drift as it is now
+        drift = drift.detach().to(self.device, torch.float64, copy=True)
+        initial = initial.detach().to(self.device, torch.float64)
         solver = self._stage_solver(drift)
         stages = solver.sweep_forward(initial, self.steps_per_piece // self.blocks)
         stages = stages.reshape(self.pieces, self.steps_per_piece, *stages.shape[2:])
@@ -168,9 +170,14 @@ class Sweeps:
         return of_matrices()
 
     def _solver(self, drift: Tensor, steps: Tensor) -> StageSolver:
+        """Of every matrix: drift (K·blocks, k, d) and h (K·blocks,)."""
+        if self._front_plan is None:
+            return self._pivoted(drift, steps)
+        return FrontStageSolver(self._front_plan, drift.numpy(), lambda: self._pivoted(drift, steps))
+
+    def _pivoted(self, drift: Tensor, steps: Tensor) -> StageSolver:
+        """By factors with pivots, or inverses, which nothing compiled has a part in."""
         stages = self.scheme.stages
-        if self._front_plan is not None:
-            return self._condensed(drift, steps)
 
         def many_columns() -> StageSolver:
             if self.dense:
@@ -211,16 +218,6 @@ class Sweeps:
         return FrontPlan(loops, *self._condensation, self.scheme.stages, steps, self._diffusivity.numpy())
 
     def _condensed(self, drift: Tensor, steps: Tensor) -> StageSolver:
-        """Factors by static condensation, compiled where they can be."""
-
-        def pivoted() -> StageSolver:
-            return self._pivoted(drift, steps)
-
-        if self._front_plan is None:
-            return pivoted()
-        return FrontStageSolver(self._front_plan, drift.numpy(), pivoted)
-
-    def _pivoted(self, drift: Tensor, steps: Tensor) -> StageSolver:
         """Factors by static condensation with pivots, block by block."""
         assembly, _ = self._condensation
         plan, shifted = self._plan, assembly.shifted(self.scheme.stages, drift, steps, self._diffusivity)
@@ -232,7 +229,7 @@ class Sweeps:
 
     def transport(self, slope: Tensor, densities: Tensor, multipliers: Tensor) -> tuple[Tensor, Tensor]:
         """A(∂_p v) ρ_c and A(∂_p v)ᵀ λ_c without diffusion, both (n, c, P), for ∂_p v (k·d, P), ρ and λ (n, c)."""
-        if not self.dense and self._front_plan is not None:
+        if self._front_plan is not None:
             found = self._front_plan.transport(slope.numpy(), densities.numpy(), multipliers.numpy())
             return torch.from_numpy(found[0]), torch.from_numpy(found[1])
         sampled = self.columns(slope, "sampling")[:, None]  # (q, 1, P)

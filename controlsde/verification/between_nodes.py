@@ -409,6 +409,8 @@ def _beyond(values: Interval, seen: Interval) -> Array:
 
 def _by_span(time: Interval, measure: Callable[[float, float], float]) -> Array:
     """A measure of each time interval (n,): (n,)."""
-    spans, which = np.unique(time.low + 1j * time.high, return_inverse=True)  # many times as fast as by columns
+    both = np.empty(len(time.low), dtype=complex)  # of which `unique` is many times as fast as of columns
+    both.real, both.imag = time.low, time.high
+    spans, which = np.unique(both, return_inverse=True)
     values = np.array([measure(float(span.real), float(span.imag)) for span in spans])
     return np.asarray(values[which.ravel()])

@@ -192,8 +192,10 @@ def solve(
     outcomes = [replace(one, start=number) for number, one in enumerate(one for one in ended if one is not None)]
     best, *others = sorted(outcomes, key=lambda one: (not np.isfinite(one.objective), not one.converged, one.objective))
     interrupted = len(outcomes) < len(ended) or any(one.interrupted for one in outcomes)
-    if shot is None and objective.compiled and not interrupted:  # what it is held to; compiled, it takes a second
+    cold_alone = not asked and len(initial) < options.starts
+    if cold_alone and objective.compiled and not interrupted:  # what it is held to; compiled, it takes a second
         shot = _shot(objective, options, progress, whole=False)
+        interrupted = shot.interrupted
     return replace(
         best,
         interrupted=interrupted,

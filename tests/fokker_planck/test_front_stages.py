@@ -42,7 +42,7 @@ def setting(case, stages=3, strength=3.0):
 
 def solvers(sweeps, drift):
     """By compiled fronts, and by factors with pivots."""
-    return sweeps._condensed(drift, sweeps.step_lengths), sweeps._pivoted(drift, sweeps.step_lengths)
+    return sweeps._solver(drift, sweeps.step_lengths), sweeps._pivoted(drift, sweeps.step_lengths)
 
 
 def random(rng, *shape):
@@ -117,3 +117,51 @@ def test_factors_that_are_wrong_in_one_number_are_seen(what):
     else:
         fronts.advance(0, random(rng, sweeps.operator.size, 5))
     assert not fronts._accurate
+
+
+@pytest.mark.parametrize("stages", [1, 3])
+@pytest.mark.parametrize("dimension", [1, 2])
+def test_where_one_interior_has_no_inverse_the_answer_is_that_of_the_whole_matrix(dimension, stages):
+    """A well-conditioned step of which λ − hA vanishes on one interior: pivots within a front are not enough."""
+    mesh = Mesh.build(((-1.0, 1.0),) * dimension, "reflecting", (8 if dimension == 1 else 3,) * dimension, 2)
+    operator = Operator.build(mesh, 0.1)
+    step, scheme, towards = 0.5, radau(stages), -operator.drift_points
+    sweeps = Sweeps(operator, [step], 1, stages)
+    first = sweeps._condensation[1].order[0]
+    still, moved = (operator.matrix(drift)[first, first] for drift in (np.zeros_like(towards), towards))
+    drift = (scheme.eigenvalues[0].real / step - still) / (moved - still) * towards
+    whole = np.eye(stages * operator.size) - step * np.kron(scheme.a, operator.matrix(drift).toarray())
+    exact = np.linalg.solve(whole, np.ones(len(whole)))
+    found = sweeps.forward(torch.from_numpy(drift[None]), torch.ones(operator.size)).stages.numpy().ravel()
+    np.testing.assert_allclose(found, exact, rtol=0, atol=1e-11 * np.abs(exact).max())
+
+
+def test_columns_that_cancel_are_no_error_and_hide_none():
+    sweeps, drift = setting("2-D reflecting")
+    fronts, _ = solvers(sweeps, drift)
+    one = random(np.random.default_rng(9), sweeps.operator.size, 1)
+    columns = torch.cat([one, -one], dim=1)
+    fronts.advance(0, columns)
+    assert fronts._accurate
+    fronts._held[PIECES * len(sweeps._condensation[0].layout.keys) + 7] += 1e-3
+    fronts.advance(0, columns)
+    assert not fronts._accurate
+
+
+def test_arrays_of_another_shape_are_refused_before_they_are_read():
+    sweeps, drift = setting("2-D reflecting")
+    fronts, _ = solvers(sweeps, drift)
+    size = sweeps.operator.size
+    empty = torch.zeros
+    for call in (
+        lambda: fronts.advance(0, empty(size - 1, 8)),
+        lambda: fronts.solve(empty(PIECES, 2, size, 8)),
+        lambda: fronts.solve(empty(PIECES - 1, 3, size, 8)),
+        lambda: fronts.sweep_forward(empty(size + 1), STEPS),
+        lambda: fronts.sweep_back(empty(PIECES, STEPS, 3, size - 1)),
+        lambda: sweeps.transport(empty(3, 10), empty(size, 2), empty(size, 2)),
+    ):
+        with pytest.raises(ValueError, match="was expected"):
+            call()
+    with pytest.raises(IndexError, match="there are 3 pieces"):
+        fronts.advance(PIECES, empty(size, 8))

@@ -46,8 +46,8 @@ def factors(request, monkeypatch):
         monkeypatch.setattr("controlsde.fokker_planck.sweeps.library", lambda: None)
     elif library() is None:
         pytest.skip("the compiled loops are not installed")
-    limit = 10_000 if request.param == "dense" else 0
-    monkeypatch.setattr("controlsde.fokker_planck.sweeps.dense_limit", lambda _: limit)
+    limit = dict.fromkeys((1, 2, 3), 10_000 if request.param == "dense" else 0)
+    monkeypatch.setattr("controlsde.fokker_planck.sweeps.DENSE_LIMIT", limit)
     monkeypatch.setattr("controlsde.fokker_planck.assembly.BAND_SHARE", 1.0 if request.param == "banded" else 0.0)
     return request.param
 
@@ -167,6 +167,22 @@ def test_a_propagator_that_has_been_used_can_be_copied_and_sent(case):
     stages = propagator(*given)
     assert torch.equal(copy.deepcopy(propagator)(*given), stages)
     assert torch.equal(pickle.loads(pickle.dumps(propagator))(*given), stages)  # noqa: S301 - our own
+
+
+@pytest.mark.usefixtures("factors")
+@pytest.mark.parametrize("case", ["1-D reflecting", "2-D periodic"])
+def test_a_drift_that_is_changed_after_the_sweep_changes_no_gradient(case):
+    _, drift, initial, propagator = setting(case)
+    found = []
+    for spoil in (False, True):
+        v = torch.from_numpy(drift).clone().requires_grad_()
+        stages = propagator(v, torch.from_numpy(initial))
+        if spoil:
+            with torch.no_grad():
+                v.data.mul_(0.0)
+        stages[-1, -1, -1].square().sum().backward()
+        found.append(v.grad)
+    assert torch.equal(*found)
 
 
 def test_memory_is_linear_in_the_number_of_steps():
