@@ -149,11 +149,15 @@ def test_work_in_threads_ends_soon_after_it_is_told_to():
     def tell(_count, _result):
         raise AssertionError("nothing ends by itself")
 
-    with Workers(threads=True) as workers:
-        timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
-        timer.start()
-        began = time.monotonic()
-        results = workers.run([1, 2, 3], None, work, tell, expected=1.0)
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
+    try:
+        with Workers(threads=True) as workers:
+            timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+            timer.start()
+            began = time.monotonic()
+            results = workers.run([1, 2, 3], None, work, tell, expected=1.0)
+    finally:
+        signal.signal(signal.SIGINT, handler)
     assert time.monotonic() - began < 5.0
     assert [one.start if one else None for one in results] == [1, 2, None]  # the third had not begun
 
