@@ -8,6 +8,8 @@
    and M - L D^-1 U is handed on. Elimination has no pivots: whether that was good enough is measured. Every solve gives the
    residual of its stage equations, of the sum of its columns where it has many, over the sizes of their terms. */
 
+#include "combine.h"
+
 /* --- factors ------------------------------------------------------------------------------------------------------- */
 
 enum { NAME(PANEL) = 8 };
@@ -410,9 +412,6 @@ INLINE double NAME(stage_residual)(const Fronts *c, const double *values, double
     return size > 0.0 ? sqrt(square / size) / of_matrix : square;
 }
 
-/* The larger; what is no number stays. */
-INLINE double NAME(worse)(double a, double b) { return a != a || b <= a ? a : b; }
-
 /* One step for one density: stages (s, n). work: n * (slots + 8) + 4 * wide. */
 INLINE double NAME(step)(const Fronts *c, const double *values, double size, const double *factors,
                          const double *density, double *stages, double *work) {
@@ -445,7 +444,7 @@ PART int64_t NAME(fronts_forward)(const Fronts *c, int64_t steps, const double *
         const double *of_block = factors + block * c->slots * c->factor_numbers, *matrix = values + block * c->entries;
         const double size = NAME(size_of)(c, matrix);
         for (int64_t step = 0; step < steps; step++) {
-            worst = NAME(worse)(worst, NAME(step)(c, matrix, size, of_block, density, stages, work));
+            worst = larger(worst, NAME(step)(c, matrix, size, of_block, density, stages, work));
             density = stages + (s - 1) * n;
             stages += s * n;
         }
@@ -487,7 +486,7 @@ PART int64_t NAME(fronts_back)(const Fronts *c, int64_t steps, const double *val
                     lambda[i * n + c->order[place]] = sum;
                     carried[c->order[place]] += sum;
                 }
-            worst = NAME(worse)(worst, NAME(stage_residual)(c, matrix, size, 1, lambda, right, 0, scratch));
+            worst = larger(worst, NAME(stage_residual)(c, matrix, size, 1, lambda, right, 0, scratch));
         }
         memcpy(starts + block * n, carried, sizeof(double) * n);
     }
@@ -497,42 +496,6 @@ PART int64_t NAME(fronts_back)(const Fronts *c, int64_t steps, const double *val
 }
 
 /* --- many columns -------------------------------------------------------------------------------------------------- */
-
-#define ROWS_REAL(R, W)                                                                                                \
-    {                                                                                                                  \
-        v8 s[R][W];                                                                                                    \
-        for (int l = 0; l < R; l++)                                                                                    \
-            for (int w = 0; w < W; w++) {                                                                              \
-                if (add)                                                                                               \
-                    s[l][w] = *(v8 *)(into[r + l] + at + 8 * w);                                                       \
-                else                                                                                                   \
-                    s[l][w] = (v8){0};                                                                                 \
-            }                                                                                                          \
-        for (int64_t j = 0; j < inner; j++) {                                                                          \
-            v8 x[W];                                                                                                   \
-            for (int w = 0; w < W; w++) x[w] = *(const v8 *)(from[j] + at + 8 * w);                                    \
-            for (int l = 0; l < R; l++)                                                                                \
-                for (int w = 0; w < W; w++) s[l][w] += m[(r + l) * pitch + j] * x[w];                                  \
-        }                                                                                                              \
-        for (int l = 0; l < R; l++)                                                                                    \
-            for (int w = 0; w < W; w++) *(v8 *)(into[r + l] + at + 8 * w) = s[l][w];                                   \
-    }
-
-/* into[r] (= or +=) sum over j of m[r, j] from[j], for rows of columns, a multiple of eight. */
-INLINE void NAME(combine_real)(const double *m, int64_t pitch, int64_t rows, int64_t inner, const double **from,
-                               double **into, int64_t columns, int add) {
-    int64_t at = 0;
-    for (; at + 16 <= columns; at += 16) {
-        int64_t r = 0;
-        for (; r + 6 <= rows; r += 6) ROWS_REAL(6, 2)
-        for (; r < rows; r++) ROWS_REAL(1, 2)
-    }
-    for (; at < columns; at += 8) {
-        int64_t r = 0;
-        for (; r + 6 <= rows; r += 6) ROWS_REAL(6, 1)
-        for (; r < rows; r++) ROWS_REAL(1, 1)
-    }
-}
 
 #define ROWS_COMPLEX(R)                                                                                                \
     {                                                                                                                  \
@@ -592,7 +555,7 @@ INLINE void NAME(solve_many)(const Fronts *c, const double *factors, int64_t slo
         if (x_im)
             NAME(combine_complex)(a, b, narrow, edge, own, from, plain ? NULL : from_im, into, into_im, columns, 1);
         else
-            NAME(combine_real)(a, narrow, edge, own, from, into, columns, 1);
+            NAME(combine)(a, narrow, edge, own, from, into, columns, 1);
     }
     for (int64_t g = c->groups - 1; g >= 0; g--) {
         const int64_t own = c->own[g], edge = c->edge[g], first = c->first[g], pitch = NAME(padded)(own + edge);
@@ -608,7 +571,7 @@ INLINE void NAME(solve_many)(const Fronts *c, const double *factors, int64_t slo
             from_im[own + i] = x_im + boundary[i] * columns;
         }
         if (!x_im)
-            NAME(combine_real)(a, pitch, own, own + edge, from, into, columns, 0);
+            NAME(combine)(a, pitch, own, own + edge, from, into, columns, 0);
         else if (plain) {
             NAME(combine_complex)(a, b, pitch, own, own, from, NULL, into, into_im, columns, 0);
             NAME(combine_complex)(a + own, b + own, pitch, own, edge, from + own, from_im + own, into, into_im, columns, 1);

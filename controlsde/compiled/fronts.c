@@ -3,21 +3,8 @@
 #include "fronts.h"
 #include "vectors.h"
 
-#if defined(__x86_64__)
-#define NAME(f) f##_avx512
-#define TARGET FOR_AVX512
-#include "front_kernels.h"
-#undef NAME
-#undef TARGET
-#define NAME(f) f##_avx2
-#define TARGET FOR_AVX2
-#include "front_kernels.h"
-#undef NAME
-#undef TARGET
-#endif
-#define NAME(f) f##_plain
-#define TARGET
-#include "front_kernels.h"
+#define KERNELS "front_kernels.h"
+#include "every_set.h"
 
 /* What is held of all blocks: the entries of N, then the factors. */
 static double *factors_of(const Fronts *c, double *held, int64_t block) {

@@ -4,21 +4,8 @@
 #include "line.h"
 #include "vectors.h"
 
-#if defined(__x86_64__)
-#define NAME(f) f##_avx512
-#define TARGET FOR_AVX512
-#include "line_kernels.h"
-#undef NAME
-#undef TARGET
-#define NAME(f) f##_avx2
-#define TARGET FOR_AVX2
-#include "line_kernels.h"
-#undef NAME
-#undef TARGET
-#endif
-#define NAME(f) f##_plain
-#define TARGET
-#include "line_kernels.h"
+#define KERNELS "line_kernels.h"
+#include "every_set.h"
 
 /* Which sources this was compiled from, for the other side to compare with. */
 EXPORT const char *loops_sources(void) { return LOOPS_SOURCES; }
@@ -61,7 +48,7 @@ EXPORT int64_t line_gradients(const Line *c, int64_t batch, const double *weight
         failed = broken[i] == 1;
         if (broken[i]) continue;
         failed = CALL(back, c, work, stages, multipliers, mean, &back_residual);
-        residuals[i] = larger_plain(residuals[i], back_residual);
+        residuals[i] = larger(residuals[i], back_residual);
         CALL(pull_back, c, w, s, slope + i * bends, mean, gradients + i * theta);
     }
     free(work);
@@ -83,7 +70,7 @@ EXPORT int64_t line_expand(const Line *c, const double *weights, const double *s
         CALL(pull_back, c, weights, sigma, slope, mean, gradient);
         CALL(curvature, c, weights, slope, bend, mean, own);
         failed = CALL(sensitivities, c, weights, sigma, slope, factors, stages, multipliers, gram, cross, size, &found);
-        *residual = larger_plain(*residual, found);
+        *residual = larger(*residual, found);
     }
     for (int64_t i = 0; i < N && !failed; i++)
         for (int64_t j = i; j < N; j++) {

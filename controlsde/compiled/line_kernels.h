@@ -10,6 +10,8 @@
    them. Whether that was good enough is measured: every sweep gives the residuals of its stage equations, over the sizes
    of their terms. Eight elements, or eight columns, stand in one vector. */
 
+#include "combine.h"
+
 /* --- where the factors of a block are ------------------------------------------------------------------------------ */
 
 INLINE int64_t NAME(inner)(const Line *c) { return c->nodes - 2 > 0 ? c->nodes - 2 : 0; }
@@ -412,9 +414,6 @@ INLINE void NAME(transport)(const Line *c, int transposed, const double *v, cons
         }
 }
 
-/* The larger of two numbers, and one that is no number where there is one. */
-INLINE double NAME(larger)(double so_far, double found) { return found > so_far || found != found ? found : so_far; }
-
 /* How far M(Y_i - rho) + sum_j a_ij N Y_j is from zero, over the sizes of its terms, in the Euclidean norm. stages
    (s, q, L) and density (q, L) on the nodes of the elements; applied (s, q, L) and missed (W) are overwritten. */
 INLINE double NAME(stage_residual)(const Line *c, NAME(Factors) f, const double *stages, const double *density,
@@ -534,7 +533,7 @@ PART int64_t NAME(forward)(const Line *c, const double *initial, const double *w
                 NAME(gather_slots)(c, c->combination + i * c->slots, x, xv, local + i * q * L, ends + i * W);
                 NAME(to_unknowns)(c, local + i * q * L, ends + i * W, y + i * n);
             }
-            worst = NAME(larger)(worst, NAME(stage_residual)(c, f, local, density, applied, missed));
+            worst = larger(worst, NAME(stage_residual)(c, f, local, density, applied, missed));
             memcpy(density, local + (s - 1) * q * L, sizeof(double) * q * L);
             for (int64_t i = 0; i < s && c->targets; i++) {
                 const double *target = c->targets + (at * s + i) * n;
@@ -660,7 +659,7 @@ PART int64_t NAME(back)(const Line *c, double *factors, const double *stages, do
                 }
                 for (int l = 0; l < 8; l++) off += square[l], of_size += of_weight[l];
                 const double scale = *f.size * sqrt(of_size) + sqrt(at_size);
-                worst = NAME(larger)(worst, scale > 0.0 ? sqrt(off) / scale : off);
+                worst = larger(worst, scale > 0.0 ? sqrt(off) / scale : off);
                 double *mu = multipliers + (at * s + i) * n;
                 for (int64_t l = 0; l < q * L; l += 8) *(v8 *)(weight + l) *= h;
                 for (int64_t u = 0; u < W; u += 8) *(v8 *)(ends + u) *= h;
@@ -738,40 +737,6 @@ PART void NAME(pull_back)(const Line *c, const double *weights, const double *si
 }
 
 /* --- many columns -------------------------------------------------------------------------------------------------- */
-
-/* result (rows, C) = or += factors (rows, inner) times the rows that `from` points to (inner, C). C a multiple of 8. */
-INLINE void NAME(combine)(const double *factors, int64_t pitch, int64_t rows, int64_t inner, const double **from,
-                          double **result, int64_t columns, int add) {
-    for (int64_t at = 0; at < columns; at += 8) {
-        int64_t r = 0;
-        for (; r + 6 <= rows; r += 6) {
-            const double *f = factors + r * pitch;
-            v8 s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0}, s4 = {0}, s5 = {0};
-            for (int64_t j = 0; j < inner; j++) {
-                const v8 x = *(const v8 *)(from[j] + at);
-                s0 += f[j] * x;
-                s1 += f[pitch + j] * x;
-                s2 += f[2 * pitch + j] * x;
-                s3 += f[3 * pitch + j] * x;
-                s4 += f[4 * pitch + j] * x;
-                s5 += f[5 * pitch + j] * x;
-            }
-            if (add) {
-                s0 += *(v8 *)(result[r] + at), s1 += *(v8 *)(result[r + 1] + at), s2 += *(v8 *)(result[r + 2] + at);
-                s3 += *(v8 *)(result[r + 3] + at), s4 += *(v8 *)(result[r + 4] + at), s5 += *(v8 *)(result[r + 5] + at);
-            }
-            *(v8 *)(result[r] + at) = s0, *(v8 *)(result[r + 1] + at) = s1, *(v8 *)(result[r + 2] + at) = s2;
-            *(v8 *)(result[r + 3] + at) = s3, *(v8 *)(result[r + 4] + at) = s4, *(v8 *)(result[r + 5] + at) = s5;
-        }
-        for (; r < rows; r++) {
-            const double *f = factors + r * pitch;
-            v8 s0 = {0};
-            for (int64_t j = 0; j < inner; j++) s0 += f[j] * *(const v8 *)(from[j] + at);
-            if (add) s0 += *(v8 *)(result[r] + at);
-            *(v8 *)(result[r] + at) = s0;
-        }
-    }
-}
 
 /* normal (N, N) += X'X, its upper triangle by blocks of 8, for X (rows, C) with C <= N. */
 INLINE void NAME(add_gram)(const double *x, int64_t rows, int64_t pitch, int64_t columns, double *normal, int64_t size) {
@@ -1012,7 +977,7 @@ PART int64_t NAME(sensitivities)(const Line *c, const double *weights, const dou
                     }
                     NAME(to_nodes)(c, before, scratch);
                     for (int64_t i = 0; i < s; i++) NAME(to_nodes)(c, after + i * n, scratch + (i + 1) * q * L);
-                    worst = NAME(larger)(worst, NAME(stage_residual)(c, f, scratch + q * L, scratch,
+                    worst = larger(worst, NAME(stage_residual)(c, f, scratch + q * L, scratch,
                                                                      scratch + (s + 1) * q * L, missed));
                 } else
                     for (int64_t u = 0; u < s * n; u++) memset(moved + u * size, 0, sizeof(double) * C);

@@ -16,6 +16,9 @@ typedef int64_t bits8 __attribute__((vector_size(64), aligned(8)));
 #define INLINE static inline __attribute__((always_inline)) TARGET
 #define PART static __attribute__((noinline)) TARGET
 
+/* The larger of two numbers, and one that is no number where there is one. */
+static inline double larger(double so_far, double found) { return found > so_far || found != found ? found : so_far; }
+
 #if defined(_WIN32)
 #define EXPORT __declspec(dllexport)
 #else
