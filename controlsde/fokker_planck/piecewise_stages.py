@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
+import scipy.sparse as sp
+import scipy.sparse.linalg as sparse_linalg
 import torch
 from torch import Tensor
 
-from controlsde.fokker_planck.non_finite import NonFiniteError
 from controlsde.fokker_planck.radau import radau
 from controlsde.fokker_planck.stage_solvers import march
 
@@ -20,6 +21,18 @@ class Factor(Protocol):
     def solve(self, right: Any, direction: str, /) -> Any:
         """x (n, c) for right-hand sides (n, c), with the matrix ("N") or its transpose ("T")."""
         ...
+
+
+class SuperLuFactor:
+    """SciPy's factors of a sparse matrix, with pivots over all of it."""
+
+    def __init__(self, matrix: sp.csc_array) -> None:
+        self._factors: Any = sparse_linalg.splu(matrix)
+        self._kind = matrix.dtype
+
+    def solve(self, right: Any, direction: str, /) -> Any:
+        """As of any factor."""
+        return self._factors.solve(np.asarray(right, dtype=self._kind), direction)
 
 
 class PiecewiseStageSolver:
@@ -61,10 +74,7 @@ class PiecewiseStageSolver:
 
     def _of(self, piece: int) -> list[Factor]:
         if piece not in self._factors:
-            try:
-                self._factors[piece] = self._factorise(piece)
-            except np.linalg.LinAlgError as error:  # a front without an inverse
-                raise NonFiniteError(piece, "the density") from error
+            self._factors[piece] = self._factorise(piece)
         return self._factors[piece]
 
     def _apply(self, piece: int, right: Tensor, direction: str) -> Tensor:

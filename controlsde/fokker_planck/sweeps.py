@@ -16,11 +16,13 @@ own. Such a run of steps with one matrix is a block here: one a piece, or one a 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
@@ -35,7 +37,7 @@ from controlsde.fokker_planck.front_stages import FrontPlan, FrontStageSolver
 from controlsde.fokker_planck.line_stages import LinePlan, LineStageSolver
 from controlsde.fokker_planck.lu_stages import LuStageSolver
 from controlsde.fokker_planck.operator import DENSE_LIMIT, Operator
-from controlsde.fokker_planck.piecewise_stages import Factor, PiecewiseStageSolver
+from controlsde.fokker_planck.piecewise_stages import Factor, PiecewiseStageSolver, SuperLuFactor
 from controlsde.fokker_planck.radau import Radau, radau
 from controlsde.fokker_planck.stage_solvers import StageSolver, refuse_non_finite
 from controlsde.foundation.surroundings import own_arithmetic
@@ -172,21 +174,35 @@ class Sweeps:
     def _solver(self, drift: Tensor, steps: Tensor) -> StageSolver:
         """Of every matrix: drift (K·blocks, k, d) and h (K·blocks,)."""
         if self._front_plan is None:
-            return self._pivoted(drift, steps)
-        return FrontStageSolver(self._front_plan, drift.numpy(), lambda: self._pivoted(drift, steps))
+            return self._interpreted(drift, steps, self._condensed)
+        # where elimination without pivots was not good enough, with pivots over the whole matrix
+        return FrontStageSolver(
+            self._front_plan, drift.numpy(), lambda: self._interpreted(drift, steps, self._by_superlu)
+        )
 
-    def _pivoted(self, drift: Tensor, steps: Tensor) -> StageSolver:
-        """By factors with pivots, or inverses, which nothing compiled has a part in."""
+    def _interpreted(self, drift: Tensor, steps: Tensor, sparse: Callable[[Tensor], Factor]) -> StageSolver:
+        """Nothing compiled of ours has a part in it. sparse: the factors of a matrix that is too large to be dense."""
         stages = self.scheme.stages
 
         def many_columns() -> StageSolver:
             if self.dense:
                 return DenseStageSolver.factorise(self._dense_assembly, stages, drift, steps, self._diffusivity)
-            return self._condensed(drift, steps)
+            assembly, _ = self._condensation
+            shifted = assembly.shifted(stages, drift, steps, self._diffusivity)
+            return PiecewiseStageSolver(stages, len(drift), lambda number: [sparse(each[number]) for each in shifted])
 
         if self.device.type != "cpu" or self._sweep_assembly is None:
             return many_columns()
         return LuStageSolver(self._sweep_assembly, stages, drift, steps, self._diffusivity, many_columns)
+
+    def _condensed(self, entries: Tensor) -> Factor:
+        """By static condensation, with pivots within a front."""
+        return CondensedFactors(self._plan, entries.numpy())
+
+    def _by_superlu(self, entries: Tensor) -> Factor:
+        layout, size = self._condensation[0].layout, self.operator.size
+        matrix = sp.coo_array((entries.numpy(), (layout.rows, layout.columns)), shape=(size, size))
+        return SuperLuFactor(sp.csc_array(matrix))
 
     @property
     def _loops(self) -> ctypes.CDLL | None:
@@ -216,16 +232,6 @@ class Sweeps:
             return None
         steps = np.repeat(self.step_lengths.numpy(), self.blocks)
         return FrontPlan(loops, *self._condensation, self.scheme.stages, steps, self._diffusivity.numpy())
-
-    def _condensed(self, drift: Tensor, steps: Tensor) -> StageSolver:
-        """Factors by static condensation with pivots, block by block."""
-        assembly, _ = self._condensation
-        plan, shifted = self._plan, assembly.shifted(self.scheme.stages, drift, steps, self._diffusivity)
-
-        def factorise(piece: int) -> list[Factor]:
-            return [CondensedFactors(plan, matrices[piece].numpy()) for matrices in shifted]
-
-        return PiecewiseStageSolver(self.scheme.stages, len(drift), factorise)
 
     def transport(self, slope: Tensor, densities: Tensor, multipliers: Tensor) -> tuple[Tensor, Tensor]:
         """A(∂_p v) ρ_c and A(∂_p v)ᵀ λ_c without diffusion, both (n, c, P), for ∂_p v (k·d, P), ρ and λ (n, c)."""
