@@ -27,7 +27,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from controlsde.compiled.library import MOST_VERTICES, library
+from controlsde.compiled.library import ACCURATE, MOST_VERTICES, library
 from controlsde.fokker_planck.assembly import Assembly, Entries, MatrixLayout
 from controlsde.fokker_planck.condensation import CondensedFactors, Plan
 from controlsde.fokker_planck.dense_stages import DenseStageSolver
@@ -196,13 +196,24 @@ class Sweeps:
         return LuStageSolver(self._sweep_assembly, stages, drift, steps, self._diffusivity, many_columns)
 
     def _condensed(self, entries: Tensor) -> Factor:
-        """By static condensation, with pivots within a front."""
-        return CondensedFactors(self._plan, entries.numpy())
+        """By static condensation, whose pivots are within a front; where that does not solve a probe, by SuperLU."""
+        matrix = self._sparse(entries)
+        probe = np.sin(np.arange(1.0, self.operator.size + 1))[:, None]
+        try:
+            factors = CondensedFactors(self._plan, entries.numpy())
+        except np.linalg.LinAlgError:
+            return SuperLuFactor(matrix)
+        solved = factors.solve(probe, "N")
+        size = abs(matrix).sum(axis=1).max() * np.linalg.norm(solved)
+        accurate = np.linalg.norm(matrix @ solved - probe) <= ACCURATE * size
+        return factors if accurate else SuperLuFactor(matrix)
 
     def _by_superlu(self, entries: Tensor) -> Factor:
+        return SuperLuFactor(self._sparse(entries))
+
+    def _sparse(self, entries: Tensor) -> sp.csc_array:
         layout, size = self._condensation[0].layout, self.operator.size
-        matrix = sp.coo_array((entries.numpy(), (layout.rows, layout.columns)), shape=(size, size))
-        return SuperLuFactor(sp.csc_array(matrix))
+        return sp.csc_array(sp.coo_array((entries.numpy(), (layout.rows, layout.columns)), shape=(size, size)))
 
     @property
     def _loops(self) -> ctypes.CDLL | None:

@@ -120,14 +120,17 @@ def test_factors_that_are_wrong_in_one_number_are_seen(what):
     assert not fronts._accurate
 
 
+@pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("stages", [1, 3])
 @pytest.mark.parametrize(("dimension", "elements"), [(1, 8), (2, 3), (2, 11)])
-def test_where_one_interior_has_no_inverse_the_answer_is_that_of_the_whole_matrix(dimension, elements, stages):
+def test_where_one_interior_has_no_inverse_the_answer_is_that_of_the_whole_matrix(
+    dimension, elements, stages, compiled
+):
     """A well-conditioned step of which λ − hA vanishes on one interior: pivots within a front are not enough."""
     mesh = Mesh.build(((-1.0, 1.0),) * dimension, "reflecting", (elements,) * dimension, 2)
     operator = Operator.build(mesh, 0.1)
     step, scheme, towards = 0.5, radau(stages), -operator.drift_points
-    sweeps = Sweeps(operator, [step], 1, stages)
+    sweeps = Sweeps(operator, [step], 1, stages, compiled=compiled)
     first = sweeps._condensation[1].order[0]
     still, moved = (operator.matrix(drift)[first, first] for drift in (np.zeros_like(towards), towards))
     drift = (scheme.eigenvalues[0].real / step - still) / (moved - still) * towards
