@@ -192,7 +192,7 @@ def legend(axes: Axes, **options: Any) -> None:
 def save(figure: Figure, target: Path) -> Path:
     """Write a figure in one step, and return its path.
 
-    `Figure.savefig` would draw it twice, the first time only to lay it out.
+    `Figure.savefig` would draw it twice, the first time only to lay it out; here it is laid out once and for all.
     """
     engine = figure.get_layout_engine()
     if engine is not None:

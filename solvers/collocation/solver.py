@@ -67,7 +67,6 @@ WARM_OPTIONS: dict[str, Any] = {
 }
 
 SHORT_SEARCH = {1: (8, 64), 2: (2, 0)}  # starts and hops of a short search by shooting, by dimension
-WHOLE_SEARCH = (8, 256)  # where it is compiled, and says where to begin: shooting's own by default
 
 REASONS: dict[str, Reason] = {  # the solvers' words in ours
     "Solve_Succeeded": "converged",
@@ -208,10 +207,12 @@ def solve(
 
 
 def _shot(objective: Objective, options: Collocation, progress: Progress, *, whole: bool) -> Outcome:
-    """What a search by shooting finds: where to begin, or what an answer is held to."""
-    starts, hops = WHOLE_SEARCH if whole else SHORT_SEARCH[min(objective.tracking.mesh.dimension, 2)]
-    brief = Shooting(starts=starts, hops=hops, seed=options.seed, device=options.device)
-    return shooting.solve(objective, brief, progress)
+    """What a search by shooting finds, its whole own or a short one: where to begin, or what an answer is held to."""
+    dimension = objective.tracking.mesh.dimension
+    starts, hops = SHORT_SEARCH[min(dimension, 2)]
+    short = Shooting(starts=starts, hops=hops, seed=options.seed, device=options.device)
+    own = Shooting(seed=options.seed, device=options.device).fitted(dimension)
+    return shooting.solve(objective, own if whole else short, progress)
 
 
 @dataclass(frozen=True, eq=False)

@@ -66,7 +66,7 @@ def shooting_memory(sizes: Sizes, factors: float) -> float:
     """Bytes at the peak of a second-order shooting solve, over those of Python with its libraries.
 
     factors: bytes of the factors or inverses of all pieces, which depend on how the stages are solved. The rest are
-    arrays of the responses to the weights, (K, S, s, P, q) with q = 3·d·n rows of the transport, and (K, S, s, n, P).
+    arrays of the responses to the weights, (K, s, n, S, P), and what the transport makes of them.
     """
     responses = 8 * sizes.stage_values * sizes.weights_per_piece * (3 * sizes.dimension + 1)
     arrays = RESPONSE_ARRAYS * responses + FACTOR_ARRAYS * factors

@@ -9,21 +9,8 @@ from controlsde.fokker_planck import Mesh, Operator
 from controlsde.fokker_planck.radau import radau
 from controlsde.fokker_planck.sweeps import Sweeps
 
-CASES = {
-    "1-D reflecting": ("reflecting", (9,), 6, 0.5),
-    "1-D periodic": ("periodic", (7,), 4, 0.1),
-    "2-D reflecting": ("reflecting", (4, 3), 5, 0.3),
-    "2-D noise-free": ("reflecting", (3, 4), 4, 0.0),
-    "2-D of degree 1": ("reflecting", (5, 4), 1, 0.2),
-    "2-D periodic, even": ("periodic", (4, 2), 4, 0.2),
-    "2-D periodic, odd": ("periodic", (5, 3), 3, 0.2),
-    "2-D absorbing": ("absorbing", (3, 3), 4, 0.1),
-    "2-D outflow": ("absorbing", (3, 2), 4, 0.0),
-    "2-D one periodic element": ("periodic", (1, 1), 5, 0.3),
-    "2-D one absorbing element": ("absorbing", (1, 1), 5, 0.3),
-    "3-D reflecting": ("reflecting", (2, 3, 2), 3, 0.3),
-    "3-D periodic": ("periodic", (3, 2, 2), 3, 0.3),
-}
+from .cases import CASES, operator_of
+
 PIECES, STEPS = 3, 2
 
 pytestmark = pytest.mark.skipif(library.library() is None, reason="the compiled loops are not installed")
@@ -31,8 +18,7 @@ pytestmark = pytest.mark.skipif(library.library() is None, reason="the compiled 
 
 def setting(case, stages=3, strength=3.0):
     """Sweeps, and drifts of all pieces."""
-    walls, elements, degree, diffusivity = CASES[case]
-    operator = Operator.build(Mesh.build(((-1.0, 2.0),) * len(elements), walls, elements, degree), diffusivity)
+    operator = operator_of(case)
     rng = np.random.default_rng(3)
     x = operator.drift_points
     drift = strength * np.sin(2 * np.einsum("kd,Kde->Kke", x, rng.normal(size=(PIECES, x.shape[1], x.shape[1]))) + 1.0)
