@@ -55,7 +55,7 @@ class Fronts(ctypes.Structure):
 _ARGUMENTS = {
     "line_factor_numbers": "",
     "line_forward": "aaaaaa",
-    "line_sweep": "aaaaa",
+    "line_sweep": "aaaa",
     "line_gradients": "naaaaaaa",
     "line_expand": "aaaaaaaaaa",
     "fronts_factorise": "aa",

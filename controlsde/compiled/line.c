@@ -24,10 +24,12 @@ EXPORT int64_t line_forward(const Line *c, const double *weights, const double *
 }
 
 /* The same for a rectified drift (K, k) and an initial density (n), where there is no objective: stages and residual. */
-EXPORT int64_t line_sweep(const Line *c, const double *drift, const double *initial, double *factors, double *stages,
-                          double *residual) {
-    double value;
-    return CALL(forward, c, initial, NULL, drift, factors, stages, &value, residual);
+EXPORT int64_t line_sweep(const Line *c, const double *drift, const double *initial, double *stages, double *residual) {
+    double value, *factors = malloc(sizeof(double) * stride_plain(c)); /* of one block at a time */
+    if (!factors) return 1;
+    const int64_t failed = CALL(forward, c, initial, NULL, drift, factors, stages, &value, residual);
+    free(factors);
+    return failed;
 }
 
 /* For each of a batch of weights (batch, K, P), sigma and slope (batch, K, m, k): value, gradient (K, P), the larger

@@ -484,7 +484,7 @@ INLINE void NAME(drift_of)(const Line *c, const double *weights, const double *s
 /* --- sweeps -------------------------------------------------------------------------------------------------------- */
 
 /* Forward from `initial` (n), for weights (K, P) and sigma (K, m, k), or without weights for the rectified drift (K, k) in
-   the place of sigma: factors, stages (K * blocks * steps, s, n), the value of the tracking error where there are targets,
+   the place of sigma, when the factors are those of one block after the other: factors, stages (K * blocks * steps, s, n), the value of the tracking error where there are targets,
    and the largest residual. Returns the piece where a number stopped being finite, as -1 - 2 piece for the drift and
    -2 - 2 piece for the density, or 0. */
 PART int64_t NAME(forward)(const Line *c, const double *initial, const double *weights, const double *sigma,
@@ -514,7 +514,7 @@ PART int64_t NAME(forward)(const Line *c, const double *initial, const double *w
                 if (!isfinite(drift[i])) broken = -1 - 2 * piece;
             if (broken) break;
         }
-        NAME(Factors) f = NAME(factors)(c, factors, block);
+        NAME(Factors) f = NAME(factors)(c, factors, weights ? block : 0);
         NAME(factorise)(c, block, drift, f, scratch);
         for (int64_t step = 0; step < c->steps; step++) {
             const int64_t at = block * c->steps + step;

@@ -39,21 +39,19 @@ class LinePlan:
         self._line = Line(**line_sizes(operator, elements, stages, diffusivity.shape[1], diffusivity), **addresses)
         self._structure = ctypes.addressof(self._line)
         self._loops = loops
-        self._factors = int(loops.line_factor_numbers(self._structure))
         blocks = blocks_a_piece(diffusivity)
         self._shape = (len(diffusivity) * blocks, diffusivity.shape[1] // blocks, stages, operator.size)
 
     def sweep(self, drift: Tensor, initial: Tensor) -> Tensor | None:
-        """Stages (K·blocks, S/blocks, s, n) for a rectified drift (K, k, 1); None where they are not accurate."""
+        """Stages (K·blocks, S/blocks, s, n) for a rectified drift (K, k, 1) in float64; None where not accurate."""
         cpu = torch.device("cpu")  # whatever a caller has made the default
-        held = torch.empty(self._factors + 1, dtype=torch.float64, device=cpu)
         stages = torch.empty(self._shape, dtype=torch.float64, device=cpu)
-        given = [each.to(torch.float64).contiguous() for each in (drift, initial)]
-        addresses = [each.data_ptr() for each in (*given, held, stages)]
-        failed = self._loops.line_sweep(self._structure, *addresses, addresses[2] + 8 * self._factors)
+        residual = torch.empty(1, dtype=torch.float64, device=cpu)
+        arrays = (drift.contiguous(), initial.contiguous(), stages, residual)
+        failed = self._loops.line_sweep(self._structure, *(each.data_ptr() for each in arrays))
         if failed > 0:
             raise MemoryError
-        return None if failed or not held[-1].item() <= ACCURATE else stages
+        return None if failed or not residual.item() <= ACCURATE else stages
 
 
 class LineStageSolver:
