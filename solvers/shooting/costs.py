@@ -11,7 +11,7 @@ from controlsde.solvers.costs import Costs
 from controlsde.solvers.drift_fitting.costs import start_fits
 from controlsde.solvers.shooting.multistart import PRUNING_ITERATIONS, kept_of
 from controlsde.solvers.shooting.options import SECOND_ORDER, Shooting
-from controlsde.tracking.sizes import Sizes, front_numbers, sparse_factor_bytes
+from controlsde.tracking.sizes import Sizes, front_numbers, line_numbers, sparse_factor_bytes
 
 ITERATIONS_TO_THE_END = 60  # after the first look: 18 to 154 were seen
 ITERATIONS_OF_A_HOP = 15  # from a hop to where it is given up or ends: 10 to 19 on average
@@ -19,8 +19,9 @@ ITERATIONS_OF_A_HOP = 15  # from a hop to where it is given up or ends: 10 to 19
 SHOOTING_BYTES = 20e6
 RESPONSE_ARRAYS = 7.0
 FACTOR_ARRAYS = 1.9
-COMPILED_BYTES, COMPILED_SHARE = 2e6, 0.25  # of those arrays, by the compiled loops of one dimension
-FRONTS_BYTES, FRONTS_RESPONSE_ARRAYS, FRONTS_FACTOR_ARRAYS = 14e6, 2.5, 2.7  # and by compiled fronts
+LINE_BYTES, LINE_RESPONSE_ARRAYS = 2e6, 0.8  # the same by the compiled loops of one dimension,
+FRONTS_BYTES, FRONTS_RESPONSE_ARRAYS = 14e6, 2.5  # and by compiled fronts
+COMPILED_FACTOR_ARRAYS = 2.7
 
 # Work that takes as long as one run of `calibration_seconds`.
 SHOOTING_CALIBRATIONS = 0.78
@@ -47,11 +48,13 @@ def costs(options: Shooting, sizes: Sizes) -> Costs:
 def factor_bytes(sizes: Sizes) -> int:
     """Bytes of inverses or factors of all pieces, as the stage solvers of shooting keep them.
 
-    In one dimension bands; in more compiled fronts, or without them dense inverses, or beyond `DENSE_LIMIT` sparse
-    factors by dissection.
+    Those of the compiled loops; without them in one dimension bands, in more dense inverses, or beyond `DENSE_LIMIT`
+    sparse factors by dissection.
     """
     unknowns = sizes.unknowns
-    if sizes.dimension == 1:
+    if compiled_for(sizes):
+        each = 8 * line_numbers(unknowns, sizes.degree)
+    elif sizes.dimension == 1:
         each = 24 * unknowns * (3 * sizes.degree + 1)
     elif fronts_for(sizes):
         each = int(24 * front_numbers(sizes.dimension, unknowns))
@@ -69,12 +72,11 @@ def shooting_memory(sizes: Sizes, factors: float) -> float:
     arrays of the responses to the weights, (K, s, n, S, P), and what the transport makes of them.
     """
     responses = 8 * sizes.stage_values * sizes.weights_per_piece * (3 * sizes.dimension + 1)
-    arrays = RESPONSE_ARRAYS * responses + FACTOR_ARRAYS * factors
     if compiled_for(sizes):
-        return COMPILED_BYTES + COMPILED_SHARE * arrays
+        return LINE_BYTES + LINE_RESPONSE_ARRAYS * responses + COMPILED_FACTOR_ARRAYS * factors
     if fronts_for(sizes):
-        return FRONTS_BYTES + FRONTS_RESPONSE_ARRAYS * responses + FRONTS_FACTOR_ARRAYS * factors
-    return SHOOTING_BYTES + arrays
+        return FRONTS_BYTES + FRONTS_RESPONSE_ARRAYS * responses + COMPILED_FACTOR_ARRAYS * factors
+    return SHOOTING_BYTES + RESPONSE_ARRAYS * responses + FACTOR_ARRAYS * factors
 
 
 def shooting_seconds(sizes: Sizes, calibration: float) -> float:
@@ -113,8 +115,9 @@ def fronts_for(sizes: Sizes) -> bool:
 
 
 def _compiled_seconds(sizes: Sizes, calibration: float) -> float:
-    """The same by the compiled loops: 20 n·degree operations a column and step, and s·n·N²/3 a step for products."""
-    solves = sizes.steps * sizes.weights / 2 * 20 * sizes.unknowns * sizes.degree
+    """The same by the compiled loops: 20 n·degree + 10 V² operations a column and step, s·n·N²/3 a step; V vertices."""
+    of_column = 20 * sizes.unknowns * sizes.degree + 10 * (sizes.unknowns / sizes.degree) ** 2
+    solves = sizes.steps * sizes.weights / 2 * of_column
     products = sizes.stage_values * sizes.weights**2 / 3
     responses = sizes.stage_values * sizes.weights_per_piece
     return calibration * (
