@@ -27,7 +27,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from controlsde.compiled.library import ACCURATE, MOST_VERTICES, library
+from controlsde.compiled.library import ACCURATE, library, line_loops
 from controlsde.fokker_planck.assembly import Assembly, Entries, MatrixLayout
 from controlsde.fokker_planck.condensation import CondensedFactors, Plan
 from controlsde.fokker_planck.dense_stages import DenseStageSolver
@@ -221,8 +221,9 @@ class Sweeps:
 
     @cached_property
     def _line_plan(self) -> LinePlan | None:
-        loops, axes = self._loops, self.operator.mesh.axes
-        if loops is None or len(axes) > 1 or axes[0].elements >= MOST_VERTICES:
+        axes = self.operator.mesh.axes
+        loops = line_loops(len(axes), axes[0].elements) if self._loops else None
+        if loops is None:
             return None
         return LinePlan(loops, self.operator, self.scheme.stages, self.step_lengths.numpy(), self.diffusivity)
 
