@@ -104,6 +104,11 @@ def _declared(loaded: ctypes.CDLL) -> ctypes.CDLL:
     return loaded
 
 
+def whole(count: Any) -> Any:
+    """As many numbers as fill whole vectors: for one count, or an array of them."""
+    return -(-count // LANES) * LANES
+
+
 def address(array: NDArray[Any]) -> int:
     """Where the numbers of a C-contiguous array are."""
     return array.ctypes.data

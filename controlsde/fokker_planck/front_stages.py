@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from controlsde.compiled.library import ACCURATE, LANES, Fronts, address
+from controlsde.compiled.library import ACCURATE, Fronts, address, whole
 from controlsde.fokker_planck.assembly import Assembly, Entries
 from controlsde.fokker_planck.dissection import Dissection
 from controlsde.fokker_planck.radau import in_parts
@@ -47,8 +47,8 @@ class FrontPlan:
         groups = _groups(dissection)
         own = np.array([len(inside) for inside, _ in groups])
         edge = np.array([len(boundary) for _, boundary in groups])
-        factors = own * _padded(own + edge) + edge * _padded(own)
-        whole = {
+        factors = own * whole(own + edge) + edge * whole(own)
+        places = {
             "order": dissection.order,
             "first": np.array([inside[0] for inside, _ in groups]),
             "own": own,
@@ -65,7 +65,7 @@ class FrontPlan:
             "inputs": assembly.linear.indices,
         }
         self._arrays = {
-            **{name: np.ascontiguousarray(array, dtype=np.int64) for name, array in whole.items()},
+            **{name: np.ascontiguousarray(array, dtype=np.int64) for name, array in places.items()},
             **{name: np.ascontiguousarray(scheme[name]) for name in _SCHEME},
             "shares": np.ascontiguousarray(assembly.linear.data),
             "lengths": np.ascontiguousarray(steps),
@@ -104,7 +104,7 @@ class FrontPlan:
         _expect(slope.shape, (self.drift_values, weights))
         _expect(densities.shape, (size, densities.shape[-1]))
         _expect(multipliers.shape, densities.shape)
-        padded = np.zeros((len(slope), _padded(weights)))
+        padded = np.zeros((len(slope), whole(weights)))
         padded[:, :weights] = slope
         moved, pulled = (np.zeros((*densities.shape, padded.shape[1])) for _ in range(2))
         arrays = (padded, np.ascontiguousarray(densities), np.ascontiguousarray(multipliers), moved, pulled)
@@ -163,7 +163,7 @@ class FrontStageSolver:
         _expect(right.shape[:-1], self._shape[1:] if alike else self._shape)
         if not 0 <= piece < self._plan.matrices:
             raise IndexError(f"there are {self._plan.matrices} pieces (got number {piece})")
-        columns = _padded(count)
+        columns = whole(count)
         given = _array(right)
         if columns > count:
             given = np.concatenate([given, np.zeros((*given.shape[:-1], columns - count))], axis=-1)
@@ -193,10 +193,6 @@ def _expect(shape: Sequence[int], expected: Sequence[int]) -> None:
 
 def _array(tensor: Tensor) -> Array:
     return np.ascontiguousarray(tensor.detach().numpy(), dtype=float)
-
-
-def _padded(count: Any) -> Any:
-    return -(-count // LANES) * LANES
 
 
 def _starts(counts: Indices) -> Indices:

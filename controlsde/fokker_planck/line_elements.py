@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.compiled.library import LANES
+from controlsde.compiled.library import whole
 from controlsde.fokker_planck import gauss_lobatto as gll
 from controlsde.fokker_planck.diffusivity import blocks_a_piece
 from controlsde.fokker_planck.operator import Operator
@@ -80,9 +80,9 @@ def line_sizes(operator: Operator, elements: Elements, stages: int, steps: int, 
     return {
         "nodes": len(elements.weights),
         "elements": len(elements.start),
-        "lanes": _rounded(len(elements.start)),
+        "lanes": whole(len(elements.start)),
         "vertices": len(elements.vertex),
-        "room": _rounded(len(elements.vertex) + 1),
+        "room": whole(len(elements.vertex) + 1),
         "unknowns": len(elements.mass),
         "stages": stages,
         "reals": int(single.sum()),
@@ -98,7 +98,7 @@ def line_sizes(operator: Operator, elements: Elements, stages: int, steps: int, 
 def line_arrays(elements: Elements, stages: int, step_lengths: Array, diffusivity: Array) -> dict[str, NDArray[Any]]:
     """The arrays that `line.h` asks for, but for those of the network and of the objective."""
     blocks = blocks_a_piece(diffusivity)
-    spare = np.full(_rounded(len(elements.start)) - len(elements.start), len(elements.vertex))
+    spare = np.full(whole(len(elements.start)) - len(elements.start), len(elements.vertex))
     scheme = in_parts(stages)
     return {
         "convection": elements.convection,
@@ -114,7 +114,3 @@ def line_arrays(elements: Elements, stages: int, step_lengths: Array, diffusivit
         "diffusivity": diffusivity[:, :: diffusivity.shape[1] // blocks].ravel(),
         **{name: scheme[name] for name in _SCHEME},
     }
-
-
-def _rounded(count: int) -> int:
-    return -(-count // LANES) * LANES

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from controlsde.compiled.library import LANES
+from controlsde.compiled.library import whole
 from controlsde.fokker_planck.adjoint import drift_gradient, stage_multipliers, stage_weights
 from controlsde.fokker_planck.sweeps import Sweeps, Trajectory
 from controlsde.tracking.expansion import Expansion
@@ -143,11 +143,11 @@ class InterpretedObjective:
         steps, total = tracking.grid.steps_per_piece, pieces * size
         scale = (self._time_weight.sqrt()[..., None] * self._metric.scale)[..., None]  # (K, S, s, n, 1)
         responses, pulls = self._linearised(trajectory, multipliers, jacobian)
-        normal = jacobian.new_zeros((_whole(total), _whole(total)))
+        normal = jacobian.new_zeros((whole(total), whole(total)))
         cross = torch.zeros_like(normal)
         carried = jacobian.new_zeros((len(tracking.initial), 0))
         for piece in range(pieces):
-            own, seen = slice(piece * size, (piece + 1) * size), _whole((piece + 1) * size)
+            own, seen = slice(piece * size, (piece + 1) * size), whole((piece + 1) * size)
             carried = torch.cat([carried, carried.new_zeros((len(carried), seen - carried.shape[1]))], dim=1)
             for step in range(steps):
                 moved = trajectory.advance(piece, step, carried)  # (s, n, seen)
@@ -175,11 +175,6 @@ class InterpretedObjective:
             forcing.append(moved.reshape(shape).transpose(0, 1))
             pulls.append(pulled.reshape(shape).transpose(0, 1))
         return trajectory.solve(torch.stack(forcing)), pulls
-
-
-def _whole(columns: int) -> int:
-    """Columns in whole vectors, which compiled solves want."""
-    return -(-columns // LANES) * LANES
 
 
 def _gram(values: Tensor) -> Tensor:

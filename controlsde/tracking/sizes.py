@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 
-from controlsde.compiled.library import LANES
+from controlsde.compiled.library import whole
 from controlsde.fokker_planck.mesh import Axis, Mesh
 from controlsde.problem import Problem
 
@@ -125,9 +125,9 @@ def sparse_factor_bytes(unknowns: int) -> int:
 def line_numbers(unknowns: int, degree: int) -> int:
     """Numbers in the factors of one matrix by the loops of a line, at three stages."""
     elements = max(1, unknowns // degree)
-    lanes, room = (LANES * -(-count // LANES) for count in (elements, elements + 2))
+    lanes, room = whole(elements), whole(elements + 2)
     nodes, inner = degree + 1, degree - 1
-    return (nodes**2 + 3 * inner**2 + 12 * inner) * lanes + 6 * room**2
+    return int((nodes**2 + 3 * inner**2 + 12 * inner) * lanes + 6 * room**2)
 
 
 def front_numbers(dimension: int, unknowns: int) -> float:
