@@ -60,6 +60,22 @@ def test_every_particle_is_counted_once_in_every_sum(counted):
     assert counted.count == n == counted.alive[0] == counted.marginals.sum() == counted.waves[0] / 2**22
 
 
+@pytest.mark.parametrize("particles", [500, CELL + 7])
+def test_no_particle_is_moved_that_is_not_counted_and_no_more_for_the_bias_of_the_steps(particles):
+    moved = []
+
+    def counting(process, stream, first, start, stop):
+        moved.append(len(start))
+        return jump(process, stream, first, start, stop)
+
+    backend = Backend("counting", "cpu", counting)
+    sums = run(Effort(particles), backend).sums
+    assert sum(moved) == particles == sums.count
+    moved.clear()
+    EXPERIMENT.step_bias(LAYOUT, backend, sample_of(LAYOUT, sums), np.zeros(len(LAYOUT.modes.weights)))
+    assert sum(moved) == 2 * min(particles, EXPERIMENT._bias_cells * CELL)  # with coarse and with fine steps
+
+
 def test_sums_do_not_depend_on_threads_or_on_how_many_cells_move_together(counted, monkeypatch):
     for threads, cells in ((1, 1), (5, 1), (1, 3), (2, 256)):
         monkeypatch.setattr(streaming.loky, "cpu_count", lambda threads=threads: threads)
