@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from controlsde.fokker_planck.diffusion_modes import DiffusionModes
 from controlsde.fokker_planck.operator import Operator
 from controlsde.fokker_planck.radau import radau
+from controlsde.foundation.sparse import band_solver, rows_of
 
 Array = NDArray[np.float64]
 
@@ -67,8 +68,24 @@ Solve = Callable[[list[sp.csr_array], float, Array, Array], Array]
 
 
 def _by_factors(inverse: Array) -> Solve:
+    stages = len(inverse)
+    i, j = np.divmod(np.arange(stages**2), stages)
+
     def solve(matrices: list[sp.csr_array], length: float, right: Array, guess: Array) -> Array:
-        coupling = sp.kron(sp.csr_array(inverse), sp.eye_array(len(guess)), format="csc")
+        size = len(guess)
+        # the stages of a node side by side: on a line the equations are a band then
+        nodes = np.arange(size)[:, None] * stages
+        rows = [rows_of(matrix) * stages + stage for stage, matrix in enumerate(matrices)]
+        columns = [matrix.indices * stages + stage for stage, matrix in enumerate(matrices)]
+        coefficients = (
+            np.concatenate([(nodes + i).ravel(), *rows]),
+            np.concatenate([(nodes + j).ravel(), *columns]),
+            np.concatenate([np.tile(inverse.ravel(), size), *(-length * matrix.data for matrix in matrices)]),
+        )
+        narrow = band_solver(*coefficients, stages * size)
+        if narrow is not None:
+            return narrow(right.T.ravel()).reshape(size, stages).T
+        coupling = sp.kron(sp.csr_array(inverse), sp.eye_array(size), format="csc")
         blocks = sp.block_diag(matrices, format="csc")
         return np.asarray(sparse_linalg.splu(sp.csc_array(coupling - length * blocks)).solve(right.ravel())).reshape(
             right.shape

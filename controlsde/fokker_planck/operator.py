@@ -38,6 +38,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from controlsde.fokker_planck.mesh import Mesh, kronecker
+from controlsde.foundation.sparse import with_entries
 
 Array = NDArray[np.float64]
 
@@ -117,11 +118,8 @@ class Operator:
 class _Entries:
     """The entries of A(v) that can differ from zero, in the order of a CSR matrix, and what each is of v and of D."""
 
-    shape: tuple[int, int]
-    indices: NDArray[np.int32]
-    starts: NDArray[np.int32]
+    diffusion: sp.csr_array
     linear: sp.csr_array  # (nnz, k·d)
-    diffusion: Array  # (nnz,)
 
     @staticmethod
     def of(operator: Operator) -> _Entries:
@@ -135,18 +133,15 @@ class _Entries:
         moved, spread = place[: len(rows)], place[len(rows) : len(rows) + still.nnz]
         diffusion = np.zeros(len(entries))
         diffusion[spread] = still.data
+        starts = np.searchsorted(entries, np.arange(size + 1) * size).astype(np.int32)
+        linear = sp.coo_array((values, (moved, inputs)), shape=(len(entries), operator.sampling.shape[1])).tocsr()
         return _Entries(
-            (size, size),
-            (entries % size).astype(np.int32),
-            np.searchsorted(entries, np.arange(size + 1) * size).astype(np.int32),
-            sp.coo_array((values, (moved, inputs)), shape=(len(entries), operator.sampling.shape[1])).tocsr(),
-            diffusion,
+            sp.csr_array((diffusion, (entries % size).astype(np.int32), starts), shape=(size, size)), linear
         )
 
     def matrix(self, drift: Array, diffusivity: float) -> sp.csr_array:
         """A(v)."""
-        values = self.linear @ drift.ravel() + diffusivity * self.diffusion
-        return sp.csr_array((values, self.indices, self.starts), shape=self.shape)
+        return with_entries(self.diffusion, self.linear @ drift.ravel() + diffusivity * self.diffusion.data)
 
 
 def entries_linear_in_drift(operator: Operator) -> tuple[Any, Any, Any, Any]:

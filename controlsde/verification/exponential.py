@@ -13,6 +13,7 @@ Comes in: the matrices of ρ' = A(t) ρ. Goes out: ρ at equally spaced times in
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -22,17 +23,20 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as sparse_linalg
 from numpy.typing import NDArray
 
+from controlsde.foundation.sparse import band_solver, rows_of, with_entries
+
 Array = NDArray[np.float64]
 Action = Callable[[sp.csr_array, Array, Array, Array], Array]  # A, y, times, mass → exp(tA) y at the times
 
 PIVOT = 1e-3  # share of the largest entry of a column from which on its diagonal is a pivot
 DENSE_LIMIT = 200  # unknowns, where the exponential of a piece serves all its outputs
-DENSE_LIMIT_ONCE = 110  # where it serves one vector: from there on a basis for that one is faster
+DENSE_LIMIT_ONCE = 80  # where it serves one vector: from there on a basis for that one is faster
 MAGNUS_TOLERANCE = 1e-6
 EASY = 32.0  # half the steps would do, of which each doubling takes a sixteenth of the error
 MOST_SUBSTEPS = 16  # of the Magnus integrator, between two outputs
 ARNOLDI_TOLERANCE = 1e-10
-ARNOLDI_BLOCK = 10  # basis vectors between two checks
+CHECKED_AT = (4, 8, 12)  # basis vectors, early on, for an easy exponential needs few,
+ARNOLDI_BLOCK = 10  # and then at every multiple of this
 MOST_VECTORS = 100
 
 
@@ -72,9 +76,7 @@ def exponential_action(generator: sp.csr_array, vector: Array, times: Array, mas
     Where a basis of `MOST_VECTORS` is not enough for the whole interval, the interval is cut.
     """
     root = np.sqrt(mass)
-    rows = np.repeat(np.arange(len(root)), np.diff(generator.indptr))
-    values = generator.data * (root[rows] / root[generator.indices])
-    scaled = sp.csr_array((values, generator.indices, generator.indptr), shape=generator.shape)
+    scaled = with_entries(generator, generator.data * (root[rows_of(generator)] / root[generator.indices]))
     return _action(scaled, root * vector, np.asarray(times, dtype=float)) / root
 
 
@@ -124,10 +126,10 @@ def _arnoldi(matrix: sp.csr_array, start: Array, times: Array) -> Array | None:
             overlap = basis[:count] @ new
             hessenberg[:count, count - 1] += overlap
             new = new - overlap @ basis[:count]
-        rest = float(np.linalg.norm(new))
+        rest = math.sqrt(float(new @ new))
         hessenberg[count, count - 1] = rest
         complete = count == size or rest <= 1e-14
-        if complete or count % ARNOLDI_BLOCK == 0:
+        if complete or count in CHECKED_AT or (count > CHECKED_AT[-1] and count % ARNOLDI_BLOCK == 0):
             projected = (np.eye(count) - np.linalg.inv(hessenberg[:count, :count])) / gamma
             step = scipy.linalg.expm(float(times[0]) * projected)  # the times are equally spaced
             columns = [step[:, 0]]
@@ -144,12 +146,16 @@ def _arnoldi(matrix: sp.csr_array, start: Array, times: Array) -> Array | None:
 
 def _shifted_inverse(matrix: sp.csr_array, gamma: float) -> Callable[[Array], Array]:
     """y → (I − γA)⁻¹ y."""
-    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    diagonal = matrix.indices == rows
-    if np.count_nonzero(diagonal) == matrix.shape[0]:  # it is stored whole, as it is of an operator
-        shifted = sp.csr_array((diagonal - gamma * matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape)
+    size = matrix.shape[0]
+    rows = rows_of(matrix)
+    diagonal = rows == matrix.indices
+    if np.count_nonzero(diagonal) == size:  # it is stored whole, as it is of an operator
+        shifted = with_entries(matrix, diagonal - gamma * matrix.data)
+        narrow = band_solver(rows, shifted.indices, shifted.data, size)
+        if narrow is not None:
+            return narrow
     else:
-        shifted = sp.csr_array(sp.eye_array(matrix.shape[0]) - gamma * matrix)
+        shifted = sp.csr_array(sp.eye_array(size) - gamma * matrix)
     # the pattern is symmetric and the diagonal dominates: an ordering for that, kept by pivoting only where it must
     factors: Any = sparse_linalg.splu(
         shifted.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=PIVOT, options={"SymmetricMode": True}
@@ -239,7 +245,7 @@ def _combined(first: float, one: sp.csr_array, second: float, other: sp.csr_arra
     if one.indices is other.indices or (
         np.array_equal(one.indptr, other.indptr) and np.array_equal(one.indices, other.indices)
     ):
-        return sp.csr_array((first * one.data + second * other.data, one.indices, one.indptr), shape=one.shape)
+        return with_entries(one, first * one.data + second * other.data)
     return sp.csr_array(first * one + second * other)
 
 

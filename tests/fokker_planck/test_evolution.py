@@ -1,4 +1,4 @@
-"""The step that is solved by iteration in three dimensions: the same numbers as by factors."""
+"""The step that is solved by iteration in three dimensions, and as a band on a line: the same numbers as by factors."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ from controlsde.fokker_planck import Mesh, Operator
 from controlsde.fokker_planck.diffusion_modes import DiffusionModes
 from controlsde.fokker_planck.evolution import _by_factors, _by_iteration
 from controlsde.fokker_planck.radau import radau
+from controlsde.foundation import sparse
 
 
 @pytest.mark.parametrize("walls", ["reflecting", "periodic", "absorbing"])
@@ -33,3 +34,22 @@ def test_iteration_and_factors_solve_the_same_stage_equations(diffusivity):
     expected = _by_factors(inverse)(matrices, 0.1, right, guess)
     found = _by_iteration(operator, inverse)(matrices, 0.1, right, guess)
     np.testing.assert_allclose(found, expected, atol=1e-8 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("walls", ["reflecting", "absorbing", "periodic"])
+@pytest.mark.parametrize("stages", [1, 2, 3])
+@pytest.mark.parametrize("diffusivity", [0.0, 0.3])
+def test_a_band_and_sparse_factors_solve_the_same_stage_equations(monkeypatch, walls, stages, diffusivity):
+    operator = Operator.build(Mesh.build(((-1.0, 2.0),), walls, (7,), 5), diffusivity)
+    rng = np.random.default_rng(2)
+    inverse = radau(stages).inverse
+    points = operator.drift_points
+    matrices = [operator.matrix(operator.rectify(9 * rng.standard_normal(points.shape))) for _ in range(stages)]
+    right, guess = rng.standard_normal((stages, operator.size)), rng.standard_normal(operator.size)
+    found = _by_factors(inverse)(matrices, 0.1, right, guess)
+    for stage in range(stages):  # Σ_j (a⁻¹)_ij Y_j − h A_i Y_i = right_i
+        residual = inverse[stage] @ found - 0.1 * (matrices[stage] @ found[stage]) - right[stage]
+        assert np.abs(residual).max() < 1e-10 * np.abs(found).max()
+    monkeypatch.setattr(sparse, "NARROW", 0)
+    expected = _by_factors(inverse)(matrices, 0.1, right, guess)
+    np.testing.assert_allclose(found, expected, atol=1e-10 * np.abs(expected).max())

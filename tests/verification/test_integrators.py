@@ -54,6 +54,16 @@ def test_arnoldi_is_the_matrix_exponential(walls, diffusivity, strength, horizon
     assert np.abs(found - exact).max() < 1e-9 * np.abs(exact).max()
 
 
+@pytest.mark.parametrize("duration", [1e-6, 1e-4, 1e-2])
+@pytest.mark.parametrize(("diffusivity", "strength"), [(1.0, 40.0), (1e-3, 40.0), (0.0, 20.0)])
+def test_arnoldi_does_not_end_too_early(duration, diffusivity, strength):
+    matrix, start, mass = generator(diffusivity, strength)
+    exact = expm(duration * matrix.toarray()) @ start
+    assert np.abs(exact - start).max() > 1e-6 * np.abs(start).max()
+    found = exponential_action(matrix, start, np.array([duration]), mass)[0]
+    assert np.abs(found - exact).max() < 1e-9 * np.abs(exact).max()
+
+
 def test_arnoldi_cuts_the_interval_where_one_basis_is_not_enough(monkeypatch):
     matrix, start, mass = generator(0.0, 20.0)
     times = 0.1 * np.array([0.5, 1.0])
