@@ -6,7 +6,10 @@ drifts that are constant on pieces, `propagation` is faster and differentiable; 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,6 +23,7 @@ from controlsde.foundation.sparse import band_solver, rows_of
 
 Array = NDArray[np.float64]
 
+SAME_LENGTH = 1e-12  # relative difference of two steps that differ by rounding alone
 SOLVED = 1e-11  # relative residual
 RESTART, MOST_RESTARTS = 60, 10
 
@@ -32,18 +36,20 @@ def evolve(
     stages: int = 3,
     source: Callable[[float], Array] | None = None,
     diffusivity: Callable[[float], float] | None = None,
+    steady: bool = False,
 ) -> Array:
     """Stage densities (steps, s, n) from t = step_edges[0] to step_edges[-1].
 
     drift(t) → (k, d) at the operator's drift points, sampled at the stage times; source(t) → (n,), optional, and
-    diffusivity(t) where it is not the operator's own at all times.
+    diffusivity(t) where it is not the operator's own at all times. steady: whether drift and diffusivity are the same
+    at all times, so that steps of one length share their factors.
 
         Σ_j (a⁻¹)_ij (Y_j − ρ) − h A(v(t_i)) Y_i = h source(t_i)
     """
     scheme = radau(stages)
     edges = np.asarray(step_edges, dtype=float)
     size = operator.size
-    solve = _by_iteration(operator, scheme.inverse) if operator.mesh.dimension > 2 else _by_factors(scheme.inverse)
+    solver = _by_iteration(operator, scheme.inverse) if operator.mesh.dimension > 2 else _by_factors(scheme.inverse)
     row_sums = scheme.inverse.sum(axis=1)
     result = np.empty((len(edges) - 1, stages, size))
 
@@ -51,28 +57,31 @@ def evolve(
         return operator.matrix(operator.rectify(drift(t)), None if diffusivity is None else diffusivity(t))
 
     density = np.asarray(initial, dtype=float)
+    solve, prepared = None, math.nan
     for number, (start, length) in enumerate(zip(edges[:-1], np.diff(edges), strict=True)):
         times = start + scheme.c * length
-        matrices = [matrix(float(t)) for t in times]
+        if solve is None or not steady or not math.isclose(length, prepared, rel_tol=SAME_LENGTH):
+            matrices = [matrix(float(times[0]))] * stages if steady else [matrix(float(t)) for t in times]
+            solve, prepared = solver(matrices, float(length)), float(length)
         right = np.outer(row_sums, density)
         if source is not None:
             right = right + length * np.stack([source(float(t)) for t in times])
-        result[number] = solve(matrices, float(length), right, density)
+        result[number] = solve(right, density)
         density = result[number, -1]
     return result
 
 
-# The matrices A_i of the stages, the step h, the right side (s, n) and a guess (n,) → Y (s, n) with
-# Σ_j (a⁻¹)_ij Y_j − h A_i Y_i = right_i
-Solve = Callable[[list[sp.csr_array], float, Array, Array], Array]
+# The right side (s, n) and a guess (n,) → Y (s, n) with Σ_j (a⁻¹)_ij Y_j − h A_i Y_i = right_i
+Solve = Callable[[Array, Array], Array]
+Solver = Callable[[list[sp.csr_array], float], Solve]  # for the matrices A_i of the stages and the step h
 
 
-def _by_factors(inverse: Array) -> Solve:
+def _by_factors(inverse: Array) -> Solver:
     stages = len(inverse)
     i, j = np.divmod(np.arange(stages**2), stages)
 
-    def solve(matrices: list[sp.csr_array], length: float, right: Array, guess: Array) -> Array:
-        size = len(guess)
+    def solver(matrices: list[sp.csr_array], length: float) -> Solve:
+        size = matrices[0].shape[0]
         # the stages of a node side by side: on a line the equations are a band then
         nodes = np.arange(size)[:, None] * stages
         rows = [rows_of(matrix) * stages + stage for stage, matrix in enumerate(matrices)]
@@ -84,24 +93,25 @@ def _by_factors(inverse: Array) -> Solve:
         )
         narrow = band_solver(*coefficients, stages * size)
         if narrow is not None:
-            return narrow(right.T.ravel()).reshape(size, stages).T
+            return lambda right, _: narrow(right.T.ravel()).reshape(size, stages).T
         coupling = sp.kron(sp.csr_array(inverse), sp.eye_array(size), format="csc")
-        blocks = sp.block_diag(matrices, format="csc")
-        return np.asarray(sparse_linalg.splu(sp.csc_array(coupling - length * blocks)).solve(right.ravel())).reshape(
-            right.shape
-        )
+        factors: Any = sparse_linalg.splu(sp.csc_array(coupling - length * sp.block_diag(matrices, format="csc")))
+        return lambda right, _: np.asarray(factors.solve(right.ravel())).reshape(right.shape)
 
-    return solve
+    return solver
 
 
-def _by_iteration(operator: Operator, inverse: Array) -> Solve:
+def _by_iteration(operator: Operator, inverse: Array) -> Solver:
     """GMRES, for in three dimensions factors fill the memory, preconditioned by the diffusion, which is separable.
 
     With L_i = V_i Λ_i V_i⁻¹ on each axis, (a⁻¹ ⊗ I − hD I ⊗ L) is solved mode by mode: s equations for each.
     """
     modes = DiffusionModes.of(operator.mesh)
 
-    def solve(matrices: list[sp.csr_array], length: float, right: Array, guess: Array) -> Array:
+    def solver(matrices: list[sp.csr_array], length: float) -> Solve:
+        return partial(iterate, matrices, length)
+
+    def iterate(matrices: list[sp.csr_array], length: float, right: Array, guess: Array) -> Array:
         small = inverse - length * operator.diffusivity * modes.rates[:, None, None] * np.eye(len(inverse))
         inverted = np.linalg.inv(small)  # (n, s, s)
 
@@ -127,4 +137,4 @@ def _by_iteration(operator: Operator, inverse: Array) -> Solve:
             return np.full(right.shape, np.nan)
         return np.asarray(found.reshape(right.shape))
 
-    return solve
+    return solver

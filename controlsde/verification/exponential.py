@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 from controlsde.foundation.sparse import band_solver, rows_of, with_entries
 
 Array = NDArray[np.float64]
+Solve = Callable[[Array], Array]
 Action = Callable[[sp.csr_array, Array, Array, Array], Array]  # A, y, times, mass → exp(tA) y at the times
 
 PIVOT = 1e-3  # share of the largest entry of a column from which on its diagonal is a pivot
@@ -95,23 +97,28 @@ def taylor_action(generator: sp.csr_array, vector: Array, times: Array, mass: Ar
 
 
 def _action(matrix: sp.csr_array, start: Array, times: Array) -> Array:
-    found = _arnoldi(matrix, start, times)
+    return _on_interval(lru_cache(maxsize=1)(partial(_shifted_inverse, matrix)), start, times)
+
+
+def _on_interval(inverse: Callable[[float], Solve], start: Array, times: Array) -> Array:
+    """exp(tA) y at all times by (I − γA)⁻¹ = inverse(γ), in parts where one basis is not enough."""
+    found = _arnoldi(inverse, start, times)
     if found is not None:
         return found
     if len(times) == 1:  # in two halves
-        return _action(matrix, _action(matrix, start, times / 2)[-1], times / 2)
+        return _on_interval(inverse, _on_interval(inverse, start, times / 2)[-1], times / 2)
     result = []
-    for step in np.diff(times, prepend=0.0):
-        start = _action(matrix, start, np.array([step]))[-1]
+    for _ in times:  # they are equally spaced
+        start = _on_interval(inverse, start, times[:1])[-1]
         result.append(start)
     return np.stack(result)
 
 
-def _arnoldi(matrix: sp.csr_array, start: Array, times: Array) -> Array | None:
+def _arnoldi(inverse: Callable[[float], Solve], start: Array, times: Array) -> Array | None:
     """exp(tA) y at all times from one basis; None where it is not enough."""
     size = len(start)
     gamma = float(times[-1]) / 10.0
-    solve = _shifted_inverse(matrix, gamma)
+    solve = inverse(gamma)
     most = min(size, MOST_VECTORS)
     norm = float(np.linalg.norm(start))
     if not np.isfinite(norm):  # blown up before: say so, and let the certificate fail
@@ -144,7 +151,7 @@ def _arnoldi(matrix: sp.csr_array, start: Array, times: Array) -> Array | None:
     return None
 
 
-def _shifted_inverse(matrix: sp.csr_array, gamma: float) -> Callable[[Array], Array]:
+def _shifted_inverse(matrix: sp.csr_array, gamma: float) -> Solve:
     """y → (I − γA)⁻¹ y."""
     size = matrix.shape[0]
     rows = rows_of(matrix)
@@ -160,7 +167,7 @@ def _shifted_inverse(matrix: sp.csr_array, gamma: float) -> Callable[[Array], Ar
     factors: Any = sparse_linalg.splu(
         shifted.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=PIVOT, options={"SymmetricMode": True}
     )
-    solve: Callable[[Array], Array] = factors.solve
+    solve: Solve = factors.solve
     return solve
 
 

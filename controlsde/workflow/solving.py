@@ -191,6 +191,7 @@ def discrete_stages(tracking: TrackingProblem, drift: Drift, diffusivity: Diffus
             edges,
             grid.stages,
             diffusivity=diffusivity.at,
+            steady=drift.constant and diffusivity.steady,
         )
         if not np.all(np.isfinite(values)):
             raise NonFiniteError(piece, "the density")
