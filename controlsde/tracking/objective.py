@@ -49,15 +49,16 @@ class Objective:
 
     def __reduce__(self) -> tuple[type[Objective], tuple[TrackingProblem, str, bool]]:
         """What a worker is sent: what it takes to build the same objective there."""
-        return type(self), (self.tracking, self.device, self._uses_loops)
+        return type(self), (self.tracking, self.device, self.uses_loops)
 
     @property
-    def _uses_loops(self) -> bool:
+    def uses_loops(self) -> bool:
+        """Whether compiled loops do the work, those of a line or those of fronts."""
         return self.compiled or self._by_fronts
 
     @property
     def compiled(self) -> bool:
-        """Whether the compiled loops do the work: calls from several threads then run side by side."""
+        """Whether the loops of a line do the work: calls from several threads then run side by side."""
         return self._compiled is not None
 
     @property
@@ -72,7 +73,7 @@ class Objective:
 
     def pressed(self, multiplier: float) -> Objective:
         """Without the limit at the end, but with the terminal weight larger by `multiplier`."""
-        return Objective(self.tracking.pressed(multiplier), self.device, compiled=self._uses_loops)
+        return Objective(self.tracking.pressed(multiplier), self.device, compiled=self.uses_loops)
 
     def evaluate(self, weights: Array) -> Evaluated:
         """J(θ), with the forward sweep kept for an expansion at the same point."""

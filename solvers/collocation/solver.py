@@ -171,7 +171,7 @@ def solve(
     program = _program(objective.tracking, options)
     built = time.perf_counter()
     asked = options.start == "shooting" and len(initial) < options.starts
-    shot = _shot(objective, options, progress, whole=objective.compiled) if asked else None
+    shot = _shot(objective, options, progress, whole=objective.uses_loops) if asked else None
     if shot is not None and shot.interrupted:
         return shot
     warm = [*initial, *([shot.weights] if shot is not None and shot.converged else [])]
@@ -192,7 +192,7 @@ def solve(
     best, *others = sorted(outcomes, key=lambda one: (not np.isfinite(one.objective), not one.converged, one.objective))
     interrupted = len(outcomes) < len(ended) or any(one.interrupted for one in outcomes)
     cold_alone = not asked and len(initial) < options.starts
-    if cold_alone and objective.compiled and not interrupted:  # what it is held to; compiled, it takes a second
+    if cold_alone and objective.uses_loops and not interrupted:  # what it is held to; compiled, it takes seconds
         shot = _shot(objective, options, progress, whole=False)
         interrupted = shot.interrupted
     return replace(
