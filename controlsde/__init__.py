@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from controlsde.control.controls import Controls, ControlsError
+    from controlsde.controllability.energy_bound import EnergyBound, EnergyBoundError, energy_bound
     from controlsde.problem import Problem, ProblemError, list_problems, load_problem
     from controlsde.reference import ReferenceError, build_reference  # noqa: A004
     from controlsde.result.result import Result
@@ -19,6 +20,8 @@ __all__ = [
     "Comparison",
     "Controls",
     "ControlsError",
+    "EnergyBound",
+    "EnergyBoundError",
     "Problem",
     "ProblemError",
     "ReferenceError",
@@ -29,6 +32,7 @@ __all__ = [
     "SolveError",
     "build_reference",
     "compare",
+    "energy_bound",
     "evaluate",
     "list_problems",
     "load_problem",
@@ -40,6 +44,8 @@ _HOME = {
     "Comparison": "workflow.comparison",
     "Controls": "control.controls",
     "ControlsError": "control.controls",
+    "EnergyBound": "controllability.energy_bound",
+    "EnergyBoundError": "controllability.energy_bound",
     "Problem": "problem",
     "ProblemError": "problem",
     "ReferenceError": "reference",
@@ -50,6 +56,7 @@ _HOME = {
     "SolveError": "workflow.solving",
     "build_reference": "reference",
     "compare": "workflow.comparison",
+    "energy_bound": "controllability.energy_bound",
     "evaluate": "workflow.solving",
     "list_problems": "problem",
     "load_problem": "problem",

@@ -34,7 +34,7 @@ from controlsde.cli.exits import (
     say,
 )
 from controlsde.cli.inputs import load_result, warn_about_controls
-from controlsde.cli.outputs import draw, draw_comparison, draw_simulation, output_folder, stems, write
+from controlsde.cli.outputs import draw, draw_bounds, draw_comparison, draw_simulation, output_folder, stems, write
 from controlsde.foundation.errors import EXIT_INTERRUPTED
 from controlsde.foundation.memory import make_sure_of_room
 from controlsde.foundation.wording import in_json
@@ -315,6 +315,53 @@ def simulate(
                 progress(Step("drawing the figure"))
                 draw_simulation(simulation, folder)
     finish_simulation(simulation)
+
+
+@app.command()
+def bound(
+    problem: ProblemArgument,
+    within: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--within", metavar="ε", parser=plain_number, help="A distance ‖ρ(T) − p(T)‖ in L², or 0; repeatable."
+        ),
+    ] = None,
+    noise: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--noise", metavar="η", parser=plain_number, help="A noise level, in place of the problem's; repeatable."
+        ),
+    ] = None,
+    overrides: SetOption = None,
+    output: OutputOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """The least energy of any drift that comes so near to the data: proved, without solving."""
+    from controlsde.workflow.comparison import check_levels
+
+    loaded = _load(problem, overrides)
+    if not within:
+        raise UsageError("--within is needed: a distance ε, such as 0.05; repeatable")
+    levels = check_levels(noise) if noise else ()
+    for level in levels:  # each must be as valid as one in the file
+        _load(problem, [*(overrides or []), f"noise={level!r}"])
+    folder = output_folder(output, loaded.name, "bound") if output else None
+
+    from controlsde.cli.console import Console
+    from controlsde.foundation.progress import Step
+    from controlsde.workflow.bounding import bound as run
+
+    console = Console(quiet=quiet, verbose=verbose)
+    with running(console, problem) as progress, located(problem, overrides, loaded):
+        found = run(loaded, within, levels, progress, frontiers=folder is not None)
+        if folder:
+            progress(Step("drawing the frontier"))
+            draw_bounds(found, folder)
+    console.bounds(found, folder)
+    if as_json:
+        _print_json(found.to_json())
 
 
 @app.command()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from controlsde.problem import Problem
     from controlsde.result.result import Result
     from controlsde.result.retry import Retry
+    from controlsde.workflow.bounding import Bounds
     from controlsde.workflow.comparison import Comparison
     from controlsde.workflow.prediction import Prediction
     from controlsde.workflow.simulation import Simulation
@@ -140,6 +141,18 @@ class Console:
         for result in comparison.results:
             self._verdict(result)
         self._say(f"results and figures: {folder}")
+
+    def bounds(self, bounds: Bounds, folder: Path | None) -> None:
+        """The table of the least energies."""
+        if self._quiet:
+            return
+        self._heading(f"{bounds.problem.name}: no drift whatsoever arrives with less energy ∫∫|v|²ρ dx dt")
+        self._show(tables.bounds_table(bounds))
+        self._rich.print()
+        if any(one.noise > 0 for one in bounds.bounds) and not bounds.steady:
+            self._say("the noise varies in time: energies count ∫∫(D̄/D(t))|v|²ρ dx dt, D̄ the mean of D(t)")
+        if folder:
+            self._say(f"figure: {folder}")
 
     def simulation(self, simulation: Simulation) -> None:
         """The tables of a simulation, what ended it, and whether the particles agree with the verified density."""

@@ -14,10 +14,13 @@ from controlsde.foundation import files
 
 if TYPE_CHECKING:
     from controlsde.result.result import Result
+    from controlsde.workflow.bounding import Bounds
     from controlsde.workflow.comparison import Comparison
     from controlsde.workflow.simulation import Simulation
 
-PICTURES = ("density", "weights", "error", "convergence", "simulation", "densities", "errors", "cross", "distances")
+PICTURES = (
+    "density", "weights", "error", "convergence", "simulation", "densities", "errors", "cross", "distances", "frontier",
+)  # fmt: skip
 WRITTEN = ("result.nc", "simulation.nc", *(f"{name}.png" for name in PICTURES))
 
 
@@ -94,6 +97,13 @@ def draw_simulation(simulation: Simulation, folder: Path) -> None:
     from controlsde.report.figures import save_simulation
 
     save_simulation(simulation, folder, warn)
+
+
+def draw_bounds(bounds: Bounds, folder: Path) -> None:
+    """The frontier of the least energy."""
+    from controlsde.report.figures import save_bounds
+
+    save_bounds(bounds, folder, warn)
 
 
 def warn(line: str) -> None:

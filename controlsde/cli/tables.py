@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from controlsde.result.result import Result
     from controlsde.verification.certificate import Check
     from controlsde.verification.promises import Promises
+    from controlsde.workflow.bounding import Bounds
     from controlsde.workflow.comparison import Comparison
     from controlsde.workflow.prediction import Prediction
     from controlsde.workflow.simulation import Simulation
 
 LARGEST_EXPONENT = 6.0  # of a bound that is written out
 NOT_FINITE = "not finite"
+ROUNDED_GAP = 1e-6  # of a bound, below which it is the least energy to all digits shown
 FEW = 4  # starts: fewer have no quarter
 
 L2_ERRORS = {
@@ -176,6 +178,15 @@ def _digits(value: float | None, digits: int = 4) -> str:
 def _power(logarithm: float) -> str:
     """The number of this decimal logarithm; large ones by their power of ten alone."""
     return f"{10.0**logarithm:.4g}" if logarithm < LARGEST_EXPONENT else f"10^{math.ceil(logarithm)}"
+
+
+def bounds_table(bounds: Bounds) -> Table:
+    """The least energies of any drift."""
+    table = empty("noise", "within ε", "least energy", "on a finer mesh", "gap at most")
+    for one in bounds.bounds:
+        gap = "none" if one.gap <= ROUNDED_GAP * one.value else f"{one.gap:.1g}"
+        table.add_row(f"{one.noise:g}", f"{one.within:g}", _digits(one.value, 6), _digits(one.refined, 6), gap)
+    return table
 
 
 def simulation_table(simulation: Simulation) -> Table:

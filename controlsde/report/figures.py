@@ -1,7 +1,8 @@
 """Every picture of a result and of a comparison, written as PNG files into a folder.
 
 A result: density.png, weights.png, error.png, convergence.png, without those that would be empty.
-A simulation: simulation.png. A comparison: densities.png, errors.png, cross.png, distances.png.
+A simulation: simulation.png. A comparison: densities.png, errors.png, cross.png, distances.png. Bounds of the energy:
+frontier.png.
 
 A picture that cannot be drawn is an error; or, for those who say where to (`failed`), a line about it, and the others
 are drawn all the same. A picture of an earlier result does not stay in its place then.
@@ -14,9 +15,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controlsde.report import compared, curves, densities, particles
+from controlsde.report import compared, curves, densities, frontier, particles
 from controlsde.report.canvas import own_style, save
 from controlsde.result.result import Result
+from controlsde.workflow.bounding import Bounds
 from controlsde.workflow.comparison import Comparison
 from controlsde.workflow.simulation import Simulation
 
@@ -66,6 +68,11 @@ def save_comparison(comparison: Comparison, folder: Path, failed: Failed | None 
         folder,
         failed,
     )
+
+
+def save_bounds(bounds: Bounds, folder: Path, failed: Failed | None = None) -> tuple[Path, ...]:
+    """Draw the least energy of any drift against the distance, and return the files written."""
+    return save_all({"frontier": lambda: frontier.least_energies(bounds)}, folder, failed)
 
 
 def save_all(
