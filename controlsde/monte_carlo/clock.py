@@ -57,3 +57,8 @@ class Clock:
     def variance(self) -> Array:
         """2∫D dt of every step, (S,)."""
         return np.asarray(np.sum(self.deviation**2, axis=1))
+
+    def part(self, first: int, last: int) -> Clock:
+        """The steps from number `first` to before number `last`."""
+        part = slice(first, last)
+        return Clock(self.piece[part], self.begin[part], self.length[part], self.deviation[part])

@@ -29,6 +29,8 @@ WEAK_ORDER = {"euler-maruyama": 1, "heun": 2, RUNGE_KUTTA: 4}
 BIAS_STEPS = 3  # of a particle that measures the bias, for each step of the others: one way once, one way halved
 BIAS_CELLS = 4  # cells of particles that measure the bias of the steps, at most; one for drifts that take longer
 TINY = 1e-300
+ENERGY_PARTICLES = 4096  # that measure the energy of a drift that is no network
+PARTS = (8, 6, 4, 2, 1)  # of a piece, between which |v|² is taken
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,52 @@ class Experiment:
             crew=crew,
         )
 
+    def energy(self, backend: Backend, particles: int) -> Estimate:
+        """∫₀ᵀ E|v(t, X)|² dt along the paths of so many particles of their own, a few cells of them at most.
+
+        |v|² is taken at both ends of parts of every piece, for v jumps between pieces: by Simpson's rule where the parts
+        are even in number, else by the trapezoidal rule. What walls have absorbed counts no more.
+        """
+        process = self.process
+        most = CELL * self._bias_cells if process.network else ENERGY_PARTICLES
+        n = min(most, particles)
+        steps = process.clock.steps // (len(self.drift.edges) - 1)
+        count = next(parts for parts in PARTS if steps % parts == 0)
+        starts = Starts(self.draw, process, replace(self.stream, key=self.stream.key ^ 2))
+
+        def along(number: int) -> Array:
+            begin = starts.cell(number)[: n - number * CELL]
+            return self._energies(backend, process, number * CELL, begin, steps // count)
+
+        with threads_for(backend) as (pool, _):
+            found = np.concatenate(list(pool.map(along, range(-(-n // CELL)))))
+        return Estimate(float(found.mean()), float(found.std()) / math.sqrt(n))
+
+    def _energies(
+        self, backend: Backend, process: Process, first: int, start: NDArray[np.floating], steps: int
+    ) -> Array:
+        """∫|v|² dt of every particle of a cell that starts at `start`, in parts of so many steps: (n,)."""
+        clock, walls = process.clock, process.walls
+        z, alive, total = start, np.ones(len(start), dtype=bool), np.zeros(len(start))
+        parts = range(0, clock.steps, steps)
+        a_piece = len(parts) // (len(self.drift.edges) - 1)
+        for number, begin in enumerate(parts):
+            piece = int(clock.piece[begin])
+            length = float(clock.length[begin]) * steps
+            t = float(clock.begin[begin])
+            left, right = _rule(number % a_piece, a_piece)
+            total += left * length * self._squared_speeds(process, piece, t, z) * alive
+            stream = replace(self.stream, key=self.stream.key ^ (3 + number))
+            part = replace(process, clock=clock.part(begin, begin + steps))
+            moved = backend.advance(part, stream, first, z, lambda: False)
+            z = moved.z
+            alive = alive & moved.alive if walls == "absorbing" else alive
+            total += right * length * self._squared_speeds(process, piece, t + length, z) * alive
+        return total
+
+    def _squared_speeds(self, process: Process, piece: int, t: float, z: NDArray[np.floating]) -> Array:
+        return np.asarray((self.drift.values(piece, t, process.outward(z.astype(float))) ** 2).sum(axis=1))
+
     def step_bias(self, layout: Layout, backend: Backend, sample: Sample, coefficients: Array) -> StepBias:
         """How much the steps shift the mollified L² distance to a density with these coefficients (m,), and the law.
 
@@ -138,3 +186,10 @@ class Experiment:
         spread = math.sqrt(max(float(along_square - along**2), 0.0) / n)
         shift = float(layout.modes.weights @ (mean**2 - (square - mean**2) / n))
         return StepBias(Estimate(factor * float(along), factor * spread), factor * math.sqrt(max(shift, 0.0)))
+
+
+def _rule(number: int, parts: int) -> tuple[float, float]:
+    """Shares of a part's length with which its two ends count: Simpson's over pairs of parts, or trapezoidal."""
+    if parts % 2:
+        return 0.5, 0.5
+    return (1.0 / 3.0, 2.0 / 3.0) if number % 2 == 0 else (2.0 / 3.0, 1.0 / 3.0)

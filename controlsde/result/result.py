@@ -25,6 +25,7 @@ from controlsde.problem import Problem
 from controlsde.result.result_file import FORMAT, FORMAT_VERSION, ResultError, read
 from controlsde.result.retry import Retry
 from controlsde.verification.certificate import Certificate
+from controlsde.verification.energy import Energy
 from controlsde.verification.evidence import Fields, TrackingErrors
 from controlsde.verification.promises import Promises
 
@@ -46,7 +47,8 @@ class Result:
     status: converged | not-converged | interrupted | given. verified: every check of the certificate passed.
     diagnosis: what went wrong, most likely first. retry: what was changed, where it was solved twice.
     transport: how W₂ was estimated where there is no exact formula for it, else None. promises: what the theory bounds
-    by the score-matching loss, beside what was measured; None in files of older versions. digest: the SHA-256 of the
+    by the score-matching loss, beside what was measured; energy: what the drift spent, and the least that any drift
+    needs; both None in files of older versions. digest: the SHA-256 of the
     file at `path`, None where there is no file, or one of an earlier version, which has no seal.
     """
 
@@ -71,6 +73,7 @@ class Result:
     path: str | None = None
     transport: BoxTransport | None = None
     promises: Promises | None = None
+    energy: Energy | None = None
     digest: str | None = None
 
     @property
@@ -111,6 +114,7 @@ class Result:
                 "discrete": self.discrete.l2_json(),
                 "distances": {"w2_final": self.transport.to_json() if self.transport else None},
                 "promises": self.promises.to_json() if self.promises else None,
+                **_energy_in_short(self.energy),
                 "certificate": self.certificate.to_json(),
                 "diagnosis": [entry.to_json() for entry in self.diagnosis],
                 "retry": self.retry.to_json() if self.retry else None,
@@ -140,7 +144,10 @@ class Result:
             "discrete_time": self.fields.discrete_times,
             **dict(zip(space, self.fields.axes, strict=True)),
         }
-        summary = {key: value for key, value in self.to_json().items() if key != "result"}
+        summary = {
+            key: value for key, value in self.to_json().items() if key not in ("result", *_energy_in_short(None))
+        }
+        summary["energy"] = plain_json(self.energy.to_json()) if self.energy else None
         attributes = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -220,6 +227,19 @@ class Result:
         it was written. The digest is None in files of earlier versions, of which nobody can tell.
         """
         return Result(**read(Path(path)))
+
+
+def _energy_in_short(energy: Energy | None) -> dict[str, float | None]:
+    """What the JSON of a result says of its energy."""
+    return {
+        "energy": energy.value if energy else None,
+        "energy_particles_se": energy.particles_se if energy else None,
+        "energy_particles": energy.particles if energy else None,
+        "energy_weighted": energy.weighted if energy else None,
+        "energy_bound": energy.bound if energy else None,
+        "energy_bound_refined": energy.refined if energy else None,
+        "price": energy.price if energy else None,
+    }
 
 
 def plain_json(value: Any) -> Any:

@@ -24,6 +24,7 @@ from controlsde.foundation.stored_json import COUNT, NUMBER, TEXT, VALUE, FormEr
 from controlsde.problem import Problem, ProblemError, list_problems, parse_problem
 from controlsde.result.retry import Retry
 from controlsde.verification.certificate import Certificate
+from controlsde.verification.energy import Energy
 from controlsde.verification.evidence import Fields, TrackingErrors
 from controlsde.verification.promises import Promises
 
@@ -49,6 +50,7 @@ SUMMARY = {
     "discrete": TrackingErrors.FORM,
     "distances": {"w2_final": Maybe(BoxTransport.FORM)},
     "promises": Maybe(Promises.FORM),
+    "energy": Maybe(Energy.FORM),
     "certificate": Certificate.FORM,
     "diagnosis": Maybe([Diagnosis.FORM]),
     "retry": Maybe(Retry.FORM),
@@ -141,6 +143,7 @@ def _parts(stored: netcdf.Stored, source: Path) -> dict[str, Any]:
         "discrete": TrackingErrors.from_json(summary["discrete"]),
         "certificate": Certificate.from_json(summary["certificate"]),
         "promises": Promises.from_json(summary["promises"]) if summary.get("promises") else None,
+        "energy": Energy.from_json(summary["energy"]) if summary.get("energy") else None,
         "fields": fields,
         "controls": _controls(arrays, problem),
         "history": arrays["history"],

@@ -30,6 +30,8 @@ The limits, and why:
   variance that went unseen, against the square of the length on which the target changes. An exact drift is as fast as
   D₀, with noise or without: what share of ∫D₀ dt went unseen, of the change of p meanwhile, counts, too.
 - characteristics_l2_change ≤ 0.03 (η = 0): ‖ρ_refined(T) − ρ_characteristics(T)‖ / ‖p(T)‖.
+- energy_bound_refined ≤ 0.05: by how much of the energy that was spent the proved least energy moves when the same
+  potential is judged on a finer mesh.
 - monte_carlo |z| ≤ 4: particles against the refined density along its own error, in standard errors;
   monte_carlo_modes ≤ 5: the same over all modes at once.
 - terminal_error ≤ what the problem asks for, where it limits the error at T: ‖ρ_refined(T) − p(T)‖ in its own norm. No
@@ -73,6 +75,7 @@ LIMITS = {
     "forward_unseen": 5e-2,
     "diffusivity_unseen": 5e-2,
     "characteristics_l2_change": 3e-2,
+    "energy_bound_refined": 5e-2,
     "monte_carlo_z": 4.0,
     "monte_carlo_modes": 5.0,
 }
@@ -172,6 +175,7 @@ class Measurements(Sight):
     target_mass: float
     target_change: float
     characteristics_l2_change: float | None
+    energy_bound_refined: float | None
     monte_carlo: MonteCarloEvidence | None
     gradient_norm: float | None
     nodes: int

@@ -15,6 +15,7 @@ from controlsde.fokker_planck.mesh import Mesh
 from controlsde.foundation.stored_json import VALUE, Form, FormError, check, number, values
 from controlsde.verification.between_nodes import Unseen
 from controlsde.verification.certificate import Certificate
+from controlsde.verification.energy import Energy
 from controlsde.verification.promises import Promises
 
 Array = NDArray[np.float64]
@@ -139,6 +140,7 @@ class Evidence:
     certificate: Certificate
     fields: Fields
     promises: Promises
+    energy: Energy
     transport: BoxTransport | None = None
     unseen: Unseen | None = None
     forward_unseen: Unseen | None = None

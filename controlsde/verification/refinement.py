@@ -84,14 +84,18 @@ class Refined:
 
     @property
     def mean_square_error(self) -> float:
-        """The mean of ‖ρ − p‖² over [0, T], by Simpson's rule within every piece: it may bend between pieces."""
-        squares = self.errors**2
-        pieces = np.stack(
-            [squares[first : first + self.instants + 1] for first in range(0, len(squares) - 1, self.instants)]
-        )
+        """The mean of ‖ρ − p‖² over [0, T]."""
+        return self.integral(self.of_pieces(self.errors**2)) / float(self.curve_times[-1] - self.curve_times[0])
+
+    def of_pieces(self, values: Array) -> Array:
+        """Values at the curve's times by piece, each with both of its ends: (K, instants + 1)."""
+        starts = range(0, len(values) - 1, self.instants)
+        return np.stack([values[first : first + self.instants + 1] for first in starts])
+
+    def integral(self, values: Array) -> float:
+        """∫₀ᵀ of what is sampled at the curve's times by piece, by Simpson's rule within each: it may jump between."""
         weights = np.array([1.0, *[4.0, 2.0] * (self.instants // 2 - 1), 4.0, 1.0]) / (3.0 * self.instants)
-        edges = self.curve_times[:: self.instants]
-        return float(np.diff(edges) @ (pieces @ weights)) / float(edges[-1] - edges[0])
+        return float(np.diff(self.curve_times[:: self.instants]) @ (values @ weights))
 
 
 def refined_density(

@@ -25,6 +25,7 @@ from controlsde.registry import DISTANCES
 from controlsde.tracking.posed import Posed
 from controlsde.verification.certificate import Measurements, judge
 from controlsde.verification.characteristics import density_by_characteristics
+from controlsde.verification.energy import energy_of
 from controlsde.verification.evidence import DiscreteRun, Evidence, Fields, TrackingErrors
 from controlsde.verification.grid import FinalGrid
 from controlsde.verification.particle_measurement import experiment_of, measure
@@ -58,13 +59,16 @@ def verify(
     if posed.problem.noise == 0.0:
         progress(Step("verifying: characteristics"))
         along_paths = _characteristics_change(posed, drift, refined, scale)
-    particles = None
+    particles = moved = None
     if thorough:
         experiment, effort = experiment_of(posed, drift), Effort(posed.problem.monte_carlo.particles)
         measured = measure(experiment, grid, final, target, effort, progress)
         if measured.simulated.stopped == INTERRUPTED:  # a certificate is not for a part of the particles
             raise KeyboardInterrupt
         particles = measured.evidence
+        moved = experiment.energy(measured.backend, measured.simulated.sums.count)
+    progress(Step("verifying: energy"))
+    energy = energy_of(posed, drift, refined, distances.l2(grid.weights, final, target), moved)
     progress(Step("verifying: between the nodes"))
     sight, missed, forward = sight_of(posed, drift, refined, grid, final, target)
     measured_values = Measurements(
@@ -76,6 +80,7 @@ def verify(
         target_mass=abs(float(grid.weights @ target) - 1.0),
         target_change=_target_change(posed.reference, run.mesh, grid, target, scale),
         characteristics_l2_change=along_paths,
+        energy_bound_refined=energy.refined_change,
         monte_carlo=particles,
         gradient_norm=gradient_norm,
         nodes=len(refined.mesh.mass),
@@ -96,7 +101,7 @@ def verify(
     progress(Step("verifying: promises of the theory"))
     promised = promises(posed, drift, refined, tracking.l2_final)
     return Evidence(
-        tracking, certificate, _fields(refined, run), promised, transport, missed, forward, refined.time_error
+        tracking, certificate, _fields(refined, run), promised, energy, transport, missed, forward, refined.time_error
     )
 
 

@@ -271,6 +271,7 @@ def _verified(
         discrete=TrackingErrors(float(curve.max()), l2_rms, float(curve[-1]), float(curve[0])),
         certificate=evidence.certificate,
         promises=evidence.promises,
+        energy=evidence.energy,
         fields=evidence.fields,
         controls=answer.controls,
         history=answer.history,
