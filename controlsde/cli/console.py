@@ -132,6 +132,8 @@ class Console:
         self._show(tables.comparison_table(comparison))
         self._heading("L² error at T: controls of a row, run at the noise of a column")
         self._show(tables.cross_table(comparison))
+        self._heading("what it cost, and the least that any drift needs to come as near")
+        self._show(tables.compared_energies_table(comparison.results))
         self._heading("what the theory promises / what was measured")
         self._show(tables.compared_promises_table(comparison.results))
         self._rich.print()

@@ -54,6 +54,7 @@ MEANINGS = {
     "forward_unseen": "forward drift between nodes",
     "diffusivity_unseen": "D between the moments",
     "characteristics_l2_change": "ρ along characteristics",
+    "energy_bound_refined": "bound of the energy",
     "monte_carlo_z": "particles, standard errors",
     "monte_carlo_modes": "particles, all modes",
     "terminal_error": "‖ρ(T) − p(T)‖, as asked for",
@@ -133,12 +134,29 @@ def errors_table(result: Result) -> Table:
             stuck = "" if result.transport.converged else ", W₂ NOT CONVERGED"
             table.add_row("  certified lower bound", f"{result.transport.lower_bound:.4g}{stuck}", "")
     table.add_row("L² error at T, particles", _particles(result), "")
+    _add_energy(table, result)
     if result.problem.domain.walls == "absorbing":
         from controlsde.verification.absorption import mass_taken
 
         table.add_row("mass that the walls took", f"{mass_taken(result.fields):.4g}", "")
     table.add_row("objective", "", _digits(result.objective, 6))
     return table
+
+
+def _add_energy(table: Table, result: Result) -> None:
+    """What the drift spent, and with noise the least that any drift needs to come as near."""
+    energy = result.energy
+    if energy is None:
+        return
+    table.add_row("energy ∫∫|v|²ρ", _digits(energy.value), "")
+    if energy.particles is not None and energy.particles_se is not None:
+        table.add_row("energy, particles", _with_error(energy.particles, energy.particles_se), "")
+    if energy.weighted != energy.value:
+        table.add_row("  in the clock of the noise, ∫∫(D̄/D)|v|²ρ", _digits(energy.weighted), "")
+    if energy.bound is not None:
+        table.add_row("  no drift needs less than", _digits(energy.bound), "")
+    if energy.price is not None:
+        table.add_row("  price of narrowness", f"{_digits(energy.price)} ×", "")
 
 
 def promises_table(promised: Promises) -> Table:
@@ -159,6 +177,26 @@ def compared_promises_table(results: Sequence[Result]) -> Table:
             one = result.promises
             l2, kl = _bounds(one)
             table.add_row(f"{result.noise:g}", _digits(one.loss), l2, _digits(one.l2), kl, _digits(one.kl))
+    return table
+
+
+def compared_energies_table(results: Sequence[Result]) -> Table:
+    """What each answer spent, one row a noise level."""
+    table = empty("noise", "energy ∫∫|v|²ρ", "particles", "no drift less than", "price")
+    for result in results:
+        energy = result.energy
+        if energy is None:
+            continue
+        measured = "—"
+        if energy.particles is not None and energy.particles_se is not None:
+            measured = _with_error(energy.particles, energy.particles_se)
+        table.add_row(
+            f"{result.noise:g}",
+            _digits(energy.value),
+            measured,
+            _digits(energy.bound),
+            "—" if energy.price is None else f"{_digits(energy.price, 3)} ×",
+        )
     return table
 
 
