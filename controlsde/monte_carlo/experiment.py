@@ -111,8 +111,8 @@ class Experiment:
     def energy(self, backend: Backend, particles: int) -> Estimate:
         """∫₀ᵀ E|v(t, X)|² dt along the paths of so many particles of their own, a few cells of them at most.
 
-        |v|² is taken at both ends of parts of every piece, for v jumps between pieces: Simpson's rule for an even number
-        of them, else the trapezoidal rule. What walls have absorbed counts no more.
+        |v|² is taken at both ends of parts of every piece, for v jumps between pieces, and summed by Simpson's rule for
+        an even number of parts, else by the trapezoidal rule. What walls have absorbed counts no more.
         """
         process = self.process
         most = CELL * self._bias_cells if process.network else ENERGY_PARTICLES
