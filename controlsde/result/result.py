@@ -114,7 +114,10 @@ class Result:
                 "discrete": self.discrete.l2_json(),
                 "distances": {"w2_final": self.transport.to_json() if self.transport else None},
                 "promises": self.promises.to_json() if self.promises else None,
-                **_energy_in_short(self.energy),
+                "energy": self.energy.value if self.energy else None,
+                "energy_bound": self.energy.bound if self.energy else None,
+                "price": self.energy.price if self.energy else None,
+                "energy_details": self.energy.to_json() if self.energy else None,
                 "certificate": self.certificate.to_json(),
                 "diagnosis": [entry.to_json() for entry in self.diagnosis],
                 "retry": self.retry.to_json() if self.retry else None,
@@ -144,10 +147,7 @@ class Result:
             "discrete_time": self.fields.discrete_times,
             **dict(zip(space, self.fields.axes, strict=True)),
         }
-        summary = {
-            key: value for key, value in self.to_json().items() if key not in ("result", *_energy_in_short(None))
-        }
-        summary["energy"] = plain_json(self.energy.to_json()) if self.energy else None
+        summary = {key: value for key, value in self.to_json().items() if key != "result"}
         attributes = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -227,19 +227,6 @@ class Result:
         it was written. The digest is None in files of earlier versions, of which nobody can tell.
         """
         return Result(**read(Path(path)))
-
-
-def _energy_in_short(energy: Energy | None) -> dict[str, float | None]:
-    """What the JSON of a result says of its energy."""
-    return {
-        "energy": energy.value if energy else None,
-        "energy_particles_se": energy.particles_se if energy else None,
-        "energy_particles": energy.particles if energy else None,
-        "energy_weighted": energy.weighted if energy else None,
-        "energy_bound": energy.bound if energy else None,
-        "energy_bound_refined": energy.refined if energy else None,
-        "price": energy.price if energy else None,
-    }
 
 
 def plain_json(value: Any) -> Any:

@@ -65,7 +65,7 @@ class Energy:
         return abs(self.refined - self.bound) / self.weighted if self.weighted > 0.0 else 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """The numbers as a result file holds them."""
+        """The numbers as the JSON of a result holds them."""
         return {name: getattr(self, name) for name in Energy.FORM}
 
     @staticmethod

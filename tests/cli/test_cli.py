@@ -216,6 +216,40 @@ def test_an_unknown_command_or_option_exits_2(run):
     assert run("solve", "small.yaml", "--noisy").code == 2
 
 
+def test_bound_prints_a_row_a_level_and_a_distance_and_draws_only_where_it_is_told_to(run, folder):
+    asked = ("--within", "0.05", "--within", "0.1", "--noise", "0.5", "--noise", "1")
+    answer = run("bound", "small.yaml", *asked, "--json")
+    assert answer.code == 0
+    found = answer.json
+    assert [(one["noise"], one["within"]) for one in found] == [(0.5, 0.05), (0.5, 0.1), (1.0, 0.05), (1.0, 0.1)]
+    assert all(set(one) == {"noise", "within", "energy_bound", "energy_bound_refined", "gap"} for one in found)
+    assert found[0]["energy_bound"] > found[1]["energy_bound"] > 0
+    assert "no drift" in answer.err
+    assert files(folder) == {"small.yaml"}
+    drawn = run("bound", "small.yaml", *asked, "-o", "out", "-q")
+    assert (drawn.code, drawn.out, drawn.err) == (0, "", "")
+    assert files(folder / "out") == {"frontier.png"}
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        ((), "--within is needed"),
+        (("--within", "-0.1"), "--within must be a distance"),
+        (("--within", "nan"), "--within must be a distance"),
+        (("--within", "0.1", "--noise", "-1"), "noise"),
+        (("--within", "0.1", "--set", "domain.walls=absorbing"), "absorbing walls"),
+        (("--within", "0.1", "--noise", "1e-12"), "take the bound at noise 0"),
+    ],
+)
+def test_a_bound_that_there_is_none_of_exits_2_in_one_line(run, folder, words, part):
+    answer = run("bound", "small.yaml", *words, "-q")
+    assert answer.code == 2
+    assert part in answer.err
+    assert len(answer.err.splitlines()) == 1
+    assert files(folder) == {"small.yaml"}
+
+
 def test_compare_gives_one_entry_a_noise_level_and_the_cross_table(run, folder):
     answer = run("compare", "small.yaml", "--noise", "0.5", "--noise", "1", "-o", "both", "--json", "-q")
     assert answer.code == 0, answer.err

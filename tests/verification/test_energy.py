@@ -72,11 +72,12 @@ def test_an_answer_has_a_price_above_one(solved):
     assert solved.certificate.energy_bound_refined == energy.refined_change < 1e-3
 
 
-def test_the_json_says_it_in_short_and_the_file_whole(solved, tmp_path):
+def test_the_json_says_it_in_short_and_in_full_and_the_file_keeps_it(solved, tmp_path):
     told = solved.to_json()
     assert told["energy"] == solved.energy.value
     assert told["energy_bound"] == solved.energy.bound
     assert told["price"] == solved.energy.price
+    assert told["energy_details"]["particles"] == solved.energy.particles
     json.dumps(told, allow_nan=False)
     assert Result.load(solved.save(tmp_path / "result.nc").path).energy == solved.energy
 
