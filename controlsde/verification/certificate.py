@@ -175,10 +175,10 @@ class Measurements(Sight):
     target_mass: float
     target_change: float
     characteristics_l2_change: float | None
-    energy_bound_refined: float | None
     monte_carlo: MonteCarloEvidence | None
     gradient_norm: float | None
     nodes: int
+    energy_bound_refined: float | None = None
 
     @property
     def values(self) -> dict[str, float | None]:

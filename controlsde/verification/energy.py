@@ -78,12 +78,14 @@ class Energy:
 def energy_of(posed: Posed, drift: Drift, refined: Refined, within: float, particles: Estimate | None) -> Energy:
     """The energy of a drift, and with noise the bound at the distance `within` = ‖ρ(T) − p(T)‖ that it reached."""
     rates = _rates(drift, refined)
-    plain = refined.integral(rates)
+    plain = weighted = refined.integral(rates)
+    if _varies(posed):
+        weights = refined.of_pieces(_weights(posed, refined.curve_times))
+        with np.errstate(invalid="ignore"):  # where the noise rests a drift may rest, too: nothing costs nothing then
+            weighted = refined.integral(np.where(rates > 0.0, rates * weights, rates))
     found = Energy(
         value=plain,
-        weighted=refined.integral(rates * refined.of_pieces(_weights(posed, refined.curve_times)))
-        if _varies(posed)
-        else plain,
+        weighted=weighted,
         within=within,
         particles=None if particles is None else particles.value,
         particles_se=None if particles is None else particles.standard_error,
