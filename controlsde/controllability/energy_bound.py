@@ -136,7 +136,7 @@ def uncontrolled_distance(posed: Posed) -> float:
 
 @dataclass(frozen=True, eq=False)
 class _Ends:
-    """Both ends of the way at the points of a mesh (N,), of mass one; D̄ = 0 and T."""
+    """Both ends of the way at the points of a mesh (N,), of mass one; D̄, 0 without noise, and T."""
 
     mesh: Mesh
     initial: Array

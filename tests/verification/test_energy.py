@@ -107,3 +107,25 @@ def test_in_the_clock_of_the_noise_a_drift_counts_less_where_there_is_more():
     assert_allclose(energy.value, np.trapezoid(variance, times), rtol=1e-5)
     assert_allclose(energy.weighted, np.trapezoid(0.5 / diffusivity * variance, times), rtol=1e-5)
     assert energy.price == energy.weighted / energy.bound
+
+
+def test_where_the_noise_rests_a_drift_that_rests_costs_nothing():
+    """Of a schedule that pauses, the exact drift is as fast as D₀: |v|²/D is then 0/0, and the energy a number."""
+    data = {"kind": "mixture", "means": [0.0], "stds": [0.6]}
+    forward = {"kind": "ve", "schedule": "where(s < 0.5, 0, 1)"}
+    problem = load_problem(
+        "two-bumps",
+        set={
+            "mesh": {"elements": [12]},
+            "domain.box": [[-7, 7]],
+            "reference": {"kind": "reversed-diffusion", "forward": forward, "horizon": 1.0, "data": data},
+            "noise": 1.0,
+            "controls.pieces": 4,
+            "drift": "exact",
+            **FEW,
+        },
+    )
+    energy = evaluate(problem).energy
+    assert math.isfinite(energy.weighted)
+    # all of it is spent where D = 1, of mean ½: D̄/D = ½
+    assert_allclose(energy.weighted, 0.5 * energy.value, rtol=1e-2)
