@@ -70,7 +70,7 @@ def posed(tracking: TrackingProblem) -> Ode:
     )
     points, mass = ca.DM(tracking.mesh.points[:, 0]), ca.DM(tracking.mesh.mass)
     d, m = network.dimension, network.width
-    effort = float(tracking.regularity[0, 0] / grid.durations[0])
+    effort = float(tracking.regularisation_matrix[0, 0] / grid.durations[0])
     terminal = float(tracking.time_weight[-1, -1, -1] - tracking.time_weight[0, 0, -1])
     running = float(tracking.time_weight[0, 0, -1] / grid.quadrature[0, 0, -1])
 

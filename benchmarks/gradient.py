@@ -50,7 +50,7 @@ class PlainAutograd:
         self.initial = torch.from_numpy(tracking.initial)
         self.targets = torch.from_numpy(tracking.targets)
         self.weight = torch.from_numpy(tracking.weight)
-        self.effort = torch.from_numpy(np.diag(tracking.regularity).copy())
+        self.effort = torch.from_numpy(np.diag(tracking.regularisation_matrix).copy())
         self.a = torch.from_numpy(radau(tracking.grid.stages).a)
 
     def value(self, weights: Tensor) -> Tensor:

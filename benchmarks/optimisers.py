@@ -131,6 +131,7 @@ class _Timed:
 
     def __init__(self, objective: Objective) -> None:
         self.tracking = objective.tracking
+        self.shape, self.bounds = objective.shape, objective.bounds
         self.seconds = 0.0
         self._objective = objective
 

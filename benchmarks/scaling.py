@@ -135,7 +135,7 @@ def _measure(family: Family, rounds: int) -> tuple[Table, tuple[str, str, str]]:
 def _tasks(objective: Objective, weights: Array) -> dict[str, Callable[[], object]]:
     return {
         GRADIENT: lambda: objective.value_and_gradient(weights),
-        HESSIAN: lambda: objective.expand(weights),
+        HESSIAN: lambda: objective.evaluate(weights).expand(),
     }
 
 

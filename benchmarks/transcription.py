@@ -136,7 +136,7 @@ def plain_program(tracking: TrackingProblem, start: Array) -> Any:
         theta = program.variable(network.weights_per_piece)
         program.subject_to(program.bounded(-tracking.bound, theta, tracking.bound))
         program.set_initial(theta, start[piece])
-        cost += 0.5 * tracking.regularity[piece, piece] * ca.sumsqr(theta)
+        cost += 0.5 * tracking.regularisation_matrix[piece, piece] * ca.sumsqr(theta)
         a = ca.reshape(theta[: d * m], m, d).T
         w = ca.reshape(theta[d * m : 2 * d * m], d, m).T
         drift = network.drift(operator.drift_points, a, w, theta[2 * d * m :])

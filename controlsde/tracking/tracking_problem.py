@@ -8,7 +8,7 @@ Comes in: a mesh, a time grid, the reference and a network. Goes out: everything
 over the Radau stages Y (K pieces, S steps, s stages), in L² or Ḣ⁻¹ (see `metric`). Radau IIA ends a step in its last
 stage, so ρ(T) = Y of the last stage of the last step, and the terms are two weighted sums of squares:
 
-    J(θ) = ½ Σ time_weight ‖Y − p‖² + ½ Σ_kl regularity_kl θ_k·θ_l.
+    J(θ) = ½ Σ time_weight ‖Y − p‖² + ½ Σ_kl regularisation_kl θ_k·θ_l.
 
 With an `end_limit` ε the problem is to minimise J subject to ‖ρ(T) − p(T)‖ ≤ ε.
 
@@ -141,7 +141,7 @@ class TrackingProblem:
         return errors + self.regularisation(weights)
 
     def regularisation(self, weights: Array) -> float:
-        """What the weights (K, P) cost: ½ Σ_kl regularity_kl θ_k·θ_l."""
+        """What the weights (K, P) cost: ½ Σ_kl regularisation_kl θ_k·θ_l."""
         return 0.5 * float(np.sum(weights * (self.regularisation_matrix @ weights)))
 
     def end_error(self, stages: Array) -> float:
