@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -142,13 +143,11 @@ def compare(
     verbose: VerboseOption = False,
 ) -> None:
     """Solve at several noise levels, and cross-apply the controls."""
-    from controlsde.workflow.comparison import DEFAULT_NOISE, check_levels
+    from controlsde.workflow.comparison import DEFAULT_NOISE
     from controlsde.workflow.comparison import compare as compare_once
 
     loaded = _load_to_solve(problem, overrides, solver, quick)
-    levels = check_levels(noise or DEFAULT_NOISE)
-    for level in levels:  # each must be as valid as one in the file
-        _load(problem, [*(overrides or []), f"noise={level!r}"])
+    levels = _levels(problem, overrides, noise or DEFAULT_NOISE)
     names = stems(levels)
     folder = output_folder(output, loaded.name, *names.values())
 
@@ -339,14 +338,10 @@ def bound(
     verbose: VerboseOption = False,
 ) -> None:
     """The least energy of any drift that comes so near to the data: proved, without solving."""
-    from controlsde.workflow.comparison import check_levels
-
     loaded = _load(problem, overrides)
     if not within:
         raise UsageError("--within is needed: a distance ε, such as 0.05; repeatable")
-    levels = check_levels(noise) if noise else ()
-    for level in levels:  # each must be as valid as one in the file
-        _load(problem, [*(overrides or []), f"noise={level!r}"])
+    levels = _levels(problem, overrides, noise or [loaded.noise])
     folder = output_folder(output, loaded.name, "bound") if output else None
 
     from controlsde.cli.console import Console
@@ -426,6 +421,16 @@ def _load(source: str, overrides: list[str] | None) -> Problem:
     from controlsde.problem import load_problem, parse_override
 
     return load_problem(source, set=dict(parse_override(text) for text in overrides or []))
+
+
+def _levels(source: str, overrides: list[str] | None, noise: Sequence[float]) -> tuple[float, ...]:
+    """The noise levels of the command line, each as valid as one in the file."""
+    from controlsde.workflow.comparison import check_levels
+
+    levels = check_levels(noise)
+    for level in levels:
+        _load(source, [*(overrides or []), f"noise={level!r}"])
+    return levels
 
 
 def _load_to_solve(source: str, overrides: list[str] | None, solver: str | None, quick: bool = False) -> Problem:

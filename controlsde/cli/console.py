@@ -48,6 +48,9 @@ class _Shown:
             yield segment if segment.control else Segment(shown_lines(segment.text), segment.style)
 
 
+CLOCK = "∫∫(D̄/D(t))|v|²ρ dx dt, D̄ the mean of D(t)"
+
+
 class Console:
     """Messages to stderr."""
 
@@ -134,6 +137,8 @@ class Console:
         self._show(tables.cross_table(comparison))
         self._heading("what it cost, and the least that any drift needs to come as near")
         self._show(tables.compared_energies_table(comparison.results))
+        if any(one.energy and one.energy.weighted != one.energy.value for one in comparison.results):
+            self._say(f"bounds and prices are of the energy in the clock of the noise, {CLOCK}")
         self._heading("what the theory promises / what was measured")
         self._show(tables.compared_promises_table(comparison.results))
         self._rich.print()
@@ -152,7 +157,7 @@ class Console:
         self._show(tables.bounds_table(bounds))
         self._rich.print()
         if any(one.noise > 0 for one in bounds.bounds) and not bounds.steady:
-            self._say("the noise varies in time: energies count ∫∫(D̄/D(t))|v|²ρ dx dt, D̄ the mean of D(t)")
+            self._say(f"with noise, which varies in time, the bounds are of {CLOCK}")
         if folder:
             self._say(f"figure: {folder}")
 

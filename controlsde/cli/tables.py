@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from controlsde.claims import Row, Tested
     from controlsde.result.result import Result
     from controlsde.verification.certificate import Check
+    from controlsde.verification.energy import Energy
     from controlsde.verification.promises import Promises
     from controlsde.workflow.bounding import Bounds
     from controlsde.workflow.comparison import Comparison
@@ -149,8 +150,8 @@ def _add_energy(table: Table, result: Result) -> None:
     if energy is None:
         return
     table.add_row("energy ∫∫|v|²ρ", _digits(energy.value), "")
-    if energy.particles is not None and energy.particles_se is not None:
-        table.add_row("energy, particles", _with_error(energy.particles, energy.particles_se), "")
+    if energy.particles is not None:
+        table.add_row("energy, particles", _energy_of_particles(energy), "")
     if energy.weighted != energy.value:
         table.add_row("  in the clock of the noise, ∫∫(D̄/D)|v|²ρ", _digits(energy.weighted), "")
     if energy.bound is not None:
@@ -187,17 +188,16 @@ def compared_energies_table(results: Sequence[Result]) -> Table:
         energy = result.energy
         if energy is None:
             continue
-        measured = "—"
-        if energy.particles is not None and energy.particles_se is not None:
-            measured = _with_error(energy.particles, energy.particles_se)
-        table.add_row(
-            f"{result.noise:g}",
-            _digits(energy.value),
-            measured,
-            _digits(energy.bound),
-            "—" if energy.price is None else f"{_digits(energy.price, 3)} ×",
-        )
+        price = "—" if energy.price is None else f"{_digits(energy.price, 3)} ×"
+        particles = _energy_of_particles(energy)
+        table.add_row(f"{result.noise:g}", _digits(energy.value), particles, _digits(energy.bound), price)
     return table
+
+
+def _energy_of_particles(energy: Energy) -> str:
+    if energy.particles is None or energy.particles_se is None:
+        return "—"
+    return _with_error(energy.particles, energy.particles_se)
 
 
 def _bounds(promised: Promises) -> tuple[str, str]:

@@ -66,7 +66,8 @@ def verify(
         if measured.simulated.stopped == INTERRUPTED:  # a certificate is not for a part of the particles
             raise KeyboardInterrupt
         particles = measured.evidence
-        moved = experiment.energy(measured.backend, measured.simulated.sums.count)
+        progress(Step("verifying: energy of particles"))
+        moved = experiment.energy(measured.backend, particles.particles)
     progress(Step("verifying: energy"))
     energy = energy_of(posed, drift, refined, distances.l2(grid.weights, final, target), moved)
     progress(Step("verifying: between the nodes"))
