@@ -34,7 +34,7 @@ def least_energies(bounds: Bounds) -> Figure | None:
         if place < len(frontiers):
             _panel(axes, bounds, frontiers[place])
         if place % columns == 0:
-            axes.set_ylabel("energy ∫∫|v|²ρ dx dt", fontsize=NORMAL, color=INK)
+            axes.set_ylabel(f"energy ∫∫{'' if bounds.steady else '(D̄/D) '}|v|²ρ dx dt", fontsize=NORMAL, color=INK)
     return figure
 
 
