@@ -666,15 +666,3 @@ def test_final_densities_in_two_dimensions_are_a_row_for_each_level(plane):
         for axes, values in zip(row, (reference, density, density - reference), strict=True):
             np.testing.assert_allclose(shown_values(axes), values)
     assert_nothing_is_cut_off_or_covered(figure)
-
-
-def test_the_frontier_says_which_energy_it_bounds():
-    from controlsde.report.frontier import least_energies
-    from controlsde.workflow.bounding import bound
-
-    for name, integrand in (("two-bumps", "∫∫|v|²ρ"), ("vp-cosine", "∫∫(D̄/D) |v|²ρ")):
-        figure = least_energies(bound(load_problem(name), [0.05], [1.0], frontiers=True))
-        (axes,) = figure.axes
-        assert integrand in axes.get_ylabel()
-        assert axes.get_title(loc="left") == "noise 1"
-        assert "no drift can" in {text.get_text() for text in axes.texts}
