@@ -30,8 +30,8 @@ class Solver:
     name: in `solver: {kind: …}`. options: what a problem file may say of it. function, costing: `module:function`,
     imported when they are first called, as `solve` and `costs`. most_stage_values: n·K·S·s, beyond which refinement
     goes no further, for a solve would take minutes. dimensions, devices: where it works. meets_limits: whether it sees
-    the error at T, so that a limit to it can be met. minimises_objective: the tracking objective, that is, and not a
-    misfit of drifts.
+    the error at T, so that a limit to it can be met. frees_lengths: whether it finds lengths of pieces that are free.
+    minimises_objective: the tracking objective, that is, and not a misfit of drifts.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Solver:
     dimensions: tuple[int, ...] = (1, 2, 3)
     devices: tuple[str, ...] = ("cpu",)
     meets_limits: bool = True
+    frees_lengths: bool = False
     minimises_objective: bool = True
 
     def solve(

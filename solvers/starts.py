@@ -33,7 +33,7 @@ def starts_from(
     """`count` starts: the given weights first, then what switching constructs if asked to, random ones after them."""
     first = list(initial)
     if start == "switching" and len(first) < count:
-        first.append(constructive_start(objective, seed, progress))
+        first.append(objective.tracking.with_equal_lengths(constructive_start(objective, seed, progress)))
     return [*first, *random_starts(objective.tracking, count, seed)][:count]
 
 
@@ -46,7 +46,7 @@ def random_starts(tracking: TrackingProblem, count: int, seed: int) -> list[Arra
         weights = (
             contracting_weights(tracking, rng) if number % 2 == 0 else tracking.network.random_weights(pieces, rng)
         )
-        starts.append(np.clip(weights, -tracking.bound, tracking.bound))
+        starts.append(np.clip(tracking.with_equal_lengths(weights), -tracking.bound, tracking.bound))
     return starts
 
 

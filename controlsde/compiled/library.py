@@ -36,7 +36,7 @@ class Line(ctypes.Structure):
         "nodes elements lanes vertices room unknowns stages reals slots pieces blocks steps points faces width",
         "convection stiffness weights face mass start vertex left right lengths diffusivity eigenvalues a combination "
         "gathered spread lift multiply projected recovered position tangential outward initial targets time_weight "
-        "scale factor squared",
+        "scale factor squared energy_weight point_weights unknown growing rates",
     )
 
 
@@ -57,7 +57,8 @@ _ARGUMENTS = {
     "line_forward": "aaaaaa",
     "line_sweep": "aaaa",
     "line_gradients": "naaaaaaa",
-    "line_expand": "aaaaaaaaaa",
+    "line_gradient": "aaaaaaaa",
+    "line_expand": "aaaaaaaaaaa",
     "fronts_factorise": "aa",
     "fronts_forward": "naaaa",
     "fronts_back": "naaaaa",

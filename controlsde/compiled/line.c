@@ -49,7 +49,7 @@ EXPORT int64_t line_gradients(const Line *c, int64_t batch, const double *weight
         broken[i] = CALL(forward, c, c->initial, w, s, work, stages, values + i, residuals + i);
         failed = broken[i] == 1;
         if (broken[i]) continue;
-        failed = CALL(back, c, work, stages, multipliers, mean, &back_residual);
+        failed = CALL(back, c, w, s, work, stages, multipliers, mean, &back_residual);
         residuals[i] = larger(residuals[i], back_residual);
         CALL(pull_back, c, w, s, slope + i * bends, mean, gradients + i * theta);
     }
@@ -57,17 +57,32 @@ EXPORT int64_t line_gradients(const Line *c, int64_t batch, const double *weight
     return failed;
 }
 
-/* After line_forward: gradient (K, P), the Gauss-Newton matrix and the Hessian of the tracking error (N, N), N = K P, and
-   the largest residual (1,). Returns 1 without memory. */
+/* After line_forward: gradient (K, P) of all but the regularisation, M^-1 mu of every stage (K, S, s, n), and the largest
+   residual (1,). Returns 1 without memory. */
+EXPORT int64_t line_gradient(const Line *c, const double *weights, const double *sigma, const double *slope,
+                             double *factors, const double *stages, double *gradient, double *multipliers,
+                             double *residual) {
+    double *mean = malloc(sizeof(double) * c->pieces * c->points);
+    if (!mean) return 1;
+    const int64_t failed = CALL(back, c, weights, sigma, factors, stages, multipliers, mean, residual);
+    if (!failed) CALL(pull_back, c, weights, sigma, slope, mean, gradient);
+    free(mean);
+    return failed;
+}
+
+/* After line_forward: gradient (K, P), the Gauss-Newton matrix and the Hessian (N, N) of all but the regularisation, M^-1
+   mu of every stage, and the largest residual (1,). N = K P, or K (P + 1) where `growing` says that each piece has one
+   more parameter, its length: what is in these matrices of lengths is what goes through a sensitivity of the density.
+   Returns 1 without memory. */
 EXPORT int64_t line_expand(const Line *c, const double *weights, const double *sigma, const double *slope,
                            const double *bend, double *factors, const double *stages, double *gradient, double *normal,
-                           double *hessian, double *residual) {
-    const int64_t P = 3 * c->width, N = c->pieces * P, size = (N + 7) / 8 * 8, rows = stage_numbers(c);
-    double *work = calloc(rows + c->pieces * c->points + 2 * size * size + N * P, sizeof(double));
+                           double *hessian, double *multipliers, double *residual) {
+    const int64_t P = 3 * c->width, Q = P + (c->growing != NULL), N = c->pieces * Q, size = (N + 7) / 8 * 8;
+    double *work = calloc(c->pieces * c->points + 2 * size * size + c->pieces * P * P, sizeof(double));
     if (!work) return 1;
-    double *multipliers = work, *mean = multipliers + rows, *gram = mean + c->pieces * c->points;
+    double *mean = work, *gram = mean + c->pieces * c->points;
     double *cross = gram + size * size, *own = cross + size * size, found;
-    int64_t failed = CALL(back, c, factors, stages, multipliers, mean, residual);
+    int64_t failed = CALL(back, c, weights, sigma, factors, stages, multipliers, mean, residual);
     if (!failed) {
         CALL(pull_back, c, weights, sigma, slope, mean, gradient);
         CALL(curvature, c, weights, slope, bend, mean, own);
@@ -77,7 +92,8 @@ EXPORT int64_t line_expand(const Line *c, const double *weights, const double *s
     for (int64_t i = 0; i < N && !failed; i++)
         for (int64_t j = i; j < N; j++) {
             const double g = gram[i * size + j], x = cross[i * size + j] + cross[j * size + i];
-            const double h = g + x + (i / P == j / P ? own[i * P + j % P] : 0.0);
+            const int bent = i / Q == j / Q && i % Q < P && j % Q < P;
+            const double h = g + x + (bent ? own[(i / Q * P + i % Q) * P + j % Q] : 0.0);
             normal[i * N + j] = normal[j * N + i] = g;
             hessian[i * N + j] = hessian[j * N + i] = h;
         }

@@ -24,6 +24,10 @@ typedef struct {
     const double *initial, *targets, *time_weight;                /* (n), (K, S, s, n), (K, S, s) */
     const double *scale;                                          /* the norm is |scale * (factor e)|, (n) */
     const double *factor, *squared;                               /* (n, n), and (n, n) of the whole; or null */
+    const double *energy_weight, *point_weights;                  /* (K, S, s) or null, and quadrature at the points (k) */
+    const int64_t *unknown;                                       /* of each drift point, or -1, (k) */
+    const double *growing, *rates;                                /* lengths as parameters: the part of time_weight that
+                                                                     grows with them, R p' (K, S, s, n); or null */
 } Line;
 
 #endif

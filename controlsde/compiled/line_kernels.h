@@ -481,6 +481,13 @@ INLINE void NAME(drift_of)(const Line *c, const double *weights, const double *s
     }
 }
 
+/* What each unknown adds to the kinetic energy: |v|^2 times the quadrature, (n), for the drift (k) of a piece. */
+INLINE void NAME(kinetic)(const Line *c, const double *drift, double *speeds) {
+    memset(speeds, 0, sizeof(double) * c->unknowns);
+    for (int64_t x = 0; x < c->points - c->faces; x++)
+        if (c->unknown[x] >= 0) speeds[c->unknown[x]] += c->point_weights[x] * drift[x] * drift[x];
+}
+
 /* --- sweeps -------------------------------------------------------------------------------------------------------- */
 
 /* Forward from `initial` (n), for weights (K, P) and sigma (K, m, k), or without weights for the rectified drift (K, k) in
@@ -492,13 +499,14 @@ PART int64_t NAME(forward)(const Line *c, const double *initial, const double *w
     const int64_t q = c->nodes, L = c->lanes, W = c->room, n = c->unknowns, s = c->stages, k = c->points;
     const int64_t P = 3 * c->width;
     const int64_t last = q - 1, V = c->vertices;
-    const int64_t room = k + q * L * (2 + c->slots + 2 * s) + (2 * c->slots + s + 1) * W + 6 * W * W + n + 64;
+    const int64_t room = k + q * L * (2 + c->slots + 2 * s) + (2 * c->slots + s + 1) * W + 6 * W * W + 2 * n + 64;
     double *work = calloc(room, sizeof(double));
     if (!work) return 1;
     double *drift = work, *density = drift + k, *right = density + q * L, *x = right + q * L;
     double *local = x + c->slots * q * L, *applied = local + s * q * L, *fv = applied + s * q * L;
     double *xv = fv + c->slots * W, *ends = xv + c->slots * W, *missed = ends + s * W, *scratch = missed + W;
-    double *error = scratch + 6 * W * W;
+    double *error = scratch + 6 * W * W, *speeds = error + n;
+    const int priced = c->energy_weight && weights;
     double total = 0.0, worst = 0.0;
     int64_t broken = 0;
     NAME(to_nodes)(c, initial, density);
@@ -513,6 +521,7 @@ PART int64_t NAME(forward)(const Line *c, const double *initial, const double *w
             for (int64_t i = 0; i < k; i++)
                 if (!isfinite(drift[i])) broken = -1 - 2 * piece;
             if (broken) break;
+            if (priced) NAME(kinetic)(c, drift, speeds);
         }
         NAME(Factors) f = NAME(factors)(c, factors, weights ? block : 0);
         NAME(factorise)(c, block, drift, f, scratch);
@@ -556,6 +565,11 @@ PART int64_t NAME(forward)(const Line *c, const double *initial, const double *w
                     for (int l = 0; l < 8; l++) sum += parts[l];
                 }
                 total += 0.5 * c->time_weight[at * s + i] * sum;
+                if (priced) {
+                    double energy = 0.0;
+                    for (int64_t u = 0; u < n; u++) energy += y[i * n + u] > 0.0 ? speeds[u] * y[i * n + u] : 0.0;
+                    total += 0.5 * c->energy_weight[at * s + i] * energy;
+                }
                 if (!isfinite(sum)) broken = -2 - 2 * piece;
             }
             if (broken) break;
@@ -569,24 +583,30 @@ PART int64_t NAME(forward)(const Line *c, const double *initial, const double *w
 
 /* Back, after `forward`: M^-1 mu of every stage (…, s, n), dJ/dv of the rectified drift (K, k), the largest residual.
 
-   The tracking error's own derivative is made here: time_weight * squared (Y - p). */
-PART int64_t NAME(back)(const Line *c, double *factors, const double *stages, double *multipliers, double *mean,
-                        double *residual) {
+   The objective's own derivatives are made here: time_weight * squared (Y - p), and those of the energy. */
+PART int64_t NAME(back)(const Line *c, const double *weights, const double *sigma, double *factors,
+                        const double *stages, double *multipliers, double *mean, double *residual) {
     const int64_t q = c->nodes, L = c->lanes, W = c->room, n = c->unknowns, s = c->stages, k = c->points;
     const int64_t last = q - 1, V = c->vertices;
-    const int64_t room = q * L * (6 + 2 * c->slots + s) + (2 * c->slots + s + 3) * W + n + 64;
+    const int64_t room = q * L * (6 + 2 * c->slots + s) + (2 * c->slots + s + 3) * W + 2 * n + k + 64;
     double *work = calloc(room, sizeof(double));
     if (!work) return 1;
     double *right = work, *x = right + c->slots * q * L, *total = x + c->slots * q * L, *weight = total + s * q * L;
     double *density = weight + q * L, *applied = density + q * L, *own = applied + q * L, *product = own + q * L;
     double *carried = product + q * L, *fv = carried + q * L, *xv = fv + c->slots * W, *at_ends = xv + c->slots * W;
     double *of_carried = at_ends + s * W, *ends = of_carried + W, *missed = ends + W, *error = missed + W;
+    double *speeds = error + n, *drift = speeds + n;
     double worst = 0.0;
     memset(mean, 0, sizeof(double) * c->pieces * k);
     for (int64_t block = c->pieces * c->blocks - 1; block >= 0; block--) {
         NAME(Factors) f = NAME(factors)(c, factors, block);
         double *slope = mean + block / c->blocks * k;
         const double h = c->lengths[block];
+        if (c->energy_weight && (block + 1) % c->blocks == 0) {
+            const int64_t piece = block / c->blocks;
+            NAME(drift_of)(c, weights + piece * 3 * c->width, sigma + piece * c->width * k, drift);
+            NAME(kinetic)(c, drift, speeds);
+        }
         memset(own, 0, sizeof(double) * 2 * q * L);
         for (int64_t step = c->steps - 1; step >= 0; step--) {
             const int64_t at = block * c->steps + step;
@@ -603,6 +623,14 @@ PART int64_t NAME(back)(const Line *c, double *factors, const double *stages, do
                     }
                 else
                     for (int64_t u = 0; u < n; u++) error[u] = share * (c->scale[u] * c->scale[u]) * (y[u] - target[u]);
+                if (c->energy_weight) {
+                    const double price = c->energy_weight[at * s + i];
+                    for (int64_t u = 0; u < n; u++) error[u] += y[u] > 0.0 ? 0.5 * price * speeds[u] : 0.0;
+                    for (int64_t x = 0; x < k - c->faces; x++) {
+                        const double rho = c->unknown[x] < 0 ? 0.0 : y[c->unknown[x]];
+                        if (rho > 0.0) slope[x] += price * c->point_weights[x] * rho * drift[x];
+                    }
+                }
                 double *to = total + i * q * L;
                 NAME(to_nodes)(c, error, to);
                 for (int64_t u = 0; u < V; u++) at_ends[i * W + u] = error[c->vertex[u]];
@@ -763,8 +791,8 @@ INLINE void NAME(add_gram)(const double *x, int64_t rows, int64_t pitch, int64_t
         }
 }
 
-/* What the weights of its own piece do in one step: responses (s, n, own) of the stages, and pulls T(dv)' M^-1 mu
-   (P, s, n) on the adjoint. jacobian (P, k) of the rectified drift; multipliers and stages (s, n); rows of `own`. */
+/* What the parameters of its own piece do in one step: responses (s, n, own) of the stages, and pulls T(dv)' M^-1 mu
+   (P, s, n) on the adjoint; with lengths, one more of each, for dN = N / (S h) with all S steps of a piece. jacobian (P, k) of the rectified drift; multipliers and stages (s, n); rows of `own`. */
 PART void NAME(linearise)(const Line *c, NAME(Factors) f, int64_t block, const double *jacobian, const double *stages,
                           const double *multipliers, double *responses, int64_t own, double *pulls, double *work) {
     const int64_t q = c->nodes, L = c->lanes, W = c->room, n = c->unknowns, s = c->stages, k = c->points;
@@ -782,16 +810,22 @@ PART void NAME(linearise)(const Line *c, NAME(Factors) f, int64_t block, const d
             for (int64_t l = 0; l < q * L; l += 8) *(v8 *)(moved + slot * q * L + l) += share * *(v8 *)(held + l);
         }
     }
-    for (int64_t p = 0; p < P; p++) {
+    for (int64_t p = 0; p < P + (c->growing != NULL); p++) {
         const double *rise = jacobian + p * k;
-        for (int64_t a = 0; a < q; a++) {
+        const int timed = p == P;
+        const double part = -1.0 / ((double)(c->blocks * c->steps) * h * h);
+        for (int64_t a = 0; a < q && !timed; a++) {
             for (int64_t e = 0; e < c->elements; e++) drift[a * L + e] = rise[e * last + a];
             for (int64_t e = c->elements; e < L; e++) drift[a * L + e] = 0.0;
         }
-        const double low = c->faces ? rise[k - 2] : 0.0, high = c->faces ? rise[k - 1] : 0.0;
+        const double low = c->faces && !timed ? rise[k - 2] : 0.0, high = c->faces && !timed ? rise[k - 1] : 0.0;
         for (int64_t slot = 0; slot < c->slots; slot++) {
             double *y = moved + slot * q * L, *to = right + slot * q * L;
-            NAME(transport)(c, 0, drift, y, to);
+            if (timed) {
+                NAME(apply)(c, f.n, 0, y, to);
+                for (int64_t l = 0; l < q * L; l += 8) *(v8 *)(to + l) *= part;
+            } else
+                NAME(transport)(c, 0, drift, y, to);
             if (c->faces)
                 for (int64_t b = 0; b < q; b++) {
                     to[b * L] += low * c->face[b] * y[0];
@@ -820,7 +854,11 @@ PART void NAME(linearise)(const Line *c, NAME(Factors) f, int64_t block, const d
                 to[c->vertex[u] * own] = sum;
             }
             const double *w = pulling + i * q * L;
-            NAME(transport)(c, 1, drift, w, local);
+            if (timed) {
+                NAME(apply)(c, f.n, 1, w, local);
+                for (int64_t l = 0; l < q * L; l += 8) *(v8 *)(local + l) *= part;
+            } else
+                NAME(transport)(c, 1, drift, w, local);
             if (c->faces)
                 for (int64_t b = 0; b < q; b++) {
                     local[0] += low * c->face[b] * w[b * L];
@@ -829,6 +867,46 @@ PART void NAME(linearise)(const Line *c, NAME(Factors) f, int64_t block, const d
             double *pull = pulls + (p * s + i) * n;
             memset(pull, 0, sizeof(double) * n);
             NAME(sum_to_unknowns)(c, local, 1.0, pull);
+        }
+    }
+}
+
+/* To the pulls (Q, s, n) of one step what does not come of the adjoint: of the price of energy, and of a quadrature that
+   grows with the length of the piece. mass (k) += price rho+ of all stages; slip (n) is overwritten. */
+PART void NAME(priced_pulls)(const Line *c, int64_t at, int64_t piece, const double *jacobian, const double *drift,
+                             const double *speeds, const double *stages, double *mass, double *slip, double *pulls) {
+    const int64_t n = c->unknowns, s = c->stages, k = c->points, P = 3 * c->width, steps = c->blocks * c->steps;
+    const double duration = (double)steps * c->lengths[piece * c->blocks];
+    for (int64_t i = 0; i < s; i++) {
+        const double *y = stages + i * n;
+        const double price = c->energy_weight ? c->energy_weight[at * s + i] : 0.0;
+        if (c->energy_weight) {
+            for (int64_t x = 0; x < k - c->faces; x++) {
+                const double rho = c->unknown[x] < 0 ? 0.0 : y[c->unknown[x]];
+                if (rho > 0.0) mass[x] += price * c->point_weights[x] * rho;
+            }
+            for (int64_t p = 0; p < P; p++) {
+                double *pull = pulls + (p * s + i) * n;
+                for (int64_t x = 0; x < k - c->faces; x++) {
+                    const int64_t u = c->unknown[x];
+                    if (u >= 0 && y[u] > 0.0) pull[u] += price * c->point_weights[x] * drift[x] * jacobian[p * k + x];
+                }
+            }
+        }
+        if (c->growing) {
+            double *pull = pulls + (P * s + i) * n;
+            const double *target = c->targets + (at * s + i) * n;
+            const double grown = c->growing[at * s + i] / duration;
+            for (int64_t u = 0; u < n; u++) {
+                if (c->squared) {
+                    double sum = 0.0;
+                    for (int64_t w = 0; w < n; w++) sum += c->squared[u * n + w] * (y[w] - target[w]);
+                    slip[u] = sum;
+                } else
+                    slip[u] = c->scale[u] * c->scale[u] * (y[u] - target[u]);
+                pull[u] += grown * slip[u];
+                if (y[u] > 0.0 && c->energy_weight) pull[u] += 0.5 * price / duration * speeds[u];
+            }
         }
     }
 }
@@ -842,10 +920,10 @@ PART int64_t NAME(sensitivities)(const Line *c, const double *weights, const dou
                                  double *factors, const double *stages, const double *multipliers, double *normal,
                                  double *cross, int64_t size, double *residual) {
     const int64_t q = c->nodes, m = NAME(inner)(c), L = c->lanes, W = c->room, n = c->unknowns, s = c->stages;
-    const int64_t k = c->points, V = c->vertices, P = 3 * c->width, E = c->elements;
-    const int64_t steps = c->blocks * c->steps, slots = c->slots, wide = m + 2 * slots, own = (P + 7) / 8 * 8;
+    const int64_t k = c->points, V = c->vertices, P = 3 * c->width, Q = P + (c->growing != NULL), E = c->elements;
+    const int64_t steps = c->blocks * c->steps, slots = c->slots, wide = m + 2 * slots, own = (Q + 7) / 8 * 8;
     const int64_t both = 2 * V;
-    const int64_t room = P * k + steps * s * n * own + steps * s * n * P + 2 * s * n * size + n * size +
+    const int64_t room = Q * k + k + 2 * n + steps * s * n * own + steps * s * n * Q + 2 * s * n * size + n * size +
                          E * (2 * slots * m + s * m * wide) + slots * V * V * 2 + both * both + slots * 2 * (V + 1) * size +
                          2 * slots * size + (1 + s) * n + W + q * L * (4 * slots + 2 * s + 6) + 3 * slots * W + k + 64;
     double *work = calloc(room + 64, sizeof(double));
@@ -855,8 +933,9 @@ PART int64_t NAME(sensitivities)(const Line *c, const double *weights, const dou
         free(work), free(from), free(into);
         return 1;
     }
-    double *jacobian = work, *responses = jacobian + P * k, *pulls = responses + steps * s * n * own;
-    double *moved = pulls + steps * s * n * P, *scaled = moved + s * n * size, *carried = scaled + s * n * size;
+    double *jacobian = work, *responses = jacobian + Q * k, *pulls = responses + steps * s * n * own;
+    double *mass = pulls + steps * s * n * Q, *speeds = mass + k, *slip = speeds + n;
+    double *moved = slip + n, *scaled = moved + s * n * size, *carried = scaled + s * n * size;
     double *low = carried + n * size, *high = low + E * 2 * slots * m, *paired = high + E * s * m * wide;
     double *fv = paired + both * both, *yv = fv + slots * (V + 1) * size, *some = yv + slots * (V + 1) * size;
     double *before = some + 2 * slots * size, *after = before + n, *missed = after + s * n, *drift = missed + W;
@@ -873,7 +952,11 @@ PART int64_t NAME(sensitivities)(const Line *c, const double *weights, const dou
                 jacobian[(c->width + j) * k + x] = shut ? 0.0 : inner * c->position[x];
                 jacobian[(2 * c->width + j) * k + x] = shut ? 0.0 : inner;
             }
-        const int64_t seen = (piece + 1) * P, C = (seen + 7) / 8 * 8, old = piece * P;
+        const int64_t seen = (piece + 1) * Q, C = (seen + 7) / 8 * 8, old = piece * Q;
+        if (c->energy_weight) {
+            NAME(kinetic)(c, drift, speeds);
+            memset(mass, 0, sizeof(double) * k);
+        }
         for (int64_t block = piece * c->blocks; block < (piece + 1) * c->blocks; block++) {
             NAME(Factors) f = NAME(factors)(c, factors, block);
             for (int64_t e = 0; e < E; e++) {
@@ -917,6 +1000,7 @@ PART int64_t NAME(sensitivities)(const Line *c, const double *weights, const dou
                 const int64_t at = block * c->steps + step;
                 NAME(linearise)(c, f, block, jacobian, stages + at * s * n, multipliers + at * s * n, responses, own, pulls,
                                 scratch);
+                NAME(priced_pulls)(c, at, piece, jacobian, drift, speeds, stages + at * s * n, mass, slip, pulls);
                 if (at > 0) {
                     for (int64_t slot = 0; slot < slots; slot++)
                         for (int64_t u = 0; u <= V; u++) {
@@ -982,9 +1066,9 @@ PART int64_t NAME(sensitivities)(const Line *c, const double *weights, const dou
                 } else
                     for (int64_t u = 0; u < s * n; u++) memset(moved + u * size, 0, sizeof(double) * C);
                 for (int64_t u = 0; u < s * n; u++)
-                    for (int64_t p = 0; p < P; p++) moved[u * size + old + p] += responses[u * own + p];
+                    for (int64_t p = 0; p < Q; p++) moved[u * size + old + p] += responses[u * own + p];
                 /* the cross term */
-                for (int64_t p = 0; p < P; p++) {
+                for (int64_t p = 0; p < Q; p++) {
                     const double *pull = pulls + p * s * n;
                     double *row = cross + (old + p) * size;
                     for (int64_t j = 0; j < C; j += 8) {
@@ -1014,11 +1098,26 @@ PART int64_t NAME(sensitivities)(const Line *c, const double *weights, const dou
                         for (int64_t j = 0; j < C; j += 8)
                             *(v8 *)(scaled + (i * n + u) * size + j) = share * *(v8 *)(row + j);
                     }
+                    if (c->growing) { /* the targets move with the ends of the pieces */
+                        double node = 0.0;
+                        for (int64_t j = 0; j < s; j++) node += c->a[i * s + j];
+                        const double within = ((double)(at - piece * steps) + node) / (double)steps;
+                        for (int64_t j = 0; j <= piece; j++)
+                            for (int64_t u = 0; u < n; u++)
+                                scaled[(i * n + u) * size + j * Q + P] -=
+                                    root * (j < piece ? 1.0 : within) * c->rates[(at * s + i) * n + u];
+                    }
                 }
                 NAME(add_gram)(scaled, s * n, size, C, normal, size);
                 memcpy(carried, moved + (s - 1) * n * size, sizeof(double) * n * size);
             }
         }
+        for (int64_t p = 0; c->energy_weight && p < P; p++)
+            for (int64_t r = p; r < P; r++) {
+                double sum = 0.0;
+                for (int64_t x = 0; x < k - c->faces; x++) sum += mass[x] * jacobian[p * k + x] * jacobian[r * k + x];
+                normal[(old + p) * size + old + r] += sum;
+            }
     }
     *residual = worst;
     free(work), free(from), free(into);

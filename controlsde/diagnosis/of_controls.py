@@ -117,7 +117,7 @@ def unreachable(case: Case) -> Diagnosis | None:
         return None
     width, pieces = case.network.width, case.problem.controls.pieces
     seen = f"{_poor(case)}: out of reach of {pieces} piece{'s' * (pieces != 1)} of {width} neuron{'s' * (width != 1)}"
-    lengths = case.problem.controls.lengths or ()
+    lengths = case.problem.controls.given_lengths or ()
     if width < WIDE * case.network.dimension or len(lengths) > 1:  # given lengths, one a piece, fit no other number
         return Diagnosis("unreachable", seen, Remedy("network.width", 2 * width))
     return Diagnosis("unreachable", seen, Remedy("controls.pieces", min(MOST_PIECES, 2 * pieces)))

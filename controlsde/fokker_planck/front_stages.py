@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import cached_property
 from typing import Any
 
@@ -68,9 +69,9 @@ class FrontPlan:
             **{name: np.ascontiguousarray(array, dtype=np.int64) for name, array in places.items()},
             **{name: np.ascontiguousarray(scheme[name]) for name in _SCHEME},
             "shares": np.ascontiguousarray(assembly.linear.data),
-            "lengths": np.ascontiguousarray(steps),
-            "still": -(steps * diffusivity)[:, None] * assembly.diffusion,
+            **_of_steps(assembly, steps, diffusivity),
         }
+        self._assembly, self._diffusivity = assembly, diffusivity
         slots = len(scheme["eigenvalues"])
         self.stages, self.unknowns, self.matrices = stages, layout.size, len(steps)
         self.numbers = len(steps) * (len(layout.keys) + slots * int(factors.sum()))
@@ -93,6 +94,15 @@ class FrontPlan:
         )
         self._structure = ctypes.addressof(self._fronts)
 
+    def lasting(self, steps: Array) -> FrontPlan:
+        """The same for steps of other lengths h (K,); all the rest is shared."""
+        other = copy(self)
+        other._arrays = {**self._arrays, **_of_steps(self._assembly, steps, self._diffusivity)}
+        kept = {name: getattr(self._fronts, name) for name, _ in Fronts._fields_}
+        other._fronts = Fronts(**{**kept, **{name: address(other._arrays[name]) for name in ("lengths", "still")}})
+        other._structure = ctypes.addressof(other._fronts)
+        return other
+
     def call(self, name: str, *arguments: Any) -> None:
         """One of the loops, with numbers and the addresses of arrays as `fronts.c` wants them."""
         if getattr(self._loops, name)(self._structure, *arguments):
@@ -110,6 +120,11 @@ class FrontPlan:
         arrays = (padded, np.ascontiguousarray(densities), np.ascontiguousarray(multipliers), moved, pulled)
         self.call("fronts_transport", densities.shape[1], padded.shape[1], *map(address, arrays))
         return moved[..., :weights], pulled[..., :weights]
+
+
+def _of_steps(assembly: Assembly[Entries], steps: Array, diffusivity: Array) -> dict[str, Array]:
+    """What depends on the steps: h (K,), and the entries of −h D L for each."""
+    return {"lengths": np.ascontiguousarray(steps), "still": -(steps * diffusivity)[:, None] * assembly.diffusion}
 
 
 class FrontStageSolver:

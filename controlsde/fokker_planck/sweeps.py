@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -110,6 +111,19 @@ class Sweeps:
     def __getstate__(self) -> dict[str, Any]:
         """What is copied or sent elsewhere: plans hold addresses of this process, and are made again there."""
         return {name: value for name, value in self.__dict__.items() if name not in ("_line_plan", "_front_plan")}
+
+    def lasting(self, durations: ArrayLike) -> Sweeps:
+        """The same state equation with pieces of other lengths (K,); what does not depend on them is shared.
+
+        Each step keeps its diffusivity.
+        """
+        plan = self._front_plan if self._line_plan is None else None
+        other = copy(self)  # without the plans
+        other.durations = np.asarray(durations, dtype=float)
+        other.step_lengths = torch.from_numpy(other.durations / self.steps_per_piece).to(self.device)
+        if plan is not None:
+            other.__dict__["_front_plan"] = plan.lasting(np.repeat(other.step_lengths.numpy(), self.blocks))
+        return other
 
     @property
     def pieces(self) -> int:

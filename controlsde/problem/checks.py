@@ -64,7 +64,11 @@ def _solver(problem: Parts) -> Iterator[Inconsistency]:
 
 
 def _controls(problem: Parts) -> Iterator[Inconsistency]:
-    lengths, pieces = problem.controls.lengths, problem.controls.pieces
+    lengths, pieces = problem.controls.given_lengths, problem.controls.pieces
+    if problem.controls.free:
+        yield from _free(problem)
+    elif problem.controls.shortest is not None:
+        yield ("controls", "shortest"), "is for controls.lengths: free; give that, or leave it out"
     if lengths is not None and len(lengths) not in {1, pieces}:
         yield (
             ("controls", "lengths"),
@@ -72,6 +76,20 @@ def _controls(problem: Parts) -> Iterator[Inconsistency]:
         )
     elif lengths is not None and min(problem.controls.shares) < LEAST_SHARE:
         yield ("controls", "lengths"), f"make a piece shorter than {LEAST_SHARE:g} of the horizon"
+
+
+def _free(problem: Parts) -> Iterator[Inconsistency]:
+    """Whether the solver can find lengths, and the shortest pieces have room."""
+    controls, horizon, kind = problem.controls, problem.reference.horizon, problem.solver.kind
+    if not SOLVERS[kind].frees_lengths:
+        able = " or ".join(name for name in SOLVERS if SOLVERS[name].frees_lengths)
+        yield ("controls", "lengths"), f"free is for solver.kind {able} (got {kind}); use one of these, or give lengths"
+    if controls.shortest is not None and controls.pieces * controls.shortest > horizon:
+        yield (
+            ("controls", "shortest"),
+            f"times {controls.pieces} pieces is {controls.pieces * controls.shortest:g}, "
+            f"and the horizon is {horizon:g}; make it at most {horizon / controls.pieces:.3g}",
+        )
 
 
 def _levels(problem: Parts) -> Iterator[Inconsistency]:

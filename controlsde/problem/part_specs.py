@@ -73,7 +73,18 @@ class NetworkSpec(Section):
     tangential: Annotated[bool, Field(strict=True)] = False
 
 
+FREE = "free"  # lengths of the pieces that are controls, too
+SHORTEST = 0.01  # of a free piece, where the problem does not say otherwise,
+SHORTEST_SHARE = 0.1  # or so much of the mean length, where that is less
+
+Lengths = tuple[Annotated[Positive, Field(le=1e6)], ...]
+
+
 def _lengths(value: object) -> object:
+    if isinstance(value, str):
+        if value != FREE:
+            raise ValueError(f"must be free, one ratio, or one length a piece (got {short(value)})")
+        return value
     if value is None or not is_number(value):
         return value
     return (value,)
@@ -118,16 +129,18 @@ def _bounds(value: object) -> object:
 class ControlsSpec(Section):
     """Piecewise constant weights: how many pieces, how long each is, and how large a weight may be.
 
-    `lengths`: relative, one a piece; or one number, the ratio of each piece to the one before. Without: all the same.
+    `lengths`: relative, one a piece; or one number, the ratio of each piece to the one before; or `free`: the solver
+    finds them with the weights, none shorter than `shortest` (time). Without: all the same.
     """
 
     pieces: Annotated[Whole, Field(ge=1, le=100_000)] = 16
     lengths: Annotated[
-        tuple[Annotated[Positive, Field(le=1e6)], ...] | None,
+        Literal["free"] | Lengths | None,
         BeforeValidator(_lengths),
         WithJsonSchema(
             {
                 "anyOf": [
+                    {"const": FREE, "type": "string"},
                     {"type": "number", "exclusiveMinimum": 0, "maximum": 1e6},
                     {"type": "array", "items": {"type": "number", "exclusiveMinimum": 0, "maximum": 1e6}},
                     {"type": "null"},
@@ -135,19 +148,35 @@ class ControlsSpec(Section):
             }
         ),
     ] = None
+    shortest: Positive | None = None
     bounds: Annotated[
         Bounds, BeforeValidator(_bounds, json_schema_input_type=Annotated[Positive, Field(le=1e6)] | Bounds)
     ] = Bounds()
 
     @property
+    def free(self) -> bool:
+        """Whether the lengths of the pieces are controls, too."""
+        return self.lengths == FREE
+
+    @property
+    def given_lengths(self) -> Lengths | None:
+        """The lengths, or the ratio, that the problem gives; None where they are all the same, or free."""
+        return None if isinstance(self.lengths, str) else self.lengths
+
+    def shortest_of(self, horizon: float) -> float:
+        """How short a free piece may be."""
+        return min(SHORTEST, SHORTEST_SHARE * horizon / self.pieces) if self.shortest is None else self.shortest
+
+    @property
     def shares(self) -> tuple[float, ...]:
-        """The length of each piece as a share of the horizon, (pieces,)."""
-        if self.lengths is None:
+        """The length of each piece as a share of the horizon, (pieces,); where they are free, all the same."""
+        lengths = self.given_lengths
+        if lengths is None:
             relative = [1.0] * self.pieces
-        elif len(self.lengths) == self.pieces:
-            relative = list(self.lengths)
+        elif len(lengths) == self.pieces:
+            relative = list(lengths)
         else:  # the ratio of each piece to the one before, with the longest as unit
-            ratio = self.lengths[0]
+            ratio = lengths[0]
             first = 0 if ratio <= 1.0 else self.pieces - 1
             relative = [ratio ** (number - first) for number in range(self.pieces)]
         total = sum(relative)
@@ -158,7 +187,8 @@ class ObjectiveSpec(Section):
     """What is minimised: the tracking error in `norm`, on the way and at the end, and the price of the weights.
 
     `running` weighs the error on [0, T] (0: only the end counts), `terminal` that at T, `effort` the size of the
-    weights and `variation` their change from piece to piece. With `terminal_error`, the error at T may be no larger.
+    weights, `variation` their change from piece to piece, and `energy` half of the kinetic energy ∫∫|v|²ρ⁺. With
+    `terminal_error`, the error at T may be no larger.
     """
 
     norm: Literal["l2", "h-1"] = "l2"
@@ -166,6 +196,7 @@ class ObjectiveSpec(Section):
     terminal: Annotated[NonNegative, Field(le=1e12)] = 1.0
     effort: Annotated[NonNegative, Field(le=1e12)] = 1.0e-5
     variation: Annotated[NonNegative, Field(le=1e12)] = 0.0
+    energy: Annotated[NonNegative, Field(le=1e12)] = 0.0
     terminal_error: Positive | None = None
 
 

@@ -16,8 +16,8 @@ from controlsde.fokker_planck.diffusivity import Diffusivity
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.problem import Problem
 from controlsde.reference import Reference, build_reference
+from controlsde.tracking.time_grid import TimeGrid
 from controlsde.tracking.tracking_problem import (
-    TimeGrid,
     TrackingProblem,
     build_mesh,
     build_network,

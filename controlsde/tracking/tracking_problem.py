@@ -8,7 +8,11 @@ Comes in: a mesh, a time grid, the reference and a network. Goes out: everything
 over the Radau stages Y (K pieces, S steps, s stages), in L² or Ḣ⁻¹ (see `metric`). Radau IIA ends a step in its last
 stage, so ρ(T) = Y of the last stage of the last step, and the terms are two weighted sums of squares:
 
-    J(θ) = ½ Σ time_weight ‖Y − p‖² + ½ Σ_kl regularisation_kl θ_k·θ_l.
+    J(θ) = ½ Σ time_weight ‖Y − p‖² + ½ Σ energy_weight ∫|v|²Y⁺ + ½ Σ_kl regularisation_kl θ_k·θ_l.
+
+The energy counts the positive part of the density: minimised with the density itself, it runs off to minus infinity
+where the density is below zero. Where the lengths of the pieces are free, they are controls as the weights are, see
+`free_lengths`: then θ has one more column, and all that depends on a time grid is what `settled` makes of it.
 
 With an `end_limit` ε the problem is to minimise J subject to ‖ρ(T) − p(T)‖ ≤ ε.
 
@@ -32,11 +36,13 @@ from controlsde.fokker_planck.density_field import DensityField
 from controlsde.fokker_planck.diffusivity import step_means
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.fokker_planck.operator import Operator
-from controlsde.fokker_planck.radau import radau
 from controlsde.problem import Problem
 from controlsde.problem.schema import Bounds
 from controlsde.reference import Reference, ReferenceError  # noqa: A004
+from controlsde.tracking.free_lengths import LARGEST_LOGIT, FreeLengths, logits_of
 from controlsde.tracking.metric import Metric
+from controlsde.tracking.target_course import course_of
+from controlsde.tracking.time_grid import TimeGrid, regularisation_matrix, weights_in_time
 
 Array = NDArray[np.float64]
 
@@ -44,44 +50,6 @@ AUTO_ELEMENTS = {1: (8, 10, 12, 14, 16, 20, 24), 2: (3, 4, 5, 6), 3: (2, 3)}
 AUTO_RESOLUTION = 2e-3  # top-mode share of the reference below which `mesh.elements: auto` is content
 AUTO_MASS = 1e-3  # and by how much the reference's mass on the mesh may miss one
 MISSED_MASS = 0.1  # beyond which a density has fallen between the nodes
-
-
-@dataclass(frozen=True, eq=False)
-class TimeGrid:
-    """Pieces, the Radau steps in them, and the stage times."""
-
-    edges: Array  # (K+1,)
-    steps_per_piece: int
-    stages: int
-
-    @property
-    def durations(self) -> Array:
-        """Length of each piece, (K,)."""
-        return np.diff(self.edges)
-
-    @property
-    def pieces(self) -> int:
-        """Number of pieces K."""
-        return len(self.edges) - 1
-
-    @property
-    def step_lengths(self) -> Array:
-        """Length h of a step in each piece, (K,)."""
-        return self.durations / self.steps_per_piece
-
-    @property
-    def stage_times(self) -> Array:
-        """Times of all stages, (K, S, s)."""
-        scheme = radau(self.stages)
-        offset = np.arange(self.steps_per_piece)[:, None] + scheme.c[None, :]
-        return np.asarray(self.edges[:-1, None, None] + self.step_lengths[:, None, None] * offset)
-
-    @property
-    def quadrature(self) -> Array:
-        """Radau quadrature weights h b_j of all stages, (K, S, s)."""
-        scheme = radau(self.stages)
-        shape = (self.pieces, self.steps_per_piece, self.stages)
-        return np.broadcast_to(self.step_lengths[:, None, None] * scheme.b, shape).copy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,10 +65,13 @@ class TrackingProblem:
     initial_target: Array  # (n,) reference at t = 0
     metric: Metric  # the norm of the tracking error
     time_weight: Array  # (K, S, s): running weight × quadrature in time, plus the terminal weight in the last stage
+    end_weight: float  # of that, the terminal weight
+    energy_price: float  # w: what half a unit of kinetic energy costs
     regularisation_matrix: Array  # (K, K): r Δt_k on the diagonal, plus what the variation costs
     bound: Array  # (P,): largest absolute value of each weight of a piece
     noise: float
     end_limit: float | None = None
+    free: FreeLengths | None = None  # where the lengths of the pieces are controls, too
     exact_drift: Callable[[float, Array], Array] | None = None  # v*_η at a time and points (n, d): shape (n, d)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -114,8 +85,19 @@ class TrackingProblem:
 
     @property
     def weight_shape(self) -> tuple[int, int]:
-        """(K, P): shape of all flattened network weights."""
-        return self.grid.pieces, self.network.weights_per_piece
+        """(K, P): shape of all flattened network weights; (K, P + 1) where the lengths are free."""
+        return self.grid.pieces, len(self.bound)
+
+    def settled(self, weights: Array) -> tuple[TrackingProblem, Array]:
+        """The problem with the pieces as long as the weights say, and the network's weights (K, P) alone."""
+        weights = np.asarray(weights, dtype=float)
+        if self.free is None:
+            return self, weights
+        return self.free.settle(self, weights[:, -1]), weights[:, :-1]
+
+    def with_equal_lengths(self, weights: Array) -> Array:
+        """The network's weights (K, P) as weights of this problem; where lengths are free, they are all the same."""
+        return weights if self.free is None else np.append(weights, np.zeros((len(weights), 1)), axis=1)
 
     @property
     def effort(self) -> float:
@@ -128,6 +110,11 @@ class TrackingProblem:
         return np.tile(self.bound, self.grid.pieces)
 
     @property
+    def energy_weight(self) -> Array:
+        """(K, S, s): the price of energy × quadrature in time."""
+        return self.energy_price * self.grid.quadrature
+
+    @property
     def weight(self) -> Array:
         """(K, S, s, n): quadrature in time × mass in space, where the norm is L². Raises ValueError where it is not."""
         if not self.metric.diagonal:
@@ -136,13 +123,28 @@ class TrackingProblem:
 
     def objective(self, stages: Any, weights: Any) -> Any:
         """J for stage densities (K, S, s, n) and network weights (K, P); NumPy arrays."""
-        error = self.metric.root(stages - self.targets)
-        errors = 0.5 * float(np.sum(self.time_weight * np.sum(error**2, axis=-1)))
-        return errors + self.regularisation(weights)
+        tracking, own = self.settled(weights)
+        error = tracking.metric.root(stages - tracking.targets)
+        errors = 0.5 * float(np.sum(tracking.time_weight * np.sum(error**2, axis=-1)))
+        return errors + tracking.priced_energy(stages, own) + tracking.regularisation(own)
 
     def regularisation(self, weights: Array) -> float:
         """What the weights (K, P) cost: ½ Σ_kl regularisation_kl θ_k·θ_l."""
-        return 0.5 * float(np.sum(weights * (self.regularisation_matrix @ weights)))
+        tracking, own = self.settled(weights)
+        return 0.5 * float(np.sum(own * (tracking.regularisation_matrix @ own)))
+
+    def priced_energy(self, stages: Array, weights: Array) -> float:
+        """½ w ∫∫|v|²ρ⁺ for stage densities (K, S, s, n) and network weights (K, P), pieces as they are."""
+        if self.energy_price == 0.0:
+            return 0.0
+        speeds = self.kinetic_weight(self.drift_values(weights))
+        return 0.5 * float(np.einsum("kSs,kSsn,kn->", self.energy_weight, np.maximum(stages, 0.0), speeds))
+
+    def kinetic_weight(self, drift: Array) -> Array:
+        """What each unknown adds to ∫|v|²ρ, (K, n), for rectified drifts (K, k, d): quadrature at the nodes."""
+        nodes = len(self.mesh.points)  # drift points on wall faces carry no mass
+        squares = self.mesh.weights * np.sum(drift[:, :nodes] ** 2, axis=-1)
+        return np.asarray(squares @ self.mesh.prolongation)
 
     def end_error(self, stages: Array) -> float:
         """‖ρ(T) − p(T)‖ in the problem's norm, for stage densities (K, S, s, n)."""
@@ -152,7 +154,7 @@ class TrackingProblem:
         """Without the limit at the end, but with the terminal weight larger by `multiplier`."""
         time_weight = self.time_weight.copy()
         time_weight[-1, -1, -1] += multiplier
-        return replace(self, time_weight=time_weight, end_limit=None)
+        return replace(self, time_weight=time_weight, end_weight=self.end_weight + multiplier, end_limit=None)
 
     def drift_values(self, weights: Array) -> Array:
         """Rectified drift at the drift points for network weights (K, P): shape (K, k, d)."""
@@ -162,11 +164,15 @@ class TrackingProblem:
 
     def controls(self, weights: Array) -> Controls:
         """Flattened weights (K, P) as controls."""
-        return Controls(*self.network.split(np.asarray(weights)), self.grid.edges)
+        tracking, own = self.settled(weights)
+        return Controls(*self.network.split(own), tracking.grid.edges)
 
     def flatten(self, controls: Controls) -> Array:
         """Controls as flattened weights (K, P)."""
-        return self.network.join(controls.A, controls.W, controls.b)
+        weights = self.network.join(controls.A, controls.W, controls.b)
+        if self.free is None:
+            return weights
+        return np.append(weights, logits_of(np.diff(controls.times), self.free.shortest)[:, None], axis=1)
 
     def ends(self, stages: Array) -> tuple[DensityField, ...]:
         """The densities at the ends of the pieces, K of them, from stage densities (K, S, s, n)."""
@@ -255,10 +261,8 @@ def build_tracking(
                 ("mesh", "elements"),
             )
     objective = problem.objective
-    time_weight = objective.running * grid.quadrature
-    time_weight[-1, -1, -1] += objective.terminal
     network = build_network(problem)
-    return TrackingProblem(
+    found = TrackingProblem(
         operator=operator,
         network=network,
         grid=grid,
@@ -267,19 +271,36 @@ def build_tracking(
         targets=targets.reshape(*stage_times.shape, -1),
         initial_target=mesh.restrict(reference.density(0.0, mesh.points)),
         metric=Metric.l2(mesh) if objective.norm == "l2" else Metric.negative_sobolev(mesh),
-        time_weight=time_weight,
-        regularisation_matrix=_regularisation_matrix(grid.durations, objective.effort, objective.variation),
+        time_weight=weights_in_time(grid, objective.running, objective.terminal),
+        end_weight=objective.terminal,
+        energy_price=objective.energy,
+        regularisation_matrix=regularisation_matrix(grid.durations, objective.effort, objective.variation),
         bound=_bound(network, problem.controls.bounds),
         noise=problem.noise,
         end_limit=objective.terminal_error,
         exact_drift=partial(reference.exact_drift, noise=problem.noise),
     )
+    return _freed(found, problem, reference) if problem.controls.free else found
 
 
-def _regularisation_matrix(durations: Array, effort: float, variation: float) -> Array:
-    """r diag(Δt) + μ DᵀD with (Dθ)_k = (θ_{k+1} − θ_k)/√τ_k, (K, K)."""
-    jumps = np.diff(np.eye(len(durations)), axis=0) / np.sqrt(0.5 * (durations[:-1] + durations[1:]))[:, None]
-    return np.asarray(effort * np.diag(durations) + variation * jumps.T @ jumps)
+def _freed(tracking: TrackingProblem, problem: Problem, reference: Reference) -> TrackingProblem:
+    """The same problem with free lengths. Raises ReferenceError where the noise varies in time."""
+    if problem.noise > 0 and not reference.diffusivity.steady:
+        raise ReferenceError(
+            "free needs a noise that does not vary in time: give the lengths, or a forward process without a schedule",
+            ("controls", "lengths"),
+        )
+    mesh, objective = tracking.mesh, problem.objective
+    course = course_of(lambda t: mesh.restrict(reference.density(t, mesh.points)), reference.horizon, mesh.mass)
+    free = FreeLengths(
+        shortest=problem.controls.shortest_of(reference.horizon),
+        horizon=reference.horizon,
+        course=course,
+        running=objective.running,
+        effort=objective.effort,
+        variation=objective.variation,
+    )
+    return replace(tracking, free=free, bound=np.append(tracking.bound, LARGEST_LOGIT))
 
 
 def _bound(network: Network, bounds: Bounds) -> Array:

@@ -24,7 +24,8 @@ from controlsde.solvers.declaration import Solver
 from controlsde.solvers.outcome import Outcome
 from controlsde.tracking.objective import Objective, device_of
 from controlsde.tracking.posed import Posed
-from controlsde.tracking.tracking_problem import TimeGrid, TrackingProblem
+from controlsde.tracking.time_grid import TimeGrid
+from controlsde.tracking.tracking_problem import TrackingProblem
 
 Array = NDArray[np.float64]
 

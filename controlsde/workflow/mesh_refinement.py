@@ -38,7 +38,8 @@ from controlsde.solvers.outcome import Outcome, reached
 from controlsde.solvers.shooting.trust_region import projected_gradient_norm
 from controlsde.tracking.objective import Objective, device_of
 from controlsde.tracking.posed import Posed
-from controlsde.tracking.tracking_problem import Run, TimeGrid, TrackingProblem
+from controlsde.tracking.time_grid import TimeGrid
+from controlsde.tracking.tracking_problem import Run, TrackingProblem
 from controlsde.verification.certificate import LIMITS
 from controlsde.workflow.continuation import Continued, solve_levels
 

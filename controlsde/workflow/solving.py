@@ -29,9 +29,11 @@ from controlsde.problem.values import dotted
 from controlsde.registry import SOLVERS
 from controlsde.result.result import Result
 from controlsde.solvers.outcome import Outcome, Termination
+from controlsde.tracking.free_lengths import logits_of
 from controlsde.tracking.objective import Objective, device_of
 from controlsde.tracking.posed import Posed
-from controlsde.tracking.tracking_problem import Run, TimeGrid, TrackingProblem
+from controlsde.tracking.time_grid import TimeGrid
+from controlsde.tracking.tracking_problem import Run, TrackingProblem
 from controlsde.verification import DiscreteRun, Evidence, TrackingErrors
 from controlsde.verification.verifying import verify
 from controlsde.workflow.mesh_refinement import run_resolved, solve_resolved
@@ -97,9 +99,10 @@ def solve(
     start = _initial_weights(posed, initial)
     prepared = time.perf_counter() - began
     tracking, outcome = solve_resolved(posed, options, progress, start)
+    tracking, weights = tracking.settled(outcome.weights)
     posed = posed.changed(solver=options)
     answer = _Answer(
-        run=lambda tracking: Objective(tracking).stages(outcome.weights),
+        run=lambda tracking: Objective(tracking).stages(weights),
         termination=outcome.termination,
         solver=options.kind,
         status="interrupted" if outcome.interrupted else "converged" if outcome.converged else "not-converged",
@@ -110,7 +113,7 @@ def solve(
         history=_history(outcome),
         starts=outcome.starts,
         seconds={"build": prepared + outcome.build_seconds, "solve": outcome.solve_seconds},
-        controls=tracking.controls(outcome.weights),
+        controls=tracking.controls(weights),
         device=device_of(options),
         known=outcome.known,
     )
@@ -119,7 +122,7 @@ def solve(
             raise KeyboardInterrupt
         raise SolveError(outcome.message, diagnose(_case(posed.problem, tracking, answer)))
     stages = answer.run(tracking)
-    drift = network_drift(tracking.network, tracking.controls(outcome.weights), posed.reference.horizon)
+    drift = network_drift(tracking.network, tracking.controls(weights), posed.reference.horizon)
     try:
         return _verified(posed, tracking, stages, drift, answer, progress, thorough=not outcome.interrupted)
     except KeyboardInterrupt:
@@ -231,7 +234,11 @@ def _initial_weights(posed: Posed, initial: Controls | None) -> tuple[Array, ...
     if pieces % initial.pieces:
         raise ControlsError(f"the initial controls have {initial.pieces} pieces, the problem {pieces}: not a multiple")
     split = initial.split(pieces // initial.pieces)
-    return (network.join(split.A, split.W, split.b),)
+    weights = network.join(split.A, split.W, split.b)
+    if posed.problem.controls.free:
+        shortest = posed.problem.controls.shortest_of(posed.reference.horizon)
+        weights = np.append(weights, logits_of(np.diff(split.times), shortest)[:, None], axis=1)
+    return (weights,)
 
 
 def _history(outcome: Outcome) -> Array:

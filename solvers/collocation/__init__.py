@@ -8,5 +8,6 @@ SOLVER = Solver(
     options=Collocation,
     function="controlsde.solvers.collocation.solver:solve",
     costing="controlsde.solvers.collocation.costs:costs",
+    frees_lengths=True,
     most_stage_values=40_000,
 )

@@ -7,7 +7,10 @@ the last, and J is a weighted sum of squares, so that
     ∂g/∂x     is the step's own Jacobian, scattered;
     ∇²L       is the step's Hessian of λ·g over [θ_k, Y_kl], scattered and summed, plus λ_f times the weights of J.
 
-Comes in: the step as an SX function. Goes out: two CasADi functions that `nlpsol` takes in place of its own.
+Where energy has a price, λ_f times the energy of the step stands beside λ·g.
+
+Comes in: the step as an SX function, and its energy. Goes out: two CasADi functions that `nlpsol` takes in place of
+its own.
 """
 
 from __future__ import annotations
@@ -65,8 +68,11 @@ def _layout(tracking: TrackingProblem) -> _Layout:
     return _Layout(pieces, steps, size, unknowns, stage_values, np.concatenate([weights, stages, before], axis=1))
 
 
-def program_derivatives(tracking: TrackingProblem, step: Any) -> dict[str, Any]:
-    """`jac_g` and `hess_lag` of the program of `transcribe`, from the residual step(before, stages, θ, h, D)."""
+def program_derivatives(tracking: TrackingProblem, step: Any, energy: Any | None) -> dict[str, Any]:
+    """`jac_g` and `hess_lag` of the program of `transcribe`, from the residual step(before, stages, θ, h, D).
+
+    energy: the priced energy of a step, a function of (stages, θ, h), where it has a price.
+    """
     layout = _layout(tracking)
     before = ca.SX.sym("before", layout.unknowns)
     stages = ca.SX.sym("stages", layout.stage_values)
@@ -76,10 +82,14 @@ def program_derivatives(tracking: TrackingProblem, step: Any) -> dict[str, Any]:
     residual = step(before, stages, theta, length, diffusivity)
     own = ca.vertcat(theta, stages)
     jacobian = ca.jacobian(residual, ca.vertcat(own, before))
-    hessian = ca.triu(ca.hessian(ca.dot(multipliers, residual), own)[0])
+    factor = ca.SX.sym("lambda_f")
+    lagrangian = ca.dot(multipliers, residual)
+    if energy is not None:
+        lagrangian = lagrangian + factor * energy(stages, theta, length)
+    hessian = ca.triu(ca.hessian(lagrangian, own)[0])
     inputs = [before, stages, theta, length, diffusivity]
-    slopes = ca.Function("slopes", inputs, [residual, _nonzeros(jacobian)])
-    bends = ca.Function("bends", [*inputs, multipliers], [_nonzeros(hessian)])
+    slopes = ca.Function("slopes", inputs, [residual, nonzeros(jacobian)])
+    bends = ca.Function("bends", [*inputs, multipliers, factor], [nonzeros(hessian)])
 
     x, p = ca.MX.sym("x", layout.variables), ca.MX.sym("p", 0)
     table = ca.reshape(x, layout.block, layout.pieces)
@@ -94,7 +104,7 @@ def program_derivatives(tracking: TrackingProblem, step: Any) -> dict[str, Any]:
     }
 
 
-def _nonzeros(matrix: Any) -> Any:
+def nonzeros(matrix: Any) -> Any:
     """The structural nonzeros as a dense column."""
     return ca.vertcat(*matrix.nonzeros())
 
@@ -132,7 +142,8 @@ def _hessian(
         (places % layout.variables).tolist(),
         (places // layout.variables).tolist(),
     )
-    bent = bends.map(layout.count)(*arguments, ca.reshape(multipliers, layout.stage_values, layout.count))
+    of_steps = ca.reshape(multipliers, layout.stage_values, layout.count)
+    bent = bends.map(layout.count)(*arguments, of_steps, ca.repmat(factor, 1, layout.count))
     values = sparse_to_casadi(summing) @ ca.vertcat(ca.vec(bent), factor * ca.DM(own.data))
     return ca.Function(
         "nlp_hess_l",

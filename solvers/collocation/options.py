@@ -37,6 +37,13 @@ class Collocation(SolverOptions):
         if self.nlp_solver != "fatrop":
             return
         objective = rest.objective
-        for key, given in (("norm", objective.norm == "h-1"), ("variation", objective.variation > 0)):
+        coupling = {
+            "norm": objective.norm == "h-1",
+            "variation": objective.variation > 0,
+            "energy": objective.energy > 0,
+        }
+        if rest.controls.free:
+            yield ("solver", "nlp_solver"), "fatrop takes no controls.lengths: free: use ipopt"
+        for key, given in coupling.items():
             if given:
                 yield ("solver", "nlp_solver"), f"fatrop takes no objective.{key} that couples its variables: use ipopt"

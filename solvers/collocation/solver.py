@@ -23,6 +23,7 @@ from controlsde.fokker_planck.radau import radau
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import one_thread
 from controlsde.solvers.collocation.fatrop import require_fatrop, solve_stage_wise
+from controlsde.solvers.collocation.free_lengths import transcribe_free
 from controlsde.solvers.collocation.nonlinear_program import (
     IterateLog,
     NlpSolution,
@@ -108,7 +109,8 @@ def solve_nlp(
     arguments: dict[str, Any] = {}
     if start.multipliers is not None:
         settings.update(WARM_OPTIONS)
-        arguments["lam_g0"] = start.multipliers.ravel()
+        x0 = transcription.pack(start.weights, start.stages)
+        arguments["lam_g0"] = transcription.of_constraints(start.multipliers, x0)
     solver = ca.nlpsol(
         "collocation",
         "ipopt",
@@ -135,7 +137,7 @@ def solve_nlp(
     return NlpSolution(
         weights=weights,
         stages=stages,
-        multipliers=multipliers.reshape(transcription.tracking.targets.shape),
+        multipliers=transcription.of_steps(multipliers),
         costates=transcription.costates(multipliers),
         objective=float(answer["f"]),
         iterations=int(stats["iter_count"]),
@@ -143,7 +145,7 @@ def solve_nlp(
         status=str(stats["return_status"]),
         history=tuple(log.history),
         last_weights=tuple(log.weights),
-        violation=_worst(np.asarray(answer["g"]).reshape(transcription.tracking.targets.shape)),
+        violation=_worst(transcription.of_steps(np.asarray(answer["g"]))),
         regularisation=tuple(stats["iterations"].get("regularization_size", ())),
     )
 
@@ -228,7 +230,7 @@ def _program(tracking: TrackingProblem, options: Collocation) -> Transcription |
     if options.nlp_solver == "fatrop":
         require_fatrop()
         return stage_wise(tracking)
-    return transcribe(tracking)
+    return transcribe(tracking) if tracking.free is None else transcribe_free(tracking)
 
 
 def _solve_one(

@@ -50,9 +50,19 @@ class Transcription:
         rows = np.asarray(variables, dtype=float).reshape(pieces, -1)
         return rows[:, :size].copy(), rows[:, size:].reshape(self.tracking.targets.shape).copy()
 
+    def of_steps(self, values: Array) -> Array:
+        """Of the constraints (…,), those that are the residuals of the steps, (K, S, s, n)."""
+        return (
+            np.asarray(values, dtype=float).ravel()[: self.tracking.targets.size].reshape(self.tracking.targets.shape)
+        )
+
+    def of_constraints(self, multipliers: Array, variables: Array) -> Array:  # noqa: ARG002
+        """Multipliers of all constraints for those of the steps (K, S, s, n), at the vector of variables."""
+        return multipliers.ravel()
+
     def costates(self, multipliers: Array) -> Array:
         """Costate ψ = δJ/δρ at the start of each piece, (K, n), from the multipliers λ_g of the constraints."""
-        return costates(self.tracking, np.asarray(multipliers, dtype=float).reshape(self.tracking.targets.shape))
+        return costates(self.tracking, self.of_steps(multipliers))
 
 
 def costates(tracking: TrackingProblem, multipliers: Array) -> Array:
@@ -85,12 +95,15 @@ def transcribe(tracking: TrackingProblem) -> Transcription:
     error = densities - ca.DM(tracking.targets.reshape(pieces * steps, -1).T)
     from_target = ca.vec(ca.vertcat(weights, ca.reshape(error, steps * stages * unknowns, pieces)))
     objective = 0.5 * ca.dot(from_target, sparse_to_casadi(objective_matrix(tracking)) @ from_target)
+    energy = step_energy(tracking) if tracking.energy_price else None
+    if energy is not None:
+        objective = objective + ca.sum2(energy.map(pieces * steps)(densities, repeated, ca.DM(lengths).T))
     limit = np.full((pieces, block), np.inf)
     limit[:, :size] = tracking.bound
     return Transcription(
         tracking,
         {"x": variables, "f": objective, "g": ca.vec(residual)},
-        program_derivatives(tracking, step),
+        program_derivatives(tracking, step, energy),
         -limit.ravel(),
         limit.ravel(),
     )
@@ -121,6 +134,18 @@ def step_residual(tracking: TrackingProblem) -> Any:
         ["before", "stages", "theta", "h", "D"],
         ["g"],
     )
+
+
+def step_energy(tracking: TrackingProblem) -> Any:
+    """½ w ∫|v|²ρ⁺ of one step as an SX function of (stages (s·n), θ (P), h)."""
+    mesh, stages = tracking.mesh, tracking.grid.stages
+    densities = ca.SX.sym("stages", tracking.operator.size, stages)
+    theta, length = ca.SX.sym("theta", tracking.network.weights_per_piece), ca.SX.sym("h")
+    drift = symbolic_drift(tracking, theta)[: len(mesh.points), :]
+    speeds = sparse_to_casadi(mesh.prolongation.T) @ (ca.DM(mesh.weights) * ca.sum2(drift**2))
+    rates = ca.fmax(densities, 0.0).T @ speeds  # of each stage
+    energy = 0.5 * tracking.energy_price * length * ca.dot(ca.DM(radau(stages).b), rates)
+    return ca.Function("energy", [ca.vec(densities), theta, length], [energy])
 
 
 def symbolic_drift(tracking: TrackingProblem, theta: Any) -> Any:

@@ -8,6 +8,7 @@ SOLVER = Solver(
     options=Shooting,
     function="controlsde.solvers.shooting.solver:solve",
     costing="controlsde.solvers.shooting.costs:costs",
+    frees_lengths=True,
     most_stage_values=1_000_000,
     devices=("cpu", "cuda"),
 )

@@ -78,8 +78,9 @@ def _renewed(tracking: TrackingProblem, weights: Array, rng: np.random.Generator
     begin = rng.integers(0, pieces - count + 1)
     contracting = rng.random() < 0.5
     fresh = contracting_weights(tracking, rng) if contracting else tracking.network.random_weights(pieces, rng)
-    renewed = weights.copy()
-    renewed[begin : begin + count] = np.clip(fresh, -tracking.bound, tracking.bound)[begin : begin + count]
+    renewed, size = weights.copy(), fresh.shape[1]  # lengths that are free stay as they are
+    bound = tracking.bound[:size]
+    renewed[begin : begin + count, :size] = np.clip(fresh, -bound, bound)[begin : begin + count]
     return renewed
 
 

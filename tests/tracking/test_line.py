@@ -15,6 +15,7 @@ SAME = 1e-12  # relative to the largest entry
 WALLS = ("reflecting", "periodic", "absorbing")
 ACTIVATIONS = ("tanh", "sigmoid", "softplus", "sin", "relu")
 BROAD = {"reference.data": {"kind": "mixture", "weights": [1.0], "means": [0.0], "stds": [0.9]}}
+VARYING = {"reference.forward": {"kind": "vp", "schedule": "0.2 + s"}, "mesh.steps_per_piece": 3}
 BASES = {
     "one stage": {"mesh.stages": 1},
     "two stages": {"mesh.stages": 2},
@@ -28,7 +29,14 @@ BASES = {
     "terminal alone": {"objective": {"running": 0, "terminal": 2}},
     "unequal pieces": {"objective": {"variation": 0.03}, "controls.lengths": 0.7},
     "one piece": {"controls.pieces": 1},
-    "varying diffusivity": {"reference.forward": {"kind": "vp", "schedule": "0.2 + s"}, "mesh.steps_per_piece": 3},
+    "energy": {"objective": {"energy": 0.3}, "network.width": 2},
+    "energy, outflow": {"objective": {"energy": 0.3}, "domain.walls": "absorbing"},
+    "energy, periodic": {"objective": {"energy": 0.3}, "domain.walls": "periodic"},
+    "energy, varying": {**VARYING, "objective": {"energy": 0.3}},
+    "free lengths": {"controls.lengths": "free", "objective": {"running": 2.0, "variation": 0.03}},
+    "free lengths, energy, Ḣ⁻¹": {"controls.lengths": "free", "objective": {"norm": "h-1", "energy": 0.1}},
+    "free lengths, no end": {"controls.lengths": "free", "objective": {"running": 0.5, "terminal": 0}},
+    "varying diffusivity": VARYING,
 }
 
 
@@ -70,7 +78,11 @@ def test_all_of_an_expansion_is_the_interpreted_one(walls, noise, activation, sm
 @pytest.mark.parametrize("case", BASES)
 def test_so_it_is_for_every_discretisation_and_objective(case, noise, small_tracking):
     tracking = small_tracking(noise=noise, **BASES[case])
-    assert_same(tracking, tracking.network.random_weights(tracking.grid.pieces, np.random.default_rng(1)))
+    rng = np.random.default_rng(1)
+    weights = tracking.with_equal_lengths(tracking.network.random_weights(tracking.grid.pieces, rng))
+    if tracking.free is not None:
+        weights[:, -1] = 0.5 * rng.standard_normal(len(weights))
+    assert_same(tracking, weights)
 
 
 @pytest.mark.parametrize("walls", WALLS)
@@ -205,5 +217,5 @@ def test_a_density_that_only_the_loops_find_broken_is_not_broken(monkeypatch, sm
     tracking = small_tracking()
     ours, reference = both(tracking)
     weights = tracking.network.random_weights(tracking.grid.pieces, np.random.default_rng(10))
-    monkeypatch.setattr(ours._compiled, "_loops", SimpleNamespace(line_forward=lambda *_: -2))
+    monkeypatch.setattr(ours._line, "_loops", SimpleNamespace(line_forward=lambda *_: -2))
     assert ours.value(weights) == reference.value(weights)

@@ -8,6 +8,15 @@ from controlsde.solvers.collocation.transcription import transcribe
 from controlsde.tracking.objective import Objective
 
 
+def some_weights(tracking, seed):
+    """Random weights of the network, and, where they are free, random lengths."""
+    rng = np.random.default_rng(seed)
+    weights = tracking.with_equal_lengths(tracking.network.random_weights(tracking.grid.pieces, rng))
+    if tracking.free is not None:
+        weights[:, -1] = 0.5 * rng.normal(size=len(weights))
+    return weights, rng
+
+
 def central(function, step):
     """Fourth-order central difference of function(s) at s = 0."""
     return (8 * (function(step) - function(-step)) - (function(2 * step) - function(-2 * step))) / (12 * step)
@@ -24,6 +33,13 @@ CASES = {
     "Ḣ⁻¹ norm, periodic": {"objective.norm": "h-1", "domain.walls": "periodic", "reference.forward": "heat"},
     "terminal only": {"objective": {"running": 0, "terminal": 2}},
     "variation": {"objective": {"variation": 0.03}, "controls.lengths": 0.7},
+    "energy": {"objective": {"energy": 0.3}, "network.width": 2},
+    "energy, outflow": {"objective": {"energy": 0.3}, "domain.walls": "absorbing", "noise": 0.0},
+    "energy, periodic": {"objective": {"energy": 0.3}, "domain.walls": "periodic", "reference.forward": "heat"},
+    "free lengths": {"controls.lengths": "free", "objective": {"running": 2.0, "variation": 0.03, "effort": 0.01}},
+    "free lengths, energy": {"controls.lengths": "free", "objective": {"energy": 0.3}, "mesh.steps_per_piece": 3},
+    "free lengths, noise-free": {"controls.lengths": "free", "noise": 0.0, "mesh.stages": 2},
+    "free lengths, Ḣ⁻¹": {"controls.lengths": "free", "objective": {"norm": "h-1", "energy": 0.1}},
     "varying diffusivity": {"reference.forward": {"kind": "vp", "schedule": "0.2 + s"}, "mesh.steps_per_piece": 3},
 }
 
@@ -32,8 +48,7 @@ CASES = {
 def test_the_gradient_equals_central_differences_to_1e_7(case, small_tracking):
     tracking = small_tracking(**CASES[case])
     objective = Objective(tracking)
-    rng = np.random.default_rng(0)
-    weights = tracking.network.random_weights(tracking.grid.pieces, rng)
+    weights, rng = some_weights(tracking, 0)
     _, gradient = objective.value_and_gradient(weights)
     for _ in range(3):
         direction = rng.normal(size=weights.shape)
@@ -45,10 +60,11 @@ def test_the_gradient_equals_central_differences_to_1e_7(case, small_tracking):
 def test_the_hessian_equals_central_differences_of_the_gradient(case, small_tracking):
     tracking = small_tracking(**CASES[case])
     objective = Objective(tracking)
-    rng = np.random.default_rng(1)
-    weights = tracking.network.random_weights(tracking.grid.pieces, rng)
+    weights, rng = some_weights(tracking, 1)
     expansion = objective.evaluate(weights).expand()
     direction = rng.normal(size=weights.shape)
+    if tracking.free is not None:  # all logits alike change nothing, and are given a curvature there
+        direction[:, -1] -= direction[:, -1].mean()
     expected = central(lambda s: objective.value_and_gradient(weights + s * direction)[1].ravel(), 2e-4)
     scale = np.abs(expected).max()
     np.testing.assert_allclose(expansion.hessian @ direction.ravel(), expected, atol=1e-6 * scale)
@@ -59,7 +75,7 @@ def test_the_hessian_equals_central_differences_of_the_gradient(case, small_trac
 def test_gauss_newton_is_the_normal_matrix_of_the_weighted_residuals(case, small_tracking):
     tracking = small_tracking(**CASES[case])
     objective = Objective(tracking)
-    weights = tracking.network.random_weights(tracking.grid.pieces, np.random.default_rng(2))
+    weights, _ = some_weights(tracking, 2)
 
     def residual(flat):
         stages = objective.stages(flat.reshape(weights.shape))
@@ -73,7 +89,7 @@ def test_gauss_newton_is_the_normal_matrix_of_the_weighted_residuals(case, small
     np.testing.assert_allclose(expansion.gauss_newton, expected, atol=1e-7 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [case for case in CASES if "free" not in case])
 def test_objective_and_gradient_equal_casadis_to_1e_10(case, small_tracking):
     tracking = small_tracking(**CASES[case])
     objective = Objective(tracking)
@@ -107,3 +123,52 @@ def test_the_stage_quadrature_integrates_the_error_in_time(small_tracking):
     horizon = tracking.grid.edges[-1]
     assert quadrature.sum() == pytest.approx(horizon)
     assert (quadrature * times**4).sum() == pytest.approx(horizon**5 / 5)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+def test_the_energy_is_priced_as_the_quadrature_of_the_speeds(noise, small_tracking):
+    """½ w ∫∫|v|²ρ⁺ by another way: the drift and the density at the points of the mesh, stage by stage."""
+    plain, priced = (small_tracking(noise=noise, objective={"energy": price}) for price in (0.0, 0.4))
+    weights, _ = some_weights(plain, 5)
+    stages = Objective(plain).stages(weights)
+    points, mass = plain.mesh.points, plain.mesh.weights
+    energy = 0.0
+    for piece, (a, w, b) in enumerate(zip(*plain.network.split(weights), strict=True)):
+        speed = (a[0] * np.tanh(points * w[:, 0] + b)).sum(axis=1) ** 2
+        for step in range(plain.grid.steps_per_piece):
+            for stage in range(plain.grid.stages):
+                density = np.maximum(stages[piece, step, stage], 0.0)
+                energy += plain.grid.quadrature[piece, step, stage] * np.sum(mass * speed * density)
+    difference = Objective(priced).value(weights) - Objective(plain).value(weights)
+    assert difference == pytest.approx(0.2 * energy, rel=1e-12)
+
+
+def test_free_lengths_at_equal_logits_are_the_equal_pieces(small_tracking):
+    fixed, free = small_tracking(), small_tracking(**{"controls.lengths": "free"})
+    weights, _ = some_weights(fixed, 6)
+    value = Objective(free).value(free.with_equal_lengths(weights))
+    assert value == pytest.approx(Objective(fixed).value(weights), rel=1e-6)  # to the accuracy of the targets' spline
+    np.testing.assert_allclose(free.controls(free.with_equal_lengths(weights)).times, fixed.grid.edges, atol=1e-15)
+
+
+def test_a_shift_of_all_logits_changes_nothing(small_tracking):
+    tracking = small_tracking(**{"controls.lengths": "free"})
+    objective = Objective(tracking)
+    weights, _ = some_weights(tracking, 7)
+    shifted = weights.copy()
+    shifted[:, -1] += 0.7
+    assert objective.value(shifted) == pytest.approx(objective.value(weights), rel=1e-12)
+    _, gradient = objective.value_and_gradient(weights)
+    assert abs(gradient[:, -1].sum()) < 1e-14
+
+
+def test_settled_pieces_are_no_shorter_than_the_shortest_and_fill_the_horizon(small_tracking):
+    tracking = small_tracking(**{"controls.lengths": "free", "controls.shortest": 0.05})
+    weights, _ = some_weights(tracking, 8)
+    weights[2, -1] = -tracking.bound[-1]
+    settled, own = tracking.settled(weights)
+    assert settled.grid.durations.min() == pytest.approx(0.05, rel=1e-6)
+    assert settled.grid.edges[-1] == tracking.free.horizon
+    assert own.shape[1] == tracking.network.weights_per_piece
+    again = tracking.flatten(tracking.controls(weights))
+    np.testing.assert_allclose(tracking.controls(again).times, settled.grid.edges, atol=1e-12)
