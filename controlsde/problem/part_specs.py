@@ -5,13 +5,16 @@ In: mappings, as YAML or Python gives them. Out: frozen models with every defaul
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import (
     BeforeValidator,
     Field,
+    PlainSerializer,
     SerializerFunctionWrapHandler,
+    ValidatorFunctionWrapHandler,
     WithJsonSchema,
+    WrapValidator,
     field_validator,
     model_serializer,
 )
@@ -80,14 +83,34 @@ SHORTEST_SHARE = 0.1  # or so much of the mean length, where that is less
 Lengths = tuple[Annotated[Positive, Field(le=1e6)], ...]
 
 
-def _lengths(value: object) -> object:
+def _lengths(value: object, valid: ValidatorFunctionWrapHandler) -> object:
     if isinstance(value, str):
         if value != FREE:
             raise ValueError(f"must be free, one ratio, or one length a piece (got {short(value)})")
         return value
-    if value is None or not is_number(value):
-        return value
-    return (value,)
+    return valid((value,) if is_number(value) else value)
+
+
+_NUMBER = {"type": "number", "exclusiveMinimum": 0, "maximum": 1e6}
+
+if TYPE_CHECKING:
+    PieceLengths = Literal["free"] | Lengths | None
+else:
+    PieceLengths = Annotated[
+        Lengths | None,
+        WrapValidator(_lengths),
+        PlainSerializer(lambda value: value),
+        WithJsonSchema(
+            {
+                "anyOf": [
+                    {"const": FREE, "type": "string"},
+                    _NUMBER,
+                    {"type": "array", "items": _NUMBER},
+                    {"type": "null"},
+                ]
+            }
+        ),
+    ]
 
 
 class Bounds(Section):
@@ -134,20 +157,7 @@ class ControlsSpec(Section):
     """
 
     pieces: Annotated[Whole, Field(ge=1, le=100_000)] = 16
-    lengths: Annotated[
-        Literal["free"] | Lengths | None,
-        BeforeValidator(_lengths),
-        WithJsonSchema(
-            {
-                "anyOf": [
-                    {"const": FREE, "type": "string"},
-                    {"type": "number", "exclusiveMinimum": 0, "maximum": 1e6},
-                    {"type": "array", "items": {"type": "number", "exclusiveMinimum": 0, "maximum": 1e6}},
-                    {"type": "null"},
-                ]
-            }
-        ),
-    ] = None
+    lengths: PieceLengths = None
     shortest: Positive | None = None
     bounds: Annotated[
         Bounds, BeforeValidator(_bounds, json_schema_input_type=Annotated[Positive, Field(le=1e6)] | Bounds)

@@ -14,17 +14,13 @@ of J in (θ, Δt) as one in (θ, z).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.tracking.expansion import Expansion
 from controlsde.tracking.target_course import TargetCourse
-from controlsde.tracking.time_grid import regularisation_matrix, weights_in_time
-
-if TYPE_CHECKING:
-    from controlsde.tracking.tracking_problem import TrackingProblem
+from controlsde.tracking.time_grid import TimeGrid
 
 Array = NDArray[np.float64]
 
@@ -58,21 +54,11 @@ class FreeLengths:
         """Δt (K,) of z (K,)."""
         return self.shortest + self._spare(len(logits)) * self.shares(logits)
 
-    def settle(self, tracking: TrackingProblem, logits: Array) -> TrackingProblem:
-        """The tracking problem on pieces of these lengths, which are no controls any more."""
-        durations = self.lengths(logits)
-        edges = np.concatenate([[0.0], np.cumsum(durations)])
+    def grid(self, grid: TimeGrid, logits: Array) -> TimeGrid:
+        """The time grid with pieces of these lengths."""
+        edges = np.concatenate([[0.0], np.cumsum(self.lengths(logits))])
         edges[-1] = self.horizon
-        grid = replace(tracking.grid, edges=edges)
-        return replace(
-            tracking,
-            grid=grid,
-            targets=self.course.at(grid.stage_times),
-            time_weight=weights_in_time(grid, self.running, tracking.end_weight),
-            regularisation_matrix=regularisation_matrix(durations, self.effort, self.variation),
-            bound=tracking.bound[:-1],
-            free=None,
-        )
+        return replace(grid, edges=edges)
 
     def gradient_in_logits(self, gradient: Array, logits: Array) -> Array:
         """∂J/∂(θ, z) (K, P + 1) of ∂J/∂(θ, Δt)."""

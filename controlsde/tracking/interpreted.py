@@ -16,7 +16,7 @@ Where energy has a price, with ω its weights in time, k(x) = |v(x)|² times the
     to ∂J/∂Y comes ½ ω k 1,   to v̄ comes Σ ω M v ρ⁺,   to N_pq comes ⟨∂_p v, Σ ω M ρ⁺ ∂_q v⟩ within a piece,
     and to what pulls on δY_jq for weight p comes ω M (v·∂_p v) 1.
 
-Where the lengths of the pieces are parameters, too, the last of each piece, A enters with h = Δt_k/S: the stages respond
+Where the lengths of the pieces are parameters, too, the last of each piece, A enters with h = Δt_k/S: the stages answer
 to Δt_k as to the forcing (Y_i − ρ)/Δt_k, the pull of Δt_k on the adjoint is (h Aᵀ Σ_i a_ij Λ_i + what the quadrature
 grows by)/Δt_k, and the residual of a column is R(δY − p′ m); see `length_derivatives`.
 """

@@ -91,9 +91,20 @@ class TrackingProblem:
     def settled(self, weights: Array) -> tuple[TrackingProblem, Array]:
         """The problem with the pieces as long as the weights say, and the network's weights (K, P) alone."""
         weights = np.asarray(weights, dtype=float)
-        if self.free is None:
+        free = self.free
+        if free is None:
             return self, weights
-        return self.free.settle(self, weights[:, -1]), weights[:, :-1]
+        grid = free.grid(self.grid, weights[:, -1])
+        settled = replace(
+            self,
+            grid=grid,
+            targets=free.course.at(grid.stage_times),
+            time_weight=weights_in_time(grid, free.running, self.end_weight),
+            regularisation_matrix=regularisation_matrix(grid.durations, free.effort, free.variation),
+            bound=self.bound[:-1],
+            free=None,
+        )
+        return settled, weights[:, :-1]
 
     def with_equal_lengths(self, weights: Array) -> Array:
         """The network's weights (K, P) as weights of this problem; where lengths are free, they are all the same."""
