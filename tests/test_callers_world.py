@@ -641,3 +641,24 @@ def test_a_command_runs_in_any_thread(monkeypatch, capsys):
     """Where signals cannot be handled."""
     assert in_a_thread(lambda: command(monkeypatch, "problems", "--json")) == 0
     assert "two-bumps" in capsys.readouterr().out
+
+
+def test_settings_are_taken_while_another_thread_imports_pytorch():
+    """Whoever asks PyTorch for its settings before all of it is there would break that import."""
+    program = """
+import threading
+from controlsde.foundation.surroundings import own_settings
+failures = []
+def load():
+    try:
+        import torch
+    except BaseException as error:
+        failures.append(error)
+loading = threading.Thread(target=load)
+loading.start()
+while loading.is_alive():
+    with own_settings():
+        pass
+assert not failures, failures
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)

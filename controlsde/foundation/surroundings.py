@@ -57,10 +57,16 @@ def own_settings() -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(own_arithmetic())
         stack.enter_context(one_thread())
-        torch = sys.modules.get("torch")
+        torch = _imported_torch()
         if torch is not None:  # who has not imported it has set nothing in it
             _enter_own_torch(stack, torch)
         yield
+
+
+def _imported_torch() -> Any | None:
+    """PyTorch, if it has been imported: not while another thread is still at it, when its parts are not yet there."""
+    torch = sys.modules.get("torch")
+    return None if getattr(getattr(torch, "__spec__", None), "_initializing", False) else torch
 
 
 def _enter_own_torch(stack: ExitStack, torch: Any) -> None:
@@ -137,7 +143,7 @@ class _OneThread:
 
     def _limit_torch(self) -> None:
         """Once it is imported, which may be while somebody is inside."""
-        torch = sys.modules.get("torch")
+        torch = _imported_torch()
         if torch is None or getattr(self._own, "torch", False):
             return
         threads = torch.get_num_threads()  # a thread that asks for the first time is given the number that was last set

@@ -15,6 +15,8 @@ from controlsde.fokker_planck.diffusivity import Diffusivity, step_means
 
 Array = NDArray[np.float64]
 
+ROUNDING = 1e-9  # of a length over the mean of all: pieces that are equal but for rounding are equal
+
 
 @dataclass(frozen=True, eq=False)
 class Clock:
@@ -31,16 +33,24 @@ class Clock:
 
     @staticmethod
     def of(edges: Array, diffusivity: Diffusivity, steps_per_piece: int, draws: int = 1) -> Clock:
-        """Equal steps on each of K pieces between `edges` (K+1,)."""
-        pieces = len(edges) - 1
-        lengths = np.diff(edges) / steps_per_piece
-        means = step_means(diffusivity, edges, steps_per_piece * draws)  # (K, S·draws/K) of D
-        deviation = np.sqrt(2.0 * means * (lengths / draws)[:, None])
+        """Equal steps on each of K pieces between `edges` (K+1,).
+
+        So many in a piece no longer than the mean, and the double, the triple, … in a longer one, so that no step is
+        longer than those of equal pieces.
+        """
+        durations = np.diff(edges)
+        times = np.ceil(durations / durations.mean() - ROUNDING).astype(int)
+        steps = steps_per_piece * np.maximum(times, 1)
+        lengths = durations / steps
+        means = [
+            step_means(diffusivity, edges[k : k + 2], count * draws).ravel() for k, count in enumerate(steps.tolist())
+        ]
+        halves = [np.sqrt(2.0 * mean * (length / draws)) for mean, length in zip(means, lengths, strict=True)]
         return Clock(
-            np.repeat(np.arange(pieces, dtype=np.int32), steps_per_piece),
-            (edges[:-1, None] + lengths[:, None] * np.arange(steps_per_piece)).ravel(),
-            np.repeat(lengths, steps_per_piece),
-            deviation.reshape(-1, draws),
+            np.repeat(np.arange(len(steps), dtype=np.int32), steps),
+            np.concatenate([start + h * np.arange(n) for start, h, n in zip(edges[:-1], lengths, steps, strict=True)]),
+            np.repeat(lengths, steps),
+            np.concatenate(halves).reshape(-1, draws),
         )
 
     @property

@@ -117,31 +117,31 @@ class Experiment:
         process = self.process
         most = CELL * self._bias_cells if process.network else ENERGY_PARTICLES
         n = min(most, particles)
-        steps = process.clock.steps // (len(self.drift.edges) - 1)
-        count = next(parts for parts in PARTS if steps % parts == 0)
+        steps = np.bincount(process.clock.piece)
+        count = next(parts for parts in PARTS if np.all(steps % parts == 0))
         starts = Starts(self.draw, process, replace(self.stream, key=self.stream.key ^ 2))
 
         def along(number: int) -> Array:
             begin = starts.cell(number)[: n - number * CELL]
-            return self._energies(backend, process, number * CELL, begin, steps // count)
+            return self._energies(backend, process, number * CELL, begin, count)
 
         with threads_for(backend) as (pool, _):
             found = np.concatenate(list(pool.map(along, range(-(-n // CELL)))))
         return Estimate(float(found.mean()), float(found.std()) / math.sqrt(n))
 
     def _energies(
-        self, backend: Backend, process: Process, first: int, start: NDArray[np.floating], steps: int
+        self, backend: Backend, process: Process, first: int, start: NDArray[np.floating], count: int
     ) -> Array:
-        """∫|v|² dt of every particle of a cell that starts at `start`, in parts of so many steps: (n,)."""
+        """∫|v|² dt of every particle of a cell that starts at `start`, every piece in so many parts: (n,)."""
         clock, walls = process.clock, process.walls
         z, alive, total = start, np.ones(len(start), dtype=bool), np.zeros(len(start))
-        parts = range(0, clock.steps, steps)
-        a_piece = len(parts) // (len(self.drift.edges) - 1)
-        for number, begin in enumerate(parts):
+        of_parts = np.repeat(np.bincount(clock.piece) // count, count)
+        begins = np.cumsum(of_parts) - of_parts
+        for number, (begin, steps) in enumerate(zip(begins.tolist(), of_parts.tolist(), strict=True)):
             piece = int(clock.piece[begin])
             length = float(clock.length[begin]) * steps
             t = float(clock.begin[begin])
-            left, right = _rule(number % a_piece, a_piece)
+            left, right = _rule(number % count, count)
             total += left * length * self._squared_speeds(process, piece, t, z) * alive
             stream = replace(self.stream, key=self.stream.key ^ (3 + number))
             part = replace(process, clock=clock.part(begin, begin + steps))

@@ -74,11 +74,12 @@ def bound(
         found += energy_bounds(here, within)
         if frontiers:
             progress(Step(f"the frontier at noise {level:g}"))
-            curves.append(_frontier(here))
+            curves.append(frontier_of(here))
     return Bounds(problem, tuple(found), tuple(curves), posed.reference.diffusivity.steady)
 
 
-def _frontier(posed: Posed) -> Frontier:
+def frontier_of(posed: Posed) -> Frontier:
+    """The curve of the least energy of any drift, at the noise of the problem. Raises EnergyBoundError."""
     furthest = uncontrolled_distance(posed)
     within = furthest * np.linspace(NEAREST, 1.0, CURVE_POINTS) ** 2  # closer where the curve is steeper
     energies = [one.value for one in energy_bounds(posed, [float(each) for each in within[:-1]])]

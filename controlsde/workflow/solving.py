@@ -96,13 +96,26 @@ def solve(
     began = time.perf_counter()
     progress(Step("building the reference"))
     posed = Posed.of(problem)
-    start = _initial_weights(posed, initial)
-    prepared = time.perf_counter() - began
+    start = () if initial is None else (initial_weights(posed, initial),)
+    return solve_posed(posed, options, progress, start, time.perf_counter() - began)
+
+
+def solve_posed(
+    posed: Posed, options: SolverOptions, progress: Progress, start: tuple[Array, ...] = (), prepared: float = 0.0
+) -> Result:
+    """Solve a tracking problem from these weights (K, P) among others, and verify the answer.
+
+    prepared: the seconds that were spent before. Errors and interruptions as of `solve`.
+    """
     tracking, outcome = solve_resolved(posed, options, progress, start)
     tracking, weights = tracking.settled(outcome.weights)
     posed = posed.changed(solver=options)
+
+    def run(other: TrackingProblem) -> Array:
+        return Objective(other).stages(weights if other.free is None else outcome.weights)
+
     answer = _Answer(
-        run=lambda tracking: Objective(tracking).stages(weights),
+        run=run,
         termination=outcome.termination,
         solver=options.kind,
         status="interrupted" if outcome.interrupted else "converged" if outcome.converged else "not-converged",
@@ -225,10 +238,11 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}}
 
 
-def _initial_weights(posed: Posed, initial: Controls | None) -> tuple[Array, ...]:
-    """The given controls as flattened weights on the problem's pieces; nothing where none are given."""
-    if initial is None:
-        return ()
+def initial_weights(posed: Posed, initial: Controls) -> Array:
+    """The given controls as flattened weights (K, P) on the problem's pieces, of free lengths with theirs.
+
+    Raises ControlsError where they do not fit.
+    """
     network, pieces = posed.network, posed.problem.controls.pieces
     network_drift(network, initial, posed.reference.horizon)
     if pieces % initial.pieces:
@@ -238,7 +252,7 @@ def _initial_weights(posed: Posed, initial: Controls | None) -> tuple[Array, ...
     if posed.problem.controls.free:
         shortest = posed.problem.controls.shortest_of(posed.reference.horizon)
         weights = np.append(weights, logits_of(np.diff(split.times), shortest)[:, None], axis=1)
-    return (weights,)
+    return weights
 
 
 def _history(outcome: Outcome) -> Array:
