@@ -1,7 +1,7 @@
-"""What any drift could change of the density at T, to first order: the Gramian of all drifts, piecewise constant in time.
+"""What any drift could change of the density at T, to first order: the Gramian of all drifts, constant on every piece.
 
-With B_k = ∂ρ(T)/∂v_k for the values v_k of the drift at the grid points in piece k, and Q_k = diag(weight ∫_k ρ dt), the
-energy of a change being Σ_k δv_kᵀQ_k δv_k,
+With B_k = ∂ρ(T)/∂v_k for the values v_k of the drift at the grid points in piece k, Q_k = diag(weight ∫_k ρ dt), and
+the energy Σ_k δv_kᵀQ_k δv_k of a change,
 
     W_full = Σ_k M^½ B_k Q_k⁻¹ B_kᵀ M^½,
 
@@ -90,8 +90,10 @@ class AnyDrift:
         dimension = self.linearisation.tracking.mesh.dimension
         pieces, _, count = gradient.shape
         parts = gradient.reshape(pieces, -1, dimension, count)
-        total = np.zeros((pieces, self.inverse_roots.shape[1] // dimension, dimension, count))
-        np.add.at(total, (slice(None), self.nodes), parts)
+        own = self.inverse_roots.shape[1] // dimension
+        total = parts[:, :own].copy()
+        for face, node in enumerate(self.nodes[own:]):  # several faces meet in a corner
+            total[:, node] += parts[:, own + face]
         return total.reshape(pieces, -1, count) * self.inverse_roots[..., None]
 
     def matrix(self) -> Array:

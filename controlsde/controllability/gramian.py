@@ -2,8 +2,8 @@
 
     X = M^½ G R^−½,      G = ∂ρ(T)/∂θ,      R the metric of the weights (see `weight_metric`)
 
-A change δθ that costs δθᵀR δθ ≤ 1 changes the density by what X makes of the unit ball: an ellipsoid with half-axes of the
-singular values σ_i, in directions u_i = M^−½(left singular vector) with ∫u_i² dx = 1. X Xᵀ is the Gramian of these
+Changes δθ that cost δθᵀR δθ ≤ 1 change the density by what X makes of the unit ball: an ellipsoid whose half-axes are
+the singular values σ_i, in directions u_i = M^−½(left singular vector) with ∫u_i² dx = 1. X Xᵀ is the Gramian of these
 controls. A change δ = Σ c_i u_i needs Σ (c_i/σ_i)² at least.
 
 All of this is the first derivative at these controls. What it does not reach, other controls may, or these with larger
@@ -97,7 +97,7 @@ class Gramian:
 
 def _dense(linearisation: Linearisation, metric: WeightMetric, roots: Array) -> Gramian:
     pieces, size = linearisation.tracking.weight_shape
-    columns = (roots[:, None] * linearisation.matrix()).reshape(-1, pieces, size)
+    columns = (roots[:, None] * linearisation.matrix).reshape(-1, pieces, size)
     whole = np.concatenate([columns[:, piece] @ one for piece, one in enumerate(metric.whitening)], axis=1)
     left, values, right = np.linalg.svd(whole, full_matrices=False)
     return Gramian(linearisation, metric, values, *_signed(left, right.T))

@@ -38,7 +38,7 @@ ODD = frozenset({"tanh", "sin"})  # σ(−z) = −σ(z): the sign of W and b is 
 class Insertion:
     """s of all candidates (K, C), with their W (C, d) and b (C,); any: s_any (K,); edges: of the pieces (K+1,).
 
-    centres, steepnesses: the axes of the map, whose candidates are (sign or direction, steepness, centre), in this order.
+    centres, steepnesses: the axes of the map; candidates are in the order (direction and sign, steepness, centre).
     """
 
     edges: Array

@@ -11,12 +11,13 @@ Comes in: a tracking problem and weights θ (K, P). Goes out: G = ∂ρ(T)/∂θ
 same for any change of the drift at the drift points, and for changes of the start.
 
 Drifts on the faces of walls at D = 0 are rectified, (v·n)⁺, and so are their changes: nothing where v·n ≤ 0. Where v·n
-is exactly zero, as everywhere with tangential networks, there is no derivative to both sides; the one of v·n < 0 stands.
+is exactly zero, as everywhere with tangential networks, there is no derivative to both sides; that of v·n < 0 stands.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from torch import Tensor
 
 from controlsde.fokker_planck.adjoint import drift_gradient, stage_multipliers, stage_weights
 from controlsde.fokker_planck.sweeps import Sweeps, Trajectory
-from controlsde.foundation.surroundings import methods_in_own_arithmetic
+from controlsde.foundation.surroundings import methods_in_own_arithmetic, own_arithmetic
 from controlsde.tracking.tracking_problem import TrackingProblem
 
 Array = NDArray[np.float64]
@@ -74,7 +75,7 @@ class Linearisation:
     @property
     def final(self) -> Array:
         """ρ(T), (n,)."""
-        return self.stages[-1, -1, -1]
+        return np.asarray(self.stages[-1, -1, -1])
 
     def tangent(self, changes: Array) -> Array:
         """G δθ: (n, c) for c changes of the weights (K, P, c)."""
@@ -82,11 +83,13 @@ class Linearisation:
 
     def adjoint(self, multipliers: Array) -> Array:
         """Gᵀψ: (K, P, c) for ψ (n, c)."""
-        return np.einsum("kvp,kvc->kpc", self.slopes, self.drift_adjoint(multipliers))
+        return np.asarray(np.einsum("kvp,kvc->kpc", self.slopes, self.drift_adjoint(multipliers)))
 
+    @cached_property
     def matrix(self) -> Array:
         """G, (n, K·P)."""
-        return self.matrix_of_drifts(self.slopes)
+        with own_arithmetic():
+            return self.matrix_of_drifts(self.slopes)
 
     def of_drift(self, changes: Array) -> Array:
         """δρ(T) (n, c) for c changes of the drift at the drift points, (K, k·d, c)."""

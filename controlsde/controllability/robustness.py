@@ -1,8 +1,8 @@
 """How the density at T answers to errors: of the weights, and of the start.
 
     predicted:  E‖δρ(T)‖² = share² Σ_i θ_i² ‖∂ρ(T)/∂θ_i‖²      for independent errors δθ_i = share θ_i ξ_i, ξ ~ N(0, 1)
-    gain:       ‖δρ(T)‖/‖δρ₀‖, L² norms, under the drift as it is, for δρ₀ = −∇·(eρ₀), a shift along e; −∇·((x − m)ρ₀), a
-                larger spread about the mean m; and the worst δρ₀ of mass zero
+    gain:       ‖δρ(T)‖/‖δρ₀‖, L² norms, under the drift as it is, for δρ₀ = −∇·(eρ₀), a shift along e;
+                −∇·((x − m)ρ₀), a larger spread about the mean m; and the worst δρ₀ of mass zero
 
 Comes in: a linearisation. Goes out: the predicted root mean square beside the one of errors that are propagated through
 the nonlinear problem, with its standard error; the three gains.
@@ -22,8 +22,9 @@ from controlsde.controllability.linearisation import Linearisation
 Array = NDArray[np.float64]
 
 SHARE = 0.01  # of a weight: its error
-SAMPLES = 32
+SAMPLES = {1: 32, 2: 12, 3: 8}  # by dimension
 MOST_EXACT = 450  # unknowns up to which the propagator is a matrix
+LANCZOS, PRECISE = 12, 1e-4  # vectors that are kept, and the relative error of the square of the largest gain
 NOTHING = 1e-12  # of ‖ρ₀‖: a start that does not change
 
 
@@ -40,7 +41,7 @@ class WeightErrors:
 
 @dataclass(frozen=True)
 class Gains:
-    """‖δρ(T)‖/‖δρ₀‖ of a shift (the worst of all directions), of a scaling, and the largest; None: ρ₀ does not change."""
+    """‖δρ(T)‖/‖δρ₀‖ of a shift in the worst direction, of a scaling, and the largest; None: ρ₀ does not change."""
 
     shift: float | None
     scale: float | None
@@ -48,12 +49,13 @@ class Gains:
 
 
 def weight_errors(
-    linearisation: Linearisation, rng: np.random.Generator, share: float = SHARE, samples: int = SAMPLES
+    linearisation: Linearisation, rng: np.random.Generator, share: float = SHARE, samples: int | None = None
 ) -> WeightErrors:
-    """Of errors of `share` of every weight; as many random ones are propagated."""
+    """Of errors of `share` of every weight; `samples` random ones are propagated, or fewer the more dimensions."""
+    samples = samples or SAMPLES[linearisation.tracking.mesh.dimension]
     tracking, sweeps, weights = linearisation.tracking, linearisation.sweeps, linearisation.weights
     mass, initial = tracking.mesh.mass, linearisation.sweeps.tensor(linearisation.tracking.initial)
-    squares = mass @ (linearisation.matrix() * weights.ravel()) ** 2
+    squares = mass @ (linearisation.matrix * weights.ravel()) ** 2
     found = []
     for _ in range(samples):
         disturbed = weights * (1.0 + share * rng.standard_normal(weights.shape))
@@ -112,5 +114,5 @@ def _worst(linearisation: Linearisation, rng: np.random.Generator) -> float:
         return without_mass(linearisation.start_adjoint((roots * values.reshape(size))[:, None])[:, 0] / roots)
 
     operator = LinearOperator((size, size), matvec=forward, rmatvec=back, dtype=float)
-    found = svds(operator, k=1, v0=rng.standard_normal(size), tol=1e-6, return_singular_vectors=False)
+    found = svds(operator, k=1, v0=rng.standard_normal(size), ncv=LANCZOS, tol=PRECISE, return_singular_vectors=False)
     return float(found[0])

@@ -3,9 +3,9 @@
     energy:   δθᵀR δθ = Σ_k ∫_k ∫ |δv_k|² ρ dx dt,      R_k = JᵀQ_k J,      J = ∂v/∂θ, Q_k = diag(weight ∫_k ρ dt)
     effort:   δθᵀR δθ = Σ_k Δt_k |δθ_k|²
 
-The energy does not depend on how a network is written: scaled neurons, or neurons in another order, are the same. R_k is
-singular where weights do the same, such as those of two neurons that coincide: changes of the weights that do not
-change the drift. They cost nothing and do nothing, and are left out.
+The energy does not depend on how a network is written: neurons in another scale or order are the same. R_k is singular
+where weights do the same, such as those of two neurons that coincide. What changes no drift costs nothing and does
+nothing, and is left out.
 
 So that a change of the drift where there is next to no mass costs something, densities count with at least a millionth
 of their largest value, and where they undershoot zero by more, with as much, up to `HIGHEST_FLOOR`: what is below the
@@ -30,7 +30,9 @@ Kind = Literal["energy", "effort"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 FLOOR, HIGHEST_FLOOR = 1e-6, 1e-4  # of the largest density at a time
-DEPENDENT = 1e-8  # singular values of √Q J, its columns of norm one, relative to the largest: below, weights do the same
+DEPENDENT = (
+    1e-8  # singular values of √Q J, its columns of norm one, relative to the largest: below, weights do the same
+)
 
 
 class MetricError(ControlsdeError, ValueError):

@@ -1,7 +1,7 @@
-"""What the weights of a result can change of its density at T, to first order: all that `controlsde controllability` tells.
+"""What the weights of a result can change of its density at T, to first order: all that `controllability` tells.
 
-Comes in: a result, or a problem with controls. Goes out: the numbers of the room `controllability` about these controls,
-on the mesh and with the steps on which the problem's answer has settled.
+Comes in: a result, or a problem with controls. Goes out: the numbers of the room `controllability` about these
+controls, on the mesh and with the steps on which the problem's answer has settled.
 """
 
 from __future__ import annotations
@@ -172,8 +172,7 @@ def controllability(
         raise ControlsError(NO_NETWORK if isinstance(result, Result) else "must be given", argument="controls")
     if metric == "energy" and problem.domain.walls == "absorbing":
         raise MetricError(
-            "energy is for walls that keep the mass: between absorbing walls the cheapest drift waits for the mass to go; "
-            "use effort",
+            "energy counts a change of the drift by the mass that it moves, which absorbing walls take; use effort",
             argument="metric",
         )
     progress(Step("building the reference"))
