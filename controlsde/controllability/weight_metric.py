@@ -7,7 +7,7 @@ The energy does not depend on how a network is written: neurons in another scale
 where weights do the same, such as those of two neurons that coincide. What changes no drift costs nothing and does
 nothing, and is left out.
 
-So that a change of the drift where there is next to no mass costs something, densities count with at least a millionth
+So that a change of the drift where there is next to no mass costs something, densities count with at least a billionth
 of their largest value, and where they undershoot zero by more, with as much, up to `HIGHEST_FLOOR`: what is below the
 undershoots of a mesh is no mass that it knows of.
 
@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 Kind = Literal["energy", "effort"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
-FLOOR, HIGHEST_FLOOR = 1e-6, 1e-4  # of the largest density at a time
+FLOOR, HIGHEST_FLOOR = 1e-9, 1e-4  # of the largest density at a time
 DEPENDENT = (
     1e-8  # singular values of √Q J, its columns of norm one, relative to the largest: below, weights do the same
 )

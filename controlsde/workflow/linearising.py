@@ -168,8 +168,10 @@ def controllability(
         raise MetricError(f"must be one of {', '.join(KINDS)} (got {metric!r})", argument="metric")
     problem = result if isinstance(result, Problem) else result.problem
     used = controls if isinstance(result, Problem) or controls is not None else result.controls
+    if used is None and isinstance(result, Result):
+        raise ControlsError(NO_NETWORK)
     if used is None:
-        raise ControlsError(NO_NETWORK if isinstance(result, Result) else "must be given", argument="controls")
+        raise ControlsError("must be given", argument="controls")
     if metric == "energy" and problem.domain.walls == "absorbing":
         raise MetricError(
             "energy counts a change of the drift by the mass that it moves, which absorbing walls take; use effort",

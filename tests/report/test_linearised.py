@@ -23,7 +23,9 @@ def found_of(name, metric="energy", scale=1.0):
     return controllability(problem, metric, cs.Controls(scale * a, scale * w, scale * b, times))
 
 
-@pytest.mark.parametrize(("name", "metric"), [("heat-compact", "energy"), ("heat-compact", "effort"), ("iris-plane", "energy")])
+@pytest.mark.parametrize(
+    ("name", "metric"), [("heat-compact", "energy"), ("heat-compact", "effort"), ("iris-plane", "energy")]
+)
 def test_both_pictures_are_drawn_and_say_that_they_are_of_first_order(name, metric, tmp_path):
     found = found_of(name, metric)
     assert [path.name for path in save_controllability(found, tmp_path)] == ["directions.png", "insertion.png"]

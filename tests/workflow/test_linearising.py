@@ -80,7 +80,9 @@ def test_in_the_metric_of_the_effort_there_is_no_other_drift_to_compare_with():
 @pytest.mark.parametrize("noise", [0.0, 0.5])
 def test_it_is_the_same_at_every_call(noise):
     problem, controls = small(noise=noise)
-    assert controllability(problem, controls=controls).to_json() == controllability(problem, controls=controls).to_json()
+    assert (
+        controllability(problem, controls=controls).to_json() == controllability(problem, controls=controls).to_json()
+    )
 
 
 def test_between_absorbing_walls_there_is_only_the_effort():
