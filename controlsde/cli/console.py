@@ -170,7 +170,7 @@ class Console:
         self._heading(f"{where}: what these weights can change of ρ(T), to first order about them")
         self._show(tables.controllability_table(found))
         self._rich.print()
-        if found.undershoot > tables.UNDERSHOOT:
+        if found.any_drift is not None and found.undershoot > tables.UNDERSHOOT:
             self._say(
                 f"warning: the density at T undershoots zero by {tables.figure(found.undershoot)} of its peak: what "
                 "any drift could do is not resolved on this mesh",

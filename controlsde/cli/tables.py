@@ -241,6 +241,8 @@ def controllability_table(found: Controllability) -> Table:
     for name in TOLERANCES:
         of = f" of {len(values)}" if name == TOLERANCES[0] else ""
         table.add_row(f"directions within {name} of the largest", f"{found.rank(float(name))}{of}")
+        if float(name) == WITHIN:
+            table.add_row("  that the mesh resolves", f"{found.resolved}")
     share = found.trace_share
     if share is not None and found.any_drift is not None:
         error = found.trace_share_se or 0.0
@@ -249,6 +251,7 @@ def controllability_table(found: Controllability) -> Table:
     table.add_row(
         f"share of ‖ρ(T) − p(T)‖² along those within {WITHIN:.0e}".replace("e-02", "e-2"), _digits(found.residual_share)
     )
+    table.add_row(f"  the least {found.metric} that makes this part", _digits(found.residual_energy))
     errors = found.errors
     table.add_row(f"‖δρ(T)‖ of {100 * errors.share:g} % errors of weights, predicted", _digits(errors.predicted))
     table.add_row(f"  measured, {errors.samples} times", _with_error(errors.measured, errors.measured_se))

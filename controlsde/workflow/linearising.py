@@ -28,6 +28,7 @@ from controlsde.result.result import NO_NETWORK, Result, plain_json
 from controlsde.tracking.objective import Objective
 from controlsde.tracking.posed import Posed
 from controlsde.tracking.tracking_problem import TimeGrid
+from controlsde.verification.certificate import LIMITS
 from controlsde.workflow.mesh_refinement import run_resolved
 
 Array = NDArray[np.float64]
@@ -93,6 +94,13 @@ class Controllability:
         return self.gramian.least_energy(values, tolerance)
 
     @property
+    def resolved(self) -> int:
+        """Of the directions within 1e-2 of the largest: those that the mesh resolves, as the certificate asks of ρ."""
+        mesh, count = self.gramian.linearisation.tracking.mesh, self.rank(WITHIN)
+        shares = [mesh.resolution(mesh.to_grid(one)) for one in self.directions[:, :count].T]
+        return sum(share <= LIMITS["resolution"] for share in shares)
+
+    @property
     def trace_share(self) -> float | None:
         """tr XXᵀ / tr W_full: the share of what any drift can do on this mesh; None in the metric of the effort."""
         if self.any_drift is None or not self.any_drift.trace > 0.0:
@@ -112,6 +120,11 @@ class Controllability:
         """The share of ‖ρ(T) − p(T)‖² along directions within 1e-2 of the largest."""
         return 1.0 - self.least_energy(self.residual, WITHIN).missed
 
+    @property
+    def residual_energy(self) -> float:
+        """The least that it costs to make this part, to first order."""
+        return self.least_energy(self.residual, WITHIN).energy
+
     def to_json(self) -> dict[str, Any]:
         """The JSON of `controllability`; NaN and infinity become null."""
         mesh = self.gramian.linearisation.tracking.mesh
@@ -123,13 +136,14 @@ class Controllability:
                 "metric": self.metric,
                 "singular_values": self.singular_values.tolist(),
                 "rank": {name: self.rank(float(name)) for name in TOLERANCES},
+                "resolved": self.resolved,
                 "trace_share": self.trace_share,
                 "trace_share_se": self.trace_share_se,
                 "gains": vars(self.gains),
                 "residual": {
                     "l2": float(np.sqrt(mesh.mass @ self.residual**2)),
                     "share": self.residual_share,
-                    "energy": self.least_energy(self.residual, WITHIN).energy,
+                    "energy": self.residual_energy,
                 },
                 "weight_errors": vars(errors),
                 "any_drift": None
