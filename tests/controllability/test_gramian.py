@@ -99,6 +99,26 @@ def test_a_network_does_no_more_than_any_drift(case, small_tracking):
     assert np.linalg.eigvalsh(whole - 1e3 * own)[0] < -1e-6 * np.linalg.norm(whole, 2)
 
 
+@pytest.mark.parametrize("case", ["noisy", "noise-free", "periodic", "plane", "plane without noise"])
+def test_a_network_is_one_of_all_drifts_and_their_map_has_its_transpose(case, small_tracking):
+    """Also at D = 0, where the faces of walls follow the nodes on them."""
+    if case.startswith("plane"):
+        tracking = small_tracking("iris-plane", **PLANE, noise=0.0 if case.endswith("noise") else 1.0)
+    else:
+        tracking = small_tracking(**CLOSED[case])
+    linearisation, rng = about_random(tracking), np.random.default_rng(4)
+    drifts, roots = AnyDrift.about(linearisation), np.sqrt(tracking.mesh.mass)
+    change = rng.normal(size=(*linearisation.weights.shape, 1))
+    own = np.einsum("kvp,kpc->kvc", linearisation.slopes, change)[:, : drifts.inverse_roots.shape[1]]
+    moved = drifts.reached(own / drifts.inverse_roots[..., None])
+    expected = roots[:, None] * linearisation.tangent(change)
+    np.testing.assert_allclose(moved, expected, atol=1e-13 * np.abs(expected).max())
+    controls, multipliers = rng.normal(size=(*drifts.inverse_roots.shape, 2)), rng.normal(size=(len(roots), 2))
+    forward = multipliers.T @ drifts.reached(controls)
+    back = np.einsum("kuc,kud->cd", drifts.pulled(multipliers), controls)
+    np.testing.assert_allclose(back, forward, atol=1e-10 * np.abs(forward).max())
+
+
 def test_a_tangential_network_is_compared_with_tangential_drifts(small_tracking):
     for case in ("noise-free", "noise-free and tangential"):
         drifts = AnyDrift.about(about_random(small_tracking(**CLOSED[case])))
