@@ -98,10 +98,9 @@ def test_what_has_no_network_is_refused():
         controllability(problem)
     with pytest.raises(MetricError, match="metric must be one of"):
         controllability(problem, "mass", controls)
-    given = cs.load_problem("rotation", set={"monte_carlo.particles": 100, "mesh": {"elements": [2, 2], "degree": 4}})
-    if given.drift is not None:
-        with pytest.raises(cs.ControlsError, match="no network"):
-            controllability(cs.evaluate(given))
+    given = cs.load_problem("heat-compact", set={**HEAT, "drift": {"kind": "exact"}, "monte_carlo.particles": 100})
+    with pytest.raises(cs.ControlsError, match="no network"):
+        controllability(cs.evaluate(given))
     with pytest.raises(cs.ControlsError):
         controllability(problem, controls=cs.Controls(controls.A, controls.W, controls.b, 2.0 * controls.times))
 
