@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 from scipy.sparse.linalg import LinearOperator, svds
 
+from controlsde.controllability.gramian import MOST_DENSE
 from controlsde.controllability.linearisation import Linearisation
 
 Array = NDArray[np.float64]
 
 SHARE = 0.01  # of a weight: its error
 SAMPLES = {1: 32, 2: 12, 3: 8}  # by dimension
+PROBES = 64  # random errors in place of all derivatives
 MOST_EXACT = 450  # unknowns up to which the propagator is a matrix
 LANCZOS, PRECISE = 12, 1e-4  # vectors that are kept, and the relative error of the square of the largest gain
 NOTHING = 1e-12  # of ‖ρ₀‖: a start that does not change
@@ -55,7 +57,7 @@ def weight_errors(
     samples = samples or SAMPLES[linearisation.tracking.mesh.dimension]
     tracking, sweeps, weights = linearisation.tracking, linearisation.sweeps, linearisation.weights
     mass, initial = tracking.mesh.mass, linearisation.sweeps.tensor(linearisation.tracking.initial)
-    squares = mass @ (linearisation.matrix * weights.ravel()) ** 2
+    predicted = share * np.sqrt(_expected_square(linearisation, rng))
     found = []
     for _ in range(samples):
         disturbed = weights * (1.0 + share * rng.standard_normal(weights.shape))
@@ -65,7 +67,16 @@ def weight_errors(
     measured = float(np.sqrt(squared.mean()))
     spread = float(squared.std(ddof=1) / np.sqrt(samples))  # of the mean square
     error = spread / (2.0 * measured) if measured > 0.0 else 0.0
-    return WeightErrors(share, share * float(np.sqrt(squares.sum())), measured, error, samples)
+    return WeightErrors(share, float(predicted), measured, error, samples)
+
+
+def _expected_square(linearisation: Linearisation, rng: np.random.Generator) -> float:
+    """Σ_i θ_i² ‖∂ρ(T)/∂θ_i‖²; of more weights than fit a matrix, the mean over random errors."""
+    mass, weights = linearisation.tracking.mesh.mass, linearisation.weights
+    if weights.size <= MOST_DENSE:
+        return float((mass @ (linearisation.matrix * weights.ravel()) ** 2).sum())
+    errors = weights[..., None] * rng.standard_normal((*weights.shape, PROBES))
+    return float((mass @ linearisation.tangent(errors) ** 2).mean())
 
 
 def gains(linearisation: Linearisation, rng: np.random.Generator) -> Gains:

@@ -52,6 +52,15 @@ def test_gains_are_those_of_starts_that_are_propagated(noise, small_tracking):
     assert np.all(np.sqrt(mass @ after**2) <= worst * np.sqrt(mass @ changes**2) * (1 + 1e-12))
 
 
+def test_of_more_weights_than_fit_a_matrix_errors_are_predicted_by_random_ones(small_tracking, monkeypatch):
+    linearisation = about_random(small_tracking())
+    expected = weight_errors(linearisation, np.random.default_rng(0), samples=2).predicted
+    monkeypatch.setattr(robustness, "MOST_DENSE", 1)
+    found = weight_errors(linearisation, np.random.default_rng(0), samples=2).predicted
+    assert found == pytest.approx(expected, rel=0.25)  # of 64 random errors, in a few directions
+    assert found != expected
+
+
 def test_by_lanczos_the_worst_gain_is_the_same(small_tracking, monkeypatch):
     linearisation = about_random(small_tracking("iris-plane", **PLANE))
     expected = gains(linearisation, np.random.default_rng(0))
