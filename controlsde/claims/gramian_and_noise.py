@@ -247,8 +247,8 @@ CLAIM = Claim(
     title="Noise takes from every pattern that a drift can make, and most from the finest",
     statement=(
         "To first order, and for one unit of energy, any drift can change a uniform density without noise the more, "
-        "the finer the pattern. Noise adds none: every eigenvalue of any drift falls with it, those of fine patterns most, "
-        "and none is above the density over twice the diffusivity. How many directions a network has is another "
+        "the finer the pattern. Noise adds none: every eigenvalue of any drift falls with it, those of fine patterns "
+        "most, and none is above the density over twice the diffusivity. How many directions a network has is another "
         "matter: linear drifts of a Gaussian have two at every noise level."
     ),
     formulas=(
