@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from controlsde.result.result import Result
     from controlsde.result.result_file import ResultError
     from controlsde.workflow.comparison import Comparison, compare
+    from controlsde.workflow.linearising import Controllability, controllability
     from controlsde.workflow.simulation import Simulation, SimulationError, simulate
     from controlsde.workflow.solving import SolveError, evaluate, solve
 
 __all__ = [
     "Comparison",
+    "Controllability",
     "Controls",
     "ControlsError",
     "EnergyBound",
@@ -32,6 +34,7 @@ __all__ = [
     "SolveError",
     "build_reference",
     "compare",
+    "controllability",
     "energy_bound",
     "evaluate",
     "list_problems",
@@ -42,6 +45,7 @@ __all__ = [
 
 _HOME = {
     "Comparison": "workflow.comparison",
+    "Controllability": "workflow.linearising",
     "Controls": "control.controls",
     "ControlsError": "control.controls",
     "EnergyBound": "controllability.energy_bound",
@@ -56,6 +60,7 @@ _HOME = {
     "SolveError": "workflow.solving",
     "build_reference": "reference",
     "compare": "workflow.comparison",
+    "controllability": "workflow.linearising",
     "energy_bound": "controllability.energy_bound",
     "evaluate": "workflow.solving",
     "list_problems": "problem",

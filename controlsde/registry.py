@@ -76,6 +76,7 @@ CLAIMS = Extensions(
         "activations": "controlsde.claims.activations:CLAIM",
         "forward-noise": "controlsde.claims.forward_noise:CLAIM",
         "slips-in-print": "controlsde.claims.slips_in_print:CLAIM",
+        "gramian-and-noise": "controlsde.claims.gramian_and_noise:CLAIM",
         "noise-frontier": "controlsde.claims.noise_frontier:CLAIM",
     },
 )

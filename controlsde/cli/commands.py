@@ -35,7 +35,16 @@ from controlsde.cli.exits import (
     say,
 )
 from controlsde.cli.inputs import load_result, warn_about_controls
-from controlsde.cli.outputs import draw, draw_bounds, draw_comparison, draw_simulation, output_folder, stems, write
+from controlsde.cli.outputs import (
+    draw,
+    draw_bounds,
+    draw_comparison,
+    draw_controllability,
+    draw_simulation,
+    output_folder,
+    stems,
+    write,
+)
 from controlsde.foundation.errors import EXIT_INTERRUPTED
 from controlsde.foundation.memory import make_sure_of_room
 from controlsde.foundation.wording import in_json
@@ -355,6 +364,37 @@ def bound(
             progress(Step("drawing the frontier"))
             draw_bounds(found, folder)
     console.bounds(found, folder)
+    if as_json:
+        _print_json(found.to_json())
+
+
+@app.command()
+def controllability(
+    result: Annotated[Path, typer.Argument(metavar="RESULT", help="A result (.nc) of solve, compare or evaluate.")],
+    metric: Annotated[
+        str,
+        typer.Option("--metric", metavar="NAME", help="energy, ∫∫|δv|²ρ of the drift's change, or effort, ∑Δt|δθ|²."),
+    ] = "energy",
+    output: OutputOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """What the weights of a result can change of its density at T, to first order about them."""
+    folder = output_folder(output, "controllability", "controllability") if output else None
+
+    from controlsde.cli.console import Console
+    from controlsde.foundation.progress import Step
+    from controlsde.workflow.linearising import controllability as run
+
+    loaded = load_result(result)
+    console = Console(quiet=quiet, verbose=verbose)
+    with running(console, str(result)) as progress:
+        found = run(loaded, metric, progress=progress)
+        if folder:
+            progress(Step("drawing the figures"))
+            draw_controllability(found, folder)
+    console.controllability(found, folder)
     if as_json:
         _print_json(found.to_json())
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from controlsde.result.retry import Retry
     from controlsde.workflow.bounding import Bounds
     from controlsde.workflow.comparison import Comparison
+    from controlsde.workflow.linearising import Controllability
     from controlsde.workflow.prediction import Prediction
     from controlsde.workflow.simulation import Simulation
 
@@ -160,6 +161,23 @@ class Console:
             self._say(f"with noise, which varies in time, the bounds are of {CLOCK}")
         if folder:
             self._say(f"figure: {folder}")
+
+    def controllability(self, found: Controllability, folder: Path | None) -> None:
+        """The table of what weights can change, and what it is worth."""
+        if self._quiet:
+            return
+        where = f"{found.problem.name}, noise {found.noise:g}"
+        self._heading(f"{where}: what these weights can change of ρ(T), to first order about them")
+        self._show(tables.controllability_table(found))
+        self._rich.print()
+        if found.any_drift is not None and found.undershoot > tables.UNDERSHOOT:
+            self._say(
+                f"warning: the density at T undershoots zero by {tables.figure(found.undershoot)} of its peak: what "
+                "any drift could do is not resolved on this mesh",
+                "yellow",
+            )
+        if folder:
+            self._say(f"figures: {folder}")
 
     def simulation(self, simulation: Simulation) -> None:
         """The tables of a simulation, what ended it, and whether the particles agree with the verified density."""

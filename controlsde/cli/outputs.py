@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from controlsde.result.result import Result
     from controlsde.workflow.bounding import Bounds
     from controlsde.workflow.comparison import Comparison
+    from controlsde.workflow.linearising import Controllability
     from controlsde.workflow.simulation import Simulation
 
 PICTURES = (
     "density", "weights", "error", "convergence", "simulation", "densities", "errors", "cross", "distances", "frontier",
+    "directions", "insertion",
 )  # fmt: skip
 WRITTEN = ("result.nc", "simulation.nc", *(f"{name}.png" for name in PICTURES))
 
@@ -104,6 +106,13 @@ def draw_bounds(bounds: Bounds, folder: Path) -> None:
     from controlsde.report.figures import save_bounds
 
     save_bounds(bounds, folder, warn)
+
+
+def draw_controllability(found: Controllability, folder: Path) -> None:
+    """The directions with their spectrum, and the insertion map."""
+    from controlsde.report.figures import save_controllability
+
+    save_controllability(found, folder, warn)
 
 
 def warn(line: str) -> None:

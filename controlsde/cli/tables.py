@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from controlsde.verification.promises import Promises
     from controlsde.workflow.bounding import Bounds
     from controlsde.workflow.comparison import Comparison
+    from controlsde.workflow.linearising import Controllability
     from controlsde.workflow.prediction import Prediction
     from controlsde.workflow.simulation import Simulation
 
 LARGEST_EXPONENT = 6.0  # of a bound that is written out
 NOT_FINITE = "not finite"
 ROUNDED_GAP = 1e-6  # of a bound, below which it is the least energy to all digits shown
+UNDERSHOOT = 1e-3  # of a density's peak: more is said
 FEW = 4  # starts: fewer have no quarter
 
 L2_ERRORS = {
@@ -225,6 +227,57 @@ def bounds_table(bounds: Bounds) -> Table:
         gap = "none" if one.gap <= ROUNDED_GAP * one.value else f"{one.gap:.1g}"
         table.add_row(f"{one.noise:g}", f"{one.within:g}", _digits(one.value, 6), _digits(one.refined, 6), gap)
     return table
+
+
+def controllability_table(found: Controllability) -> Table:
+    """Singular values and ranks, what errors do, and where a neuron would help."""
+    from controlsde.workflow.linearising import TOLERANCES, WITHIN
+
+    table = empty("", "value")
+    values = found.singular_values
+    table.add_row("metric", "energy ∫∫|δv|²ρ dx dt" if found.metric == "energy" else "effort ∑Δt|δθ|²")
+    if len(values):
+        table.add_row("singular values, largest … least", f"{_digits(values[0])} … {values[-1]:.1e}")
+    for name in TOLERANCES:
+        of = f" of {len(values)}" if name == TOLERANCES[0] else ""
+        table.add_row(f"directions within {name} of the largest", f"{found.rank(float(name))}{of}")
+        if float(name) == WITHIN:
+            table.add_row("  that the mesh resolves", f"{found.resolved}")
+    share = found.trace_share
+    if share is not None and found.any_drift is not None:
+        error = found.trace_share_se or 0.0
+        table.add_row("share of any drift's trace, on this mesh", _with_error(share, error))
+        table.add_row("  largest singular value of any drift", _digits(float(found.any_drift.singular_values[0])))
+    table.add_row(
+        f"share of ‖ρ(T) − p(T)‖² along those within {WITHIN:.0e}".replace("e-02", "e-2"), _digits(found.residual_share)
+    )
+    table.add_row(f"  the least {found.metric} that makes this part", _digits(found.residual_energy))
+    errors = found.errors
+    table.add_row(f"‖δρ(T)‖ of {100 * errors.share:g} % errors of weights, predicted", _digits(errors.predicted))
+    table.add_row(f"  measured, {errors.samples} times", _with_error(errors.measured, errors.measured_se))
+    for label, gain in (
+        ("a shifted", found.gains.shift),
+        ("a scaled", found.gains.scale),
+        ("the worst", found.gains.worst),
+    ):
+        table.add_row(f"gain ‖δρ(T)‖/‖δρ(0)‖ of {label} start", _digits(gain))
+    _add_insertion(table, found)
+    return table
+
+
+def _add_insertion(table: Table, found: Controllability) -> None:
+    """The neuron that would lower J fastest."""
+    best = found.insertion
+    piece, candidate = best.best
+    speed, fastest = float(best.speeds[piece, candidate]), float(best.any_drift[piece])
+    direction = ", ".join(f"{value:.3g}" for value in best.W[candidate])
+    when = f"{best.edges[piece]:.3g} ≤ t < {best.edges[piece + 1]:.3g}"
+    table.add_row("one more neuron lowers J fastest in", when)
+    table.add_row(
+        "  with W, b", f"{direction if len(best.W[candidate]) == 1 else f'({direction})'}, {best.b[candidate]:.3g}"
+    )
+    of = f", {100 * speed / fastest:.0f} % of any drift's" if fastest > 0.0 else ""
+    table.add_row("  −dJ/d√energy", f"{_digits(speed)}{of}")
 
 
 def simulation_table(simulation: Simulation) -> Table:

@@ -2,7 +2,7 @@
 
 A result: density.png, weights.png, error.png, convergence.png, without those that would be empty.
 A simulation: simulation.png. A comparison: densities.png, errors.png, cross.png, distances.png. Bounds of the energy:
-frontier.png.
+frontier.png. What weights can change: directions.png, insertion.png.
 
 A picture that cannot be drawn is an error; or, for those who say where to (`failed`), a line about it, and the others
 are drawn all the same. A picture of an earlier result does not stay in its place then.
@@ -15,11 +15,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controlsde.report import compared, curves, densities, frontier, particles
+from controlsde.report import compared, curves, densities, frontier, linearised, particles
 from controlsde.report.canvas import own_style, save
 from controlsde.result.result import Result
 from controlsde.workflow.bounding import Bounds
 from controlsde.workflow.comparison import Comparison
+from controlsde.workflow.linearising import Controllability
 from controlsde.workflow.simulation import Simulation
 
 if TYPE_CHECKING:
@@ -73,6 +74,15 @@ def save_comparison(comparison: Comparison, folder: Path, failed: Failed | None 
 def save_bounds(bounds: Bounds, folder: Path, failed: Failed | None = None) -> tuple[Path, ...]:
     """Draw the least energy of any drift against the distance, and return the files written."""
     return save_all({"frontier": lambda: frontier.least_energies(bounds)}, folder, failed)
+
+
+def save_controllability(found: Controllability, folder: Path, failed: Failed | None = None) -> tuple[Path, ...]:
+    """Draw what weights can change and where one more neuron would help, and return the files written."""
+    return save_all(
+        {"directions": lambda: linearised.directions(found), "insertion": lambda: linearised.insertion(found)},
+        folder,
+        failed,
+    )
 
 
 def save_all(

@@ -17,6 +17,7 @@ from controlsde.claims import (
     four_error_terms,
     gaussian_ode_and_sde,
     gaussian_start,
+    gramian_and_noise,
     log_concave_contraction,
     moser_flow,
     narrow_network_tracks,
@@ -159,6 +160,11 @@ def too_gentle_at_an_edge(reference, noise, t, x, right=bounded_and_unbounded.ex
     return 0.98 * right(reference, noise, t, x)
 
 
+def too_cheap(linearisation, right=gramian_and_noise.drifts_about):
+    found = right(linearisation)
+    return replace(found, inverse_roots=1.001 * found.inverse_roots)
+
+
 def without_half_the_score(reference, noise, t, x, right=schedule_sensitivity.exact):
     return right(reference, 0.5 * noise, t, x)
 
@@ -170,6 +176,7 @@ def no_answers(_, seeds, *__):
 @pytest.mark.parametrize(
     ("module", "name", "broken"),
     [
+        (gramian_and_noise, "drifts_about", too_cheap),
         (narrow_network_tracks, "played", too_strong),
         (schedule_sensitivity, "exact", without_half_the_score),
         (bounded_and_unbounded, "exact", too_gentle_at_an_edge),

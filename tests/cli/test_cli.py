@@ -250,6 +250,39 @@ def test_a_bound_that_there_is_none_of_exits_2_in_one_line(run, folder, words, p
     assert files(folder) == {"small.yaml"}
 
 
+def test_controllability_prints_a_table_and_one_document_and_draws_where_it_is_told_to(run, folder, solved):
+    result = solved[0] / "out" / "result.nc"
+    answer = run("controllability", result, "--json")
+    assert answer.code == 0, answer.err
+    found = answer.json
+    assert {"noise", "metric", "singular_values", "rank", "trace_share", "gains"} <= set(found)
+    assert (found["noise"], found["metric"]) == (1.0, "energy")
+    assert found["rank"]["1e-6"] <= len(found["singular_values"])
+    for words in ("to first order about them", "share of any drift's trace", "one more neuron lowers J fastest"):
+        assert words in answer.err
+    assert "unreachable" not in answer.err
+    assert files(folder) == {"small.yaml"}
+    drawn = run("controllability", result, "--metric", "effort", "-o", "out", "-q")
+    assert (drawn.code, drawn.out, drawn.err) == (0, "", "")
+    assert files(folder / "out") == {"directions.png", "insertion.png"}
+
+
+def test_controllability_of_what_has_none_exits_2_in_one_line(run, folder, solved):
+    result = solved[0] / "out" / "result.nc"
+    (folder / "given.yaml").write_text(HEAT + "drift: {kind: exact}\n")
+    assert run("evaluate", "given.yaml", "-o", "given", "-q").code == 0
+    for words, part in (
+        ((result, "--metric", "mass"), "--metric must be one of energy, effort (got 'mass')"),
+        (("given/result.nc",), "no network"),
+        (("small.yaml",), "small.yaml"),
+        (("missing.nc",), "missing.nc"),
+    ):
+        answer = run("controllability", *words, "-q")
+        assert answer.code == 2, answer.err
+        assert part in answer.err
+        assert len(answer.err.splitlines()) == 1
+
+
 def test_compare_gives_one_entry_a_noise_level_and_the_cross_table(run, folder):
     answer = run("compare", "small.yaml", "--noise", "0.5", "--noise", "1", "-o", "both", "--json", "-q")
     assert answer.code == 0, answer.err
