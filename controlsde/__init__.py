@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from controlsde.result.result import Result
     from controlsde.result.result_file import ResultError
     from controlsde.workflow.comparison import Comparison, compare
+    from controlsde.workflow.feedback import Feedback, FeedbackError, feedback
     from controlsde.workflow.simulation import Simulation, SimulationError, simulate
     from controlsde.workflow.solving import SolveError, evaluate, solve
 
@@ -22,6 +23,8 @@ __all__ = [
     "ControlsError",
     "EnergyBound",
     "EnergyBoundError",
+    "Feedback",
+    "FeedbackError",
     "Problem",
     "ProblemError",
     "ReferenceError",
@@ -34,6 +37,7 @@ __all__ = [
     "compare",
     "energy_bound",
     "evaluate",
+    "feedback",
     "list_problems",
     "load_problem",
     "simulate",
@@ -46,6 +50,8 @@ _HOME = {
     "ControlsError": "control.controls",
     "EnergyBound": "controllability.energy_bound",
     "EnergyBoundError": "controllability.energy_bound",
+    "Feedback": "workflow.feedback",
+    "FeedbackError": "workflow.feedback",
     "Problem": "problem",
     "ProblemError": "problem",
     "ReferenceError": "reference",
@@ -58,6 +64,7 @@ _HOME = {
     "compare": "workflow.comparison",
     "energy_bound": "controllability.energy_bound",
     "evaluate": "workflow.solving",
+    "feedback": "workflow.feedback",
     "list_problems": "problem",
     "load_problem": "problem",
     "simulate": "workflow.simulation",

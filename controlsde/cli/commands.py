@@ -28,6 +28,7 @@ from controlsde.cli.exits import (
     ending_gently,
     explain,
     finish,
+    finish_feedback,
     finish_simulation,
     placed,
     refuse,
@@ -35,7 +36,16 @@ from controlsde.cli.exits import (
     say,
 )
 from controlsde.cli.inputs import load_result, warn_about_controls
-from controlsde.cli.outputs import draw, draw_bounds, draw_comparison, draw_simulation, output_folder, stems, write
+from controlsde.cli.outputs import (
+    draw,
+    draw_bounds,
+    draw_comparison,
+    draw_feedback,
+    draw_simulation,
+    output_folder,
+    stems,
+    write,
+)
 from controlsde.foundation.errors import EXIT_INTERRUPTED
 from controlsde.foundation.memory import make_sure_of_room
 from controlsde.foundation.wording import in_json
@@ -357,6 +367,55 @@ def bound(
     console.bounds(found, folder)
     if as_json:
         _print_json(found.to_json())
+
+
+@app.command()
+def feedback(
+    results: Annotated[
+        list[Path],
+        typer.Argument(metavar="RESULT...", help="Results (.nc) of one problem, for instance at two noise levels."),
+    ],
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--start",
+            metavar="DENSITY",
+            help="Where the process really starts: '{kind: …}' as in a problem file, uniform, stationary or exact.",
+        ),
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option("--by", metavar="WAY", help="riccati (a linear law) or replan (solve the rest); repeatable."),
+    ] = None,
+    every: Annotated[
+        int, typer.Option("--every", metavar="K", parser=plain_count, help="Pieces between two plans of replan.")
+    ] = 1,
+    output: OutputOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """A wrong start: what a result's controls make of it, and what feedback does."""
+    if start is None:
+        raise UsageError("--start is needed: the density from which the process starts, such as stationary")
+    folder = output_folder(output, "feedback", "feedback") if output else None
+
+    from controlsde.cli.console import Console
+    from controlsde.workflow.feedback import Feedback, feedbacks, methods_of
+
+    console = Console(quiet=quiet, verbose=verbose)
+    methods, found = methods_of(by or ["riccati"]), list[Feedback]()
+    for path in results:
+        loaded = load_result(path)
+        with running(console, str(path)) as progress:
+            found += feedbacks(loaded, start, methods, every, progress)
+    console.feedback(found, folder)
+    if as_json:
+        documents = [one.to_json() for one in found]
+        _print_json(documents[0] if len(documents) == 1 else documents)
+    if folder:
+        draw_feedback(found, folder)
+    finish_feedback(found)
 
 
 @app.command()

@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from controlsde.verification.promises import Promises
     from controlsde.workflow.bounding import Bounds
     from controlsde.workflow.comparison import Comparison
+    from controlsde.workflow.feedback import Feedback
     from controlsde.workflow.prediction import Prediction
     from controlsde.workflow.simulation import Simulation
 
 LARGEST_EXPONENT = 6.0  # of a bound that is written out
 NOT_FINITE = "not finite"
 ROUNDED_GAP = 1e-6  # of a bound, below which it is the least energy to all digits shown
+FEEDBACK_NAMES = {"riccati": "Riccati", "replan": "re-planned"}
 FEW = 4  # starts: fewer have no quarter
 
 L2_ERRORS = {
@@ -224,6 +226,21 @@ def bounds_table(bounds: Bounds) -> Table:
     for one in bounds.bounds:
         gap = "none" if one.gap <= ROUNDED_GAP * one.value else f"{one.gap:.1g}"
         table.add_row(f"{one.noise:g}", f"{one.within:g}", _digits(one.value, 6), _digits(one.refined, 6), gap)
+    return table
+
+
+def feedback_table(found: Sequence[Feedback]) -> Table:
+    """Errors from a wrong start, a row for each course: one nominal and one open loop a result."""
+    table = empty("noise", "", "at t = 0", "largest", "at T", "at T, on the loop's mesh", "J")
+    told: set[tuple[int, str]] = set()
+    for one in found:
+        courses = {"right start": one.nominal, "open loop": one.open_loop, FEEDBACK_NAMES[one.by]: one.closed_loop}
+        for name, course in courses.items():
+            if (id(one.result), name) in told:
+                continue
+            told.add((id(one.result), name))
+            numbers = (course.l2[0], course.l2.max(), course.l2_final, course.discrete, course.objective)
+            table.add_row(f"{one.noise:g}", name, *(f"{value:.3g}" for value in numbers))
     return table
 
 

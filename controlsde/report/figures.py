@@ -2,7 +2,7 @@
 
 A result: density.png, weights.png, error.png, convergence.png, without those that would be empty.
 A simulation: simulation.png. A comparison: densities.png, errors.png, cross.png, distances.png. Bounds of the energy:
-frontier.png.
+frontier.png. A wrong start: feedback.png.
 
 A picture that cannot be drawn is an error; or, for those who say where to (`failed`), a line about it, and the others
 are drawn all the same. A picture of an earlier result does not stay in its place then.
@@ -10,16 +10,17 @@ are drawn all the same. A picture of an earlier result does not stay in its plac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controlsde.report import compared, curves, densities, frontier, particles
+from controlsde.report import compared, curves, densities, frontier, particles, wrong_start
 from controlsde.report.canvas import own_style, save
 from controlsde.result.result import Result
 from controlsde.workflow.bounding import Bounds
 from controlsde.workflow.comparison import Comparison
+from controlsde.workflow.feedback import Feedback
 from controlsde.workflow.simulation import Simulation
 
 if TYPE_CHECKING:
@@ -73,6 +74,11 @@ def save_comparison(comparison: Comparison, folder: Path, failed: Failed | None 
 def save_bounds(bounds: Bounds, folder: Path, failed: Failed | None = None) -> tuple[Path, ...]:
     """Draw the least energy of any drift against the distance, and return the files written."""
     return save_all({"frontier": lambda: frontier.least_energies(bounds)}, folder, failed)
+
+
+def save_feedback(found: Sequence[Feedback], folder: Path, failed: Failed | None = None) -> tuple[Path, ...]:
+    """Draw the errors from a wrong start against time, and return the files written."""
+    return save_all({"feedback": lambda: wrong_start.courses(found)}, folder, failed)
 
 
 def save_all(
