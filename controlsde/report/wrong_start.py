@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 HEIGHT = 3.6  # inches of a row of panels
 MOST_BESIDE = 3
+EARLY, ROOM = 0.1, 0.05  # of a course; of what is least after that
 LOOPS = {"riccati": (SERIES[0], "Riccati"), "replan": (SERIES[2], "re-planned")}
 
 
@@ -36,23 +37,29 @@ def courses(found: Sequence[Feedback]) -> Figure:
     for place, axes in enumerate(panels.ravel()):
         axes.set_visible(place < len(results))
         if place < len(results):
-            _panel(axes, [one for one in found if id(one.result) == results[place]])
+            _panel(axes, found, [one for one in found if id(one.result) == results[place]])
         if place % columns == 0:
             axes.set_ylabel("‖ρ − p‖", fontsize=NORMAL, color=INK)
     return figure
 
 
-def _panel(axes: Axes, found: Sequence[Feedback]) -> None:
-    first = found[0]
+def _panel(axes: Axes, found: Sequence[Feedback], here: Sequence[Feedback]) -> None:
+    first = here[0]
     dress(axes, "t", title=f"noise {first.noise:g}")
     _curve(axes, first.open_loop, "open loop", ALARM)
-    for one in found:
+    for one in here:
         colour, name = LOOPS[one.by]
         _curve(axes, one.closed_loop, name, colour)
     _curve(axes, first.nominal, "right start", INK, "--")
     axes.set_yscale("log")
+    # below, room for the legend; the first moments of an exact start are left out
+    axes.set_ylim(bottom=ROOM * min(float(np.quantile(course.l2, EARLY)) for course in _all(found)))
     axes.set_xlim(float(first.nominal.times[0]), float(first.nominal.times[-1]))
     legend(axes, loc="lower left")
+
+
+def _all(found: Sequence[Feedback]) -> list[Course]:
+    return [course for one in found for course in one.courses.values()]
 
 
 def _curve(axes: Axes, course: Course, name: str, colour: str, style: str = "-") -> None:
