@@ -24,9 +24,8 @@ def parsed(given, box=LINE, folder=None):
 )
 def test_it_is_the_density_that_a_problem_has_of_the_same_text(text):
     inside = "\n".join(f"    {line}" for line in text.splitlines())
-    problem = parse_problem(
-        f"domain: {{box: [[-6, 6]]}}\nreference:\n  kind: reversed-diffusion\n  horizon: 1\n  data:\n{inside}\n"
-    )
+    head = "domain: {box: [[-6, 6]]}\nreference:\n  kind: reversed-diffusion\n  horizon: 1\n  data:\n"
+    problem = parse_problem(f"{head}{inside}\n")
     assert parsed(text) == problem.reference.data
 
 
