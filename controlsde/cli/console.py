@@ -169,6 +169,8 @@ class Console:
             self._show(tables.feedback_table(found))
             self._rich.print()
         for one in found:
+            if one.price is not None and not self._quiet:
+                self._say(f"noise {one.noise:g}: the linear law asks {one.price:g} for |δθ|², in a unit of time")
             for name, course in one.courses.items():
                 if not course.verified:
                     where = f"noise {one.noise:g}, {name.replace('_', ' ')}{f' by {one.by}' * (name == 'closed_loop')}"

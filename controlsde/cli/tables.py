@@ -231,7 +231,7 @@ def bounds_table(bounds: Bounds) -> Table:
 
 def feedback_table(found: Sequence[Feedback]) -> Table:
     """Errors from a wrong start, a row for each course: one nominal and one open loop a result."""
-    table = empty("noise", "", "at t = 0", "largest", "at T", "at T, on the loop's mesh", "J")
+    table = empty("noise", "", "at t = 0", "largest", "at T", "on its mesh", "J")
     told: set[tuple[int, str]] = set()
     for one in found:
         courses = {"right start": one.nominal, "open loop": one.open_loop, FEEDBACK_NAMES[one.by]: one.closed_loop}

@@ -59,4 +59,4 @@ def kept(variance: float, horizon: float, noise: float) -> float:
     the reference itself narrows: measured in standard deviations nothing is forgotten.
     """
     ratio = variance / noised_variance(variance, horizon)
-    return math.exp(-noise * horizon) * ratio ** (0.5 * (1.0 + noise))
+    return math.exp(-noise * horizon) * math.pow(ratio, 0.5 * (1.0 + noise))

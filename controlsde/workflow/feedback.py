@@ -6,7 +6,8 @@ wrong start; and closed loops, whose weights depend on where the density is at t
 law of `controllability.riccati` or by `replanning`.
 
 Laws are computed, and loops closed, on a discretisation like that of a solver, refined where the problem says `auto`
-until neither the nominal density nor the open loop's depends on it. A closed loop's weights are controls like any
+until neither the nominal density nor the open loop's depends on it, or, for the linear law, as far as its matrices
+allow. A closed loop's weights are controls like any
 others: its density is computed anew by the verification, on finer meshes and by other integrators, and the numbers
 that are told first are from there.
 """
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from controlsde.control.controls import Controls
 from controlsde.control.drift import network_drift
-from controlsde.controllability.riccati import FeedbackLaw, feedback_laws
+from controlsde.controllability.riccati import MOST_UNKNOWNS, FeedbackLaw, feedback_laws
 from controlsde.fokker_planck.non_finite import NonFiniteError
 from controlsde.foundation.errors import ControlsdeError
 from controlsde.foundation.progress import Progress, Step, silent
@@ -35,7 +36,7 @@ from controlsde.tracking.section import section
 from controlsde.tracking.tracking_problem import TimeGrid, TrackingProblem
 from controlsde.verification.certificate import LIMITS
 from controlsde.verification.refinement import refined_density
-from controlsde.workflow.mesh_refinement import run_resolved
+from controlsde.workflow.mesh_refinement import refined
 from controlsde.workflow.replanning import replanned
 from controlsde.workflow.wrong_start import Start, started_from
 
@@ -173,7 +174,8 @@ def feedbacks(
     weights = right.network.join(controls.A, controls.W, controls.b)
     try:
         progress(Step("open loop"))
-        nominal, tracking = _discretised(right, wrong, weights, controls.times)
+        most = MOST_UNKNOWNS if "riccati" in methods else None
+        nominal, tracking = _discretised(right, wrong, weights, controls.times, most)
         loops = {by: _closed(by, nominal, tracking, weights, every, progress) for by in methods}
         kept = _course(right, nominal, weights, "nominal", progress)
         opened = _course(wrong, tracking, weights, "open loop", progress)
@@ -197,8 +199,13 @@ def methods_of(names: Sequence[str]) -> tuple[Method, ...]:
     return tuple(name for name in METHODS if name in names)
 
 
-def _discretised(right: Posed, wrong: Posed, weights: Array, edges: Array) -> tuple[TrackingProblem, TrackingProblem]:
-    """The tracking problem from the right start and from the wrong one, on one discretisation."""
+def _discretised(
+    right: Posed, wrong: Posed, weights: Array, edges: Array, most: int | None = None
+) -> tuple[TrackingProblem, TrackingProblem]:
+    """The tracking problem from the right start and from the wrong one, on one discretisation.
+
+    most: unknowns, beyond which the mesh is not refined.
+    """
     spec = right.problem.mesh
 
     def nominal(tracking: TrackingProblem) -> TrackingProblem:
@@ -208,7 +215,9 @@ def _discretised(right: Posed, wrong: Posed, weights: Array, edges: Array) -> tu
     def run(tracking: TrackingProblem) -> Array:
         return np.concatenate([Objective(each).stages(weights) for each in (tracking, nominal(tracking))])
 
-    tracking, _ = run_resolved(wrong, run, TimeGrid(edges, spec.first_steps, spec.stages))
+    tracking = wrong.on(grid=TimeGrid(edges, spec.first_steps, spec.stages))
+    while (finer := refined(wrong, tracking, run)) is not None and (most is None or finer.operator.size <= most):
+        tracking = finer
     tracking = _priced(nominal(tracking), tracking, weights)
     return nominal(tracking), tracking
 
