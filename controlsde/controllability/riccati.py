@@ -52,7 +52,7 @@ from controlsde.tracking.tracking_problem import TrackingProblem
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-MOST_UNKNOWNS = 1100  # of a density: every piece takes maps of n × n, and triangles of as many rows
+MOST_UNKNOWNS = 1300  # of a density: every piece takes maps of n × n, and triangles of as many rows
 AT_BOUND = 1e-9  # of a bound, by which a weight at it may miss it
 
 

@@ -55,7 +55,7 @@ def _panel(axes: Axes, found: Sequence[Feedback], here: Sequence[Feedback]) -> N
     # below, room for the legend; the first moments of an exact start are left out
     axes.set_ylim(bottom=ROOM * min(float(np.quantile(course.l2, EARLY)) for course in _all(found)))
     axes.set_xlim(float(first.nominal.times[0]), float(first.nominal.times[-1]))
-    legend(axes, loc="lower left")
+    legend(axes, loc="lower right")
 
 
 def _all(found: Sequence[Feedback]) -> list[Course]:

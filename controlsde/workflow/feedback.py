@@ -36,7 +36,7 @@ from controlsde.tracking.section import section
 from controlsde.tracking.tracking_problem import TimeGrid, TrackingProblem
 from controlsde.verification.certificate import LIMITS
 from controlsde.verification.refinement import refined_density
-from controlsde.workflow.mesh_refinement import refined
+from controlsde.workflow.mesh_refinement import FINER, refined
 from controlsde.workflow.replanning import replanned
 from controlsde.workflow.wrong_start import Start, started_from
 
@@ -98,7 +98,8 @@ class Feedback:
     """One way of feedback from one wrong start.
 
     start: in the words that were given. every: pieces between plans. price: of changes of the weights in the linear
-    law, q in `controllability.riccati`: of those that were tried, the one whose loop has the least J from this start.
+    law, q in `controllability.riccati`: of those that were tried, the one whose loop has the least J from this start,
+    on a finer mesh.
     """
 
     result: Result
@@ -175,11 +176,11 @@ def feedbacks(
     try:
         progress(Step("open loop"))
         most = MOST_UNKNOWNS if "riccati" in methods else None
-        nominal, tracking = _discretised(right, wrong, weights, controls.times, most)
-        loops = {by: _closed(by, nominal, tracking, weights, every, progress) for by in methods}
-        kept = _course(right, nominal, weights, "nominal", progress)
-        opened = _course(wrong, tracking, weights, "open loop", progress)
-        closed = {by: _course(wrong, tracking, played, by, progress) for by, (played, _) in loops.items()}
+        here = _discretised(right, wrong, weights, controls.times, most)
+        loops = {by: _closed(by, here, weights, every, progress) for by in methods}
+        kept = _course(right, here.nominal, weights, "nominal", progress)
+        opened = _course(wrong, here.tracking, weights, "open loop", progress)
+        closed = {by: _course(wrong, here.tracking, played, by, progress) for by, (played, _) in loops.items()}
     except NonFiniteError as error:
         raise FeedbackError(
             f"from this start {error.what} stops being finite in piece {error.piece + 1}; use more "
@@ -199,13 +200,21 @@ def methods_of(names: Sequence[str]) -> tuple[Method, ...]:
     return tuple(name for name in METHODS if name in names)
 
 
-def _discretised(
-    right: Posed, wrong: Posed, weights: Array, edges: Array, most: int | None = None
-) -> tuple[TrackingProblem, TrackingProblem]:
-    """The tracking problem from the right start and from the wrong one, on one discretisation.
+@dataclass(frozen=True, eq=False)
+class Discretised:
+    """The problem from the right start (`nominal`) and from the wrong one (`tracking`), on one discretisation.
 
-    most: unknowns, beyond which the mesh is not refined.
+    finer: from the wrong start with more elements and steps, on which closed loops are judged. A limit on the error at
+    T is a terminal weight in all of them, see `_multiplier`.
     """
+
+    nominal: TrackingProblem
+    tracking: TrackingProblem
+    finer: TrackingProblem
+
+
+def _discretised(right: Posed, wrong: Posed, weights: Array, edges: Array, most: int | None = None) -> Discretised:
+    """Refined until neither density of these weights depends on it, where that may be; with `most` unknowns."""
     spec = right.problem.mesh
 
     def nominal(tracking: TrackingProblem) -> TrackingProblem:
@@ -216,38 +225,50 @@ def _discretised(
         return np.concatenate([Objective(each).stages(weights) for each in (tracking, nominal(tracking))])
 
     tracking = wrong.on(grid=TimeGrid(edges, spec.first_steps, spec.stages))
-    while (finer := refined(wrong, tracking, run)) is not None and (most is None or finer.operator.size <= most):
-        tracking = finer
-    tracking = _priced(nominal(tracking), tracking, weights)
-    return nominal(tracking), tracking
+    while (better := refined(wrong, tracking, run)) is not None and (most is None or better.operator.size <= most):
+        tracking = better
+    factor = FINER[tracking.mesh.dimension]
+    elements = tuple(int(np.ceil(factor * axis.elements)) for axis in tracking.mesh.axes)
+    smaller = replace(tracking.grid, steps_per_piece=2 * tracking.grid.steps_per_piece)
+    finer = wrong.on(wrong.mesh(elements), smaller)
+    if tracking.end_limit is not None:
+        multiplier = _multiplier(nominal(tracking), weights)
+        tracking, finer = tracking.pressed(multiplier), finer.pressed(multiplier)
+    return Discretised(nominal(tracking), tracking, finer)
 
 
-def _priced(nominal: TrackingProblem, tracking: TrackingProblem, weights: Array) -> TrackingProblem:
-    """A limit on the error at T as a terminal weight: the multiplier with which J of the nominal weights is flattest.
+def _multiplier(nominal: TrackingProblem, weights: Array) -> float:
+    """Of a limit on the error at T: that with which J of the nominal weights is flattest.
 
     With g the gradient of J and h that of ½‖ρ(T) − p(T)‖², an optimum within the limit has g + λh = 0, λ ≥ 0.
     """
-    if tracking.end_limit is None:
-        return tracking
     without, with_one = (Objective(nominal.pressed(each)).value_and_gradient(weights)[1] for each in (0.0, 1.0))
     slope = with_one - without
-    return tracking.pressed(max(0.0, -float(np.sum(without * slope)) / max(float(np.sum(slope**2)), 1e-300)))
+    return max(0.0, -float(np.sum(without * slope)) / max(float(np.sum(slope**2)), 1e-300))
 
 
 def _closed(
-    by: Method, nominal: TrackingProblem, tracking: TrackingProblem, weights: Array, every: int, progress: Progress
+    by: Method, here: Discretised, weights: Array, every: int, progress: Progress
 ) -> tuple[Array, float | None]:
     """The weights (K, P) that a closed loop plays, and the price of changes of its law."""
     if by == "replan":
-        return replanned(tracking, weights, every, progress), None
+        return replanned(here.tracking, weights, every, progress), None
     progress(Step("computing the feedback law"))
-    least = nominal.effort or USUAL_EFFORT
-    laws = feedback_laws(nominal, weights, (0.0, *(least * factor for factor in CAUTION)))
-    loops = [(_value(tracking, played), played, law.price) for law in laws for played in _played(law, tracking)]
-    if not loops:
+    least = here.nominal.effort or USUAL_EFFORT
+    laws = feedback_laws(here.nominal, weights, (0.0, *(least * factor for factor in CAUTION)))
+    loops = [(_value(here.finer, played), played, law.price) for law in laws for played in _played(law, here.tracking)]
+    value, played, price = min(loops, key=lambda loop: loop[0], default=(np.inf, weights, 0.0))
+    if not np.isfinite(value):
         raise FeedbackError("the linear law leads to a density that is not finite; use --by replan")
-    _, played, price = min(loops, key=lambda loop: loop[0])
     return played, price
+
+
+def _value(tracking: TrackingProblem, weights: Array) -> float:
+    """J; inf where the density breaks down."""
+    try:
+        return float(Objective(tracking).value(weights))
+    except NonFiniteError:
+        return float("inf")
 
 
 def _played(law: FeedbackLaw, tracking: TrackingProblem) -> Iterator[Array]:
@@ -261,10 +282,6 @@ def _played(law: FeedbackLaw, tracking: TrackingProblem) -> Iterator[Array]:
     except NonFiniteError:
         return
     yield played
-
-
-def _value(tracking: TrackingProblem, weights: Array) -> float:
-    return float(Objective(tracking).value(weights))
 
 
 def _course(posed: Posed, tracking: TrackingProblem, weights: Array, name: str, progress: Progress) -> Course:

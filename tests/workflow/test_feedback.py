@@ -115,7 +115,8 @@ def test_the_linear_loop_plays_the_law_on_the_nonlinear_density(results, found):
     right = Posed.of(result.problem)
     wrong = started_from(right, NORMAL)
     weights = right.network.join(result.controls.A, result.controls.W, result.controls.b)
-    nominal, tracking = room._discretised(right, wrong, weights, result.controls.times)
+    here = room._discretised(right, wrong, weights, result.controls.times)
+    nominal, tracking = here.nominal, here.tracking
     (law,) = feedback_laws(nominal, weights, (one.price,))
     played = tracking.flatten(one.closed_loop.controls)
     stages = Objective(tracking).stages(played)
@@ -169,8 +170,10 @@ def test_a_limit_at_the_end_becomes_the_terminal_weight_that_met_it():
     limited = cs.solve(problem_of(1.0, **{"objective.terminal_error": 0.008}))
     right = Posed.of(limited.problem)
     weights = right.network.join(limited.controls.A, limited.controls.W, limited.controls.b)
-    nominal, tracking = room._discretised(right, right, weights, limited.controls.times)
+    here = room._discretised(right, right, weights, limited.controls.times)
+    nominal, tracking = here.nominal, here.tracking
     assert tracking.end_limit is None
+    assert here.finer.time_weight[-1, -1, -1] > here.finer.time_weight[-2, -1, -1] + 1.0
     assert tracking.time_weight[-1, -1, -1] > right.on(tracking.mesh, tracking.grid).time_weight[-1, -1, -1]
     _, gradient = Objective(nominal).value_and_gradient(weights)
     _, without = Objective(right.on(tracking.mesh, tracking.grid)).value_and_gradient(weights)
