@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from controlsde.result.result import Result
     from controlsde.result.result_file import ResultError
     from controlsde.workflow.comparison import Comparison, compare
+    from controlsde.workflow.feedback import Feedback, FeedbackError, feedback
     from controlsde.workflow.linearising import Controllability, controllability
     from controlsde.workflow.simulation import Simulation, SimulationError, simulate
     from controlsde.workflow.solving import SolveError, evaluate, solve
@@ -24,6 +25,8 @@ __all__ = [
     "ControlsError",
     "EnergyBound",
     "EnergyBoundError",
+    "Feedback",
+    "FeedbackError",
     "Problem",
     "ProblemError",
     "ReferenceError",
@@ -37,6 +40,7 @@ __all__ = [
     "controllability",
     "energy_bound",
     "evaluate",
+    "feedback",
     "list_problems",
     "load_problem",
     "simulate",
@@ -50,6 +54,8 @@ _HOME = {
     "ControlsError": "control.controls",
     "EnergyBound": "controllability.energy_bound",
     "EnergyBoundError": "controllability.energy_bound",
+    "Feedback": "workflow.feedback",
+    "FeedbackError": "workflow.feedback",
     "Problem": "problem",
     "ProblemError": "problem",
     "ReferenceError": "reference",
@@ -63,6 +69,7 @@ _HOME = {
     "controllability": "workflow.linearising",
     "energy_bound": "controllability.energy_bound",
     "evaluate": "workflow.solving",
+    "feedback": "workflow.feedback",
     "list_problems": "problem",
     "load_problem": "problem",
     "simulate": "workflow.simulation",

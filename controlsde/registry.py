@@ -75,6 +75,7 @@ CLAIMS = Extensions(
         "boundary-conditions": "controlsde.claims.boundary_conditions:CLAIM",
         "activations": "controlsde.claims.activations:CLAIM",
         "forward-noise": "controlsde.claims.forward_noise:CLAIM",
+        "feedback-and-forgetting": "controlsde.claims.feedback_and_forgetting:CLAIM",
         "slips-in-print": "controlsde.claims.slips_in_print:CLAIM",
         "gramian-and-noise": "controlsde.claims.gramian_and_noise:CLAIM",
         "noise-frontier": "controlsde.claims.noise_frontier:CLAIM",

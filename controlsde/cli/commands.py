@@ -28,6 +28,7 @@ from controlsde.cli.exits import (
     ending_gently,
     explain,
     finish,
+    finish_feedback,
     finish_simulation,
     placed,
     refuse,
@@ -40,6 +41,7 @@ from controlsde.cli.outputs import (
     draw_bounds,
     draw_comparison,
     draw_controllability,
+    draw_feedback,
     draw_simulation,
     output_folder,
     stems,
@@ -397,6 +399,55 @@ def controllability(
     console.controllability(found, folder)
     if as_json:
         _print_json(found.to_json())
+
+
+@app.command()
+def feedback(
+    results: Annotated[
+        list[Path],
+        typer.Argument(metavar="RESULT...", help="Results (.nc) of one problem, for instance at two noise levels."),
+    ],
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--start",
+            metavar="DENSITY",
+            help="Where the process really starts: '{kind: …}' as in a problem file, uniform, stationary or exact.",
+        ),
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option("--by", metavar="WAY", help="riccati (a linear law) or replan (solve the rest); repeatable."),
+    ] = None,
+    every: Annotated[
+        int, typer.Option("--every", metavar="K", parser=plain_count, help="Pieces between two plans of replan.")
+    ] = 1,
+    output: OutputOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """A wrong start: what a result's controls make of it, and what feedback does."""
+    if start is None:
+        raise UsageError("--start is needed: the density from which the process starts, such as stationary")
+    folder = output_folder(output, "feedback", "feedback") if output else None
+
+    from controlsde.cli.console import Console
+    from controlsde.workflow.feedback import Feedback, feedbacks, methods_of
+
+    console = Console(quiet=quiet, verbose=verbose)
+    methods, found = methods_of(by or ["riccati"]), list[Feedback]()
+    for path in results:
+        loaded = load_result(path)
+        with running(console, str(path)) as progress:
+            found += feedbacks(loaded, start, methods, every, progress)
+    console.feedback(found, folder)
+    if as_json:
+        documents = [one.to_json() for one in found]
+        _print_json(documents[0] if len(documents) == 1 else documents)
+    if folder:
+        draw_feedback(found, folder)
+    finish_feedback(found)
 
 
 @app.command()

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from controlsde.result.retry import Retry
     from controlsde.workflow.bounding import Bounds
     from controlsde.workflow.comparison import Comparison
+    from controlsde.workflow.feedback import Feedback
     from controlsde.workflow.linearising import Controllability
     from controlsde.workflow.prediction import Prediction
     from controlsde.workflow.simulation import Simulation
@@ -178,6 +179,23 @@ class Console:
             )
         if folder:
             self._say(f"figures: {folder}")
+
+    def feedback(self, found: Sequence[Feedback], folder: Path | None) -> None:
+        """The table of a wrong start, and what of it is not as the verification finds it."""
+        if not self._quiet:
+            self._heading(f"{found[0].result.problem.name}, started from {found[0].start}: L² error")
+            self._show(tables.feedback_table(found))
+            self._rich.print()
+        for one in found:
+            if one.price is not None and not self._quiet:
+                self._say(f"noise {one.noise:g}: the linear law asks {one.price:g} for |δθ|², in a unit of time")
+            for name, course in one.courses.items():
+                if not course.verified:
+                    where = f"noise {one.noise:g}, {name.replace('_', ' ')}{f' by {one.by}' * (name == 'closed_loop')}"
+                    moved = f"ρ(T) moves by {course.change:.2g} of ‖p(T)‖ from the loop's mesh to a finer one"
+                    self._say(f"{where}: NOT VERIFIED, {moved} (still by {course.refinement:.1g} at last)", "bold red")
+        if folder and not self._quiet:
+            self._say(f"figure: {folder}")
 
     def simulation(self, simulation: Simulation) -> None:
         """The tables of a simulation, what ended it, and whether the particles agree with the verified density."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from controlsde.diagnosis import Diagnosis
     from controlsde.foundation.progress import Progress
     from controlsde.result.result import Result
+    from controlsde.workflow.feedback import Feedback
     from controlsde.workflow.simulation import Simulation
 
 SOON = 0.05  # seconds
@@ -194,6 +195,12 @@ def finish_simulation(simulation: Simulation) -> None:
     if simulation.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
     if not simulation.verified:
+        raise typer.Exit(EXIT_NOT_VERIFIED)
+
+
+def finish_feedback(found: Sequence[Feedback]) -> None:
+    """Leave with the exit code that closed loops deserve."""
+    if not all(one.verified for one in found):
         raise typer.Exit(EXIT_NOT_VERIFIED)
 
 

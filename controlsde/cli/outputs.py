@@ -5,6 +5,7 @@ A result is written and said before any picture of it is drawn, and a picture th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
     from controlsde.result.result import Result
     from controlsde.workflow.bounding import Bounds
     from controlsde.workflow.comparison import Comparison
+    from controlsde.workflow.feedback import Feedback
     from controlsde.workflow.linearising import Controllability
     from controlsde.workflow.simulation import Simulation
 
 PICTURES = (
     "density", "weights", "error", "convergence", "simulation", "densities", "errors", "cross", "distances", "frontier",
     "directions", "insertion",
+    "feedback",
 )  # fmt: skip
 WRITTEN = ("result.nc", "simulation.nc", *(f"{name}.png" for name in PICTURES))
 
@@ -113,6 +116,13 @@ def draw_controllability(found: Controllability, folder: Path) -> None:
     from controlsde.report.figures import save_controllability
 
     save_controllability(found, folder, warn)
+
+
+def draw_feedback(found: Sequence[Feedback], folder: Path) -> None:
+    """The errors from a wrong start against time."""
+    from controlsde.report.figures import save_feedback
+
+    save_feedback(found, folder, warn)
 
 
 def warn(line: str) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from controlsde.verification.promises import Promises
     from controlsde.workflow.bounding import Bounds
     from controlsde.workflow.comparison import Comparison
+    from controlsde.workflow.feedback import Feedback
     from controlsde.workflow.linearising import Controllability
     from controlsde.workflow.prediction import Prediction
     from controlsde.workflow.simulation import Simulation
@@ -31,6 +32,7 @@ LARGEST_EXPONENT = 6.0  # of a bound that is written out
 NOT_FINITE = "not finite"
 ROUNDED_GAP = 1e-6  # of a bound, below which it is the least energy to all digits shown
 UNDERSHOOT = 1e-3  # of a density's peak: more is said
+FEEDBACK_NAMES = {"riccati": "Riccati", "replan": "re-planned"}
 FEW = 4  # starts: fewer have no quarter
 
 L2_ERRORS = {
@@ -278,6 +280,21 @@ def _add_insertion(table: Table, found: Controllability) -> None:
     )
     of = f", {100 * speed / fastest:.0f} % of any drift's" if fastest > 0.0 else ""
     table.add_row("  −dJ/d√energy", f"{_digits(speed)}{of}")
+
+
+def feedback_table(found: Sequence[Feedback]) -> Table:
+    """Errors from a wrong start, a row for each course: one nominal and one open loop a result."""
+    table = empty("noise", "", "at t = 0", "largest", "at T", "on its mesh", "J")
+    told: set[tuple[int, str]] = set()
+    for one in found:
+        courses = {"right start": one.nominal, "open loop": one.open_loop, FEEDBACK_NAMES[one.by]: one.closed_loop}
+        for name, course in courses.items():
+            if (id(one.result), name) in told:
+                continue
+            told.add((id(one.result), name))
+            numbers = (course.l2[0], course.l2.max(), course.l2_final, course.discrete, course.objective)
+            table.add_row(f"{one.noise:g}", name, *(f"{value:.3g}" for value in numbers))
+    return table
 
 
 def simulation_table(simulation: Simulation) -> Table:

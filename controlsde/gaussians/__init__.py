@@ -2,7 +2,7 @@
 
 from controlsde.gaussians.langevin import MeanChain
 from controlsde.gaussians.law import Law, kullback_leibler, wasserstein_2
-from controlsde.gaussians.reversal import contraction, noised, noised_variance, reverse_process
+from controlsde.gaussians.reversal import contraction, kept, noised, noised_variance, reverse_process
 from controlsde.gaussians.schemes import SCHEMES, LinearProcess, law_after
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "LinearProcess",
     "MeanChain",
     "contraction",
+    "kept",
     "kullback_leibler",
     "law_after",
     "noised",

@@ -49,3 +49,14 @@ def contraction(variance: float, horizon: float, stop: float = 0.0) -> float:
     It is exp ∫ (1 − 2/v_s) ds over [ε, T], for d log(e^{2s}v_s)/ds = 2/v_s; at ε = 0 it is e^{−T}S/v_T.
     """
     return math.exp(-(horizon - stop)) * noised_variance(variance, stop) / noised_variance(variance, horizon)
+
+
+def kept(variance: float, horizon: float, noise: float) -> float:
+    """κ_η = e^{−ηT} (S/v_T)^{(1+η)/2}: the share of a start's distance that the exact drift at η leaves at T.
+
+    v*_η = x − (1 + η)(x − e^{−s}m)/v_s is linear, so that κ_η = exp ∫ (1 − (1 + η)/v_s) ds over [0, T]; means keep κ_η
+    of their distance, variances κ_η² of theirs. At η = 1 it is `contraction`; at η = 0 it is √(S/v_T), by which
+    the reference itself narrows: measured in standard deviations nothing is forgotten.
+    """
+    ratio = variance / noised_variance(variance, horizon)
+    return math.exp(-noise * horizon) * math.pow(ratio, 0.5 * (1.0 + noise))

@@ -17,15 +17,17 @@ from controlsde.problem.yaml_text import Document
 PLACES: tuple[Location, ...] = (("reference", "data"), ("reference", "from"), ("reference", "to"))
 
 
-def fill_in(document: Document, folder: Path) -> frozenset[Location]:
+def fill_in(document: Document, folder: Path, places: tuple[Location, ...] = PLACES) -> frozenset[Location]:
     """Read the files that the document's densities name, and put what is in them in their place.
 
-    What cannot be read becomes a fault. Returns the locations of the `file` keys that stay unread.
+    places: where there may be densities. What cannot be read becomes a fault. Returns the locations of the `file` keys
+    that stay unread.
     """
     unread = set()
-    reference = document.data.get("reference")
-    for where in PLACES:
-        density: Any = reference.get(where[-1]) if isinstance(reference, dict) else None
+    for where in places:
+        density: Any = document.data
+        for step in where:
+            density = density.get(step) if isinstance(density, dict) else None
         try:
             if sample_files.names_a_file(density):
                 points = sample_files.read_points(folder / density["file"], density["file"], density["columns"])

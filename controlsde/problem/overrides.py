@@ -57,7 +57,7 @@ def apply(document: Document, overrides: Mapping[str, Any]) -> None:
         if "" in location:
             fault = "the key is missing, or a part of it"
         else:
-            fault = _put(document.data, location, _plain(value))
+            fault = _put(document.data, location, plain(value))
         if fault:
             document.faults.append(f"{label}: {fault}")
             continue
@@ -99,13 +99,13 @@ def _cannot_enter(data: Any, step: str | int, above: str) -> str:
     return ""
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return NumPy numbers and arrays, and tuples, as Python's numbers and lists."""
     if hasattr(value, "tolist"):
         return value.tolist()
     if isinstance(value, Mapping):
-        return {key: _plain(entry) for key, entry in value.items()}
-    return [_plain(entry) for entry in value] if isinstance(value, list | tuple) else value
+        return {key: plain(entry) for key, entry in value.items()}
+    return [plain(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
 def _shown(value: Any) -> str:

@@ -32,10 +32,11 @@ class ValidationFault:
     part: Part = "value"
 
 
-def faults(error: ValidationError, data: object) -> tuple[list[ValidationFault], int]:
+def faults(error: ValidationError, data: object, model: type[BaseModel] = Problem) -> tuple[list[ValidationFault], int]:
     """Return what `error` found in `data`, in order and without repetition, and how much more it found.
 
-    Nobody reads thousands of faults: the first ones are put into words, the others counted.
+    model: what the data were to be. Nobody reads thousands of faults: the first ones are put into words, the others
+    counted.
     """
     found: dict[tuple[Location, str], ValidationFault] = {}
     errors = error.errors(include_url=False)
@@ -45,13 +46,13 @@ def faults(error: ValidationError, data: object) -> tuple[list[ValidationFault],
     # pydantic counts only the valid entries of a list: one that is too short for it has faults of its own
     errors = [details for details in errors if details["type"] != "too_short" or details["loc"] not in above]
     for details in errors[:MOST_WORDED]:
-        for fault in _faults(details, data):
+        for fault in _faults(details, data, model):
             found.setdefault((fault.location, fault.message), fault)
     return list(found.values()), max(0, len(errors) - MOST_WORDED)
 
 
-def _faults(details: ErrorDetails, data: object) -> list[ValidationFault]:
-    models, location = _walk(details["loc"])
+def _faults(details: ErrorDetails, data: object, model: type[BaseModel]) -> list[ValidationFault]:
+    models, location = _walk(details["loc"], model)
     location = _as_written(location, data)
     context: Mapping[str, Any] = details.get("ctx", {})
     cause = context.get("error")
@@ -154,13 +155,13 @@ def _unknown_kind(kind: object, models: list[type[BaseModel]]) -> str:
     return f"must be {_one_of(models)} (got {short(kind)}){hint}"
 
 
-def _walk(steps: Location) -> tuple[list[type[BaseModel]], Location]:
-    """Follow pydantic's location through the models.
+def _walk(steps: Location, model: type[BaseModel]) -> tuple[list[type[BaseModel]], Location]:
+    """Follow pydantic's location through the models, from that of the whole.
 
     Returns the models that the last mapping on the way may be, and the location without union tags: where a
     union is told apart by its kind, pydantic's next step is that kind and not a key.
     """
-    models: list[type[BaseModel]] = [Problem]
+    models: list[type[BaseModel]] = [model]
     inside: Any = None
     location: list[str | int] = []
     for step in steps:

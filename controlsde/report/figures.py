@@ -2,7 +2,7 @@
 
 A result: density.png, weights.png, error.png, convergence.png, without those that would be empty.
 A simulation: simulation.png. A comparison: densities.png, errors.png, cross.png, distances.png. Bounds of the energy:
-frontier.png. What weights can change: directions.png, insertion.png.
+frontier.png. What weights can change: directions.png, insertion.png. A wrong start: feedback.png.
 
 A picture that cannot be drawn is an error; or, for those who say where to (`failed`), a line about it, and the others
 are drawn all the same. A picture of an earlier result does not stay in its place then.
@@ -10,16 +10,17 @@ are drawn all the same. A picture of an earlier result does not stay in its plac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controlsde.report import compared, curves, densities, frontier, linearised, particles
+from controlsde.report import compared, curves, densities, frontier, linearised, particles, wrong_start
 from controlsde.report.canvas import own_style, save
 from controlsde.result.result import Result
 from controlsde.workflow.bounding import Bounds
 from controlsde.workflow.comparison import Comparison
+from controlsde.workflow.feedback import Feedback
 from controlsde.workflow.linearising import Controllability
 from controlsde.workflow.simulation import Simulation
 
@@ -83,6 +84,11 @@ def save_controllability(found: Controllability, folder: Path, failed: Failed | 
         folder,
         failed,
     )
+
+
+def save_feedback(found: Sequence[Feedback], folder: Path, failed: Failed | None = None) -> tuple[Path, ...]:
+    """Draw the errors from a wrong start against time, and return the files written."""
+    return save_all({"feedback": lambda: wrong_start.courses(found)}, folder, failed)
 
 
 def save_all(

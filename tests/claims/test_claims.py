@@ -14,6 +14,7 @@ from controlsde.claims import (
     claim_named,
     disconnected_support,
     empirical_data,
+    feedback_and_forgetting,
     four_error_terms,
     gaussian_ode_and_sde,
     gaussian_start,
@@ -169,6 +170,19 @@ def without_half_the_score(reference, noise, t, x, right=schedule_sensitivity.ex
     return right(reference, 0.5 * noise, t, x)
 
 
+def forgets_without_noise(reference, noise, t, x, right=feedback_and_forgetting.exact):
+    return right(reference, noise + 0.05, t, x)
+
+
+def remembers(variance, horizon, noise, right=feedback_and_forgetting.kept):
+    return right(variance, horizon, 0.0 * noise)
+
+
+def against_the_density(result, start, ways, right=feedback_and_forgetting.feedbacks):
+    """Loops that are open after all."""
+    return tuple(replace(one, closed_loop=one.open_loop) for one in right(result, start, ways))
+
+
 def no_answers(_, seeds, *__):
     return gathered(seeds, [None] * len(seeds))
 
@@ -177,6 +191,8 @@ def no_answers(_, seeds, *__):
     ("module", "name", "broken"),
     [
         (gramian_and_noise, "drifts_about", too_cheap),
+        (feedback_and_forgetting, "exact", forgets_without_noise),
+        (feedback_and_forgetting, "kept", remembers),
         (narrow_network_tracks, "played", too_strong),
         (schedule_sensitivity, "exact", without_half_the_score),
         (bounded_and_unbounded, "exact", too_gentle_at_an_edge),
@@ -201,6 +217,14 @@ def test_wrong_physics_is_refuted(monkeypatch, module, name, broken):
     if hasattr(module, "optimise"):  # what is optimised expects nothing, and takes its time
         monkeypatch.setattr(module, "optimise", no_answers)
     assert run_claim(module.CLAIM, module.CLAIM.fast).verdict == "refuted"
+
+
+def test_feedback_that_does_nothing_is_refuted(monkeypatch):
+    monkeypatch.setattr(feedback_and_forgetting, "feedbacks", against_the_density)
+    tested = run_claim(feedback_and_forgetting.CLAIM, feedback_and_forgetting.CLAIM.fast)
+    missed = [row.parameter for row in tested.findings.rows if row.passed is False]
+    assert "linear law: what feedback gains without noise" in missed
+    assert "re-planned: what feedback gains without noise" in missed
 
 
 def test_a_network_score_is_found_and_any_other_leaves_an_error():

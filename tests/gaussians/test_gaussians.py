@@ -11,9 +11,11 @@ from controlsde.gaussians import (
     LinearProcess,
     MeanChain,
     contraction,
+    kept,
     kullback_leibler,
     law_after,
     noised,
+    noised_variance,
     reverse_process,
     wasserstein_2,
 )
@@ -148,3 +150,14 @@ def test_the_gradient_is_that_of_the_denoising_loss():
     slope = (loss(0.7 + 1e-5) - loss(0.7 - 1e-5)) / 2e-5
     found = MeanChain().gradient(theta, mean, np.random.default_rng(5))
     assert found[0, 0] == pytest.approx(slope, rel=1e-8)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3, 1.0, 2.0])
+def test_what_the_exact_drift_keeps_of_a_distance_is_the_integral_of_its_slope(noise):
+    variance, horizon = 0.25, 1.3
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    times = 0.5 * horizon * (1 + nodes)
+    slopes = [1 - (1 + noise) / noised_variance(variance, s) for s in times]
+    assert kept(variance, horizon, noise) == pytest.approx(np.exp(0.5 * horizon * np.dot(weights, slopes)), rel=1e-12)
+    assert kept(variance, horizon, 1.0) == pytest.approx(contraction(variance, horizon))
+    assert kept(variance, horizon, 0.0) == pytest.approx((variance / noised_variance(variance, horizon)) ** 0.5)
