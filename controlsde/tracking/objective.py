@@ -202,6 +202,11 @@ class Evaluated:
     sweep: Point | Trajectory
     value: float
 
+    @property
+    def weights(self) -> Array:
+        """θ (K, P), of the network alone."""
+        return self.settled.weights
+
     def expand(self) -> Expansion:
         """Gradient and curvature at the same point."""
         return self.settled.expand(self.sweep)

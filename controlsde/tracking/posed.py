@@ -45,6 +45,12 @@ class Posed:
         return replace(self, problem=self.problem.model_copy(update=parts))
 
     @property
+    def with_given_pieces(self) -> Posed:
+        """The same for controls that are given, pieces and all: their lengths are free no more."""
+        given = self.problem.controls.model_copy(update={"lengths": None, "shortest": None})
+        return self.changed(controls=given) if self.problem.controls.free else self
+
+    @property
     def diffusivity(self) -> Diffusivity:
         """D = ηD₀(t)."""
         return self.reference.diffusivity.scaled(self.problem.noise)

@@ -33,7 +33,8 @@ from controlsde.result.result import NO_NETWORK, Result, plain_json
 from controlsde.tracking.objective import Objective
 from controlsde.tracking.posed import Posed
 from controlsde.tracking.section import section
-from controlsde.tracking.tracking_problem import TimeGrid, TrackingProblem
+from controlsde.tracking.time_grid import TimeGrid
+from controlsde.tracking.tracking_problem import TrackingProblem
 from controlsde.verification.certificate import LIMITS
 from controlsde.verification.refinement import refined_density
 from controlsde.workflow.mesh_refinement import FINER, refined

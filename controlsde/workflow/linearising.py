@@ -27,7 +27,7 @@ from controlsde.problem import Problem
 from controlsde.result.result import NO_NETWORK, Result, plain_json
 from controlsde.tracking.objective import Objective
 from controlsde.tracking.posed import Posed
-from controlsde.tracking.tracking_problem import TimeGrid
+from controlsde.tracking.time_grid import TimeGrid
 from controlsde.verification.certificate import LIMITS
 from controlsde.workflow.mesh_refinement import run_resolved
 
@@ -192,7 +192,7 @@ def controllability(
             argument="metric",
         )
     progress(Step("building the reference"))
-    posed = Posed.of(problem)
+    posed = Posed.of(problem).with_given_pieces
     network_drift(posed.network, used, posed.reference.horizon)  # which says so if they do not fit
     weights = posed.network.join(used.A, used.W, used.b)
     grid = TimeGrid(used.times, problem.mesh.first_steps, problem.mesh.stages)

@@ -172,7 +172,7 @@ def evaluate(problem: Problem, controls: Controls | None = None, progress: Progr
         return discrete_stages(tracking, drift, diffusivity)
 
     try:
-        tracking, stages = run_resolved(posed, run, grid)
+        tracking, stages = run_resolved(posed.with_given_pieces, run, grid)
     except NonFiniteError as error:
         raise ControlsError(f"{error.what} is not finite in piece {error.piece + 1}") from None
     weights = np.zeros(tracking.weight_shape) if controls is None else tracking.flatten(controls)
