@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from controlsde.workflow.comparison import Comparison, compare
     from controlsde.workflow.feedback import Feedback, FeedbackError, feedback
     from controlsde.workflow.linearising import Controllability, controllability
+    from controlsde.workflow.reach_ladders import ReachError
+    from controlsde.workflow.reaching import Reach, reach
     from controlsde.workflow.simulation import Simulation, SimulationError, simulate
     from controlsde.workflow.solving import SolveError, evaluate, solve
 
@@ -29,6 +31,8 @@ __all__ = [
     "FeedbackError",
     "Problem",
     "ProblemError",
+    "Reach",
+    "ReachError",
     "ReferenceError",
     "Result",
     "ResultError",
@@ -43,6 +47,7 @@ __all__ = [
     "feedback",
     "list_problems",
     "load_problem",
+    "reach",
     "simulate",
     "solve",
 ]
@@ -58,6 +63,8 @@ _HOME = {
     "FeedbackError": "workflow.feedback",
     "Problem": "problem",
     "ProblemError": "problem",
+    "Reach": "workflow.reaching",
+    "ReachError": "workflow.reach_ladders",
     "ReferenceError": "reference",
     "Result": "result.result",
     "ResultError": "result.result_file",
@@ -72,6 +79,7 @@ _HOME = {
     "feedback": "workflow.feedback",
     "list_problems": "problem",
     "load_problem": "problem",
+    "reach": "workflow.reaching",
     "simulate": "workflow.simulation",
     "solve": "workflow.solving",
 }

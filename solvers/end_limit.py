@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from controlsde.fokker_planck.non_finite import NonFiniteError
 from controlsde.foundation.progress import Progress, Step
 from controlsde.solvers.outcome import Iteration, Outcome, Termination
 from controlsde.solvers.starts import starts_from
@@ -149,12 +150,24 @@ def solve_within_limit(
 
 
 def _dominant(objective: Objective, options: Any, initial: Sequence[Array]) -> float:
-    """A multiplier with which the end counts for far more than the weights of the first start and the running term."""
+    """A multiplier with which the end counts for far more than the first start's weights and energy, and the way."""
     tracking = objective.tracking
     start = starts_from(objective, initial, 1, options.seed, options.start)[0]
     scale = 0.5 * float(np.sum(tracking.metric.root(tracking.targets[-1, -1, -1]) ** 2))
     running = float(tracking.time_weight.sum())
-    return DOMINANT * (tracking.regularisation(start) / scale + running + 1e-12)
+    return DOMINANT * ((tracking.regularisation(start) + _energy(objective, start)) / scale + running + 1e-12)
+
+
+def _energy(objective: Objective, weights: Array) -> float:
+    """What the energy of these weights costs; nothing where they cannot be evaluated."""
+    if objective.tracking.energy_price == 0.0:
+        return 0.0
+    try:
+        stages = objective.stages(weights)
+    except NonFiniteError:
+        return 0.0
+    settled, own = objective.tracking.settled(weights)
+    return settled.priced_energy(stages, own)
 
 
 def _search(first: _Tried, attempt: Callable[[float, Array], _Tried], aim: float) -> _Tried:

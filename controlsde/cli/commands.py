@@ -29,6 +29,7 @@ from controlsde.cli.exits import (
     explain,
     finish,
     finish_feedback,
+    finish_reach,
     finish_simulation,
     placed,
     refuse,
@@ -42,6 +43,7 @@ from controlsde.cli.outputs import (
     draw_comparison,
     draw_controllability,
     draw_feedback,
+    draw_reach,
     draw_simulation,
     output_folder,
     stems,
@@ -448,6 +450,67 @@ def feedback(
     if folder:
         draw_feedback(found, folder)
     finish_feedback(found)
+
+
+@app.command()
+def reach(
+    problem: ProblemArgument,
+    within: Annotated[
+        float | None,
+        typer.Option("--within", metavar="ε", parser=plain_number, help="The distance to the data that is wanted."),
+    ] = None,
+    least: Annotated[
+        str, typer.Option("--least", metavar="WHAT", help="energy, pieces, width or horizon: what is to be least.")
+    ] = "pieces",
+    noise: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--noise", metavar="η", parser=plain_number, help="A noise level, in place of the problem's; repeatable."
+        ),
+    ] = None,
+    norm: Annotated[str, typer.Option("--norm", metavar="NAME", help="Of the distance: l2 or w2.")] = "l2",
+    energy: Annotated[
+        float | None,
+        typer.Option("--energy", metavar="E", parser=plain_number, help="A limit on the energy ∫∫|v|²ρ."),
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option("--budget", metavar="SECONDS", parser=plain_number, help="Begin nothing that would end later."),
+    ] = None,
+    overrides: SetOption = None,
+    output: OutputOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """The least energy, pieces, width or horizon that brings the density so near: reached, not found, or impossible."""
+    loaded = _load(problem, overrides)
+    if within is None:
+        raise UsageError("--within is needed: the distance ε to come within, such as 0.05")
+    levels = _levels(problem, overrides, noise or [loaded.noise])
+    folder = output_folder(output, loaded.name, "reach") if output else None
+
+    from controlsde.cli.console import Console
+    from controlsde.foundation.progress import Step
+    from controlsde.workflow.reaching import BUDGET, Reach, at_levels
+    from controlsde.workflow.reaching import reach as run
+
+    console = Console(quiet=quiet, verbose=verbose)
+    found = list[Reach]()
+    with running(console, problem) as progress, located(problem, overrides, loaded):
+        for each in at_levels(loaded, levels):
+            limit = BUDGET if budget is None else budget
+            one = run(each, within, least, norm, energy, limit, folder, progress, frontier=folder is not None)
+            found.append(one)
+            if one.interrupted:
+                break
+        if folder:
+            progress(Step("drawing the ladder"))
+            draw_reach(found, folder)
+    console.reach(found, folder)
+    if as_json:
+        _print_json(found[0].to_json() if len(levels) == 1 else [one.to_json() for one in found])
+    finish_reach(found)
 
 
 @app.command()

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from controlsde.workflow.feedback import Feedback
     from controlsde.workflow.linearising import Controllability
     from controlsde.workflow.prediction import Prediction
+    from controlsde.workflow.reaching import Reach
     from controlsde.workflow.simulation import Simulation
 
 QUIET_SECONDS = 5.0  # between lines of progress where there is no terminal
@@ -196,6 +197,21 @@ class Console:
                     self._say(f"{where}: NOT VERIFIED, {moved} (still by {course.refinement:.1g} at last)", "bold red")
         if folder and not self._quiet:
             self._say(f"figure: {folder}")
+
+    def reach(self, found: Sequence[Reach], folder: Path | None) -> None:
+        """The table of what was tried, and the verdicts."""
+        first = found[0]
+        if not self._quiet:
+            self._heading(f"{first.problem.name}: the least {first.least} to come within {first.within:g}")
+            if any(one.tried for one in found):
+                self._show(tables.reach_table(found))
+                self._rich.print()
+        for one in found:
+            least = "" if one.bound is None else f"; no drift needs less energy than {tables.figure(one.bound)}"
+            style = {"reached": "green", "not found": "yellow", "impossible": "red"}[one.verdict]
+            self._say(f"noise {one.noise:g}: {one.words}{least if one.verdict != 'impossible' else ''}", style)
+        if folder and not self._quiet:
+            self._say(f"results and figure: {folder}")
 
     def simulation(self, simulation: Simulation) -> None:
         """The tables of a simulation, what ended it, and whether the particles agree with the verified density."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from controlsde.foundation.progress import Progress
     from controlsde.result.result import Result
     from controlsde.workflow.feedback import Feedback
+    from controlsde.workflow.reaching import Reach
     from controlsde.workflow.simulation import Simulation
 
 SOON = 0.05  # seconds
@@ -188,6 +189,14 @@ def finish(results: Sequence[Result]) -> None:
         raise typer.Exit(EXIT_NOT_CONVERGED)
     if not all(result.verified for result in results):
         raise typer.Exit(EXIT_NOT_VERIFIED)
+
+
+def finish_reach(found: Sequence[Reach]) -> None:
+    """Leave with the exit code that answers to `reach` deserve: an impossibility that is proved is an answer."""
+    if any(one.interrupted for one in found):
+        raise typer.Exit(EXIT_INTERRUPTED)
+    if any(one.verdict == "not found" for one in found):
+        raise typer.Exit(EXIT_NOT_CONVERGED)
 
 
 def finish_simulation(simulation: Simulation) -> None:

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from controlsde.workflow.comparison import Comparison
     from controlsde.workflow.feedback import Feedback
     from controlsde.workflow.linearising import Controllability
+    from controlsde.workflow.reaching import Reach
     from controlsde.workflow.simulation import Simulation
 
 PICTURES = (
     "density", "weights", "error", "convergence", "simulation", "densities", "errors", "cross", "distances", "frontier",
     "directions", "insertion",
-    "feedback",
+    "feedback", "reach",
 )  # fmt: skip
 WRITTEN = ("result.nc", "simulation.nc", *(f"{name}.png" for name in PICTURES))
 
@@ -123,6 +124,13 @@ def draw_feedback(found: Sequence[Feedback], folder: Path) -> None:
     from controlsde.report.figures import save_feedback
 
     save_feedback(found, folder, warn)
+
+
+def draw_reach(found: Sequence[Reach], folder: Path) -> None:
+    """What was tried to come within a distance."""
+    from controlsde.report.figures import save_reach
+
+    save_reach(found, folder, warn)
 
 
 def warn(line: str) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from controlsde.workflow.feedback import Feedback
     from controlsde.workflow.linearising import Controllability
     from controlsde.workflow.prediction import Prediction
+    from controlsde.workflow.reaching import Reach
     from controlsde.workflow.simulation import Simulation
 
 LARGEST_EXPONENT = 6.0  # of a bound that is written out
@@ -294,6 +295,29 @@ def feedback_table(found: Sequence[Feedback]) -> Table:
             told.add((id(one.result), name))
             numbers = (course.l2[0], course.l2.max(), course.l2_final, course.discrete, course.objective)
             table.add_row(f"{one.noise:g}", name, *(f"{value:.3g}" for value in numbers))
+    return table
+
+
+def reach_table(found: Sequence[Reach]) -> Table:
+    """Everything that was tried, a row each."""
+    table = empty("noise", "pieces", "width", "horizon", "asked", "error", "energy", "least of any drift", "price", "")
+    for one in found:
+        for row in one.tried:
+            energy = row.result.energy if row.result else None
+            reached = "reached" if row is one.answer and one.verdict == "reached" else ""
+            verified = bool(row.result and row.result.verified)
+            table.add_row(
+                f"{one.noise:g}",
+                f"{row.problem.controls.pieces}",
+                f"{row.problem.network.width}",
+                f"{row.problem.reference.horizon:.4g}",
+                f"{row.within:.4g}",
+                _digits(row.error(one.norm)),
+                _digits(row.energy),
+                _digits(energy.bound if energy else None),
+                _digits(energy.price if energy else None, 3),
+                reached if verified else "not verified",
+            )
     return table
 
 

@@ -2,7 +2,7 @@
 
 A result: density.png, weights.png, error.png, convergence.png, without those that would be empty.
 A simulation: simulation.png. A comparison: densities.png, errors.png, cross.png, distances.png. Bounds of the energy:
-frontier.png. What weights can change: directions.png, insertion.png. A wrong start: feedback.png.
+frontier.png. What weights can change: directions.png, insertion.png. A wrong start: feedback.png. A ladder: reach.png.
 
 A picture that cannot be drawn is an error; or, for those who say where to (`failed`), a line about it, and the others
 are drawn all the same. A picture of an earlier result does not stay in its place then.
@@ -15,13 +15,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controlsde.report import compared, curves, densities, frontier, linearised, particles, wrong_start
+from controlsde.report import compared, curves, densities, frontier, ladders, linearised, particles, wrong_start
 from controlsde.report.canvas import own_style, save
 from controlsde.result.result import Result
 from controlsde.workflow.bounding import Bounds
 from controlsde.workflow.comparison import Comparison
 from controlsde.workflow.feedback import Feedback
 from controlsde.workflow.linearising import Controllability
+from controlsde.workflow.reaching import Reach
 from controlsde.workflow.simulation import Simulation
 
 if TYPE_CHECKING:
@@ -127,3 +128,8 @@ def _reason(error: BaseException) -> str:
     text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
     text = "".join(letter if letter.isprintable() else " " for letter in text)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def save_reach(found: Sequence[Reach], folder: Path, failed: Failed | None = None) -> tuple[Path, ...]:
+    """Draw what was tried to come within a distance, and return the files written."""
+    return save_all({"reach": lambda: ladders.ladders(found)}, folder, failed)

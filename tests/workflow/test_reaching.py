@@ -1,0 +1,142 @@
+"""What it takes to come within a distance: the three verdicts, the ladders, and a search that goes on."""
+
+import json
+
+import numpy as np
+import pytest
+
+from controlsde.controllability.energy_bound import energy_bound
+from controlsde.problem import load_problem
+from controlsde.report.figures import save_reach
+from controlsde.workflow import reaching
+from controlsde.workflow.reach_ladders import ReachError
+from controlsde.workflow.reaching import reach
+
+SMALL = {
+    "solver.starts": 3,
+    "solver.hops": 0,
+    "monte_carlo.particles": 4000,
+    "reference.data": {"kind": "mixture", "weights": [1.0], "means": [0.6], "stds": [0.5]},
+    "reference.horizon": 1.0,
+    "controls.pieces": 4,
+}
+
+
+def small(**changes):
+    return load_problem("two-bumps", set={**SMALL, **changes})
+
+
+@pytest.fixture(scope="module")
+def ladder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ladder")
+    problem = small(**{"controls.lengths": "free"})
+    return problem, folder, reach(problem, 0.05, "pieces", folder=folder, frontier=True)
+
+
+def test_pieces_are_added_until_one_answer_is_near_enough_and_verified(ladder):
+    _, _, found = ladder
+    assert found.verdict == "reached"
+    assert [row.problem.controls.pieces for row in found.tried] == list(range(1, int(found.value) + 1))
+    assert all(row.error("l2") > 0.05 for row in found.tried[:-1])
+    assert found.answer is found.tried[-1]
+    assert found.answer.error("l2") <= 0.05
+    assert found.result.verified
+
+
+def test_its_json_says_it_all(ladder):
+    problem, _, found = ladder
+    document = json.loads(json.dumps(found.to_json()))
+    assert set(document) >= {
+        "problem", "noise", "within", "least", "verdict", "value", "error", "energy", "energy_bound", "price", "tried",
+        "result",
+    }  # fmt: skip
+    assert document["energy_bound"] == pytest.approx(energy_bound(problem, 0.05).value)
+    assert document["price"] >= 1.0
+    assert set(document["tried"][0]) >= {"pieces", "width", "error", "energy", "verified"}
+    assert document["result"].endswith(".nc")
+
+
+def test_a_search_that_is_begun_again_goes_on_from_what_was_kept(ladder, monkeypatch):
+    problem, folder, found = ladder
+    monkeypatch.setattr(reaching, "solve_posed", lambda *_: pytest.fail("solved again"))
+    again = reach(problem, 0.05, "pieces", folder=folder)
+    assert again.value == found.value
+    assert again.answer.error("l2") == found.answer.error("l2")
+    monkeypatch.undo()
+    other = small(**{"controls.lengths": "free", "solver.seed": 1})
+    assert reach(other, 0.4, "pieces", folder=folder).verdict == "reached"  # what is kept is of another problem
+
+
+def test_its_picture_is_drawn(ladder, tmp_path):
+    _, _, found = ladder
+    (picture,) = save_reach([found], tmp_path)
+    assert picture.stat().st_size > 10_000
+
+
+def test_an_energy_below_the_bound_is_impossible_and_nothing_is_solved(monkeypatch):
+    monkeypatch.setattr(reaching, "solve_posed", lambda *_: pytest.fail("solved"))
+    problem = small()
+    least = energy_bound(problem, 0.05).value
+    found = reach(problem, 0.05, "pieces", energy=0.9 * least)
+    assert (found.verdict, found.value, found.tried) == ("impossible", None, ())
+    assert f"{least:.6g}" in found.words
+
+
+def test_the_least_energy_lies_above_the_bound_and_comes_near_it():
+    """One neuron steers one Gaussian well: its price is small, and never below one."""
+    found = reach(small(**{"controls.pieces": 8}), 0.1, "energy")
+    assert found.verdict == "reached"
+    assert 1.0 <= found.value / found.bound < 2.0
+    assert found.answer.error("l2") <= 0.1
+
+
+def test_what_is_not_found_says_how_near_the_search_came(monkeypatch):
+    monkeypatch.setitem(reaching.rungs.__globals__["MOST"], "pieces", 2)
+    found = reach(small(), 1e-4, "pieces")
+    assert (found.verdict, found.value) == ("not found", None)
+    assert found.words.startswith("not found: the ladder ends after 2 attempts")
+    assert f"{found.answer.error('l2'):.4g}" in found.words
+
+
+def test_a_budget_that_is_spent_ends_the_search():
+    found = reach(small(), 1e-4, "pieces", budget=1e-3)
+    assert found.verdict == "not found"
+    assert "the budget of 0.001 s is spent" in found.words
+
+
+def test_the_narrowest_network_begins_with_one_neuron():
+    found = reach(small(**{"network.width": 3}), 0.2, "width")
+    assert found.verdict == "reached"
+    assert found.value == 1
+
+
+def test_a_shorter_horizon_is_tried_until_two_in_a_row_are_too_short():
+    problem = load_problem(
+        "moser-bumps", set={"solver.starts": 2, "solver.hops": 0, "monte_carlo.particles": 4000, "controls.pieces": 4}
+    )
+    first = reach(problem, 10.0, "horizon", budget=30)
+    assert first.verdict == "reached"
+    horizons = [row.problem.reference.horizon for row in first.tried]
+    np.testing.assert_allclose(np.array(horizons[1:]) / horizons[:-1], 0.8)
+    assert first.value == min(row.problem.reference.horizon for row in first.tried if row.result.verified)
+
+
+@pytest.mark.parametrize(
+    ("changes", "question", "words"),
+    [
+        ({}, {"within": 0.0}, "must be > 0"),
+        ({}, {"within": 0.1, "least": "time"}, "must be one of energy, pieces, width, horizon"),
+        ({}, {"within": 0.1, "norm": "kl"}, "must be one of l2, w2"),
+        ({}, {"within": 0.1, "energy": 0.0}, "a limit on the energy"),
+        ({}, {"within": 0.1, "budget": 0.0}, "seconds"),
+        ({}, {"within": 0.1, "least": "energy", "norm": "w2"}, "within ε in l2"),
+        ({}, {"within": 0.1, "least": "horizon"}, "reference.start: exact"),
+        ({"domain.walls": "absorbing"}, {"within": 0.1, "least": "energy"}, "absorbing walls lose mass"),
+        ({"controls.lengths": [1, 2, 3, 4]}, {"within": 0.1}, "fit any number"),
+        ({"drift": "exact"}, {"within": 0.1}, "remove `drift:`"),
+    ],
+)
+def test_a_question_that_cannot_be_asked_is_refused_in_a_line(changes, question, words):
+    with pytest.raises(ReachError, match=words) as refused:
+        reach(small(**changes), **question)
+    assert "\n" not in str(refused.value)
