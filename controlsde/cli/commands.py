@@ -344,6 +344,10 @@ def bound(
             "--noise", metavar="η", parser=plain_number, help="A noise level, in place of the problem's; repeatable."
         ),
     ] = None,
+    answer: Annotated[
+        list[Path] | None,
+        typer.Option("--answer", metavar="RESULT", help="A result to set against the curve; repeatable."),
+    ] = None,
     overrides: SetOption = None,
     output: OutputOption = None,
     as_json: JsonOption = False,
@@ -355,6 +359,7 @@ def bound(
     if not within:
         raise UsageError("--within is needed: a distance ε, such as 0.05; repeatable")
     levels = _levels(problem, overrides, noise or [loaded.noise])
+    answers = [load_result(each) for each in answer or []]
     folder = output_folder(output, loaded.name, "bound") if output else None
 
     from controlsde.cli.console import Console
@@ -363,7 +368,7 @@ def bound(
 
     console = Console(quiet=quiet, verbose=verbose)
     with running(console, problem) as progress, located(problem, overrides, loaded):
-        found = run(loaded, within, levels, progress, frontiers=folder is not None)
+        found = run(loaded, within, levels, progress, frontiers=folder is not None, answers=answers)
         if folder:
             progress(Step("drawing the frontier"))
             draw_bounds(found, folder)

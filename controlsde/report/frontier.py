@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from controlsde.report.canvas import ALARM, FAINT, INK, NORMAL, SMALL, dress, legend, new_figure, noise_colour, number
-from controlsde.workflow.bounding import Bounds, Frontier
+from controlsde.workflow.bounding import Answer, Bounds, Frontier
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 HEIGHT = 3.6  # inches of a row of panels
 MOST_BESIDE = 3
 SHADE = 0.12
+FAR = 2.0  # times the highest point of a curve
+MARKERS = "sD^vP*X"  # by width: told apart by more than colour
 
 
 def least_energies(bounds: Bounds) -> Figure | None:
@@ -60,6 +62,7 @@ def _panel(axes: Axes, bounds: Bounds, frontier: Frontier) -> None:
     furthest, highest = float(frontier.within[-1]), max(energy)
     axes.set_xlim(0.0, 1.04 * furthest)
     axes.set_ylim(0.0, 1.15 * highest)
+    _answers(axes, [one for one in bounds.answers if one.noise == frontier.noise], highest)
     axes.text(0.1 * furthest, 0.2 * highest, "no drift can", fontsize=NORMAL, color=colour)
     axes.annotate(
         f"no drift: {number(furthest)}",
@@ -72,3 +75,27 @@ def _panel(axes: Axes, bounds: Bounds, frontier: Frontier) -> None:
         arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.8},
     )
     legend(axes, loc="upper right")
+
+
+def _answers(axes: Axes, answers: list[Answer], highest: float) -> None:
+    """What networks spent; where that is far above the curve, on a scale that is logarithmic from the curve on."""
+    if not answers:
+        return
+    for rank, width in enumerate(sorted({one.width for one in answers})):
+        own = [one for one in answers if one.width == width]
+        axes.plot(
+            [one.within for one in own],
+            [one.energy for one in own],
+            color=INK,
+            marker=MARKERS[rank % len(MARKERS)],
+            markersize=6,
+            linestyle="none",
+            label=f"network of width {width}",
+        )
+    most = max(one.energy for one in answers)
+    if most > FAR * highest:
+        axes.set_yscale("symlog", linthresh=highest)
+        axes.set_ylim(0.0, 3.0 * most)
+    else:
+        axes.set_ylim(0.0, 1.15 * max(highest, most))
+    axes.set_xlim(0.0, max(axes.get_xlim()[1], 1.04 * max(one.within for one in answers)))

@@ -17,6 +17,8 @@ from controlsde.controllability.energy_bound import EnergyBound, check_distances
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import own_settings
 from controlsde.problem import Problem
+from controlsde.result.result import Result
+from controlsde.result.result_file import ResultError
 from controlsde.tracking.posed import Posed
 from controlsde.workflow.comparison import check_levels
 
@@ -35,14 +37,29 @@ class Frontier:
     energy: Array
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a network of some width reached, and the energy that it spent on it, in the clock of the noise."""
+
+    noise: float
+    width: int
+    pieces: int
+    within: float
+    energy: float
+
+
 @dataclass(frozen=True, eq=False)
 class Bounds:
-    """Bounds by noise level and, within a level, by distance; frontiers: their curves, where they were asked for."""
+    """Bounds by noise level and, within a level, by distance; frontiers: their curves, where they were asked for.
+
+    answers: of networks, to stand above the curves.
+    """
 
     problem: Problem
     bounds: tuple[EnergyBound, ...]
     frontiers: tuple[Frontier, ...] = ()
     steady: bool = True  # whether the diffusivity is the same at all times
+    answers: tuple[Answer, ...] = ()
 
     def to_json(self) -> list[dict[str, Any]]:
         """The JSON of `bound`."""
@@ -57,12 +74,16 @@ def bound(
     progress: Progress = silent,
     *,
     frontiers: bool = False,
+    answers: Sequence[Result] = (),
 ) -> Bounds:
     """The least energy of any drift at every noise level (the problem's own if none is given) and every ε = within.
 
-    frontiers: whether to compute the curves, too. Raises EnergyBoundError, NoiseLevelsError and ReferenceError.
+    frontiers: whether to compute the curves, too. answers: results of the same reference on the same domain, whose
+    energies are set against the curves. Raises EnergyBoundError, NoiseLevelsError, ReferenceError, and ResultError for
+    a result of another reference, or without an energy.
     """
     check_distances(within)
+    reached = tuple(_answer(problem, one) for one in answers)
     levels = check_levels(noise) if noise else (problem.noise,)
     progress(Step("building the reference"))
     posed = Posed.of(problem)
@@ -75,7 +96,17 @@ def bound(
         if frontiers:
             progress(Step(f"the frontier at noise {level:g}"))
             curves.append(frontier_of(here))
-    return Bounds(problem, tuple(found), tuple(curves), posed.reference.diffusivity.steady)
+    return Bounds(problem, tuple(found), tuple(curves), posed.reference.diffusivity.steady, reached)
+
+
+def _answer(problem: Problem, result: Result) -> Answer:
+    other, name = result.problem, result.path or result.problem.name
+    if (other.domain, other.reference) != (problem.domain, problem.reference):
+        raise ResultError(f"{name}: is of another domain or reference than {problem.name}; give a result of that")
+    if result.energy is None:
+        raise ResultError(f"{name}: has no energy, as results of older versions; evaluate its controls again")
+    width, pieces = int(other.network.width), other.controls.pieces
+    return Answer(result.noise, width, pieces, result.energy.within, result.energy.weighted)
 
 
 def frontier_of(posed: Posed) -> Frontier:

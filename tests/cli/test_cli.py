@@ -250,6 +250,57 @@ def test_a_bound_that_there_is_none_of_exits_2_in_one_line(run, folder, words, p
     assert files(folder) == {"small.yaml"}
 
 
+def test_reach_prints_a_row_a_rung_and_one_document_and_keeps_what_it_found(run, folder):
+    asked = ("--within", "0.45", "--least", "pieces", "--set", "controls.lengths=free", "--set", "solver.starts=2")
+    answer = run("reach", "small.yaml", *asked, "-o", "out", "--json")
+    assert answer.code == 0, answer.err
+    found = answer.json
+    assert found["verdict"] == "reached"
+    assert found["value"] == found["tried"][-1]["pieces"] == len(found["tried"])
+    assert found["error"] <= 0.45
+    assert "the least pieces to come within 0.45" in answer.err
+    assert "reached" in answer.err
+    kept = {f"pieces-{row['pieces']}-noise-1.nc" for row in found["tried"]}
+    assert files(folder / "out") == {"reach.png", *kept}
+    again = run("reach", "small.yaml", *asked, "-o", "out", "-q")
+    assert again.code == 0
+
+
+def test_reach_says_what_no_drift_can_and_that_is_an_answer(run, folder):
+    answer = run("reach", "small.yaml", "--within", "0.05", "--energy", "0.01", "--json")
+    assert answer.code == 0
+    assert answer.json["verdict"] == "impossible"
+    assert answer.json["tried"] == []
+    assert "no drift comes within 0.05 with less energy than" in answer.err
+    assert files(folder) == {"small.yaml"}
+
+
+def test_what_was_not_found_exits_3(run):
+    answer = run("reach", "small.yaml", "--within", "1e-6", "--budget", "0.001", "-q")
+    assert answer.code == 3
+    assert "not found: the budget of 0.001 s is spent" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        ((), "--within is needed"),
+        (("--within", "0"), "--within must be > 0"),
+        (("--within", "0.1", "--least", "time"), "--least must be one of"),
+        (("--within", "0.1", "--energy", "-1"), "--energy must be > 0"),
+        (("--within", "0.1", "--budget", "0"), "--budget must be > 0"),
+        (("--within", "0.1", "--least", "horizon"), "--least horizon has no answer"),
+        (("--within", "0.1", "--least", "energy", "--set", "domain.walls=absorbing"), "absorbing walls"),
+    ],
+)
+def test_what_cannot_be_reached_for_exits_2_in_one_line(run, folder, words, part):
+    answer = run("reach", "small.yaml", *words, "-q")
+    assert answer.code == 2
+    assert part in answer.err
+    assert len(answer.err.splitlines()) == 1
+    assert files(folder) == {"small.yaml"}
+
+
 def test_controllability_prints_a_table_and_one_document_and_draws_where_it_is_told_to(run, folder, solved):
     result = solved[0] / "out" / "result.nc"
     answer = run("controllability", result, "--json")
