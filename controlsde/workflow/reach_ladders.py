@@ -4,7 +4,8 @@ Comes in: a problem, ε, and what is to be least. Goes out: rungs, easiest to se
 pieces are among K + 1, and m neurons always among m + 1, so that an answer is a start for the next rung; with equal
 pieces and noise only multiples nest, and the error need not fall. Rungs ask for the error at T alone, and weigh the
 effort as good as nothing; with a limit on the energy, and for the least energy, they ask for the least energy within ε.
-Their meshes and steps are as fine as the answers need: few pieces want more steps each than many.
+Their meshes and steps are as fine as the answers need: few pieces want more steps each than many. On a ladder of pieces
+lengths that the problem does not give are free.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from controlsde.control.controls import Controls
 from controlsde.controllability.energy_bound import uncontrolled_distance
 from controlsde.foundation.errors import ControlsdeError
 from controlsde.problem import Problem
+from controlsde.registry import SOLVERS
 from controlsde.result.result import Result
 from controlsde.tracking.posed import Posed
 from controlsde.workflow.solving import initial_weights
@@ -125,8 +127,9 @@ def rungs(
             if factor == 1.0 or factor * within < furthest:
                 yield rung(f"energy-within-{factor * within:.6g}", factor * within, _from_the_last)
     elif least == "pieces":
+        given = {"lengths": "free"} if _may_be_free(problem, posed) else {}
         for pieces in range(1, MOST["pieces"] + 1):
-            yield rung(f"pieces-{pieces}", within, _from_fewer_pieces, controls={"pieces": pieces})
+            yield rung(f"pieces-{pieces}", within, _from_fewer_pieces, controls={"pieces": pieces, **given})
     elif least == "width":
         for width in range(1, MOST["width"] + 1):
             yield rung(f"width-{width}", within, _from_a_narrower, network={"width": width})
@@ -136,6 +139,12 @@ def rungs(
             horizon = share * problem.reference.horizon
             yield rung(f"horizon-{horizon:.6g}", within, _from_more_time, reference={"horizon": horizon})
             share *= SHORTER
+
+
+def _may_be_free(problem: Problem, posed: Posed) -> bool:
+    """Whether the problem leaves the lengths of its pieces open, and its solver and noise let them be free."""
+    steady = problem.noise == 0 or posed.reference.diffusivity.steady
+    return problem.controls.lengths is None and steady and SOLVERS[problem.solver.kind].frees_lengths
 
 
 def _asked(problem: Problem, within: float, norm: Norm, limited: bool, changes: dict[str, dict[str, Any]]) -> Problem:

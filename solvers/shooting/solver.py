@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.foundation.progress import Progress, silent
+from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.solvers.outcome import Outcome, Termination
 from controlsde.solvers.shooting.multistart import Run, Search
 from controlsde.solvers.shooting.options import Shooting
@@ -35,9 +35,12 @@ def solve(
     """Minimise J from `options.starts` starts and return the best.
 
     initial: flattened weights (K, P) in place of the first random starts; with `start: switching`, what that constructs
-    comes after them. A keyboard interrupt keeps the best point so far.
+    comes after them. Where the lengths of the pieces are free and there is room, the answers of a search with equal
+    pieces are among the starts, so that free lengths are never worse. A keyboard interrupt keeps the best point so far.
     """
     began = time.perf_counter()
+    if objective.tracking.free is not None and len(initial) < options.starts:
+        initial = [*initial, *_with_equal_pieces(objective, options, progress)]
     starts = starts_from(objective, initial, options.starts, options.seed, options.start, progress)
     built = time.perf_counter()
     with Workers(threads=objective.compiled) as workers:
@@ -60,6 +63,20 @@ def solve(
         build_seconds=built - began,
         solve_seconds=time.perf_counter() - built,
     )
+
+
+def _with_equal_pieces(objective: Objective, options: Shooting, progress: Progress) -> list[Array]:
+    """The best answers, half as many as there are starts, of half the search on pieces that are all the same."""
+    tracking = objective.tracking
+    equal, _ = tracking.settled(np.zeros(tracking.weight_shape))
+    half = options.model_copy(update={"starts": max(1, options.starts // 2), "hops": options.hops // 2})
+
+    def labelled(step: Step) -> None:
+        progress(replace(step, task=f"equal pieces, {step.task}"))
+
+    found = solve(Objective(equal, objective.device, compiled=objective.uses_loops), half, labelled)
+    known = [one for one in (found, *found.others) if np.isfinite(one.objective)]
+    return [tracking.with_equal_lengths(one.weights) for one in known[: half.starts]]
 
 
 def _outcome(number: int, run: Run, options: Shooting, shape: tuple[int, int]) -> Outcome:

@@ -90,6 +90,19 @@ def test_the_least_energy_lies_above_the_bound_and_comes_near_it():
     assert found.answer.error("l2") <= 0.1
 
 
+def test_lengths_that_nobody_gives_are_free_on_a_ladder_of_pieces_and_others_are_kept():
+    posed = {name: reaching.Posed.of(load_problem(name)) for name in ("two-bumps", "vp-cosine")}
+    for name, changes, expected in (
+        ("two-bumps", {}, "free"),
+        ("two-bumps", {"controls.lengths": 1}, (1.0,)),
+        ("vp-cosine", {}, None),
+        ("vp-cosine", {"noise": 0}, "free"),
+    ):
+        problem = load_problem(name, set=changes)
+        first = next(reaching.rungs(problem, posed[name], 0.1, "pieces", "l2", None))
+        assert first.problem.controls.lengths == expected
+
+
 def test_what_is_not_found_says_how_near_the_search_came(monkeypatch):
     monkeypatch.setitem(reaching.rungs.__globals__["MOST"], "pieces", 2)
     found = reach(small(), 1e-4, "pieces")
