@@ -183,10 +183,12 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
             equal(f"η = {noise:g}: bound at ε = 0", closed, bounds[0].value, _slack(bounds[0], closed), OF_THE_BOUND)
         )
         rows += _potentials(parameters, posed, noise, closed, bounds[0])
+        seen: list[tuple[float, float]] = []
         for bound in bounds:
             setting.progress(Step(f"η = {noise:g}: the drift that arrives within {bound.within:g}"))
-            rows += _attained(parameters, posed, noise, bound)
-        seen = [(one.within, one.value) for one in bounds]
+            attained = _attained(parameters, posed, noise, bound)
+            rows += attained
+            seen.append((attained[0].measured, attained[1].measured))
         others = []
         for name, change in _others(parameters, posed, noise):
             setting.progress(Step(f"η = {noise:g}: {name}"))

@@ -144,7 +144,7 @@ def _note(parameters: Parameters, found: dict[tuple[int, float], Answers], ratio
             f"(lengths at η = {most:g}: {_lengths(noisy.free)}{doubt})"
         )
     return " ".join(
-        ["Free lengths, begun with given ones, against these: see the rows.", *(f"{one}." for one in words)]
+        ["J with free lengths stands beside J with those that they began with.", *(f"{one}." for one in words)]
     )
 
 
@@ -226,7 +226,9 @@ CLAIM = Claim(
         "stretch of time is remembered in detail, and a short piece belongs there; without noise it does not matter "
         "when something is done, and lengths change little. So a verdict about noise with few pieces should be "
         "passed with the lengths that suit each. The searches are quick, and errors are those that the verification "
-        "finds on a finer mesh; where an answer did not verify, the solver's mesh was too coarse for it."
+        "finds on a finer mesh; where an answer did not verify, the solver's mesh was too coarse for it. A ratio below "
+        "one says that noise need not hurt, and no more: a longer search may lower either error, and without noise "
+        "there is more left to find."
     ),
     further=(
         "Eight pieces (`--set pieces=[8]`), smaller steps (`--set steps=12`) and longer searches "
