@@ -184,11 +184,12 @@ CLAIM = Claim(
     fast=Parameters(widths=(1, 2), noise=(1.0,), prices=(0.0,), pieces=4, starts=1, hops=0, iterations=40),
     experiment=experiment,
     meaning=(
-        "The exact drift shows what is possible: its price is close to one. What a few neurons spend beyond it buys "
-        "no nearer arrival; it is spent on moving mass with shapes that fit badly, in pieces that are constant in "
-        "time. Where the energy has a price of its own, much of it turns out to be waste that the objective did not "
-        "forbid, and the rest is closer to what narrowness really costs. Searches are quick here: a lower price than "
-        "the one found can exist."
+        "One neuron pays many times what is needed, two or four far less. The exact drift is no measure of the least: "
+        "with noise its price is near one, without noise it takes a way that transport would not. Where only the end "
+        "counts and the energy has a price, four neurons come near the least of any drift, at every noise level. What "
+        "one neuron spends then depends on where its search ends. Searches are quick here: a lower price than the one "
+        "found can exist, and prices at different widths are at different distances. That the price falls "
+        "with the width is seen, not proved."
     ),
     further=(
         "More pieces (`--set pieces=16`) and a longer search (`--set starts=8 --set hops=64`); another price of the "
