@@ -204,13 +204,13 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
                 "∫∫|v|²ρ",
                 (
                     Curve(curve.within, curve.energy, "no drift is below", "line"),
-                    Curve(*zip(*seen, strict=True), label="the drifts that attain it"),
-                    Curve(*zip(*sorted(others), strict=True), label="other drifts"),
+                    _points(seen, "the drifts that attain it"),
+                    _points(others, "other drifts"),
                 ),
             )
         )
     note = (
-        f"The least energy is {'; '.join(notes)}. The drifts ∇φ attain it, at every ε; what any other drift spends "
+        f"The least energy is {'; '.join(notes)}. The drifts ∇φ attain it, at every ε asked for; what any other drift spends "
         "beyond it is its squared distance from ∇φ along the way, to the digits of the numerics."
     )
     return Findings(tuple(rows), tuple(panels), note)
@@ -308,6 +308,12 @@ def _other(
         report(f"{label}: its distance from ∇φ, ∫∫|v − ∇φ|²ρ", fine.aside),
     ]
     return rows, within, fine.energy
+
+
+def _points(pairs: list[tuple[float, float]], label: str) -> Curve:
+    """Distances and energies."""
+    within, energy = np.array(sorted(pairs)).T
+    return Curve(within, energy, label)
 
 
 def _distance(posed: Posed, run: Run) -> float:

@@ -116,7 +116,7 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
             told = ", ".join(f"{one:.3g}" for one in prices)
             notes.append(f"η = {noise:g}, {asked}: {told} ({trend(prices)}); the exact drift {exact.price:.3g}")
             series = place + len(parameters.noise) * parameters.prices.index(price)
-            label = f"η = {noise:g}, {asked}"
+            label = f"η = {noise:g}" + (f", w = {price:g}" if price > 0.0 else "")
             for name, values in (
                 ("price", prices),
                 ("energy", [one.energy for one in found]),
