@@ -210,8 +210,8 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
             )
         )
     note = (
-        f"The least energy is {'; '.join(notes)}. The drifts ∇φ attain it, at every ε asked for; what any other drift spends "
-        "beyond it is its squared distance from ∇φ along the way, to the digits of the numerics."
+        f"The least energy is {'; '.join(notes)}. The drifts ∇φ attain it, at every ε asked for; what any other drift "
+        "spends beyond it is its squared distance from ∇φ along the way, to the digits of the numerics."
     )
     return Findings(tuple(rows), tuple(panels), note)
 
