@@ -185,7 +185,7 @@ CLAIM = Claim(
     experiment=experiment,
     meaning=(
         "One neuron pays many times what is needed, two or four far less. The exact drift is no measure of the least: "
-        "with noise its price is near one, without noise it takes a way that transport would not. Where only the end "
+        "its price is above one, and most without noise, where transport takes another way. Where only the end "
         "counts and the energy has a price, four neurons come near the least of any drift, at every noise level. What "
         "one neuron spends then depends on where its search ends. Searches are quick here: a lower price than the one "
         "found can exist, and prices at different widths are at different distances. That the price falls "
