@@ -78,6 +78,9 @@ CLAIMS = Extensions(
         "feedback-and-forgetting": "controlsde.claims.feedback_and_forgetting:CLAIM",
         "slips-in-print": "controlsde.claims.slips_in_print:CLAIM",
         "gramian-and-noise": "controlsde.claims.gramian_and_noise:CLAIM",
+        "energy-bound": "controlsde.claims.least_energy:CLAIM",
+        "price-of-narrowness": "controlsde.claims.price_of_narrowness:CLAIM",
+        "free-lengths": "controlsde.claims.lengths_of_pieces:CLAIM",
         "noise-frontier": "controlsde.claims.noise_frontier:CLAIM",
     },
 )

@@ -19,6 +19,8 @@ from controlsde.claims import (
     gaussian_ode_and_sde,
     gaussian_start,
     gramian_and_noise,
+    least_energy,
+    lengths_of_pieces,
     log_concave_contraction,
     moser_flow,
     narrow_network_tracks,
@@ -26,6 +28,7 @@ from controlsde.claims import (
     noise_helps_only_later,
     ou_semigroup_score,
     path_kl_is_loose,
+    price_of_narrowness,
     reverse_wrong_start,
     run_claim,
     schedule_sensitivity,
@@ -183,6 +186,22 @@ def against_the_density(result, start, ways, right=feedback_and_forgetting.feedb
     return tuple(replace(one, closed_loop=one.open_loop) for one in right(result, start, ways))
 
 
+def astray(t, x, best, right=least_energy.steered):
+    return 1.001 * right(t, x, best)
+
+
+def too_much_to_ask(problem, within, right=price_of_narrowness.least):
+    """A bound that the exact drift falls below."""
+    found = right(problem, within)
+    return replace(found, value=1.2 * found.value, refined=1.2 * found.refined)
+
+
+def from_other_weights(parameters, noise, pieces, start, right=lengths_of_pieces.freed):
+    """Free lengths that do not begin with the answer, and do not get far."""
+    wrong = replace(start, A=-start.A)
+    return right(replace(parameters, iterations=1), noise, pieces, wrong)
+
+
 def no_answers(_, seeds, *__):
     return gathered(seeds, [None] * len(seeds))
 
@@ -190,6 +209,9 @@ def no_answers(_, seeds, *__):
 @pytest.mark.parametrize(
     ("module", "name", "broken"),
     [
+        (least_energy, "steered", astray),
+        (price_of_narrowness, "least", too_much_to_ask),
+        (lengths_of_pieces, "freed", from_other_weights),
         (gramian_and_noise, "drifts_about", too_cheap),
         (feedback_and_forgetting, "exact", forgets_without_noise),
         (feedback_and_forgetting, "kept", remembers),
