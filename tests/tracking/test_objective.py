@@ -172,3 +172,19 @@ def test_settled_pieces_are_no_shorter_than_the_shortest_and_fill_the_horizon(sm
     assert own.shape[1] == tracking.network.weights_per_piece
     again = tracking.flatten(tracking.controls(weights))
     np.testing.assert_allclose(tracking.controls(again).times, settled.grid.edges, atol=1e-12)
+
+
+def test_free_lengths_and_a_price_of_energy_have_exact_derivatives_in_the_plane_too(small_tracking):
+    tracking = small_tracking(
+        "iris-plane", **{"controls.lengths": "free", "controls.pieces": 2, "mesh.elements": [2, 2], "mesh.degree": 8},
+        objective={"energy": 0.2, "variation": 0.01},
+    )  # fmt: skip
+    objective = Objective(tracking)
+    weights, rng = some_weights(tracking, 9)
+    direction = rng.normal(size=weights.shape)
+    direction[:, -1] -= direction[:, -1].mean()
+    expansion = objective.evaluate(weights).expand()
+    slope = central(lambda s: objective.value(weights + s * direction), 2e-4)
+    assert expansion.gradient @ direction.ravel() == pytest.approx(slope, rel=1e-7)
+    bend = central(lambda s: objective.value_and_gradient(weights + s * direction)[1].ravel(), 2e-4)
+    np.testing.assert_allclose(expansion.hessian @ direction.ravel(), bend, atol=1e-6 * np.abs(bend).max())
