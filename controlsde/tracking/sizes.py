@@ -32,6 +32,8 @@ class Sizes:
     coupled_norm: bool = False  # whether the norm of the error couples all nodes, as Ḣ⁻¹ does
     coupled_pieces: bool = False  # whether the objective couples the weights of one piece with those of the next
     priced: bool = True  # whether it prices the weights at all
+    priced_energy: bool = False  # whether it prices the energy, which couples all weights of a piece
+    free: bool = False  # whether the lengths of the pieces are variables, too
     matrices: int = 0  # that are factorised: one a piece, or one a step where the diffusivity varies; K where it is 0
 
     @property
@@ -78,6 +80,8 @@ def sizes_of(problem: Problem, mesh: Mesh | None) -> Sizes:
         coupled_norm=problem.objective.norm != "l2",
         coupled_pieces=problem.objective.variation > 0,
         priced=problem.objective.effort > 0 or problem.objective.variation > 0,
+        priced_energy=problem.objective.energy > 0,
+        free=problem.controls.free,
         matrices=matrices_of(problem),
     )
 

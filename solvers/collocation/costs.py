@@ -47,7 +47,8 @@ class ProgramSizes:
     def variables(self) -> int:
         """The number of variables."""
         sizes = self.of
-        return sizes.stage_values + sizes.pieces * sizes.weights_per_piece
+        of_lengths = 2 if sizes.free else 0  # start and length of each piece
+        return sizes.stage_values + sizes.pieces * (sizes.weights_per_piece + of_lengths)
 
     @property
     def jacobian(self) -> int:
@@ -55,7 +56,8 @@ class ProgramSizes:
         sizes = self.of
         couplings = sizes.stages * (sizes.stages - 1) + sizes.stages * sizes.weights_per_piece + sizes.stages
         step = sizes.stages * sizes.operator + couplings * sizes.unknowns
-        return sizes.steps * step - sizes.stages * sizes.unknowns
+        links = 3 * sizes.pieces - 1 + sizes.stage_values if sizes.free else 0  # of the pieces, and h in every residual
+        return sizes.steps * step - sizes.stages * sizes.unknowns + links
 
     @property
     def hessian(self) -> int:
@@ -66,9 +68,15 @@ class ProgramSizes:
         neuron = d * (d + 1) + (d + 1) * (d + 2) // 2 + (d if sizes.priced else 0)
         between = (sizes.pieces - 1) * sizes.weights_per_piece if sizes.coupled_pieces else 0
         norm = (sizes.unknowns + 1) / 2 if sizes.coupled_norm else 1
-        return (
-            sizes.pieces * sizes.width * neuron + between + int(sizes.stage_values * (sizes.weights_per_piece + norm))
-        )
+        own, size = sizes.width * neuron, sizes.weights_per_piece
+        if sizes.priced_energy:
+            own = size * (size + 1) // 2
+        of_stages = size + norm
+        if sizes.free:  # a length with the weights, with itself and its start; both with the densities
+            own += size + 3
+            of_stages += 2
+            between += 2 * between + sizes.pieces - 1 if sizes.coupled_pieces else 0
+        return sizes.pieces * own + between + int(sizes.stage_values * of_stages)
 
     @property
     def factor_entries(self) -> float:

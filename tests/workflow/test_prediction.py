@@ -9,6 +9,7 @@ from controlsde.fokker_planck import Mesh, Operator
 from controlsde.problem import load_problem, parse_problem
 from controlsde.reference import build_reference
 from controlsde.solvers.collocation.costs import ProgramSizes, collocation_memory, collocation_seconds
+from controlsde.solvers.collocation.free_lengths import transcribe_free
 from controlsde.solvers.collocation.transcription import transcribe
 from controlsde.solvers.drift_fitting.drift_fit import CHUNK_BYTES
 from controlsde.solvers.shooting import costs as shooting_costs
@@ -41,6 +42,13 @@ CASES = {
     "Ḣ⁻¹, variation": ("two-bumps", {"controls.pieces": 3, "objective.norm": "h-1", "objective.variation": 1e-4}),
     "free weights": ("two-bumps", {"controls.pieces": 3, "objective.effort": 0, "network.width": 2}),
     "running cost only": ("two-bumps", {"controls.pieces": 3, "objective.terminal": 0}),
+    "energy": ("two-bumps", {"controls.pieces": 3, "objective.energy": 0.1, "network.width": 2}),
+    "free lengths": ("two-bumps", {"controls.pieces": 3, "controls.lengths": "free"}),
+    "free lengths, energy": (
+        "two-bumps",
+        {"controls.pieces": 3, "controls.lengths": "free", "objective.energy": 0.1, "network.width": 2},
+    ),
+    "plane, free lengths": (None, {"controls.lengths": "free"}),
     "plane": (None, {}),
     "plane, no noise, absorbing": (None, {"noise": 0, "domain.walls": "absorbing"}),
     "plane, absorbing": (None, {"domain.walls": "absorbing", "network.width": 3}),
@@ -58,7 +66,7 @@ def built(name):
 @pytest.mark.parametrize("name", CASES)
 def test_variables_and_nonzeros_are_those_of_the_program(name):
     problem, tracking = built(name)
-    program = transcribe(tracking)
+    program = transcribe(tracking) if tracking.free is None else transcribe_free(tracking)
     sizes = ProgramSizes(sizes_of(problem, tracking.mesh))
     assert sizes.variables == program.nlp["x"].shape[0]
     assert sizes.jacobian == program.derivatives["jac_g"].sparsity_out(1).nnz()
