@@ -89,11 +89,16 @@ class TrackingProblem:
         return self.grid.pieces, len(self.bound)
 
     def settled(self, weights: Array) -> tuple[TrackingProblem, Array]:
-        """The problem with the pieces as long as the weights say, and the network's weights (K, P) alone."""
+        """The problem with the pieces as long as the weights say, and the network's weights (K, P) alone.
+
+        Raises ValueError for weights without lengths where these are free.
+        """
         weights = np.asarray(weights, dtype=float)
         free = self.free
         if free is None:
             return self, weights
+        if weights.shape != self.weight_shape:
+            raise ValueError(f"with free lengths weights must have shape {self.weight_shape} (got {weights.shape})")
         grid = free.grid(self.grid, weights[:, -1])
         settled = replace(
             self,

@@ -171,7 +171,7 @@ def feedbacks(
         told = f"must be from 1 to {controls.pieces}, the pieces of these controls (got {every})"
         raise FeedbackError(told, argument="every")
     progress(Step("building the reference"))
-    right = Posed.of(result.problem)
+    right = Posed.of(result.problem).with_given_pieces
     wrong = started_from(right, start)
     weights = right.network.join(controls.A, controls.W, controls.b)
     try:
