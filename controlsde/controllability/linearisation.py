@@ -27,6 +27,7 @@ from torch import Tensor
 from controlsde.fokker_planck.adjoint import drift_gradient, stage_multipliers, stage_weights
 from controlsde.fokker_planck.sweeps import Sweeps, Trajectory
 from controlsde.foundation.surroundings import methods_in_own_arithmetic, own_arithmetic
+from controlsde.tracking.interpreted import InterpretedObjective
 from controlsde.tracking.tracking_problem import TrackingProblem
 
 Array = NDArray[np.float64]
@@ -58,7 +59,7 @@ class Linearisation:
         points, parts = operator.drift_points, network.split(weights)
         drift = np.asarray(network.drift(points, *parts))
         trajectory = sweeps.forward(sweeps.tensor(operator.rectify(drift)), sweeps.tensor(tracking.initial))
-        passes = ((operator.outward == 0) | (operator.outward * drift > 0)).reshape(grid.pieces, -1).astype(float)
+        passes = operator.passes(drift).reshape(grid.pieces, -1).astype(float)
         slopes = network.jacobian(points, *parts).reshape(*passes.shape, -1) * passes[..., None]
         return Linearisation(tracking, np.asarray(weights), sweeps, trajectory, slopes, passes)
 
@@ -93,7 +94,7 @@ class Linearisation:
 
     def of_drift(self, changes: Array) -> Array:
         """δρ(T) (n, c) for c changes of the drift at the drift points, (K, k·d, c)."""
-        responses = self._responses(changes)
+        responses = self.responses(changes)
         carried = responses.new_zeros(responses.shape[2], changes.shape[-1])
         for piece, step in np.ndindex(*self.stages.shape[:2]):
             carried = self.trajectory.advance(piece, step, carried)[-1] + responses[piece, -1, :, step]
@@ -101,7 +102,7 @@ class Linearisation:
 
     def matrix_of_drifts(self, changes: Array) -> Array:
         """The same for c changes in every single piece, each by itself: (n, K·c) for (K, k·d, c)."""
-        responses = self._responses(changes)
+        responses = self.responses(changes)
         count = changes.shape[-1]
         carried = responses.new_zeros(responses.shape[2], 0)
         for piece in range(len(changes)):
@@ -127,13 +128,9 @@ class Linearisation:
         return np.stack([self._back(one)[1] for one in multipliers.T], axis=-1)
 
     def objective_gradient(self) -> Array:
-        """∂J/∂v at the drift points, (K, k·d), by what J asks of the densities: without what the weights cost."""
-        tracking = self.tracking
-        slope = tracking.metric.apply(self.stages - tracking.targets)
-        multipliers, _ = stage_multipliers(
-            self.sweeps, self.trajectory, self.sweeps.tensor(tracking.time_weight[..., None] * slope)
-        )
-        return self._pulled(multipliers)
+        """∂J/∂v at the drift points, (K, k·d): without what the weights cost."""
+        gradient = InterpretedObjective(self.tracking).drift_gradient(self.weights, self.trajectory)
+        return gradient.reshape(self.passes.shape) * self.passes
 
     def moved(self, drift: Array, density: Array) -> Array:
         """−∇·(vρ) (n,) as the mesh does it, for a drift (k, d) at the drift points and a density (n,)."""
@@ -141,7 +138,7 @@ class Linearisation:
         sampled = operator.sampling @ operator.rectify(drift).ravel()
         return np.asarray(operator.combine @ (sampled * (operator.gather @ density)))
 
-    def _responses(self, changes: Array) -> Tensor:
+    def responses(self, changes: Array) -> Tensor:
         """What changes of a piece's drift do in each of its steps to the stages: (K, s, n, S, c) for (K, k·d, c)."""
         sweeps, stages = self.sweeps, self.trajectory.stages
         mixed = torch.einsum("K,ij,KSjn->KniS", sweeps.step_lengths, sweeps.coefficients, stages)
@@ -159,9 +156,5 @@ class Linearisation:
         cotangent = torch.zeros_like(self.trajectory.stages)
         cotangent[-1, -1, -1] = self.sweeps.tensor(multiplier)
         multipliers, starts = stage_multipliers(self.sweeps, self.trajectory, cotangent)
-        return self._pulled(multipliers), np.asarray(starts[0].numpy())
-
-    def _pulled(self, multipliers: Tensor) -> Array:
-        weights = stage_weights(self.sweeps, multipliers)
-        gradient = drift_gradient(self.sweeps, weights, self.trajectory.stages)
-        return np.asarray(gradient.flatten(1).numpy()) * self.passes
+        gradient = drift_gradient(self.sweeps, stage_weights(self.sweeps, multipliers), self.trajectory.stages)
+        return np.asarray(gradient.flatten(1).numpy()) * self.passes, np.asarray(starts[0].numpy())

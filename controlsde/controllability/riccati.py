@@ -10,7 +10,10 @@ the next start are
 
 Φ_k (n, n) and Γ_k (n, P) the last of Ψ and Ξ, as a step of Radau IIA ends in its last stage. Minimised is
 
-    V_0(e_0) = min_u ½ Σ_kij time_weight_kij ‖R δY_kij‖² + ½ Σ_kl regularisation_kl u_k·u_l + ½ q Σ_k Δt_k |u_k|² .
+    V_0(e_0) = min_u ½ Σ_kij time_weight_kij ‖R δY_kij‖² + ½ Σ_k u_k·N_k u_k + ½ Σ_kl regularisation_kl u_k·u_l
+                     + ½ q Σ_k Δt_k |u_k|² ,
+
+N_k the price of energy of a change of the drift, the density as it is.
 
 At q = 0 and up to what no u can change, that is the Gauss–Newton model of J itself, at all stages of all pieces: of the
 linear terms ⟨ψ_0, e_0⟩ + Σ g_k·u_k the gradient g vanishes at an optimum, but for weights that a bound holds, and those
@@ -23,7 +26,8 @@ Weights of neighbouring pieces are tied where their variation costs something. S
 and V_k(x) = ½|S_k x|². From the last piece on, with c_k the price of |u_k − u_{k−1}|² and r_k that of |u_k|² with q,
 
     V_k(x) = min_u ½ | C_x x + C_u u |²,
-    rows of (C_x, C_u):   √time_weight R (Ψ, Ξ);  S_{k+1} of (e_{k+1}, u_k);  √r_k u_k;  √c_k (u_k − u_{k−1}),
+    rows of (C_x, C_u):   √time_weight R (Ψ, Ξ);  S_{k+1} of (e_{k+1}, u_k);  √N_k u_k;  √r_k u_k;
+                          √c_k (u_k − u_{k−1}),
 
     u_k = −L_k x,   L_k = C_u⁺ C_x,        S_k = triangle of (1 − C_u C_u⁺) C_x .
 
@@ -42,7 +46,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from controlsde.fokker_planck.sweeps import Sweeps, Trajectory
+from controlsde.controllability.linearisation import Linearisation
 from controlsde.foundation.errors import ControlsdeError
 from controlsde.foundation.surroundings import own_settings
 from controlsde.tracking.interpreted import InterpretedObjective
@@ -66,24 +70,28 @@ class RiccatiError(ControlsdeError, ValueError):
 class Linearised:
     """The state equation to first order about one trajectory, piece by piece; build it with `of`."""
 
-    tracking: TrackingProblem
-    trajectory: Trajectory
+    about: Linearisation
     responses: Tensor  # (K, s, n, S, P): what a piece's weights do in each step to its stages
 
     @staticmethod
     def of(tracking: TrackingProblem, weights: Array) -> Linearised:
         """About the trajectory of weights (K, P). Raises NonFiniteError where that breaks down."""
-        state = InterpretedObjective(tracking)
-        trajectory = state.trajectory(weights)
-        return Linearised(tracking, trajectory, _responses(state.sweeps, trajectory, _slopes(tracking, weights)))
+        about = Linearisation.about(tracking, weights)
+        return Linearised(about, about.responses(about.slopes))
+
+    @property
+    def starts(self) -> Array:
+        """The densities at the starts of the pieces, (K, n)."""
+        return np.concatenate([self.about.tracking.initial[None], self.about.stages[:-1, -1, -1]])
 
     def stages(self, piece: int) -> Array:
         """(Ψ, Ξ) of one piece at all its stages, (S, s, n, n + P): first for the density at its start, then weights."""
-        unknowns, size = len(self.tracking.initial), self.tracking.network.weights_per_piece
+        tracking = self.about.tracking
+        unknowns, size = len(tracking.initial), tracking.network.weights_per_piece
         columns = torch.eye(unknowns, unknowns + size, dtype=torch.float64)
         found = []
-        for step in range(self.tracking.grid.steps_per_piece):
-            moved = self.trajectory.advance(piece, step, columns)
+        for step in range(tracking.grid.steps_per_piece):
+            moved = self.about.trajectory.advance(piece, step, columns)
             moved[..., unknowns:] += self.responses[piece, :, :, step]
             found.append(moved.numpy())
             columns = moved[-1]
@@ -91,8 +99,14 @@ class Linearised:
 
     def maps(self, piece: int) -> tuple[Array, Array]:
         """Φ (n, n) and Γ (n, P) of one piece."""
-        last, unknowns = self.stages(piece)[-1, -1], len(self.tracking.initial)
-        return last[:, :unknowns], last[:, unknowns:]
+        last = self.stages(piece)[-1, -1]
+        return last[:, : len(last)], last[:, len(last) :]
+
+    def energies(self) -> Array:
+        """What changes of a piece's weights add to J by the energy that they take, twice: (K, P, P)."""
+        about, mass = self.about, InterpretedObjective(self.about.tracking).moving_mass(self.about.trajectory)
+        rows = np.repeat(np.sqrt(mass), about.tracking.mesh.dimension, axis=1)[..., None] * about.slopes
+        return np.swapaxes(rows, 1, 2) @ rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,20 +152,19 @@ def feedback_laws(
     linearised, held = Linearised.of(tracking, weights), held_at_bounds(tracking, weights)
     pieces, durations = tracking.grid.pieces, tracking.grid.durations
     effort, ties = _prices(tracking)
+    energies = [_root(each) for each in linearised.energies()]
     roots = [np.zeros((0, unknowns + size)) for _ in prices]
     gains = np.empty((len(prices), pieces, size, unknowns + size))
     for piece in reversed(range(pieces)):
         stages = linearised.stages(piece)
         errors = _errors(tracking, piece, stages)
         for number, price in enumerate(prices):
-            own = _own(size, unknowns, effort[piece] + price * durations[piece], ties[piece])
+            own = _own(unknowns, energies[piece], effort[piece] + price * durations[piece], ties[piece])
             rows = np.vstack([own, errors, _carried(roots[number], stages[-1, -1])])
             rows[:, unknowns + size :][:, held[piece]] = 0.0
             gains[number, piece], roots[number] = _eliminated(rows, unknowns + size)
-    ends = linearised.trajectory.stages[:-1, -1, -1].numpy()
-    starts = np.concatenate([tracking.initial[None], ends])
     return tuple(
-        FeedbackLaw(tracking, price, np.asarray(weights), starts, own, root[:, :unknowns])
+        FeedbackLaw(tracking, price, np.asarray(weights), linearised.starts, own, root[:, :unknowns])
         for price, own, root in zip(prices, gains, roots, strict=True)
     )
 
@@ -181,11 +194,12 @@ def _carried(root: Array, last: Array) -> Array:
     return _spread(rows, unknowns)
 
 
-def _own(size: int, unknowns: int, effort: float, tie: float) -> Array:
-    """√r_k u_k and √c_k (u_k − u_{k−1}), columns (e_k, u_{k−1}, u_k)."""
-    one, nothing = np.eye(size), np.zeros((size, unknowns))
+def _own(unknowns: int, energy: Array, effort: float, tie: float) -> Array:
+    """√N_k u_k, √r_k u_k and √c_k (u_k − u_{k−1}), columns (e_k, u_{k−1}, u_k), for √N_k (P, P)."""
+    one, nothing = np.eye(len(energy)), np.zeros((len(energy), unknowns))
     return np.vstack(
         [
+            np.hstack([nothing, 0.0 * one, energy]),
             np.hstack([nothing, 0.0 * one, np.sqrt(effort) * one]),
             np.hstack([nothing, -np.sqrt(tie) * one, np.sqrt(tie) * one]),
         ]
@@ -213,32 +227,14 @@ def _triangle(rows: Array) -> Array:
     return np.asarray(np.linalg.qr(rows, mode="r")) if len(rows) > rows.shape[1] else rows
 
 
+def _root(matrix: Array) -> Array:
+    """A matrix (P, P) whose square, RᵀR, is this one, which is symmetric and not negative."""
+    values, vectors = np.linalg.eigh(matrix)
+    return np.asarray(np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T)
+
+
 def _prices(tracking: TrackingProblem) -> tuple[Array, Array]:
     """r_k and c_k, both (K,): Σ_kl regularisation_kl u_k·u_l = Σ r_k |u_k|² + c_k |u_k − u_{k−1}|², c_0 = 0."""
     matrix = tracking.regularisation_matrix
     ties = np.concatenate([[0.0], np.maximum(-np.diag(matrix, -1), 0.0)])
     return np.maximum(matrix.sum(axis=1), 0.0), ties
-
-
-def _slopes(tracking: TrackingProblem, weights: Array) -> Array:
-    """∂v/∂θ of every piece (K, k·d, P), v rectified: on wall faces where nothing flows out, nothing follows it."""
-    operator, network = tracking.operator, tracking.network
-    parts = network.split(weights)
-    slopes = network.jacobian(operator.drift_points, *parts)
-    if operator.outward.any():
-        drift = np.asarray(network.drift(operator.drift_points, *parts))
-        passes = (operator.outward == 0) | (operator.outward * drift > 0)
-        slopes = slopes * passes[..., None]
-    return np.asarray(slopes.reshape(len(slopes), -1, slopes.shape[-1]))
-
-
-def _responses(sweeps: Sweeps, trajectory: Trajectory, slopes: Array) -> Tensor:
-    """(I − h a⊗A)⁻¹ of the forcing h Σ_j a_ij B (S ∂_p v ∘ T Y_j), for every piece and step: (K, s, n, S, P)."""
-    densities = torch.einsum("K,ij,KSjn->KnSi", sweeps.step_lengths, sweeps.coefficients, trajectory.stages)
-    forcing = []
-    for slope, density in zip(slopes, densities, strict=True):
-        sampled = sweeps.columns(sweeps.tensor(slope), "sampling")[:, None]  # (q, 1, P)
-        carried = sweeps.columns(density.flatten(1), "gather")[..., None]  # (q, S·s, 1)
-        moved = sweeps.columns((carried * sampled).flatten(1), "combine")
-        forcing.append(moved.reshape(*density.shape, slope.shape[1]).permute(2, 0, 1, 3))
-    return trajectory.solve(torch.stack(forcing))

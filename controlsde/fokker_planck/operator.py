@@ -101,6 +101,10 @@ class Operator:
             return drift
         return np.where(self.outward == 0, drift, self.outward * np.maximum(self.outward * drift, 0.0))
 
+    def passes(self, drift: Array) -> NDArray[np.bool_]:
+        """Where the rectified drift follows the drift (…, k, d): not on wall faces where nothing flows out."""
+        return np.asarray((self.outward == 0) | (self.outward * drift > 0))
+
     def matrix(self, drift: Array, diffusivity: float | None = None) -> sp.csr_array:
         """A(v) as a sparse matrix (n, n) for a rectified drift (k, d); `diffusivity` stands in for the operator's."""
         factor = self.diffusivity if diffusivity is None else diffusivity

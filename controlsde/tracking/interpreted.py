@@ -116,6 +116,22 @@ class InterpretedObjective:
         _, starts = stage_multipliers(self.sweeps, trajectory, self._cotangent(trajectory, weights))
         return _array(starts) / self.tracking.mesh.mass
 
+    def drift_gradient(self, weights: Array, trajectory: Trajectory) -> Array:
+        """∂J/∂v of the rectified drift at the drift points, (K, k, d), without what the weights cost."""
+        return self._adjoint(trajectory, weights)[1]
+
+    def moving_mass(self, trajectory: Trajectory) -> Array:
+        """Σ ω M ρ⁺ over the stages of each piece, at the drift points: (K, k); nothing on wall faces.
+
+        Half of it times |δv|² is what a change of the drift adds to J by the energy it takes, the density as it is.
+        """
+        mesh, points = self.tracking.mesh, len(self.tracking.operator.drift_points)
+        if self._energy_weight is None:
+            return np.zeros((self.tracking.grid.pieces, points))
+        positive = _array((self._energy_weight[..., None] * torch.relu(trajectory.stages)).sum(dim=(1, 2)))
+        mass = (positive @ mesh.prolongation.T) * mesh.weights
+        return np.pad(mass, ((0, 0), (0, points - mass.shape[1])))
+
     def expand(self, weights: Array, trajectory: Trajectory, free: FreeLengths | None = None) -> Expansion:
         """Value, gradient, Gauss–Newton matrix and exact Hessian at θ, for the forward sweep there.
 
@@ -161,16 +177,8 @@ class InterpretedObjective:
         multipliers, _ = stage_multipliers(self.sweeps, trajectory, self._cotangent(trajectory, weights))
         mean = _array(drift_gradient(self.sweeps, stage_weights(self.sweeps, multipliers), trajectory.stages))
         if self._energy_weight is not None:
-            mean = mean + self._moving_mass(trajectory)[..., None] * self.tracking.drift_values(weights)
+            mean = mean + self.moving_mass(trajectory)[..., None] * self.tracking.drift_values(weights)
         return multipliers, mean
-
-    def _moving_mass(self, trajectory: Trajectory) -> Array:
-        """Σ ω M ρ⁺ over the stages of each piece, at the drift points: (K, k); nothing on wall faces."""
-        assert self._energy_weight is not None  # callers have seen to it
-        mesh, points = self.tracking.mesh, len(self.tracking.operator.drift_points)
-        positive = _array((self._energy_weight[..., None] * torch.relu(trajectory.stages)).sum(dim=(1, 2)))
-        mass = (positive @ mesh.prolongation.T) * mesh.weights
-        return np.pad(mass, ((0, 0), (0, points - mass.shape[1])))
 
     def _kinetic(self, weights: Array, trajectory: Trajectory, jacobian: Tensor) -> _Kinetic | None:
         """What a price of energy adds to second derivatives, for ∂v/∂θ (K, k·d, P)."""
@@ -179,7 +187,7 @@ class InterpretedObjective:
         tracking, mesh = self.tracking, self.tracking.mesh
         drift = tracking.drift_values(weights)
         slopes = _array(jacobian).reshape(*drift.shape, -1)
-        normal = np.einsum("kx,kxdp,kxdq->kpq", self._moving_mass(trajectory), slopes, slopes, optimize=True)
+        normal = np.einsum("kx,kxdp,kxdq->kpq", self.moving_mass(trajectory), slopes, slopes, optimize=True)
         nodes = len(mesh.points)
         turned = np.einsum("x,kxd,kxdp->kxp", mesh.weights, drift[:, :nodes], slopes[:, :nodes])
         pulled = np.stack([mesh.prolongation.T @ each for each in turned])
@@ -191,13 +199,8 @@ class InterpretedObjective:
         parts = network.split(weights)
         multiplier = mean
         if operator.outward.any():
-            multiplier = mean * self._passes(np.asarray(network.drift(operator.drift_points, *parts)))
+            multiplier = mean * operator.passes(np.asarray(network.drift(operator.drift_points, *parts)))
         return network.pullback(operator.drift_points, *parts, multiplier) + tracking.regularisation_matrix @ weights
-
-    def _passes(self, drift: Array) -> NDArray[np.bool_]:
-        """Where the rectified drift follows the drift (…, k, d): not on wall faces where nothing flows out."""
-        outward = self.tracking.operator.outward
-        return np.asarray((outward == 0) | (outward * drift > 0))
 
     def _network_derivatives(self, weights: Array, mean: Array) -> tuple[Tensor, Array]:
         """∂v/∂θ of every piece (K, k·d, P), and ⟨v̄, ∂²v/∂θ∂θ⟩ of every piece (K, P, P); v rectified."""
@@ -205,7 +208,7 @@ class InterpretedObjective:
         points, parts = operator.drift_points, network.split(weights)
         jacobian, multiplier = network.jacobian(points, *parts), mean
         if operator.outward.any():
-            passes = self._passes(np.asarray(network.drift(points, *parts)))
+            passes = operator.passes(np.asarray(network.drift(points, *parts)))
             jacobian, multiplier = jacobian * passes[..., None], mean * passes
         return self.sweeps.tensor(jacobian).flatten(1, 2), network.curvature(points, *parts, multiplier)
 

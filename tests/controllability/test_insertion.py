@@ -14,6 +14,7 @@ from .test_linearisation import PLANE, about_random
 CASES = {
     "line": ("two-bumps", {"objective.effort": 0.0}),
     "line, without noise": ("two-bumps", {"objective.effort": 0.0, "noise": 0.0, "network.tangential": True}),
+    "line, priced energy": ("two-bumps", {"objective.effort": 0.0, "objective.energy": 0.2}),
     "line, softplus": ("two-bumps", {"objective.effort": 0.0, "network.activation": "softplus"}),
     "plane": ("iris-plane", {"objective.effort": 0.0, **PLANE}),
 }

@@ -36,24 +36,39 @@ def stages_by_automatic_differentiation(tracking, weights):
 
 def dense_problem(tracking, weights, price=0.0):
     """The whole horizon as one least-squares problem: rows for (ρ(0), θ)."""
-    n, (pieces, size) = len(tracking.initial), tracking.weight_shape
+    n, size = len(tracking.initial), tracking.network.weights_per_piece
     jacobian = stages_by_automatic_differentiation(tracking, weights)
     errors = tracking.metric.root_columns(jacobian.reshape(-1, n, jacobian.shape[1]))
     rows = (np.sqrt(tracking.time_weight).reshape(-1, 1, 1) * errors).reshape(-1, jacobian.shape[1])
     prices = tracking.regularisation_matrix + price * np.diag(tracking.grid.durations)
     root = np.kron(np.linalg.cholesky(prices).T, np.eye(size))
-    return np.vstack([rows, np.hstack([np.zeros((pieces * size, n)), root])])
+    own = [np.hstack([np.zeros((len(each), n)), each]) for each in (root, moving_mass(tracking, weights))]
+    return np.vstack([rows, *own])
 
 
-@pytest.fixture(params=["noise-free", "noisy", "varying", "tied", "h-1"])
+def moving_mass(tracking, weights):
+    """Rows whose squares are the price of energy of a change of the drift, at the densities as they are: (·, K·P)."""
+    pieces, size = tracking.weight_shape
+    positive = np.maximum(Objective(tracking).stages(weights), 0.0)
+    mass = np.einsum("kij,kijn,xn->kx", tracking.energy_weight, positive, tracking.mesh.prolongation.toarray())
+    points = tracking.mesh.points
+    slopes = tracking.network.jacobian(points, *tracking.network.split(weights))[:, :, 0]  # (K, N, P)
+    rows = np.sqrt(mass * tracking.mesh.weights)[..., None] * slopes
+    found = np.zeros((pieces, len(points), pieces, size))
+    found[np.arange(pieces), :, np.arange(pieces)] = rows
+    return found.reshape(-1, pieces * size)
+
+
+@pytest.fixture(params=["noise-free", "noisy", "varying", "tied", "h-1", "energy"])
 def problem(request, small_tracking):
-    """Two pieces of a network of width two, without noise, with it, with D(t), with a price of variation, in Ḣ⁻¹."""
+    """Two pieces of width two: without noise, with it, with D(t), a price of variation, in Ḣ⁻¹, a price of energy."""
     changes = {
         "noise-free": {"noise": 0.0},
         "noisy": {"noise": 0.5},
         "varying": {"reference.forward": {"kind": "vp", "schedule": "0.2 + s"}},
         "tied": {"objective.variation": 0.02},
         "h-1": {"objective.norm": "h-1"},
+        "energy": {"objective.energy": 0.1},
     }[request.param]
     return small_tracking(**{**SIZES, "objective.effort": 1e-3, **changes})
 
@@ -215,8 +230,9 @@ def with_other_sign(root, last, right=riccati._carried):
     return right(root, -last)
 
 
-def without_response(sweeps, trajectory, slopes, right=riccati._responses):
-    return 0.9 * right(sweeps, trajectory, slopes)
+def with_less_response(tracking, weights, right=Linearised.of):
+    found = right(tracking, weights)
+    return Linearised(found.about, 0.9 * found.responses)
 
 
 def without_projection(rows, seen, right=riccati._eliminated):
@@ -225,14 +241,18 @@ def without_projection(rows, seen, right=riccati._eliminated):
 
 
 @pytest.mark.parametrize(
-    ("name", "broken"),
-    [("_carried", with_other_sign), ("_responses", without_response), ("_eliminated", without_projection)],
+    ("room", "name", "broken"),
+    [
+        (riccati, "_carried", with_other_sign),
+        (Linearised, "of", with_less_response),
+        (riccati, "_eliminated", without_projection),
+    ],
 )
-def test_a_wrong_recursion_is_seen(monkeypatch, small_tracking, name, broken):
+def test_a_wrong_recursion_is_seen(monkeypatch, small_tracking, room, name, broken):
     tracking = small_tracking(**{**SIZES, "objective.effort": 1e-3, "objective.variation": 0.02})
     weights, n = weights_of(tracking), len(tracking.initial)
     rows = dense_problem(tracking, weights)
     dense = np.linalg.lstsq(rows[:, n:], rows[:, :n], rcond=None)[0][: tracking.network.weights_per_piece]
-    monkeypatch.setattr(riccati, name, broken)
+    monkeypatch.setattr(room, name, broken)
     (law,) = feedback_laws(tracking, weights)
     assert np.abs(law.gains[0][:, :n] - dense).max() > 1e-3 * np.abs(dense).max()
