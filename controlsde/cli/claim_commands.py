@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from controlsde.cli.exits import UsageError
-from controlsde.cli.outputs import warn, writable_folder
+from controlsde.cli.options import JsonOption
+from controlsde.cli.outputs import print_json, warn, writable_folder
 from controlsde.foundation.errors import EXIT_INTERRUPTED, EXIT_NOT_VERIFIED
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-
 
 @app.command("list")
 def list_claims(as_json: JsonOption = False) -> None:
@@ -38,7 +37,7 @@ def list_claims(as_json: JsonOption = False) -> None:
     claims = [claim_named(name) for name in CLAIMS]
     if as_json:
         entries = [{"id": claim.id, "source": claim.source, "statement": claim.statement} for claim in claims]
-        typer.echo(json.dumps(entries, indent=2, ensure_ascii=False))
+        print_json(entries)
         return
     width = max(len(claim.id) for claim in claims)
     for claim in claims:
@@ -92,7 +91,7 @@ def run(
             _write(tested, folder)
     console.verdicts(tested, folder)
     if as_json:
-        typer.echo(json.dumps([found.to_json() for found in tested], indent=2, ensure_ascii=False, allow_nan=False))
+        print_json([found.to_json() for found in tested])
     if interrupted:
         _say_left(console, chosen, tested)
         raise typer.Exit(EXIT_INTERRUPTED)

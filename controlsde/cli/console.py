@@ -18,7 +18,7 @@ from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
-from controlsde.cli import tables
+from controlsde.cli import controllability_tables, tables
 from controlsde.foundation.progress import Progress, Step
 from controlsde.foundation.wording import shown_lines
 from controlsde.registry import SOLVERS
@@ -157,7 +157,7 @@ class Console:
         if self._quiet:
             return
         self._heading(f"{bounds.problem.name}: no drift whatsoever arrives with less energy ∫∫|v|²ρ dx dt")
-        self._show(tables.bounds_table(bounds))
+        self._show(controllability_tables.bounds_table(bounds))
         self._rich.print()
         if any(one.noise > 0 for one in bounds.bounds) and not bounds.steady:
             self._say(f"with noise, which varies in time, the bounds are of {CLOCK}")
@@ -170,9 +170,9 @@ class Console:
             return
         where = f"{found.problem.name}, noise {found.noise:g}"
         self._heading(f"{where}: what these weights can change of ρ(T), to first order about them")
-        self._show(tables.controllability_table(found))
+        self._show(controllability_tables.controllability_table(found))
         self._rich.print()
-        if found.any_drift is not None and found.undershoot > tables.UNDERSHOOT:
+        if found.any_drift is not None and found.undershoot > controllability_tables.UNDERSHOOT:
             self._say(
                 f"warning: the density at T undershoots zero by {tables.figure(found.undershoot)} of its peak: what "
                 "any drift could do is not resolved on this mesh",
@@ -185,7 +185,7 @@ class Console:
         """The table of a wrong start, and what of it is not as the verification finds it."""
         if not self._quiet:
             self._heading(f"{found[0].result.problem.name}, started from {found[0].start}: L² error")
-            self._show(tables.feedback_table(found))
+            self._show(controllability_tables.feedback_table(found))
             self._rich.print()
         for one in found:
             if one.price is not None and not self._quiet:
@@ -204,7 +204,7 @@ class Console:
         if not self._quiet:
             self._heading(f"{first.problem.name}: the least {first.least} to come within {first.within:g}")
             if any(one.tried for one in found):
-                self._show(tables.reach_table(found))
+                self._show(controllability_tables.reach_table(found))
                 self._rich.print()
         for one in found:
             least = "" if one.bound is None else f"; no drift needs less energy than {tables.figure(one.bound)}"

@@ -1,19 +1,96 @@
-"""What a command is given besides a problem: results and controls, and what is to be said of them.
+"""What a command is given: problems, noise levels, results and controls, and what is to be said of them.
 
-Comes in: a path. Goes out: what is in the file, and warnings on stderr: that an earlier version wrote it, without a
-checksum; that controls were made for another network. Nothing heavy is imported before it is needed.
+Comes in: names, paths, and what is set on top. Goes out: what is in the file, and warnings on stderr: that an earlier
+version wrote it, without a checksum; that controls were made for another network. Nothing heavy is imported before it
+is needed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controlsde.cli.exits import say
+from controlsde.cli.exits import UsageError, say
 
 if TYPE_CHECKING:
     from controlsde.problem import Problem
     from controlsde.result.result import Result
+
+
+QUICK_SEARCH = {1: (4, 8), 2: (2, 0)}  # starts and hops, by dimension
+QUICK_PARTICLES = 20_000
+
+
+def load_problem(source: str, overrides: list[str] | None) -> Problem:
+    """The problem of a file or a shipped name, with what is set on top of it."""
+    from controlsde.problem import load_problem as load
+    from controlsde.problem import parse_override
+
+    return load(source, set=dict(parse_override(text) for text in overrides or []))
+
+
+def noise_levels(source: str, overrides: list[str] | None, noise: Sequence[float]) -> tuple[float, ...]:
+    """The noise levels of the command line, each as valid as one in the file."""
+    from controlsde.workflow.comparison import check_levels
+
+    levels = check_levels(noise)
+    for level in levels:
+        load_problem(source, [*(overrides or []), f"noise={level!r}"])
+    return levels
+
+
+def load_to_solve(source: str, overrides: list[str] | None, solver: str | None, quick: bool = False) -> Problem:
+    """The problem, with another kind of solver if one is named: as `--set solver=KIND` before all other overrides.
+
+    quick: with little effort, but for what the overrides say.
+    """
+    from controlsde.problem import parse_override
+
+    given = {parse_override(text)[0] for text in overrides or []} if quick else set()
+    if solver is not None and _own_solver(source) != _known_solver(solver):
+        overrides = [f"solver={solver}", *(overrides or [])]
+    loaded = load_problem(source, overrides)
+    if quick:
+        little = _little_effort(loaded).items()
+        free = [f"{key}={value}" for key, value in little if not {key, key.split(".")[0]} & given]
+        loaded = load_problem(source, [*(overrides or []), *free])
+    if solver not in (None, loaded.solver.kind):
+        raise UsageError(f"--solver {solver} and --set solver={loaded.solver.kind} contradict each other; give one")
+    if loaded.drift is not None:
+        raise UsageError(f"{source}: gives its own drift; run `controlsde evaluate`, or remove the key drift")
+    return loaded
+
+
+def _little_effort(problem: Problem) -> dict[str, int]:
+    """Keys of a problem, and what they are for a first answer."""
+    little = {"monte_carlo.particles": QUICK_PARTICLES}
+    if problem.solver.kind == "shooting":
+        little |= dict(zip(("solver.starts", "solver.hops"), QUICK_SEARCH[min(problem.dimension, 2)], strict=True))
+    return {key: min(value, _value_of(problem, key)) for key, value in little.items()}
+
+
+def _value_of(problem: Problem, key: str) -> int:
+    part, name = key.split(".")
+    return int(getattr(getattr(problem, part), name))
+
+
+def _own_solver(source: str) -> str | None:
+    """The kind of solver that a file asks for; None when the file alone is not a valid problem."""
+    from controlsde.problem import ProblemError
+
+    try:
+        return load_problem(source, None).solver.kind
+    except ProblemError:
+        return None
+
+
+def _known_solver(name: str) -> str:
+    from controlsde.registry import SOLVERS
+
+    if name not in SOLVERS:
+        raise UsageError(f"--solver must be one of {', '.join(SOLVERS)} (got {name!r})")
+    return name
 
 
 def load_result(path: Path) -> Result:

@@ -1,17 +1,22 @@
 """Where a command writes: the folder, checked before anything runs; results, and then figures, by name.
 
-A result is written and said before any picture of it is drawn, and a picture that fails is a warning.
+JSON goes to stdout. A result is written and said before any picture of it is drawn, and a picture that fails is a
+warning.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import typer
 
 from controlsde.cli.exits import UsageError, say
 from controlsde.foundation import files
+from controlsde.foundation.wording import in_json
 
 if TYPE_CHECKING:
     from controlsde.result.result import Result
@@ -131,6 +136,11 @@ def draw_reach(found: Sequence[Reach], folder: Path) -> None:
     from controlsde.report.figures import save_reach
 
     save_reach(found, folder, warn)
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on stdout."""
+    typer.echo(in_json(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)))
 
 
 def warn(line: str) -> None:

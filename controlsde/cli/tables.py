@@ -21,19 +21,12 @@ if TYPE_CHECKING:
     from controlsde.verification.certificate import Check
     from controlsde.verification.energy import Energy
     from controlsde.verification.promises import Promises
-    from controlsde.workflow.bounding import Bounds
     from controlsde.workflow.comparison import Comparison
-    from controlsde.workflow.feedback import Feedback
-    from controlsde.workflow.linearising import Controllability
     from controlsde.workflow.prediction import Prediction
-    from controlsde.workflow.reaching import Reach
     from controlsde.workflow.simulation import Simulation
 
 LARGEST_EXPONENT = 6.0  # of a bound that is written out
 NOT_FINITE = "not finite"
-ROUNDED_GAP = 1e-6  # of a bound, below which it is the least energy to all digits shown
-UNDERSHOOT = 1e-3  # of a density's peak: more is said
-FEEDBACK_NAMES = {"riccati": "Riccati", "replan": "re-planned"}
 FEW = 4  # starts: fewer have no quarter
 
 L2_ERRORS = {
@@ -135,7 +128,7 @@ def errors_table(result: Result) -> Table:
     for key, label in {**L2_ERRORS, **titles}.items():
         value = tracking[key]
         if value is not None:
-            table.add_row(label, _digits(value), _digits(discrete[key]) if key in discrete else "")
+            table.add_row(label, digits(value), digits(discrete[key]) if key in discrete else "")
         if key == "w2_final" and result.transport:
             stuck = "" if result.transport.converged else ", W₂ NOT CONVERGED"
             table.add_row("  certified lower bound", f"{result.transport.lower_bound:.4g}{stuck}", "")
@@ -145,7 +138,7 @@ def errors_table(result: Result) -> Table:
         from controlsde.verification.absorption import mass_taken
 
         table.add_row("mass that the walls took", f"{mass_taken(result.fields):.4g}", "")
-    table.add_row("objective", "", _digits(result.objective, 6))
+    table.add_row("objective", "", digits(result.objective, 6))
     return table
 
 
@@ -154,24 +147,24 @@ def _add_energy(table: Table, result: Result) -> None:
     energy = result.energy
     if energy is None:
         return
-    table.add_row("energy ∫∫|v|²ρ", _digits(energy.value), "")
+    table.add_row("energy ∫∫|v|²ρ", digits(energy.value), "")
     if energy.particles is not None:
         table.add_row("energy, particles", _energy_of_particles(energy), "")
     if energy.weighted != energy.value:
-        table.add_row("  in the clock of the noise, ∫∫(D̄/D)|v|²ρ", _digits(energy.weighted), "")
+        table.add_row("  in the clock of the noise, ∫∫(D̄/D)|v|²ρ", digits(energy.weighted), "")
     if energy.bound is not None:
-        table.add_row("  no drift needs less than", _digits(energy.bound), "")
+        table.add_row("  no drift needs less than", digits(energy.bound), "")
     if energy.price is not None:
-        table.add_row("  price of narrowness", f"{_digits(energy.price)} ×", "")
+        table.add_row("  price of narrowness", f"{digits(energy.price)} ×", "")
 
 
 def promises_table(promised: Promises) -> Table:
     """The score-matching loss, and the errors at T that it bounds."""
     table = empty("", "promised", "measured")
     l2, kl = _bounds(promised)
-    table.add_row("score-matching loss ∫∫|v − v*|²p", "", _digits(promised.loss))
-    table.add_row("L² error at T", l2, _digits(promised.l2))
-    table.add_row("KL(p‖ρ) at T, by the paths", kl, _digits(promised.kl))
+    table.add_row("score-matching loss ∫∫|v − v*|²p", "", digits(promised.loss))
+    table.add_row("L² error at T", l2, digits(promised.l2))
+    table.add_row("KL(p‖ρ) at T, by the paths", kl, digits(promised.kl))
     return table
 
 
@@ -182,7 +175,7 @@ def compared_promises_table(results: Sequence[Result]) -> Table:
         if result.promises:
             one = result.promises
             l2, kl = _bounds(one)
-            table.add_row(f"{result.noise:g}", _digits(one.loss), l2, _digits(one.l2), kl, _digits(one.kl))
+            table.add_row(f"{result.noise:g}", digits(one.loss), l2, digits(one.l2), kl, digits(one.kl))
     return table
 
 
@@ -193,25 +186,25 @@ def compared_energies_table(results: Sequence[Result]) -> Table:
         energy = result.energy
         if energy is None:
             continue
-        price = "—" if energy.price is None else f"{_digits(energy.price, 3)} ×"
+        price = "—" if energy.price is None else f"{digits(energy.price, 3)} ×"
         particles = _energy_of_particles(energy)
-        table.add_row(f"{result.noise:g}", _digits(energy.value), particles, _digits(energy.bound), price)
+        table.add_row(f"{result.noise:g}", digits(energy.value), particles, digits(energy.bound), price)
     return table
 
 
 def _energy_of_particles(energy: Energy) -> str:
     if energy.particles is None or energy.particles_se is None:
         return "—"
-    return _with_error(energy.particles, energy.particles_se)
+    return with_error(energy.particles, energy.particles_se)
 
 
 def _bounds(promised: Promises) -> tuple[str, str]:
     """The bounds of both errors in words."""
     l2 = "no bound exists" if promised.log10_l2_bound is None else f"≤ {_power(promised.log10_l2_bound)}"
-    return l2, "no bound exists" if promised.kl_bound is None else f"≤ {_digits(promised.kl_bound)}"
+    return l2, "no bound exists" if promised.kl_bound is None else f"≤ {digits(promised.kl_bound)}"
 
 
-def _digits(value: float | None, digits: int = 4) -> str:
+def digits(value: float | None, digits: int = 4) -> str:
     """A number with its digits, or that there is none."""
     if value is None:
         return "—"
@@ -223,134 +216,34 @@ def _power(logarithm: float) -> str:
     return f"{10.0**logarithm:.4g}" if logarithm < LARGEST_EXPONENT else f"10^{math.ceil(logarithm)}"
 
 
-def bounds_table(bounds: Bounds) -> Table:
-    """The least energies of any drift."""
-    table = empty("noise", "within ε", "least energy", "on a finer mesh", "gap at most")
-    for one in bounds.bounds:
-        gap = "none" if one.gap <= ROUNDED_GAP * one.value else f"{one.gap:.1g}"
-        table.add_row(f"{one.noise:g}", f"{one.within:g}", _digits(one.value, 6), _digits(one.refined, 6), gap)
-    return table
-
-
-def controllability_table(found: Controllability) -> Table:
-    """Singular values and ranks, what errors do, and where a neuron would help."""
-    from controlsde.workflow.linearising import TOLERANCES, WITHIN
-
-    table = empty("", "value")
-    values = found.singular_values
-    table.add_row("metric", "energy ∫∫|δv|²ρ dx dt" if found.metric == "energy" else "effort ∑Δt|δθ|²")
-    if len(values):
-        table.add_row("singular values, largest … least", f"{_digits(values[0])} … {values[-1]:.1e}")
-    for name in TOLERANCES:
-        of = f" of {len(values)}" if name == TOLERANCES[0] else ""
-        table.add_row(f"directions within {name} of the largest", f"{found.rank(float(name))}{of}")
-        if float(name) == WITHIN:
-            table.add_row("  that the mesh resolves", f"{found.resolved}")
-    share = found.trace_share
-    if share is not None and found.any_drift is not None:
-        error = found.trace_share_se or 0.0
-        table.add_row("share of any drift's trace, on this mesh", _with_error(share, error))
-        table.add_row("  largest singular value of any drift", _digits(float(found.any_drift.singular_values[0])))
-    table.add_row(
-        f"share of ‖ρ(T) − p(T)‖² along those within {WITHIN:.0e}".replace("e-02", "e-2"), _digits(found.residual_share)
-    )
-    table.add_row(f"  the least {found.metric} that makes this part", _digits(found.residual_energy))
-    errors = found.errors
-    table.add_row(f"‖δρ(T)‖ of {100 * errors.share:g} % errors of weights, predicted", _digits(errors.predicted))
-    table.add_row(f"  measured, {errors.samples} times", _with_error(errors.measured, errors.measured_se))
-    for label, gain in (
-        ("a shifted", found.gains.shift),
-        ("a scaled", found.gains.scale),
-        ("the worst", found.gains.worst),
-    ):
-        table.add_row(f"gain ‖δρ(T)‖/‖δρ(0)‖ of {label} start", _digits(gain))
-    _add_insertion(table, found)
-    return table
-
-
-def _add_insertion(table: Table, found: Controllability) -> None:
-    """The neuron that would lower J fastest."""
-    best = found.insertion
-    piece, candidate = best.best
-    speed, fastest = float(best.speeds[piece, candidate]), float(best.any_drift[piece])
-    direction = ", ".join(f"{value:.3g}" for value in best.W[candidate])
-    when = f"{best.edges[piece]:.3g} ≤ t < {best.edges[piece + 1]:.3g}"
-    table.add_row("one more neuron lowers J fastest in", when)
-    table.add_row(
-        "  with W, b", f"{direction if len(best.W[candidate]) == 1 else f'({direction})'}, {best.b[candidate]:.3g}"
-    )
-    of = f", {100 * speed / fastest:.0f} % of any drift's" if fastest > 0.0 else ""
-    table.add_row("  −dJ/d√energy", f"{_digits(speed)}{of}")
-
-
-def feedback_table(found: Sequence[Feedback]) -> Table:
-    """Errors from a wrong start, a row for each course: one nominal and one open loop a result."""
-    table = empty("noise", "", "at t = 0", "largest", "at T", "on its mesh", "J")
-    told: set[tuple[int, str]] = set()
-    for one in found:
-        courses = {"right start": one.nominal, "open loop": one.open_loop, FEEDBACK_NAMES[one.by]: one.closed_loop}
-        for name, course in courses.items():
-            if (id(one.result), name) in told:
-                continue
-            told.add((id(one.result), name))
-            numbers = (course.l2[0], course.l2.max(), course.l2_final, course.discrete, course.objective)
-            table.add_row(f"{one.noise:g}", name, *(f"{value:.3g}" for value in numbers))
-    return table
-
-
-def reach_table(found: Sequence[Reach]) -> Table:
-    """Everything that was tried, a row each."""
-    table = empty("noise", "pieces", "width", "horizon", "asked", "error", "energy", "least of any drift", "price", "")
-    for one in found:
-        for row in one.tried:
-            energy = row.result.energy if row.result else None
-            reached = "reached" if row is one.answer and one.verdict == "reached" else ""
-            verified = bool(row.result and row.result.verified)
-            table.add_row(
-                f"{one.noise:g}",
-                f"{row.problem.controls.pieces}",
-                f"{row.problem.network.width}",
-                f"{row.problem.reference.horizon:.4g}",
-                f"{row.within:.4g}",
-                _digits(row.error(one.norm)),
-                _digits(row.energy),
-                _digits(energy.bound if energy else None),
-                _digits(energy.price if energy else None, 3),
-                reached if verified else "not verified",
-            )
-    return table
-
-
 def simulation_table(simulation: Simulation) -> Table:
     """What the particles measured beside what is expected."""
     table = empty("", "particles", "expected")
     evidence = simulation.measured.evidence
     closed = simulation.result.problem.domain.walls != "absorbing"
-    table.add_row(
-        "L² error at T", _with_error(evidence.l2_final, evidence.l2_final_se), f"{simulation.expected_l2:.4g}"
-    )
-    table.add_row("  owed to the steps", _with_error(evidence.step_bias, evidence.step_bias_se), "0")
+    table.add_row("L² error at T", with_error(evidence.l2_final, evidence.l2_final_se), f"{simulation.expected_l2:.4g}")
+    table.add_row("  owed to the steps", with_error(evidence.step_bias, evidence.step_bias_se), "0")
     distance = simulation.density_l2
-    table.add_row("distance to the verified ρ", _with_error(distance.value, distance.standard_error), "0")
+    table.add_row("distance to the verified ρ", with_error(distance.value, distance.standard_error), "0")
     table.add_row("  z along its error", f"{evidence.z:.2f}", "0 ± 1")
     table.add_row("  z of all modes", f"{evidence.z_modes:.2f}", "0 ± 1")
     if not closed:
-        killed = _with_error(simulation.killed.value, simulation.killed.standard_error)
+        killed = with_error(simulation.killed.value, simulation.killed.standard_error)
         table.add_row("killed mass", killed, f"{simulation.expected_killed:.4g}")
     if simulation.moments:
         found, (mean, covariance) = simulation.moments, simulation.expected_moments
         for axis in range(len(found.mean)):
             name = "xyz"[axis]
             table.add_row(
-                f"mean of {name}", _with_error(found.mean[axis], found.mean_standard_error[axis]), _digits(mean[axis])
+                f"mean of {name}", with_error(found.mean[axis], found.mean_standard_error[axis]), digits(mean[axis])
             )
             spread = found.covariance_standard_error[axis, axis]
-            variance = _with_error(found.covariance[axis, axis], spread)
-            table.add_row(f"variance of {name}", variance, _digits(covariance[axis, axis]))
+            variance = with_error(found.covariance[axis, axis], spread)
+            table.add_row(f"variance of {name}", variance, digits(covariance[axis, axis]))
     for label, tests in (("W₁", simulation.w1), ("sliced W₂", simulation.sliced_w2)):
         for name, test in tests.items():
             to = "verified ρ" if name == "density" else "target p"
-            null = _with_error(test.null_mean, test.null_deviation)
+            null = with_error(test.null_mean, test.null_deviation)
             table.add_row(f"{label} to {to}", f"{test.value:.4g}", f"null {null}")
     return table
 
@@ -371,13 +264,13 @@ def rows_table(rows: Sequence[Row]) -> Table:
 def _particles(result: Result) -> str:
     """The particles' final error and its standard error."""
     evidence = result.certificate.monte_carlo
-    return "—" if evidence is None else _with_error(evidence.l2_final, evidence.l2_final_se)
+    return "—" if evidence is None else with_error(evidence.l2_final, evidence.l2_final_se)
 
 
-def _with_error(error: float, spread: float) -> str:
+def with_error(error: float, spread: float) -> str:
     """A number and its standard error, with as many decimals as that has digits."""
     if not (math.isfinite(error) and math.isfinite(spread) and spread > 0):
-        return _digits(error)
+        return digits(error)
     decimals = min(max(1 - math.floor(math.log10(spread)), 0), 9)
     return f"{error:.{decimals}f} ± {spread:.{decimals}f}"
 
@@ -409,11 +302,11 @@ def comparison_table(comparison: Comparison) -> Table:
         wasserstein = result.tracking.w2_final
         table.add_row(
             f"{result.noise:g}",
-            _digits(result.tracking.l2_final),
+            digits(result.tracking.l2_final),
             _particles(result),
-            _digits(wasserstein),
-            _digits(result.tracking.l2_rms),
-            _digits(result.objective),
+            digits(wasserstein),
+            digits(result.tracking.l2_rms),
+            digits(result.objective),
             _outcome(result),
         )
     return table

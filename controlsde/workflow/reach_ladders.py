@@ -10,8 +10,10 @@ lengths that the problem does not give are free.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -39,6 +41,7 @@ SPLITS = 3  # ways to cut a piece in two, or to add a neuron, from each of which
 APPROACH = (8.0, 4.0, 2.0, 1.0)  # times ε: the distances at which the energy is made least, one from the other
 SHORTER = 0.8  # a rung's horizon over the one before
 SHORTEST_SHARE = 0.05  # of the problem's horizon
+PATIENCE = 2  # horizons in a row that were not enough, before the search ends
 
 
 class ReachError(ControlsdeError, ValueError):
@@ -72,6 +75,11 @@ class Tried:
         """The measured energy."""
         return None if self.result is None or self.result.energy is None else self.result.energy.value
 
+    @property
+    def spent(self) -> float | None:
+        """The energy that bounds and limits are of: in the clock of the noise, where that varies in time."""
+        return None if self.result is None or self.result.energy is None else self.result.energy.weighted
+
     def to_json(self, norm: Norm) -> dict[str, Any]:
         """A row of `tried`."""
         energy = self.result.energy if self.result else None
@@ -89,6 +97,11 @@ class Tried:
             "result": self.result.path if self.result else None,
         }
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether somebody cut this rung short."""
+        return self.result is not None and self.result.status == "interrupted"
+
     def value(self, least: Least) -> float:
         """What is to be least, of this one."""
         if least == "energy":
@@ -100,6 +113,9 @@ class Tried:
         return self.problem.reference.horizon
 
 
+Starts = Callable[[Posed, Sequence[Tried]], tuple[Array, ...]]
+
+
 @dataclass(frozen=True, eq=False)
 class Rung:
     """A problem to solve, the distance that is asked of it, its name, and the weights (K, P) that it starts from."""
@@ -107,38 +123,49 @@ class Rung:
     problem: Problem
     within: float
     name: str
-    starts: Callable[[Posed, Sequence[Tried]], tuple[Array, ...]]
+    starts: Starts
 
 
-def rungs(
-    problem: Problem, posed: Posed, within: float, least: Least, norm: Norm, energy: float | None
-) -> Iterator[Rung]:
-    """The ladder, easiest to search for first."""
-    limited = least == "energy" or energy is not None
+@dataclass(frozen=True, eq=False)
+class Ladder:
+    """Rungs, easiest to search for first. first_is_least: the first answer is the one that is looked for.
 
-    def rung(
-        name: str, distance: float, starts: Callable[[Posed, Sequence[Tried]], tuple[Array, ...]], **changes: Any
-    ) -> Rung:
-        return Rung(_asked(problem, distance, norm, limited, changes), distance, name, starts)
+    patience: how many rungs in a row may be no answers.
+    """
 
+    rungs: Iterator[Rung]
+    first_is_least: bool
+    patience: float = math.inf
+
+
+def ladder(problem: Problem, posed: Posed, within: float, least: Least, norm: Norm, *, limited: bool) -> Ladder:
+    """The ladder of a question. limited: there is a limit on the energy."""
+    asked = partial(_rung, problem, norm, limited or least == "energy")
     if least == "energy":
         furthest = uncontrolled_distance(posed)
-        for factor in APPROACH:
-            if factor == 1.0 or factor * within < furthest:
-                yield rung(f"energy-within-{factor * within:.6g}", factor * within, _from_the_last)
-    elif least == "pieces":
-        given = {"lengths": "free"} if _may_be_free(problem, posed) else {}
-        for pieces in range(1, MOST["pieces"] + 1):
-            yield rung(f"pieces-{pieces}", within, _from_fewer_pieces, controls={"pieces": pieces, **given})
-    elif least == "width":
-        for width in range(1, MOST["width"] + 1):
-            yield rung(f"width-{width}", within, _from_a_narrower, network={"width": width})
+        distances = [factor * within for factor in APPROACH if factor == 1.0 or factor * within < furthest]
+        rungs = (asked(f"energy-within-{each:.6g}", each, _from_the_last) for each in distances)
+        return Ladder(rungs, first_is_least=False)
+    if least == "horizon":
+        whole = problem.reference.horizon
+        count = int(np.log(SHORTEST_SHARE) / np.log(SHORTER)) + 1
+        horizons = [SHORTER**number * whole for number in range(count)]
+        rungs = (asked(f"horizon-{T:.6g}", within, _from_more_time, reference={"horizon": T}) for T in horizons)
+        return Ladder(rungs, first_is_least=False, patience=PATIENCE)
+    if least == "width":
+        widths = range(1, MOST["width"] + 1)
+        rungs = (asked(f"width-{m}", within, _from_a_narrower, network={"width": m}) for m in widths)
     else:
-        share = 1.0
-        while share >= SHORTEST_SHARE:
-            horizon = share * problem.reference.horizon
-            yield rung(f"horizon-{horizon:.6g}", within, _from_more_time, reference={"horizon": horizon})
-            share *= SHORTER
+        given = {"lengths": "free"} if _may_be_free(problem, posed) else {}
+        pieces = range(1, MOST["pieces"] + 1)
+        rungs = (asked(f"pieces-{K}", within, _from_fewer_pieces, controls={"pieces": K, **given}) for K in pieces)
+    return Ladder(rungs, first_is_least=True)
+
+
+def _rung(
+    problem: Problem, norm: Norm, limited: bool, name: str, within: float, starts: Starts, **changes: dict[str, Any]
+) -> Rung:
+    return Rung(_asked(problem, within, norm, limited, changes), within, name, starts)
 
 
 def _may_be_free(problem: Problem, posed: Posed) -> bool:

@@ -13,8 +13,9 @@ A ladder is climbed, see `reach_ladders`, until a rung is an answer.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -28,14 +29,12 @@ from controlsde.result.result import Result, plain_json
 from controlsde.result.result_file import ResultError
 from controlsde.tracking.posed import Posed
 from controlsde.workflow.bounding import Frontier, frontier_of
-from controlsde.workflow.comparison import at_noise
-from controlsde.workflow.reach_ladders import LEAST, NORMS, Least, Norm, ReachError, Rung, Tried, rungs
+from controlsde.workflow.reach_ladders import LEAST, NORMS, Ladder, Least, Norm, ReachError, Rung, Tried, ladder
 from controlsde.workflow.solving import SolveError, solve_posed
 
 Verdict = Literal["reached", "not found", "impossible"]
 
 BUDGET = 600.0  # seconds
-ALLOWED_FAILURES = 2  # horizons in a row that were not enough, before the search ends
 LONGER = 1.5  # a rung may take so many times what the one before took
 
 
@@ -72,7 +71,7 @@ class Reach:
 
     def to_json(self) -> dict[str, Any]:
         """The JSON of `reach`."""
-        energy = self.answer.energy if self.answer else None
+        spent = self.answer.spent if self.answer else None
         document: dict[str, Any] = plain_json(
             {
                 "problem": self.problem.name,
@@ -83,9 +82,9 @@ class Reach:
                 "verdict": self.verdict,
                 "value": self.value,
                 "error": self.answer.error(self.norm) if self.answer else None,
-                "energy": energy,
+                "energy": self.answer.energy if self.answer else None,
                 "energy_bound": self.bound,
-                "price": energy / self.bound if energy is not None and self.bound else None,
+                "price": spent / self.bound if spent is not None and self.bound else None,
                 "words": self.words,
                 "tried": [one.to_json(self.norm) for one in self.tried],
                 "result": self.result.path if self.result else None,
@@ -109,9 +108,9 @@ def reach(
 ) -> Reach:
     """How little it takes to bring the density within ε of the data, ‖ρ(T) − p(T)‖ ≤ ε or W₂ ≤ ε.
 
-    energy: a limit on the energy, above which an answer does not count. budget: seconds, after which no rung is begun
-    that would not end in time. folder: keeps each rung's result, from which a search that was cut short goes on. A
-    keyboard interrupt keeps what was found. Raises ReachError, ReferenceError.
+    energy: a limit on the energy that `bound` is of, above which an answer does not count. budget: seconds, after
+    which no rung is begun that would not end in time. folder: keeps each rung's result, from which a search that was
+    cut short goes on. A keyboard interrupt keeps what was found. Raises ReachError, ReferenceError.
     """
     least, norm = _checked(problem, within, least, norm, energy, budget)
     began = time.perf_counter()
@@ -123,47 +122,58 @@ def reach(
     if energy is not None and bound is not None and bound > energy:
         words = f"no drift comes within {within:g} with less energy than {bound:.6g}, and {energy:g} is allowed"
         return replace(found, verdict="impossible", words=words)
-    tried: list[Tried] = []
-    interrupted, failures = False, 0
-    why = "the ladder ends"
-    for rung in rungs(problem, posed, within, least, norm, energy):
-        passed, last = time.perf_counter() - began, tried[-1].seconds if tried else 0.0
-        if passed + LONGER * last > budget:
-            why = f"the budget of {budget:g} s is spent"
-            break
-        try:
-            one = _climb(rung, tried, Path(folder) if folder is not None else None, progress)
-        except KeyboardInterrupt:
-            interrupted, why = True, "interrupted"
-            break
-        tried.append(one)
-        if one.result is not None and one.result.status == "interrupted":
-            interrupted, why = True, "interrupted"
-            break
-        good = _good(one, within, norm, energy)
-        failures = 0 if good else failures + 1
-        if good and least in ("pieces", "width"):
-            break
-        if least == "horizon" and failures >= ALLOWED_FAILURES:
-            break
-    answer = _answer(tried, within, least, norm, energy)
+    good = partial(_good, within=within, norm=norm, energy=energy)
+    place = Path(folder) if folder is not None else None
+    climbed = _climb(
+        ladder(problem, posed, within, least, norm, limited=energy is not None), good, budget, place, progress
+    )
+    found = replace(found, tried=climbed.tried, interrupted=climbed.interrupted)
+    answer = min(filter(good, climbed.tried), key=lambda one: one.value(least), default=None)
     if answer is not None:
         value = answer.value(least)
         words = f"reached: {_WORDS[least].format(value)} {_brings(answer, norm)}"
-        return replace(
-            found,
-            verdict="reached",
-            words=words,
-            value=value,
-            answer=answer,
-            tried=tuple(tried),
-            interrupted=interrupted,
-        )
-    closest = min((one for one in tried if np.isfinite(one.error(norm))), key=lambda one: one.error(norm), default=None)
+        return replace(found, verdict="reached", words=words, value=value, answer=answer)
+    measured = [one for one in climbed.tried if np.isfinite(one.error(norm))]
+    closest = min(measured, key=lambda one: one.error(norm), default=None)
+    return replace(found, words=_not_found(climbed, closest, norm, time.perf_counter() - began), answer=closest)
+
+
+@dataclass(frozen=True, eq=False)
+class _Climbed:
+    """The rungs that were climbed, and why no further one was."""
+
+    tried: tuple[Tried, ...]
+    ended: str
+    interrupted: bool = False
+
+
+def _climb(
+    steps: Ladder, good: Callable[[Tried], bool], budget: float, folder: Path | None, progress: Progress
+) -> _Climbed:
+    """Rung by rung, until the ladder has its answer or ends, the budget is spent, or somebody interrupts."""
+    began = time.perf_counter()
+    tried: list[Tried] = []
+    failures = 0
+    for rung in steps.rungs:
+        last = tried[-1].seconds if tried else 0.0
+        if time.perf_counter() - began + LONGER * last > budget:
+            return _Climbed(tuple(tried), f"the budget of {budget:g} s is spent")
+        try:
+            tried.append(_solve(rung, tried, folder, progress))
+        except KeyboardInterrupt:
+            return _Climbed(tuple(tried), "interrupted", interrupted=True)
+        if tried[-1].interrupted:
+            return _Climbed(tuple(tried), "interrupted", interrupted=True)
+        failures = 0 if good(tried[-1]) else failures + 1
+        if (failures == 0 and steps.first_is_least) or failures >= steps.patience:
+            break
+    return _Climbed(tuple(tried), "the ladder ends")
+
+
+def _not_found(climbed: _Climbed, closest: Tried | None, norm: Norm, seconds: float) -> str:
+    count = len(climbed.tried)
     seen = f"the closest came within {closest.error(norm):.4g}" if closest else "nothing could be evaluated"
-    seconds = time.perf_counter() - began
-    words = f"not found: {why} after {len(tried)} attempt{'s' * (len(tried) != 1)} and {seconds:.0f} s; {seen}"
-    return replace(found, words=words, answer=closest, tried=tuple(tried), interrupted=interrupted)
+    return f"not found: {climbed.ended} after {count} attempt{'s' * (count != 1)} and {seconds:.0f} s; {seen}"
 
 
 _WORDS = {
@@ -234,7 +244,7 @@ def _curve(posed: Posed, wanted: bool) -> Frontier | None:
         return None
 
 
-def _climb(rung: Rung, before: Sequence[Tried], folder: Path | None, progress: Progress) -> Tried:
+def _solve(rung: Rung, before: Sequence[Tried], folder: Path | None, progress: Progress) -> Tried:
     """One rung: as it was kept, or solved from the answers to those before, verified, and kept."""
     began = time.perf_counter()
     place = None if folder is None else folder / f"{rung.name}-noise-{rung.problem.noise:g}.nc"
@@ -277,15 +287,4 @@ def _good(one: Tried, within: float, norm: Norm, energy: float | None) -> bool:
     """Whether this rung is an answer: as near as asked for, with a certificate, and within the limit on the energy."""
     if one.result is None or not one.result.verified or not one.error(norm) <= within:
         return False
-    return energy is None or (one.energy is not None and one.energy <= energy)
-
-
-def _answer(tried: Sequence[Tried], within: float, least: Least, norm: Norm, energy: float | None) -> Tried | None:
-    """The least of those that are answers."""
-    good = [one for one in tried if _good(one, within, norm, energy)]
-    return min(good, key=lambda one: one.value(least), default=None)
-
-
-def at_levels(problem: Problem, noise: Sequence[float]) -> tuple[Problem, ...]:
-    """The problem at each of these noise levels, or at its own where there are none."""
-    return tuple(at_noise(problem, level) for level in noise) if noise else (problem,)
+    return energy is None or (one.spent is not None and one.spent <= energy)

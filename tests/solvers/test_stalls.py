@@ -61,22 +61,25 @@ def test_a_kink_ends_the_search_although_the_gradient_is_large(start):
     assert last.number < 100
 
 
-def test_a_network_of_relu_stalls_and_what_is_left_to_gain_is_nothing(small_tracking, monkeypatch):
+def test_networks_of_relu_stall_and_what_is_left_to_gain_is_nothing(small_tracking, monkeypatch):
+    """All end at a kink. Whether one stalls there, or finds no step down at all, is a matter of rounding."""
     tracking = small_tracking(**{"network.activation": "relu", "network.width": 3, "noise": 0.0, "controls.pieces": 4})
     objective = Objective(tracking)
-    start = starts_from(objective, [], 1, 0)[0]
 
-    def run():
+    def run(start):
         def evaluate(point):
             return objective.evaluate(point.reshape(tracking.weight_shape))
 
         return list(minimise(evaluate, start.ravel(), tracking.bounds, 300, TOLERANCE))
 
-    stalled = run()
-    assert stalled[-1].failure == Termination("stalled")
+    starts = starts_from(objective, [], 4, 0)
+    runs = [run(start) for start in starts]
+    assert all(one[-1].failure in (Termination("stalled"), Termination("no-descent")) for one in runs)
+    number = next(number for number, one in enumerate(runs) if one[-1].failure == Termination("stalled"))
+    stalled = runs[number]
     assert min(one.gradient_norm for one in stalled[-STALLED_ITERATIONS - 1 :]) > ROUNDING * TOLERANCE
     monkeypatch.setattr("controlsde.solvers.shooting.trust_region.STALLED_SHARE", -1.0)
-    patient = run()
+    patient = run(starts[number])
     assert len(patient) > len(stalled)
     assert patient[-1].value > (1 - 1e-4) * stalled[-1].value
     assert not patient[-1].converged

@@ -30,6 +30,8 @@ def test_its_pieces_differ_fill_the_horizon_and_are_verified(result):
     assert result.verified
     assert lengths.max() > 1.2 * lengths.min()
     assert lengths.sum() == pytest.approx(1.0, abs=1e-12)
+    energy = result.energy
+    assert abs(energy.particles - energy.value) < 5.0 * energy.particles_se
     assert lengths.min() >= result.problem.controls.shortest_of(1.0) * (1 - 1e-9)
 
 

@@ -8,8 +8,9 @@ import pytest
 from controlsde.controllability.energy_bound import energy_bound
 from controlsde.problem import load_problem
 from controlsde.report.figures import save_reach
+from controlsde.tracking.posed import Posed
 from controlsde.workflow import reaching
-from controlsde.workflow.reach_ladders import ReachError
+from controlsde.workflow.reach_ladders import MOST, ReachError, ladder
 from controlsde.workflow.reaching import reach
 
 SMALL = {
@@ -27,14 +28,14 @@ def small(**changes):
 
 
 @pytest.fixture(scope="module")
-def ladder(tmp_path_factory):
+def climbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ladder")
     problem = small(**{"controls.lengths": "free"})
     return problem, folder, reach(problem, 0.05, "pieces", folder=folder, frontier=True)
 
 
-def test_pieces_are_added_until_one_answer_is_near_enough_and_verified(ladder):
-    _, _, found = ladder
+def test_pieces_are_added_until_one_answer_is_near_enough_and_verified(climbed):
+    _, _, found = climbed
     assert found.verdict == "reached"
     assert [row.problem.controls.pieces for row in found.tried] == list(range(1, int(found.value) + 1))
     assert all(row.error("l2") > 0.05 for row in found.tried[:-1])
@@ -43,8 +44,8 @@ def test_pieces_are_added_until_one_answer_is_near_enough_and_verified(ladder):
     assert found.result.verified
 
 
-def test_its_json_says_it_all(ladder):
-    problem, _, found = ladder
+def test_its_json_says_it_all(climbed):
+    problem, _, found = climbed
     document = json.loads(json.dumps(found.to_json()))
     assert set(document) >= {
         "problem", "noise", "within", "least", "verdict", "value", "error", "energy", "energy_bound", "price", "tried",
@@ -56,8 +57,8 @@ def test_its_json_says_it_all(ladder):
     assert document["result"].endswith(".nc")
 
 
-def test_a_search_that_is_begun_again_goes_on_from_what_was_kept(ladder, monkeypatch):
-    problem, folder, found = ladder
+def test_a_search_that_is_begun_again_goes_on_from_what_was_kept(climbed, monkeypatch):
+    problem, folder, found = climbed
     monkeypatch.setattr(reaching, "solve_posed", lambda *_: pytest.fail("solved again"))
     again = reach(problem, 0.05, "pieces", folder=folder)
     assert again.value == found.value
@@ -67,8 +68,8 @@ def test_a_search_that_is_begun_again_goes_on_from_what_was_kept(ladder, monkeyp
     assert reach(other, 0.4, "pieces", folder=folder).verdict == "reached"  # what is kept is of another problem
 
 
-def test_its_picture_is_drawn(ladder, tmp_path):
-    _, _, found = ladder
+def test_its_picture_is_drawn(climbed, tmp_path):
+    _, _, found = climbed
     (picture,) = save_reach([found], tmp_path)
     assert picture.stat().st_size > 10_000
 
@@ -91,7 +92,7 @@ def test_the_least_energy_lies_above_the_bound_and_comes_near_it():
 
 
 def test_lengths_that_nobody_gives_are_free_on_a_ladder_of_pieces_and_others_are_kept():
-    posed = {name: reaching.Posed.of(load_problem(name)) for name in ("two-bumps", "vp-cosine")}
+    posed = {name: Posed.of(load_problem(name)) for name in ("two-bumps", "vp-cosine")}
     for name, changes, expected in (
         ("two-bumps", {}, "free"),
         ("two-bumps", {"controls.lengths": 1}, (1.0,)),
@@ -99,12 +100,26 @@ def test_lengths_that_nobody_gives_are_free_on_a_ladder_of_pieces_and_others_are
         ("vp-cosine", {"noise": 0}, "free"),
     ):
         problem = load_problem(name, set=changes)
-        first = next(reaching.rungs(problem, posed[name], 0.1, "pieces", "l2", None))
+        first = next(ladder(problem, posed[name], 0.1, "pieces", "l2", limited=False).rungs)
         assert first.problem.controls.lengths == expected
 
 
+def test_under_a_schedule_limits_and_prices_are_of_the_energy_that_is_bounded():
+    """The bound is one of ∫∫(D̄/D)|v|²ρ: a limit between that and the plain energy must not tell them apart wrongly."""
+    changes = {"solver.starts": 2, "solver.hops": 0, "monte_carlo.particles": 2000, "controls.pieces": 2}
+    problem = load_problem("vp-cosine", set=changes)
+    found = reach(problem, 10.0, "width")
+    (row,) = found.tried
+    energy = row.result.energy
+    assert energy.weighted > 1.01 * energy.value
+    assert (row.energy, row.spent) == (energy.value, energy.weighted)
+    assert found.to_json()["energy"] == energy.value
+    assert not reaching._good(row, 10.0, "l2", 0.5 * (energy.value + energy.weighted))
+    assert reaching._good(row, 10.0, "l2", 1.01 * energy.weighted)
+
+
 def test_what_is_not_found_says_how_near_the_search_came(monkeypatch):
-    monkeypatch.setitem(reaching.rungs.__globals__["MOST"], "pieces", 2)
+    monkeypatch.setitem(MOST, "pieces", 2)
     found = reach(small(), 1e-4, "pieces")
     assert (found.verdict, found.value) == ("not found", None)
     assert found.words.startswith("not found: the ladder ends after 2 attempts")
