@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import BSpline, make_interp_spline
 
 from controlsde.fokker_planck.radau import radau
-from controlsde.solvers.collocation.derivatives import nonzeros, sparse_to_casadi
+from controlsde.solvers.collocation.layout import Layout, nonzeros, scattered, sparse_to_casadi
 from controlsde.solvers.collocation.transcription import Transcription, step_energy, step_residual
 from controlsde.tracking.free_lengths import FreeLengths, logits_of
 from controlsde.tracking.target_course import TargetCourse
@@ -70,7 +70,7 @@ class FreeTranscription(Transcription):
 
 def transcribe_free(tracking: TrackingProblem) -> FreeTranscription:
     """The program of a tracking problem with free lengths: same mesh, same Radau points, same objective."""
-    layout, step, free = _Layout.of(tracking), _Step.of(tracking), _free(tracking)
+    layout, step, free = _Layout.of(tracking, tracking.weight_shape[1] + 1), _Step.of(tracking), _free(tracking)
     x = ca.MX.sym("x", layout.variables)
     seen = _Seen.of(tracking, layout, x)
     objective = ca.sum2(step.cost.map(layout.count)(*seen.of_cost))
@@ -95,48 +95,13 @@ def _free(tracking: TrackingProblem) -> FreeLengths:
     return tracking.free
 
 
-@dataclass(frozen=True, eq=False)
-class _Layout:
-    """Sizes of the program, and where the variables that a step sees lie in x."""
-
-    pieces: int
-    steps: int
-    size: int  # weights of a piece, P
-    stage_values: int  # of a step, s·n
-    columns: Indices  # (K·S, P + 2 + s·n + n): θ, t, Δt, Y, ρ before it; −1 for the fixed initial density
-
-    @staticmethod
-    def of(tracking: TrackingProblem) -> _Layout:
-        """The layout of a tracking problem's program."""
-        pieces, columns = tracking.weight_shape
-        steps, unknowns = tracking.grid.steps_per_piece, tracking.operator.size
-        stage_values, own = tracking.grid.stages * unknowns, columns + 1
-        number = np.arange(pieces * steps)
-        first = (number // steps) * (own + steps * stage_values)
-        stages = np.add.outer(first + own + (number % steps) * stage_values, np.arange(stage_values))
-        before = np.concatenate([np.full((1, unknowns), -1), stages[:-1, -unknowns:]])
-        seen = np.concatenate([np.add.outer(first, np.arange(own)), stages, before], axis=1)
-        return _Layout(pieces, steps, columns - 1, stage_values, seen)
+class _Layout(Layout):
+    """Of θ, t and Δt of every piece, and the stages."""
 
     @property
-    def own(self) -> int:
-        """θ, t and Δt of a piece, P + 2."""
-        return self.size + 2
-
-    @property
-    def block(self) -> int:
-        """Variables of a piece."""
-        return self.own + self.steps * self.stage_values
-
-    @property
-    def variables(self) -> int:
-        """Length of x."""
-        return self.pieces * self.block
-
-    @property
-    def count(self) -> int:
-        """Number of steps K·S."""
-        return self.pieces * self.steps
+    def size(self) -> int:
+        """Weights of a piece, P."""
+        return self.own - 2
 
     @property
     def priced(self) -> Indices:
@@ -175,17 +140,9 @@ class _Seen:
     @staticmethod
     def of(tracking: TrackingProblem, layout: _Layout, x: Any) -> _Seen:
         """Of all variables."""
-        grid, unknowns = tracking.grid, tracking.operator.size
-        table = ca.reshape(x, layout.block, layout.pieces)
-
-        def of_pieces(rows: Any, size: int) -> Any:
-            return ca.reshape(ca.repmat(rows, layout.steps, 1), size, layout.count)
-
-        weights = of_pieces(table[: layout.size, :], layout.size)
-        starts = of_pieces(table[layout.size, :], 1)
-        durations = of_pieces(table[layout.size + 1, :], 1)
-        densities = ca.reshape(table[layout.own :, :], layout.stage_values, layout.count)
-        before = ca.horzcat(ca.DM(tracking.initial), densities[-unknowns:, :-1])
+        grid = tracking.grid
+        own, densities, before = layout.seen(x, tracking.initial)
+        weights, starts, durations = own[: layout.size, :], own[layout.size, :], own[layout.size + 1, :]
         number = ca.DM(np.tile(np.arange(layout.steps), layout.pieces)[None].astype(float))
         end = np.zeros((1, layout.count))
         end[0, -1] = tracking.end_weight
@@ -322,7 +279,7 @@ def _derivatives(tracking: TrackingProblem, layout: _Layout, step: _Step, seen: 
         [np.add.outer(np.arange(layout.count) * layout.stage_values, row).ravel(), of_steps + links[0]]
     )
     columns = np.concatenate([layout.columns[:, column].ravel(), links[1]])
-    jacobian = _scattered(
+    jacobian = scattered(
         rows, columns, ca.vertcat(ca.vec(slopes), ca.DM(links[2])), (of_steps + layout.pieces, layout.variables)
     )
 
@@ -347,7 +304,7 @@ def _derivatives(tracking: TrackingProblem, layout: _Layout, step: _Step, seen: 
     rows = np.concatenate([layout.columns[:, row].ravel(), first])
     columns = np.concatenate([layout.columns[:, column].ravel(), second])
     values = ca.vertcat(ca.vec(bent), factor * bend(x[layout.priced.tolist()]))
-    hessian = _scattered(rows, columns, values, (layout.variables, layout.variables))
+    hessian = scattered(rows, columns, values, (layout.variables, layout.variables))
     return {
         "grad_f": ca.Function("nlp_grad_f", [x, p], [ca.sum2(cost) + priced, gradient], ["x", "p"], ["f", "grad_f_x"]),
         "jac_g": ca.Function("nlp_jac_g", [x, p], [constraints, jacobian], ["x", "p"], ["g", "jac_g_x"]),
@@ -355,12 +312,3 @@ def _derivatives(tracking: TrackingProblem, layout: _Layout, step: _Step, seen: 
             "nlp_hess_l", [x, p, factor, multipliers], [hessian], ["x", "p", "lam_f", "lam_g"], ["triu_hess_gamma_x_x"]
         ),
     }
-
-
-def _scattered(rows: Indices, columns: Indices, values: Any, shape: tuple[int, int]) -> Any:
-    """The sparse MX of entries (rows, columns), those of one place summed; entries in column −1 are left out."""
-    kept = np.flatnonzero(columns >= 0)
-    places, position = np.unique(columns[kept] * shape[0] + rows[kept], return_inverse=True)
-    summing = sp.csc_array((np.ones(len(kept)), (position, kept)), shape=(len(places), len(rows)))
-    sparsity = ca.Sparsity.triplet(*shape, (places % shape[0]).tolist(), (places // shape[0]).tolist())
-    return ca.MX(sparsity, sparse_to_casadi(summing) @ values)

@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.fokker_planck.radau import radau
-from controlsde.solvers.collocation.derivatives import objective_matrix, program_derivatives, sparse_to_casadi
+from controlsde.solvers.collocation.derivatives import objective_matrix, program_derivatives
+from controlsde.solvers.collocation.layout import sparse_to_casadi
 from controlsde.tracking.tracking_problem import TrackingProblem
 
 Array = NDArray[np.float64]
