@@ -82,5 +82,6 @@ CLAIMS = Extensions(
         "price-of-narrowness": "controlsde.claims.price_of_narrowness:CLAIM",
         "free-lengths": "controlsde.claims.lengths_of_pieces:CLAIM",
         "noise-frontier": "controlsde.claims.noise_frontier:CLAIM",
+        "noise-frontier-free-lengths": "controlsde.claims.noise_frontier:FREE_LENGTHS",
     },
 )

@@ -1,10 +1,10 @@
 """Where noise helps and where it hurts: optimised controls over pieces, widths, noise levels and three densities.
 
 A cell is one budget at one noise level. Cells that differ only in their pieces make a climb: the fewest pieces start at
-random, more pieces start from the answers on fewer, which they contain. Otherwise a descent that is cut short on many
-pieces would be compared, and not what many pieces can do. The climbs are independent of each other. Every cell is kept
-in a file of its own as soon as it is done, so that a run which was killed goes on where it stopped, as long as it is
-given the same folder.
+random, more pieces start from the answers on fewer, whose pieces they divide. Otherwise a descent that is cut short on
+many pieces would be compared, and not what many pieces can do. The climbs are independent of each other. Every cell is
+kept in a file of its own as soon as it is done, so that a run which was killed goes on where it stopped, as long as it
+is given the same folder.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.problem import Problem, parse_problem
 from controlsde.report.panels import Panel
 from controlsde.solvers.workers import Stopped, Workers
+from controlsde.workflow.warm_starts import in_parts
 
 Array = NDArray[np.float64]
 
@@ -36,6 +37,8 @@ DENSITIES = {
     "kink": "0.6 - abs(x - 0.5)",
     "jump": "where(x < 0.5, 1.6, 0.4)",
 }
+LENGTHS = ("equal", "free")
+SHORTEST = 1e-3  # of the horizon: the least length of a free piece
 MEASURES = {"l2": "L²", "w1": "W₁", "w2": "W₂"}
 CLEAR = 2.0  # deviations of a difference over the seeds, beyond which it is called one
 RISEN = 1.02  # times J on fewer pieces: more than other steps in time make of the same controls
@@ -44,7 +47,10 @@ SECONDS = 60.0  # that a climb may take: from the second on, processes pay
 
 @dataclass(frozen=True)
 class Parameters:
-    """densities, pieces, widths, noise levels η, seeds of the starts, iterations of each descent, horizon."""
+    """densities, pieces, widths, noise levels η, seeds of the starts, iterations of each descent, horizon.
+
+    lengths: of the pieces, "equal" or "free".
+    """
 
     densities: tuple[str, ...] = tuple(DENSITIES)
     pieces: tuple[int, ...] = (4, 8, 16, 32, 64)
@@ -53,6 +59,7 @@ class Parameters:
     seeds: tuple[int, ...] = (0, 1, 2)
     iterations: int = 60
     horizon: float = 0.1
+    lengths: tuple[str, ...] = ("equal",)
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,7 @@ class Cell:
     seeds: tuple[int, ...]
     iterations: int
     horizon: float
+    lengths: str = "equal"
 
     @property
     def pieces(self) -> int:
@@ -75,17 +83,25 @@ class Cell:
     @property
     def label(self) -> str:
         """What people call it."""
-        return f"{self.density}, {self.pieces} pieces, width {self.width}, η = {self.noise:g}"
+        return f"{self.budget}, η = {self.noise:g}"
+
+    @property
+    def budget(self) -> str:
+        """All but the noise, in words."""
+        free = " of free length" if self.lengths == "free" else ""
+        return f"{self.density}, {self.pieces} pieces{free}, width {self.width}"
 
     @property
     def name(self) -> str:
         """The name of its file, which holds all that its numbers depend on."""
         pieces, seeds = ("-".join(map(str, numbers)) for numbers in (self.climbed, self.seeds))
         budget = f"i{self.iterations}-T{self.horizon:g}-s{seeds}"
-        return f"{self.density}-K{pieces}-m{self.width}-n{self.noise:g}-{budget}.json"
+        free = "-free" if self.lengths == "free" else ""
+        return f"{self.density}-K{pieces}-m{self.width}-n{self.noise:g}-{budget}{free}.json"
 
     def problem(self) -> Problem:
         """Reversed heat flow between walls, with tangential networks: the same at every noise level."""
+        free = f", lengths: free, shortest: {SHORTEST * self.horizon!r}" if self.lengths == "free" else ""
         return parse_problem(
             f"""
 domain: {{box: [[0, 1]]}}
@@ -96,7 +112,7 @@ reference:
   data: {{kind: formula, expression: "{DENSITIES[self.density]}"}}
 noise: {self.noise!r}
 network: {{width: {self.width}, tangential: true}}
-controls: {{pieces: {self.pieces}}}
+controls: {{pieces: {self.pieces}{free}}}
 objective: {{effort: 1.0e-7}}
 mesh: {{elements: [8]}}
 solver: {{kind: shooting, starts: 1, hops: 0, iterations: {self.iterations}}}
@@ -149,11 +165,13 @@ class Climbed:
 def climbs(parameters: Parameters) -> list[tuple[Cell, ...]]:
     """The cells, from few pieces to many, of every density, width and noise level; those that take longest first."""
     pieces = tuple(sorted(set(parameters.pieces)))
+    seeds, iterations, horizon = parameters.seeds, parameters.iterations, parameters.horizon
     return [
         tuple(
-            Cell(density, pieces[:end], width, noise, parameters.seeds, parameters.iterations, parameters.horizon)
+            Cell(density, pieces[:end], width, noise, seeds, iterations, horizon, lengths)
             for end in range(1, len(pieces) + 1)
         )
+        for lengths in sorted(set(parameters.lengths), reverse=True)
         for width in sorted(parameters.widths, reverse=True)
         for density in parameters.densities
         for noise in parameters.noise
@@ -191,7 +209,9 @@ def measured(cell: Cell, folder: Path | None, before: Sequence[Controls | None] 
 
 
 def _fitting(controls: Controls | None, pieces: int) -> Controls | None:
-    return controls if controls is not None and pieces % controls.pieces == 0 else None
+    if controls is None or pieces % controls.pieces:
+        return None
+    return in_parts(controls, pieces // controls.pieces)
 
 
 def _weights(controls: Controls) -> dict[str, Any]:
@@ -207,6 +227,8 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
     unknown = [name for name in parameters.densities if name not in DENSITIES]
     if unknown:
         raise SettingError(f"densities must be among {', '.join(DENSITIES)} (got {', '.join(unknown)})")
+    if not set(parameters.lengths) <= set(LENGTHS):
+        raise SettingError(f"lengths must be among {', '.join(LENGTHS)} (got {', '.join(parameters.lengths)})")
     folder = setting.folder / "noise-frontier" if setting.folder else None
     todo = climbs(parameters)
 
@@ -241,10 +263,12 @@ def _climb_elsewhere(cells: tuple[Cell, ...], stopped: Stopped, folder: Path | N
 def _findings(parameters: Parameters, found: dict[Cell, Measured]) -> Findings:
     """Rows of every cell, and for every density, number of pieces and width whether noise helped."""
     rows: list[Row] = []
-    verdicts: dict[str, dict[str, float]] = {symbol: {} for symbol in MEASURES.values()}
+    gaps: dict[tuple[str, str], dict[str, float]] = {
+        (lengths, symbol): {} for lengths in parameters.lengths for symbol in MEASURES.values()
+    }
     missing: list[str] = []
     for group in _groups(parameters, found):
-        budget = f"{group[0].density}, {group[0].pieces} pieces, width {group[0].width}"
+        budget, lengths = group[0].budget, group[0].lengths
         for cell in group:
             for measure, symbol in MEASURES.items():
                 spread = found[cell].spread(measure)
@@ -254,24 +278,51 @@ def _findings(parameters: Parameters, found: dict[Cell, Measured]) -> Findings:
         for measure, symbol in MEASURES.items():
             compared = _compared({cell.noise: found[cell].spread(measure) for cell in group})
             if compared is not None:
-                best, verdicts[symbol][budget] = compared
+                best, gaps[lengths, symbol][budget] = compared
                 rows.append(report(f"{budget}: best η > 0 in {symbol}", best))
                 label = f"{budget}: {symbol} at the best η > 0 less that at η = 0, in deviations"
-                rows.append(report(label, verdicts[symbol][budget]))
-        if budget not in verdicts[MEASURES["l2"]]:
+                rows.append(report(label, gaps[lengths, symbol][budget]))
+        if budget not in gaps[lengths, MEASURES["l2"]]:
             missing.append(budget)
     rises = _rises(found)
     rows.append(
         report(f"of {len(rises)} answers, those whose J is above that on fewer pieces", int(np.sum(rises > RISEN)))
     )
-    words = " ".join(_in_words(symbol, apart) for symbol, apart in verdicts.items())
+    several = len(parameters.lengths) > 1
+    words = " ".join(
+        _in_words(symbol + (f" with {lengths} lengths" if several else ""), apart)
+        for (lengths, symbol), apart in gaps.items()
+    )
     note = (
         f"The best η > 0 against η = 0, at T. {words} Elsewhere the difference is within {CLEAR:g} deviations over the "
         "starts, or there are no two starts that verified."
     )
     if missing:
         note += f" Not compared, for no start verified at η = 0, or with noise: {'; '.join(missing)}."
+    if several:
+        note += " " + _gained(parameters, found)
     return Findings(tuple(rows), tuple(_panels(parameters, found)), note)
+
+
+def _gained(parameters: Parameters, found: dict[Cell, Measured]) -> str:
+    """What other lengths than the first make of the mean L² error, noise level by noise level."""
+    first, *others = parameters.lengths
+    words = []
+    for lengths in others:
+        for noise in sorted(parameters.noise):
+            pairs = [
+                (found[cell].spread("l2").mean, found[replace(cell, lengths=lengths)].spread("l2").mean)
+                for cell in found
+                if (cell.lengths, cell.noise) == (first, noise)
+            ]
+            ratios = [after / before for before, after in pairs if np.isfinite(after) and np.isfinite(before)]
+            if ratios:
+                middle, low, high = np.median(ratios), min(ratios), max(ratios)
+                words.append(f"at η = {noise:g} {middle:.2g} ({low:.2g} to {high:.2g} in {len(ratios)} budgets)")
+    return (
+        f"The mean L² error with {' and '.join(others)} lengths over that with {first} ones, in the median over the "
+        f"budgets: {'; '.join(words)}."
+    )
 
 
 def _compared(spreads: dict[float, Spread]) -> tuple[float, float] | None:
@@ -306,15 +357,17 @@ def _rises(found: dict[Cell, Measured]) -> Array:
 
 def _groups(parameters: Parameters, found: dict[Cell, Measured]) -> Iterator[list[Cell]]:
     """The cells that differ in nothing but the noise."""
-    for density in parameters.densities:
-        for pieces in parameters.pieces:
-            for width in parameters.widths:
-                yield _alike(found, density, pieces, width)
+    for lengths in parameters.lengths:
+        for density in parameters.densities:
+            for pieces in parameters.pieces:
+                for width in parameters.widths:
+                    yield _alike(found, lengths, density, pieces, width)
 
 
-def _alike(found: dict[Cell, Measured], density: str, pieces: int, width: int) -> list[Cell]:
+def _alike(found: dict[Cell, Measured], lengths: str, density: str, pieces: int, width: int) -> list[Cell]:
     """The cells with these, by noise."""
-    group = [cell for cell in found if (cell.density, cell.pieces, cell.width) == (density, pieces, width)]
+    wanted = (lengths, density, pieces, width)
+    group = [cell for cell in found if (cell.lengths, cell.density, cell.pieces, cell.width) == wanted]
     return sorted(group, key=lambda cell: cell.noise)
 
 
@@ -328,10 +381,12 @@ def _panels(parameters: Parameters, found: dict[Cell, Measured]) -> Iterator[Pan
     for fixed, lines in choices.items():
         for density in parameters.densities:
             curves = []
-            for series, (label, pieces, width) in enumerate(lines):
-                group = _alike(found, density, pieces, width)
+            each = [(lengths, *line) for line in lines for lengths in parameters.lengths]
+            for series, (lengths, label, pieces, width) in enumerate(each):
+                group = _alike(found, lengths, density, pieces, width)
                 spreads = [found[cell].spread("l2") for cell in group]
-                curves.append(spread_curve([cell.noise for cell in group], spreads, label, series))
+                words = label if len(parameters.lengths) == 1 else f"{label}, {lengths}"
+                curves.append(spread_curve([cell.noise for cell in group], spreads, words, series))
             yield Panel(f"{density}, {fixed}", "noise η", "L² at T", tuple(curves), y_log=True)
 
 
@@ -357,6 +412,35 @@ CLAIM = Claim(
         "by other methods; what did not verify is left out, and counted. Three starts make a crude spread."
     ),
     further="Narrow the question: `--set densities=[jump] --set pieces=[16] --set noise=[0,0.05,0.1,0.2]`.",
+    expects="open",
+    long=True,
+)
+
+FREE_LENGTHS = Claim(
+    id="noise-frontier-free-lengths",
+    source="P1",
+    title="The frontier with free lengths of the pieces",
+    statement=(
+        "The frontier of noise for few pieces, once with pieces of equal length and once where the lengths are "
+        "optimised with the weights, from the same random starts with the same number of iterations. Does the verdict "
+        "on noise change?"
+    ),
+    formulas=(
+        *CLAIM.formulas,
+        "Δt_k = s + (T − K s) softmax(z)_k, with z among the controls",
+    ),
+    parameters=Parameters(pieces=(4, 8), widths=(1, 2), noise=(0.0, 0.25, 1.0), lengths=LENGTHS),
+    fast=Parameters(
+        densities=("smooth",), pieces=(2,), widths=(1,), noise=(0.0, 1.0), seeds=(0,), iterations=10, lengths=LENGTHS
+    ),
+    experiment=experiment,
+    meaning=(
+        "Noise forgets: what was built early is gone at T, so with equal pieces most of them are spent on nothing that "
+        "lasts, and more so the more noise there is. Where lengths are free, pieces move to where they count, and what "
+        "is left of the difference is due to noise. As in the frontier, no theorem decides the table, the descents are "
+        "limited, and three starts make a crude spread."
+    ),
+    further="More pieces: `--set pieces=[16]`; wider networks: `--set widths=[4]`.",
     expects="open",
     long=True,
 )

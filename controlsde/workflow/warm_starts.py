@@ -25,6 +25,15 @@ def split_in_two(controls: Controls, most: int) -> Iterator[Controls]:
         yield Controls(a, w, b, times)
 
 
+def in_parts(controls: Controls, parts: int) -> Controls:
+    """The same drift, every piece cut in so many of equal length."""
+    ends = [
+        np.linspace(low, high, parts + 1)[1:] for low, high in zip(controls.times, controls.times[1:], strict=False)
+    ]
+    a, w, b = (np.repeat(part, parts, axis=0) for part in _weights(controls))
+    return Controls(a, w, b, np.concatenate([controls.times[:1], *ends]))
+
+
 def on_pieces(controls: Controls, times: Array) -> Controls:
     """On pieces with these ends (K + 1,), each with the weights that hold in its middle."""
     middles = 0.5 * (times[1:] + times[:-1])

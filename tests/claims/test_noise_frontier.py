@@ -30,8 +30,10 @@ def test_a_cell_is_the_problem_that_its_name_says():
         replace(cell, seeds=(0,)),
         replace(cell, iterations=61),
         replace(cell, horizon=0.2),
+        replace(cell, lengths="free"),
     ]
-    assert len({cell.name, *(one.name for one in changed)}) == 9
+    assert len({cell.name, *(one.name for one in changed)}) == 10
+    assert (problem.controls.lengths, changed[-1].problem().controls.lengths) == (None, "free")
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ def test_more_pieces_start_from_the_answers_on_fewer_of_the_same_seed(solved, tm
         if problem.controls.pieces == 2:
             assert initial is None
         else:
-            assert initial.pieces == 2
+            assert initial.pieces == 4
+            np.testing.assert_allclose(initial.times, np.linspace(0.0, 0.1, 5))
             np.testing.assert_array_equal(initial.A, float(seed))
 
 
@@ -132,3 +135,23 @@ def test_budgets_without_a_verified_answer_are_named_and_not_compared():
 def test_an_unknown_density_is_refused():
     with pytest.raises(SettingError, match="smooth, kink, jump"):
         noise_frontier.experiment(replace(SMALL, densities=("rough",)), Setting())
+
+
+def test_with_free_lengths_the_verdict_is_told_of_each_and_what_they_gain():
+    parameters = replace(SMALL, pieces=(4,), lengths=("equal", "free"))
+    levels = {("equal", 0.0): 1.0, ("equal", 1.0): 3.0, ("free", 0.0): 0.5, ("free", 1.0): 0.4}
+    found = {}
+    for cell in itertools.chain(*climbs(parameters)):
+        l2 = tuple(levels[cell.lengths, cell.noise] + step for step in (-0.01, 0.0, 0.01))
+        found[cell] = Measured(l2, l2, l2)
+    findings = noise_frontier._findings(parameters, found)
+    assert "In L² with equal lengths noise helps in 0 of 2 budgets and hurts in 2 (" in findings.note
+    free = "smooth, 4 pieces of free length, width 1; jump, 4 pieces of free length, width 1"
+    assert f"In L² with free lengths noise helps in 2 of 2 budgets ({free}) and hurts in 0." in findings.note
+    assert "at η = 0 0.5 (0.5 to 0.5 in 2 budgets); at η = 1 0.13 (0.13 to 0.13 in 2 budgets)" in findings.note
+    assert [curve.label for curve in findings.panels[0].curves] == ["4 pieces, equal", "4 pieces, free"]
+
+
+def test_unknown_lengths_are_refused():
+    with pytest.raises(SettingError, match="equal, free"):
+        noise_frontier.experiment(replace(SMALL, lengths=("graded",)), Setting())

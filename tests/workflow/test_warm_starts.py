@@ -5,7 +5,7 @@ import pytest
 
 from controlsde.control.controls import Controls
 from controlsde.control.network import Network
-from controlsde.workflow.warm_starts import in_less_time, on_pieces, split_in_two, with_a_neuron
+from controlsde.workflow.warm_starts import in_less_time, in_parts, on_pieces, split_in_two, with_a_neuron
 
 
 @pytest.fixture
@@ -33,6 +33,15 @@ def test_a_piece_cut_in_two_makes_the_same_drift_the_longest_first(controls):
     for each in found:
         for t in TIMES:
             np.testing.assert_array_equal(drift(each, t, POINTS), drift(controls, t, POINTS))
+
+
+def test_pieces_cut_in_parts_make_the_same_drift(controls):
+    found = in_parts(controls, 3)
+    assert found.times.tolist() == pytest.approx(
+        [0.0, 0.2 / 3, 0.4 / 3, 0.2, 0.2 + 0.7 / 3, 0.2 + 1.4 / 3, 0.9, 0.9 + 0.1 / 3, 0.9 + 0.2 / 3, 1.0]
+    )
+    for t in TIMES:
+        np.testing.assert_array_equal(drift(found, t, POINTS), drift(controls, t, POINTS))
 
 
 def test_one_more_neuron_makes_the_same_drift(controls):
