@@ -16,6 +16,7 @@ from controlsde.fokker_planck.diffusivity import Diffusivity
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.problem import Problem
 from controlsde.reference import Reference, build_reference
+from controlsde.registry import SOLVERS
 from controlsde.tracking.time_grid import TimeGrid
 from controlsde.tracking.tracking_problem import (
     TrackingProblem,
@@ -49,6 +50,12 @@ class Posed:
         """The same for controls that are given, pieces and all: their lengths are free no more."""
         given = self.problem.controls.model_copy(update={"lengths": None, "shortest": None})
         return self.changed(controls=given) if self.problem.controls.free else self
+
+    @property
+    def may_free_lengths(self) -> bool:
+        """Whether the problem leaves the lengths of its pieces open, and its solver and noise let them be free."""
+        given = self.problem.controls.lengths is not None
+        return not given and self.diffusivity.steady and SOLVERS[self.problem.solver.kind].frees_lengths
 
     @property
     def diffusivity(self) -> Diffusivity:

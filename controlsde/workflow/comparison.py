@@ -28,6 +28,7 @@ from controlsde.workflow.solving import solve
 Array = NDArray[np.float64]
 
 DEFAULT_NOISE = (0.0, 1.0)
+FREE_LENGTHS = "--set controls.lengths=free"
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +117,9 @@ def compare(
             break
     progress(Step("cross-applying the controls"))
     cross, interrupted = cross_apply(results)
-    return Comparison(problem, tuple(results), cross, note(results), interrupted or len(results) < len(levels))
+    open_lengths = problem.controls.pieces > 1 and Posed.of(at_noise(problem, max(levels))).may_free_lengths
+    found = note(results, open_lengths)
+    return Comparison(problem, tuple(results), cross, found, interrupted or len(results) < len(levels))
 
 
 def cross_apply(results: list[Result]) -> tuple[Array, bool]:
@@ -150,8 +153,12 @@ def _spread(result: Result) -> list[tuple[float, float]]:
     return [(kept[0], kept[-1])] if len(kept) > 1 else []
 
 
-def note(results: list[Result]) -> str:
-    """What the comparison shows, in one sentence, with the spread of the optimiser beside the difference."""
+def note(results: list[Result], open_lengths: bool = False) -> str:
+    """What the comparison shows, in one sentence, with the spread of the optimiser beside the difference.
+
+    open_lengths: whether the pieces are equally long and might have lengths of their own, which is said where noise
+    hurts, for equal pieces make more of it.
+    """
     if len(results) < 2:
         return "one noise level only: nothing to compare"
     best = min(results, key=lambda result: result.tracking.l2_final)
@@ -171,4 +178,9 @@ def note(results: list[Result]) -> str:
     stuck = [f"{result.noise:g}" for result in results if result.status != "converged"]
     if stuck:
         text += f"; not converged at noise {', '.join(stuck)}"
+    if open_lengths and best.noise < worst.noise:
+        text += (
+            f"; all pieces are equally long, which costs most with noise, for it forgets what the first ones did: with "
+            f"{FREE_LENGTHS} the solver finds their lengths, too"
+        )
     return text

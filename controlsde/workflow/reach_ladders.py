@@ -23,7 +23,6 @@ from controlsde.control.controls import Controls
 from controlsde.controllability.energy_bound import uncontrolled_distance
 from controlsde.foundation.errors import ControlsdeError
 from controlsde.problem import Problem
-from controlsde.registry import SOLVERS
 from controlsde.result.result import Result
 from controlsde.tracking.posed import Posed
 from controlsde.workflow.solving import initial_weights
@@ -156,7 +155,7 @@ def ladder(problem: Problem, posed: Posed, within: float, least: Least, norm: No
         widths = range(1, MOST["width"] + 1)
         rungs = (asked(f"width-{m}", within, _from_a_narrower, network={"width": m}) for m in widths)
     else:
-        given = {"lengths": "free"} if _may_be_free(problem, posed) else {}
+        given = {"lengths": "free"} if posed.may_free_lengths else {}
         pieces = range(1, MOST["pieces"] + 1)
         rungs = (asked(f"pieces-{K}", within, _from_fewer_pieces, controls={"pieces": K, **given}) for K in pieces)
     return Ladder(rungs, first_is_least=True)
@@ -166,12 +165,6 @@ def _rung(
     problem: Problem, norm: Norm, limited: bool, name: str, within: float, starts: Starts, **changes: dict[str, Any]
 ) -> Rung:
     return Rung(_asked(problem, within, norm, limited, changes), within, name, starts)
-
-
-def _may_be_free(problem: Problem, posed: Posed) -> bool:
-    """Whether the problem leaves the lengths of its pieces open, and its solver and noise let them be free."""
-    steady = problem.noise == 0 or posed.reference.diffusivity.steady
-    return problem.controls.lengths is None and steady and SOLVERS[problem.solver.kind].frees_lengths
 
 
 def _asked(problem: Problem, within: float, norm: Norm, limited: bool, changes: dict[str, dict[str, Any]]) -> Problem:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from controlsde.problem import load_problem
+from controlsde.tracking.posed import Posed
 from controlsde.workflow import comparison
-from controlsde.workflow.comparison import NoiseLevelsError, check_levels, compare, note
+from controlsde.workflow.comparison import NoiseLevelsError, at_noise, check_levels, compare, note
 from controlsde.workflow.solving import evaluate
 
 SMALL = {
@@ -62,6 +63,35 @@ def test_the_note_shows_how_far_the_best_starts_lie_apart(compared):
     text = note([replace(first, starts=(0.3, 0.1, float("nan"), 0.2, 0.4)), second])
     assert "the best starts reached objectives of 0.1 to 0.2 at noise 0" in text
     assert "at noise 0.5;" not in text  # a single start has no spread
+
+
+def test_where_noise_hurts_equal_pieces_the_note_says_what_to_try(compared):
+    first, second = sorted(compared.results, key=lambda result: result.tracking.l2_final)
+    quiet, noisy = (
+        replace(first, problem=at_noise(first.problem, 0.0)),
+        replace(second, problem=at_noise(second.problem, 0.5)),
+    )
+    cure = "--set controls.lengths=free"
+    assert cure in note([quiet, noisy], open_lengths=True)
+    assert cure not in note([quiet, noisy])
+    helped = [replace(first, problem=noisy.problem), replace(second, problem=quiet.problem)]
+    assert cure not in note(helped, open_lengths=True)
+    assert (cure in compared.note) == (first.noise == 0.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "may"),
+    [
+        ({}, True),
+        ({"controls.lengths": 0.9}, False),
+        ({"controls.lengths": "free"}, False),
+        ({"solver.kind": "score-matching"}, False),
+        ({"reference.forward": {"kind": "vp"}}, False),
+        ({"reference.forward": {"kind": "vp"}, "noise": 0.0}, True),
+    ],
+)
+def test_lengths_may_be_free_where_they_are_open_and_the_noise_is_steady(changes, may):
+    assert Posed.of(load_problem("two-bumps", set=changes)).may_free_lengths is may
 
 
 @pytest.mark.parametrize("levels", [[], [1.0, 1.0], [-1.0], [math.nan], [math.inf]])

@@ -92,7 +92,6 @@ def test_the_least_energy_lies_above_the_bound_and_comes_near_it():
 
 
 def test_lengths_that_nobody_gives_are_free_on_a_ladder_of_pieces_and_others_are_kept():
-    posed = {name: Posed.of(load_problem(name)) for name in ("two-bumps", "vp-cosine")}
     for name, changes, expected in (
         ("two-bumps", {}, "free"),
         ("two-bumps", {"controls.lengths": 1}, (1.0,)),
@@ -100,7 +99,7 @@ def test_lengths_that_nobody_gives_are_free_on_a_ladder_of_pieces_and_others_are
         ("vp-cosine", {"noise": 0}, "free"),
     ):
         problem = load_problem(name, set=changes)
-        first = next(ladder(problem, posed[name], 0.1, "pieces", "l2", limited=False).rungs)
+        first = next(ladder(problem, Posed.of(problem), 0.1, "pieces", "l2", limited=False).rungs)
         assert first.problem.controls.lengths == expected
 
 
