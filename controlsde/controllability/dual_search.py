@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -47,25 +48,37 @@ class Search:
 
     def reached(self, potential: Array) -> tuple[Array, Array]:
         """q = e^g P(ρ₀/Pe^g), where the best drift for the end cost g leads, and log Pe^g."""
-        carried = self.kernel.log_of_exponential(potential)
-        with np.errstate(divide="ignore"):
-            logarithm = np.log(self.ends.initial) - carried
-        return np.exp(potential + self.kernel.log_of_exponential(logarithm)), carried
+        carried = self._ahead(potential)
+        return np.exp(potential + self._back(self._log_initial - carried)), carried
 
     def by_sinkhorn(self, start: Array | None = None) -> Array:
         """The potential at ε = 0: g = log p(T) − log P(ρ₀/Pe^g), until ∫|q − p(T)| is next to nothing."""
         ends = self.ends
         with np.errstate(divide="ignore"):
-            log_initial, log_target = np.log(ends.initial), np.log(ends.target)
+            log_target = np.log(ends.target)
         potential = np.zeros(len(ends.weights)) if start is None else start
         for _ in range(SINKHORN_STEPS):
-            carried = self.kernel.log_of_exponential(potential)
-            returned = self.kernel.log_of_exponential(log_initial - carried)
+            returned = self._back(self._log_initial - self._ahead(potential))
             if float(ends.weights @ np.abs(np.exp(potential + returned) - ends.target)) <= MARGINAL:
                 break
             potential = log_target - returned
             potential = np.maximum(potential, potential.max() - DEEPEST)
         return potential
+
+    @cached_property
+    def _log_initial(self) -> Array:
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(self.ends.initial))
+
+    @cached_property
+    def _ahead(self) -> Callable[[Array], Array]:
+        """log P e^g, along a search."""
+        return self.kernel.followed()
+
+    @cached_property
+    def _back(self) -> Callable[[Array], Array]:
+        """The same of log(ρ₀/Pe^g)."""
+        return self.kernel.followed()
 
     def by_ascent(self, start: Array | None) -> Array:
         """The potential at ε > 0."""

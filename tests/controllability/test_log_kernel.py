@@ -67,3 +67,19 @@ def test_nothing_stays_nothing():
 def test_absorbing_walls_are_refused():
     with pytest.raises(ValueError, match="reflecting or periodic"):
         LogKernel.heat(Mesh.build(((0.0, 1.0),), "absorbing", (4,), 4), 0.1)
+
+
+@pytest.mark.parametrize("elements", [(12,), (4, 3)])
+def test_followed_values_are_those_of_each_call_alone(elements):
+    """Far, deep, and empty in places; small steps after large ones, and back."""
+    rng = np.random.default_rng(0)
+    mesh = Mesh.build(((0.0, 1.0),) * len(elements), "reflecting", elements, 8)
+    kernel = LogKernel.blur(mesh, 1e-5)  # e^(−25000) across the box
+    followed = kernel.followed()
+    shape = 1e4 * np.cos(3.0 * mesh.points[:, 0])
+    empty = np.where(mesh.points[:, 0] < 0.4, -np.inf, shape)
+    for base in (shape, shape, -shape, empty, empty, np.full(len(shape), -np.inf), 0.01 * shape, shape):
+        values = base + rng.uniform(-40.0, 40.0, len(base))
+        with np.errstate(divide="ignore"):
+            expected, found = kernel.log_of_exponential(values), followed(values)
+        assert_allclose(found, expected, rtol=1e-13, atol=1e-11)
