@@ -270,6 +270,11 @@ class Console:
         if folder:
             self._say(f"pages and figures: {folder}")
 
+    def report(self, page: Path | None) -> None:
+        """Where the page is that shows it all."""
+        if page is not None and not self._quiet:
+            self._say(f"report: {page}")
+
     def message(self, text: str) -> None:
         """A line that is said even in quiet mode."""
         self._say(text)
