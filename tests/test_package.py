@@ -49,6 +49,11 @@ def test_every_file_that_is_not_code_is_declared_as_data(declared):
     data = declared["package-data"]
     shipped = {path for path in (ROOT / "problems").rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
     assert len(shipped) > 5
+    page = {
+        path.name for path in (ROOT / "controlsde/report/page").iterdir() if path.suffix in (".html", ".css", ".js")
+    }
+    assert page == {"report.html", "report.css", "report.js"}
+    assert {f"*{Path(name).suffix}" for name in page} <= set(data["controlsde.report.page"])
     matched = {path for pattern in data["controlsde.problems"] for path in (ROOT / "problems").glob(pattern)}
     assert shipped <= matched
     assert (ROOT / "controlsde" / data["controlsde"][0]).is_file()

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import base64
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ from controlsde.report.canvas import DENSITY_MAP, finite, number
 from controlsde.report.densities import limits
 from controlsde.report.images import arrows_of, longest_arrow
 from controlsde.report.moments import chosen_times, end_names
-from controlsde.report.page.chart import FIELD, REFERENCE, Curve, Scale, chart, sample
+from controlsde.report.page.chart import FIELD, REFERENCE, Curve, Scale, chart, sample, tick_text
 from controlsde.report.page.subject import Shown, Subject
 from controlsde.report.words import digits
 from controlsde.result.result import Result
@@ -76,6 +76,8 @@ class Film:
     stills: tuple[Still, Still]
     ratio: float = 0.0  # height over width of an image
     note: str = ""
+    shades: str = ""  # the URI of all shades from 0 to `top`, left to right
+    top: str = ""
 
 
 def film_of(subject: Subject) -> Film:
@@ -240,10 +242,12 @@ def _images(subject: Subject) -> Film:
         tracks[f"r{place}"] |= {"arrows": drawn, "errors": _error_curve(one.result)}
         speeds.append(f"|v| up to {number(speed)} at {one.label}" if speed > 0 else "")
     ratio = lengths[1] / lengths[0]
+    (left, right), (low, high) = ((tick_text(axis.low), tick_text(axis.high)) for axis in axes)
     shown = "; ".join(words for words in speeds if words)
-    note = "Shades of √density" + (", integrated over z" if len(results[0].fields.axes) == 3 else "")
+    note = f"x from {left} to {right} to the right, y from {low} to {high} upwards"
+    note += "; integrated over z" if len(results[0].fields.axes) == 3 else ""
     note += f"; arrows: the drift where there is mass, {shown}." if shown else "."
-    named = _tracks(subject)
+    named = tuple(replace(track, sample=Markup("")) for track in _tracks(subject))
     stills = tuple(_panels(subject, moments, place, tracks, named) for place in (0, -1))
     return Film(
         "images",
@@ -252,6 +256,8 @@ def _images(subject: Subject) -> Film:
         stills,  # type: ignore[arg-type]
         ratio,
         note,
+        picture(top * np.linspace(0.0, 1.0, 255)[None, :] ** 2, top),
+        number(top),
     )
 
 

@@ -124,8 +124,10 @@
       }
     });
   }
-  addEventListener("beforeprint", () => { stop(); draw(last); });
-  addEventListener("afterprint", () => draw(shown));
+  const onPaper = (paper) => { if (paper) stop(); draw(paper ? last : shown); };
+  addEventListener("beforeprint", () => onPaper(true));
+  addEventListener("afterprint", () => onPaper(false));
+  matchMedia("print").addEventListener("change", (media) => onPaper(media.matches));
   document.documentElement.classList.add("js");
   controls.hidden = false;
   show(last);

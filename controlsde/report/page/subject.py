@@ -114,7 +114,7 @@ def _shown(results: Sequence[Result]) -> tuple[Shown, ...]:
 def _labels(results: Sequence[Result]) -> list[str]:
     """The noise level, and where that is not enough what else tells results apart: width, solver, or the file."""
     labels = [f"noise {result.noise:g}" for result in results]
-    if len(set(labels)) < len(labels):
+    if len(set(labels)) < len({result.noise for result in results}):
         labels = [f"noise {result.noise!r}" for result in results]
     for more in (_width, _solver, _place, lambda result: str(id(result))):
         if len(set(labels)) == len(labels):
