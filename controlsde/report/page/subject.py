@@ -5,7 +5,6 @@ Comes in: results. Goes out: a `Subject`; or a PageError in one line where resul
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from controlsde.foundation.errors import ControlsdeError
 from controlsde.problem import Problem
-from controlsde.report.canvas import noise_colour
+from controlsde.report.canvas import SERIES, noise_colour
 from controlsde.report.page.chart import DASHES, Ink, on_black
 from controlsde.result.result import Result
 
@@ -100,13 +99,11 @@ class Subject:
 
 
 def _shown(results: Sequence[Result]) -> tuple[Shown, ...]:
-    levels = Counter(result.noise for result in results)
+    by_noise = len({result.noise for result in results}) == len(results)
     shown = []
     for number, (result, label) in enumerate(zip(results, _labels(results), strict=True)):
-        colour = noise_colour(result.noise)
-        dash = DASHES[number % len(DASHES)] if len(results) > 1 else ""
-        if levels[result.noise] > 1:  # results at one noise level need colours of their own
-            colour = noise_colour(0.5 * number)
+        colour = noise_colour(result.noise) if by_noise else SERIES[number % len(SERIES)]
+        dash = DASHES[(number + number // len(SERIES)) % len(DASHES)] if len(results) > 1 else ""
         shown.append(Shown(result, label, Ink(colour, on_black(colour), dash), SHAPES[number % len(SHAPES)]))
     return tuple(shown)
 
