@@ -146,4 +146,8 @@ def closeness(value: float, limit: float) -> str:
     share = value / limit
     if share > 1:
         return f"{share:.3g} times the limit"
-    return "under 1 % of the limit" if share < 0.01 else f"{100 * share:.2g} % of the limit"
+    return (
+        "under 1\N{NO-BREAK SPACE}% of the limit"
+        if share < 0.01
+        else f"{100 * share:.2g}\N{NO-BREAK SPACE}% of the limit"
+    )

@@ -30,6 +30,7 @@ MARKS = {
     "diamond": "M0-6.5L6.5 0 0 6.5-6.5 0z",
     "square": "M-4.5-4.5h9v9h-9z",
     "triangle": "M0-6L5.5 4.5h-11z",
+    "star": "M0 -8L2 -2.8L7.6 -2.5L3.2 1.1L4.7 6.5L0 3.4L-4.7 6.5L-3.2 1.1L-7.6 -2.5L-2 -2.8z",
     "cross": "M-4.5-4.5L4.5 4.5M-4.5 4.5L4.5-4.5",
 }
 HOLLOW = ("ring", "cross")
@@ -88,7 +89,8 @@ class Scale:
         from matplotlib.ticker import LogLocator, MaxNLocator
 
         if self.logarithmic and self.high / self.low >= 10:
-            found = LogLocator(numticks=most + 1).tick_values(self.low, self.high)
+            between = (1.0, 2.0, 5.0) if self.high / self.low <= 300 else (1.0,)
+            found = LogLocator(subs=between, numticks=most + 1).tick_values(self.low, self.high)
         else:
             found = MaxNLocator(most, steps=[1, 2, 5, 10], integer=self.whole).tick_values(self.low, self.high)
         values = np.asarray(found, dtype=float)
@@ -126,7 +128,7 @@ def around(values: Iterable[ArrayLike], label: str = "", *, logarithmic: bool = 
         return Scale(0.0, 1.0, label, whole=whole)
     low, high = float(numbers.min()), float(numbers.max())
     room = 0.07 * (high - min(low, 0.0)) or 1.0
-    return Scale(0.0 if low >= 0 else low - room, high + room, label, whole=whole)
+    return Scale(0.0 if low >= -1e-3 * high else low - room, high + room, label, whole=whole)
 
 
 def spans_magnitudes(values: Iterable[ArrayLike], most: float = 100.0) -> bool:
@@ -274,7 +276,7 @@ def _marks(curve: Curve, x: Scale, y: Scale) -> list[Markup]:
             continue
         across, down = f"{100 * place:.2f}%", f"{100 * (1 - height):.2f}%"
         if largest > least:
-            found.append(_whisker(curve.ink, 100 * place, 100 * (1 - least), 100 * (1 - largest)))
+            found.append(_whisker(curve.ink, 100 * place, least, largest))
         found.append(
             Markup('<svg class="ink" style="{}" x="{}" y="{}" overflow="visible">{}</svg>').format(
                 curve.ink.style, across, down, _mark(curve.mark)
@@ -284,15 +286,18 @@ def _marks(curve: Curve, x: Scale, y: Scale) -> list[Markup]:
 
 
 def _whisker(ink: Ink, across: float, low: float, high: float) -> Markup:
+    """An error bar between two shares of the axis; an end that is beyond the axis is cut off, and has no cap."""
     caps = Markup("").join(
         Markup('<svg x="{:.2f}%" y="{:.2f}%" overflow="visible"><path class="whisker" d="M-5 0H5"/></svg>').format(
-            across, level
+            across, 100 * (1 - level)
         )
         for level in (low, high)
+        if 0 < level <= 1
     )
+    low, high = (min(max(level, 0.0), 1.0) for level in (low, high))
     return Markup(
         '<g class="ink" style="{}"><line class="whisker" x1="{:.2f}%" x2="{:.2f}%" y1="{:.2f}%" y2="{:.2f}%"/>{}</g>'
-    ).format(ink.style, across, across, low, high, caps)
+    ).format(ink.style, across, across, 100 * (1 - low), 100 * (1 - high), caps)
 
 
 def _grid(x: Scale, y: Scale, categories: Sequence[str]) -> list[Markup]:

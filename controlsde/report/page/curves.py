@@ -70,7 +70,7 @@ def errors(subject: Subject) -> Picture:
         particles = _particles(one, float(one.result.fields.curve_times[-1]))
         if particles:
             curves.append(particles)
-            values.append(np.asarray(particles.y))
+            values.append(np.asarray(particles.y) + np.asarray(particles.spreads))
     logarithmic = spans_magnitudes(values)
     if logarithmic:  # a start without any error has no place on such an axis
         positive = finite(*values)
@@ -248,7 +248,7 @@ def _objective(one: Shown) -> Picture | None:
             ALARM,
             f"the answer, {answer_words(one)}",
             line=False,
-            mark="circle",
+            mark="star",
         )
         curves.append(answer)
     shown = [values, np.array([result.objective])]
@@ -288,7 +288,7 @@ def _starts(one: Shown) -> Picture | None:
         curves.append(Curve(ranks[:aside], values[:aside], one.ink, "set aside", line=False, mark="ring"))
     if found.kept:
         curves.append(
-            Curve([aside + 1], [values[aside]], ALARM, f"the answer, {answer_words(one)}", line=False, mark="circle")
+            Curve([aside + 1], [values[aside]], ALARM, f"the answer, {answer_words(one)}", line=False, mark="star")
         )
     x = Scale(0.5, max(len(values), 1) + 0.5, "start, by rank", whole=True)
     y = around([values], "", logarithmic=bool(len(values) and (values > 0).all() and values[-1] > 5 * values[0]))

@@ -118,12 +118,10 @@ def _tracks(subject: Subject) -> tuple[Track, ...]:
 
 
 def _error_curve(result: Result) -> dict[str, Any]:
-    """The verified L² error at the times of its curve, and each in words."""
+    """The verified L² error at the times of its curve, and each in words; at T the number that is told everywhere."""
     fields = result.fields
-    return {
-        "times": [float(t) for t in fields.curve_times],
-        "words": [digits(float(value)) for value in fields.l2],
-    }
+    words = [digits(float(value)) for value in fields.l2]
+    return {"times": [float(t) for t in fields.curve_times], "words": [*words[:-1], digits(result.tracking.l2_final)]}
 
 
 def _master(subject: Subject, most: int) -> list[float]:

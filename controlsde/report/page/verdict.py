@@ -99,7 +99,11 @@ def _arrives(result: Result) -> str:
     if not math.isfinite(error):
         return f"at noise {result.noise:g} the density stopped being finite, and has no distance from its target"
     norm = result.fields.target.norm
-    share = f", {100 * error / norm:.2g} % of the norm of the target" if math.isfinite(norm) and norm > 0 else ""
+    share = (
+        f", {100 * error / norm:.2g}\N{NO-BREAK SPACE}% of the norm of the target"
+        if math.isfinite(norm) and norm > 0
+        else ""
+    )
     text = f"at noise {result.noise:g} the density ends at an L² distance of {digits(error)} from its target{share}"
     evidence = result.certificate.monte_carlo
     if evidence and math.isfinite(evidence.l2_final):

@@ -286,7 +286,7 @@ def test_numbers_beside_an_axis_are_short(value, text):
 def test_words_on_a_chart_are_escaped_and_it_says_what_it_shows():
     drawn = str(
         chart(
-            [Curve([0, 1], [0, 1], Ink("#000000", "#ffffff"), mark="circle", spreads=[0, 0.2])],
+            [Curve([0, 1], [0, 0.5], Ink("#000000", "#ffffff"), mark="circle", spreads=[0, 0.2])],
             Scale(0, 1, "<t>"),
             Scale(0, 1),
             'a "word"',
@@ -295,3 +295,20 @@ def test_words_on_a_chart_are_escaped_and_it_says_what_it_shows():
     assert "&lt;t&gt;" in drawn
     assert 'aria-label="a &#34;word&#34;"' in drawn
     assert drawn.count('class="whisker"') == 3
+
+
+def test_an_error_bar_that_reaches_below_zero_is_cut_off_at_the_axis_and_has_no_cap_there():
+    curve = Curve([0.5], [0.1], Ink("#000000", "#ffffff"), line=False, mark="circle", spreads=[0.3])
+    drawn = str(chart([curve], Scale(0, 1), Scale(0, 1), "words"))
+    bar = re.search(r'<line class="whisker"[^>]*y1="([\d.]+)%" y2="([\d.]+)%"', drawn)
+    assert (float(bar[1]), float(bar[2])) == (100.0, 60.0)
+    assert drawn.count("M-5 0H5") == 1
+
+
+def test_the_error_at_t_is_the_same_number_in_the_film_the_table_and_the_verdict(made_result):
+    result = made_result()
+    result = dataclasses.replace(result, tracking=dataclasses.replace(result.tracking, l2_final=0.21987))
+    subject = of(result)
+    assert film_of(subject).data["tracks"]["r0"]["errors"]["words"][-1] == "0.2199"
+    assert tables.summary(subject).rows[0][1].text == "0.2199"
+    assert "L² distance of 0.2199 from" in page(subject)
