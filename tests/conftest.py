@@ -109,19 +109,19 @@ def make_result(
     from controlsde.verification.promises import Promises
 
     dimension = len(elements)
-    box = [[-2.0, 2.0], [-1.0, 1.0]][:dimension]
+    box = [[-2.0, 2.0], [-1.0, 1.0], [-3.0, 3.0]][:dimension]
     text = MADE.format(
         name=json.dumps(name), description=json.dumps(description), box=box, noise=noise, width=width * dimension
     )
     problem = parse_problem(text if network else f"{text}drift: exact\n")
     mesh = Mesh.build(problem.domain.box, "reflecting", elements, degree)
     times, curve_times = np.linspace(0.0, 1.0, moments), np.linspace(0.0, 1.0, 2 * moments - 1)
-    squares = np.add.outer if dimension == 2 else lambda x, _: x
+    spread = 0.1 + 0.1 * noise
 
     def bump(speed, t):
-        x, y = [axis.grid for axis in mesh.axes] if dimension == 2 else [mesh.axes[0].grid, None]
-        away = squares((x - speed * (t - 0.5)) ** 2, y**2 if y is not None else None)
-        return np.exp(-away / (0.1 + 0.1 * noise)) / (np.pi * (0.1 + 0.1 * noise)) ** (dimension / 2)
+        x, *others = np.meshgrid(*(axis.grid for axis in mesh.axes), indexing="ij")
+        away = (x - speed * (t - 0.5)) ** 2 + sum(y**2 for y in others)
+        return np.exp(-away / spread) / (np.pi * spread) ** (dimension / 2)
 
     density, reference = (np.array([bump(speed, t) for t in times]) for speed in (0.8, 1.0))
     l2 = 0.02 + 0.1 * curve_times * (1 + noise)

@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
+MOST_POINTS = 1000  # of a line
 FIELD = 1000  # units of the inner SVG, on both axes
 DASHES = ("", "9 4", "2 4", "12 3 2 3", "5 2 5 2 1 2", "1 6")
 MARKS = {
@@ -233,8 +234,17 @@ def path_of(x: Scale, y: Scale, across: ArrayLike, values: ArrayLike) -> str:
 def _line(curve: Curve, x: Scale, y: Scale) -> Markup:
     key = Markup(' data-key="{}"').format(curve.key) if curve.key else Markup("")
     return Markup('<path class="curve ink" style="{}"{}{} d="{}"/>').format(
-        curve.ink.style, _dashes(curve.ink), key, path_of(x, y, curve.x, curve.y)
+        curve.ink.style, _dashes(curve.ink), key, path_of(x, y, *_thinned(curve))
     )
+
+
+def _thinned(curve: Curve) -> tuple[Array, Array]:
+    """The points of a line, of very many every few and the last."""
+    across, values = np.asarray(curve.x, dtype=float), np.asarray(curve.y, dtype=float)
+    if len(values) <= MOST_POINTS or len(across) != len(values):
+        return across, values
+    chosen = np.unique(np.linspace(0, len(values) - 1, MOST_POINTS).astype(int))
+    return across[chosen], values[chosen]
 
 
 def _area(curve: Curve, x: Scale, y: Scale) -> Markup:

@@ -41,7 +41,6 @@ MOST_LINES = 6  # of one panel of weights; more become an image
 NEAR_BOUND = 0.8
 IMAGE_COLUMNS = 320
 BARS = 64
-MOST_POINTS = 600  # of a curve
 SOLVER = Ink(FAINT.light, FAINT.dark, "2 4")
 
 

@@ -49,7 +49,12 @@ def verdicts(subject: Subject) -> list[Verdict]:
 
 
 def headline(subject: Subject) -> str:
-    """One sentence about all of them."""
+    """One sentence about all of them, and whether something is missing."""
+    missing = "Interrupted before every noise level was solved and compared. " if subject.interrupted else ""
+    return missing + _of_all(subject)
+
+
+def _of_all(subject: Subject) -> str:
     if subject.simulation:
         checks = subject.simulation.checks
         if all(check.passed for check in checks):

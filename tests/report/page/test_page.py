@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import hashlib
+import io
 import json
 import re
 from html.parser import HTMLParser
@@ -10,6 +11,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from markupsafe import escape
+from PIL import Image
 
 from controlsde.problem import Problem
 from controlsde.problem.loading import parse_problem
@@ -17,7 +19,7 @@ from controlsde.report.page import tables
 from controlsde.report.page.certificate_words import PLAIN
 from controlsde.report.page.chart import Curve, Ink, Scale, around, chart, path_of, tick_text
 from controlsde.report.page.curves import rises
-from controlsde.report.page.film import BROKEN, POINTS, TOP, decoded, encoded, film_of
+from controlsde.report.page.film import BROKEN, POINTS, TOP, decoded, encoded, film_of, picture
 from controlsde.report.page.subject import PageError, Subject
 from controlsde.report.page.writing import LONGEST_YAML, page, report_results
 from controlsde.report.words import MEANINGS, digits
@@ -49,6 +51,11 @@ def read(text):
     reading = Reading()
     reading.feed(text)
     return reading
+
+
+def shades(uri):
+    """The codes of a picture, (rows, columns) as integers."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1])))).astype(int)
 
 
 def of(*results):
@@ -227,31 +234,15 @@ def test_a_film_of_constants_and_one_of_nothing_finite_can_be_told():
 
 
 def test_a_picture_in_the_plane_has_its_peak_where_the_density_has(made_result):
-    import io
-
-    from PIL import Image
-
-    result = made_result(elements=(8, 4))
-    film = film_of(of(result))
-    image = Image.open(io.BytesIO(base64.b64decode(film.data["tracks"]["p"]["images"][-1].split(",")[1])))
-    codes = np.asarray(image)
-    assert (image.width, image.height) == (200, 100)
+    codes = shades(film_of(of(made_result(elements=(8, 4)))).data["tracks"]["p"]["images"][-1])
+    assert codes.shape == (100, 200)
     row, column = np.unravel_index(int(codes.argmax()), codes.shape)
     assert abs(-2 + 4 * (column + 0.5) / 200 - 0.5) < 0.03  # the reference's centre at T
     assert abs(1 - 2 * (row + 0.5) / 100) < 0.03
 
 
-def test_an_image_turns_north_up():
-    import io
-
-    from PIL import Image
-
-    from controlsde.report.page.film import picture
-
-    codes = np.asarray(
-        Image.open(io.BytesIO(base64.b64decode(picture(np.array([[4.0, 0.0], [1.0, np.nan]]), 4.0).split(",")[1])))
-    )
-    assert codes.tolist() == [[254, 0], [127, 255]]
+def test_shades_are_of_the_root_and_what_is_not_finite_has_its_own():
+    assert shades(picture(np.array([[4.0, 0.0], [1.0, np.nan]]), 4.0)).tolist() == [[254, 0], [127, 255]]
 
 
 # Charts
@@ -312,3 +303,28 @@ def test_the_error_at_t_is_the_same_number_in_the_film_the_table_and_the_verdict
     assert film_of(subject).data["tracks"]["r0"]["errors"]["words"][-1] == "0.2199"
     assert tables.summary(subject).rows[0][1].text == "0.2199"
     assert "L² distance of 0.2199 from" in page(subject)
+
+
+def test_three_dimensions_are_shown_integrated_over_the_last(made_result):
+    result = made_result(elements=(6, 4, 4), degree=4, moments=5)
+    plane = made_result(elements=(6, 4), degree=4, moments=5)
+    codes = [shades(film_of(of(one)).data["tracks"]["p"]["images"][-1]) for one in (result, plane)]
+    np.testing.assert_allclose(codes[0], codes[1], atol=2)
+    assert "integrated over z" in page(of(result))
+
+
+def test_a_page_of_the_most_results_is_small(made_result, tmp_path):
+    many = [made_result(level / 10, moments=65, degree=4) for level in range(12)]
+    assert report_results(many, tmp_path / "many.html").stat().st_size < 1_000_000
+
+
+def test_a_history_of_very_many_iterations_is_thinned(made_result):
+    result = made_result()
+    history = np.stack([np.arange(1e5), np.geomspace(1, 1e-3, 100_000), np.ones(100_000)], axis=1)
+    assert len(page(of(dataclasses.replace(result, history=history)))) < 400_000
+
+
+def test_an_interrupted_comparison_says_that_something_is_missing(comparison):
+    text = page(Subject.of_comparison(dataclasses.replace(comparison, interrupted=True)))
+    assert "Interrupted before every noise level was solved and compared." in text
+    assert 'class="headline alarm"' in text
