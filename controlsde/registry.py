@@ -49,6 +49,14 @@ DISTANCES = Extensions(  # between ρ(T) and p(T), in the order in which results
         "h-1": "controlsde.distances.final:SOBOLEV",
     },
 )
+VIEWS = Extensions(  # of results, which stand before what shows them on the map and know it by name alone
+    "controlsde.views",
+    {
+        "report of a result": "controlsde.report.page.writing:report_result",
+        "report of a comparison": "controlsde.report.page.writing:report_comparison",
+        "report of a simulation": "controlsde.report.page.writing:report_simulation",
+    },
+)
 CLAIMS = Extensions(
     "controlsde.claims",
     {

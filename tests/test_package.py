@@ -49,9 +49,29 @@ def test_every_file_that_is_not_code_is_declared_as_data(declared):
     data = declared["package-data"]
     shipped = {path for path in (ROOT / "problems").rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
     assert len(shipped) > 5
+    page = {
+        path.name for path in (ROOT / "controlsde/report/page").iterdir() if path.suffix in (".html", ".css", ".js")
+    }
+    assert page == {"report.html", "report.css", "report.js"}
+    assert {f"*{Path(name).suffix}" for name in page} <= set(data["controlsde.report.page"])
     matched = {path for pattern in data["controlsde.problems"] for path in (ROOT / "problems").glob(pattern)}
     assert shipped <= matched
     assert (ROOT / "controlsde" / data["controlsde"][0]).is_file()
+
+
+def test_a_wheel_holds_the_templates_and_scripts_of_pages():
+    """Asked of setuptools itself: what it would copy, of what is declared."""
+    code = (
+        "from setuptools import Distribution\n"
+        "made = Distribution(); made.parse_config_files(['pyproject.toml'])\n"
+        "build = made.get_command_obj('build_py'); build.finalize_options()\n"
+        "print(*(f'{package}/{name}' for package, _, _, names in build.data_files for name in names))"
+    )
+    command = [sys.executable, "-c", code]
+    held = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout.split()
+    pages = {f"controlsde.report.page/report.{kind}" for kind in ("html", "css", "js")}
+    assert pages <= set(held)
+    assert "controlsde.problems/two-bumps.yaml" in held
 
 
 def test_importing_the_package_loads_nothing_heavy():

@@ -54,6 +54,8 @@ from controlsde.cli.outputs import (
     stems,
     write,
 )
+from controlsde.cli.outputs import report as report_on
+from controlsde.cli.view_commands import COMMANDS as VIEWING
 from controlsde.foundation.errors import EXIT_INTERRUPTED
 from controlsde.foundation.memory import make_sure_of_room
 
@@ -112,6 +114,9 @@ def solve(
     with running(console, problem) as progress:
         progress(Step("drawing the figures"))
         draw(result, folder)
+        progress(Step("writing the report"))
+        written = report_on(result, folder)
+    console.report(written)
     finish([result])
 
 
@@ -157,12 +162,16 @@ def compare(
         progress(Step("writing the results"))
         written = tuple(write(result, folder, names[result.noise]) for result in comparison.results)
         comparison = replace(comparison, results=written)
+        comparison.save(folder)
     console.comparison(comparison, folder)
     if as_json:
         print_json(comparison.to_json())
     with running(console, problem) as progress:
         progress(Step("drawing the figures"))
         draw_comparison(comparison, folder, names)
+        progress(Step("writing the report"))
+        page = report_on(comparison, folder)
+    console.report(page)
     if comparison.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
     finish(list(comparison.results))
@@ -211,6 +220,9 @@ def evaluate(
         with running(console, problem) as progress:
             progress(Step("drawing the figures"))
             draw(result, folder)
+            progress(Step("writing the report"))
+            written = report_on(result, folder)
+        console.report(written)
     finish([result])
 
 
@@ -302,10 +314,13 @@ def simulate(
             with running(console, str(result)) as progress:
                 progress(Step("drawing the figure"))
                 draw_simulation(simulation, folder)
+                progress(Step("writing the report"))
+                written = report_on(simulation, folder)
+            console.report(written)
     finish_simulation(simulation)
 
 
-for _command in CONTROLLABILITY:
+for _command in (*CONTROLLABILITY, *VIEWING):
     app.command()(_command)
 
 

@@ -22,6 +22,7 @@ from controlsde.cli import controllability_tables, tables
 from controlsde.foundation.progress import Progress, Step
 from controlsde.foundation.wording import shown_lines
 from controlsde.registry import SOLVERS
+from controlsde.report import words
 
 if TYPE_CHECKING:
     from controlsde.claims import Tested
@@ -115,7 +116,7 @@ class Console:
         self._say(_account(result))
         if result.solver in SOLVERS and not SOLVERS[result.solver].minimises_objective and result.status == "converged":
             self._say(result.message)
-        for line in tables.spread_of(result):
+        for line in words.spread_of(result):
             self._say(line)
         self._verdict(result)
         if folder:
@@ -174,7 +175,7 @@ class Console:
         self._rich.print()
         if found.any_drift is not None and found.undershoot > controllability_tables.UNDERSHOOT:
             self._say(
-                f"warning: the density at T undershoots zero by {tables.figure(found.undershoot)} of its peak: what "
+                f"warning: the density at T undershoots zero by {words.figure(found.undershoot)} of its peak: what "
                 "any drift could do is not resolved on this mesh",
                 "yellow",
             )
@@ -207,7 +208,7 @@ class Console:
                 self._show(controllability_tables.reach_table(found))
                 self._rich.print()
         for one in found:
-            least = "" if one.bound is None else f"; no drift needs less energy than {tables.figure(one.bound)}"
+            least = "" if one.bound is None else f"; no drift needs less energy than {words.figure(one.bound)}"
             style = {"reached": "green", "not found": "yellow", "impossible": "red"}[one.verdict]
             self._say(f"noise {one.noise:g}: {one.words}{least if one.verdict != 'impossible' else ''}", style)
         if folder and not self._quiet:
@@ -227,11 +228,11 @@ class Console:
             reached = f"{simulation.particles:,} of {simulation.requested:,} particles"
             self._say(f"stopped by {simulation.stopped.replace('-', ' ')} after {reached}", "yellow")
         check, steps = simulation.checks
-        distance = f"distance {tables.figure(check.value)}, limit {check.limit:.2g}"
+        distance = f"distance {words.figure(check.value)}, limit {check.limit:.2g}"
         if not check.passed:
             self._say(f"{where}particles DISAGREE with the verified density: {distance}", "bold red")
         if not steps.passed:
-            shift = f"they shift the L² error by {tables.figure(steps.value)}, limit {steps.limit:.2g}"
+            shift = f"they shift the L² error by {words.figure(steps.value)}, limit {steps.limit:.2g}"
             self._say(f"{where}the steps are TOO LONG: {shift}; raise --steps", "bold red")
         if simulation.verified and not self._quiet:
             self._say(f"{where}particles agree with the verified density: {distance}", "green")
@@ -269,6 +270,11 @@ class Console:
         if folder:
             self._say(f"pages and figures: {folder}")
 
+    def report(self, page: Path | None) -> None:
+        """Where the page is that shows it all."""
+        if page is not None and not self._quiet:
+            self._say(f"report: {page}")
+
     def message(self, text: str) -> None:
         """A line that is said even in quiet mode."""
         self._say(text)
@@ -283,7 +289,7 @@ class Console:
         if not result.verified:
             self._say(f"{where}NOT VERIFIED", "bold red")
         for failed in result.certificate.failed:
-            value, limit = tables.beside(failed)
+            value, limit = words.beside(failed)
             self._say(f"  {failed.name} is {value}, limit {limit}")
         sound = result.verified and not stopped
         if result.verified and not self._quiet:
@@ -335,7 +341,7 @@ def _retried(retry: Retry) -> str:
         other = f"before, {lost}" if retry.kept else f"{lost} then, so this is the first answer"
         return f"solved once more with {option}; {other}"
     other = f"{retry.other_status.replace('-', ' ')}, {'' if retry.other_verified else 'not '}verified"
-    error = tables.figure(retry.other_l2_final)
+    error = words.figure(retry.other_l2_final)
     which = "this is the new answer; the first was" if retry.kept else "this is the first answer; the new one was"
     return f"solved once more with {option}; {which} {other}, with an L² error at T of {error}"
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from controlsde.cli.tables import digits, empty, with_error
+from controlsde.cli.tables import empty
+from controlsde.report.words import digits, with_error
 
 if TYPE_CHECKING:
     from rich.table import Table

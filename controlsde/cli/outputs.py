@@ -32,7 +32,8 @@ PICTURES = (
     "directions", "insertion",
     "feedback", "reach",
 )  # fmt: skip
-WRITTEN = ("result.nc", "simulation.nc", *(f"{name}.png" for name in PICTURES))
+REPORT = "report.html"
+WRITTEN = ("result.nc", "simulation.nc", REPORT, "comparison.json", *(f"{name}.png" for name in PICTURES))
 
 
 def output_folder(output: Path | None, name: str, *stems: str) -> Path:
@@ -136,6 +137,20 @@ def draw_reach(found: Sequence[Reach], folder: Path) -> None:
     from controlsde.report.figures import save_reach
 
     save_reach(found, folder, warn)
+
+
+def report(shown: Result | Comparison | Simulation, folder: Path) -> Path | None:
+    """The page about what was computed; None, with a warning, where it could not be written."""
+    from controlsde.report.figures import FAILURES, reason
+
+    target = folder / REPORT
+    try:
+        return shown.report(target)
+    except FAILURES as error:
+        with suppress(OSError):  # that of an earlier result does not stay in its place
+            target.unlink(missing_ok=True)
+        warn(f"{target} was not written: {reason(error)}")
+        return None
 
 
 def print_json(document: Any) -> None:

@@ -106,7 +106,7 @@ def save_all(
                 raise
             with suppress(OSError):
                 target.unlink(missing_ok=True)
-            failed(f"{target} was not drawn: {_reason(error)}")
+            failed(f"{target} was not drawn: {reason(error)}")
         else:
             written += [path] if path else []
     return tuple(written)
@@ -121,7 +121,7 @@ def _drawn(draw: Callable[[], Figure | None], target: Path) -> Path | None:
     return None
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """The first line of an error's words, or its kind where it has none."""
     words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     lines = [line.strip() for line in words.splitlines() if line.strip()]

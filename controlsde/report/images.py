@@ -47,7 +47,7 @@ def density_images(result: Result) -> Figure:
     chosen = chosen_times(fields.times, MOMENTS)
     density, reference = (flat(values[chosen], fields.axes) for values in (fields.density, fields.reference))
     height = _height(fields.axes, len(chosen), 3, titles=0.45)
-    arrows = _arrows(result, chosen)
+    arrows = arrows_of(result, chosen)
     speed = max((float(np.hypot(*drift.T).max()) for _, drift in arrows if len(drift)), default=0.0)
     note = f"; arrows: the drift, |v| up to {number(speed)}" if speed > 0 else ""
     figure = new_figure(height, strip_title(result), standing(result) + note, alarm=doubtful(result))
@@ -58,7 +58,7 @@ def density_images(result: Result) -> Figure:
         image = show_density(target, fields.axes, reference[column], top)
         show_density(controlled, fields.axes, density[column], top)
         difference = show_error(error, fields.axes, density[column] - reference[column], size)
-        _draw_arrows(controlled, *arrows[column], _longest(fields.axes) / speed if speed > 0 else 0.0)
+        _draw_arrows(controlled, *arrows[column], longest_arrow(fields.axes) / speed if speed > 0 else 0.0)
         title = f"{moment(result, index)}\nL² error {number(error_then(result, index))}"
         target.set_title(title, fontsize=SMALL, loc="left")
         error.set_xlabel("x", fontsize=NORMAL)
@@ -135,7 +135,7 @@ def _height(grid: tuple[Array, ...], columns: int, rows: int, titles: float) -> 
     return 1.2 + titles + rows * max(min(ratio, 2.5) * wide, LABEL)
 
 
-def _longest(grid: tuple[Array, ...]) -> float:
+def longest_arrow(grid: tuple[Array, ...]) -> float:
     """How long an arrow may be: twice the gap between two."""
     return 2.0 * max(float(axis[-1] - axis[0]) for axis in grid) / ARROWS
 
@@ -153,7 +153,7 @@ def _drift(result: Result) -> Drift | None:
     return None
 
 
-def _arrows(result: Result, chosen: list[int]) -> list[tuple[Array, Array]]:
+def arrows_of(result: Result, chosen: list[int]) -> list[tuple[Array, Array]]:
     """Places (n, 2) and drifts (n, 2) where there is mass, for each of the chosen times."""
     fields = result.fields
     drift = _drift(result) if len(fields.axes) == 2 else None

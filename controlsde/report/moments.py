@@ -25,11 +25,13 @@ def moment(result: Result, index: int) -> str:
     """The time of a density, and what it is at both ends."""
     fields = result.fields
     t = f"t = {fields.times[index]:.3g}"
-    if result.problem.reference.kind == "reversed-diffusion":
-        ends = {0: " (noise)", len(fields.times) - 1: " (data)"}
-    else:
-        ends = {0: " (start)", len(fields.times) - 1: " (end)"}
-    return t + ends.get(index, "")
+    start, end = end_names(result)
+    return t + {0: f" ({start})", len(fields.times) - 1: f" ({end})"}.get(index, "")
+
+
+def end_names(result: Result) -> tuple[str, str]:
+    """What a density is at t = 0 and at T."""
+    return ("noise", "data") if result.problem.reference.kind == "reversed-diffusion" else ("start", "end")
 
 
 def error_then(result: Result, index: int) -> float:

@@ -58,8 +58,8 @@ def _column(panels: NDArray[np.object_], simulation: Simulation, axis: int) -> N
     lower: Axes = panels[1]
     colour, name = noise_colour(result.noise), "xyz"[axis]
     upper.stairs(counts / (sums.count * (edges[1] - edges[0])), edges, fill=True, color=colour, alpha=0.35)
-    x, density, expected = _along(simulation, axis, edges, result.fields.density[-1])
-    _, target, _ = _along(simulation, axis, edges, result.fields.reference[-1])
+    x, density, expected = along(simulation, axis, edges, result.fields.density[-1])
+    _, target, _ = along(simulation, axis, edges, result.fields.reference[-1])
     upper.plot(x, density, **VERIFIED)
     upper.plot(x, target, **TARGET)
     dress(upper, "", "density" if axis == 0 else "", f"particles along {name}")
@@ -72,7 +72,7 @@ def _column(panels: NDArray[np.object_], simulation: Simulation, axis: int) -> N
     dress(lower, name, "standard errors" if axis == 0 else "")
 
 
-def _along(simulation: Simulation, axis: int, edges: Array, values: Array) -> tuple[Array, Array, Array]:
+def along(simulation: Simulation, axis: int, edges: Array, values: Array) -> tuple[Array, Array, Array]:
     """Points of an axis, the density's marginal there, and the mass of each bar."""
     mesh = simulation.result.fields.mesh
     marginal = np.moveaxis(values.reshape([len(a.grid) for a in mesh.axes]), axis, -1)

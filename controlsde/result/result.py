@@ -219,6 +219,17 @@ class Result:
         write_whole(Path(path), content)
         return replace(self, path=str(path), digest=digest)
 
+    @own_settings()
+    def report(self, path: str | Path) -> Path:
+        """Write a self-contained HTML page about this result: verdict, film, errors, certificate, problem.
+
+        Raises OSError, in one line with the cure, where it cannot be written; nothing is left then.
+        """
+        from controlsde.registry import VIEWS
+
+        written: Path = VIEWS["report of a result"](self, path)
+        return written
+
     @staticmethod
     def load(path: str | Path) -> Result:
         """Read a result file.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from controlsde.result.result import Result
 from controlsde.solvers.outcome import reached
 from controlsde.tracking.posed import Posed
 from controlsde.verification.refinement import refined_density
+from controlsde.workflow import comparison_file
 from controlsde.workflow.solving import solve
 
 Array = NDArray[np.float64]
@@ -55,6 +57,36 @@ class Comparison:
     def converged(self) -> bool:
         """Whether every solve converged."""
         return all(result.status == "converged" for result in self.results)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write comparison.json, which holds the cross table and the note, beside the results, and return its path.
+
+        The results are in that folder already (`Result.save`). Raises ValueError where one is not, OSError, in one line
+        with the cure, where the file cannot be written.
+        """
+        target = Path(folder) / comparison_file.NAME
+        comparison_file.write(target, self.results, self.cross, self.note, self.interrupted)
+        return target
+
+    @staticmethod
+    def load(folder: str | Path) -> Comparison:
+        """Read what `save` wrote, and the results beside it; folder: that folder, or the file comparison.json itself.
+
+        Raises ResultError, in one line, where a file is missing or damaged, or is not the one that was compared.
+        """
+        place = Path(folder)
+        return Comparison(**comparison_file.read(place if place.suffix == ".json" else place / comparison_file.NAME))
+
+    @own_settings()
+    def report(self, path: str | Path) -> Path:
+        """Write a self-contained HTML page about all results, with the cross table.
+
+        Raises OSError, in one line with the cure, where it cannot be written; nothing is left then.
+        """
+        from controlsde.registry import VIEWS
+
+        written: Path = VIEWS["report of a comparison"](self, path)
+        return written
 
     def to_json(self) -> dict[str, Any]:
         """The JSON of `compare`."""

@@ -222,6 +222,17 @@ class Simulation:
         }
         return xr.Dataset(data, coordinates, attributes)
 
+    @own_settings()
+    def report(self, path: str | Path) -> Path:
+        """Write a self-contained HTML page about the particles and the result that moved them.
+
+        Raises OSError, in one line with the cure, where it cannot be written; nothing is left then.
+        """
+        from controlsde.registry import VIEWS
+
+        written: Path = VIEWS["report of a simulation"](self, path)
+        return written
+
     def save(self, path: str | Path) -> Simulation:
         """Write the NetCDF file in one step, and return the simulation with its path."""
         write_whole(Path(path), netcdf.to_bytes(self.to_dataset())[0])

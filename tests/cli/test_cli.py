@@ -66,7 +66,7 @@ def test_json_of_solve_has_the_documented_keys(solved):
 def test_solve_writes_the_result_and_figures_and_nothing_else(solved):
     folder, _ = solved
     pictures = {"out/density.png", "out/weights.png", "out/error.png", "out/convergence.png"}
-    assert files(folder) == {"small.yaml", "out/result.nc"} | pictures
+    assert files(folder) == {"small.yaml", "out/result.nc", "out/report.html"} | pictures
 
 
 def test_tables_and_progress_go_to_stderr(solved):
@@ -227,7 +227,7 @@ def test_compare_gives_one_entry_a_noise_level_and_the_cross_table(run, folder):
         assert document["cross"][place][place] == pytest.approx(entry["tracking"]["l2_final"])
         assert Result.load(entry["result"]).noise == entry["noise"]
     pictures = {"densities.png", "errors.png", "cross.png", "distances.png"}
-    assert pictures <= {Path(name).name for name in files(folder / "both")}
+    assert pictures | {"report.html", "comparison.json"} <= {Path(name).name for name in files(folder / "both")}
 
 
 def test_a_repeated_negative_or_worded_noise_level_exits_2_and_writes_nothing(run, folder):
@@ -259,7 +259,7 @@ def test_evaluate_writes_only_where_it_is_told_to(run, folder):
     assert run("evaluate", "exact.yaml", "-q").code == 0
     assert files(folder) == before
     assert run("evaluate", "exact.yaml", "-q", "-o", "out").code == 0
-    assert files(folder) - before == {"out/result.nc", "out/density.png", "out/error.png"}
+    assert files(folder) - before == {"out/result.nc", "out/density.png", "out/error.png", "out/report.html"}
 
 
 def one_line(answer, *texts):

@@ -134,7 +134,7 @@ def test_the_same_particles_come_back_and_a_repetition_draws_others(run, result)
 def test_a_simulation_is_written_with_its_density_and_paths(run, result, folder):
     answer = run("simulate", result, "--particles", 5000, "--paths", 7, "-o", "sim", "--json")
     assert answer.code == 0, answer.err
-    assert {"sim/simulation.nc", "sim/simulation.png"} <= files(folder)
+    assert {"sim/simulation.nc", "sim/simulation.png", "sim/report.html"} <= files(folder)
     with xr.open_dataset("sim/simulation.nc", engine="h5netcdf") as data:
         assert data["paths"].dims == ("particle", "time", "axis")
         assert data["paths"].shape == (7, 33, 1)

@@ -1,0 +1,134 @@
+// The film and the copy buttons. Without this script the page shows the first and the last moment, and all else.
+"use strict";
+(() => {
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    const text = document.getElementById(button.dataset.copy);
+    const label = button.textContent;
+    const done = () => { button.textContent = "Copied"; setTimeout(() => { button.textContent = label; }, 1500); };
+    const select = () => { getSelection().selectAllChildren(text); if (document.execCommand("copy")) done(); };
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      if (navigator.clipboard) navigator.clipboard.writeText(text.textContent).then(done, select);
+      else select();
+    });
+  }
+
+  const stored = document.getElementById("film-data");
+  const film = JSON.parse(stored.textContent);
+  const controls = document.querySelector(".controls");
+  const slider = document.getElementById("slider");
+  const button = document.querySelector("[data-play]");
+  const output = document.querySelector("output");
+  const screen = document.querySelector('[data-still="end"]');
+  const last = film.times.length - 1;
+  const find = (name, key) => screen.querySelector(`[data-${name}="${key}"]`);
+
+  // The last time that is not after t.
+  const before = (times, t) => { let k = times.length - 1; while (k > 0 && times[k] > t) k--; return k; };
+  const nearest = (times, t) => {
+    const k = before(times, t);
+    return k + 1 < times.length && times[k + 1] - t < t - times[k] ? k + 1 : k;
+  };
+
+  // Codes to numbers: low + (high - low) code / top, little-endian; the code above top is no number.
+  for (const track of Object.values(film.tracks)) {
+    if (track.codes === undefined) continue;
+    const bytes = Uint8Array.from(atob(track.codes), (letter) => letter.charCodeAt(0));
+    const view = new DataView(bytes.buffer);
+    track.values = Float64Array.from({ length: bytes.length / 2 }, (_, n) => {
+      const code = view.getUint16(2 * n, true);
+      return code > film.top ? NaN : track.low + (track.high - track.low) * code / film.top;
+    });
+  }
+  const frame = (track, k) => track.values.subarray(k * film.points, (k + 1) * film.points);
+  stored.frame = (key, k) => Array.from(frame(film.tracks[key], k)); // for whoever wants the numbers
+
+  // What a curve is at t: a frame where there is one, between two of them their mean by time.
+  const between = (track, t) => {
+    const k = before(track.times, t);
+    const now = frame(track, k);
+    if (track.times[k] === t || k + 1 === track.times.length) return now;
+    const next = frame(track, k + 1);
+    const share = (t - track.times[k]) / (track.times[k + 1] - track.times[k]);
+    return now.map((value, n) => value + share * (next[n] - value));
+  };
+  const path = (values) => {
+    let words = "", pen = "M";
+    values.forEach((value, n) => {
+      const up = film.field * (film.high - value) / (film.high - film.low);
+      if (Number.isFinite(up)) {
+        words += pen + (film.field * n / (film.points - 1)).toFixed(1) + " " + Math.max(-9e3, Math.min(9e3, up)).toFixed(1);
+        pen = "L";
+      } else pen = "M";
+    });
+    return words;
+  };
+  const ground = (film.field * Math.min(1, film.high / (film.high - film.low))).toFixed(1);
+
+  let shown = last;
+  const draw = (index) => {
+    const t = film.times[index];
+    const at = index === 0 ? ` (${film.ends[0]})` : index === last ? ` (${film.ends[1]})` : "";
+    const words = `t = ${Number(t.toPrecision(film.digits))}${at}`;
+    const told = [words];
+    for (const [key, track] of Object.entries(film.tracks)) {
+      if (film.kind === "lines") {
+        const drawn = path(between(track, t));
+        find("key", key).setAttribute("d", drawn);
+        const area = find("area", key);
+        if (area) area.setAttribute("d", drawn && `${drawn}V${ground}H0Z`);
+      } else {
+        const k = nearest(track.times, t);
+        find("panel", key).querySelector("img").src = track.images[k];
+        for (const arrows of find("panel", key).querySelectorAll("path")) arrows.setAttribute("d", track.arrows ? track.arrows[k] : "");
+      }
+      if (track.errors) {
+        const error = `L² error ${track.errors.words[nearest(track.errors.times, t)]}`;
+        document.querySelector(`[data-error="${key}"]`).textContent = error;
+        told.push(error);
+      }
+    }
+    const name = film.kind === "lines" ? screen.querySelector('[role="img"]') : null;
+    if (name) name.setAttribute("aria-label", `Density against x at ${words}`);
+    output.textContent = words;
+    slider.setAttribute("aria-valuetext", told.join(", "));
+  };
+  const show = (index) => { shown = index; slider.value = index; draw(index); };
+
+  let playing = 0;
+  const stop = () => { cancelAnimationFrame(playing); playing = 0; button.textContent = "Play"; };
+  const play = () => {
+    const first = shown >= last ? 0 : shown;
+    let began = null;
+    const step = (now) => {
+      began ??= now;
+      const index = Math.min(last, first + Math.floor((now - began) / 6000 * (last + 1)));
+      if (index !== shown) show(index);
+      if (index >= last) stop(); else playing = requestAnimationFrame(step);
+    };
+    button.textContent = "Pause";
+    show(first);
+    playing = requestAnimationFrame(step);
+  };
+  const toggle = () => (playing ? stop() : play());
+
+  button.addEventListener("click", toggle);
+  slider.addEventListener("input", () => { stop(); show(Number(slider.value)); });
+  slider.addEventListener("keydown", (event) => { if (event.key === " ") { event.preventDefault(); toggle(); } });
+  controls.addEventListener("submit", (event) => event.preventDefault());
+  for (const box of document.querySelectorAll("[data-switch]")) {
+    box.addEventListener("change", () => {
+      const key = box.dataset.switch;
+      for (const part of screen.querySelectorAll(`[data-key="${key}"], [data-area="${key}"], [data-panel="${key}"]`)) {
+        part.toggleAttribute("hidden", !box.checked);
+      }
+    });
+  }
+  const onPaper = (paper) => { if (paper) stop(); draw(paper ? last : shown); };
+  addEventListener("beforeprint", () => onPaper(true));
+  addEventListener("afterprint", () => onPaper(false));
+  matchMedia("print").addEventListener("change", (media) => onPaper(media.matches));
+  document.documentElement.classList.add("js");
+  controls.hidden = false;
+  show(last);
+})();

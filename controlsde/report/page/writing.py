@@ -1,0 +1,253 @@
+"""The page: everything about a subject put into the template, and written as one file that asks for nothing else.
+
+Comes in: a result, several, a comparison or a simulation. Goes out: one HTML file. Its policy forbids every request;
+the only script that runs is the one whose hash the policy names. The template escapes all text, so that a name or a
+description stays text whatever it holds.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shlex
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from controlsde.foundation.files import write_whole
+from controlsde.report.page import curves, tables
+from controlsde.report.page.film import film_of
+from controlsde.report.page.problem_words import formulas, problem_rows
+from controlsde.report.page.subject import Subject
+from controlsde.report.page.verdict import headline, sound, verdicts
+from controlsde.result.result import Result, plain_json
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+    from controlsde.workflow.comparison import Comparison
+    from controlsde.workflow.simulation import Simulation
+
+FILE = "report.html"
+LONGEST_YAML = 200_000  # characters: more stays in the result file
+SECTIONS = {
+    "verdict": "verdict", "film": "film", "particles": "particles", "errors": "errors", "cross": "cross table",
+    "weights": "weights", "convergence": "convergence", "certificate": "certificate", "theory": "theory",
+    "energy": "energy", "problem": "problem", "reproduce": "run it again", "cite": "cite",
+}  # fmt: skip
+
+
+def report_result(result: Result, path: str | Path) -> Path:
+    """Write the page of one result. Raises OSError, in one line with the cure, where it cannot be written."""
+    return write_page(Subject.of_results([result]), Path(path))
+
+
+def report_results(results: Sequence[Result], path: str | Path) -> Path:
+    """Write one page of several results of the same problem. Raises PageError for others, OSError as above."""
+    return write_page(Subject.of_results(results), Path(path))
+
+
+def report_comparison(comparison: Comparison, path: str | Path) -> Path:
+    """Write the page of a comparison. Raises PageError for too many noise levels, OSError as above."""
+    return write_page(Subject.of_comparison(comparison), Path(path))
+
+
+def report_simulation(simulation: Simulation, path: str | Path) -> Path:
+    """Write the page of a simulation, with that of the result it is of. Raises OSError as above."""
+    return write_page(Subject.of_simulation(simulation), Path(path))
+
+
+def write_page(subject: Subject, target: Path) -> Path:
+    """Write the page of a subject in one step, and return its path."""
+    from controlsde.report.canvas import own_style
+
+    with own_style():
+        text = page(subject)
+    write_whole(target, text.encode("utf-8"))
+    return target
+
+
+def page(subject: Subject) -> str:
+    """The page as text."""
+    film = film_of(subject)
+    script = _part("report.js")
+    parts: dict[str, Any] = {
+        "simulated": tables.simulated(subject),
+        "cross": tables.cross(subject),
+        "weights": curves.weights(subject),
+        "convergence": curves.convergence(subject),
+        "promises": tables.promises(subject),
+        "energies": tables.energies(subject),
+    }
+    absent = {
+        {"simulated": "particles", "promises": "theory", "energies": "energy"}.get(name, name)
+        for name, part in parts.items()
+        if not part
+    }
+    text = subject.problem.to_yaml()
+    file = f"{subject.problem.name}.yaml"
+    return _template().render(
+        **parts,
+        policy=_policy(script),
+        script=Markup(script),
+        css=Markup(_part("report.css")),
+        version=_version(subject),
+        title=_title(subject),
+        contents=[(key, name) for key, name in SECTIONS.items() if key not in absent],
+        problem=subject.problem,
+        labels=[one.label for one in subject.shown],
+        several=subject.several,
+        headline=headline(subject),
+        sound=_sound(subject),
+        verdicts=verdicts(subject),
+        summary=tables.summary(subject),
+        film=film,
+        film_json=_in_script(film.data),
+        errors=curves.errors(subject),
+        final_distances=curves.final_distances(subject),
+        distances=tables.distances(subject),
+        histograms=curves.histograms(subject),
+        checks=tables.checks(subject),
+        formulas=formulas(subject.problem),
+        problem_rows=problem_rows(subject.problem, tuple(result.noise for result in subject.results)),
+        yaml=text if len(text) <= LONGEST_YAML else "",
+        file=file,
+        command=command(subject),
+        provenance=_provenance(subject),
+        citation=_citation(subject),
+        bibtex=_bibtex(subject),
+    )
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["coded"] = _coded
+    return environment.from_string(_part("report.html"))
+
+
+def _coded(text: str) -> Markup:
+    """The text escaped, and what stands between backticks as code."""
+    plain, code = Markup("{}"), Markup("<code>{}</code>")
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # a backtick that stands alone
+        return plain.format(text)
+    return Markup("").join((code if place % 2 else plain).format(part) for place, part in enumerate(parts))
+
+
+def _part(name: str) -> str:
+    return files("controlsde.report.page").joinpath(name).read_text(encoding="utf-8")
+
+
+def _policy(script: str) -> str:
+    """What the page may do: show itself, run this very script, ask for nothing."""
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    return (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _in_script(data: Any) -> Markup:
+    """JSON that no name in it can end: `<` only as an escape."""
+    text = json.dumps(plain_json(data), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for letter in "<>&\u2028\u2029":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return Markup(text)
+
+
+def _sound(subject: Subject) -> bool:
+    agreed = subject.simulation is None or subject.simulation.verified
+    return agreed and not subject.interrupted and all(sound(result) for result in subject.results)
+
+
+def _title(subject: Subject) -> str:
+    name = subject.problem.name
+    if subject.simulation:
+        return f"{name}, {subject.shown[0].label}: {subject.simulation.particles:,} particles"
+    if not subject.several:
+        return f"{name}, {subject.shown[0].label}"
+    noisy = {result.noise for result in subject.results}
+    return (
+        f"{name}: with and without noise"
+        if 0.0 in noisy and len(noisy) > 1
+        else f"{name}: {len(subject.shown)} answers"
+    )
+
+
+def command(subject: Subject) -> str:
+    """What to type to get the same again."""
+    file = shlex.quote(f"{subject.problem.name}.yaml")
+    results = subject.results
+    if subject.cross is not None:
+        return f"controlsde compare {file} " + " ".join(f"--noise {result.noise:g}" for result in results)
+    lines = []
+    for result in results:
+        noise = f" --set noise={result.noise:g}" if result.noise != subject.problem.noise else ""
+        if result.status != "given":
+            lines.append(f"controlsde solve {file}{noise}")
+        elif result.controls is None:
+            lines.append(f"controlsde evaluate {file}{noise}")
+        else:
+            held = shlex.quote(Path(result.path).name if result.path else "result.nc")
+            lines.append(f"controlsde evaluate {file} --controls {held}{noise}")
+    simulation = subject.simulation
+    if simulation:
+        held = shlex.quote(Path(results[0].path).name if results[0].path else "results/result.nc")
+        lines.append(f"controlsde simulate {held} --particles {simulation.requested} --seed {simulation.seed}")
+    return "\n".join(lines)
+
+
+def _provenance(subject: Subject) -> tables.Table:
+    """What computed each result, and the checksum of its file."""
+    results = subject.results
+    parts = {
+        "solver": [result.solver for result in results],
+        "device": [result.device for result in results],
+        "time": [", ".join(f"{name} {value:.1f} s" for name, value in result.seconds.items()) for result in results],
+        "versions": [", ".join(f"{name} {one}" for name, one in result.versions.items()) or "—" for result in results],
+        "SHA-256 of the result": [result.digest or "no file, or of an earlier version" for result in results],
+    }
+    rows = tuple(tuple(tables.Cell(text) for text in (name, *texts)) for name, texts in parts.items())
+    head = ("", *(one.label for one in subject.shown))
+    return tables.Table("what computed each result", head, rows, kind="prose")
+
+
+def _version(subject: Subject) -> str:
+    try:
+        return version("controlsde")
+    except PackageNotFoundError:
+        return subject.results[0].versions.get("controlsde", "")
+
+
+def _made_with(subject: Subject) -> str:
+    """The version that computed the results, which is not always the one that writes the page."""
+    return subject.results[0].versions.get("controlsde") or _version(subject)
+
+
+def _citation(subject: Subject) -> str:
+    return (
+        f"The controlsde developers: controlsde {_made_with(subject)}, steering a probability density with and without "
+        f"noise (software). Problem {subject.problem.name}; the checksums above name the results."
+    )
+
+
+def _bibtex(subject: Subject) -> str:
+    digests = [result.digest[:16] for result in subject.results if result.digest]
+    note = f"  note    = {{results with SHA-256 {', '.join(f'{digest}…' for digest in digests)}}},\n" if digests else ""
+    return (
+        "@software{controlsde,\n"
+        "  author  = {{The controlsde developers}},\n"
+        "  title   = {controlsde: steer a probability density with and without noise},\n"
+        f"  version = {{{_made_with(subject)}}},\n"
+        f"{note}"
+        "}"
+    )
