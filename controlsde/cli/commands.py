@@ -33,6 +33,7 @@ from controlsde.cli.exits import (
     running,
     say,
 )
+from controlsde.cli.film_command import film
 from controlsde.cli.inputs import load_problem, load_result, load_to_solve, noise_levels, warn_about_controls
 from controlsde.cli.options import (
     JsonOption,
@@ -305,7 +306,7 @@ def simulate(
     finish_simulation(simulation)
 
 
-for _command in CONTROLLABILITY:
+for _command in (*CONTROLLABILITY, film):
     app.command()(_command)
 
 

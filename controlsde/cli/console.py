@@ -269,6 +269,11 @@ class Console:
         if folder:
             self._say(f"pages and figures: {folder}")
 
+    def written(self, text: str) -> None:
+        """A line about a file that is there now."""
+        if not self._quiet:
+            self._say(text)
+
     def message(self, text: str) -> None:
         """A line that is said even in quiet mode."""
         self._say(text)

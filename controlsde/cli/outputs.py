@@ -50,6 +50,14 @@ def output_folder(output: Path | None, name: str, *stems: str) -> Path:
     return folder
 
 
+def output_file(target: Path) -> Path:
+    """The same file, where its folder can be made and written in and nothing is in the way."""
+    if target.is_dir():
+        raise UsageError(f"{target}: is a folder; give the name of a file in it with -o FILE")
+    writable_folder(target.parent)
+    return target
+
+
 def writable_folder(folder: Path) -> Path:
     """The same folder, where it can be made and written in; nothing is left in it."""
     import tempfile
