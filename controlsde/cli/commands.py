@@ -6,6 +6,7 @@ imported before a command needs it.
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -28,7 +29,6 @@ from controlsde.cli.exits import (
     explain,
     finish,
     finish_simulation,
-    placed,
     refuse,
     running,
     say,
@@ -60,6 +60,8 @@ from controlsde.foundation.memory import make_sure_of_room
 
 if TYPE_CHECKING:
     pass
+
+DRAWING = "drawing the figures"
 
 app = typer.Typer(
     name="controlsde",
@@ -94,15 +96,16 @@ def solve(
     loaded = load_to_solve(problem, overrides, solver, quick)
     folder = output_folder(output, loaded.name)
 
-    from controlsde.cli.console import Console
+    from controlsde.cli.console import LOADING, Console
     from controlsde.foundation.progress import Step
-    from controlsde.workflow.prediction import refusals
-    from controlsde.workflow.retrying import solve_retrying
-    from controlsde.workflow.solving import solve as solve_once
-
-    refuse(problem, refusals(loaded))
 
     console = Console(quiet=quiet, verbose=verbose)
+    with running(console, problem, LOADING):
+        from controlsde.workflow.prediction import refusals
+        from controlsde.workflow.retrying import solve_retrying
+        from controlsde.workflow.solving import solve as solve_once
+
+    refuse(problem, refusals(loaded))
     with running(console, problem) as progress, located(problem, overrides, loaded):
         result = solve_retrying(loaded, progress) if retry else solve_once(loaded, progress=progress)
         progress(Step("writing the result"))
@@ -110,9 +113,8 @@ def solve(
     console.result(result, folder)
     if as_json:
         print_json(result.to_json())
-    with running(console, problem) as progress:
-        progress(Step("drawing the figures"))
-        draw(result, folder)
+    with running(console, problem, DRAWING) as progress:
+        draw(result, folder, progress=progress)
     finish([result])
 
 
@@ -133,23 +135,23 @@ def compare(
     verbose: VerboseOption = False,
 ) -> None:
     """Solve at several noise levels, and cross-apply the controls."""
-    from controlsde.workflow.comparison import DEFAULT_NOISE
-    from controlsde.workflow.comparison import compare as compare_once
+    from dataclasses import replace
+
+    from controlsde.cli.console import LOADING, Console
+    from controlsde.foundation.progress import Step
 
     loaded = load_to_solve(problem, overrides, solver, quick)
+    console = Console(quiet=quiet, verbose=verbose)
+    with running(console, problem, LOADING):
+        from controlsde.workflow.comparison import DEFAULT_NOISE
+        from controlsde.workflow.comparison import compare as compare_once
+        from controlsde.workflow.prediction import refusals
+        from controlsde.workflow.retrying import compare_retrying
+
     levels = noise_levels(problem, overrides, noise or DEFAULT_NOISE)
     names = stems(levels)
     folder = output_folder(output, loaded.name, *names.values())
-
-    from dataclasses import replace
-
-    from controlsde.cli.console import Console
-    from controlsde.foundation.progress import Step
-    from controlsde.workflow.prediction import refusals
-    from controlsde.workflow.retrying import compare_retrying
-
     refuse(problem, refusals(loaded))
-    console = Console(quiet=quiet, verbose=verbose)
     with running(console, problem) as progress, located(problem, overrides, loaded):
         if retry:
             comparison = compare_retrying(loaded, levels, progress)
@@ -161,9 +163,8 @@ def compare(
     console.comparison(comparison, folder)
     if as_json:
         print_json(comparison.to_json())
-    with running(console, problem) as progress:
-        progress(Step("drawing the figures"))
-        draw_comparison(comparison, folder, names)
+    with running(console, problem, DRAWING) as progress:
+        draw_comparison(comparison, folder, names, progress)
     if comparison.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
     finish(list(comparison.results))
@@ -183,9 +184,16 @@ def evaluate(
     verbose: VerboseOption = False,
 ) -> None:
     """Verify given controls or a given drift, without solving."""
-    from controlsde.control.controls import Controls
+    from controlsde.cli.console import LOADING, Console
+    from controlsde.foundation.progress import Step
 
     loaded = load_problem(problem, overrides)
+    console = Console(quiet=quiet, verbose=verbose)
+    with running(console, problem, LOADING):
+        from controlsde.control.controls import Controls
+        from controlsde.workflow.prediction import refusals_of_evaluation
+        from controlsde.workflow.solving import evaluate as run
+
     given = Controls.load(controls) if controls else None
     if given is not None and loaded.drift is not None:
         raise UsageError(f"{problem}: gives its own drift, and --controls gives another; leave one of them out")
@@ -193,13 +201,7 @@ def evaluate(
         warn_about_controls(controls, loaded)
     folder = output_folder(output, loaded.name) if output else None
 
-    from controlsde.cli.console import Console
-    from controlsde.foundation.progress import Step
-    from controlsde.workflow.prediction import refusals_of_evaluation
-    from controlsde.workflow.solving import evaluate as run
-
     refuse(problem, refusals_of_evaluation(loaded))
-    console = Console(quiet=quiet, verbose=verbose)
     with running(console, problem) as progress, located(problem, overrides, loaded):
         result = run(loaded, given, progress)
         if folder:
@@ -209,9 +211,8 @@ def evaluate(
     if as_json:
         print_json(result.to_json())
     if folder:
-        with running(console, problem) as progress:
-            progress(Step("drawing the figures"))
-            draw(result, folder)
+        with running(console, problem, DRAWING) as progress:
+            draw(result, folder, progress=progress)
     finish([result])
 
 
@@ -269,14 +270,16 @@ def simulate(
         raise UsageError("--paths is kept in a file: say where with -o DIR")
     folder = output_folder(output, "simulation", "simulation") if output else None
 
-    from controlsde.cli.console import Console
+    from controlsde.cli.console import LOADING, Console
     from controlsde.foundation.progress import Step
-    from controlsde.monte_carlo.process_group import crew as started_together
-    from controlsde.workflow.simulation import simulate as run
 
+    with running(Console(quiet=quiet or bool(os.environ.get("RANK", "0").strip("0"))), str(result), LOADING):
+        from controlsde.monte_carlo.process_group import crew as started_together
+        from controlsde.workflow.simulation import simulate as run
+
+        loaded = load_result(result)
     with started_together() as crew:
         console = Console(quiet=quiet or not crew.leads, verbose=verbose)
-        loaded = load_result(result)
         with running(console, str(result)) as progress:
             simulation = run(
                 loaded,
@@ -300,8 +303,7 @@ def simulate(
         if as_json:
             print_json(simulation.to_json())
         if folder:
-            with running(console, str(result)) as progress:
-                progress(Step("drawing the figure"))
+            with running(console, str(result), DRAWING):
                 draw_simulation(simulation, folder)
     finish_simulation(simulation)
 
@@ -315,12 +317,16 @@ def check(problem: ProblemArgument, overrides: SetOption = None, as_json: JsonOp
     """Validate a problem and predict its sizes, without running it."""
     loaded = load_problem(problem, overrides)
 
-    from controlsde.cli.console import Console
-    from controlsde.workflow.prediction import predict
+    from controlsde.cli.console import LOADING, Console
+    from controlsde.foundation.progress import Step
 
-    with placed(problem), located(problem, overrides, loaded):
+    console = Console()
+    with running(console, problem, LOADING) as progress, located(problem, overrides, loaded):
+        from controlsde.workflow.prediction import predict
+
+        progress(Step("building the reference"))
         prediction = predict(loaded)
-    Console().prediction(loaded, prediction)
+    console.prediction(loaded, prediction)
     if as_json:
         print_json(prediction.to_json())
     place = place_in(problem, overrides, prediction.refused_at) if prediction.refused_at else problem

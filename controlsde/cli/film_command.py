@@ -43,14 +43,14 @@ def film(
     """A film of a result, or of several side by side: density, reference, particles, drift."""
     target = output_file(output or results[0].parent / "film.gif")
 
-    from controlsde.cli.console import Console
+    from controlsde.cli.console import LOADING, Console
     from controlsde.foundation.progress import Step
 
     console = Console(quiet=quiet, verbose=verbose)
-    with running(console, str(target)) as progress:
-        progress(Step("loading the results"))
+    with running(console, str(target), LOADING) as progress:
         from controlsde.report.film import save_film
 
+        progress(Step("loading the results"))
         loaded = [load_result(result) for result in results]
         save_film(loaded, target, fps, particles=particles, seed=seed, progress=progress)
     console.written(f"film: {target}")

@@ -16,6 +16,7 @@ import typer
 
 from controlsde.cli.exits import UsageError, say
 from controlsde.foundation import files
+from controlsde.foundation.progress import Progress, silent
 from controlsde.foundation.wording import in_json
 
 if TYPE_CHECKING:
@@ -95,20 +96,20 @@ def write(result: Result, folder: Path, stem: str = "result") -> Result:
     return result.save(folder / f"{stem}.nc")
 
 
-def draw(result: Result, folder: Path, stem: str = "result") -> None:
+def draw(result: Result, folder: Path, stem: str = "result", progress: Progress = silent) -> None:
     """The figures of a result."""
     from controlsde.report.figures import save_figures
 
-    save_figures(result, folder / stem if stem != "result" else folder, warn)
+    save_figures(result, folder / stem if stem != "result" else folder, warn, progress)
 
 
-def draw_comparison(comparison: Comparison, folder: Path, names: dict[float, str]) -> None:
+def draw_comparison(comparison: Comparison, folder: Path, names: dict[float, str], progress: Progress = silent) -> None:
     """The figures of a comparison, and those of its results, which have these names."""
     from controlsde.report.figures import save_comparison
 
-    save_comparison(comparison, folder, warn)
+    save_comparison(comparison, folder, warn, progress)
     for result in comparison.results:
-        draw(result, folder, names[result.noise])
+        draw(result, folder, names[result.noise], progress)
 
 
 def draw_simulation(simulation: Simulation, folder: Path) -> None:
