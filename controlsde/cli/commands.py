@@ -55,6 +55,7 @@ from controlsde.cli.outputs import (
     stems,
     write,
 )
+from controlsde.cli.plain_words import of_comparison
 from controlsde.foundation.errors import EXIT_INTERRUPTED
 from controlsde.foundation.memory import make_sure_of_room
 
@@ -62,6 +63,10 @@ if TYPE_CHECKING:
     pass
 
 DRAWING = "drawing the figures"
+PROBLEM_WANTED = (
+    "name a YAML file or a shipped problem, such as two-bumps or, of real data, iris-petals; `controlsde problems` "
+    "lists all"
+)
 
 app = typer.Typer(
     name="controlsde",
@@ -145,6 +150,7 @@ def compare(
     with running(console, problem, LOADING):
         from controlsde.workflow.comparison import DEFAULT_NOISE
         from controlsde.workflow.comparison import compare as compare_once
+        from controlsde.workflow.expectation import expected_time
         from controlsde.workflow.prediction import refusals
         from controlsde.workflow.retrying import compare_retrying
 
@@ -152,6 +158,9 @@ def compare(
     names = stems(levels)
     folder = output_folder(output, loaded.name, *names.values())
     refuse(problem, refusals(loaded))
+    console.intention(of_comparison(loaded, levels, expected_time(loaded, len(levels)), str(folder)))
+    if not noise:
+        console.intention("--noise η, repeated, chooses other noise levels; --quick takes less effort")
     with running(console, problem) as progress, located(problem, overrides, loaded):
         if retry:
             comparison = compare_retrying(loaded, levels, progress)
@@ -317,16 +326,15 @@ def check(problem: ProblemArgument, overrides: SetOption = None, as_json: JsonOp
     """Validate a problem and predict its sizes, without running it."""
     loaded = load_problem(problem, overrides)
 
-    from controlsde.cli.console import LOADING, Console
-    from controlsde.foundation.progress import Step
+    from controlsde.cli.console import Console
 
     console = Console()
-    with running(console, problem, LOADING) as progress, located(problem, overrides, loaded):
+    with running(console, problem, "building the reference"), located(problem, overrides, loaded):
+        from controlsde.workflow.expectation import expected_time
         from controlsde.workflow.prediction import predict
 
-        progress(Step("building the reference"))
-        prediction = predict(loaded)
-    console.prediction(loaded, prediction)
+        prediction, expected = predict(loaded), expected_time(loaded)
+    console.prediction(loaded, prediction, expected)
     if as_json:
         print_json(prediction.to_json())
     place = place_in(problem, overrides, prediction.refused_at) if prediction.refused_at else problem
@@ -336,15 +344,13 @@ def check(problem: ProblemArgument, overrides: SetOption = None, as_json: JsonOp
 @app.command()
 def problems(as_json: JsonOption = False) -> None:
     """List the shipped problems."""
-    from controlsde.problem import list_problems
+    from controlsde.cli.shipped import print_table, shipped_problems
 
-    shipped = list_problems()
+    shipped = shipped_problems()
     if as_json:
-        print_json([{"name": name, "description": text, "path": str(path)} for name, text, path in shipped])
+        print_json([one.to_json() for one in shipped])
         return
-    width = max(len(name) for name, _, _ in shipped)
-    for name, text, _ in shipped:
-        typer.echo(f"{name:<{width}}  {' '.join(text.split())}")
+    print_table(shipped)
 
 
 @app.command()
@@ -353,6 +359,12 @@ def schema() -> None:
     from controlsde.problem import json_schema
 
     print_json(json_schema())
+
+
+def _lacks_a_problem(cause: BaseException | None) -> bool:
+    """Whether a command ended because nobody named its problem, which Typer says, but not what to do about it."""
+    lacking = getattr(getattr(cause, "param", None), "name", None)
+    return type(cause).__name__ == "MissingParameter" and lacking == "problem"
 
 
 def main() -> None:
@@ -369,6 +381,8 @@ def main() -> None:
         except SystemExit as end:
             if isinstance(getattr(end.__context__, "__cause__", None), KeyboardInterrupt):  # Typer ends without a word
                 say("interrupted")
+            if _lacks_a_problem(end.__context__):
+                say(PROBLEM_WANTED)
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is said safely
             sys.exit(explain(error))

@@ -19,7 +19,7 @@ from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
-from controlsde.cli import controllability_tables, tables
+from controlsde.cli import controllability_tables, plain_words, tables
 from controlsde.foundation.progress import Progress, Step
 from controlsde.foundation.wording import shown_lines
 from controlsde.registry import SOLVERS
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from controlsde.result.retry import Retry
     from controlsde.workflow.bounding import Bounds
     from controlsde.workflow.comparison import Comparison
+    from controlsde.workflow.expectation import Expected
     from controlsde.workflow.feedback import Feedback
     from controlsde.workflow.linearising import Controllability
     from controlsde.workflow.prediction import Prediction
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from controlsde.workflow.simulation import Simulation
 
 QUIET_SECONDS = 5.0  # between lines of progress where there is no terminal, also while nothing is reported
+COMMAND = re.compile(r"--\w|^ *try ")
 LOADING = "loading the libraries"
 
 
@@ -265,10 +267,13 @@ class Console:
         if simulation.path and not self._quiet:
             self._say(f"simulation and figure: {Path(simulation.path).parent}")
 
-    def prediction(self, problem: Problem, prediction: Prediction) -> None:
-        """The table of `check`."""
+    def prediction(self, problem: Problem, prediction: Prediction, expected: Expected) -> None:
+        """What `check` predicts: in sentences, then in numbers."""
         if not prediction.refused:
             self._heading(f"{problem.name}: valid")
+            sentences = plain_words.of_problem(problem), plain_words.of_running(problem, prediction, expected)
+            self._say(" ".join([*sentences, plain_words.of_warnings(prediction)]))
+            self._rich.print()
             self._show(tables.prediction_table(prediction))
         for warning in prediction.warnings:
             self._say(f"warning: {warning}", "yellow")
@@ -295,6 +300,11 @@ class Console:
             self._show(tables.verdicts_table(tested))
         if folder:
             self._say(f"pages and figures: {folder}")
+
+    def intention(self, text: str) -> None:
+        """What is about to happen."""
+        if not self._quiet:
+            self._say(text)
 
     def written(self, text: str) -> None:
         """A line about a file that is there now."""
@@ -331,8 +341,9 @@ class Console:
         self._say(text, "bold")
 
     def _say(self, text: str, style: str = "") -> None:
-        """A line that the terminal may wrap, never this program: it may hold a command to paste."""
-        self._rich.print(Text(shown_lines(text), style), soft_wrap=True)
+        """A line, wrapped between words on a terminal: never elsewhere, and never one that holds a command to paste."""
+        whole = not self._rich.is_terminal or COMMAND.search(text) is not None
+        self._rich.print(Text(shown_lines(text), style), soft_wrap=whole)
 
     def _show(self, table: Table) -> None:
         self._rich.print(_Shown(table))
