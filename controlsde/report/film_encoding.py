@@ -29,6 +29,7 @@ Encoder = Callable[[Sequence[float], Frame], bytes]  # of durations in seconds, 
 
 ENDINGS = (".gif", ".webp", ".mp4")
 COLOURS = 256
+BITS = 6  # of a channel, by which the nearest colour is looked up
 LOOKED_AT = 5  # frames, of which the colours of a GIF are chosen
 NEARLY_WHITE = 248  # of 255
 HUNDREDTHS = 10  # milliseconds: what a GIF counts in
@@ -85,22 +86,42 @@ def _gif(durations: Sequence[float], frame: Frame) -> bytes:
     from PIL import Image
 
     looked_at = sorted({*np.linspace(0, len(durations) - 1, LOOKED_AT).round().astype(int).tolist()})
-    sample = np.concatenate([frame(number)[::2, ::2] for number in looked_at])
-    palette = _with_white(Image.fromarray(sample).quantize(COLOURS, Image.Quantize.MEDIANCUT))
+    colours = _palette(np.concatenate([frame(number)[::2, ::2] for number in looked_at]))
+    nearest = _nearest(colours)
 
     def pictures() -> Iterator[Image.Image]:
         for number in range(len(durations)):
-            yield Image.fromarray(frame(number)).quantize(palette=palette, dither=Image.Dither.NONE)
+            red, green, blue = (frame(number) >> (8 - BITS)).astype(np.uint32).transpose(2, 0, 1)
+            picture = Image.fromarray(nearest[(red << 2 * BITS) | (green << BITS) | blue])
+            picture.putpalette(colours.tobytes())
+            yield picture
 
     return _by_pillow(pictures(), "GIF", duration=milliseconds(durations, HUNDREDTHS), optimize=False, disposal=1)
 
 
-def _with_white(image: Image) -> Image:
-    """The same palette with what is nearly white made white: a choice of colours makes of one white several greys."""
-    colours = np.array(image.getpalette(), dtype=np.uint8).reshape(-1, 3)
+def _palette(sample: Picture) -> Picture:
+    """The colours (COLOURS, 3) of which a film of such pictures is made; what is nearly white is white.
+
+    A colour counts as the square root of its pixels: the darkest of an image fill few, and are what one looks at.
+    """
+    from PIL import Image
+
+    occurring, counts = np.unique(sample.reshape(-1, 3), axis=0, return_counts=True)
+    weighted = np.repeat(occurring, np.ceil(np.sqrt(counts)).astype(int), axis=0)[None]
+    chosen = Image.fromarray(weighted).quantize(COLOURS, Image.Quantize.MEDIANCUT).getpalette() or []
+    colours = np.zeros((COLOURS, 3), dtype=np.uint8)
+    colours.ravel()[: len(chosen)] = chosen
     colours[(colours >= NEARLY_WHITE).all(axis=1)] = 255
-    image.putpalette(colours.ravel().tobytes())
-    return image
+    return colours
+
+
+def _nearest(colours: Picture) -> NDArray[np.uint8]:
+    """The number of the nearest colour for every colour of so many bits a channel: Pillow's own search is coarser."""
+    from scipy.spatial import cKDTree
+
+    levels = np.arange(2**BITS) * 255.0 / (2**BITS - 1)
+    every = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
+    return np.asarray(cKDTree(colours.astype(float)).query(every)[1], dtype=np.uint8)
 
 
 def _webp(durations: Sequence[float], frame: Frame) -> bytes:

@@ -20,7 +20,6 @@ from controlsde.report.canvas import (
     GRID,
     INK,
     REFERENCE,
-    SERIES,
     SMALL,
     dress,
     finite,
@@ -42,11 +41,12 @@ Array = NDArray[np.float64]
 
 CURVE = 500  # points of a line
 PIXELS = 180  # along the longer side of an image
-DOT, DOT_EDGE = "#00805f", "white"
-DRIFT = "#8c510a"  # of the curve; arrows are lighter, for they stand on dark images
+GREEN = "#00805f"  # dots on white; arrows on an image, which is yellow to black
+DRIFT = "#8c510a"
 ROOM = "L² error 0.0000"  # of what will stand there, for the layout
 HEADROOM = 1.2  # over the fastest drift where there is mass
-LONGEST = 1.4  # gaps between two arrows that the longest of them spans
+ARROWS = 13  # along the longer side of the box
+FAST, LONG = 0.9, 1.3  # an arrow as fast as this share of them is as long as so many gaps between two
 
 
 class Scene(Protocol):
@@ -173,10 +173,10 @@ class PlaneScene:
         if moving is None:
             return
         self._error = axes.set_title(ROOM, fontsize=SMALL, color=FAINT, loc="right")
-        (self._dots,) = axes.plot([], [], **_dots())
+        (self._dots,) = axes.plot([], [], **_dots(plane=True))
         self.artists += (self._dots, self._error)
         if mesh.dimension == 2:
-            self._places, self._nearest = arrow_places(result)
+            self._places, self._nearest = arrow_places(result, ARROWS)
             self._drifts = _drifts_of(result, moving, self._places)
             self._scale = self._length_of_arrows()
             self._arrows = _quiver(axes, self._places)
@@ -202,12 +202,12 @@ class PlaneScene:
         return np.asarray(_inhabited(density[self._nearest[0], self._nearest[1]], density))
 
     def _length_of_arrows(self) -> float:
-        """Units of space of an arrow for a unit of speed: the fastest in the film spans what there is room for."""
+        """Units of space of an arrow for a unit of speed, the same for the whole film."""
         here = np.array([self._here(moment) for moment in range(len(self._drifts))])
-        fastest = float(finite(np.hypot(*self._drifts[here].T)).max())
+        fast = float(np.quantile(finite(np.hypot(*self._drifts[here].T)), FAST))
         sides = [high - low for low, high in self._result.fields.mesh.box]
         gap = max(sides) / len(np.unique(self._places[:, int(np.argmax(sides))]))
-        return LONGEST * gap / fastest if fastest > 0 else 0.0
+        return LONG * gap / fast if fast > 0 else 0.0
 
 
 def images_of(result: Result, values: Array) -> Array:
@@ -231,9 +231,9 @@ def legend_of(dimension: int, particles: int) -> list[Artist]:
     """What the legend of a film shows."""
     from matplotlib.patches import Patch
 
-    dots = [line_named(f"{particles} particles", **_dots())] if particles else []
+    dots = [line_named(f"{particles} particles", **_dots(plane=dimension > 1))] if particles else []
     if dimension > 1:
-        arrows = line_named("drift v", color=SERIES[5], linestyle="", marker=r"$\rightarrow$", markersize=11)
+        arrows = line_named("drift v", color=GREEN, linestyle="", marker=r"$\rightarrow$", markersize=11)
         return [*dots, *([arrows] if dimension == 2 else [])]
     filled = Patch(facecolor="#bbbbbb", edgecolor=FAINT, label="controlled density ρ")
     reference = line_named("reference p", color=REFERENCE, linestyle="--", linewidth=1.3)
@@ -254,9 +254,13 @@ def _inhabited(values: Array, density: Array | None = None) -> NDArray[np.bool_]
     return np.asarray(values > INHABITED * finite(values if density is None else density).max())
 
 
-def _dots() -> dict[str, Any]:
-    edge = {"markeredgecolor": DOT_EDGE, "markeredgewidth": 0.4}
-    return {"color": DOT, "linestyle": "", "marker": "o", "markersize": 4.0, **edge}
+def _dots(*, plane: bool = False) -> dict[str, Any]:
+    """Green in a panel of their own, white with a dark edge on an image."""
+    face, edge, size = ("white", INK, 2.8) if plane else (GREEN, "white", 4.0)
+    return {
+        "color": face, "linestyle": "", "marker": "o", "markersize": size, "markeredgecolor": edge,
+        "markeredgewidth": 0.4,
+    }  # fmt: skip
 
 
 def _shades(top: float) -> Any:
@@ -275,6 +279,7 @@ def _note(axes: Axes) -> Any:
 def _quiver(axes: Axes, places: Array) -> Any:
     still = np.zeros(len(places))
     return axes.quiver(
-        *places.T, still, still, angles="xy", scale_units="xy", scale=1.0, color=SERIES[5], edgecolor="white",
-        linewidth=0.3, width=0.009, headwidth=3.6, headlength=4.0, headaxislength=3.6, minlength=0.0, pivot="middle",
+        *places.T, still, still, angles="xy", scale_units="xy", scale=1.0, color=GREEN, edgecolor="white",
+        linewidth=0.4, width=0.008, zorder=3, headwidth=3.6, headlength=4.0, headaxislength=3.6, minlength=0.0,
+        pivot="middle",
     )  # fmt: skip

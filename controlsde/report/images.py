@@ -171,11 +171,11 @@ def _arrows(result: Result, chosen: list[int]) -> list[tuple[Array, Array]]:
     return arrows
 
 
-def arrow_places(result: Result) -> tuple[Array, tuple[NDArray[np.int64], ...]]:
-    """Where arrows stand (n, 2), and for each axis the grid points nearest to them (n,)."""
+def arrow_places(result: Result, along: int = ARROWS) -> tuple[Array, tuple[NDArray[np.int64], ...]]:
+    """Where arrows stand (n, 2), so many along the longer side; for each axis the grid points nearest to them (n,)."""
     axes = result.fields.axes
     sides = np.array([axis[-1] - axis[0] for axis in axes])
-    counts = np.maximum(np.ceil(ARROWS * sides / sides.max()).astype(int), 3)
+    counts = np.maximum(np.ceil(along * sides / sides.max()).astype(int), 3)
     centres = [a[0] + (np.arange(n) + 0.5) * (a[-1] - a[0]) / n for a, n in zip(axes, counts, strict=True)]
     places = np.stack([axis.ravel() for axis in np.meshgrid(*centres, indexing="ij")], axis=1)
     return places, tuple(np.abs(axis[:, None] - places[None, :, k]).argmin(axis=0) for k, axis in enumerate(axes))
