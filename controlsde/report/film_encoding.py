@@ -106,8 +106,12 @@ def _palette(sample: Picture) -> Picture:
     """
     from PIL import Image
 
-    occurring, counts = np.unique(sample.reshape(-1, 3), axis=0, return_counts=True)
-    weighted = np.repeat(occurring, np.ceil(np.sqrt(counts)).astype(int), axis=0)[None]
+    red, green, blue = sample.astype(np.uint32).transpose(2, 0, 1)
+    occurring, counts = np.unique((red << 16 | green << 8 | blue).ravel(), return_counts=True)
+    weights = np.ceil(np.sqrt(counts)).astype(int)
+    weighted = np.repeat(
+        np.stack([occurring >> 16, occurring >> 8, occurring], axis=1).astype(np.uint8), weights, axis=0
+    )[None]
     chosen = Image.fromarray(weighted).quantize(COLOURS, Image.Quantize.MEDIANCUT).getpalette() or []
     colours = np.zeros((COLOURS, 3), dtype=np.uint8)
     colours.ravel()[: len(chosen)] = chosen
