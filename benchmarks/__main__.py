@@ -9,8 +9,8 @@ from importlib import import_module
 from pathlib import Path
 
 NAMES = (
-    "core", "startup", "gradient", "optimisers", "transcription", "certificates", "optima", "search", "sizes", "fatrop",
-    "large", "scaling", "constructive_starts", "controllability", "peers", "monte_carlo",
+    "core", "startup", "silence", "gradient", "optimisers", "transcription", "certificates", "optima", "search",
+    "sizes", "fatrop", "large", "scaling", "constructive_starts", "controllability", "peers", "monte_carlo",
 )  # fmt: skip
 
 

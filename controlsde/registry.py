@@ -93,3 +93,9 @@ CLAIMS = Extensions(
         "noise-frontier-free-lengths": "controlsde.claims.noise_frontier:FREE_LENGTHS",
     },
 )
+VIEWS = Extensions(  # what shows results to people: called with a result or a comparison, and a path
+    "controlsde.views",
+    {
+        "film": "controlsde.report.film:save_film",
+    },
+)

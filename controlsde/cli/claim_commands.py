@@ -64,8 +64,12 @@ def run(
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="One line for every step.")] = False,
 ) -> None:
     """Run claims; exits with 4 when a verdict is not the one that sound software reaches."""
-    from controlsde.claims.harness.claim import Setting
-    from controlsde.claims.harness.settings import with_settings
+    from controlsde.cli.console import LOADING, Console
+
+    console = Console(quiet=quiet, verbose=verbose)
+    with console.progress(LOADING):
+        from controlsde.claims.harness.claim import Setting
+        from controlsde.claims.harness.settings import with_settings
 
     chosen = _chosen(names or [], everything)
     if settings and len(chosen) != 1:
@@ -73,9 +77,6 @@ def run(
     parameters = {claim.id: with_settings(claim.fast if fast else claim.parameters, settings or []) for claim in chosen}
     folder = writable_folder(output) if output else None
 
-    from controlsde.cli.console import Console
-
-    console = Console(quiet=quiet, verbose=verbose)
     tested: list[Tested] = []
     interrupted = False
     for claim in chosen:

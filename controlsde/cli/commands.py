@@ -6,6 +6,7 @@ imported before a command needs it.
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -28,11 +29,11 @@ from controlsde.cli.exits import (
     explain,
     finish,
     finish_simulation,
-    placed,
     refuse,
     running,
     say,
 )
+from controlsde.cli.film_command import film
 from controlsde.cli.inputs import load_problem, load_result, load_to_solve, noise_levels, warn_about_controls
 from controlsde.cli.options import (
     JsonOption,
@@ -55,12 +56,19 @@ from controlsde.cli.outputs import (
     write,
 )
 from controlsde.cli.outputs import report as report_on
+from controlsde.cli.plain_words import of_comparison
 from controlsde.cli.view_commands import COMMANDS as VIEWING
 from controlsde.foundation.errors import EXIT_INTERRUPTED
 from controlsde.foundation.memory import make_sure_of_room
 
 if TYPE_CHECKING:
     pass
+
+DRAWING = "drawing the figures"
+PROBLEM_WANTED = (
+    "name a YAML file or a shipped problem, such as two-bumps or, of real data, iris-petals; `controlsde problems` "
+    "lists all"
+)
 
 app = typer.Typer(
     name="controlsde",
@@ -95,15 +103,16 @@ def solve(
     loaded = load_to_solve(problem, overrides, solver, quick)
     folder = output_folder(output, loaded.name)
 
-    from controlsde.cli.console import Console
+    from controlsde.cli.console import LOADING, Console
     from controlsde.foundation.progress import Step
-    from controlsde.workflow.prediction import refusals
-    from controlsde.workflow.retrying import solve_retrying
-    from controlsde.workflow.solving import solve as solve_once
-
-    refuse(problem, refusals(loaded))
 
     console = Console(quiet=quiet, verbose=verbose)
+    with running(console, problem, LOADING):
+        from controlsde.workflow.prediction import refusals
+        from controlsde.workflow.retrying import solve_retrying
+        from controlsde.workflow.solving import solve as solve_once
+
+    refuse(problem, refusals(loaded))
     with running(console, problem) as progress, located(problem, overrides, loaded):
         result = solve_retrying(loaded, progress) if retry else solve_once(loaded, progress=progress)
         progress(Step("writing the result"))
@@ -111,9 +120,8 @@ def solve(
     console.result(result, folder)
     if as_json:
         print_json(result.to_json())
-    with running(console, problem) as progress:
-        progress(Step("drawing the figures"))
-        draw(result, folder)
+    with running(console, problem, DRAWING) as progress:
+        draw(result, folder, progress=progress)
         progress(Step("writing the report"))
         written = report_on(result, folder)
     console.report(written)
@@ -137,23 +145,27 @@ def compare(
     verbose: VerboseOption = False,
 ) -> None:
     """Solve at several noise levels, and cross-apply the controls."""
-    from controlsde.workflow.comparison import DEFAULT_NOISE
-    from controlsde.workflow.comparison import compare as compare_once
+    from dataclasses import replace
+
+    from controlsde.cli.console import LOADING, Console
+    from controlsde.foundation.progress import Step
 
     loaded = load_to_solve(problem, overrides, solver, quick)
+    console = Console(quiet=quiet, verbose=verbose)
+    with running(console, problem, LOADING):
+        from controlsde.workflow.comparison import DEFAULT_NOISE
+        from controlsde.workflow.comparison import compare as compare_once
+        from controlsde.workflow.expectation import expected_time
+        from controlsde.workflow.prediction import refusals
+        from controlsde.workflow.retrying import compare_retrying
+
     levels = noise_levels(problem, overrides, noise or DEFAULT_NOISE)
     names = stems(levels)
     folder = output_folder(output, loaded.name, *names.values())
-
-    from dataclasses import replace
-
-    from controlsde.cli.console import Console
-    from controlsde.foundation.progress import Step
-    from controlsde.workflow.prediction import refusals
-    from controlsde.workflow.retrying import compare_retrying
-
     refuse(problem, refusals(loaded))
-    console = Console(quiet=quiet, verbose=verbose)
+    console.intention(of_comparison(loaded, levels, expected_time(loaded, len(levels)), str(folder)))
+    if not noise:
+        console.intention("--noise η, repeated, chooses other noise levels; --quick takes less effort")
     with running(console, problem) as progress, located(problem, overrides, loaded):
         if retry:
             comparison = compare_retrying(loaded, levels, progress)
@@ -166,9 +178,8 @@ def compare(
     console.comparison(comparison, folder)
     if as_json:
         print_json(comparison.to_json())
-    with running(console, problem) as progress:
-        progress(Step("drawing the figures"))
-        draw_comparison(comparison, folder, names)
+    with running(console, problem, DRAWING) as progress:
+        draw_comparison(comparison, folder, names, progress)
         progress(Step("writing the report"))
         page = report_on(comparison, folder)
     console.report(page)
@@ -191,9 +202,16 @@ def evaluate(
     verbose: VerboseOption = False,
 ) -> None:
     """Verify given controls or a given drift, without solving."""
-    from controlsde.control.controls import Controls
+    from controlsde.cli.console import LOADING, Console
+    from controlsde.foundation.progress import Step
 
     loaded = load_problem(problem, overrides)
+    console = Console(quiet=quiet, verbose=verbose)
+    with running(console, problem, LOADING):
+        from controlsde.control.controls import Controls
+        from controlsde.workflow.prediction import refusals_of_evaluation
+        from controlsde.workflow.solving import evaluate as run
+
     given = Controls.load(controls) if controls else None
     if given is not None and loaded.drift is not None:
         raise UsageError(f"{problem}: gives its own drift, and --controls gives another; leave one of them out")
@@ -201,13 +219,7 @@ def evaluate(
         warn_about_controls(controls, loaded)
     folder = output_folder(output, loaded.name) if output else None
 
-    from controlsde.cli.console import Console
-    from controlsde.foundation.progress import Step
-    from controlsde.workflow.prediction import refusals_of_evaluation
-    from controlsde.workflow.solving import evaluate as run
-
     refuse(problem, refusals_of_evaluation(loaded))
-    console = Console(quiet=quiet, verbose=verbose)
     with running(console, problem) as progress, located(problem, overrides, loaded):
         result = run(loaded, given, progress)
         if folder:
@@ -217,9 +229,8 @@ def evaluate(
     if as_json:
         print_json(result.to_json())
     if folder:
-        with running(console, problem) as progress:
-            progress(Step("drawing the figures"))
-            draw(result, folder)
+        with running(console, problem, DRAWING) as progress:
+            draw(result, folder, progress=progress)
             progress(Step("writing the report"))
             written = report_on(result, folder)
         console.report(written)
@@ -280,14 +291,16 @@ def simulate(
         raise UsageError("--paths is kept in a file: say where with -o DIR")
     folder = output_folder(output, "simulation", "simulation") if output else None
 
-    from controlsde.cli.console import Console
+    from controlsde.cli.console import LOADING, Console
     from controlsde.foundation.progress import Step
-    from controlsde.monte_carlo.process_group import crew as started_together
-    from controlsde.workflow.simulation import simulate as run
 
+    with running(Console(quiet=quiet or bool(os.environ.get("RANK", "0").strip("0"))), str(result), LOADING):
+        from controlsde.monte_carlo.process_group import crew as started_together
+        from controlsde.workflow.simulation import simulate as run
+
+        loaded = load_result(result)
     with started_together() as crew:
         console = Console(quiet=quiet or not crew.leads, verbose=verbose)
-        loaded = load_result(result)
         with running(console, str(result)) as progress:
             simulation = run(
                 loaded,
@@ -311,8 +324,7 @@ def simulate(
         if as_json:
             print_json(simulation.to_json())
         if folder:
-            with running(console, str(result)) as progress:
-                progress(Step("drawing the figure"))
+            with running(console, str(result), DRAWING) as progress:
                 draw_simulation(simulation, folder)
                 progress(Step("writing the report"))
                 written = report_on(simulation, folder)
@@ -320,7 +332,7 @@ def simulate(
     finish_simulation(simulation)
 
 
-for _command in (*CONTROLLABILITY, *VIEWING):
+for _command in (*CONTROLLABILITY, *VIEWING, film):
     app.command()(_command)
 
 
@@ -330,11 +342,14 @@ def check(problem: ProblemArgument, overrides: SetOption = None, as_json: JsonOp
     loaded = load_problem(problem, overrides)
 
     from controlsde.cli.console import Console
-    from controlsde.workflow.prediction import predict
 
-    with placed(problem), located(problem, overrides, loaded):
-        prediction = predict(loaded)
-    Console().prediction(loaded, prediction)
+    console = Console()
+    with running(console, problem, "building the reference"), located(problem, overrides, loaded):
+        from controlsde.workflow.expectation import expected_time
+        from controlsde.workflow.prediction import predict
+
+        prediction, expected = predict(loaded), expected_time(loaded)
+    console.prediction(loaded, prediction, expected)
     if as_json:
         print_json(prediction.to_json())
     place = place_in(problem, overrides, prediction.refused_at) if prediction.refused_at else problem
@@ -344,15 +359,13 @@ def check(problem: ProblemArgument, overrides: SetOption = None, as_json: JsonOp
 @app.command()
 def problems(as_json: JsonOption = False) -> None:
     """List the shipped problems."""
-    from controlsde.problem import list_problems
+    from controlsde.cli.shipped import print_table, shipped_problems
 
-    shipped = list_problems()
+    shipped = shipped_problems()
     if as_json:
-        print_json([{"name": name, "description": text, "path": str(path)} for name, text, path in shipped])
+        print_json([one.to_json() for one in shipped])
         return
-    width = max(len(name) for name, _, _ in shipped)
-    for name, text, _ in shipped:
-        typer.echo(f"{name:<{width}}  {' '.join(text.split())}")
+    print_table(shipped)
 
 
 @app.command()
@@ -361,6 +374,12 @@ def schema() -> None:
     from controlsde.problem import json_schema
 
     print_json(json_schema())
+
+
+def _lacks_a_problem(cause: BaseException | None) -> bool:
+    """Whether a command ended because nobody named its problem, which Typer says, but not what to do about it."""
+    lacking = getattr(getattr(cause, "param", None), "name", None)
+    return type(cause).__name__ == "MissingParameter" and lacking == "problem"
 
 
 def main() -> None:
@@ -377,6 +396,8 @@ def main() -> None:
         except SystemExit as end:
             if isinstance(getattr(end.__context__, "__cause__", None), KeyboardInterrupt):  # Typer ends without a word
                 say("interrupted")
+            if _lacks_a_problem(end.__context__):
+                say(PROBLEM_WANTED)
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is said safely
             sys.exit(explain(error))

@@ -6,6 +6,7 @@ All of it goes through `_say`, `_show` or `describe`, which let no character thr
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
-from controlsde.cli import controllability_tables, tables
+from controlsde.cli import controllability_tables, plain_words, tables
 from controlsde.foundation.progress import Progress, Step
 from controlsde.foundation.wording import shown_lines
 from controlsde.registry import SOLVERS
@@ -32,13 +33,16 @@ if TYPE_CHECKING:
     from controlsde.result.retry import Retry
     from controlsde.workflow.bounding import Bounds
     from controlsde.workflow.comparison import Comparison
+    from controlsde.workflow.expectation import Expected
     from controlsde.workflow.feedback import Feedback
     from controlsde.workflow.linearising import Controllability
     from controlsde.workflow.prediction import Prediction
     from controlsde.workflow.reaching import Reach
     from controlsde.workflow.simulation import Simulation
 
-QUIET_SECONDS = 5.0  # between lines of progress where there is no terminal
+QUIET_SECONDS = 5.0  # between lines of progress where there is no terminal, also while nothing is reported
+COMMAND = re.compile(r"--\w|^ *try ")
+LOADING = "loading the libraries"
 
 
 class _Shown:
@@ -62,40 +66,65 @@ class Console:
         self._rich = RichConsole(stderr=True, highlight=False)
         self._quiet = quiet
         self._verbose = verbose
+        self._began = time.perf_counter()
 
     @contextmanager
-    def progress(self) -> Iterator[Progress]:
-        """A function to report steps to: a live line on a terminal, a line now and then elsewhere."""
+    def progress(self, first: str = "starting") -> Iterator[Progress]:
+        """A function to report steps to: a live line on a terminal, a line now and then elsewhere.
+
+        first: what runs until something is reported.
+        """
         if self._quiet:
             yield lambda _: None
         elif self._verbose or not self._rich.is_terminal:
-            yield self._lines(time.perf_counter())
+            with self._lines(first) as report:
+                yield report
         else:
-            with self._live() as report:
+            with self._live(first) as report:
                 yield report
 
     @contextmanager
-    def _live(self) -> Iterator[Progress]:
+    def _live(self, first: str) -> Iterator[Progress]:
         """One line that moves and counts the seconds also while nothing is reported."""
         from rich.progress import Progress as Bar
         from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
         text = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
         with Bar(SpinnerColumn(), TimeElapsedColumn(), text, console=self._rich, transient=True) as bar:
-            line = bar.add_task("starting", total=None)
+            line = bar.add_task(first, total=None)
             yield lambda step: bar.update(line, description=describe(step))
 
-    def _lines(self, began: float) -> Progress:
-        last_task, last_time = "", -QUIET_SECONDS
+    @contextmanager
+    def _lines(self, first: str) -> Iterator[Progress]:
+        """A line for every new task, and every `QUIET_SECONDS` what still runs; for every step where that is wanted."""
+        now, said = Step(first), time.perf_counter()
+        task, lock, ended = "", threading.Lock(), threading.Event()
+
+        def tell() -> None:
+            nonlocal task, said
+            task, said = now.task, time.perf_counter()
+            self._say(f"{said - self._began:6.1f} s  {describe(now)}")
 
         def report(step: Step) -> None:
-            nonlocal last_task, last_time
-            now = time.perf_counter() - began
-            if self._verbose or step.task != last_task or now - last_time >= QUIET_SECONDS:
-                self._say(f"{now:6.1f} s  {describe(step)}")
-                last_task, last_time = step.task, now
+            nonlocal now
+            with lock:
+                now = step
+                if self._verbose or step.task != task or time.perf_counter() - said >= QUIET_SECONDS:
+                    tell()
 
-        return report
+        def beat() -> None:
+            while not ended.wait(max(said + QUIET_SECONDS - time.perf_counter(), 0.1)):
+                with lock:
+                    if time.perf_counter() - said >= QUIET_SECONDS:
+                        tell()
+
+        heart = threading.Thread(target=beat, daemon=True)
+        heart.start()
+        try:
+            yield report
+        finally:
+            ended.set()
+            heart.join()
 
     def result(self, result: Result, folder: Path | None) -> None:
         """The tables of one result, and what to do if something did not work."""
@@ -239,10 +268,13 @@ class Console:
         if simulation.path and not self._quiet:
             self._say(f"simulation and figure: {Path(simulation.path).parent}")
 
-    def prediction(self, problem: Problem, prediction: Prediction) -> None:
-        """The table of `check`."""
+    def prediction(self, problem: Problem, prediction: Prediction, expected: Expected) -> None:
+        """What `check` predicts: in sentences, then in numbers."""
         if not prediction.refused:
             self._heading(f"{problem.name}: valid")
+            sentences = plain_words.of_problem(problem), plain_words.of_running(problem, prediction, expected)
+            self._say(" ".join([*sentences, plain_words.of_warnings(prediction)]))
+            self._rich.print()
             self._show(tables.prediction_table(prediction))
         for warning in prediction.warnings:
             self._say(f"warning: {warning}", "yellow")
@@ -275,6 +307,16 @@ class Console:
         if page is not None and not self._quiet:
             self._say(f"report: {page}")
 
+    def intention(self, text: str) -> None:
+        """What is about to happen."""
+        if not self._quiet:
+            self._say(text)
+
+    def written(self, text: str) -> None:
+        """A line about a file that is there now."""
+        if not self._quiet:
+            self._say(text)
+
     def message(self, text: str) -> None:
         """A line that is said even in quiet mode."""
         self._say(text)
@@ -305,8 +347,9 @@ class Console:
         self._say(text, "bold")
 
     def _say(self, text: str, style: str = "") -> None:
-        """A line that the terminal may wrap, never this program: it may hold a command to paste."""
-        self._rich.print(Text(shown_lines(text), style), soft_wrap=True)
+        """A line, wrapped between words on a terminal: never elsewhere, and never one that holds a command to paste."""
+        whole = not self._rich.is_terminal or COMMAND.search(text) is not None
+        self._rich.print(Text(shown_lines(text), style), soft_wrap=whole)
 
     def _show(self, table: Table) -> None:
         self._rich.print(_Shown(table))

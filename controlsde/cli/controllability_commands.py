@@ -53,18 +53,19 @@ def bound(
     verbose: VerboseOption = False,
 ) -> None:
     """The least energy of any drift that comes so near to the data: proved, without solving."""
+    from controlsde.cli.console import LOADING, Console
+    from controlsde.foundation.progress import Step
+
     loaded = load_problem(problem, overrides)
     if not within:
         raise UsageError("--within is needed: a distance ε, such as 0.05; repeatable")
-    levels = noise_levels(problem, overrides, noise or [loaded.noise])
-    answers = [load_result(each) for each in answer or []]
-    folder = output_folder(output, loaded.name, "bound") if output else None
-
-    from controlsde.cli.console import Console
-    from controlsde.foundation.progress import Step
-    from controlsde.workflow.bounding import bound as run
-
     console = Console(quiet=quiet, verbose=verbose)
+    with running(console, problem, LOADING):
+        from controlsde.workflow.bounding import bound as run
+
+        levels = noise_levels(problem, overrides, noise or [loaded.noise])
+        answers = [load_result(each) for each in answer or []]
+    folder = output_folder(output, loaded.name, "bound") if output else None
     with running(console, problem) as progress, located(problem, overrides, loaded):
         found = run(loaded, within, levels, progress, frontiers=folder is not None, answers=answers)
         if folder:
@@ -104,16 +105,18 @@ def reach(
     loaded = load_problem(problem, overrides)
     if within is None:
         raise UsageError("--within is needed: the distance ε to come within, such as 0.05")
-    levels = noise_levels(problem, overrides, noise or [loaded.noise])
-    folder = output_folder(output, loaded.name, "reach") if output else None
 
-    from controlsde.cli.console import Console
+    from controlsde.cli.console import LOADING, Console
     from controlsde.foundation.progress import Step
-    from controlsde.workflow.comparison import at_noise
-    from controlsde.workflow.reaching import BUDGET, Reach
-    from controlsde.workflow.reaching import reach as run
 
     console = Console(quiet=quiet, verbose=verbose)
+    with running(console, problem, LOADING):
+        from controlsde.workflow.comparison import at_noise
+        from controlsde.workflow.reaching import BUDGET, Reach
+        from controlsde.workflow.reaching import reach as run
+
+        levels = noise_levels(problem, overrides, noise or [loaded.noise])
+    folder = output_folder(output, loaded.name, "reach") if output else None
     found = list[Reach]()
     with running(console, problem) as progress, located(problem, overrides, loaded):
         for level in levels:
@@ -145,12 +148,14 @@ def controllability(
     """What the weights of a result can change of its density at T, to first order about them."""
     folder = output_folder(output, "controllability", "controllability") if output else None
 
-    from controlsde.cli.console import Console
+    from controlsde.cli.console import LOADING, Console
     from controlsde.foundation.progress import Step
-    from controlsde.workflow.linearising import controllability as run
 
-    loaded = load_result(result)
     console = Console(quiet=quiet, verbose=verbose)
+    with running(console, str(result), LOADING):
+        from controlsde.workflow.linearising import controllability as run
+
+        loaded = load_result(result)
     with running(console, str(result)) as progress:
         found = run(loaded, metric, progress=progress)
         if folder:
@@ -191,10 +196,12 @@ def feedback(
         raise UsageError("--start is needed: the density from which the process starts, such as stationary")
     folder = output_folder(output, "feedback", "feedback") if output else None
 
-    from controlsde.cli.console import Console
-    from controlsde.workflow.feedback import Feedback, feedbacks, methods_of
+    from controlsde.cli.console import LOADING, Console
 
     console = Console(quiet=quiet, verbose=verbose)
+    with running(console, str(results[0]), LOADING):
+        from controlsde.workflow.feedback import Feedback, feedbacks, methods_of
+
     methods, found = methods_of(by or ["riccati"]), list[Feedback]()
     for path in results:
         loaded = load_result(path)
@@ -205,7 +212,8 @@ def feedback(
         documents = [one.to_json() for one in found]
         print_json(documents[0] if len(documents) == 1 else documents)
     if folder:
-        draw_feedback(found, folder)
+        with running(console, str(results[0]), "drawing the figure"):
+            draw_feedback(found, folder)
     finish_feedback(found)
 
 

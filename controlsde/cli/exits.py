@@ -172,10 +172,13 @@ def placed(problem: str) -> Iterator[None]:
 
 
 @contextmanager
-def running(console: Console, problem: str) -> Iterator[Progress]:
-    """Progress of the work inside; an interruption that no solver turned into a result ends the command."""
+def running(console: Console, problem: str, first: str = "starting") -> Iterator[Progress]:
+    """Progress of the work inside; an interruption that no solver turned into a result ends the command.
+
+    first: what runs until something is reported.
+    """
     try:
-        with placed(problem), console.progress() as progress:
+        with placed(problem), console.progress(first) as progress:
             yield progress
     except KeyboardInterrupt:
         fail(["interrupted; what was not yet written is lost"], EXIT_INTERRUPTED)

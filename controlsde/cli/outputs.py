@@ -16,6 +16,7 @@ import typer
 
 from controlsde.cli.exits import UsageError, say
 from controlsde.foundation import files
+from controlsde.foundation.progress import Progress, silent
 from controlsde.foundation.wording import in_json
 
 if TYPE_CHECKING:
@@ -49,6 +50,14 @@ def output_folder(output: Path | None, name: str, *stems: str) -> Path:
         if stems and (folder / stem).is_file():
             raise UsageError(f"{folder / stem}: is a file where a folder of figures would be written; move it away")
     return folder
+
+
+def output_file(target: Path) -> Path:
+    """The same file, where its folder can be made and written in and nothing is in the way."""
+    if target.is_dir():
+        raise UsageError(f"{target}: is a folder; give the name of a file in it with -o FILE")
+    writable_folder(target.parent)
+    return target
 
 
 def writable_folder(folder: Path) -> Path:
@@ -88,20 +97,20 @@ def write(result: Result, folder: Path, stem: str = "result") -> Result:
     return result.save(folder / f"{stem}.nc")
 
 
-def draw(result: Result, folder: Path, stem: str = "result") -> None:
+def draw(result: Result, folder: Path, stem: str = "result", progress: Progress = silent) -> None:
     """The figures of a result."""
     from controlsde.report.figures import save_figures
 
-    save_figures(result, folder / stem if stem != "result" else folder, warn)
+    save_figures(result, folder / stem if stem != "result" else folder, warn, progress)
 
 
-def draw_comparison(comparison: Comparison, folder: Path, names: dict[float, str]) -> None:
+def draw_comparison(comparison: Comparison, folder: Path, names: dict[float, str], progress: Progress = silent) -> None:
     """The figures of a comparison, and those of its results, which have these names."""
     from controlsde.report.figures import save_comparison
 
-    save_comparison(comparison, folder, warn)
+    save_comparison(comparison, folder, warn, progress)
     for result in comparison.results:
-        draw(result, folder, names[result.noise])
+        draw(result, folder, names[result.noise], progress)
 
 
 def draw_simulation(simulation: Simulation, folder: Path) -> None:

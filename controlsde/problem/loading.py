@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -23,6 +23,7 @@ from controlsde.problem.problem import Problem
 from controlsde.problem.values import Location, dotted
 from controlsde.problem.yaml_text import Document, ProblemError
 
+LEAST_WORD = 3  # letters of a part of a name
 KEYS = tuple(field.alias or name for name, field in Problem.model_fields.items())
 
 
@@ -106,6 +107,11 @@ def list_problems() -> list[ShippedProblem]:
     return listed
 
 
+def dimension_of(path: Path) -> int:
+    """The dimension of the box in a shipped problem's file, without checking all of it."""
+    return len(yaml_text.read(_read(path), str(path)).data["domain"]["box"])
+
+
 def _kind_of(value: object) -> str:
     """What a whole file is that is no problem: nobody knows what else it holds, so nothing of that is repeated."""
     if isinstance(value, list):
@@ -127,13 +133,21 @@ def _find(source: str | Path) -> Path:
     shipped = _shipped()
     if str(source) in shipped:
         return shipped[str(source)]
-    close = difflib.get_close_matches(str(source), shipped, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    close = nearest_shipped(str(source), list(shipped))
+    hint = f"; did you mean {close!r}?" if close else ""
     if path.exists():
         return path  # a device or a pipe, of which reading says that it is no file
     raise ProblemError(
         f"{source}: no such file, and no shipped problem of that name{hint} (shipped: {', '.join(shipped)})"
     )
+
+
+def nearest_shipped(word: str, names: Sequence[str]) -> str | None:
+    """The name that a word is most likely meant for: nearly the same, or the first that holds it; None for neither."""
+    plain = word.lower().replace("_", "-").replace(" ", "-")
+    close = difflib.get_close_matches(plain, names, n=1)
+    holds = [name for name in names if len(plain) >= LEAST_WORD and (plain in name or name in plain)]
+    return next(iter([*close, *holds]), None)
 
 
 def _shown(path: Path, source: str | Path) -> Path:

@@ -1,13 +1,14 @@
 """Points out of CSV files: `file` and `columns` of a density of samples become its `points`.
 
-A file may be any file, named by mistake or in malice: of one that is no table of numbers nothing is repeated.
+Columns are named as in the file's first line; in a file without such a line by their numbers, "1" for the first, or,
+all of them, in any words in their order. A file may be any file, named by mistake or in malice: of one that is no table
+of numbers nothing is repeated.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import itertools
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,12 +17,12 @@ from typing import Any
 from controlsde.foundation.wording import shown
 from controlsde.problem.density_specs import MAX_POINTS
 from controlsde.problem.file_content import UnusableError, content
+from controlsde.problem.table_format import SEPARATORS, TableFormat, ambiguous, decoded, format_of, is_table
 from controlsde.problem.values import PLAIN_NUMBER, nearest, number_hint, short
 
 MAX_COLUMNS = 1000
 MAX_LINES = 20 * MAX_POINTS  # empty ones and those within quotes, too
 MAX_LINE = 100_000  # characters
-LOOKED_AT = 50  # rows, of which a file is told to be a table
 NAMED = 10  # columns, where a message lists them
 LONGEST_COLUMN = 40  # characters of a column's name in a message
 NOT_FINITE = ("nan", "inf", "infinity")
@@ -38,12 +39,12 @@ def names_a_file(density: Any) -> bool:
 
 
 def read_points(path: Path, named: str, columns: list[str]) -> list[list[float]]:
-    """Return the rows of a CSV file with a header, only the named columns; all numbers finite.
+    """Return the rows of a table in a text file, only the named columns; all numbers finite.
 
     Raises `UnusableError` saying what is wrong and in which line.
     """
     try:
-        text = content(path, named).decode("utf-8-sig")
+        text = decoded(content(path, named))
     except UnicodeDecodeError:
         raise UnusableError(("file",), f"{named!r} is not UTF-8 text; save it as UTF-8") from None
     if "\0" in text:
@@ -55,29 +56,79 @@ def read_points(path: Path, named: str, columns: list[str]) -> list[list[float]]
 
 
 def _rows(text: str, named: str, columns: list[str]) -> list[list[float]]:
-    reader = csv.reader(_lines(text, named))
-    header = [name.strip() for name in next(reader, [])]
-    if len(header) > MAX_COLUMNS:
+    form = format_of(text[: MAX_LINE * 2], columns)
+    lines = _lines(text, named)
+    if form.skipped:
+        next(lines)
+    reader = csv.reader(lines, delimiter=form.separator)
+    first = [name.strip() for name in next(reader, [])] if form.named else _first_row(text[form.skipped :], form)
+    if len(first) > MAX_COLUMNS:
         raise UnusableError(("file",), f"{named!r} has more than {MAX_COLUMNS} columns; keep those that are needed")
-    for i, name in enumerate(columns):
-        if header.count(name) != 1:
-            raise UnusableError(("columns", i), _no_column(name, header, text, named))
-    wanted = [header.index(name) for name in columns]
-    points: list[list[float]] = []
+    wanted = _places(columns, first, form, text[form.skipped :], named)
+    above = 1 if form.skipped else 0
+    kept: list[tuple[str, list[str]]] = []
     for row in reader:
         if not any(entry.strip() for entry in row):
             continue
-        line = f"{named!r} line {reader.line_num}"
-        if len(row) != len(header):
+        line = f"{named!r} line {reader.line_num + above}"
+        if len(row) != len(first):
             raise UnusableError(
-                ("file",), f"{line} has {len(row)} entries, the header {len(header)}{_commas(row, header)}"
+                ("file",),
+                f"{line} has {len(row)} entries, the {'header' if form.named else 'first line'} {len(first)}"
+                f"{_commas(row, first)}",
             )
-        points.append([_finite(row[i], f"{line}, column {shown(header[i], LONGEST_COLUMN)}", points) for i in wanted])
-        if len(points) > MAX_POINTS:
+        kept.append((line, [row[i].strip() for i in wanted]))
+        if len(kept) > MAX_POINTS:
             raise UnusableError(("file",), f"{named!r} has more than {MAX_POINTS} rows; use a random subset")
-    if not points:
+    if not kept:
         raise UnusableError(("file",), f"{named!r} has no rows below its header")
+    if form.separator != "," and ambiguous([entry for _, row in kept for entry in row]):
+        raise UnusableError(
+            ("file",),
+            f"{named!r} holds commas that may be decimal or of thousands; write decimal points, and no others",
+        )
+    points: list[list[float]] = []
+    for line, row in kept:
+        points.append(
+            [
+                _finite(entry, f"{line}, {_called(i, first, form)}", points, form)
+                for i, entry in zip(wanted, row, strict=True)
+            ]
+        )
     return points
+
+
+def _first_row(text: str, form: TableFormat) -> list[str]:
+    """The entries of the first line with any, of a file without names."""
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=form.separator)
+    return next(([entry.strip() for entry in row] for row in rows if any(entry.strip() for entry in row)), [])
+
+
+def _called(column: int, first: list[str], form: TableFormat) -> str:
+    return f"column {shown(first[column], LONGEST_COLUMN) if form.named else column + 1}"
+
+
+def _places(columns: list[str], first: list[str], form: TableFormat, text: str, named: str) -> list[int]:
+    """Which columns of the file are meant. Raises UnusableError where that cannot be told."""
+    numbers = [str(i + 1) for i in range(len(first))]
+    if not form.named:
+        if all(name in numbers for name in columns):
+            return [numbers.index(name) for name in columns]
+        if len(columns) == len(first) and not any(name.isdigit() for name in columns):
+            return list(range(len(first)))
+        which = ", ".join(f'"{number}"' for number in numbers[: len(columns)])
+        told = f"{named!r} has no line of names above its {len(first)} {'column' if len(first) == 1 else 'columns'}"
+        raise UnusableError(("columns",), f"{told}; name them by their numbers, such as columns: [{which}]")
+    for i, name in enumerate(columns):
+        if first.count(name) != 1:
+            raise UnusableError(("columns", i), _no_column(name, first, form, text, named))
+    if set(columns) <= set(numbers) and is_table(text, form.separator, named=False):
+        raise UnusableError(
+            ("columns",),
+            f"{', '.join(columns)}: a name in the first line of {named!r}, or the number of a column? Give "
+            "the file a line of names",
+        )
+    return [first.index(name) for name in columns]
 
 
 def _lines(text: str, named: str) -> Iterator[str]:
@@ -89,7 +140,7 @@ def _lines(text: str, named: str) -> Iterator[str]:
         yield line
 
 
-def _no_column(name: str, header: list[str], text: str, named: str) -> str:
+def _no_column(name: str, header: list[str], form: TableFormat, text: str, named: str) -> str:
     """Why there is no such column; what there is instead is told of a table of numbers alone."""
     named_so = f"{shown(repr(name), LONGEST_COLUMN)} is"
     if header.count(name) > 1:
@@ -97,35 +148,13 @@ def _no_column(name: str, header: list[str], text: str, named: str) -> str:
     missing = f"{named_so} not a column of {named!r}"
     if not header:
         return f"{missing}, which is empty"
-    if _is_table(text, ","):
+    if is_table(text, form.separator):
         close = nearest(name, header)
         listed = ", ".join(shown(one, LONGEST_COLUMN) for one in header[:NAMED])
         more = f" and {len(header) - NAMED} more" if len(header) > NAMED else ""
         return f"{missing}; did you mean {close!r}?" if close else f"{missing}; columns: {listed}{more}"
-    for separator, word in ((";", "semicolons"), ("\t", "tabs")):
-        if _is_table(text, separator):
-            return f"{missing}, whose columns are separated by {word}: save it with commas"
-    return f"{missing}, which is not a table of numbers under a line of names"
-
-
-def _is_table(text: str, separator: str) -> bool:
-    """Whether the first rows are as long as the header, which separates names, and a column holds numbers alone."""
-    reader = csv.reader(itertools.islice(io.StringIO(text, newline=""), LOOKED_AT), delimiter=separator)
-    try:
-        rows = [row for row in reader if any(entry.strip() for entry in row)]
-    except csv.Error:
-        return False
-    least = 1 if separator == "," else 2
-    if len(rows) < 2 or len(rows[0]) < least or any(len(row) != len(rows[0]) for row in rows):
-        return False
-    if any(_like_a_number(name, separator) for name in rows[0]):  # no line of names: this is data already
-        return False
-    return any(all(_like_a_number(row[i], separator) for row in rows[1:]) for i in range(len(rows[0])))
-
-
-def _like_a_number(entry: str, separator: str) -> bool:
-    text = entry.strip()
-    return bool(PLAIN_NUMBER.fullmatch(text if separator == "," else text.replace(",", ".")))
+    words = " or ".join(SEPARATORS.values())
+    return f"{missing}, which is not a table of numbers under a line of names, separated by {words}"
 
 
 def _commas(row: list[str], header: list[str]) -> str:
@@ -134,9 +163,9 @@ def _commas(row: list[str], header: list[str]) -> str:
     return ": write decimal points, commas separate columns" if halves else ""
 
 
-def _finite(entry: str, where: str, before: list[list[float]]) -> float:
+def _finite(entry: str, where: str, before: list[list[float]], form: TableFormat) -> float:
     """The number in an entry; one that is none is repeated if it is nearly one, or stands below numbers."""
-    text = entry.strip()
+    text = form.number(entry)
     if not text:
         raise UnusableError(("file",), f"{where} is empty; remove the row")
     if PLAIN_NUMBER.fullmatch(text):

@@ -63,7 +63,7 @@ def _curves(result: Result) -> Figure:
         explained=_explained(colour, colour, alpha=0.35),
     )
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    shown = limits(fields.density[chosen], fields.reference[chosen])
+    shown = height_limits(fields.density[chosen], fields.reference[chosen])
     for axes, index in zip(panels.ravel(), chosen, strict=False):
         _curve(axes, fields.axes[0], fields.density[index], fields.reference[index], colour, shown)
         dress(axes, title=moment(result, index))
@@ -80,7 +80,7 @@ def _explained(face: str, edge: str, alpha: float | None = None) -> list[Artist]
     return [filled, line_named("reference p", color=REFERENCE, linestyle="--", linewidth=1.3)]
 
 
-def limits(density: Array, reference: Array) -> tuple[float, float]:
+def height_limits(density: Array, reference: Array) -> tuple[float, float]:
     """The limits from a little below zero to the peaks, unless the density's towers over the reference's."""
     top = min(finite(density).max(), TALLEST * finite(reference).max())
     top = 1.08 * max(top, finite(reference).max())
@@ -117,7 +117,9 @@ def _final_curves(results: tuple[Result, ...], title: str, subtitle: str, *, ala
     height = 1.0 + (3.6 if rows == 1 else 2.6 * rows)
     figure = new_figure(height, title, subtitle, alarm=alarm, explained=_explained("#bbbbbb", FAINT))
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    shown = limits(np.concatenate([result.fields.density[-1] for result in results]), results[0].fields.reference[-1])
+    shown = height_limits(
+        np.concatenate([result.fields.density[-1] for result in results]), results[0].fields.reference[-1]
+    )
     for axes, result in zip(panels.ravel(), results, strict=False):
         fields = result.fields
         colour = noise_colour(result.noise)

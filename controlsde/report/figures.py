@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.report import compared, curves, densities, frontier, ladders, linearised, particles, wrong_start
 from controlsde.report.canvas import own_style, save
 from controlsde.result.result import Result
@@ -38,7 +39,9 @@ FAILURES = (
 LONGEST = 200  # characters of a reason
 
 
-def save_figures(result: Result, folder: Path, failed: Failed | None = None) -> tuple[Path, ...]:
+def save_figures(
+    result: Result, folder: Path, failed: Failed | None = None, progress: Progress = silent
+) -> tuple[Path, ...]:
     """Draw one result and return the files written: density over time, weights, error, convergence."""
     return save_all(
         {
@@ -49,6 +52,7 @@ def save_figures(result: Result, folder: Path, failed: Failed | None = None) -> 
         },
         folder,
         failed,
+        progress,
     )
 
 
@@ -57,7 +61,9 @@ def save_simulation(simulation: Simulation, folder: Path, failed: Failed | None 
     return save_all({"simulation": lambda: particles.histograms(simulation)}, folder, failed)
 
 
-def save_comparison(comparison: Comparison, folder: Path, failed: Failed | None = None) -> tuple[Path, ...]:
+def save_comparison(
+    comparison: Comparison, folder: Path, failed: Failed | None = None, progress: Progress = silent
+) -> tuple[Path, ...]:
     """Draw a comparison and return the files written: final densities, errors over time, cross table, distances."""
     text, alarm = compared.findings(comparison)
     title = f"{comparison.problem.name}: densities at T with and without noise"
@@ -70,6 +76,7 @@ def save_comparison(comparison: Comparison, folder: Path, failed: Failed | None 
         },
         folder,
         failed,
+        progress,
     )
 
 
@@ -93,12 +100,16 @@ def save_feedback(found: Sequence[Feedback], folder: Path, failed: Failed | None
 
 
 def save_all(
-    pictures: Mapping[str, Callable[[], Figure | None]], folder: Path, failed: Failed | None = None
+    pictures: Mapping[str, Callable[[], Figure | None]],
+    folder: Path,
+    failed: Failed | None = None,
+    progress: Progress = silent,
 ) -> tuple[Path, ...]:
     """Write what there is to draw, and remove an earlier picture of what there is no longer."""
     written = []
     for name, draw in pictures.items():
         target = folder / f"{name}.png"
+        progress(Step(f"drawing {target}"))
         try:
             path = _drawn(draw, target)
         except FAILURES as error:

@@ -159,11 +159,7 @@ def arrows_of(result: Result, chosen: list[int]) -> list[tuple[Array, Array]]:
     drift = _drift(result) if len(fields.axes) == 2 else None
     if drift is None:
         return [(np.zeros((0, 2)), np.zeros((0, 2)))] * len(chosen)
-    sides = np.array([axis[-1] - axis[0] for axis in fields.axes])
-    counts = np.maximum(np.ceil(ARROWS * sides / sides.max()).astype(int), 3)
-    centres = [a[0] + (np.arange(n) + 0.5) * (a[-1] - a[0]) / n for a, n in zip(fields.axes, counts, strict=True)]
-    places = np.stack([axis.ravel() for axis in np.meshgrid(*centres, indexing="ij")], axis=1)
-    nearest = [np.abs(axis[:, None] - places[None, :, k]).argmin(axis=0) for k, axis in enumerate(fields.axes)]
+    places, nearest = arrow_places(result)
     arrows = []
     for index in chosen:
         density, t = fields.density[index], float(fields.times[index])
@@ -173,6 +169,16 @@ def arrows_of(result: Result, chosen: list[int]) -> list[tuple[Array, Array]]:
         good = np.isfinite(values).all(axis=1)
         arrows.append((places[here][good], values[good]))
     return arrows
+
+
+def arrow_places(result: Result, along: int = ARROWS) -> tuple[Array, tuple[NDArray[np.int64], ...]]:
+    """Where arrows stand (n, 2), so many along the longer side; for each axis the grid points nearest to them (n,)."""
+    axes = result.fields.axes
+    sides = np.array([axis[-1] - axis[0] for axis in axes])
+    counts = np.maximum(np.ceil(along * sides / sides.max()).astype(int), 3)
+    centres = [a[0] + (np.arange(n) + 0.5) * (a[-1] - a[0]) / n for a, n in zip(axes, counts, strict=True)]
+    places = np.stack([axis.ravel() for axis in np.meshgrid(*centres, indexing="ij")], axis=1)
+    return places, tuple(np.abs(axis[:, None] - places[None, :, k]).argmin(axis=0) for k, axis in enumerate(axes))
 
 
 def _draw_arrows(axes: Axes, places: Array, drift: Array, scale: float) -> None:

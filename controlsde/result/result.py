@@ -22,6 +22,7 @@ from controlsde.distances import BoxTransport
 from controlsde.foundation.files import write_whole
 from controlsde.foundation.surroundings import own_settings
 from controlsde.problem import Problem
+from controlsde.registry import VIEWS
 from controlsde.result.result_file import FORMAT, FORMAT_VERSION, ResultError, read
 from controlsde.result.retry import Retry
 from controlsde.verification.certificate import Certificate
@@ -191,6 +192,15 @@ class Result:
         from controlsde.result.onnx_export import export_step
 
         export_step(self.to_torch(torch.float64), path, steps_per_piece, method)
+
+    def animate(self, path: str | Path, fps: float = 12.0, *, particles: int = 300, seed: int = 0) -> Path:
+        """Write a film, .gif, .webp or .mp4 by the path's ending, and return its path: ρ, p, particles and the drift.
+
+        fps: frames a second. particles: how many dots, 0 for none; seed: of their starts and their noise. Raises
+        FilmError, in one line with the cure, for what cannot be a film, and for .mp4 where ffmpeg is not to be found.
+        """
+        written: Path = VIEWS["film"]([self], path, fps, particles=particles, seed=seed)
+        return written
 
     def save_weights(self, path: str | Path) -> None:
         """Write A, W, b and times as a safetensors file, in one step, that `Controls.load` reads.

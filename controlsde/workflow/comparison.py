@@ -20,6 +20,7 @@ from controlsde.foundation.errors import ControlsdeError
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import own_settings
 from controlsde.problem import Problem
+from controlsde.registry import VIEWS
 from controlsde.result.result import Result
 from controlsde.solvers.outcome import reached
 from controlsde.tracking.posed import Posed
@@ -96,6 +97,11 @@ class Comparison:
             "cross": [[float(value) if np.isfinite(value) else None for value in row] for row in self.cross],
             "note": self.note,
         }
+
+    def animate(self, path: str | Path, fps: float = 12.0, *, particles: int = 300, seed: int = 0) -> Path:
+        """Write a film of all noise levels side by side; see `Result.animate`."""
+        written: Path = VIEWS["film"](self, path, fps, particles=particles, seed=seed)
+        return written
 
 
 def at_noise(problem: Problem, noise: float) -> Problem:

@@ -120,10 +120,11 @@ def _stage_values(problem: Problem, unknowns: int) -> int:
 
 def _memory(problem: Problem, sizes: Sizes) -> int:
     """Bytes of a solve: of what its solver needs and of an evaluation."""
-    return int(_memory_of_evaluation(problem, sizes.unknowns) + _costs(problem, sizes).memory)
+    return int(_memory_of_evaluation(problem, sizes.unknowns) + solver_costs(problem, sizes).memory)
 
 
-def _costs(problem: Problem, sizes: Sizes) -> Costs:
+def solver_costs(problem: Problem, sizes: Sizes) -> Costs:
+    """What the problem's solver says that it costs."""
     solver: Solver = SOLVERS[problem.solver.kind]
     return solver.costs(problem.solver, sizes)
 
@@ -153,7 +154,12 @@ def refusals_of_evaluation(problem: Problem) -> tuple[str, ...]:
 
 def _refuse(problem: Problem, sizes: Sizes) -> tuple[str, ...]:
     too_much = _too_much_memory("a solve", _memory(problem, sizes))
-    return (*too_much, *_costs(problem, sizes).refused, *_too_many_steps(problem), *_no_device(problem, solved=True))
+    return (
+        *too_much,
+        *solver_costs(problem, sizes).refused,
+        *_too_many_steps(problem),
+        *_no_device(problem, solved=True),
+    )
 
 
 def _too_much_memory(what: str, memory: int) -> tuple[str, ...]:
@@ -248,7 +254,7 @@ def _prediction(
         collocation_seconds=ITERATIONS * collocation_seconds(sizes, speed),
         shooting_iteration_seconds=shooting_seconds(sizes, speed),
         shooting_seconds=_shooting_iterations(problem) * shooting_seconds(sizes, speed) / loky.cpu_count(),
-        fit_seconds=speed * _costs(problem, sizes).fits,
+        fit_seconds=speed * solver_costs(problem, sizes).fits,
         solver_memory_bytes=memory,
         machine_memory_bytes=machine,
         verification_unknowns=sizes.unknowns * 3**problem.dimension,

@@ -346,7 +346,7 @@ def simulate(
             Check("density_l2", density_l2.value, limit, density_l2.value <= limit),
             _step_check(measured, MOST_STEP_BIAS * scale),
         ),
-        paths=_paths(experiment, settings.paths, progress) if settings.paths and crew.leads else None,
+        paths=follow(experiment, settings.paths, progress) if settings.paths and crew.leads else None,
     )
 
 
@@ -388,7 +388,7 @@ def _check_paths(experiment: Experiment, count: int) -> None:
         raise SimulationError(told, argument="paths")
 
 
-def _paths(experiment: Experiment, count: int, progress: Progress) -> Paths:
+def follow(experiment: Experiment, count: int, progress: Progress = silent) -> Paths:
     """The ways of the first particles, by the reference simulation: the same noise, in double precision."""
     process = experiment.process
     starts = Starts(experiment.draw, process, experiment.stream)

@@ -31,6 +31,47 @@ def test_points_come_out_of_the_named_columns(tmp_path):
     assert parse_problem(problem.to_yaml()) == problem
 
 
+TABLES = {
+    "semicolons": "a;b\n1;2\n3;4\n",
+    "decimal commas": "a;b\n1,0;2\n3,0;4\n",
+    "tabs": "a\tb\n1\t2\n3\t4\n",
+    "tabs and decimal commas": "a\tb\n1,0\t2\n3,00\t4\n",
+    "mark": "\ufeffa;b\r\n1;2\r\n3;4\r\n",
+    "announced": "sep=;\na;b\n1;2\n3;4\n",
+    "words beside": 'a;b;c\n1;2;"one; two"\n3;4;x\n',
+    "quoted": '"a","b"\n"1","2"\n"3","4"\n',
+}
+BARE = {"commas": "1,2\n3,4\n", "semicolons": "1;2\n3;4\n", "tabs": "1\t2\n3\t4\n", "empty lines": "\n1,2\n\n3,4\n"}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_however_a_table_is_separated_its_columns_are_read_by_their_names(tmp_path, table):
+    assert samples(tmp_path, TABLES[table]).reference.data.points == ((1.0,), (3.0,))
+    assert samples(tmp_path, TABLES[table], columns=["b"]).reference.data.points == ((2.0,), (4.0,))
+
+
+def test_a_table_in_utf_16_is_read_by_the_mark_of_its_byte_order(tmp_path):
+    (tmp_path / "points.csv").write_bytes(TABLES["tabs"].encode("utf-16"))
+    data = {"kind": "samples", "file": "points.csv", "columns": ["b"], "bandwidth": 0.3}
+    problem = parse_problem(GOOD, folder=tmp_path, set={"reference.data": data, "domain.box": [[-6, 6]]})
+    assert problem.reference.data.points == ((2.0,), (4.0,))
+
+
+@pytest.mark.parametrize("table", BARE)
+def test_columns_without_names_are_named_by_their_numbers_or_all_in_their_order(tmp_path, table):
+    bare = BARE[table].replace("1", "1.5").replace("2", "2.5")  # 1 and 2 might be names
+    assert samples(tmp_path, bare, columns=["2"]).reference.data.points == ((2.5,), (4.0,))
+    two = {"columns": ["x", "y"], "bandwidth": 0.3}
+    (tmp_path / "points.csv").write_text(bare)
+    keys = {"kind": "samples", "file": "points.csv", **two}
+    overrides = {"reference.data": keys, "domain.box": [[-6, 6], [-6, 6]], "mesh.elements": [4, 4]}
+    assert parse_problem(GOOD, folder=tmp_path, set=overrides).reference.data.points == ((1.5, 2.5), (3.0, 4.0))
+
+
+def test_a_single_column_without_a_name_is_read_by_any(tmp_path):
+    assert samples(tmp_path, "1.5\n-2\n", columns=["length"]).reference.data.points == ((1.5,), (-2.0,))
+
+
 def test_standardized_points_have_mean_zero_and_variance_one(tmp_path):
     data = samples(tmp_path, "a\n10\n20\n60\n", standardize=True).reference.data
     points = np.array(data.points)
@@ -65,8 +106,15 @@ def test_the_iris_petals_are_the_published_ones():
         ("a\n−3\n", {}, "'−3' is not a number; write numbers in plain digits"),
         ('a\n"1,5"\n', {}, "'1,5' is not a number; write it with a point, 1.5"),
         ("a\n1,5\n", {}, "line 2 has 2 entries, the header 1: write decimal points, commas separate columns"),
-        ("a;b\n1,5;2\n", {}, "whose columns are separated by semicolons: save it with commas"),
-        ("a\tb\n1\t2\n", {}, "whose columns are separated by tabs: save it with commas"),
+        ("b;c\n1,5;2\n", {}, "'a' is not a column of 'points.csv'; columns: b, c"),
+        ("a;b\n1,500;2\n2,250;3\n", {}, "holds commas that may be decimal or of thousands; write decimal points"),
+        ("a;b\n1,5;2\n2.5;3\n", {}, "holds commas that may be decimal or of thousands; write decimal points"),
+        ("1,2\n3,4\n", {}, "'points.csv' has no line of names above its 2 columns; name them by their numbers, such as "
+         'columns: ["1"]'),
+        ("1,2\n3,4\n", {"columns": ["1"]}, "a name in the first line of 'points.csv', or the number of a column?"),
+        ("1;2\n3;x\n", {"columns": ["1"]}, "'1' is not a column"),
+        ("sep=;\na;b\n1;2\nx;3\n", {}, "line 4, column a: 'x' is not a number"),
+        ("5,6\n7\n", {"columns": ["x", "y"]}, "which is not a table of numbers under a line of names"),
         ("a,b\n1,2\n,3\n", {}, "line 3, column a is empty; remove the row"),
         ("\x1b[31mred\x07,b\n1,2\n", {}, "columns: \\x1b[31mred\\x07, b"),
         ("\u202eb" + "b" * 500 + "\n1\n", {}, "columns: \\u202ebb"),

@@ -26,7 +26,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from controlsde.report.canvas import DENSITY_MAP, finite, number
-from controlsde.report.densities import limits
+from controlsde.report.densities import height_limits
 from controlsde.report.images import arrows_of, longest_arrow
 from controlsde.report.moments import chosen_times, end_names
 from controlsde.report.page.chart import FIELD, REFERENCE, Curve, Scale, chart, sample, tick_text
@@ -141,7 +141,7 @@ def _lines(subject: Subject) -> Film:
     points = np.linspace(axis.low, axis.high, POINTS)
     frames = [_evaluated(one.fields, one.fields.density, points, most) for one in results]
     reference = _evaluated(results[0].fields, results[0].fields.reference, points, most)
-    low, high = limits(np.concatenate([values.ravel() for _, values in frames]), reference[1])
+    low, high = height_limits(np.concatenate([values.ravel() for _, values in frames]), reference[1])
     x, y = Scale(axis.low, axis.high, "x"), Scale(low, high, "density")
     tracks = _tracks(subject)
     series = {

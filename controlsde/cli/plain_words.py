@@ -1,0 +1,84 @@
+"""What is about to happen, in sentences: for `check`, and for `compare` before it starts.
+
+Comes in: a problem, its prediction, what is expected of its time. Goes out: sentences that need no glossary.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from controlsde.problem import Problem
+    from controlsde.workflow.expectation import Expected
+    from controlsde.workflow.prediction import Prediction
+
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
+MUCH_MEMORY = 0.5  # of the machine's
+
+
+def of_problem(problem: Problem) -> str:
+    """What the problem is."""
+    walls = {"reflecting": "that reflect", "periodic": "where its sides meet", "absorbing": "that absorb"}
+    sides = " × ".join(f"[{low:g}, {high:g}]" for low, high in problem.domain.box)
+    goal = {
+        "reversed-diffusion": "back from noise to the data, as a diffusion backwards in time",
+        "moser": "from one density to another, along Moser's field",
+        "displacement": "from one density to another, along straight lines",
+        "foellmer": "from a point to the data, as Föllmer's process",
+    }.get(problem.reference.kind, f"along the reference {problem.reference.kind}")
+    dimension = problem.dimension
+    place = f"{NUMBERS[dimension]} dimension{'s' if dimension > 1 else ''}, on {sides}"
+    place += f" between walls {walls[problem.domain.walls]}" if problem.domain.walls != "periodic" else ", a torus"
+    noise = "without noise" if problem.noise == 0 else f"with noise {problem.noise:g}"
+    if problem.drift is not None:
+        given = "the exact drift" if problem.drift.kind == "exact" else "a drift by formula"
+        by = f"by {given}, so that there is nothing to solve"
+    else:
+        pieces = problem.controls.pieces
+        neurons = f"{problem.network.width} neuron{'s' if problem.network.width > 1 else ''}"
+        by = f"by a network of {neurons} whose weights stay constant on {_counted(pieces, 'piece')} of time"
+    return f"{problem.name} carries a density in {place}, {goal}, {noise}, {by}."
+
+
+def of_running(problem: Problem, prediction: Prediction, expected: Expected) -> str:
+    """Whether it will run, how long that takes, and how much memory."""
+    if problem.drift is not None:
+        return f"It will run: `controlsde evaluate {problem.name}` verifies that drift."
+    told = f"It will run: `controlsde solve {problem.name}` by {problem.solver.kind} takes {of_time(expected)}"
+    share = prediction.solver_memory_bytes / prediction.machine_memory_bytes if prediction.machine_memory_bytes else 0.0
+    memory = f"about {_memory(prediction.solver_memory_bytes)} of memory for its numbers"
+    of = f" ({share:.0%} of what this machine has)" if share > MUCH_MEMORY else ""
+    return f"{told}, and {memory}{of}. --quick takes a first look with less effort."
+
+
+def of_warnings(prediction: Prediction) -> str:
+    """What to watch."""
+    count = len(prediction.warnings)
+    if not count:
+        return "Nothing stands out: the mesh resolves the reference, and no sampling misses a part of it."
+    return f"{_counted(count, 'thing').capitalize()} to watch, below the numbers."
+
+
+def of_comparison(problem: Problem, levels: tuple[float, ...], expected: Expected, folder: str) -> str:
+    """What `compare` is about to do."""
+    noise = " and ".join([", ".join(f"{level:g}" for level in levels[:-1]), f"{levels[-1]:g}"]).removeprefix(" and ")
+    solves = f"{_counted(len(levels), 'solve')} by {problem.solver.kind}, each verified"
+    told = f"comparing {problem.name} at noise {noise}: {solves}, then every control at every noise"
+    return f"{told}; {of_time(expected)} in all; files go to {folder}"
+
+
+def of_time(expected: Expected) -> str:
+    """A guess of a time with what it may be."""
+    from controlsde.workflow.expectation import spoken
+
+    between = f"{spoken(expected.least)} to {spoken(expected.most)}"
+    return f"about {spoken(expected.whole)} on this machine when nothing else runs ({between}: iterations are guessed)"
+
+
+def _counted(count: int, what: str) -> str:
+    number = NUMBERS[count] if count < len(NUMBERS) else f"{count:,}"
+    return f"{number} {what}{'' if count == 1 else 's'}"
+
+
+def _memory(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{max(round(count / 2**20), 1)} MiB"
