@@ -10,7 +10,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs/adjoint.md").read_text("utf-8")
 CONVENTIONS = (ROOT / "docs/conventions.md").read_text("utf-8")
-GLOSSARY = re.findall(r"^\| (.*?) \| (.*) \| (.*) \|$", CONVENTIONS.partition("## Glossary")[2], re.MULTILINE)[1:]
+WORDS = (ROOT / "docs/glossary.md").read_text("utf-8")
+TERMS = WORDS.partition("## Terms")[2].partition("\n## ")[0]
+GLOSSARY = re.findall(r"^\| (.*?) \| (.*) \| (.*) \|$", TERMS, re.MULTILINE)[1:]
 
 
 def test_the_pages_example_agrees_with_a_central_difference():
@@ -36,7 +38,7 @@ def test_every_function_in_the_table_of_the_adjoint_is_in_its_file():
             assert callable(reduce(getattr, name.split("."), module)), name
 
 
-@pytest.mark.parametrize("text", [PAGE, CONVENTIONS], ids=["adjoint", "conventions"])
+@pytest.mark.parametrize("text", [PAGE, CONVENTIONS, WORDS], ids=["adjoint", "conventions", "glossary"])
 def test_every_file_that_a_page_names_exists(text):
     for path in re.findall(r"`((?:controlsde|solvers|tests|problems|docs)/[\w./-]*)`", text):
         assert (ROOT / path).exists(), path

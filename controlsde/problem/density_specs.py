@@ -30,6 +30,7 @@ from controlsde.problem.values import (
     UnitVector,
     Vector,
     Width,
+    about,
     is_number,
 )
 
@@ -85,11 +86,41 @@ class Mixture(Section):
     positive definite d x d matrix a component. `weights` default to equal ones.
     """
 
-    kind: Literal["mixture"] = "mixture"
-    weights: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=MAX_COMPONENTS)] = Field(default=())
-    means: Annotated[tuple[Vector, ...], Field(min_length=1, max_length=MAX_COMPONENTS)]
-    stds: Annotated[tuple[PositiveVector, ...], Field(min_length=1, max_length=MAX_COMPONENTS)] | None = None
-    covariances: Annotated[tuple[Matrix, ...], Field(min_length=1, max_length=MAX_COMPONENTS)] | None = None
+    kind: Annotated[Literal["mixture"], about("Gaussians, mixed.", "mixture")] = "mixture"
+    weights: Annotated[
+        tuple[Positive, ...],
+        Field(min_length=1, max_length=MAX_COMPONENTS),
+        about("The share of each component; they sum to one.", [0.3, 0.7], unit="1", default="equal ones"),
+    ] = Field(default=())
+    means: Annotated[
+        tuple[Vector, ...],
+        Field(min_length=1, max_length=MAX_COMPONENTS),
+        about(
+            "One mean a component, with one number a dimension; in one dimension a plain number will do.",
+            [-1.5, 1.5],
+            [[-1, 0], [1, 0]],
+            unit="length",
+        ),
+    ]
+    stds: Annotated[
+        Annotated[tuple[PositiveVector, ...], Field(min_length=1, max_length=MAX_COMPONENTS)] | None,
+        about(
+            "One standard deviation a component, or one for each coordinate.",
+            [0.3, 0.5],
+            [[0.3, 0.1], [0.2, 0.2]],
+            unit="length",
+            default="none: then `covariances` are needed",
+        ),
+    ] = None
+    covariances: Annotated[
+        Annotated[tuple[Matrix, ...], Field(min_length=1, max_length=MAX_COMPONENTS)] | None,
+        about(
+            "A full covariance matrix a component, in place of `stds`.",
+            [[[0.3, 0.1], [0.1, 0.2]]],
+            unit="length²",
+            default="none: then `stds` are needed",
+        ),
+    ] = None
 
     @property
     def dimension(self) -> int:
@@ -174,14 +205,59 @@ class Samples(Section):
     `scale`, with which `point · scale + shift` is in the measured units again.
     """
 
-    kind: Literal["samples"] = "samples"
-    file: str | None = None
-    columns: Annotated[tuple[str, ...], Field(min_length=1, max_length=3)] | None = None
-    bandwidth: PositiveVector
-    points: Annotated[tuple[MeasuredVector, ...], Field(max_length=MAX_POINTS)] = ()
-    standardize: Annotated[bool, Field(strict=True)] = False
-    shift: MeasuredVector | None = None
-    scale: UnitVector | None = None
+    kind: Annotated[Literal["samples"], about("Points, each smoothed by a Gaussian.", "samples")] = "samples"
+    file: Annotated[
+        str | None,
+        about(
+            "A CSV file whose first line names its columns, found relative to the problem file.",
+            "data.csv",
+            default="none: then `points` are needed",
+        ),
+    ] = None
+    columns: Annotated[
+        Annotated[tuple[str, ...], Field(min_length=1, max_length=3)] | None,
+        about("Which columns to read, one a dimension.", ["length", "width"], default="none: required with `file`"),
+    ] = None
+    bandwidth: Annotated[
+        PositiveVector,
+        about(
+            "The standard deviation of the Gaussian about each point; of the data's with `standardize`.",
+            0.2,
+            [0.2, 0.3],
+            unit="length",
+        ),
+    ]
+    points: Annotated[
+        tuple[MeasuredVector, ...],
+        Field(max_length=MAX_POINTS),
+        about(
+            "The points themselves, in place of a file; one number or one list a point.",
+            [[0.1], [0.4]],
+            unit="length",
+            default="none: then `file` is needed",
+        ),
+    ] = ()
+    standardize: Annotated[
+        bool, Field(strict=True), about("Subtract each column's mean and divide by its standard deviation.", True)
+    ] = False
+    shift: Annotated[
+        MeasuredVector | None,
+        about(
+            "What was subtracted from each column, in the units of the data; `standardize` fills it in.",
+            [3.758],
+            unit="that of the data",
+            default="none",
+        ),
+    ] = None
+    scale: Annotated[
+        UnitVector | None,
+        about(
+            "What each column was divided by; point · scale + shift is in the units of the data again.",
+            [1.765],
+            unit="that of the data",
+            default="none",
+        ),
+    ] = None
 
     @property
     def dimension(self) -> int:
@@ -232,9 +308,13 @@ class Samples(Section):
 class Uniform(Section):
     """The uniform density between `low` and `high`; without them, on the whole box."""
 
-    kind: Literal["uniform"] = "uniform"
-    low: Vector | None = None
-    high: Vector | None = None
+    kind: Annotated[Literal["uniform"], about("Flat on the box, or between `low` and `high`.", "uniform")] = "uniform"
+    low: Annotated[Vector | None, about("The lower corner.", 0.3, [0, 0], unit="length", default="that of the box")] = (
+        None
+    )
+    high: Annotated[
+        Vector | None, about("The upper corner.", 0.7, [1, 1], unit="length", default="that of the box")
+    ] = None
 
 
 Interval = tuple[Coordinate, Coordinate]
@@ -252,12 +332,21 @@ class Boxes(Section):
     boxes, and equal by default.
     """
 
-    kind: Literal["boxes"] = "boxes"
+    kind: Annotated[Literal["boxes"], about("Flat on each of several boxes, zero between them.", "boxes")] = "boxes"
     boxes: Annotated[
         tuple[Annotated[tuple[Interval, ...], BeforeValidator(_as_box)], ...],
         Field(min_length=1, max_length=MAX_COMPONENTS),
+        about(
+            "The boxes, one `[low, high]` a dimension; in one dimension a plain pair will do.",
+            [[-1.5, -0.5], [0.5, 1.5]],
+            unit="length",
+        ),
     ]
-    weights: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=MAX_COMPONENTS)] = Field(default=())
+    weights: Annotated[
+        tuple[Positive, ...],
+        Field(min_length=1, max_length=MAX_COMPONENTS),
+        about("The share of each box; they sum to one.", [0.4, 0.6], unit="1", default="equal ones"),
+    ] = Field(default=())
 
     @property
     def dimension(self) -> int:
@@ -293,11 +382,17 @@ class Boxes(Section):
 class Truncated(Section):
     """A Gaussian with independent coordinates, cut to the box, or to `low` and `high` inside it."""
 
-    kind: Literal["truncated"] = "truncated"
-    mean: Vector
-    std: PositiveVector
-    low: Vector | None = None
-    high: Vector | None = None
+    kind: Annotated[Literal["truncated"], about("A Gaussian cut to the box, or to `low` and `high`.", "truncated")] = (
+        "truncated"
+    )
+    mean: Annotated[Vector, about("Of the Gaussian before it is cut.", 0, [0, 0], unit="length")]
+    std: Annotated[PositiveVector, about("Of the Gaussian before it is cut.", 0.5, unit="length")]
+    low: Annotated[
+        Vector | None, about("The lower corner of what is left.", -1, unit="length", default="that of the box")
+    ] = None
+    high: Annotated[
+        Vector | None, about("The upper corner of what is left.", 1, unit="length", default="that of the box")
+    ] = None
 
     @property
     def dimension(self) -> int:
@@ -316,8 +411,10 @@ class Truncated(Section):
 class FormulaSpec(Section):
     """A density proportional to a nonnegative formula of the point: `x`, `y`, `z`, or `x1`, `x2`, `x3`."""
 
-    kind: Literal["formula"] = "formula"
-    expression: FormulaText
+    kind: Annotated[Literal["formula"], about("Proportional to a nonnegative formula.", "formula")] = "formula"
+    expression: Annotated[
+        FormulaText, about("The formula, in x, y and z; its integral need not be one.", "exp(3*cos(x))", unit="any")
+    ]
 
     def compiled(self, dimension: int) -> Expression:
         """Return the formula, ready to evaluate at `x`, … as many coordinates as dimensions."""
@@ -334,10 +431,14 @@ class StudentT(Section):
     Its coordinates are uncorrelated and not independent: far points are far in all of them.
     """
 
-    kind: Literal["student-t"] = "student-t"
-    degrees_of_freedom: Annotated[Width, Field(le=1e6)]
-    location: Vector
-    scale: PositiveVector
+    kind: Annotated[Literal["student-t"], about("Student's t on the box, heavy in the tails.", "student-t")] = (
+        "student-t"
+    )
+    degrees_of_freedom: Annotated[Width, Field(le=1e6), about("ν: the fewer, the heavier the tails.", 3, unit="1")]
+    location: Annotated[Vector, about("The centre.", 0, unit="length")]
+    scale: Annotated[
+        PositiveVector, about("The width, one number or one a coordinate; no standard deviation.", 0.5, unit="length")
+    ]
 
     @property
     def dimension(self) -> int:
@@ -368,8 +469,14 @@ class Funnel(Section):
     Neal's own has `std: 3`; the neck, at x = -k·std, is e^(-k·std/2) wide.
     """
 
-    kind: Literal["funnel"] = "funnel"
-    std: Annotated[Width, Field(le=100)]
+    kind: Annotated[Literal["funnel"], about("Neal's funnel on the box, in two or three dimensions.", "funnel")] = (
+        "funnel"
+    )
+    std: Annotated[
+        Width,
+        Field(le=100),
+        about("The standard deviation of x; Neal's own is 3, whose neck no mesh here resolves.", 1, unit="length"),
+    ]
 
     def compiled(self, dimension: int) -> Expression:
         """Return the density, up to a factor, as a formula of the coordinates: 1 at the origin."""
@@ -394,12 +501,38 @@ class Image(Section):
     Loading a problem reads the file and puts its pixels in place of it.
     """
 
-    kind: Literal["image"] = "image"
-    file: str | None = None
-    pixels: Annotated[tuple[GreyRow, ...], Field(min_length=1, max_length=MAX_PIXELS)] | None = None
-    mass: Literal["dark", "bright"] = "dark"
-    bandwidth: PositiveVector
-    floor: Annotated[float, Field(strict=True, ge=0, lt=1)] = 0.01
+    kind: Annotated[Literal["image"], about("A grey picture, stretched over a box of two dimensions.", "image")] = (
+        "image"
+    )
+    file: Annotated[
+        str | None,
+        about(
+            "A picture that Pillow reads, found relative to the problem file.",
+            "smiley.png",
+            default="none: then `pixels` are needed",
+        ),
+    ] = None
+    pixels: Annotated[
+        Annotated[tuple[GreyRow, ...], Field(min_length=1, max_length=MAX_PIXELS)] | None,
+        about(
+            "Rows of greys from 0, black, to 255, white, in place of a file; the first row is at the top.",
+            [[0, 255], [255, 0]],
+            unit="grey",
+            default="none: then `file` is needed",
+        ),
+    ] = None
+    mass: Annotated[Literal["dark", "bright"], about("Where the mass goes.", "bright")] = "dark"
+    bandwidth: Annotated[
+        PositiveVector,
+        about(
+            "The standard deviation by which the picture is blurred, or one for each coordinate.", 0.2, unit="length"
+        ),
+    ]
+    floor: Annotated[
+        float,
+        Field(strict=True, ge=0, lt=1),
+        about("The share of the mass that is uniform on the box.", 0.05, unit="1"),
+    ] = 0.01
 
     @model_validator(mode="after")
     def _check_pixels(self) -> Self:

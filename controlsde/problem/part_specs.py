@@ -32,6 +32,7 @@ from controlsde.problem.values import (
     Seed,
     Shorthand,
     Whole,
+    about,
     is_number,
     one_text_as_list,
     short,
@@ -43,8 +44,15 @@ BOUND = 50.0  # of every weight, where the problem does not say otherwise
 class Domain(Section):
     """The box on which densities live, one `(low, high)` a dimension, and what its walls do."""
 
-    box: Annotated[tuple[tuple[Coordinate, Coordinate], ...], Field(min_length=1, max_length=MAX_DIMENSION)]
-    walls: Literal["reflecting", "periodic", "absorbing"] = "reflecting"
+    box: Annotated[
+        tuple[tuple[Coordinate, Coordinate], ...],
+        Field(min_length=1, max_length=MAX_DIMENSION),
+        about("One `[low, high]` a dimension, up to three.", [[-5, 5]], [[0, 1], [0, 1]], unit="length"),
+    ]
+    walls: Annotated[
+        Literal["reflecting", "periodic", "absorbing"],
+        about("What the walls do: reflect, join opposite sides, or absorb the controlled process.", "periodic"),
+    ] = "reflecting"
 
     @field_validator("box", mode="before")
     @classmethod
@@ -71,9 +79,20 @@ class NetworkSpec(Section):
     """The drift A σ(Wx + b) of the given width; without one, as wide as the domain has dimensions."""
 
     # None only until the problem fills in its dimension: within a Problem the width is always a number.
-    width: Annotated[Whole, Field(ge=1, le=1024)] = Field(default=cast(Any, None))
-    activation: Literal["tanh", "sigmoid", "softplus", "sin", "relu"] = "tanh"
-    tangential: Annotated[bool, Field(strict=True)] = False
+    width: Annotated[
+        Whole, Field(ge=1, le=1024), about("The neurons m of the drift.", 2, unit="count", default="the dimension d")
+    ] = Field(default=cast(Any, None))
+    activation: Annotated[
+        Literal["tanh", "sigmoid", "softplus", "sin", "relu"], about("The σ of the drift.", "sin")
+    ] = "tanh"
+    tangential: Annotated[
+        bool,
+        Field(strict=True),
+        about(
+            "Multiply the drift by τ(x), zero at the walls: for mass that reaches a wall without noise.",
+            True,
+        ),
+    ] = False
 
 
 FREE = "free"  # lengths of the pieces that are controls, too
@@ -116,9 +135,9 @@ else:
 class Bounds(Section):
     """The largest absolute value of a weight of each group."""
 
-    A: Annotated[Positive, Field(le=1e6)] = BOUND
-    W: Annotated[Positive, Field(le=1e6)] = BOUND
-    b: Annotated[Positive, Field(le=1e6)] = BOUND
+    A: Annotated[Positive, Field(le=1e6), about("Of the outer weights A.", 50, unit="length/time")] = BOUND
+    W: Annotated[Positive, Field(le=1e6), about("Of the inner weights W.", 20, unit="1/length")] = BOUND
+    b: Annotated[Positive, Field(le=1e6), about("Of the offsets b.", 100, unit="1")] = BOUND
 
     @property
     def groups(self) -> dict[str, float]:
@@ -156,11 +175,38 @@ class ControlsSpec(Section):
     finds them with the weights, none shorter than `shortest` (time). Without: all the same.
     """
 
-    pieces: Annotated[Whole, Field(ge=1, le=100_000)] = 16
-    lengths: PieceLengths = None
-    shortest: Positive | None = None
+    pieces: Annotated[
+        Whole, Field(ge=1, le=100_000), about("How many pieces of [0, T] the weights are constant on.", 8, unit="count")
+    ] = 16
+    lengths: Annotated[
+        PieceLengths,
+        about(
+            "Relative lengths; or the ratio of each piece to the one before; or `free`: found with the weights.",
+            [2, 1, 1],
+            0.9,
+            "free",
+            unit="1",
+            default="all equal",
+        ),
+    ] = None
+    shortest: Annotated[
+        Positive | None,
+        about(
+            "The least length of a free piece.",
+            0.02,
+            unit="time",
+            default="0.01, or a tenth of the mean length where that is less",
+        ),
+    ] = None
     bounds: Annotated[
-        Bounds, BeforeValidator(_bounds, json_schema_input_type=Annotated[Positive, Field(le=1e6)] | Bounds)
+        Bounds,
+        BeforeValidator(_bounds, json_schema_input_type=Annotated[Positive, Field(le=1e6)] | Bounds),
+        about(
+            "The largest absolute value of a weight: one number, or one for each group.",
+            50,
+            {"A": 50, "W": 20, "b": 100},
+            unit="that of each weight",
+        ),
     ] = Bounds()
 
     @property
@@ -201,33 +247,82 @@ class ObjectiveSpec(Section):
     `terminal_error`, the error at T may be no larger.
     """
 
-    norm: Literal["l2", "h-1"] = "l2"
-    running: Annotated[NonNegative, Field(le=1e12)] = 1.0
-    terminal: Annotated[NonNegative, Field(le=1e12)] = 1.0
-    effort: Annotated[NonNegative, Field(le=1e12)] = 1.0e-5
-    variation: Annotated[NonNegative, Field(le=1e12)] = 0.0
-    energy: Annotated[NonNegative, Field(le=1e12)] = 0.0
-    terminal_error: Positive | None = None
+    norm: Annotated[
+        Literal["l2", "h-1"],
+        about("The norm of the tracking error: L², or Ḣ⁻¹, which resembles a Wasserstein distance.", "h-1"),
+    ] = "l2"
+    running: Annotated[
+        NonNegative,
+        Field(le=1e12),
+        about("The weight w_R of the squared error on the way; with 0 only the end counts.", 0, unit="1/time"),
+    ] = 1.0
+    terminal: Annotated[
+        NonNegative, Field(le=1e12), about("The weight w_T of the squared error at T.", 10, unit="1")
+    ] = 1.0
+    effort: Annotated[
+        NonNegative,
+        Field(le=1e12),
+        about("The price r of the squared weights, integrated over time.", 0.0001, unit="objective/(weight²·time)"),
+    ] = 1.0e-5
+    variation: Annotated[
+        NonNegative,
+        Field(le=1e12),
+        about("The price μ of the change of the weights from piece to piece.", 0.001, unit="objective·time/weight²"),
+    ] = 0.0
+    energy: Annotated[
+        NonNegative,
+        Field(le=1e12),
+        about("The price w of half of the kinetic energy ∫∫|v|²ρ⁺ dx dt.", 0.01, unit="objective·time/length²"),
+    ] = 0.0
+    terminal_error: Annotated[
+        Positive | None,
+        about(
+            "A limit on the L² error at T, which the verified answer must meet.",
+            0.1,
+            unit="density norm",
+            default="no limit",
+        ),
+    ] = None
 
 
 class MonteCarlo(Section):
     """The particles that re-measure the answer."""
 
-    particles: Annotated[Whole, Field(ge=2, le=10**12)] = 200_000
-    steps_per_piece: Annotated[Whole, Field(ge=1, le=1_000_000)] = 64
-    seed: Seed = 0
-    scheme: Literal["heun", "euler-maruyama"] = "heun"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    particles: Annotated[Whole, Field(ge=2, le=10**12), about("How many particles.", 1000000, unit="count")] = 200_000
+    steps_per_piece: Annotated[
+        Whole,
+        Field(ge=1, le=1_000_000),
+        about(
+            "Their time steps in a piece of mean length or less; longer pieces have twice, three times … as many.",
+            128,
+            unit="count",
+        ),
+    ] = 64
+    seed: Annotated[Seed, about("Of their starts and their noise.", 1, unit="1")] = 0
+    scheme: Annotated[
+        Literal["heun", "euler-maruyama"],
+        about("How they step: Heun, of weak order 2, or Euler–Maruyama, of order 1.", "euler-maruyama"),
+    ] = "heun"
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"],
+        about("Where they are computed; `auto` is a CUDA device where there is one.", "cpu"),
+    ] = "auto"
 
 
 class FormulaDriftSpec(Section):
     """A drift given by one formula a dimension, in the point and the time `t`; for evaluation only."""
 
-    kind: Literal["formula"] = "formula"
+    kind: Annotated[Literal["formula"], about("A drift by formulas.", "formula")] = "formula"
     expressions: Annotated[
         tuple[FormulaText, ...],
         Field(min_length=1, max_length=MAX_DIMENSION),
         BeforeValidator(one_text_as_list),
+        about(
+            "One formula a dimension, in x, y, z and t; see the page of problem files for what a formula may hold.",
+            ["0.2*sin(2*pi*x)"],
+            ["-y", "x"],
+            unit="length/time",
+        ),
     ]
 
     def compiled(self) -> tuple[Expression, ...]:
@@ -239,7 +334,9 @@ class FormulaDriftSpec(Section):
 class ExactDriftSpec(Section):
     """The reference's own drift v*, which tracks without error; for evaluation only."""
 
-    kind: Literal["exact"] = "exact"
+    kind: Annotated[Literal["exact"], about("The reference's own drift v*, which tracks without error.", "exact")] = (
+        "exact"
+    )
 
 
 DriftSpec = Annotated[FormulaDriftSpec | ExactDriftSpec, Field(discriminator="kind"), Shorthand(("exact",))]

@@ -31,6 +31,7 @@ from controlsde.problem.values import (
     Shorthand,
     Vector,
     Width,
+    about,
     one_text_as_list,
 )
 from controlsde.registry import DENSITIES
@@ -51,15 +52,21 @@ else:
 class OrnsteinUhlenbeck(Section):
     """The forward process dX = -X ds + √(2·diffusivity) dW."""
 
-    kind: Literal["ornstein-uhlenbeck"] = "ornstein-uhlenbeck"
-    diffusivity: Annotated[Width, Field(le=1e6)] = 1.0
+    kind: Annotated[Literal["ornstein-uhlenbeck"], about("dX = −X ds + √(2D₀) dW.", "ornstein-uhlenbeck")] = (
+        "ornstein-uhlenbeck"
+    )
+    diffusivity: Annotated[
+        Width, Field(le=1e6), about("The diffusivity D₀ of the forward process.", 0.5, unit="length²/time")
+    ] = 1.0
 
 
 class Heat(Section):
     """The forward process dX = √(2·diffusivity) dW."""
 
-    kind: Literal["heat"] = "heat"
-    diffusivity: Annotated[Width, Field(le=1e6)] = 1.0
+    kind: Annotated[Literal["heat"], about("dX = √(2D₀) dW.", "heat")] = "heat"
+    diffusivity: Annotated[
+        Width, Field(le=1e6), about("The diffusivity D₀ of the forward process.", 0.1, unit="length²/time")
+    ] = 1.0
 
 
 NAMED_SCHEDULES = {"vp": ("linear", "cosine"), "ve": ("geometric", "linear", "cosine")}
@@ -124,11 +131,25 @@ class VariancePreserving(_Scheduled):
     β runs from `beta_min` to `beta_max` by a `linear` or `cosine` schedule, or is a formula in s.
     """
 
-    kind: Literal["vp"] = "vp"
-    schedule: FormulaText = "linear"
-    beta_min: Annotated[NonNegative, Field(le=1e6)] | None = None
-    beta_max: Annotated[Positive, Field(le=1e6)] | None = None
-    sigma: Width = 1.0
+    kind: Annotated[Literal["vp"], about("Variance preserving noise: dX = −β(s)X ds + σ√(2β(s)) dW.", "vp")] = "vp"
+    schedule: Annotated[
+        FormulaText,
+        about(
+            "How β depends on the forward time s: `linear`, `cosine`, or a formula in s.",
+            "cosine",
+            "0.1 + 4*s^2",
+            unit="1/time",
+        ),
+    ] = "linear"
+    beta_min: Annotated[
+        Annotated[NonNegative, Field(le=1e6)] | None,
+        about("β at s = 0, of a named schedule.", 0.05, unit="1/time", default="0.05"),
+    ] = None
+    beta_max: Annotated[
+        Annotated[Positive, Field(le=1e6)] | None,
+        about("β at s = T, of a named schedule.", 10, unit="1/time", default="10"),
+    ] = None
+    sigma: Annotated[Width, about("The standard deviation that noise tends to.", 1, unit="length")] = 1.0
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -148,10 +169,26 @@ class VarianceExploding(_Scheduled):
     D₀ = ½ dσ²/ds; or D₀ is a formula in s.
     """
 
-    kind: Literal["ve"] = "ve"
-    schedule: FormulaText = "geometric"
-    sigma_min: Width | None = None
-    sigma_max: Width | None = None
+    kind: Annotated[Literal["ve"], about("Variance exploding noise: dX = √(2D₀(s)) dW.", "ve")] = "ve"
+    schedule: Annotated[
+        FormulaText,
+        about(
+            "How σ(s) grows: `geometric`, `linear` or `cosine`; or a formula in s for D₀.",
+            "linear",
+            "s^3",
+            unit="length²/time",
+        ),
+    ] = "geometric"
+    sigma_min: Annotated[
+        Width | None,
+        about(
+            "The standard deviation of the noise at s = 0, of a named schedule.", 0.01, unit="length", default="0.01"
+        ),
+    ] = None
+    sigma_max: Annotated[
+        Width | None,
+        about("The standard deviation of the noise at s = T, of a named schedule.", 2, unit="length", default="1"),
+    ] = None
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -167,13 +204,23 @@ class VarianceExploding(_Scheduled):
 class FormulaForward(Section):
     """The forward process dX = f(X) ds + √(2·diffusivity) dW, f one formula a dimension, reflected at the walls."""
 
-    kind: Literal["formula"] = "formula"
+    kind: Annotated[
+        Literal["formula"], about("A forward process by formulas: dX = f(X) ds + √(2D₀) dW.", "formula")
+    ] = "formula"
     drift: Annotated[
         tuple[FormulaText, ...],
         Field(min_length=1, max_length=MAX_DIMENSION),
         BeforeValidator(one_text_as_list),
+        about(
+            "f, one formula a dimension, in x and y; in one or two dimensions.",
+            "x - x^3",
+            ["-x", "-2*y"],
+            unit="length/time",
+        ),
     ]
-    diffusivity: Annotated[Width, Field(le=1e6)] = 1.0
+    diffusivity: Annotated[
+        Width, Field(le=1e6), about("The diffusivity D₀ of the forward process.", 0.5, unit="length²/time")
+    ] = 1.0
 
     def compiled(self) -> tuple[Expression, ...]:
         """Return the formulas, ready to evaluate at `x`, …."""
@@ -194,11 +241,31 @@ class ReversedDiffusion(Section):
     `start` is the density at t = 0: `exact`, the noised data, or `stationary`, the forward process's limit.
     """
 
-    kind: Literal["reversed-diffusion"] = "reversed-diffusion"
-    forward: Forward = OrnsteinUhlenbeck()
-    horizon: Annotated[Width, Field(le=1e6)]
-    data: DensitySpec
-    start: Literal["exact", "stationary"] = "exact"
+    kind: Annotated[
+        Literal["reversed-diffusion"],
+        about("A diffusion run backwards, from its density at the horizon to the data.", "reversed-diffusion"),
+    ] = "reversed-diffusion"
+    forward: Annotated[
+        Forward,
+        about(
+            "The process that turns data into noise: a name, or a mapping with its keys.",
+            "heat",
+            {"kind": "vp", "schedule": "cosine"},
+        ),
+    ] = OrnsteinUhlenbeck()
+    horizon: Annotated[
+        Width, Field(le=1e6), about("The time T at which the reference arrives at the data.", 1.5, unit="time")
+    ]
+    data: Annotated[
+        DensitySpec, about("The density at t = T.", {"kind": "mixture", "means": [-1.5, 1.5], "stds": [0.3, 0.3]})
+    ]
+    start: Annotated[
+        Literal["exact", "stationary"],
+        about(
+            "The controlled density at t = 0: the noised data, or the stationary density of the forward process.",
+            "stationary",
+        ),
+    ] = "exact"
 
 
 class Foellmer(Section):
@@ -207,28 +274,45 @@ class Foellmer(Section):
     It left the point a little before t = 0, where its noise has the standard deviation `width`.
     """
 
-    kind: Literal["foellmer"] = "foellmer"
-    data: DensitySpec
+    kind: Annotated[Literal["foellmer"], about("Brownian motion from a point, pinned to the data.", "foellmer")] = (
+        "foellmer"
+    )
+    data: Annotated[
+        DensitySpec, about("The density at t = T.", {"kind": "mixture", "means": [-1, 1], "stds": [0.3, 0.3]})
+    ]
     # None only until the problem fills in the origin: within a Problem the point is always one.
-    point: Vector = Field(default=cast(Any, None))
-    width: Width = 0.2
-    horizon: Annotated[Width, Field(le=1e6)] = 1.0
-    diffusivity: Annotated[Width, Field(le=1e6)] = 0.5
+    point: Annotated[
+        Vector, about("Where the Brownian motion comes from.", [0.5], unit="length", default="the origin")
+    ] = Field(default=cast(Any, None))
+    width: Annotated[Width, about("The standard deviation of its noise at t = 0.", 0.2, unit="length")] = 0.2
+    horizon: Annotated[
+        Width, Field(le=1e6), about("The time T at which the reference arrives at the data.", 1, unit="time")
+    ] = 1.0
+    diffusivity: Annotated[
+        Width, Field(le=1e6), about("Its diffusivity D₀, which the noise level scales.", 0.5, unit="length²/time")
+    ] = 0.5
 
 
 class _Between(Section):
     """What references between two given densities share; `diffusivity` is the D₀ that noise scales."""
 
-    from_: DensitySpec = Field(alias="from")
-    to: DensitySpec
-    horizon: Annotated[Width, Field(le=1e6)] = 1.0
-    diffusivity: Annotated[Width, Field(le=1e6)] = 1.0
+    from_: Annotated[DensitySpec, about("The density at t = 0.", "uniform")] = Field(alias="from")
+    to: Annotated[DensitySpec, about("The density at t = T.", {"kind": "mixture", "means": [1], "stds": [0.4]})]
+    horizon: Annotated[
+        Width, Field(le=1e6), about("The time T at which the reference arrives at the data.", 1, unit="time")
+    ] = 1.0
+    diffusivity: Annotated[
+        Width, Field(le=1e6), about("The diffusivity D₀ that the noise level scales.", 0.1, unit="length²/time")
+    ] = 1.0
 
 
 class Moser(_Between):
     """The reference (1 - g) from + g to, with Moser's field; `diffusivity` is the D₀ that noise scales."""
 
-    kind: Literal["moser"] = "moser"
+    kind: Annotated[
+        Literal["moser"],
+        about("Densities mixed, (1 − t/T) from + (t/T) to, with Moser's field.", "moser"),
+    ] = "moser"
 
 
 class Displacement(_Between):
@@ -237,7 +321,10 @@ class Displacement(_Between):
     In one dimension any two densities will do, in more two Gaussians: mixtures of one component.
     """
 
-    kind: Literal["displacement"] = "displacement"
+    kind: Annotated[
+        Literal["displacement"],
+        about("Mass moved on straight lines; in one dimension, or between two Gaussians.", "displacement"),
+    ] = "displacement"
 
 
 ReferenceSpec = Annotated[

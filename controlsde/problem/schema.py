@@ -46,7 +46,7 @@ from controlsde.problem.reference_specs import (
     VariancePreserving,
 )
 from controlsde.problem.solver_specs import ContinuationLevel, MeshSpec, SolverOptions
-from controlsde.problem.values import InconsistencyError, NonNegative, Section, Shorthand
+from controlsde.problem.values import InconsistencyError, NonNegative, Section, Shorthand, about
 from controlsde.registry import SOLVERS
 
 __all__ = [
@@ -97,18 +97,79 @@ else:
 class Parts(Section):
     """Everything that a problem file says, each part valid by itself."""
 
-    name: Annotated[str, Field(min_length=1, max_length=100)] = "problem"
-    description: Annotated[str, Field(max_length=10_000)] = ""
-    domain: Domain
-    reference: ReferenceSpec
-    noise: Annotated[NonNegative, Field(le=1e6)] = 1.0
-    network: NetworkSpec = NetworkSpec()
-    controls: ControlsSpec = ControlsSpec()
-    objective: ObjectiveSpec = ObjectiveSpec()
-    mesh: MeshSpec = MeshSpec()
-    solver: SolverSpec = SOLVERS["shooting"].options()
-    monte_carlo: MonteCarlo = MonteCarlo()
-    drift: DriftSpec | None = None
+    name: Annotated[
+        str,
+        Field(min_length=1, max_length=100),
+        about(
+            "What the problem is called, and the folder of its results; usable as a file name.",
+            "two-bumps",
+            default="the file's stem",
+        ),
+    ] = "problem"
+    description: Annotated[
+        str,
+        Field(max_length=10_000),
+        about("Free text, for people.", "Two Gaussian bumps, reversed Ornstein–Uhlenbeck process"),
+    ] = ""
+    domain: Annotated[Domain, about("Where densities live: a box, and what its walls do.", {"box": [[-5, 5]]})]
+    reference: Annotated[
+        ReferenceSpec,
+        about(
+            "The trajectory of densities that is to be tracked, told by its kind.",
+            {
+                "kind": "reversed-diffusion",
+                "horizon": 1.5,
+                "data": {"kind": "mixture", "means": [-1.5, 1.5], "stds": [0.3, 0.3]},
+            },
+        ),
+    ]
+    noise: Annotated[
+        NonNegative,
+        Field(le=1e6),
+        about(
+            "The noise level η; the diffusivity is η·D₀. 0 is a deterministic flow, 1 the reversed SDE.",
+            0,
+            0.5,
+            unit="1",
+        ),
+    ] = 1.0
+    network: Annotated[NetworkSpec, about("The drift A σ(Wx + b): how wide, and with which σ.", {"width": 2})] = (
+        NetworkSpec()
+    )
+    controls: Annotated[
+        ControlsSpec,
+        about(
+            "The pieces of time on which the weights are constant, and how large weights may be.",
+            {"pieces": 8, "lengths": "free"},
+        ),
+    ] = ControlsSpec()
+    objective: Annotated[
+        ObjectiveSpec,
+        about("What is minimised: the tracking error, and the price of the weights.", {"running": 0, "terminal": 1}),
+    ] = ObjectiveSpec()
+    mesh: Annotated[MeshSpec, about("The discretisation in space and time.", {"elements": [8], "degree": 8})] = (
+        MeshSpec()
+    )
+    solver: Annotated[
+        SolverSpec,
+        about(
+            "Which solver, with its options; the name alone is enough.",
+            "collocation",
+            {"kind": "shooting", "starts": 4},
+        ),
+    ] = SOLVERS["shooting"].options()
+    monte_carlo: Annotated[
+        MonteCarlo, about("The particles that measure the answer again.", {"particles": 1000000})
+    ] = MonteCarlo()
+    drift: Annotated[
+        DriftSpec | None,
+        about(
+            "A drift that is given, for `evaluate`, in place of a network.",
+            "exact",
+            {"kind": "formula", "expressions": ["-x"]},
+            default="none: the drift is a network's",
+        ),
+    ] = None
 
     @property
     def dimension(self) -> int:

@@ -18,6 +18,7 @@ from controlsde.problem.values import (
     Section,
     Seed,
     Whole,
+    about,
     is_number,
     short,
 )
@@ -77,10 +78,25 @@ class MeshSpec(Section):
     `auto` refines until the answer no longer depends on the discretisation.
     """
 
-    elements: Elements = "auto"
-    degree: Annotated[Whole, Field(ge=2, le=16)] = 8
-    steps_per_piece: Steps = "auto"
-    stages: Annotated[Literal[1, 2, 3], BeforeValidator(_whole_number)] = 3
+    elements: Annotated[
+        Elements,
+        about(
+            "Elements on each axis, or `auto`: refined until the answer no longer depends on them.",
+            [8],
+            [6, 6],
+            "auto",
+            unit="count",
+        ),
+    ] = "auto"
+    degree: Annotated[Whole, Field(ge=2, le=16), about("The polynomial degree of an element.", 6, unit="count")] = 8
+    steps_per_piece: Annotated[
+        Steps, about("Radau steps in each piece, or `auto`: 2 to begin with, then refined.", 4, "auto", unit="count")
+    ] = "auto"
+    stages: Annotated[
+        Literal[1, 2, 3],
+        BeforeValidator(_whole_number),
+        about("The stages of a Radau step: of order 1, 3 and 5.", 2, unit="count"),
+    ] = 3
 
     @property
     def first_steps(self) -> int:
@@ -91,13 +107,29 @@ class MeshSpec(Section):
 class ContinuationLevel(Section):
     """A coarser problem that is solved first: what it does not name is the problem's own."""
 
-    pieces: Annotated[Whole, Field(ge=1, le=100_000)] | None = None
-    noise: Annotated[NonNegative, Field(le=1e6)] | None = None
-    elements: Annotated[
-        tuple[int, ...] | None, BeforeValidator(_elements), WithJsonSchema({"anyOf": [_COUNT, _COUNTS]})
+    pieces: Annotated[
+        Annotated[Whole, Field(ge=1, le=100_000)] | None,
+        about("Pieces at this level.", 4, unit="count", default="the problem's own"),
     ] = None
-    steps_per_piece: Annotated[Whole, Field(ge=1, le=MAX_STEPS)] | None = None
-    stages: Annotated[Literal[1, 2, 3] | None, BeforeValidator(_whole_number)] = None
+    noise: Annotated[
+        Annotated[NonNegative, Field(le=1e6)] | None,
+        about("The noise level η at this level.", 2, unit="1", default="the problem's own"),
+    ] = None
+    elements: Annotated[
+        tuple[int, ...] | None,
+        BeforeValidator(_elements),
+        WithJsonSchema({"anyOf": [_COUNT, _COUNTS]}),
+        about("Elements on each axis at this level.", [5], unit="count", default="the problem's own"),
+    ] = None
+    steps_per_piece: Annotated[
+        Annotated[Whole, Field(ge=1, le=MAX_STEPS)] | None,
+        about("Radau steps in each piece at this level.", 1, unit="count", default="the problem's own"),
+    ] = None
+    stages: Annotated[
+        Literal[1, 2, 3] | None,
+        BeforeValidator(_whole_number),
+        about("Stages of a Radau step at this level.", 1, unit="count", default="the problem's own"),
+    ] = None
 
 
 def _levels(value: object) -> object:
@@ -196,11 +228,13 @@ class PlainOptions(SolverOptions):
     """Options of a solver that takes no coarser problems first, and whose starts are random."""
 
     kind: str
-    starts: Annotated[Whole, Field(ge=1, le=10_000)] = 8
-    seed: Seed = 0
-    iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 500
-    tolerance: Positive = 1e-8
-    device: Device = "auto"
+    starts: Annotated[Whole, Field(ge=1, le=10_000), about("How many random starts each fit has.", 4, unit="count")] = 8
+    seed: Annotated[Seed, about("Of whatever is random in the search.", 1, unit="1")] = 0
+    iterations: Annotated[
+        Whole, Field(ge=1, le=10_000_000), about("The most iterations from one start.", 200, unit="count")
+    ] = 500
+    tolerance: Annotated[Positive, about("How small the gradient of the fits must become.", 1e-07, unit="1")] = 1e-8
+    device: Annotated[Device, about("Where the state equation is solved; `auto` is the CPU.", "cpu")] = "auto"
 
     @property
     def refine(self) -> tuple[ContinuationLevel, ...]:

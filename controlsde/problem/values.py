@@ -64,6 +64,20 @@ class Section(BaseModel):
         self.__dict__.update(values)
 
 
+def about(text: str, *examples: Any, unit: str | None = None, default: str | None = None) -> Any:
+    """What a key means, for editors by the JSON Schema and for the page of all keys: a part of its annotation.
+
+    examples: values as YAML has them, one at least. unit: of its numbers; `1` is none. default: in words, where the
+    schema's own does not say it, since it follows from other keys.
+    """
+    said = {"x-unit": unit, "x-default": default}
+    return Field(
+        description=text,
+        examples=list(examples),
+        json_schema_extra={name: words for name, words in said.items() if words is not None},
+    )
+
+
 def is_number(value: object) -> bool:
     """Say whether `value` is an int or a float; true and false are not numbers."""
     return isinstance(value, int | float) and not isinstance(value, bool)

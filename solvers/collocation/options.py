@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from controlsde.problem.solver_specs import ContinuationLevels, Device, Rest, SolverOptions
-from controlsde.problem.values import Inconsistency, Positive, Seed, Whole
+from controlsde.problem.values import Inconsistency, Positive, Seed, Whole, about
 from controlsde.solvers.drift_fitting.options import start_inconsistencies
 
 
@@ -20,16 +20,40 @@ class Collocation(SolverOptions):
     problem, in primal and dual; the others, and those of `random` and `switching`, are cold: states on the reference.
     """
 
-    kind: Literal["collocation"] = "collocation"
-    start: Literal["shooting", "random", "switching"] = "shooting"
-    nlp_solver: Literal["ipopt", "fatrop"] = "ipopt"
-    starts: Annotated[Whole, Field(ge=1, le=10_000)] = 1
-    seed: Seed = 0
-    iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 500
-    tolerance: Positive = 1e-8
-    pivot_tolerance: Annotated[Positive, Field(le=0.5)] = 1e-2
-    device: Device = "auto"
-    refine: ContinuationLevels = ()
+    kind: Annotated[
+        Literal["collocation"], about("Hand densities and weights together to a nonlinear program.", "collocation")
+    ] = "collocation"
+    start: Annotated[
+        Literal["shooting", "random", "switching"],
+        about("The first start: what a search by shooting finds, random, or what switching finds.", "random"),
+    ] = "shooting"
+    nlp_solver: Annotated[Literal["ipopt", "fatrop"], about("What solves the program.", "fatrop")] = "ipopt"
+    starts: Annotated[
+        Whole, Field(ge=1, le=10_000), about("How many weights the search starts from.", 4, unit="count")
+    ] = 1
+    seed: Annotated[Seed, about("Of whatever is random in the search.", 1, unit="1")] = 0
+    iterations: Annotated[
+        Whole, Field(ge=1, le=10_000_000), about("The most iterations from one start.", 200, unit="count")
+    ] = 500
+    tolerance: Annotated[Positive, about("The `tol` of IPOPT or FATROP.", 1e-07, unit="1")] = 1e-8
+    pivot_tolerance: Annotated[
+        Positive,
+        Field(le=0.5),
+        about(
+            "Of IPOPT's linear solver: larger is slower, and helps where its regularisation stays high.", 0.1, unit="1"
+        ),
+    ] = 1e-2
+    device: Annotated[Device, about("Where the state equation is solved; `auto` is the CPU.", "cpu")] = "auto"
+    refine: Annotated[
+        ContinuationLevels,
+        about(
+            "Coarser problems that are solved first: numbers of pieces, or mappings.",
+            [4, 8, 16],
+            [{"noise": 4}, {"noise": 2}],
+            unit="count",
+            default="none",
+        ),
+    ] = ()
 
     def inconsistencies(self, rest: Rest) -> Iterator[Inconsistency]:
         """What does not fit the rest of a problem."""

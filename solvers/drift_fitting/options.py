@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, WithJsonSchema
 
 from controlsde.problem.solver_specs import PlainOptions, Rest, SolverOptions
-from controlsde.problem.values import Inconsistency, Location, short
+from controlsde.problem.values import Inconsistency, Location, about, short
 
 MOST_GROUPS = 8  # of neurons that take turns, where a problem does not say how many
 MOST_NEURONS = 256
@@ -17,7 +17,10 @@ MOST_NEURONS = 256
 class ScoreMatching(PlainOptions):
     """The solver that fits the network to the reference's exact drift, piece by piece, and looks at no density."""
 
-    kind: Literal["score-matching"] = "score-matching"
+    kind: Annotated[
+        Literal["score-matching"],
+        about("Fit the network to the reference's exact drift, piece by piece.", "score-matching"),
+    ] = "score-matching"
 
 
 def _neurons(value: object) -> int | Literal["auto"]:
@@ -38,12 +41,23 @@ class Switching(PlainOptions):
     network is one of q groups of neurons of the wide one. `auto` takes the q of 2 to 8 with the least objective.
     """
 
-    kind: Literal["switching"] = "switching"
-    ordering: Ordering = "symmetric"
+    kind: Annotated[
+        Literal["switching"],
+        about("Fit a wide network to the exact drift, and play it with a narrow one, in turns.", "switching"),
+    ] = "switching"
+    ordering: Annotated[
+        Ordering, about("The order of the turns in a period: 1, …, q, q, …, 1, or 1, …, q.", "forward")
+    ] = "symmetric"
     neurons: Annotated[
         int | Literal["auto"],
         BeforeValidator(_neurons),
         WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": MOST_NEURONS}]}),
+        about(
+            "The neurons of the wide network, a multiple of `network.width`; `auto` tries 2 to 8 groups.",
+            4,
+            "auto",
+            unit="count",
+        ),
     ] = "auto"
 
     def groups(self, pieces: int, width: int) -> tuple[int, ...]:

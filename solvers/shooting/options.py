@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from controlsde.problem.solver_specs import ContinuationLevels, Device, Rest, SolverOptions
-from controlsde.problem.values import Inconsistency, Positive, Seed, Whole
+from controlsde.problem.values import Inconsistency, Positive, Seed, Whole, about
 from controlsde.solvers.drift_fitting.options import start_inconsistencies
 
 SECOND_ORDER = ("newton", "gauss-newton")  # methods
@@ -30,16 +30,53 @@ class Shooting(SolverOptions):
     Where a problem does not give them, `starts` and `hops` depend on its dimension; see `fitted`.
     """
 
-    kind: Literal["shooting"] = "shooting"
-    start: Literal["random", "switching"] = "random"
-    method: Literal["newton", "gauss-newton", "l-bfgs", "adam"] = "newton"
-    starts: Annotated[Whole, Field(ge=1, le=10_000)] = STARTS[1]
-    hops: Annotated[Whole, Field(ge=0, le=1_000_000)] = STARTS[1] * HOPS_PER_START[1]
-    seed: Seed = 0
-    iterations: Annotated[Whole, Field(ge=1, le=10_000_000)] = 500
-    tolerance: Positive = 1e-6
-    device: Device = "auto"
-    refine: ContinuationLevels = ()
+    kind: Annotated[
+        Literal["shooting"],
+        about("Simulate the state, and move the weights along the exact discrete gradient.", "shooting"),
+    ] = "shooting"
+    start: Annotated[
+        Literal["random", "switching"], about("The first start: random, or what switching finds.", "switching")
+    ] = "random"
+    method: Annotated[
+        Literal["newton", "gauss-newton", "l-bfgs", "adam"],
+        about(
+            "How one descends: by the exact Hessian, by that of Gauss and Newton, or by gradients alone.",
+            "gauss-newton",
+            "l-bfgs",
+        ),
+    ] = "newton"
+    starts: Annotated[
+        Whole,
+        Field(ge=1, le=10_000),
+        about("How many weights the search starts from.", 4, unit="count", default="8 in one dimension, 4 in more"),
+    ] = STARTS[1]
+    hops: Annotated[
+        Whole,
+        Field(ge=0, le=1_000_000),
+        about(
+            "How often the best answers are disturbed in a few pieces and minimised again.",
+            0,
+            2000,
+            unit="count",
+            default="32 a start in one dimension, 2 in more; 0 for a single start",
+        ),
+    ] = STARTS[1] * HOPS_PER_START[1]
+    seed: Annotated[Seed, about("Of whatever is random in the search.", 1, unit="1")] = 0
+    iterations: Annotated[
+        Whole, Field(ge=1, le=10_000_000), about("The most iterations from one start.", 200, unit="count")
+    ] = 500
+    tolerance: Annotated[Positive, about("How small the projected gradient must become.", 1e-07, unit="1")] = 1e-6
+    device: Annotated[Device, about("Where the state equation is solved; `auto` is the CPU.", "cpu")] = "auto"
+    refine: Annotated[
+        ContinuationLevels,
+        about(
+            "Coarser problems that are solved first: numbers of pieces, or mappings.",
+            [4, 8, 16],
+            [{"noise": 4}, {"noise": 2}],
+            unit="count",
+            default="none",
+        ),
+    ] = ()
 
     @model_validator(mode="after")
     def _usual_in_one_dimension(self) -> Self:
