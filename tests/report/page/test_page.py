@@ -374,5 +374,5 @@ def test_a_result_that_lacks_something_has_a_page_all_the_same(made_result, spoi
 def test_the_remedy_of_a_failure_is_on_the_page_as_a_command_takes_it(made_result):
     entry = Diagnosis("mesh", "8 elements are too few: `auto` finds more", Remedy("mesh.elements", (16,)))
     text = page(of(dataclasses.replace(made_result(failing=True), diagnosis=(entry,))))
-    assert "<code>--set mesh.elements=[16]</code>" in text
+    assert "<code>--set &#39;mesh.elements=[16]&#39;</code>" in text
     assert "too few: <code>auto</code> finds more" in text
