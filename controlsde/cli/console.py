@@ -371,12 +371,12 @@ def explained(diagnosis: tuple[Diagnosis, ...]) -> list[str]:
     """Every cause on a line of its own, most likely first, and the first remedy."""
     lines = [f"{entry.cause}: {entry.evidence}" for entry in diagnosis]
     remedy = next((entry.remedy for entry in diagnosis if entry.remedy), None)
-    return [*lines, f"try {_pasteable(remedy.option)}"] if remedy else lines
+    return [*lines, f"try {words.pasteable(remedy.option)}"] if remedy else lines
 
 
 def _retried(retry: Retry) -> str:
     """What was tried, and which answer this is."""
-    option = _pasteable(retry.remedy.option)
+    option = words.pasteable(retry.remedy.option)
     if retry.interrupted:
         return f"interrupted while it was solved once more with {option}; this is the first answer"
     if retry.other_status is None:
@@ -387,11 +387,6 @@ def _retried(retry: Retry) -> str:
     error = words.figure(retry.other_l2_final)
     which = "this is the new answer; the first was" if retry.kept else "this is the first answer; the new one was"
     return f"solved once more with {option}; {which} {other}, with an L² error at T of {error}"
-
-
-def _pasteable(text: str) -> str:
-    """The text with quotes around overrides that a shell would take for a file pattern."""
-    return re.sub(r"--set ([\w.]+=\[[^]]*])", r"--set '\1'", text)
 
 
 def _outcome_of(tested: Tested) -> str:

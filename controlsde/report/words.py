@@ -6,6 +6,7 @@ Comes in: numbers of a result. Goes out: a few words or digits. Nothing heavy is
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,11 @@ MEANINGS = {
     "monte_carlo_modes": "particles, all modes",
     "terminal_error": "‖ρ(T) − p(T)‖, as asked for",
 }
+
+
+def pasteable(text: str) -> str:
+    """The text with quotes around overrides that a shell would take for a file pattern."""
+    return re.sub(r"--set ([\w.]+=\[[^]]*])", r"--set '\1'", text)
 
 
 def figure(value: float | None) -> str:

@@ -59,7 +59,7 @@ def errors(subject: Subject) -> Picture:
     curves, values = [], []
     for one in subject.shown:
         fields = one.result.fields
-        curves.append(Curve(fields.curve_times, fields.l2, one.ink, f"{one.label}, verified"))
+        curves.append(Curve(fields.curve_times, fields.l2, one.ink, one.label))
         values += [fields.l2[1:]]
     if not subject.several:
         fields = subject.results[0].fields
@@ -84,7 +84,9 @@ def errors(subject: Subject) -> Picture:
     uprights = [] if switches is None or subject.several or switches.pieces > 64 else list(switches.times[1:-1])
     note = "Diamonds: the error of the particles at T, smoothed, with ± 2 standard errors."
     note += " Thin lines: where the controls switch." if uprights else ""
-    return Picture("L² error over time", chart(curves, x, y, words, uprights=uprights), legend(curves), note)
+    return Picture(
+        "L² error over time, by the verification", chart(curves, x, y, words, uprights=uprights), legend(curves), note
+    )
 
 
 def _particles(one: Shown, where: float, name: str = "") -> Curve | None:
@@ -102,7 +104,7 @@ def final_distances(subject: Subject) -> Picture:
     places = np.arange(len(verified))
     curves = [
         Curve(places - 0.18, own, FAINT, "solver's mesh", line=False, mark="ring"),
-        Curve(places, verified, INK, "verified", line=False, mark="circle"),
+        Curve(places, verified, INK, "verification", line=False, mark="circle"),
     ]
     tops: list[float] = []
     for place, one in enumerate(subject.shown):

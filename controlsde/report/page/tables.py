@@ -97,7 +97,7 @@ def distances(subject: Subject) -> Table:
     """All distances, verified beside what the solver's own mesh saw."""
     head = [""]
     for one in subject.shown:
-        head += [f"{one.label}, verified", "solver's mesh"] if subject.several else ["verified", "solver's mesh"]
+        head += [f"{one.label}, verification" if subject.several else "verification", "solver's mesh"]
     found = [(one.result.tracking.to_json(), one.result.discrete.l2_json()) for one in subject.shown]
     names = dict(L2_ERRORS)
     for result in subject.results:

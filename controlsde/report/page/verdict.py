@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 from controlsde.report.page.subject import Shown, Subject
-from controlsde.report.words import beside, digits, with_error
+from controlsde.report.words import beside, digits, pasteable, with_error
 from controlsde.result.result import Result
 
 
@@ -92,7 +92,7 @@ def _verdict(one: Shown) -> Verdict:
         value, limit = beside(failed)
         reasons.append(f"{failed.name} is {value}, limit {limit}")
     reasons += [f"{entry.cause}: {entry.evidence}" for entry in result.diagnosis]
-    remedy = next((entry.remedy.option for entry in result.diagnosis if entry.remedy), "")
+    remedy = next((pasteable(entry.remedy.option) for entry in result.diagnosis if entry.remedy), "")
     return Verdict(
         one.label, words, sound(result), f"{_capital(_arrives(result))}{_checked(result)}.", tuple(reasons), remedy
     )

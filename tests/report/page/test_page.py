@@ -13,6 +13,7 @@ import pytest
 from markupsafe import escape
 from PIL import Image
 
+from controlsde.diagnosis import Diagnosis, Remedy
 from controlsde.problem import Problem
 from controlsde.problem.loading import parse_problem
 from controlsde.report.page import tables
@@ -328,3 +329,50 @@ def test_an_interrupted_comparison_says_that_something_is_missing(comparison):
     text = page(Subject.of_comparison(dataclasses.replace(comparison, interrupted=True)))
     assert "Interrupted before every noise level was solved and compared." in text
     assert 'class="headline alarm"' in text
+
+
+NOTHING = float("nan")
+
+
+def without_particles(result):
+    return dataclasses.replace(result, certificate=dataclasses.replace(result.certificate, monte_carlo=None))
+
+
+def all_broken(result):
+    fields = result.fields
+    gone = {name: np.full_like(getattr(fields, name), np.nan) for name in ("density", "l2", "discrete_l2")}
+    tracking = dataclasses.replace(
+        result.tracking, **dict.fromkeys(("l2_sup", "l2_rms", "l2_final", "w2_final"), NOTHING)
+    )
+    return dataclasses.replace(
+        result,
+        status="interrupted",
+        objective=NOTHING,
+        starts=(NOTHING, NOTHING),
+        history=np.full_like(result.history, np.nan),
+        fields=dataclasses.replace(fields, **gone),
+        tracking=tracking,
+    )
+
+
+def without_any_iteration(result):
+    return dataclasses.replace(
+        result, history=np.zeros((0, 3)), starts=(), iterations=0, versions={}, seconds={"verify": 1.0}
+    )
+
+
+@pytest.mark.parametrize("spoil", [without_particles, all_broken, without_any_iteration])
+@pytest.mark.parametrize("elements", [(8,), (4, 4)])
+def test_a_result_that_lacks_something_has_a_page_all_the_same(made_result, spoil, elements):
+    result = spoil(made_result(elements=elements, moments=5))
+    reading = read(page(of(result, made_result(0.0, elements=elements, moments=5))))
+    assert json.loads(reading.texts["film-data"])["tracks"].keys() == {"p", "r0", "r1"}
+    told = "".join(text for place, text in reading.texts.items() if place != "script")
+    assert not re.search(r"\b(nan|inf|NaN|None)\b", told)
+
+
+def test_the_remedy_of_a_failure_is_on_the_page_as_a_command_takes_it(made_result):
+    entry = Diagnosis("mesh", "8 elements are too few: `auto` finds more", Remedy("mesh.elements", (16,)))
+    text = page(of(dataclasses.replace(made_result(failing=True), diagnosis=(entry,))))
+    assert "<code>--set &#39;mesh.elements=[16]&#39;</code>" in text
+    assert "too few: <code>auto</code> finds more" in text
