@@ -44,10 +44,11 @@ FAST = ("problems", "check two-bumps", "solve two-bumps", "film 1-D")
 
 @dataclass(frozen=True)
 class Watched:
-    """The longest gap, what was said last before it, and seconds of the whole."""
+    """The longest gap between two words, what was said before it, seconds from the last word to the end and of all."""
 
     gap: float
     before: str
+    leaving: float
     seconds: float
     code: int
 
@@ -60,9 +61,9 @@ def run(fast: bool) -> Report:
             shown, piped = (watched(COMMANDS[name], Path(folder), terminal=terminal) for terminal in (True, False))
             assert shown.code in ENDS, f"{name} ended with {shown.code}: {shown.before}"
             worst = max(worst, shown.gap)
-            gaps = f"{shown.gap:.1f}", f"{piped.gap:.1f}"
+            gaps = f"{shown.gap:.1f}", f"{piped.gap:.1f}", f"{piped.leaving:.1f}"
             rows.append((name, *gaps, f"{piped.seconds:.1f}", piped.before[-40:]))
-    columns = ("command", "terminal", "pipe", "whole", "said before the gap in the pipe")
+    columns = ("command", "terminal", "pipe", "last word to end", "whole", "said before the gap in the pipe")
     table = Table("The longest silence of a command, in seconds", columns, rows)
     goal = Goal("silence on a terminal", f"<= {GOAL:g} s", f"{worst:.1f} s", worst <= GOAL)
     return Report("Silence of the command line", (table,), (goal,))
@@ -90,13 +91,15 @@ def watched(words: tuple[str, ...], folder: Path, *, terminal: bool) -> Watched:
         except OSError:  # a pty whose other end is closed
             data = b""
         now = time.perf_counter()
+        if not data:
+            break
         if ready:
             if now - last > gap:
                 gap, before = now - last, said
             last = now
             lines = [line.strip() for line in data.decode(errors="replace").splitlines() if line.strip()]
             said = lines[-1] if lines else said
-        if not data:
-            break
     os.close(ours)
-    return Watched(gap, before, time.perf_counter() - began, process.wait())
+    code = process.wait()
+    end = time.perf_counter()
+    return Watched(gap, before, end - last, end - began, code)

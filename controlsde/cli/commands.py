@@ -112,7 +112,7 @@ def solve(
         from controlsde.workflow.retrying import solve_retrying
         from controlsde.workflow.solving import solve as solve_once
 
-    refuse(problem, refusals(loaded))
+        refuse(problem, refusals(loaded))
     with running(console, problem) as progress, located(problem, overrides, loaded):
         result = solve_retrying(loaded, progress) if retry else solve_once(loaded, progress=progress)
         progress(Step("writing the result"))
@@ -159,11 +159,12 @@ def compare(
         from controlsde.workflow.prediction import refusals
         from controlsde.workflow.retrying import compare_retrying
 
-    levels = noise_levels(problem, overrides, noise or DEFAULT_NOISE)
-    names = stems(levels)
-    folder = output_folder(output, loaded.name, *names.values())
-    refuse(problem, refusals(loaded))
-    console.intention(of_comparison(loaded, levels, expected_time(loaded, len(levels)), str(folder)))
+        levels = noise_levels(problem, overrides, noise or DEFAULT_NOISE)
+        names = stems(levels)
+        folder = output_folder(output, loaded.name, *names.values())
+        refuse(problem, refusals(loaded))
+        expected = expected_time(loaded, len(levels))
+    console.intention(of_comparison(loaded, levels, expected, str(folder)))
     if not noise:
         console.intention("--noise η, repeated, chooses other noise levels; --quick takes less effort")
     with running(console, problem) as progress, located(problem, overrides, loaded):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich import box
 from rich.table import Table
@@ -38,7 +38,7 @@ def empty(*columns: str) -> Table:
     """A table without vertical lines: text on the left, numbers on the right."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for place, name in enumerate(columns):
-        table.add_column(name, justify="right" if place else "left")
+        table.add_column(name, justify="right" if place else "left", overflow="fold")
     return table
 
 
@@ -184,7 +184,8 @@ def certificate_table(result: Result) -> Table:
     """Every check with its limit."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for name in ("check", "value", "limit", "", "of"):
-        table.add_column(name, justify="right" if name in ("value", "limit") else "left")
+        justify: Literal["left", "right"] = "right" if name in ("value", "limit") else "left"
+        table.add_column(name, justify=justify, no_wrap=name != "of", overflow="fold")
     for one in result.certificate.checks:
         outcome = Text("passed", "green") if one.passed else Text("FAILED", "bold red")
         table.add_row(one.name, *beside(one), outcome, MEANINGS.get(one.name, ""))
@@ -228,6 +229,8 @@ def cross_table(comparison: Comparison) -> Table:
 def prediction_table(prediction: Prediction) -> Table:
     """What `check` predicts."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")
     rows = {
         "reference": prediction.reference,
         "elements": " × ".join(map(str, prediction.elements)) or "—",

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -273,7 +273,7 @@ class _Stage:
         if engine is not None:
             engine.execute(figure)
             figure.set_layout_engine("none")
-        self._canvas: Any = figure.canvas
+        self._canvas = cast("Any", figure.canvas)  # Agg's, which can keep what is drawn
         self._canvas.draw()
         self._still: Any = self._canvas.copy_from_bbox(figure.bbox)
         self._artists = sorted(artists, key=lambda artist: float(artist.get_zorder()))

@@ -85,7 +85,9 @@ class LineScene:
         below.axhline(0.0, color=FAINT, linewidth=0.6)
         self._peak = _note(above)
         self.height = height_limits(self._density, self._reference)
-        self._heights = np.random.default_rng(0).uniform(0.1, 0.9, moving.positions.shape[1])  # only to tell dots apart
+        self._heights = np.random.default_rng(0).uniform(
+            0.1, 0.9, (moving.positions.shape[1],)
+        )  # only to tell dots apart
         self._drifts = _drifts_of(result, moving, self._x[:, None])[..., 0]
         dress(above, title=title)
         dress(middle)

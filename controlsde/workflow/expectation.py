@@ -16,11 +16,12 @@ from controlsde.problem import Problem
 from controlsde.solvers.collocation.costs import ITERATIONS, collocation_seconds
 from controlsde.solvers.costs import calibration_seconds
 from controlsde.solvers.shooting.costs import shooting_iterations, shooting_seconds
+from controlsde.solvers.shooting.options import Shooting
 from controlsde.tracking.sizes import sizes_of
 from controlsde.workflow.prediction import solver_costs
 
 UNCERTAIN = 2.0  # the factor by which it may be less, or more
-BESIDE = {1: 900.0, 2: 6000.0, 3: 30_000.0}  # calibrations beside the solver's, by dimension, for a level
+BESIDE = {1: 900.0, 2: 2500.0, 3: 20_000.0}  # calibrations beside the solver's, by dimension, for a level
 PARTICLE_STEPS_PER_CALIBRATION = 2.5e5
 
 
@@ -48,7 +49,7 @@ def expected_time(problem: Problem, levels: int = 1) -> Expected:
     sizes = sizes_of(problem, None)
     options = problem.solver
     fits = speed * solver_costs(problem, sizes).fits
-    if options.kind == "shooting":
+    if isinstance(options, Shooting):
         iterations = shooting_iterations(options.starts, options.hops)
         solver = fits + iterations * shooting_seconds(sizes, speed) / loky.cpu_count()
     elif options.kind == "collocation":

@@ -18,6 +18,7 @@ from controlsde.result.retry import Retry
 from controlsde.solvers.shooting.options import Shooting
 from controlsde.verification.certificate import Check
 from controlsde.workflow.comparison import Comparison, at_noise, note
+from controlsde.workflow.expectation import expected_time
 from controlsde.workflow.prediction import predict
 from controlsde.workflow.solving import solve
 
@@ -72,12 +73,29 @@ def test_tables_fit_in_80_columns(result, shown):
     texts = [
         shown(lambda console: console.result(result, None)),
         shown(lambda console: console.comparison(comparison, Path("out"))),
-        shown(lambda console: console.prediction(result.problem, predict(result.problem))),
+        shown(
+            lambda console: console.prediction(result.problem, predict(result.problem), expected_time(result.problem))
+        ),
     ]
     for text in texts:
-        tables = [line for line in text.splitlines() if not line.startswith(("small, noise", "  "))]
+        tables = [line for line in text.splitlines() if not line.startswith(("small, noise", "small carries", "  "))]
         assert max(map(len, tables)) <= 80
         assert "…" not in text
+
+
+def test_tables_fit_in_60_columns_and_leave_nothing_out(result, capsys, monkeypatch):
+    results = tuple(dataclasses.replace(result, problem=at_noise(result.problem, level)) for level in (0, 0.25, 1))
+    comparison = Comparison(result.problem, results, np.full((3, 3), 12345.678), "a note")
+    for draw in (lambda console: console.result(result, None), lambda c: c.comparison(comparison, Path("out"))):
+        letters = []
+        for columns in (60, 200):
+            monkeypatch.setenv("COLUMNS", str(columns))
+            draw(Console())
+            text = capsys.readouterr().err
+            assert "…" not in text
+            assert max(len(line) for line in text.splitlines() if "─" in line) <= columns
+            letters.append(sorted("".join(text.replace("─", "").split())))
+        assert letters[0] == letters[1]  # also where a cell goes on in the next line
 
 
 def test_the_table_shows_verified_numbers_beside_the_solvers(result, shown):
@@ -183,7 +201,7 @@ def test_a_terminal_obeys_nothing_that_stands_in_tables_messages_or_progress(res
     prediction = dataclasses.replace(predict(result.problem), reference=HOSTILE, warnings=(HOSTILE,))
     texts = [
         shown(lambda console: console.result(named, Path(HOSTILE))),
-        shown(lambda console: console.prediction(named.problem, prediction)),
+        shown(lambda console: console.prediction(named.problem, prediction, expected_time(named.problem))),
         shown(report([Step(HOSTILE)])),
         shown(lambda console: console.message(HOSTILE)),
     ]

@@ -18,7 +18,7 @@ from controlsde.report import film_encoding
 from controlsde.report.film import HOLD, save_film
 from controlsde.report.film_encoding import FilmError, ffmpeg, milliseconds, steady
 from controlsde.report.film_particles import moving
-from controlsde.report.film_scenes import images_of
+from controlsde.report.film_scenes import LineScene, PlaneScene, images_of
 from controlsde.verification.evidence import Fields
 from controlsde.workflow.comparison import Comparison, at_noise
 
@@ -94,8 +94,7 @@ def durations_of(path):
 def test_a_film_has_a_frame_for_every_density_and_the_last_stays(kind, ending, tmp_path, request):
     target = tmp_path / f"film.{ending}"
     result = request.getfixturevalue(kind)
-    still = dataclasses.replace(result, controls=dataclasses.replace(result.controls, A=result.controls.A))
-    assert still.animate(target, fps=10) == target
+    assert result.animate(target, fps=10) == target
     durations = durations_of(target)
     assert len(durations) == TIMES
     assert set(durations[:-1]) == {100}
@@ -172,11 +171,10 @@ def test_levels_stand_side_by_side_under_the_title_of_a_comparison(line, tmp_pat
     comparison = Comparison(line.problem, results, np.zeros((2, 2)), "a note")
     target = comparison.animate(tmp_path / "both.gif", particles=20)
     (first, *_) = frames_of(target)
-    blue, violet = (0x00, 0x72, 0xB2), (0x7B, 0x5E, 0xA7)
+    blue = (0x00, 0x72, 0xB2)  # of noise 0
     halves = first[:, :250].reshape(-1, 3).astype(int), first[:, 250:].reshape(-1, 3).astype(int)
     near = [np.abs(half[:, None] - np.array([blue])).max(axis=2).min() for half in halves]
     assert near[0] < 30 < near[1]
-    assert violet
 
 
 @pytest.mark.parametrize("case", ["broken", "only nan", "exact", "no particles", "one time", "interrupted"])
@@ -265,7 +263,6 @@ def test_ffmpeg_of_the_system_is_taken_before_that_of_the_package(monkeypatch):
 def test_a_film_that_cannot_be_written_leaves_the_earlier_one(line, tmp_path, monkeypatch):
     target = tmp_path / "film.gif"
     target.write_bytes(b"earlier")
-    monkeypatch.setattr("controlsde.report.film.PlaneScene", None)
 
     def full(*_):
         raise OSError(28, "cannot be written (no space left on device); make room there", str(target))
@@ -325,3 +322,78 @@ def test_the_colours_of_a_gif_are_those_of_the_picture():
         shown = np.array(film.convert("RGB")).astype(int)
     assert (shown[:30] == 255).all()
     assert np.abs(shown - picture).max() <= 6
+
+
+def canvas(rows):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    FigureCanvasAgg(figure)
+    return figure.subplots(rows, 1, squeeze=False)[:, 0]
+
+
+def test_a_scene_of_a_line_shows_the_numbers_of_its_moment(line):
+    """The curves by the mesh's polynomials, the dots where the particles are, the drift of the piece that begins."""
+    rising = line.fields.density * (1.0 + line.fields.times[:, None])
+    switch = Controls(
+        np.full((2, 1, 1), 2.0), np.array([[[1.0]], [[-1.0]]]), np.array([[0.2], [0.1]]), line.controls.times
+    )
+    result = dataclasses.replace(
+        line, controls=switch, fields=dataclasses.replace(line.fields, density=rising, l2=np.arange(TIMES) / 10)
+    )
+    moved = moving(result, 30, 0, lambda _: None)
+    scene = LineScene(canvas(3), result, moved, "")
+    half = TIMES // 2  # the moment of the switch
+    scene.show(half)
+    x, density = scene._line.get_data()
+    exact = 1.5 * np.exp(-((x + 0.5) ** 2) / 0.125) / np.sqrt(0.125 * np.pi)
+    np.testing.assert_allclose(density, exact, atol=2e-3)  # of the mesh; lines from node to node are off by 0.05
+    np.testing.assert_allclose(scene._target.get_data()[1], density[::-1] / 1.5, atol=1e-9)
+    np.testing.assert_array_equal(scene._dots.get_data()[0], moved.positions[half, :, 0])
+    drift = scene._faint.get_data()[1]
+    np.testing.assert_allclose(drift, 2.0 * np.tanh(-x + 0.1), rtol=1e-12)
+    strong = scene._drift.get_data()[1]
+    inhabited = density > 1e-2 * density.max()
+    np.testing.assert_array_equal(strong[inhabited], drift[inhabited])
+    assert np.isnan(strong[~inhabited]).all()
+    assert scene._error.get_text() == "L² error 0.400"
+    scene.show(half - 1)
+    np.testing.assert_allclose(scene._faint.get_data()[1], 2.0 * np.tanh(x + 0.2), rtol=1e-12)
+
+
+def test_an_image_has_its_density_where_it_is_and_arrows_along_the_drift_there(plane):
+    x, y = (axis.grid for axis in plane.fields.mesh.axes)
+    bump = np.tile(np.exp(-((x[:, None] - 0.5) ** 2 + (y + 0.4) ** 2) / 0.1), (TIMES, 1, 1))
+    result = dataclasses.replace(plane, fields=dataclasses.replace(plane.fields, density=bump))
+    moved = moving(result, 10, 0, lambda _: None)
+    scene = PlaneScene(canvas(1)[0], result, images_of(result, bump), 1.0, "", moved)
+    scene.show(3)
+    shown = np.asarray(scene._image.get_array())
+    left, right, low, high = scene._image.get_extent()
+    row, column = np.unravel_index(shown.argmax(), shown.shape)
+    assert left + (column + 0.5) * (right - left) / shown.shape[1] == pytest.approx(0.5, abs=0.03)
+    assert low + (row + 0.5) * (high - low) / shown.shape[0] == pytest.approx(-0.4, abs=0.03)
+    np.testing.assert_array_equal(np.stack(scene._dots.get_data(), axis=1), moved.positions[3])
+    arrows = np.stack([scene._arrows.U, scene._arrows.V], axis=1)
+    drift = np.tanh(scene._places @ [1.0, 0.5])[:, None] * [0.4, 0.1]
+    there = np.linalg.norm(scene._places - [0.5, -0.4], axis=1)
+    assert (np.linalg.norm(arrows[there < 0.5], axis=1) > 0).all()
+    np.testing.assert_array_equal(arrows[there > 1.0], 0.0)
+    np.testing.assert_allclose(arrows[there < 0.5], scene._scale * drift[there < 0.5], rtol=1e-12)
+
+
+def test_what_panels_cannot_show_is_said(line):
+    values = line.fields.density.copy()
+    values[3] *= 50.0  # far beyond the reference's peak
+    values[4] = np.nan
+    result = dataclasses.replace(line, fields=dataclasses.replace(line.fields, density=values))
+    scene = LineScene(canvas(3), result, moving(result, 0, 0, lambda _: None), "")
+    said = []
+    for moment in (2, 3, 4):
+        scene.show(moment)
+        said.append(scene._peak.get_text())
+    assert said[0] == ""
+    assert said[1].startswith("peak 79.")
+    assert "at x = -0.5" in said[1]
+    assert said[2] == "not finite"
