@@ -29,7 +29,11 @@ html_show_sphinx = False
 html_copy_source = False
 html_show_search_summary = False  # it would fetch pages, which a browser does not do from files
 html_theme_options = {
-    "light_css_variables": {"color-brand-primary": "#00568a", "color-brand-content": "#00568a"},
+    "light_css_variables": {
+        "color-brand-primary": "#00568a",
+        "color-brand-content": "#00568a",
+        "color-code-background": "#f3f6f9",
+    },
     "dark_css_variables": {"color-brand-primary": "#6cb6e8", "color-brand-content": "#6cb6e8"},
 }
 pygments_style, pygments_dark_style = "a11y-high-contrast-light", "a11y-high-contrast-dark"
@@ -70,8 +74,9 @@ def indent_formulas(lines: list[str]) -> None:
             lines[first:first] = ["::", ""]
 
 
-def for_every_reader(app: Any, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+def for_every_reader(*given: Any) -> None:
     """What axe asks of Furo's pages: captions that say their level, and code and tables that a keyboard can scroll."""
+    context: dict[str, Any] = given[3]
     if "furo_navigation_tree" in context:
         tree = context["furo_navigation_tree"]
         context["furo_navigation_tree"] = tree.replace('role="heading"', 'role="heading" aria-level="2"')
