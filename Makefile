@@ -42,7 +42,7 @@ format: install
 	$(BIN)/ruff format .
 
 docs: install
-	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs docs/_build/html
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env -b html docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
 
 schema: install

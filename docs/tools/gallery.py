@@ -176,8 +176,8 @@ def _curves(figure: Any, result: Result) -> None:
     axes.plot(x, data, color="#222222", linewidth=1.2, linestyle="--", label="data")
     axes.set_xlim(x[0], x[-1])
     axes.set_ylim(min(0.0, 1.05 * float(density.min())), 1.25 * float(max(data.max(), density.max())))
-    axes.tick_params(labelsize=7)
-    axes.legend(fontsize=7, frameon=False, ncols=3, loc="upper right")
+    axes.tick_params(labelsize=9)
+    axes.legend(fontsize=9, frameon=False, ncols=3, loc="upper right")
     axes.spines[["top", "right"]].set_visible(False)
 
 
@@ -188,8 +188,8 @@ def _images(figure: Any, result: Result) -> None:
     for axes, title, values in zip(panels, ("data", "controlled"), (data, density), strict=True):
         extent = (left, right, below, above)
         axes.imshow(values.T, extent=extent, origin="lower", cmap="magma_r", vmin=0.0, vmax=data.max())
-        axes.set_title(title, fontsize=8)
-        axes.tick_params(labelsize=7)
+        axes.set_title(title, fontsize=10)
+        axes.tick_params(labelsize=9)
 
 
 if __name__ == "__main__":
