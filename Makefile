@@ -30,7 +30,7 @@ demo: install
 	$(BIN)/controlsde compare iris-petals --noise 0 --noise 1 --output demo
 
 test: install
-	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) tests
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) -rs tests
 
 lint: install
 	$(BIN)/ruff check .

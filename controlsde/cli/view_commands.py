@@ -10,7 +10,7 @@ import typer
 from controlsde.cli.exits import UsageError
 from controlsde.cli.inputs import load_result
 from controlsde.cli.options import QuietOption
-from controlsde.cli.outputs import REPORT, output_folder
+from controlsde.cli.outputs import REPORT, writable_folder
 
 if TYPE_CHECKING:
     from controlsde.result.result import Result
@@ -32,7 +32,7 @@ def report(
 ) -> None:
     """Write one self-contained HTML page about results: verdict, film, errors, certificate, problem."""
     target = _target(output, results[0])
-    output_folder(target.parent, "report")  # before anything is loaded
+    writable_folder(target.parent)  # before anything is loaded
 
     from controlsde.cli.console import Console
     from controlsde.cli.exits import running

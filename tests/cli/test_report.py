@@ -28,6 +28,12 @@ def test_a_folder_of_compare_gives_the_page_of_the_comparison(run, both):
     assert 'id="cross"' in text
 
 
+def test_a_page_made_later_from_files_alone_is_the_one_that_was_made_at_once(run, both):
+    at_once = Comparison.load(both).report(both / "at-once.html").read_text("utf-8")
+    assert run("report", "both").code == 0
+    assert (both / "report.html").read_text("utf-8").replace("both/", "") == at_once.replace(f"{both}/", "")
+
+
 def test_several_results_make_one_page_and_one_makes_its_own(run, both):
     assert run("report", "both/noise-0.nc", "both/noise-1.nc", "-o", "new/two.html").code == 0
     two = (both.parent / "new/two.html").read_text("utf-8")

@@ -135,6 +135,9 @@ def test_a_simulation_is_written_with_its_density_and_paths(run, result, folder)
     answer = run("simulate", result, "--particles", 5000, "--paths", 7, "-o", "sim", "--json")
     assert answer.code == 0, answer.err
     assert {"sim/simulation.nc", "sim/simulation.png", "sim/report.html"} <= files(folder)
+    page = (folder / "sim/report.html").read_text("utf-8")
+    assert 'id="particles"' in page
+    assert "particles along x at T" in page
     with xr.open_dataset("sim/simulation.nc", engine="h5netcdf") as data:
         assert data["paths"].dims == ("particle", "time", "axis")
         assert data["paths"].shape == (7, 33, 1)

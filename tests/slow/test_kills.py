@@ -3,6 +3,7 @@
 The small version runs with all other tests, the full one with `pytest -m slow tests/slow`.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -91,6 +92,10 @@ def all_whole(folder):
             results += 1
         elif path.suffix == ".png":
             assert path.read_bytes().endswith(b"IEND\xaeB`\x82")
+        elif path.suffix == ".html":
+            assert path.read_bytes().rstrip().endswith(b"</html>")
+        elif path.name == "comparison.json":
+            assert len(json.loads(path.read_text("utf-8"))["results"]) == 2
     return results
 
 

@@ -154,7 +154,7 @@ def cross(subject: Subject) -> Table | None:
             cells.append(Cell(f"{value:.4g}" if known else "—", strong=place == column, share=share))
         rows.append(tuple(cells))
     head = ("", *(f"run at {one.label}" for one in subject.shown))
-    note = "Bold: at the noise for which they were found. Darker is larger, by the logarithm."
+    note = "Bold: at the noise for which they were found. The stronger the shade, the larger, by the logarithm."
     return Table("L² error at T of every control under every noise", head, tuple(rows), note, kind="shades")
 
 
