@@ -55,6 +55,7 @@ VIEWS = Extensions(  # of results, which stand before what shows them on the map
         "report of a result": "controlsde.report.page.writing:report_result",
         "report of a comparison": "controlsde.report.page.writing:report_comparison",
         "report of a simulation": "controlsde.report.page.writing:report_simulation",
+        "film": "controlsde.report.film:save_film",
     },
 )
 CLAIMS = Extensions(
@@ -91,11 +92,5 @@ CLAIMS = Extensions(
         "free-lengths": "controlsde.claims.lengths_of_pieces:CLAIM",
         "noise-frontier": "controlsde.claims.noise_frontier:CLAIM",
         "noise-frontier-free-lengths": "controlsde.claims.noise_frontier:FREE_LENGTHS",
-    },
-)
-VIEWS = Extensions(  # what shows results to people: called with a result or a comparison, and a path
-    "controlsde.views",
-    {
-        "film": "controlsde.report.film:save_film",
     },
 )

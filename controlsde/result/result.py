@@ -235,8 +235,6 @@ class Result:
 
         Raises OSError, in one line with the cure, where it cannot be written; nothing is left then.
         """
-        from controlsde.registry import VIEWS
-
         written: Path = VIEWS["report of a result"](self, path)
         return written
 

@@ -84,8 +84,6 @@ class Comparison:
 
         Raises OSError, in one line with the cure, where it cannot be written; nothing is left then.
         """
-        from controlsde.registry import VIEWS
-
         written: Path = VIEWS["report of a comparison"](self, path)
         return written
 
