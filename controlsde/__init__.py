@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from controlsde.controllability.energy_bound import EnergyBound, EnergyBoundError, energy_bound
     from controlsde.problem import Problem, ProblemError, list_problems, load_problem
     from controlsde.reference import ReferenceError, build_reference  # noqa: A004
+    from controlsde.report.film_encoding import FilmError
     from controlsde.result.result import Result
     from controlsde.result.result_file import ResultError
     from controlsde.workflow.comparison import Comparison, compare
@@ -29,6 +30,7 @@ __all__ = [
     "EnergyBoundError",
     "Feedback",
     "FeedbackError",
+    "FilmError",
     "Problem",
     "ProblemError",
     "Reach",
@@ -61,6 +63,7 @@ _HOME = {
     "EnergyBoundError": "controllability.energy_bound",
     "Feedback": "workflow.feedback",
     "FeedbackError": "workflow.feedback",
+    "FilmError": "report.film_encoding",
     "Problem": "problem",
     "ProblemError": "problem",
     "Reach": "workflow.reaching",

@@ -186,12 +186,17 @@ def _scenes(figure: Figure, results: tuple[Result, ...], moved: list[Moving]) ->
     """Scenes, each with the number of the result whose times it follows."""
     names = {result.problem.name for result in results}
     titles = [
-        f"noise {result.noise:g}" if len(names) == 1 else f"{result.problem.name}, noise {result.noise:g}"
+        f"noise {result.noise:g}" if len(names) == 1 else f"{_plain(result.problem.name)}, noise {result.noise:g}"
         for result in results
     ]
     if results[0].problem.dimension == 1:
         return _lines(figure, results, moved, titles if len(results) > 1 else [""])
     return _planes(figure, results, moved, titles if len(results) > 1 else ["controlled density ρ"])
+
+
+def _plain(name: str) -> str:
+    """A name whose dollars are dollars, and begin no formula."""
+    return name.replace("$", r"\$")
 
 
 def _lines(

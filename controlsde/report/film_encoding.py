@@ -129,10 +129,11 @@ def _nearest(colours: Picture) -> NDArray[np.uint8]:
 
 
 def _webp(durations: Sequence[float], frame: Frame) -> bytes:
+    """A WebP whose frames are whole pictures: as differences to the one before, smooth shades become blocks."""
     from PIL import Image
 
     pictures = (Image.fromarray(frame(number)) for number in range(len(durations)))
-    return _by_pillow(pictures, "WEBP", duration=milliseconds(durations, 1), quality=QUALITY, method=EFFORT)
+    return _by_pillow(pictures, "WEBP", duration=milliseconds(durations, 1), quality=QUALITY, method=EFFORT, kmax=1)
 
 
 def _by_pillow(pictures: Iterator[Image], kind: str, **options: object) -> bytes:

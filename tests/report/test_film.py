@@ -397,3 +397,12 @@ def test_what_panels_cannot_show_is_said(line):
     assert said[1].startswith("peak 79.")
     assert "at x = -0.5" in said[1]
     assert said[2] == "not finite"
+
+
+def test_hostile_names_stay_text(line, tmp_path):
+    named = [
+        dataclasses.replace(line, problem=line.problem.model_copy(update={"name": name}))
+        for name in ("$\\frac{$ <b>", "</script>$x$")
+    ]
+    target = save_film(named, tmp_path / "film.gif", particles=0)
+    assert len(frames_of(target)) == TIMES
