@@ -164,9 +164,9 @@ def compare(
         folder = output_folder(output, loaded.name, *names.values())
         refuse(problem, refusals(loaded))
         expected = expected_time(loaded, len(levels))
-    console.intention(of_comparison(loaded, levels, expected, str(folder)))
+    console.note(of_comparison(loaded, levels, expected, str(folder)))
     if not noise:
-        console.intention("--noise η, repeated, chooses other noise levels; --quick takes less effort")
+        console.note("--noise η, repeated, chooses other noise levels; --quick takes less effort")
     with running(console, problem) as progress, located(problem, overrides, loaded):
         if retry:
             comparison = compare_retrying(loaded, levels, progress)

@@ -307,13 +307,8 @@ class Console:
         if page is not None and not self._quiet:
             self._say(f"report: {page}")
 
-    def intention(self, text: str) -> None:
-        """What is about to happen."""
-        if not self._quiet:
-            self._say(text)
-
-    def written(self, text: str) -> None:
-        """A line about a file that is there now."""
+    def note(self, text: str) -> None:
+        """A line that quiet mode leaves out."""
         if not self._quiet:
             self._say(text)
 

@@ -53,4 +53,4 @@ def film(
         progress(Step("loading the results"))
         loaded = [load_result(result) for result in results]
         save_film(loaded, target, fps, particles=particles, seed=seed, progress=progress)
-    console.written(f"film: {target}")
+    console.note(f"film: {target}")
