@@ -63,7 +63,7 @@ def run(wanted: list[str]) -> None:
         print(f"{name}: {found['processor_seconds']:.0f} s, {found['outcome']}", flush=True)
 
 
-def words(name: str) -> str:
+def command_of(name: str) -> str:
     """The command of a problem: what gives its own drift has nothing to solve."""
     return f"controlsde solve {name} --quick" if cs.load_problem(name).drift is None else f"controlsde evaluate {name}"
 
@@ -71,14 +71,14 @@ def words(name: str) -> str:
 def measure(name: str, folder: Path) -> dict[str, Any]:
     """Run the command that the page shows; return what it took and what came of it."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [sys.executable, "-m", "controlsde", *words(name).split()[1:], "--json", "-o", str(folder)]
+    command = [sys.executable, "-m", "controlsde", *command_of(name).split()[1:], "--json", "-o", str(folder)]
     run = subprocess.run(command, capture_output=True, text=True, env=_one_thread(), check=False)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if not run.stdout:
         raise SystemExit(f"{name}: {run.stderr.strip()}")
     said = json.loads(run.stdout)
     return {
-        "command": words(name),
+        "command": command_of(name),
         "dimension": cs.load_problem(name).dimension,
         "processor_seconds": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
         "outcome": "verified" if run.returncode == 0 else said["status"] if run.returncode == 3 else "not verified",
@@ -112,13 +112,15 @@ def page() -> str:
     for dimension, title in TITLES.items():
         rows = ["| | problem | takes |", "|---|---|---|"]
         for name, words, _ in cs.list_problems():
-            if name in measured and measured[name]["dimension"] == dimension:
-                rows.append(_row(name, " ".join(words.split()), measured[name]))
+            if cs.load_problem(name).dimension == dimension:
+                rows.append(_row(name, " ".join(words.split()).removesuffix("."), measured.get(name)))
         written.append(f"## {title}\n\n" + "\n".join(rows) + "\n")
     return "\n".join(written)
 
 
-def _row(name: str, words: str, found: dict[str, Any]) -> str:
+def _row(name: str, words: str, found: dict[str, Any] | None) -> str:
+    if found is None:
+        return f"| | **{name}**<br>{words}.<br>`{command_of(name)}` | minutes, not measured yet |"
     said = f"noise {found['noise']:g}, L² error at T {found['l2_final']:.2g}, {found['outcome']}"
     picture = f"![{name}: the data, and the controlled density at T](gallery/{name}.png)"
     return f"| {picture} | **{name}**<br>{words}.<br>`{found['command']}`<br>{said} | {_duration(found)} |"
