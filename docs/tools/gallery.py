@@ -4,7 +4,8 @@
     python docs/tools/gallery.py --page       # the page alone, from what was measured before
 
 In: the problems that are installed. Out: `docs/gallery/NAME.png` and `docs/gallery/measured.json`, which holds what was
-measured of each and is written after every problem; and the page `docs/gallery.md`. What is timed is the command that
+measured of each and is written after every problem; from it `problems/data/quick-times.json`, the times that
+`controlsde problems` shows; and the page `docs/gallery.md`. What is timed is the command that
 the page shows, by the seconds of processor time of the command and of all that it started: it hardly depends on what
 else the machine does, and an idle machine takes at most as long, by the clock.
 """
@@ -34,6 +35,7 @@ from controlsde.result.result import Result
 HERE = Path(__file__).resolve().parent.parent / "gallery"
 MEASURED = HERE / "measured.json"
 PAGE = HERE.parent / "gallery.md"
+TIMES = HERE.parents[1] / "problems" / "data" / "quick-times.json"
 COLOURS = 48  # of a palette: curves and a colour map need no more, and a picture stays below 40 kB
 FINE = {1: 601, 2: 201}  # points along an axis, by dimension
 SIZE, DOTS = (4.6, 2.2), 100  # inches, and dots in each
@@ -48,6 +50,18 @@ def main() -> None:
     if not given.page:
         run(given.names)
     write_whole(PAGE, page().encode())
+    write_whole(TIMES, times().encode())
+
+
+def times() -> str:
+    """What `controlsde problems` shows of each: seconds of processor time."""
+    measured = json.loads(MEASURED.read_text("utf-8"))
+    words = (
+        "processor time of controlsde solve NAME --quick (evaluate NAME, where the problem gives its own drift), "
+        "pictures included, one thread a process"
+    )
+    seconds = {name: one["processor_seconds"] for name, one in sorted(measured.items())}
+    return json.dumps({"measured": words, "processor_seconds": seconds}, indent=1, ensure_ascii=False) + "\n"
 
 
 def run(wanted: list[str]) -> None:
