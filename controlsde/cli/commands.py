@@ -33,7 +33,6 @@ from controlsde.cli.exits import (
     running,
     say,
 )
-from controlsde.cli.film_command import film
 from controlsde.cli.inputs import load_problem, load_result, load_to_solve, noise_levels, warn_about_controls
 from controlsde.cli.options import (
     JsonOption,
@@ -333,7 +332,7 @@ def simulate(
     finish_simulation(simulation)
 
 
-for _command in (*CONTROLLABILITY, *VIEWING, film):
+for _command in (*CONTROLLABILITY, *VIEWING):
     app.command()(_command)
 
 

@@ -1,4 +1,4 @@
-"""The commands that show results which are there already: a page."""
+"""The commands that show results which are there already: a page, a film."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from controlsde.cli.arguments import plain_count, plain_number
 from controlsde.cli.exits import UsageError
 from controlsde.cli.inputs import load_result
-from controlsde.cli.options import QuietOption
-from controlsde.cli.outputs import REPORT, writable_folder
+from controlsde.cli.options import QuietOption, VerboseOption
+from controlsde.cli.outputs import REPORT, output_file, writable_folder
 
 if TYPE_CHECKING:
     from controlsde.result.result import Result
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 ResultsArgument = Annotated[
     list[Path],
-    typer.Argument(metavar="RESULT…", help="Results (.nc), or a folder of solve or compare; several make one page."),
+    typer.Argument(metavar="RESULT…", help="Results (.nc), or a folder of solve or compare; several go together."),
 ]
 
 
@@ -52,6 +53,42 @@ def report(
     console.report(written)
 
 
+def film(
+    results: ResultsArgument,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="A .gif, .webp or .mp4; else film.gif beside the first result."
+        ),
+    ] = None,
+    fps: Annotated[
+        float, typer.Option("--fps", metavar="N", parser=plain_number, help="Frames a second, 0.5 to 50.")
+    ] = 12.0,
+    particles: Annotated[
+        int, typer.Option("--particles", metavar="N", parser=plain_count, help="How many dots; 0 for none.")
+    ] = 300,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", parser=plain_count, help="Of the particles' starts and noise.")
+    ] = 0,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """A film of a result, or of several side by side: density, reference, particles, drift."""
+    target = output_file(output or _beside(results[0]) / "film.gif")
+
+    from controlsde.cli.console import LOADING, Console
+    from controlsde.cli.exits import running
+    from controlsde.foundation.progress import Step
+
+    console = Console(quiet=quiet, verbose=verbose)
+    with running(console, str(target), LOADING) as progress:
+        from controlsde.report.film import save_film
+
+        progress(Step("loading the results"))
+        save_film(shown_in(results), target, fps, particles=particles, seed=seed, progress=progress)
+    console.note(f"film: {target}")
+
+
 def shown_in(places: list[Path]) -> list[Result] | Comparison:
     """The comparison in a folder or its comparison.json, where nothing else is given; or all results that are named.
 
@@ -72,9 +109,14 @@ def shown_in(places: list[Path]) -> list[Result] | Comparison:
     return found
 
 
+def _beside(first: Path) -> Path:
+    """The folder of what is shown first."""
+    return first if first.is_dir() else first.parent
+
+
 def _target(output: Path | None, first: Path) -> Path:
     if output is None:
-        return (first if first.is_dir() else first.parent) / REPORT
+        return _beside(first) / REPORT
     if output.is_dir():
         raise UsageError(f"{output}: is a folder; give a file, such as {output / REPORT}")
     if output.suffix.lower() not in (".html", ".htm"):
@@ -82,4 +124,4 @@ def _target(output: Path | None, first: Path) -> Path:
     return output
 
 
-COMMANDS = (report,)
+COMMANDS = (report, film)

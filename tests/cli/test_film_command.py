@@ -37,6 +37,11 @@ def test_without_a_name_it_is_beside_the_first_result_and_quiet_says_nothing(fil
     assert (folder / "film.gif").read_bytes()[:6] == b"GIF89a"
 
 
+def test_a_folder_stands_for_the_result_in_it(film, folder):
+    assert film(".", "-q", "--particles", "0").code == 0
+    assert (folder / "film.gif").read_bytes()[:6] == b"GIF89a"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
