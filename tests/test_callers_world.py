@@ -618,7 +618,7 @@ def test_a_picture_that_fails_leaves_the_result_and_the_exit_code(tmp_path, monk
         "not be found"
     ]
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "result.nc", "density.png", "error.png", "convergence.png",
+        "result.nc", "density.png", "error.png", "convergence.png", "report.html",
     }  # fmt: skip
 
 
@@ -634,7 +634,12 @@ def test_a_command_heeds_neither_a_matplotlibrc_nor_warnings_that_are_errors(tmp
     assert ended.stderr == ""
     assert ended.returncode == 0
     assert json.loads(ended.stdout)["verified"]
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"result.nc", "density.png", "error.png"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "result.nc",
+        "density.png",
+        "error.png",
+        "report.html",
+    }
 
 
 def test_a_command_runs_in_any_thread(monkeypatch, capsys):

@@ -1,5 +1,7 @@
 """`controlsde claims`: lists, runs, writes pages, and refuses what it cannot run."""
 
+import re
+
 from typer.testing import CliRunner
 
 from controlsde.cli.commands import app
@@ -12,7 +14,7 @@ def run(*words):
 def test_list_names_every_claim():
     found = run("list")
     assert found.exit_code == 0
-    assert "noise-upgrades-convergence  P1" in found.stdout
+    assert re.search(r"^noise-upgrades-convergence +P1 ", found.stdout, re.MULTILINE)
 
 
 def test_run_writes_pages_and_prints_rows_as_json(tmp_path):

@@ -374,7 +374,8 @@ def test_a_folder_that_cannot_be_written_is_found_before_anything_runs(run, monk
     one_line(run("compare", "small.yaml", "-o", "out"), "not writable", "-o DIR")
 
 
-def test_problems_lists_every_shipped_problem_with_its_description(run):
+def test_problems_lists_every_shipped_problem_with_its_description(run, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
     answer = run("problems")
     assert answer.code == 0
     for shipped in list_problems():

@@ -112,7 +112,6 @@ def test_the_iris_petals_are_the_published_ones():
         ("1,2\n3,4\n", {}, "'points.csv' has no line of names above its 2 columns; name them by their numbers, such as "
          'columns: ["1"]'),
         ("1,2\n3,4\n", {"columns": ["1"]}, "a name in the first line of 'points.csv', or the number of a column?"),
-        ("1;2\n3;x\n", {"columns": ["1"]}, "'1' is not a column"),
         ("sep=;\na;b\n1;2\nx;3\n", {}, "line 4, column a: 'x' is not a number"),
         ("5,6\n7\n", {"columns": ["x", "y"]}, "which is not a table of numbers under a line of names"),
         ("a,b\n1,2\n,3\n", {}, "line 3, column a is empty; remove the row"),

@@ -61,10 +61,9 @@ def test_a_row_that_decimal_commas_tear_apart_is_told_so(tmp_path):
         parse_problem(SAMPLES, folder=tmp_path)
 
 
-def test_columns_that_semicolons_separate_are_told_so(tmp_path):
-    (tmp_path / "data.csv").write_text("a;b\n1,5;2,5\n")
-    with pytest.raises(ProblemError, match=r"whose columns are separated by semicolons: save it with commas"):
-        parse_problem(SAMPLES, folder=tmp_path)
+def test_between_semicolons_commas_are_decimal(tmp_path):
+    (tmp_path / "data.csv").write_text("a;b\n1,5;2,5\n0,5;0,25\n")
+    assert parse_problem(SAMPLES, folder=tmp_path).reference.data.points == ((2.5,), (0.25,))
 
 
 @pytest.mark.parametrize("written", ["٣", "１２", "1_0", "0b11", '"1,5"', '"0x10"', '"1e3"', '"1 000"'])

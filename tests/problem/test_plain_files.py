@@ -70,7 +70,7 @@ def test_nothing_of_a_file_that_is_no_table_is_repeated(content, tmp_path):
     for name in ("secret", "link.csv"):
         data = {"kind": "samples", "file": name, "columns": ["length"], "bandwidth": 1}
         (line,) = messages(folder=tmp_path, set={"reference.data": data})
-        assert line.endswith("which is not a table of numbers under a line of names")
+        assert "which is not a table of numbers under a line of names" in line
         assert not any(part in line for part in ("root", "hunter", "user", "you", "19000"))
 
 

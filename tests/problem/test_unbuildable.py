@@ -85,7 +85,7 @@ def test_a_schedule_that_cannot_be_computed_with_is_told_where_it_is_written(tex
 
 @pytest.mark.parametrize("text", ["1e5", "600000*sin(3*x)", "where(t < 1, 0, 1e5*x)"])
 def test_a_drift_is_allowed_to_cross_the_box_within_the_shortest_piece(text, accepted):
-    assert "drift" not in accepted(drift(text))
+    assert not any("warning" in line and "drift" in line for line in accepted(drift(text)).splitlines())
 
 
 @pytest.mark.parametrize("command", ["check", "evaluate", "solve", "compare"])
