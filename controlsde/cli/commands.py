@@ -61,7 +61,8 @@ from controlsde.foundation.errors import EXIT_INTERRUPTED
 from controlsde.foundation.memory import make_sure_of_room
 
 if TYPE_CHECKING:
-    pass
+    from controlsde.cli.console import Console
+    from controlsde.result.result import Result
 
 DRAWING = "drawing the figures"
 PROBLEM_WANTED = (
@@ -119,12 +120,19 @@ def solve(
     console.result(result, folder)
     if as_json:
         print_json(result.to_json())
+    _show(result, folder, console, problem)
+    finish([result])
+
+
+def _show(result: Result, folder: Path, console: Console, problem: str) -> None:
+    """The figures of a result and its report, once it is written."""
+    from controlsde.foundation.progress import Step
+
     with running(console, problem, DRAWING) as progress:
         draw(result, folder, progress=progress)
         progress(Step("writing the report"))
         written = report_on(result, folder)
     console.report(written)
-    finish([result])
 
 
 @app.command()
@@ -229,11 +237,7 @@ def evaluate(
     if as_json:
         print_json(result.to_json())
     if folder:
-        with running(console, problem, DRAWING) as progress:
-            draw(result, folder, progress=progress)
-            progress(Step("writing the report"))
-            written = report_on(result, folder)
-        console.report(written)
+        _show(result, folder, console, problem)
     finish([result])
 
 

@@ -99,6 +99,7 @@ FREE = "free"  # lengths of the pieces that are controls, too
 SHORTEST = 0.01  # of a free piece, where the problem does not say otherwise,
 SHORTEST_SHARE = 0.1  # or so much of the mean length, where that is less
 
+Price = Annotated[NonNegative, Field(le=1e12)]
 Lengths = tuple[Annotated[Positive, Field(le=1e6)], ...]
 
 
@@ -252,26 +253,20 @@ class ObjectiveSpec(Section):
         about("The norm of the tracking error: L², or Ḣ⁻¹, which resembles a Wasserstein distance.", "h-1"),
     ] = "l2"
     running: Annotated[
-        NonNegative,
-        Field(le=1e12),
+        Price,
         about("The weight w_R of the squared error on the way; with 0 only the end counts.", 0, unit="1/time"),
     ] = 1.0
-    terminal: Annotated[
-        NonNegative, Field(le=1e12), about("The weight w_T of the squared error at T.", 10, unit="1")
-    ] = 1.0
+    terminal: Annotated[Price, about("The weight w_T of the squared error at T.", 10, unit="1")] = 1.0
     effort: Annotated[
-        NonNegative,
-        Field(le=1e12),
+        Price,
         about("The price r of the squared weights, integrated over time.", 0.0001, unit="objective/(weight²·time)"),
     ] = 1.0e-5
     variation: Annotated[
-        NonNegative,
-        Field(le=1e12),
+        Price,
         about("The price μ of the change of the weights from piece to piece.", 0.001, unit="objective·time/weight²"),
     ] = 0.0
     energy: Annotated[
-        NonNegative,
-        Field(le=1e12),
+        Price,
         about("The price w of half of the kinetic energy ∫∫|v|²ρ⁺ dx dt.", 0.01, unit="objective·time/length²"),
     ] = 0.0
     terminal_error: Annotated[

@@ -36,6 +36,10 @@ from controlsde.problem.values import (
 )
 from controlsde.registry import DENSITIES
 
+Diffusivity = Annotated[Width, Field(le=1e6)]
+Horizon = Annotated[
+    Width, Field(le=1e6), about("The time T at which the reference arrives at the data.", 1, unit="time")
+]
 FORWARD_KINDS = ("ornstein-uhlenbeck", "heat", "vp", "ve")
 
 
@@ -56,7 +60,7 @@ class OrnsteinUhlenbeck(Section):
         "ornstein-uhlenbeck"
     )
     diffusivity: Annotated[
-        Width, Field(le=1e6), about("The diffusivity D₀ of the forward process.", 0.5, unit="length²/time")
+        Diffusivity, about("The diffusivity D₀ of the forward process.", 0.5, unit="length²/time")
     ] = 1.0
 
 
@@ -65,7 +69,7 @@ class Heat(Section):
 
     kind: Annotated[Literal["heat"], about("dX = √(2D₀) dW.", "heat")] = "heat"
     diffusivity: Annotated[
-        Width, Field(le=1e6), about("The diffusivity D₀ of the forward process.", 0.1, unit="length²/time")
+        Diffusivity, about("The diffusivity D₀ of the forward process.", 0.1, unit="length²/time")
     ] = 1.0
 
 
@@ -219,7 +223,7 @@ class FormulaForward(Section):
         ),
     ]
     diffusivity: Annotated[
-        Width, Field(le=1e6), about("The diffusivity D₀ of the forward process.", 0.5, unit="length²/time")
+        Diffusivity, about("The diffusivity D₀ of the forward process.", 0.5, unit="length²/time")
     ] = 1.0
 
     def compiled(self) -> tuple[Expression, ...]:
@@ -253,9 +257,7 @@ class ReversedDiffusion(Section):
             {"kind": "vp", "schedule": "cosine"},
         ),
     ] = OrnsteinUhlenbeck()
-    horizon: Annotated[
-        Width, Field(le=1e6), about("The time T at which the reference arrives at the data.", 1.5, unit="time")
-    ]
+    horizon: Horizon
     data: Annotated[
         DensitySpec, about("The density at t = T.", {"kind": "mixture", "means": [-1.5, 1.5], "stds": [0.3, 0.3]})
     ]
@@ -285,11 +287,9 @@ class Foellmer(Section):
         Vector, about("Where the Brownian motion comes from.", [0.5], unit="length", default="the origin")
     ] = Field(default=cast(Any, None))
     width: Annotated[Width, about("The standard deviation of its noise at t = 0.", 0.2, unit="length")] = 0.2
-    horizon: Annotated[
-        Width, Field(le=1e6), about("The time T at which the reference arrives at the data.", 1, unit="time")
-    ] = 1.0
+    horizon: Horizon = 1.0
     diffusivity: Annotated[
-        Width, Field(le=1e6), about("Its diffusivity D₀, which the noise level scales.", 0.5, unit="length²/time")
+        Diffusivity, about("Its diffusivity D₀, which the noise level scales.", 0.5, unit="length²/time")
     ] = 0.5
 
 
@@ -298,11 +298,9 @@ class _Between(Section):
 
     from_: Annotated[DensitySpec, about("The density at t = 0.", "uniform")] = Field(alias="from")
     to: Annotated[DensitySpec, about("The density at t = T.", {"kind": "mixture", "means": [1], "stds": [0.4]})]
-    horizon: Annotated[
-        Width, Field(le=1e6), about("The time T at which the reference arrives at the data.", 1, unit="time")
-    ] = 1.0
+    horizon: Horizon = 1.0
     diffusivity: Annotated[
-        Width, Field(le=1e6), about("The diffusivity D₀ that the noise level scales.", 0.1, unit="length²/time")
+        Diffusivity, about("The diffusivity D₀ that the noise level scales.", 0.1, unit="length²/time")
     ] = 1.0
 
 

@@ -145,6 +145,13 @@ ContinuationLevels = Annotated[
     BeforeValidator(
         _levels, json_schema_input_type=tuple[ContinuationLevel | Annotated[int, Field(ge=1, le=100_000)], ...]
     ),
+    about(
+        "Coarser problems that are solved first: numbers of pieces, or mappings.",
+        [4, 8, 16],
+        [{"noise": 4}, {"noise": 2}],
+        unit="count",
+        default="none",
+    ),
 ]
 
 
@@ -163,7 +170,12 @@ class Rest:
         return int(self.network.width or self.dimension)
 
 
-Device = Literal["auto", "cpu", "cuda"]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda"], about("Where the state equation is solved; `auto` is the CPU.", "cpu")
+]
+Iterations = Annotated[
+    Whole, Field(ge=1, le=10_000_000), about("The most iterations from one start.", 200, unit="count")
+]
 
 
 class SolverOptions(Section):
@@ -230,11 +242,9 @@ class PlainOptions(SolverOptions):
     kind: str
     starts: Annotated[Whole, Field(ge=1, le=10_000), about("How many random starts each fit has.", 4, unit="count")] = 8
     seed: Annotated[Seed, about("Of whatever is random in the search.", 1, unit="1")] = 0
-    iterations: Annotated[
-        Whole, Field(ge=1, le=10_000_000), about("The most iterations from one start.", 200, unit="count")
-    ] = 500
+    iterations: Iterations = 500
     tolerance: Annotated[Positive, about("How small the gradient of the fits must become.", 1e-07, unit="1")] = 1e-8
-    device: Annotated[Device, about("Where the state equation is solved; `auto` is the CPU.", "cpu")] = "auto"
+    device: Device = "auto"
 
     @property
     def refine(self) -> tuple[ContinuationLevel, ...]:

@@ -20,6 +20,7 @@ from controlsde.solvers.shooting.options import Shooting
 from controlsde.tracking.sizes import sizes_of
 from controlsde.workflow.prediction import solver_costs
 
+FREE_LENGTHS = 3.3  # times as long where the lengths of the pieces are free: 2.2 to 5.3 were seen on a line
 UNCERTAIN = 2.0  # the factor by which it may be less, or more
 BESIDE = {1: 900.0, 2: 2500.0, 3: 20_000.0}  # calibrations beside the solver's, by dimension, for a level
 PARTICLE_STEPS_PER_CALIBRATION = 2.5e5
@@ -56,6 +57,8 @@ def expected_time(problem: Problem, levels: int = 1) -> Expected:
         solver = fits + ITERATIONS * collocation_seconds(sizes, speed)
     else:
         solver = fits
+    if problem.controls.free:
+        solver *= FREE_LENGTHS
     particles = problem.monte_carlo.particles * problem.monte_carlo.steps_per_piece * problem.controls.pieces
     beside = BESIDE[problem.dimension] + particles / PARTICLE_STEPS_PER_CALIBRATION / loky.cpu_count()
     return Expected(levels * solver, levels * (solver + speed * beside))

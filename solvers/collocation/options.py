@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from controlsde.problem.solver_specs import ContinuationLevels, Device, Rest, SolverOptions
+from controlsde.problem.solver_specs import ContinuationLevels, Device, Iterations, Rest, SolverOptions
 from controlsde.problem.values import Inconsistency, Positive, Seed, Whole, about
 from controlsde.solvers.drift_fitting.options import start_inconsistencies
 
@@ -32,9 +32,7 @@ class Collocation(SolverOptions):
         Whole, Field(ge=1, le=10_000), about("How many weights the search starts from.", 4, unit="count")
     ] = 1
     seed: Annotated[Seed, about("Of whatever is random in the search.", 1, unit="1")] = 0
-    iterations: Annotated[
-        Whole, Field(ge=1, le=10_000_000), about("The most iterations from one start.", 200, unit="count")
-    ] = 500
+    iterations: Iterations = 500
     tolerance: Annotated[Positive, about("The `tol` of IPOPT or FATROP.", 1e-07, unit="1")] = 1e-8
     pivot_tolerance: Annotated[
         Positive,
@@ -43,17 +41,8 @@ class Collocation(SolverOptions):
             "Of IPOPT's linear solver: larger is slower, and helps where its regularisation stays high.", 0.1, unit="1"
         ),
     ] = 1e-2
-    device: Annotated[Device, about("Where the state equation is solved; `auto` is the CPU.", "cpu")] = "auto"
-    refine: Annotated[
-        ContinuationLevels,
-        about(
-            "Coarser problems that are solved first: numbers of pieces, or mappings.",
-            [4, 8, 16],
-            [{"noise": 4}, {"noise": 2}],
-            unit="count",
-            default="none",
-        ),
-    ] = ()
+    device: Device = "auto"
+    refine: ContinuationLevels = ()
 
     def inconsistencies(self, rest: Rest) -> Iterator[Inconsistency]:
         """What does not fit the rest of a problem."""

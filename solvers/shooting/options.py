@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from controlsde.problem.solver_specs import ContinuationLevels, Device, Rest, SolverOptions
+from controlsde.problem.solver_specs import ContinuationLevels, Device, Iterations, Rest, SolverOptions
 from controlsde.problem.values import Inconsistency, Positive, Seed, Whole, about
 from controlsde.solvers.drift_fitting.options import start_inconsistencies
 
@@ -62,21 +62,10 @@ class Shooting(SolverOptions):
         ),
     ] = STARTS[1] * HOPS_PER_START[1]
     seed: Annotated[Seed, about("Of whatever is random in the search.", 1, unit="1")] = 0
-    iterations: Annotated[
-        Whole, Field(ge=1, le=10_000_000), about("The most iterations from one start.", 200, unit="count")
-    ] = 500
+    iterations: Iterations = 500
     tolerance: Annotated[Positive, about("How small the projected gradient must become.", 1e-07, unit="1")] = 1e-6
-    device: Annotated[Device, about("Where the state equation is solved; `auto` is the CPU.", "cpu")] = "auto"
-    refine: Annotated[
-        ContinuationLevels,
-        about(
-            "Coarser problems that are solved first: numbers of pieces, or mappings.",
-            [4, 8, 16],
-            [{"noise": 4}, {"noise": 2}],
-            unit="count",
-            default="none",
-        ),
-    ] = ()
+    device: Device = "auto"
+    refine: ContinuationLevels = ()
 
     @model_validator(mode="after")
     def _usual_in_one_dimension(self) -> Self:

@@ -50,6 +50,19 @@ def process(folder, *words, **environment):
     )
 
 
+def loaded_by(folder, words, modules):
+    """Those of the modules that a command has loaded when it ends, as a list is printed."""
+    code = (
+        "import sys, controlsde.cli.commands\n"
+        f"try: controlsde.cli.commands.app({words!r})\n"
+        f"except SystemExit: print([name for name in {modules!r} if name in sys.modules])"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=120, check=False
+    )
+    return ended.stdout.splitlines()[-1] if ended.stdout else ended.stderr
+
+
 def files(folder):
     return {str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file()}
 

@@ -19,6 +19,7 @@ from controlsde.problem.loading import nearest_shipped
 from controlsde.workflow.expectation import Expected, expected_time, spoken
 from controlsde.workflow.prediction import predict
 
+from .commands import loaded_by
 from .test_console import PROBLEM
 
 
@@ -145,16 +146,7 @@ def test_json_of_the_problems_has_what_it_had_and_more(run):
 
 
 def test_the_list_of_problems_loads_nothing_heavy(folder):
-    import subprocess
-    import sys
-
-    code = (
-        "import sys, controlsde.cli.commands\n"
-        "try: controlsde.cli.commands.app(['problems'])\n"
-        "except SystemExit: print([m for m in ('numpy', 'scipy', 'torch', 'matplotlib') if m in sys.modules])"
-    )
-    ended = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=120)
-    assert ended.stdout.splitlines()[-1] == "[]", ended.stderr
+    assert loaded_by(folder, ["problems"], ("numpy", "scipy", "torch", "matplotlib")) == "[]"
 
 
 @pytest.mark.parametrize(
@@ -225,6 +217,9 @@ def test_expected_times_grow_with_the_levels_and_the_effort_and_say_how_unsure_t
     assert (one.least, one.most) == (one.whole / 2, one.whole * 2)
     more = small.model_copy(update={"solver": small.solver.model_copy(update={"starts": 32})})
     assert expected_time(more).solver > 4 * one.solver
+    controls = small.controls.model_copy(update={"lengths": "free"})
+    free = expected_time(small.model_copy(update={"controls": controls}))
+    assert 2 * one.solver < free.solver < 6 * one.solver
 
 
 def test_the_least_that_is_expected_is_what_comes_with_every_solve():
