@@ -54,6 +54,13 @@ def headline(subject: Subject) -> str:
     return missing + _of_all(subject)
 
 
+def details(subject: Subject) -> str:
+    """What a comparison found beyond its headline; nothing for others."""
+    if subject.simulation or not subject.several:
+        return ""
+    return _sentence("; ".join(subject.note.split("; ")[1:]))
+
+
 def _of_all(subject: Subject) -> str:
     if subject.simulation:
         checks = subject.simulation.checks
@@ -64,11 +71,12 @@ def _of_all(subject: Subject) -> str:
     if not subject.several:
         one = subject.shown[0]
         return f"{_capital(outcome(one.result))}{_also(one.result)}: {_arrives(one.result)}."
+    found = _sentence(subject.note.split("; ")[0])
     if not bad:
         which = "Both" if len(subject.shown) == 2 else f"All {len(subject.shown)}"
-        return f"{which} answers are verified. {_capital(subject.note)}" + "." * bool(subject.note)
+        return f"{which} answers are verified. {found}".rstrip()
     listed = ", ".join(f"{one.label} ({outcome(one.result)}{_also(one.result)})" for one in bad)
-    return f"Do not trust {listed}. {_capital(subject.note)}" + "." * bool(subject.note)
+    return f"Do not trust {listed}. {found}".rstrip()
 
 
 def _also(result: Result) -> str:
@@ -76,6 +84,10 @@ def _also(result: Result) -> str:
     if result.status in ("interrupted", "not-converged") and not result.verified:
         return ", not verified" if result.status == "interrupted" else ", not converged"
     return ""
+
+
+def _sentence(text: str) -> str:
+    return f"{_capital(text)}." if text else ""
 
 
 def _capital(text: str) -> str:

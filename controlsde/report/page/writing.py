@@ -25,7 +25,7 @@ from controlsde.report.page import curves, tables
 from controlsde.report.page.film import film_of
 from controlsde.report.page.problem_words import formulas, problem_rows
 from controlsde.report.page.subject import Subject
-from controlsde.report.page.verdict import headline, sound, verdicts
+from controlsde.report.page.verdict import details, headline, sound, verdicts
 from controlsde.result.result import Result, plain_json
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ def page(subject: Subject) -> str:
         labels=[one.label for one in subject.shown],
         several=subject.several,
         headline=headline(subject),
+        details=details(subject),
         sound=_sound(subject),
         verdicts=verdicts(subject),
         summary=tables.summary(subject),

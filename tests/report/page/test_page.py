@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -143,6 +144,14 @@ def test_the_numbers_of_the_tables_are_those_of_the_result(comparison):
     cross = tables.cross(subject)
     assert [[cell.text for cell in row[1:]] for row in cross.rows] == [["0.12", "0.4"], ["—", "0.22"]]
     assert [[cell.strong for cell in row[1:]] for row in cross.rows] == [[True, False], [False, True]]
+
+
+def test_the_first_clause_of_the_note_is_in_the_headline_and_the_others_below_it(comparison):
+    text = page(Subject.of_comparison(replace(comparison, note="noise helps; the best starts agree; try `--quick`")))
+    (found,) = re.findall(r'class="headline[^>]*>(.*?)</p>\s*<p>(.*?)</p>', text, re.DOTALL)
+    headline, below = found
+    assert headline.endswith("Noise helps.")
+    assert below == "The best starts agree; try <code>--quick</code>."
 
 
 def test_the_page_of_a_comparison_tells_its_note_and_how_to_run_it_again(comparison):
