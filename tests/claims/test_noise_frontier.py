@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from controlsde.claims import noise_frontier
+from controlsde.claims.harness import climbs as harness
 from controlsde.claims.harness.claim import Setting
+from controlsde.claims.harness.climbs import Cell, Measured
 from controlsde.claims.harness.settings import SettingError
-from controlsde.claims.noise_frontier import Cell, Measured, Parameters, climbs
+from controlsde.claims.noise_frontier import Parameters, climbs
 from controlsde.control.controls import Controls
 
 SMALL = Parameters(densities=("smooth", "jump"), pieces=(4, 2), widths=(1,), noise=(0.0, 1.0), seeds=(0, 1))
@@ -20,7 +22,7 @@ def test_a_cell_is_the_problem_that_its_name_says():
     problem = cell.problem()
     assert (problem.noise, problem.network.width, problem.controls.pieces) == (0.25, 2, 8)
     assert problem.solver.iterations == 60
-    assert problem.reference.data.expression == noise_frontier.DENSITIES["jump"]
+    assert problem.reference.data.expression == harness.DENSITIES["jump"]
     changed = [
         replace(cell, density="kink"),
         replace(cell, climbed=(4,)),
@@ -66,7 +68,7 @@ def solved(monkeypatch):
         controls = Controls(weights, weights, weights[:, 0], np.linspace(0.0, 0.1, pieces + 1))
         return Answer(Errors(0.1 * pieces + problem.noise + seed), 1.0 + 0.1 * pieces, controls, seed == 0)
 
-    monkeypatch.setattr(noise_frontier, "answer", answer)
+    monkeypatch.setattr(harness, "answer", answer)
     monkeypatch.setattr(noise_frontier, "SECONDS", 0.0)  # all of them here, in no other process
     return seen
 
@@ -91,8 +93,8 @@ def test_more_pieces_start_from_the_answers_on_fewer_of_the_same_seed(solved, tm
     cells = climbs(SMALL)[0]
     assert [cell.pieces for cell in cells] == [2, 4]
     if interrupted:  # the next run reads these answers from the folder
-        noise_frontier.climb(cells[:1], tmp_path)
-    noise_frontier.climb(cells, tmp_path)
+        harness.climb(cells[:1], tmp_path)
+    harness.climb(cells, tmp_path)
     assert len(solved) == 4
     for problem, seed, initial in solved:
         if problem.controls.pieces == 2:
@@ -104,7 +106,7 @@ def test_more_pieces_start_from_the_answers_on_fewer_of_the_same_seed(solved, tm
 
 
 def test_pieces_that_do_not_divide_start_at_random(solved):
-    noise_frontier.climb(climbs(replace(SMALL, pieces=(2, 3)))[0], None)
+    harness.climb(climbs(replace(SMALL, pieces=(2, 3)))[0], None)
     assert [initial for _, _, initial in solved] == [None] * 4
 
 
