@@ -23,6 +23,7 @@ from controlsde.report.canvas import FAINT, INK, NORMAL, SMALL, WIDTH, doubtful,
 from controlsde.report.film_encoding import FilmError, encoder_of
 from controlsde.report.film_particles import Moving, moving
 from controlsde.report.film_scenes import LineScene, PlaneScene, Scene, images_of, legend_of, scale_alike
+from controlsde.report.moments import end_names
 from controlsde.result.result import Result
 from controlsde.workflow.comparison import Comparison
 
@@ -249,8 +250,8 @@ class _Clock:
         axes.set(xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[])
         axes.spines[:].set_color(FAINT)
         (self._bar,) = axes.barh(0.5, 0.0, height=1.0, color=FAINT)
-        kinds = {result.problem.reference.kind for result in results}
-        begin, end = ("noise", "data") if kinds <= {"reversed-diffusion"} else ("start", "end")
+        ends = {end_names(result) for result in results}
+        begin, end = ends.pop() if len(ends) == 1 else ("start", "end")
         last = "T" if self._horizon is None else f"T = {self._horizon:.3g}"
         words: dict[str, Any] = {"fontsize": SMALL, "color": FAINT, "va": "center", "transform": axes.transAxes}
         axes.text(-0.01, 0.5, f"{begin}, t = 0", ha="right", **words)
