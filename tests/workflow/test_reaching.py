@@ -1,6 +1,7 @@
 """What it takes to come within a distance: the three verdicts, the ladders, and a search that goes on."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -65,7 +66,18 @@ def test_a_search_that_is_begun_again_goes_on_from_what_was_kept(climbed, monkey
     assert again.answer.error("l2") == found.answer.error("l2")
     monkeypatch.undo()
     other = small(**{"controls.lengths": "free", "solver.seed": 1})
-    assert reach(other, 0.4, "pieces", folder=folder).verdict == "reached"  # what is kept is of another problem
+    fresh = reach(other, 0.4, "pieces", folder=folder)
+    assert fresh.verdict == "reached"
+    assert fresh.answer.result.problem.solver.seed == 1  # what was kept is of another problem
+
+
+def test_what_is_near_enough_and_not_verified_is_no_answer(climbed):
+    _, _, found = climbed
+    answer = found.answer
+    assert reaching._good(answer, 0.05, "l2", None)
+    checks = (replace(answer.result.certificate.checks[0], passed=False), *answer.result.certificate.checks[1:])
+    doubtful = replace(answer.result, certificate=replace(answer.result.certificate, checks=checks))
+    assert not reaching._good(replace(answer, result=doubtful), 0.05, "l2", None)
 
 
 def test_its_picture_is_drawn(climbed, tmp_path):
