@@ -80,6 +80,16 @@ def test_what_is_near_enough_and_not_verified_is_no_answer(climbed):
     assert not reaching._good(replace(answer, result=doubtful), 0.05, "l2", None)
 
 
+def test_a_rung_that_was_cut_short_is_told_and_not_kept(climbed, tmp_path, monkeypatch):
+    problem, _, found = climbed
+    cut = replace(found.answer.result, status="interrupted")
+    monkeypatch.setattr(reaching, "solve_posed", lambda *_: cut)
+    short = reach(problem, 1e-6, "pieces", folder=tmp_path)
+    assert short.interrupted
+    assert len(short.tried) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_its_picture_is_drawn(climbed, tmp_path):
     _, _, found = climbed
     (picture,) = save_reach([found], tmp_path)
