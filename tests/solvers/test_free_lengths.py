@@ -104,10 +104,22 @@ def test_free_lengths_do_no_worse_than_equal_ones(small_tracking):
 
 
 @pytest.mark.parametrize("noise", [0.0, 1.0])
-def test_a_search_from_nowhere_ends_no_higher_than_one_with_equal_pieces(noise, small_tracking):
+def test_a_search_from_nowhere_begins_at_answers_with_equal_pieces_and_ends_no_higher(
+    noise, small_tracking, monkeypatch
+):
+    begun, starts_from = [], shooting.starts_from
+    monkeypatch.setattr(
+        shooting,
+        "starts_from",
+        lambda objective, initial, *rest: begun.append(initial) or starts_from(objective, initial, *rest),
+    )
     changes = {"controls.pieces": 3, "mesh.elements": [8], "noise": noise}
     options = Shooting(starts=4, hops=4, seed=3)
     half = options.model_copy(update={"starts": 2, "hops": 2})
     equal = shooting.solve(Objective(small_tracking(**changes)), half)
-    loose = shooting.solve(Objective(small_tracking(**changes, **{"controls.lengths": "free"})), options)
-    assert loose.objective <= equal.objective * (1.0 + 1e-6)  # the targets of free pieces are a spline's
+    objective = Objective(small_tracking(**changes, **{"controls.lengths": "free"}))
+    loose = shooting.solve(objective, options)
+    values = [objective.value(weights) for weights in begun[-1]]
+    assert len(values) == 2
+    assert min(values) == pytest.approx(equal.objective, rel=1e-6)  # the targets of free pieces are a spline's
+    assert loose.objective <= equal.objective * (1.0 + 1e-6)
