@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -30,13 +30,30 @@ Reason = Literal[
 ]
 
 
+Beginning = Literal["", "hop", "finer mesh"]
+
+
 @dataclass(frozen=True)
 class Iteration:
-    """One row of a solver's history: J and the largest entry of the (projected) gradient."""
+    """One row of a solver's history: J and the largest entry of the (projected) gradient.
+
+    begins: what begins here. A hop: its first iteration after the disturbance. A finer mesh: J there of the weights
+    reached so far, under the same number.
+    """
 
     number: int
     objective: float
     gradient_norm: float
+    begins: Beginning = ""
+
+
+def carried_on(before: tuple[Iteration, ...], later: tuple[Iteration, ...]) -> tuple[Iteration, ...]:
+    """A history and what followed on a finer mesh, as one; iterations are counted through."""
+    if not before or not later:
+        return before + later
+    count = before[-1].number
+    shifted = [replace(row, number=row.number + count) for row in later]
+    return (*before, replace(shifted[0], begins="finer mesh"), *shifted[1:])
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,10 @@ Array = NDArray[np.float64]
 MOST_NEURONS = 5  # with a panel of their own; more become an image
 NEAR_BOUND = 0.8
 _ANSWER: Any = {"color": SERIES[1], "marker": "o", "markersize": 9, "linestyle": "none", "label": "the answer"}
+_BEGINS: dict[str, Any] = {
+    "hop": {"color": INK, "marker": "^", "markersize": 6, "linestyle": "none"},
+    "finer mesh": {"color": INK, "marker": "s", "markersize": 6, "linestyle": "none"},
+}
 LOG_RANGE = 100.0  # a curve that spans more than this is shown on a logarithmic scale
 
 
@@ -229,6 +233,10 @@ def _objective(axes: Axes, result: Result) -> None:
     """
     iteration, values = result.history[:, 0], result.history[:, 1]
     _history(axes, iteration, values)
+    for kind, look in _BEGINS.items():
+        rows = [row for row, one in enumerate(result.beginnings) if one == kind]
+        if rows:
+            axes.plot(iteration[rows], values[rows], label=f"a {kind} begins", **look)
     answer = result.objective
     if np.isfinite(answer):
         axes.plot([result.iterations], [answer], **_ANSWER)
@@ -239,8 +247,6 @@ def _objective(axes: Axes, result: Result) -> None:
         _arrows(axes, iteration, values, answer)
     elif result.problem.objective.terminal_error is not None:
         along = "iteration, a point for each multiplier"
-    elif getattr(result.problem.solver, "hops", 0) and (np.diff(values[np.isfinite(values)]) > 0).any():
-        along = "iteration; J rises where a hop begins"
     dress(axes, along, "", title)
 
 

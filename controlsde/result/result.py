@@ -23,8 +23,9 @@ from controlsde.foundation.files import write_whole
 from controlsde.foundation.surroundings import own_settings
 from controlsde.problem import Problem
 from controlsde.registry import VIEWS
-from controlsde.result.result_file import FORMAT, FORMAT_VERSION, ResultError, read
+from controlsde.result.result_file import FORMAT, FORMAT_VERSION, ResultError, read, stored_beginnings
 from controlsde.result.retry import Retry
+from controlsde.solvers.outcome import Beginning
 from controlsde.verification.certificate import Certificate
 from controlsde.verification.energy import Energy
 from controlsde.verification.evidence import Fields, TrackingErrors
@@ -66,6 +67,7 @@ class Result:
     fields: Fields
     controls: Controls | None
     history: Array  # (iterations, 3): number, objective, gradient norm
+    beginnings: tuple[Beginning, ...] = ()  # of the rows of the history; empty where nobody knows
     starts: tuple[float, ...] = ()
     diagnosis: tuple[Diagnosis, ...] = ()
     retry: Retry | None = None
@@ -140,6 +142,8 @@ class Result:
             "history": (("iteration", "history_column"), self.history),
             "starts": (("start",), np.asarray(self.starts, dtype=float)),
         }
+        if self.beginnings:
+            data["beginning"] = (("iteration",), *stored_beginnings(self.beginnings))
         if self.controls is not None:
             data |= self.controls.variables()
         coordinates: dict[str, Any] = {

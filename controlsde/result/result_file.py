@@ -23,6 +23,7 @@ from controlsde.foundation.errors import ControlsdeError
 from controlsde.foundation.stored_json import COUNT, NUMBER, TEXT, VALUE, FormError, Maybe, number, one_of, parsed
 from controlsde.problem import Problem, ProblemError, list_problems, parse_problem
 from controlsde.result.retry import Retry
+from controlsde.solvers.outcome import Beginning
 from controlsde.verification.certificate import Certificate
 from controlsde.verification.energy import Energy
 from controlsde.verification.evidence import Fields, TrackingErrors
@@ -36,6 +37,7 @@ SPACE = ("x", "y", "z")
 CONTROLS = ("A", "W", "b", "piece_times")
 CURVES = {"l2": "curve_time", "discrete_l2": "discrete_time"}
 NEEDED = ("density", "reference", "time", "history", "starts", *CURVES, *CURVES.values())
+BEGINNINGS: tuple[Beginning, ...] = ("", "hop", "finer mesh")  # by their numbers in a file
 MOST_DEGREE = 1000
 GIVE = "give the .nc file that `controlsde solve` wrote"
 
@@ -65,7 +67,9 @@ def read(source: Path) -> dict[str, Any]:
     """The parts of the result in a file, by the names of `Result`. Raises ResultError, see the head of this module."""
     try:
         _refuse_other_kinds(source)
-        stored = netcdf.read(source, (*NEEDED, *SPACE, *CONTROLS), {"format": FORMAT, "format_version": FORMAT_VERSION})
+        stored = netcdf.read(
+            source, (*NEEDED, "beginning", *SPACE, *CONTROLS), {"format": FORMAT, "format_version": FORMAT_VERSION}
+        )
         _refuse_other_formats(source, stored.attributes)
         return _parts(stored, source)
     except ResultError:
@@ -147,6 +151,7 @@ def _parts(stored: netcdf.Stored, source: Path) -> dict[str, Any]:
         "fields": fields,
         "controls": _controls(arrays, problem),
         "history": arrays["history"],
+        "beginnings": _beginnings(arrays),
         "starts": tuple(float(value) for value in arrays["starts"]),
         "diagnosis": tuple(Diagnosis.from_json(entry) for entry in summary.get("diagnosis") or ()),
         "retry": Retry.from_json(summary["retry"]) if summary.get("retry") else None,
@@ -156,6 +161,24 @@ def _parts(stored: netcdf.Stored, source: Path) -> dict[str, Any]:
         "transport": BoxTransport.from_json(transport) if transport else None,
         "digest": stored.digest,
     }
+
+
+def stored_beginnings(beginnings: tuple[Beginning, ...]) -> tuple[NDArray[np.int8], dict[str, Any]]:
+    """What begins with the rows of a history, as numbers, and the attributes that say what they mean (CF flags)."""
+    numbers = np.array([BEGINNINGS.index(one) for one in beginnings], dtype=np.int8)
+    meanings = " ".join(one.replace(" ", "_") or "goes_on" for one in BEGINNINGS)
+    return numbers, {"flag_values": np.arange(len(BEGINNINGS), dtype=np.int8), "flag_meanings": meanings}
+
+
+def _beginnings(arrays: dict[str, Array]) -> tuple[Beginning, ...]:
+    """What begins with the rows of the history; nothing in a file of an earlier version."""
+    if "beginning" not in arrays:
+        return ()
+    numbers = arrays["beginning"]
+    _expect(numbers, (len(arrays["history"]),), "beginning")
+    if not np.isin(numbers, np.arange(len(BEGINNINGS))).all():
+        raise FormError("holds a beginning of a kind that there is not")
+    return tuple(BEGINNINGS[int(one)] for one in numbers)
 
 
 def _problem(text: Any) -> Problem:

@@ -34,7 +34,7 @@ from controlsde.problem.solver_specs import SolverOptions
 from controlsde.registry import SOLVERS
 from controlsde.solvers.declaration import Solver
 from controlsde.solvers.end_limit import solve_within_limit
-from controlsde.solvers.outcome import Outcome, reached
+from controlsde.solvers.outcome import Outcome, carried_on, reached
 from controlsde.solvers.shooting.trust_region import projected_gradient_norm
 from controlsde.tracking.objective import Objective, device_of
 from controlsde.tracking.posed import Posed
@@ -115,8 +115,9 @@ def solve_resolved(
         options = options.model_copy(update={"starts": max(1, len(initial))})
     followed: Followed | None = None  # of the problem itself: objectives of coarser ones are no measure of it
     change = float("inf")
+    parents: Sequence[Outcome] = ()  # what the starts of the solve under way reached on the mesh before
     while True:
-        best = _solve(posed, tracking, options, progress, initial)
+        best = _descended(parents, _solve(posed, tracking, options, progress, initial))
         followed = Followed.to(best) if followed is None else followed.updated(best)
         spent = spent[0] + best.build_seconds, spent[1] + best.solve_seconds
         judged: list[Judged] = []
@@ -138,9 +139,22 @@ def solve_resolved(
             answer = replace(_told(best, judged, starts), build_seconds=spent[0], solve_seconds=spent[1])
             return tracking, answer
         tracking = finer
-        promising_ones = [one.outcome for one in sorted(judged, key=lambda one: one.objective)]
-        initial, followed = tuple(one.weights for one in promising_ones), followed.going_on(promising_ones)
+        parents = [one.outcome for one in sorted(judged, key=lambda one: one.objective)]
+        initial, followed = tuple(one.weights for one in parents), followed.going_on(parents)
         options = options.going_on(len(initial))
+
+
+def _descended(parents: Sequence[Outcome], best: Outcome) -> Outcome:
+    """An outcome and its others, whose histories and iterations go back to the first mesh."""
+
+    def one(child: Outcome) -> Outcome:
+        if child.start >= len(parents):
+            return child
+        parent = parents[child.start]
+        history = carried_on(parent.history, child.history)
+        return replace(child, history=history, iterations=parent.iterations + child.iterations)
+
+    return replace(one(best), others=tuple(one(other) for other in best.others))
 
 
 def _next(posed: Posed, tracking: TrackingProblem, promising: Judged, change: float) -> TrackingProblem | None:

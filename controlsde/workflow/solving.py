@@ -28,7 +28,7 @@ from controlsde.problem.solver_specs import SolverOptions
 from controlsde.problem.values import dotted
 from controlsde.registry import SOLVERS
 from controlsde.result.result import Result
-from controlsde.solvers.outcome import Outcome, Termination
+from controlsde.solvers.outcome import Beginning, Outcome, Termination
 from controlsde.tracking.free_lengths import logits_of
 from controlsde.tracking.objective import Objective, device_of
 from controlsde.tracking.posed import Posed
@@ -69,6 +69,7 @@ class _Answer:
     gradient_norm: float | None
     iterations: int
     history: Array
+    beginnings: tuple[Beginning, ...]
     starts: tuple[float, ...]
     seconds: dict[str, float]
     controls: Controls | None
@@ -124,6 +125,7 @@ def solve_posed(
         gradient_norm=outcome.gradient_norm,
         iterations=outcome.iterations,
         history=_history(outcome),
+        beginnings=tuple(row.begins for row in outcome.history),
         starts=outcome.starts,
         seconds={"build": prepared + outcome.build_seconds, "solve": outcome.solve_seconds},
         controls=tracking.controls(weights),
@@ -186,6 +188,7 @@ def evaluate(problem: Problem, controls: Controls | None = None, progress: Progr
         gradient_norm=None,
         iterations=0,
         history=np.zeros((0, 3)),
+        beginnings=(),
         starts=(),
         seconds={"build": built - began, "solve": time.perf_counter() - built},
         controls=controls,
@@ -260,6 +263,12 @@ def _history(outcome: Outcome) -> Array:
     return np.array(rows, dtype=float).reshape(-1, 3)
 
 
+def _on_last_mesh(answer: _Answer) -> Array:
+    """The rows of its history since the mesh last became finer: those that say how the solver came to its end."""
+    finer = [row for row, begins in enumerate(answer.beginnings) if begins == "finer mesh"]
+    return answer.history[finer[-1] if finer else 0 :]
+
+
 def _verified(
     posed: Posed,
     tracking: TrackingProblem,
@@ -296,6 +305,7 @@ def _verified(
         fields=evidence.fields,
         controls=answer.controls,
         history=answer.history,
+        beginnings=answer.beginnings,
         starts=answer.starts,
         diagnosis=diagnose(case),
         versions=versions(),
@@ -320,7 +330,7 @@ def _case(problem: Problem, tracking: TrackingProblem, answer: _Answer, evidence
         termination=answer.termination,
         iterations=answer.iterations,
         gradient_norm=float("nan") if answer.gradient_norm is None else answer.gradient_norm,
-        history=answer.history,
+        history=_on_last_mesh(answer),
         starts=answer.starts,
         objective=answer.objective,
         known=answer.known,

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from controlsde.fokker_planck.non_finite import NonFiniteError
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import one_thread
-from controlsde.solvers.outcome import Iteration, Termination
+from controlsde.solvers.outcome import Beginning, Iteration, Termination
 from controlsde.solvers.shooting.first_order import minimise_adam, minimise_l_bfgs
 from controlsde.solvers.shooting.hopping import HOP_ITERATIONS, STALE_SHARE, disturbed, hopeless, lower, rounds_of
 from controlsde.solvers.shooting.options import SECOND_ORDER, Shooting
@@ -58,10 +58,11 @@ class Run:
             self.best = iterate
         self.failure = iterate.failure
 
-    def followed_by(self, later: Run) -> Run:
-        """This run and its continuation as one."""
+    def followed_by(self, later: Run, begins: Beginning = "") -> Run:
+        """This run and its continuation as one. begins: what the continuation is, where it is not more of the same."""
         count = self.history[-1].number if self.history else 0
         shifted = [replace(row, number=row.number + count) for row in later.history[1:]]
+        shifted[:1] = [replace(row, begins=begins or row.begins) for row in shifted[:1]]
         best = replace(later.best, number=later.best.number + count) if later.best else self.best
         failure = later.failure or (None if shifted else self.failure)  # what goes nowhere leaves it as it was
         return Run(best, self.history + shifted, failure, later.interrupted, self.seconds + later.seconds)
@@ -203,7 +204,7 @@ def _onwards(before: Run, hop: Run) -> Run:
     """The run with a hop after it, where that ended lower; its seconds in any case."""
     seconds = before.seconds + hop.seconds
     found = hop.best is not None and lower(hop.best.value, _best(before).value)
-    run = before.followed_by(hop) if found else before
+    run = before.followed_by(hop, "hop") if found else before
     return replace(run, seconds=seconds, interrupted=before.interrupted or hop.interrupted)
 
 

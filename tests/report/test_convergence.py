@@ -33,7 +33,8 @@ def result():
 
 def with_history(result, objectives, **changes):
     rows = np.stack([np.arange(len(objectives)), objectives, np.full(len(objectives), np.nan)], axis=1)
-    return dataclasses.replace(result, history=rows, iterations=len(rows) - 1, objective=objectives[-1], **changes)
+    changes = {"history": rows, "beginnings": (), "iterations": len(rows) - 1, "objective": objectives[-1], **changes}
+    return dataclasses.replace(result, **changes)
 
 
 def solved_by(result, **solver):
@@ -98,15 +99,19 @@ def test_an_answer_far_from_all_program_values_is_within_the_axis(result):
     assert objective.get_ylim()[0] < 0.01
 
 
-def test_rises_are_explained_where_hops_make_them(result):
-    rising = with_history(result, [3.0, 2.0, 2.5, 1.0], problem=solved_by(result))
-    _, (objective, *_) = drawn(rising)
-    assert objective.get_xlabel() == "iteration"
-    hopping = result.problem.model_copy(update={"solver": result.problem.solver.model_copy(update={"hops": 5})})
-    _, (objective, *_) = drawn(dataclasses.replace(rising, problem=hopping))
-    assert objective.get_xlabel() == "iteration; J rises where a hop begins"
-    _, (objective, *_) = drawn(with_history(result, [3.0, 2.0, 1.0], problem=hopping))
-    assert objective.get_xlabel() == "iteration"
+def test_hops_and_finer_meshes_are_marked_where_they_begin_also_where_j_falls(result):
+    begun = ("", "hop", "", "finer mesh")
+    one = dataclasses.replace(with_history(result, [3.0, 2.0, 2.5, 1.0]), beginnings=begun)
+    _, (objective, *_) = drawn(one)
+    hop, mesh = labelled(objective, "a hop begins"), labelled(objective, "a finer mesh begins")
+    assert (list(hop.get_xdata()), list(hop.get_ydata())) == ([1], [2.0])
+    assert (list(mesh.get_xdata()), list(mesh.get_ydata())) == ([3], [1.0])
+    assert hop.get_marker() != mesh.get_marker()
+
+
+def test_a_rise_alone_is_no_hop(result):
+    _, (objective, *_) = drawn(dataclasses.replace(with_history(result, [3.0, 2.0, 2.5, 1.0]), beginnings=()))
+    assert labelled(objective, "a hop begins") is None
 
 
 def test_a_limit_at_the_end_has_a_point_a_multiplier_and_no_starts(result):

@@ -39,8 +39,9 @@ def result():
     """An evaluation of two bumps, with some history and starts as a solve would leave."""
     found = evaluate(load_problem("two-bumps", set={**FEW, "controls.pieces": 2}), small_controls())
     return dataclasses.replace(
-        found, history=np.array([[0, 1.5, 0.2], [1, 1.25, math.nan]]), starts=(0.5, math.nan), device="cpu"
-    )
+        found, history=np.array([[0, 1.5, 0.2], [1, 1.25, math.nan]]), starts=(0.5, math.nan), device="cpu",
+        beginnings=("", "finer mesh"),
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

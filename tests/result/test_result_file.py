@@ -1,5 +1,6 @@
 """The file of a result: what was changed or makes no sense is refused by name, and what passed is computed again."""
 
+import dataclasses
 import json
 import math
 import shutil
@@ -29,6 +30,7 @@ def original(tmp_path_factory):
     parts = {"A": (2, 1, 1), "W": (2, 1, 1), "b": (2, 1)}
     controls = Controls(**{name: rng.normal(size=shape) for name, shape in parts.items()}, times=[0, 0.7, 1.5])
     found = evaluate(load_problem("two-bumps", set={**FEW, "controls.pieces": 2}), controls)
+    found = dataclasses.replace(found, history=np.ones((3, 3)), beginnings=("", "hop", "finer mesh"))
     path = tmp_path_factory.mktemp("original") / "result.nc"
     found.save(path)
     return path
@@ -207,6 +209,8 @@ MEANINGLESS = {
     "complex times": (replaced("time", lambda old: old.astype(complex)), "time, which is no array of numbers"),
     "a history of two columns": (replaced("history", np.zeros((5, 2))), "history of shape"),
     "a history that is a number": (replaced("history", 3.0), "edited.nc"),
+    "beginnings of other rows": (replaced("beginning", np.zeros(5, dtype=np.int8)), "beginning of shape"),
+    "a beginning that there is not": (replaced("beginning", lambda old: old + 7), "beginning of a kind"),
     "starts in a square": (replaced("starts", np.zeros((2, 2))), "starts of shape"),
     "controls for two dimensions": (
         lambda file: [replaced("A", np.zeros((2, 2, 1)))(file), replaced("W", np.zeros((2, 1, 2)))(file)],
@@ -221,6 +225,18 @@ MEANINGLESS = {
 def test_what_makes_no_sense_is_refused_although_the_seal_fits(edited, case):
     action, words = MEANINGLESS[case]
     refused(edited(action), words)
+
+
+def test_what_began_during_a_search_is_numbers_that_say_what_they_mean(original):
+    with h5py.File(original) as file:
+        assert list(file["beginning"][()]) == [0, 1, 2]
+        assert list(file["beginning"].attrs["flag_values"]) == [0, 1, 2]
+        assert file["beginning"].attrs["flag_meanings"] == "goes_on hop finer_mesh"
+    assert Result.load(original).beginnings == ("", "hop", "finer mesh")
+
+
+def test_a_file_that_does_not_say_what_began_is_read(edited):
+    assert Result.load(edited(lambda file: file.__delitem__("beginning"))).beginnings == ()
 
 
 def test_an_array_that_claims_more_than_the_file_holds_takes_no_memory(edited, monkeypatch):

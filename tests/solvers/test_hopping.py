@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from controlsde.fokker_planck.non_finite import NonFiniteError
-from controlsde.solvers.outcome import Termination
+from controlsde.solvers.outcome import Iteration, Termination
 from controlsde.solvers.shooting import solver as shooting
 from controlsde.solvers.shooting.hopping import GAIN, disturbed, hopeless, lower, rounds_of
+from controlsde.solvers.shooting.multistart import Run
 from controlsde.solvers.shooting.options import Shooting
 from controlsde.solvers.shooting.trust_region import Iterate
 from controlsde.solvers.starts import random_starts
@@ -103,6 +104,20 @@ def test_hops_find_lower_valleys_that_are_optima(small_tracking, noise):
     assert all(after <= before for after, before in zip(hopped.starts, plain.starts, strict=True))
     assert hopped.iterations > plain.iterations
     assert [row.number for row in hopped.history] == list(range(len(hopped.history)))
+    assert {row.begins for row in plain.history} == {""}
+    hops = [place for place, row in enumerate(hopped.history) if row.begins == "hop"]
+    assert 1 <= len(hops) <= 48
+    assert hops[0] > 0  # at the start of all, nothing was disturbed
+
+
+def test_a_hop_that_lowers_j_in_its_first_iteration_is_marked_too():
+    end = iterate(1, 1.0)
+    before = Run(end, [Iteration(0, 3.0, 1.0), Iteration(1, 2.0, 0.1)])
+    hop = Run(end, [Iteration(0, 9.0, 1.0), Iteration(1, 1.5, 0.1), Iteration(2, 1.0, 0.1)])
+    later = before.followed_by(hop, "hop").followed_by(Run(end, [Iteration(0, 1.0, 0.1), Iteration(1, 0.9, 0.1)]))
+    assert [(row.number, row.objective, row.begins) for row in later.history] == [
+        (0, 3.0, ""), (1, 2.0, ""), (2, 1.5, "hop"), (3, 1.0, ""), (4, 0.9, ""),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("where", ["threads", "processes"])

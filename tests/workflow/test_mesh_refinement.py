@@ -92,6 +92,20 @@ def test_auto_refines_until_the_density_moves_by_less_than_a_hundredth(monkeypat
     assert tracking.grid.steps_per_piece >= first
 
 
+def test_the_history_of_an_answer_goes_back_to_the_first_mesh():
+    of = parse_problem(PROBLEM.format(mesh="{}", noise=0.0).replace("0.4, 0.4", "0.2, 0.2"))
+    posed = Posed(of, build_reference(of.reference, of.domain))
+    _, outcome = solve_resolved(posed, of.solver, silent)
+    finer = [place for place, row in enumerate(outcome.history) if row.begins == "finer mesh"]
+    assert finer
+    for place in finer:  # the same weights, seen twice
+        assert outcome.history[place].number == outcome.history[place - 1].number
+    steps = np.diff([row.number for row in outcome.history])
+    assert np.all(np.delete(steps, np.array(finer) - 1) == 1)
+    assert outcome.history[0].number == 0
+    assert (outcome.history[-1].number, outcome.history[-1].objective) == (outcome.iterations, outcome.objective)
+
+
 @pytest.mark.parametrize("mesh", ["{elements: [6], steps_per_piece: 1}"])
 def test_what_is_given_in_numbers_is_never_changed(monkeypatch, mesh):
     tracking, _ = resolved(monkeypatch, problem(mesh), sharp)

@@ -33,6 +33,7 @@ from controlsde.report.page.film import signed_picture
 from controlsde.report.page.subject import Shown, Subject
 from controlsde.report.page.tables import OBJECTIVE_DIGITS
 from controlsde.report.words import digits, spread_of
+from controlsde.result.result import Result
 from controlsde.solvers.outcome import reached
 
 Array = NDArray[np.float64]
@@ -218,10 +219,14 @@ def _account(one: Shown) -> str:
     return "; ".join([*lines, *spread_of(result)]) + "."
 
 
-def rises(values: Array) -> NDArray[np.int64]:
-    """Places at which J is larger than before: there a hop or restart begins, or the mesh becomes finer."""
-    with np.errstate(invalid="ignore"):
-        return np.nonzero(np.diff(values) > 1e-9 * np.abs(values[:-1]))[0] + 1
+def _begun(result: Result) -> list[tuple[str, str, NDArray[np.int64]]]:
+    """What began during a search, the mark of it, and the rows of the history where it did."""
+    found = []
+    for kind, mark in (("hop", "triangle"), ("finer mesh", "square")):
+        rows = np.array([row for row, one in enumerate(result.beginnings) if one == kind], dtype=np.int64)
+        if len(rows):
+            found.append((kind, mark, rows))
+    return found
 
 
 def _objective(one: Shown) -> Picture | None:
@@ -230,18 +235,16 @@ def _objective(one: Shown) -> Picture | None:
     if np.isfinite(values).sum() < 2:
         return None
     curves = [Curve(iterations, values, one.ink, "objective of the iterate")]
-    collocation = result.solver == "collocation"
-    begins = rises(values) if not collocation else np.zeros(0, dtype=int)
-    note = ""
-    if collocation:
-        note = "The states of collocation obey the state equation only at the end; before, this is not J."
-    elif result.problem.objective.terminal_error is not None:
-        note = "A point for each multiplier of the limit at T."
-    elif len(begins):
-        label = "a hop or restart, or a finer mesh, begins"
-        curves.append(Curve(iterations[begins], values[begins], INK, label, line=False, mark="triangle"))
-        times = "Once" if len(begins) == 1 else f"{len(begins)} times"
-        note = f"{times} the search began again from other weights or on a finer mesh, and J rose."
+    begun = _begun(result)
+    for kind, mark, rows in begun:
+        curves.append(Curve(iterations[rows], values[rows], INK, f"a {kind} begins", line=False, mark=mark))
+    sentences = []
+    if result.solver == "collocation":
+        sentences.append("The states of collocation obey the state equation only at the end; before, this is not J.")
+    if result.problem.objective.terminal_error is not None:
+        sentences.append("A point for each multiplier of the limit at T.")
+    sentences += [_told(kind, len(rows)) for kind, _, rows in begun]
+    note = " ".join(sentences)
     if np.isfinite(result.objective):
         answer = Curve(
             [result.iterations],
@@ -256,8 +259,16 @@ def _objective(one: Shown) -> Picture | None:
     x = around([iterations, [result.iterations]], "iteration", whole=True)
     y = around(shown, "", logarithmic=bool((finite(*shown) > 0).all()) and spans_magnitudes(shown, 5.0))
     words = f"Objective against iterations for {one.label}; the answer has {answer_words(one)}"
-    uprights = iterations[begins] if not note.startswith("A point") else []
-    return Picture("objective", chart(curves, x, y, words, height=200, uprights=list(uprights)), legend(curves), note)
+    uprights = [float(iterations[row]) for _, _, rows in begun for row in rows]
+    return Picture("objective", chart(curves, x, y, words, height=200, uprights=uprights), legend(curves), note)
+
+
+def _told(kind: str, count: int) -> str:
+    """What so many beginnings of a kind mean for J."""
+    times = "Once" if count == 1 else f"{count} times"
+    if kind == "hop":
+        return f"{times} a hop (a few pieces disturbed, and minimised again) led lower; other hops are not shown."
+    return f"{times} the mesh became finer; the same weights have another J there."
 
 
 def _gradient(one: Shown) -> Picture | None:

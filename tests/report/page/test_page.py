@@ -20,7 +20,6 @@ from controlsde.problem.loading import parse_problem
 from controlsde.report.page import tables
 from controlsde.report.page.certificate_words import PLAIN
 from controlsde.report.page.chart import Curve, Ink, Scale, around, chart, path_of, tick_text
-from controlsde.report.page.curves import rises
 from controlsde.report.page.film import BROKEN, POINTS, TOP, decoded, encoded, film_of, picture
 from controlsde.report.page.subject import PageError, Subject
 from controlsde.report.page.writing import LONGEST_YAML, page, report_results
@@ -132,8 +131,14 @@ def test_the_objective_of_the_answer_is_the_same_number_everywhere(result):
     assert tables.summary(of(result)).rows[0][-1].text == written
 
 
-def test_a_hop_is_marked_where_the_objective_rises():
-    assert list(rises(np.array([3.0, 2.0, 2.5, 1.0, 1.0, np.nan, 2.0]))) == [2]
+def test_hops_and_finer_meshes_are_marked_by_what_began_and_not_by_rises_of_j(result):
+    begun = ["" for _ in result.history]
+    begun[3], begun[7], begun[9] = "hop", "hop", "finer mesh"
+    text = page(of(dataclasses.replace(result, beginnings=tuple(begun))))
+    assert "a hop begins" in text
+    assert "2 times a hop (a few pieces disturbed" in text
+    assert "Once the mesh became finer" in text
+    assert "a hop begins" not in page(of(result))  # whose J rises once, at a place that nothing is known of
 
 
 def test_the_numbers_of_the_tables_are_those_of_the_result(comparison):
