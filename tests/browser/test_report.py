@@ -25,7 +25,7 @@ HOSTILE = "</script><img src=x onerror=\"document.title='run'\">{{ 7 * 7 }}"
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 KINDS = (
     ("both", "light"), ("both", "dark"), ("plane", "dark"), ("failed", "light"), ("failed", "dark"), ("broken", "dark"),
-    ("hostile", "light"), ("given", "dark"), ("interrupted", "light"),
+    ("hostile", "light"), ("given", "dark"), ("interrupted", "light"), ("several", "light"), ("several", "dark"),
 )  # fmt: skip
 
 
@@ -53,6 +53,14 @@ def folder(made_result, tmp_path_factory):
         "given": made_result(network=False),
         "interrupted": dataclasses.replace(made_result(0.5, status="interrupted"), promises=None, energy=None),
     }
+    errors = {0.0: 3e-2, 0.25: 4e-3, 0.5: 0.2, 1.0: float("nan")}
+    several = [
+        dataclasses.replace(
+            made_result(noise), objective=error, tracking=dataclasses.replace(zero.tracking, l2_final=error)
+        )
+        for noise, error in errors.items()
+    ]
+    report_results(several, place / "several.html")
     for name, result in single.items():
         report_results([result], place / f"{name}.html")
     return place
@@ -292,6 +300,35 @@ def test_the_problem_can_be_copied(show):
     button.click()
     playwright.expect(button).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == "controlsde compare small.yaml --noise 0 --noise 1"
+
+
+def test_a_table_of_several_results_is_sorted_by_keys_alone_down_up_and_as_it_was(show):
+    page = show("several")
+    table = page.locator("#verdict table")
+
+    def errors():
+        return [
+            float(text) if text[0].isdigit() else None
+            for text in table.locator("tbody td:nth-child(2)").all_inner_texts()
+        ]
+
+    head = table.locator("th[scope=col]").first
+    given = errors()
+    assert given == [0.03, 0.004, 0.2, None]
+    for order, expected in (
+        ("ascending", [0.004, 0.03, 0.2, None]),
+        ("descending", [0.2, 0.03, 0.004, None]),
+        (None, given),
+    ):
+        head.locator("button").press("Enter")
+        assert errors() == expected
+        assert head.get_attribute("aria-sort") == order
+    assert page.said == []
+
+
+def test_a_table_of_two_results_has_nothing_to_sort(show):
+    assert show("both").locator("th button").count() == 0
+    assert show("several", java_script_enabled=False).locator("th button").count() == 0
 
 
 def test_links_lead_to_sections(show):

@@ -41,6 +41,7 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
     kind: str = ""  # shades: cells as dark as their share; prose: text that goes on in the next line
+    of_results: bool = False  # a row each, which a reader may sort
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def summary(subject: Subject) -> Table:
                 ),
             )
         )
-    return Table("verdict and main numbers of each result", head, tuple(rows))
+    return Table("verdict and main numbers of each result", head, tuple(rows), of_results=True)
 
 
 def particles(result: Result) -> str:
@@ -196,7 +197,8 @@ def promises(subject: Subject) -> Table | None:
         if promised.note:
             notes.append(f"{one.label}: {promised.note}")
     head = ("", "score-matching loss", "L² promised", "measured", "KL(p‖ρ) promised", "measured")
-    table = Table("what the theory promises, and what was measured", head, tuple(rows), "; ".join(notes))
+    caption = "what the theory promises, and what was measured"
+    table = Table(caption, head, tuple(rows), "; ".join(notes), of_results=True)
     return table if rows else None
 
 
@@ -223,7 +225,8 @@ def energies(subject: Subject) -> Table | None:
         "no drift less than",
         "price of narrowness",
     )
-    table = Table("energy, its bound and the price of narrowness", head, tuple(rows), "; ".join(notes))
+    caption = "energy, its bound and the price of narrowness"
+    table = Table(caption, head, tuple(rows), "; ".join(notes), of_results=True)
     return table if rows else None
 
 
