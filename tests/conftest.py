@@ -1,8 +1,12 @@
 """Small tracking problems and made-up results that tests share.
 
 And for all tests: the loops of the particles are compiled before any of them runs, so that no backend changes on the
-way, and numbers that stop being finite unnoticed are warned of, which fails a test: the library itself keeps quiet.
+way, and numbers that stop being finite unnoticed are warned of, which fails a test: the library itself keeps quiet. No
+work goes to processes of its own, for pytest's have all processors already, unless a test asks for
+`several_processors`.
 """
+
+import os
 
 import numpy as np
 import pytest
@@ -20,6 +24,8 @@ from controlsde.problem import load_problem
 from controlsde.reference import build_reference
 from controlsde.tracking.tracking_problem import build_tracking
 from controlsde.verification import characteristics, verifying
+
+os.environ["LOKY_MAX_CPU_COUNT"] = "1"  # commands that tests start inherit it
 
 VARYING = {"reference.forward": {"kind": "vp", "schedule": "0.2 + s"}, "mesh.steps_per_piece": 3}
 SMALL = {"controls.pieces": 6, "mesh.elements": [6], "mesh.degree": 6}
@@ -41,6 +47,12 @@ def any_tracking(request):
     if request.param == "varying":
         return build_small(**VARYING)
     return build_small(noise=1.0 if request.param == "noisy" else 0.0)
+
+
+@pytest.fixture
+def several_processors(monkeypatch):
+    """Work may go to processes, as it does outside of tests."""
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")
 
 
 @pytest.fixture

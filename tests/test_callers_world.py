@@ -265,6 +265,7 @@ def test_nor_in_another_thread_under_a_finer_default_dtype(decimal_comma):
     assert after == before
 
 
+@pytest.mark.usefixtures("several_processors")
 def test_workers_find_the_same_though_warnings_are_errors_there(monkeypatch):
     three = problem(solver__starts=3, monte_carlo__particles=50)
     here = numbers_of(cs.solve(three))
@@ -278,6 +279,7 @@ def test_workers_find_the_same_though_warnings_are_errors_there(monkeypatch):
     assert numbers_of(found) == here
 
 
+@pytest.mark.usefixtures("several_processors")
 def test_worker_processes_have_the_librarys_settings():
     def told(_start, _stopped):
         return SimpleNamespace(interrupted=False, seen=(set(np.geterr().values()), torch.get_num_threads()))

@@ -18,7 +18,7 @@ SMALLER = {  # in two dimensions
 }
 LINES = [name for name in NAMES if load_problem(name).dimension == 1]
 PLANES = [name for name in NAMES if name not in LINES]
-ALIKE = ("iris-plane", "tilted-bumps")  # to others that stay in the quick tests
+ALIKE = ("iris-plane", "moons", "tilted-bumps")  # to others that stay in the quick tests
 
 
 def test_every_kind_of_problem_is_shipped():
@@ -46,13 +46,13 @@ def test_every_kind_of_problem_is_shipped():
     } <= set(NAMES)
 
 
+@pytest.mark.parametrize("noise", [pytest.param(0.0, marks=pytest.mark.slow), 1.0])
 @pytest.mark.parametrize("name", LINES)
-def test_a_shipped_problem_verifies_with_shooting_with_and_without_noise(name):
-    for noise in (0.0, 1.0):
-        result = solve(load_problem(name, set={**SMALL, "mesh.stages": 3, "noise": noise}))
-        assert result.verified, result.certificate.failed
-        nothing = float(abs(result.reference[-1]).max())
-        assert result.tracking.l2_final < nothing  # it tracks at all
+def test_a_shipped_problem_verifies_with_shooting_with_and_without_noise(name, noise):
+    result = solve(load_problem(name, set={**SMALL, "mesh.stages": 3, "noise": noise}))
+    assert result.verified, result.certificate.failed
+    nothing = float(abs(result.reference[-1]).max())
+    assert result.tracking.l2_final < nothing  # it tracks at all
 
 
 @pytest.mark.parametrize(
@@ -65,13 +65,18 @@ def test_a_shipped_problem_in_two_dimensions_verifies_after_a_few_iterations(nam
     assert result.tracking.w2_final is not None
 
 
-@pytest.mark.parametrize("name", ["circle", "jump"])
-def test_a_shipped_problem_verifies_with_collocation(name):
-    result = solve(load_problem(name, set={"monte_carlo.particles": 20_000}), solver="collocation")
+@pytest.mark.parametrize(
+    ("name", "pieces"),
+    [("circle", 4), *(pytest.param(name, 16, marks=pytest.mark.slow) for name in ("circle", "jump"))],
+)
+def test_a_shipped_problem_verifies_with_collocation(name, pieces):
+    chosen = {"monte_carlo.particles": 20_000, "controls.pieces": pieces}
+    result = solve(load_problem(name, set=chosen), solver="collocation")
     assert result.status == "converged"
     assert result.verified, result.certificate.failed
 
 
+@pytest.mark.slow
 def test_two_bumps_comes_by_default_below_the_best_of_12_random_starts():
     problem = load_problem("two-bumps", set={"monte_carlo.particles": 20_000})
     default = solve(problem)

@@ -20,7 +20,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from controlsde.distances.softmin import softmin, squared_distances
 from controlsde.fokker_planck.mesh import Axis, Mesh
@@ -111,8 +110,14 @@ def _heat(axis: Axis, time: float) -> Array:
     period = 2.0 * length if axis.walls == "reflecting" else length
     count = 1 + math.ceil(math.sqrt(4.0 * REACH * time) / period)  # the nearest image may be beyond a wall
     images = np.arange(-count, count + 1) * period
-    gaps = [x[:, None, None] - x[None, :, None] - images]
-    if axis.walls == "reflecting":
-        gaps.append(x[:, None, None] + x[None, :, None] - 2.0 * axis.low - images)
-    exponents = -(np.concatenate(gaps, axis=2) ** 2) / (4.0 * time)
-    return np.asarray(logsumexp(exponents, axis=2) - 0.5 * math.log(4.0 * math.pi * time))
+    differences, sums = x[:, None] - x, x[:, None] + (x - 2.0 * axis.low)
+    gaps = [differences] if axis.walls == "periodic" else [differences, sums]
+    nearest = np.full_like(differences, np.inf)
+    for gap in gaps:
+        for image in images:
+            np.minimum(nearest, (gap - image) ** 2, out=nearest)
+    total = np.zeros_like(nearest)
+    for gap in gaps:
+        for image in images:
+            total += np.exp((nearest - (gap - image) ** 2) / (4.0 * time))
+    return np.asarray(np.log(total) - nearest / (4.0 * time) - 0.5 * math.log(4.0 * math.pi * time))

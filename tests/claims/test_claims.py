@@ -209,8 +209,8 @@ def no_answers(_, seeds, *__):
 @pytest.mark.parametrize(
     ("module", "name", "broken"),
     [
-        (least_energy, "steered", astray),
-        (price_of_narrowness, "least", too_much_to_ask),
+        pytest.param(least_energy, "steered", astray, marks=pytest.mark.slow),
+        pytest.param(price_of_narrowness, "least", too_much_to_ask, marks=pytest.mark.slow),
         (lengths_of_pieces, "freed", from_other_weights),
         (gramian_and_noise, "drifts_about", too_cheap),
         (feedback_and_forgetting, "exact", forgets_without_noise),
@@ -221,7 +221,7 @@ def no_answers(_, seeds, *__):
         (empirical_data, "expected_squared_error", too_few),
         (disconnected_support, "exact", too_gentle),
         (four_error_terms, "reverse_process", to_broader_data),
-        (gaussian_ode_and_sde, "final_of_linear", half_as_steep),
+        pytest.param(gaussian_ode_and_sde, "final_of_linear", half_as_steep, marks=pytest.mark.slow),
         (sgld_gaussian_mean, "scheme_law", too_sure_of_the_mean),
         (log_concave_contraction, "contraction", forgets_more),
         (moser_flow, "exact", without_score),
@@ -229,7 +229,7 @@ def no_answers(_, seeds, *__):
         (ou_semigroup_score, "slope", without_decay),
         (narrow_switching, "in_turn", undoubled),
         (noise_helps_only_later, "biased", bias_once),
-        (path_kl_is_loose, "path_kl", without_quarter),
+        pytest.param(path_kl_is_loose, "path_kl", without_quarter, marks=pytest.mark.slow),
         (score_loss_bounds_l2, "bound_of", without_sources),
         (gaussian_start, "contraction", without_way_back),
     ],

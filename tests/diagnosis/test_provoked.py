@@ -75,6 +75,7 @@ def test_iterations_that_ran_out_are_found_and_enough_of_them_cure_it(solver):
     assert cured(result, cause="iterations").status == "converged"
 
 
+@pytest.mark.slow
 def test_misjudged_curvature_is_found_and_a_larger_pivot_tolerance_cures_it():
     loose = {"kind": "collocation", "start": "random", "iterations": 34, "pivot_tolerance": 1e-8}
     narrow = {"network.width": 1, "controls.pieces": 6, "mesh.elements": [14]}
@@ -158,6 +159,7 @@ def test_in_a_plane_too_few_iterations_and_elements_are_told_apart():
     assert 2 < columns <= 8
 
 
+@pytest.mark.slow
 def test_in_a_plane_weights_at_bounds_are_counted_and_wider_bounds_help():
     result = solve(parse_problem(PLANE, set={"controls.bounds": 0.3}))
     assert result.status == "converged"
@@ -302,6 +304,7 @@ solver: {starts: 1}
 """
 
 
+@pytest.mark.slow
 def test_a_network_with_kinks_stalls_and_a_smooth_one_is_verified():
     result = solve(parse_problem(KINKED, set=FEW))
     assert result.status == "not-converged"

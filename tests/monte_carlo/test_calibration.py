@@ -27,6 +27,7 @@ TEN = [
     "two-bumps", "three-bumps", "iris-petals", "heat-compact", "jump", "moser-bumps", "circle", "vp-cosine",
     "moser-square", "iris-plane",
 ]  # fmt: skip
+QUICK = ("two-bumps", "jump", "circle", "moser-square")  # the others have the same walls and more to compute
 
 
 def posed(name):
@@ -51,7 +52,9 @@ def posed(name):
     )
 
 
-@pytest.mark.parametrize("name", TEN)
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in TEN]
+)
 def test_z_is_standard_normal_over_two_hundred_repetitions(name):
     experiment, grid, density, target = posed(name)
     first = experiment(0)

@@ -324,7 +324,7 @@ BUDGETS = [
     (2, "euler-maruyama", 72),
     (2, "heun", 72),
     (8, "euler-maruyama", 80),
-    (8, "heun", 112),
+    pytest.param(8, "heun", 112, marks=pytest.mark.slow),
 ]
 
 

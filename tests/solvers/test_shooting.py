@@ -140,6 +140,7 @@ def test_an_interruption_ends_all_threads_and_keeps_what_they_found(monkeypatch,
     assert threading.active_count() == before
 
 
+@pytest.mark.usefixtures("several_processors")
 def test_work_in_threads_ends_soon_after_it_is_told_to():
     def work(start, stopped):
         while not stopped():

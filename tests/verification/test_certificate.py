@@ -46,8 +46,14 @@ def failed(result):
     return {check.name for check in result.certificate.failed}
 
 
-@pytest.mark.parametrize("noise", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize(("name", "pieces"), [("two-bumps", 16), ("moser-bumps", 1)])
+@pytest.mark.parametrize(
+    ("name", "pieces", "noise"),
+    [
+        *(("two-bumps", 16, noise) for noise in (0.0, 0.5, 1.0)),
+        ("moser-bumps", 1, 1.0),
+        *(pytest.param("moser-bumps", 1, noise, marks=pytest.mark.slow) for noise in (0.0, 0.5)),
+    ],
+)
 def test_the_exact_drift_tracks_without_error_at_every_noise_and_passes(name, pieces, noise):
     steps = {"monte_carlo.steps_per_piece": 256 // pieces}  # four steps of a single piece are seen by the particles
     chosen = {"drift": "exact", "noise": noise, "controls.pieces": pieces, **FEW, **steps}

@@ -77,9 +77,9 @@ def test_a_spike_of_a_formula_is_not_overlooked(share, width):
     [
         (0.0, 1e-4, -2.0, True),
         (0.0, 8e-3, -0.4, False),
-        (0.0, 1e-3, 0.1, False),
+        pytest.param(0.0, 1e-3, 0.1, False, marks=pytest.mark.slow),
         (1e-4, 1e-5, -2.0, True),
-        (1e-4, 1e-3, -2.0, False),
+        pytest.param(1e-4, 1e-3, -2.0, False, marks=pytest.mark.slow),
         (1e-2, 1e-4, -2.0, True),
         (1e-2, 3e-2, -1.0, False),
         (0.1, 1e-3, -2.0, True),
@@ -116,7 +116,7 @@ def test_of_many_strips_none_that_is_verified_is_wrong():
     assert sum(not one.verified and one.wrong < 0.02 for one in told) < 6
 
 
-@pytest.mark.parametrize("noise", [0.0, 1e-4])
+@pytest.mark.parametrize("noise", [0.0, pytest.param(1e-4, marks=pytest.mark.slow)])
 def test_a_strip_that_stops_all_mass_is_not_verified(noise):
     found = across_a_strip(noise, 1e-3, -2.0, network=True)
     assert not found.verified
