@@ -33,7 +33,14 @@ from controlsde.cli.exits import (
     running,
     say,
 )
-from controlsde.cli.inputs import load_problem, load_result, load_to_solve, noise_levels, warn_about_controls
+from controlsde.cli.inputs import (
+    load_problem,
+    load_result,
+    load_to_look,
+    load_to_solve,
+    noise_levels,
+    warn_about_controls,
+)
 from controlsde.cli.options import (
     JsonOption,
     OutputOption,
@@ -62,6 +69,7 @@ from controlsde.foundation.memory import make_sure_of_room
 
 if TYPE_CHECKING:
     from controlsde.cli.console import Console
+    from controlsde.problem import Problem
     from controlsde.result.result import Result
 
 DRAWING = "drawing the figures"
@@ -100,7 +108,7 @@ def solve(
     verbose: VerboseOption = False,
 ) -> None:
     """Solve a problem, verify the answer, write result and figures."""
-    loaded = load_to_solve(problem, overrides, solver, quick)
+    loaded, lessened = _loaded(problem, overrides, solver, quick)
     folder = output_folder(output, loaded.name)
 
     from controlsde.cli.console import LOADING, Console
@@ -113,6 +121,8 @@ def solve(
         from controlsde.workflow.solving import solve as solve_once
 
         refuse(problem, refusals(loaded))
+    if lessened:
+        console.note(lessened)
     with running(console, problem) as progress, located(problem, overrides, loaded):
         result = solve_retrying(loaded, progress) if retry else solve_once(loaded, progress=progress)
         progress(Step("writing the result"))
@@ -122,6 +132,11 @@ def solve(
         print_json(result.to_json())
     _show(result, folder, console, problem)
     finish([result])
+
+
+def _loaded(problem: str, overrides: list[str] | None, solver: str | None, quick: bool) -> tuple[Problem, str]:
+    """The problem to solve, and what a first look changes of it."""
+    return load_to_look(problem, overrides, solver) if quick else (load_to_solve(problem, overrides, solver), "")
 
 
 def _show(result: Result, folder: Path, console: Console, problem: str) -> None:
@@ -157,7 +172,7 @@ def compare(
     from controlsde.cli.console import LOADING, Console
     from controlsde.foundation.progress import Step
 
-    loaded = load_to_solve(problem, overrides, solver, quick)
+    loaded, lessened = _loaded(problem, overrides, solver, quick)
     console = Console(quiet=quiet, verbose=verbose)
     with running(console, problem, LOADING):
         from controlsde.workflow.comparison import DEFAULT_NOISE
@@ -171,6 +186,8 @@ def compare(
         folder = output_folder(output, loaded.name, *names.values())
         refuse(problem, refusals(loaded))
         expected = expected_time(loaded, len(levels))
+    if lessened:
+        console.note(lessened)
     console.note(of_comparison(loaded, levels, expected, str(folder)))
     if not noise:
         console.note("--noise η, repeated, chooses other noise levels; --quick takes less effort")

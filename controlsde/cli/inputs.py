@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from controlsde.result.result import Result
 
 
-QUICK_SEARCH = {1: (4, 8), 2: (2, 0)}  # starts and hops, by dimension
-QUICK_PARTICLES = 20_000
-
-
 def load_problem(source: str, overrides: list[str] | None) -> Problem:
     """The problem of a file or a shipped name, with what is set on top of it."""
     from controlsde.problem import load_problem as load
@@ -40,21 +36,11 @@ def noise_levels(source: str, overrides: list[str] | None, noise: Sequence[float
     return levels
 
 
-def load_to_solve(source: str, overrides: list[str] | None, solver: str | None, quick: bool = False) -> Problem:
-    """The problem, with another kind of solver if one is named: as `--set solver=KIND` before all other overrides.
-
-    quick: with little effort, but for what the overrides say.
-    """
-    from controlsde.problem import parse_override
-
-    given = {parse_override(text)[0] for text in overrides or []} if quick else set()
+def load_to_solve(source: str, overrides: list[str] | None, solver: str | None) -> Problem:
+    """The problem, with another kind of solver if one is named: as `--set solver=KIND` before all other overrides."""
     if solver is not None and _own_solver(source) != _known_solver(solver):
         overrides = [f"solver={solver}", *(overrides or [])]
     loaded = load_problem(source, overrides)
-    if quick:
-        little = _little_effort(loaded).items()
-        free = [f"{key}={value}" for key, value in little if not {key, key.split(".")[0]} & given]
-        loaded = load_problem(source, [*(overrides or []), *free])
     if solver not in (None, loaded.solver.kind):
         raise UsageError(f"--solver {solver} and --set solver={loaded.solver.kind} contradict each other; give one")
     if loaded.drift is not None:
@@ -62,17 +48,15 @@ def load_to_solve(source: str, overrides: list[str] | None, solver: str | None, 
     return loaded
 
 
-def _little_effort(problem: Problem) -> dict[str, int]:
-    """Keys of a problem, and what they are for a first answer."""
-    little = {"monte_carlo.particles": QUICK_PARTICLES}
-    if problem.solver.kind == "shooting":
-        little |= dict(zip(("solver.starts", "solver.hops"), QUICK_SEARCH[min(problem.dimension, 2)], strict=True))
-    return {key: min(value, _value_of(problem, key)) for key, value in little.items()}
+def load_to_look(source: str, overrides: list[str] | None, solver: str | None) -> tuple[Problem, str]:
+    """The same with little effort, but for what the overrides say; and what that changes, in words."""
+    from controlsde.problem import parse_override
+    from controlsde.workflow.first_look import in_words, little_effort
 
-
-def _value_of(problem: Problem, key: str) -> int:
-    part, name = key.split(".")
-    return int(getattr(getattr(problem, part), name))
+    loaded = load_to_solve(source, overrides, solver)
+    changes = little_effort(loaded, {parse_override(text)[0] for text in overrides or []})
+    settings = [f"{key}={value}" for key, value in changes.items()]
+    return load_to_solve(source, [*(overrides or []), *settings], solver), in_words(loaded, changes)
 
 
 def _own_solver(source: str) -> str | None:

@@ -29,7 +29,8 @@ SolverOption = Annotated[
 QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no tables.")]
 VerboseOption = Annotated[bool, typer.Option("-v", "--verbose", help="One line for every iteration.")]
 QuickOption = Annotated[
-    bool, typer.Option("--quick", help="A first answer in seconds: fewer starts, hops and particles than by default.")
+    bool,
+    typer.Option("--quick", help="A first answer soon: fewer starts, hops and particles; beyond a line, fewer pieces."),
 ]
 RetryOption = Annotated[
     bool, typer.Option("--retry", help="Where something went wrong, try the first remedy, and keep the better answer.")

@@ -98,6 +98,13 @@ def test_quick_takes_little_effort_but_what_is_set_stays(run):
     assert document["certificate"]["monte_carlo"]["particles"] == solved.monte_carlo.particles == 20_000
 
 
+def test_quick_says_what_it_changes(run):
+    Path("more.yaml").write_text(HEAT.replace("starts: 1,", "starts: 5,"))
+    answer = run("solve", "more.yaml", "--quick", "-o", "out")
+    assert "--quick takes a first look: solver.starts 5 → 4, solver.hops 160 → 8\n" in answer.err
+    assert "--quick takes a first look" not in run("solve", "small.yaml", "--quick", "-o", "out").err  # little as it is
+
+
 def test_quick_leaves_a_whole_part_that_is_set_as_it_is(run):
     run("solve", "small.yaml", "--quick", "--set", "solver={kind: shooting, starts: 5, hops: 1}", "-o", "out", "-q")
     assert Result.load("out/result.nc").problem.solver.starts == 5

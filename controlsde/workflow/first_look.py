@@ -1,0 +1,61 @@
+"""A first look at a problem: little effort, so that an answer takes seconds on a line and a minute or two in a plane.
+
+Comes in: a problem, and which keys are to stay as they are. Goes out: the keys to change, each with its new value; and
+the same in words, for a first look must not pass for the whole search.
+
+On a line fewer starts, hops and particles are enough. In more dimensions the time goes into second derivatives, whose
+number grows with the square of the pieces: there one start is searched from, on half as many pieces. Time steps stay as
+long as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from controlsde.problem import Problem
+from controlsde.registry import SOLVERS
+
+SEARCH = {1: (4, 8), 2: (1, 0)}  # most starts and hops, by dimension; in more as in two
+MOST_PARTICLES = 20_000
+MOST_PIECES = 4  # beyond a line
+
+
+def little_effort(problem: Problem, kept: Collection[str] = ()) -> dict[str, int]:
+    """What to change of a problem: its keys, as `--set` takes them, and their new values.
+
+    kept: keys (`solver.starts`), or whole parts (`solver`), that stay as they are.
+    """
+    most = {"monte_carlo.particles": MOST_PARTICLES}
+    if problem.solver.kind == "shooting":
+        most |= dict(zip(("solver.starts", "solver.hops"), SEARCH[min(problem.dimension, 2)], strict=True))
+    changes = {key: min(value, _value(problem, key)) for key, value in most.items()} | _fewer_pieces(problem, kept)
+    free = {key: value for key, value in changes.items() if not {key, key.split(".")[0]} & set(kept)}
+    return {key: value for key, value in free.items() if value != _value(problem, key)}
+
+
+def in_words(problem: Problem, changes: dict[str, int]) -> str:
+    """What the changes are to this problem; nothing where there are none."""
+    told = [f"{key} {_value(problem, key)} → {value}" for key, value in changes.items()]
+    return f"--quick takes a first look: {', '.join(told)}" if told else ""
+
+
+def _fewer_pieces(problem: Problem, kept: Collection[str]) -> dict[str, int]:
+    """Half as many pieces in more than one dimension, unless something else hangs on their number."""
+    controls, solver = problem.controls, problem.solver
+    if problem.dimension == 1 or not SOLVERS[solver.kind].minimises_objective or solver.refine:
+        return {}
+    if {"controls", "controls.pieces"} & set(kept) or len(controls.given_lengths or ()) > 1:
+        return {}
+    pieces = max(1, min(MOST_PIECES, controls.pieces // 2))
+    changes = {"controls.pieces": pieces}
+    for key in ("mesh.steps_per_piece", "monte_carlo.steps_per_piece"):
+        steps = _value(problem, key)
+        if steps != "auto":
+            changes[key] = -(-steps * controls.pieces // pieces)
+    return changes
+
+
+def _value(problem: Problem, key: str) -> Any:
+    part, name = key.split(".")
+    return getattr(getattr(problem, part), name)
