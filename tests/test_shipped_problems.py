@@ -18,7 +18,7 @@ SMALLER = {  # in two dimensions
 }
 LINES = [name for name in NAMES if load_problem(name).dimension == 1]
 PLANES = [name for name in NAMES if name not in LINES]
-ALIKE = ("iris-plane", "moons", "tilted-bumps")  # to others that stay in the quick tests
+ALIKE = ("iris-plane", "moons", "rotation", "tilted-bumps")  # to others that stay in the quick tests
 
 
 def test_every_kind_of_problem_is_shipped():

@@ -93,7 +93,9 @@ def test_the_end_of_its_terminal_is_an_interruption(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
-@pytest.mark.parametrize("by", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL])
+@pytest.mark.parametrize(
+    "by", [*(pytest.param(one, marks=pytest.mark.slow) for one in (signal.SIGINT, signal.SIGTERM)), signal.SIGKILL]
+)
 @pytest.mark.usefixtures("several_processors")
 def test_no_worker_outlives_its_command(by, tmp_path):
     mark = f"{tmp_path}/out"

@@ -180,6 +180,7 @@ def test_a_tolerance_below_rounding_leaves_no_descent_and_the_remedy_ends_it():
     assert sound(cure)
 
 
+@pytest.mark.slow
 def test_a_tolerance_that_ipopt_cannot_reach_is_told_from_a_failure():
     solver = {"kind": "collocation", "tolerance": 1e-15}
     result = solve(
@@ -224,6 +225,7 @@ def uniform(expression, **changes):
     return load_problem("moser-bumps", set=FEW | box | {"drift": drift} | changes)
 
 
+@pytest.mark.slow
 def test_too_large_particle_steps_are_told_from_a_mesh_and_cured():
     more = {"reference.diffusivity": 0.2, "noise": 1, "monte_carlo.particles": 5000}
     more |= {"monte_carlo.steps_per_piece": 16, "mesh.elements": [8], "mesh.steps_per_piece": 4}

@@ -245,6 +245,7 @@ with crew() as together:
 """
 
 
+@pytest.mark.slow
 def test_two_processes_of_torchrun_count_the_same_particles_to_the_bit(tmp_path):
     script = tmp_path / "two.py"
     script.write_text(TWO_PROCESSES)

@@ -162,7 +162,10 @@ def points(reference, name, rng, count=12):
     return rng.uniform(low + 0.05 * (high - low), high - 0.05 * (high - low), (count, reference.dimension))
 
 
-@pytest.mark.parametrize("name", REFERENCES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if "3d" in name or "walled" in name else name for name in REFERENCES],
+)
 def test_density_is_carried_by_the_exact_drift_at_every_noise_level(name, built, rng):
     reference = built(name)
     x, axes = points(reference, name, rng), np.eye(reference.dimension)

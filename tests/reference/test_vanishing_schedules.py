@@ -51,10 +51,10 @@ def noised(schedule, kind, s):
 @pytest.mark.parametrize(
     ("kind", "schedule", "noise"),
     [
-        ("ve", "s^2", 0.0),
+        pytest.param("ve", "s^2", 0.0, marks=pytest.mark.slow),
         ("ve", "s^2", 1.0),
         ("vp", "10*s^20", 0.0),
-        ("vp", "10*s^20", 0.5),
+        pytest.param("vp", "10*s^20", 0.5, marks=pytest.mark.slow),
         ("ve", "4*max(s - 0.5, 0)", 1.0),
         ("vp", "(s - 0.5)**2", 0.5),
     ],
@@ -115,7 +115,11 @@ def test_solver_steps_carry_the_reference_to_their_order(noise):
 
 @pytest.mark.parametrize(
     ("schedule", "solver"),
-    [("10*s^20", "shooting"), ("where(s < 0.5, 0, 1)", "shooting"), ("where(s < 0.5, 0, 1)", "collocation")],
+    [
+        ("10*s^20", "shooting"),
+        ("where(s < 0.5, 0, 1)", "shooting"),
+        pytest.param("where(s < 0.5, 0, 1)", "collocation", marks=pytest.mark.slow),
+    ],
 )
 def test_networks_are_solved_for_where_steps_are_without_diffusion(schedule, solver):
     result = cs.solve(

@@ -52,7 +52,9 @@ def test_a_cold_collocation_ends_at_a_stationary_point_of_the_objective(tracking
     assert (np.abs(outcome.weights) <= tracking.bound + 1e-6).all()
 
 
-def test_by_default_it_begins_where_a_search_by_shooting_ends(tracking):
+@pytest.mark.parametrize("noise", [0.0, pytest.param(1.0, marks=pytest.mark.slow)])
+def test_by_default_it_begins_where_a_search_by_shooting_ends(small_tracking, noise):
+    tracking = small_tracking(noise=noise)
     """From one cold start collocation ends anywhere; what it calls its answer should not be far above shooting's."""
     objective = Objective(tracking)
     starts, hops = collocation.SHORT_SEARCH[1]
@@ -64,6 +66,7 @@ def test_by_default_it_begins_where_a_search_by_shooting_ends(tracking):
     assert outcome.objective <= collocation.solve(objective, Collocation(start="random")).objective
 
 
+@pytest.mark.slow
 def test_of_several_starts_one_is_shootings_and_the_others_are_cold(small_tracking):
     objective = Objective(small_tracking())
     first, second = collocation.solve(objective, Collocation(starts=2)).starts

@@ -351,7 +351,7 @@ def test_the_error_over_time_does_not_depend_on_the_pieces():
         assert result.tracking.l2_rms == pytest.approx(np.sqrt(mean), rel=1e-3)
 
 
-@pytest.mark.parametrize("std", [0.02, 0.005, 1e-6])
+@pytest.mark.parametrize("std", [pytest.param(0.02, marks=pytest.mark.slow), 0.005, 1e-6])
 def test_a_component_too_narrow_for_the_mesh_is_never_certified(std):
     more = {"means": [-1.52, 1.5], "stds": [std, 0.3], "weights": [0.4, 0.6]}
     problem = load_problem(

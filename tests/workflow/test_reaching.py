@@ -125,10 +125,11 @@ def test_lengths_that_nobody_gives_are_free_on_a_ladder_of_pieces_and_others_are
         assert first.problem.controls.lengths == expected
 
 
+@pytest.mark.slow
 def test_under_a_schedule_limits_and_prices_are_of_the_energy_that_is_bounded():
     """The bound is one of ∫∫(D̄/D)|v|²ρ: a limit between that and the plain energy must not tell them apart wrongly."""
     changes = {"solver.starts": 2, "solver.hops": 0, "monte_carlo.particles": 2000, "controls.pieces": 2}
-    problem = load_problem("vp-cosine", set=changes)
+    problem = load_problem("vp-cosine", set=changes | {"mesh.elements": [6], "mesh.degree": 6})
     found = reach(problem, 10.0, "width")
     (row,) = found.tried
     energy = row.result.energy
@@ -159,6 +160,7 @@ def test_the_narrowest_network_begins_with_one_neuron():
     assert found.value == 1
 
 
+@pytest.mark.slow
 def test_a_shorter_horizon_is_tried_until_two_in_a_row_are_too_short():
     problem = load_problem(
         "moser-bumps", set={"solver.starts": 2, "solver.hops": 0, "monte_carlo.particles": 4000, "controls.pieces": 4}
