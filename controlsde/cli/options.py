@@ -30,7 +30,10 @@ QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, n
 VerboseOption = Annotated[bool, typer.Option("-v", "--verbose", help="One line for every iteration.")]
 QuickOption = Annotated[
     bool,
-    typer.Option("--quick", help="A first answer soon: fewer starts, hops and particles; beyond a line, fewer pieces."),
+    typer.Option(
+        "--quick",
+        help="A first answer soon: fewer starts, hops and particles; in a plane fewer pieces. It says what it changed.",
+    ),
 ]
 RetryOption = Annotated[
     bool, typer.Option("--retry", help="Where something went wrong, try the first remedy, and keep the better answer.")

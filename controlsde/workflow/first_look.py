@@ -5,7 +5,8 @@ the same in words, for a first look must not pass for the whole search.
 
 On a line fewer starts, hops and particles are enough. In more dimensions the time goes into second derivatives, whose
 number grows with the square of the pieces: there one start is searched from, on half as many pieces. Time steps stay as
-long as they were.
+long as they were. A diffusion that is reversed gathers its detail at the end; few pieces are put there, each half as
+long as the one before (docs/pieces-and-width.md), and often do better than twice as many of equal length.
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ from controlsde.registry import SOLVERS
 
 SEARCH = {1: (4, 8), 2: (1, 0)}  # most starts and hops, by dimension; in more as in two
 MOST_PARTICLES = 20_000
-MOST_PIECES = 4  # beyond a line
+LEAST_PIECES, MOST_PIECES = 3, 4  # beyond a line, unless there are fewer
+RATIO = 0.5  # of a piece to the one before
 
 
-def little_effort(problem: Problem, kept: Collection[str] = ()) -> dict[str, int]:
+def little_effort(problem: Problem, kept: Collection[str] = ()) -> dict[str, Any]:
     """What to change of a problem: its keys, as `--set` takes them, and their new values.
 
     kept: keys (`solver.starts`), or whole parts (`solver`), that stay as they are.
     """
-    most = {"monte_carlo.particles": MOST_PARTICLES}
+    most: dict[str, Any] = {"monte_carlo.particles": MOST_PARTICLES}
     if problem.solver.kind == "shooting":
         most |= dict(zip(("solver.starts", "solver.hops"), SEARCH[min(problem.dimension, 2)], strict=True))
     changes = {key: min(value, _value(problem, key)) for key, value in most.items()} | _fewer_pieces(problem, kept)
@@ -34,21 +36,23 @@ def little_effort(problem: Problem, kept: Collection[str] = ()) -> dict[str, int
     return {key: value for key, value in free.items() if value != _value(problem, key)}
 
 
-def in_words(problem: Problem, changes: dict[str, int]) -> str:
+def in_words(problem: Problem, changes: dict[str, Any]) -> str:
     """What the changes are to this problem; nothing where there are none."""
-    told = [f"{key} {_value(problem, key)} → {value}" for key, value in changes.items()]
+    told = [f"{key} {_told(_value(problem, key))} → {value}" for key, value in changes.items()]
     return f"--quick takes a first look: {', '.join(told)}" if told else ""
 
 
-def _fewer_pieces(problem: Problem, kept: Collection[str]) -> dict[str, int]:
-    """Half as many pieces in more than one dimension, unless something else hangs on their number."""
+def _fewer_pieces(problem: Problem, kept: Collection[str]) -> dict[str, Any]:
+    """About half as many pieces in more than one dimension, unless something else hangs on their number."""
     controls, solver = problem.controls, problem.solver
     if problem.dimension == 1 or not SOLVERS[solver.kind].minimises_objective or solver.refine:
         return {}
     if {"controls", "controls.pieces"} & set(kept) or len(controls.given_lengths or ()) > 1:
         return {}
-    pieces = max(1, min(MOST_PIECES, controls.pieces // 2))
-    changes = {"controls.pieces": pieces}
+    pieces = min(controls.pieces, MOST_PIECES, max(LEAST_PIECES, controls.pieces // 2))
+    changes: dict[str, Any] = {"controls.pieces": pieces}
+    if controls.lengths is None and problem.reference.kind == "reversed-diffusion":
+        changes["controls.lengths"] = RATIO
     for key in ("mesh.steps_per_piece", "monte_carlo.steps_per_piece"):
         steps = _value(problem, key)
         if steps != "auto":
@@ -59,3 +63,7 @@ def _fewer_pieces(problem: Problem, kept: Collection[str]) -> dict[str, int]:
 def _value(problem: Problem, key: str) -> Any:
     part, name = key.split(".")
     return getattr(getattr(problem, part), name)
+
+
+def _told(value: Any) -> str:
+    return "equal" if value is None else str(value)
