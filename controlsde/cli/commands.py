@@ -190,7 +190,8 @@ def compare(
         console.note(lessened)
     console.note(of_comparison(loaded, levels, expected, str(folder)))
     if not noise:
-        console.note("--noise η, repeated, chooses other noise levels; --quick takes less effort")
+        quicker = "" if quick else "; --quick takes less effort"
+        console.note(f"--noise η, repeated, chooses other noise levels{quicker}")
     with running(console, problem) as progress, located(problem, overrides, loaded):
         if retry:
             comparison = compare_retrying(loaded, levels, progress)

@@ -105,7 +105,10 @@ def periods_of(mesh: Mesh) -> tuple[float, ...] | None:
 
 
 def _heat(axis: Axis, time: float) -> Array:
-    """log k(x, y) for all grid points x and y of an axis."""
+    """log k(x, y) for all grid points x and y of an axis: log Σ exp(−g²/4τ) − ½ log 4πτ over the gaps g to all images.
+
+    The nearest image is taken out of the sum, so that it neither overflows nor vanishes.
+    """
     x, length = axis.grid, axis.high - axis.low
     period = 2.0 * length if axis.walls == "reflecting" else length
     count = 1 + math.ceil(math.sqrt(4.0 * REACH * time) / period)  # the nearest image may be beyond a wall
