@@ -55,7 +55,7 @@ def load_to_look(source: str, overrides: list[str] | None, solver: str | None) -
 
     loaded = load_to_solve(source, overrides, solver)
     changes = little_effort(loaded, {parse_override(text)[0] for text in overrides or []})
-    settings = [f"{key}={value}" for key, value in changes.items()]
+    settings = [f"{key}={'null' if value is None else value}" for key, value in changes.items()]
     return load_to_solve(source, [*(overrides or []), *settings], solver), in_words(loaded, changes)
 
 

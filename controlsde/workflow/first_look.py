@@ -6,7 +6,8 @@ the same in words, for a first look must not pass for the whole search.
 On a line fewer starts, hops and particles are enough. In more dimensions the time goes into second derivatives, whose
 number grows with the square of the pieces: there one start is searched from, on half as many pieces. Time steps stay as
 long as they were. A diffusion that is reversed gathers its detail at the end; few pieces are put there, each half as
-long as the one before (docs/pieces-and-width.md), and often do better than twice as many of equal length.
+long as the one before (docs/pieces-and-width.md), and often do better than twice as many of equal length. Lengths that
+are free, which take several times as long to find, are given up for these.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def little_effort(problem: Problem, kept: Collection[str] = ()) -> dict[str, Any
 
 def in_words(problem: Problem, changes: dict[str, Any]) -> str:
     """What the changes are to this problem; nothing where there are none."""
-    told = [f"{key} {_told(_value(problem, key))} → {value}" for key, value in changes.items()]
+    told = [f"{key} {_told(_value(problem, key))} → {_told(value)}" for key, value in changes.items()]
     return f"--quick takes a first look: {', '.join(told)}" if told else ""
 
 
@@ -51,8 +52,8 @@ def _fewer_pieces(problem: Problem, kept: Collection[str]) -> dict[str, Any]:
         return {}
     pieces = min(controls.pieces, MOST_PIECES, max(LEAST_PIECES, controls.pieces // 2))
     changes: dict[str, Any] = {"controls.pieces": pieces}
-    if controls.lengths is None and problem.reference.kind == "reversed-diffusion":
-        changes["controls.lengths"] = RATIO
+    if controls.given_lengths is None:  # equal, or free, which takes several times as long
+        changes["controls.lengths"] = RATIO if problem.reference.kind == "reversed-diffusion" else None
     for key in ("mesh.steps_per_piece", "monte_carlo.steps_per_piece"):
         steps = _value(problem, key)
         if steps != "auto":

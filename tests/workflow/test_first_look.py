@@ -53,11 +53,19 @@ def test_pieces_stay_where_they_are_given_or_something_hangs_on_them(changes, ke
     assert {"controls.pieces", "mesh.steps_per_piece", "monte_carlo.steps_per_piece"}.isdisjoint(effort)
 
 
-def test_a_ratio_of_lengths_and_free_lengths_go_with_fewer_pieces():
-    for lengths in (0.75, "free"):
-        effort = little_effort(load_problem("moons", set={"controls.lengths": lengths}))
-        assert effort["controls.pieces"] == 4
-        assert "controls.lengths" not in effort
+def test_a_ratio_of_lengths_stays_and_free_lengths_which_take_long_become_one():
+    effort = little_effort(load_problem("moons", set={"controls.lengths": 0.75}))
+    assert effort["controls.pieces"] == 4
+    assert "controls.lengths" not in effort
+    free = load_problem("moons", set={"controls.lengths": "free"})
+    assert little_effort(free)["controls.lengths"] == 0.5
+    assert "controls.lengths free → 0.5" in in_words(free, little_effort(free))
+    even = load_problem("moser-square", set={"controls.lengths": "free"})
+    assert little_effort(even)["controls.lengths"] is None
+    assert "controls.lengths free → equal" in in_words(even, little_effort(even))
+    assert load_problem("moser-square", set={"controls.lengths": "free"} | little_effort(even)).controls.lengths is None
+    line = load_problem("two-bumps", set={"controls.lengths": "free"})
+    assert "controls.lengths" not in little_effort(line)
     assert "controls.lengths" not in little_effort(load_problem("moons"), {"controls.lengths"})
 
 
