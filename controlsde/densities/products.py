@@ -18,6 +18,9 @@ from controlsde.densities.gaussian import AxisFactors
 
 CHUNK = 2_000_000  # numbers in one temporary array
 
+MANY = 16  # components, from which on it pays to look for coordinates that points share,
+FEW = 4  # times or more, on average
+
 # (axis, x (n,)) -> logarithms and logarithmic derivatives (K, n) of that axis's factors
 AxisLogs = Callable[[int, Array], tuple[Array, Array]]
 
@@ -31,6 +34,21 @@ def log_sum(logs: Array) -> tuple[Array, Array]:
         result = np.log(total) + top
     shares /= np.where(total > 0.0, total, 1.0)
     return result, shares
+
+
+def _once_a_coordinate(points: Array, logs: AxisLogs) -> AxisLogs:
+    """The same logarithms, taken once of every coordinate: the points of a mesh have few, and each many times."""
+    axes = [np.unique(coordinates) for coordinates in points.T]
+    known = [logs(axis, x) if FEW * len(x) <= len(points) else None for axis, x in enumerate(axes)]
+
+    def looked_up(axis: int, x: Array) -> tuple[Array, Array]:
+        found = known[axis]
+        if found is None:
+            return logs(axis, x)
+        places = np.searchsorted(axes[axis], x)
+        return found[0][:, places], found[1][:, places]
+
+    return looked_up
 
 
 @dataclass(frozen=True)
@@ -68,6 +86,8 @@ class Products:
         """
         points = as_points(x, self.dimension)
         step = max(1, CHUNK // self.weights.size)
+        if self.dimension > 1 and self.weights.size >= MANY:
+            logs = _once_a_coordinate(points, logs)
         parts = [self._chunk(points[i : i + step], logs) for i in range(0, max(len(points), 1), step)]
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
