@@ -17,7 +17,6 @@ from controlsde.densities.density import Array, as_points
 from controlsde.densities.gaussian import AxisFactors
 
 CHUNK = 2_000_000  # numbers in one temporary array
-
 MANY = 16  # components, from which on it pays to look for coordinates that points share,
 FEW = 4  # times or more, on average
 
@@ -36,10 +35,14 @@ def log_sum(logs: Array) -> tuple[Array, Array]:
     return result, shares
 
 
-def _once_a_coordinate(points: Array, logs: AxisLogs) -> AxisLogs:
-    """The same logarithms, taken once of every coordinate: the points of a mesh have few, and each many times."""
+def _once_a_coordinate(points: Array, logs: AxisLogs, most: int) -> AxisLogs:
+    """The same logarithms, taken once of every coordinate: the points of a mesh have few, and each many times.
+
+    most: coordinates of an axis, beyond which they would fill the memory, and are taken point by point.
+    """
     axes = [np.unique(coordinates) for coordinates in points.T]
-    known = [logs(axis, x) if FEW * len(x) <= len(points) else None for axis, x in enumerate(axes)]
+    few = min(most, len(points) // FEW)
+    known = [logs(axis, x) if len(x) <= few else None for axis, x in enumerate(axes)]
 
     def looked_up(axis: int, x: Array) -> tuple[Array, Array]:
         found = known[axis]
@@ -87,7 +90,7 @@ class Products:
         points = as_points(x, self.dimension)
         step = max(1, CHUNK // self.weights.size)
         if self.dimension > 1 and self.weights.size >= MANY:
-            logs = _once_a_coordinate(points, logs)
+            logs = _once_a_coordinate(points, logs, step)
         parts = [self._chunk(points[i : i + step], logs) for i in range(0, max(len(points), 1), step)]
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 

@@ -29,6 +29,9 @@ def test_on_a_grid_the_factors_of_a_coordinate_are_taken_once_and_the_values_are
     scattered = rng.uniform(-2.0, 2.0, (50, 2))
     density.log_density_and_score(scattered, logs)
     assert asked[2:] == [50, 50]
+    monkeypatch.setattr(products, "CHUNK", 20 * count)  # less than a line of the grid: no array is ever larger
+    density.log_density_and_score(grid, logs)
+    assert max(asked[4:]) <= 20
     monkeypatch.setattr(products, "MANY", 10**9)
     for one, other in zip(found, density.log_density_and_score(grid, logs), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-13, atol=1e-13)
