@@ -36,7 +36,6 @@ from controlsde.cli.exits import (
 from controlsde.cli.inputs import (
     load_problem,
     load_result,
-    load_to_look,
     load_to_solve,
     noise_levels,
     warn_about_controls,
@@ -69,7 +68,6 @@ from controlsde.foundation.memory import make_sure_of_room
 
 if TYPE_CHECKING:
     from controlsde.cli.console import Console
-    from controlsde.problem import Problem
     from controlsde.result.result import Result
 
 DRAWING = "drawing the figures"
@@ -108,7 +106,7 @@ def solve(
     verbose: VerboseOption = False,
 ) -> None:
     """Solve a problem, verify the answer, write result and figures."""
-    loaded, lessened = _loaded(problem, overrides, solver, quick)
+    loaded, lessened = load_to_solve(problem, overrides, solver, quick)
     folder = output_folder(output, loaded.name)
 
     from controlsde.cli.console import LOADING, Console
@@ -132,11 +130,6 @@ def solve(
         print_json(result.to_json())
     _show(result, folder, console, problem)
     finish([result])
-
-
-def _loaded(problem: str, overrides: list[str] | None, solver: str | None, quick: bool) -> tuple[Problem, str]:
-    """The problem to solve, and what a first look changes of it."""
-    return load_to_look(problem, overrides, solver) if quick else (load_to_solve(problem, overrides, solver), "")
 
 
 def _show(result: Result, folder: Path, console: Console, problem: str) -> None:
@@ -172,7 +165,7 @@ def compare(
     from controlsde.cli.console import LOADING, Console
     from controlsde.foundation.progress import Step
 
-    loaded, lessened = _loaded(problem, overrides, solver, quick)
+    loaded, lessened = load_to_solve(problem, overrides, solver, quick)
     console = Console(quiet=quiet, verbose=verbose)
     with running(console, problem, LOADING):
         from controlsde.workflow.comparison import DEFAULT_NOISE

@@ -36,8 +36,25 @@ def noise_levels(source: str, overrides: list[str] | None, noise: Sequence[float
     return levels
 
 
-def load_to_solve(source: str, overrides: list[str] | None, solver: str | None) -> Problem:
-    """The problem, with another kind of solver if one is named: as `--set solver=KIND` before all other overrides."""
+def load_to_solve(
+    source: str, overrides: list[str] | None, solver: str | None, quick: bool = False
+) -> tuple[Problem, str]:
+    """The problem, with another kind of solver if one is named: as `--set solver=KIND` before all other overrides.
+
+    quick: with little effort, but for what the overrides say. The second result tells what that changes, if anything.
+    """
+    loaded = _to_solve(source, overrides, solver)
+    if not quick:
+        return loaded, ""
+    from controlsde.problem import parse_override
+    from controlsde.workflow.first_look import in_words, little_effort
+
+    changes = little_effort(loaded, {parse_override(text)[0] for text in overrides or []})
+    settings = [f"{key}={'null' if value is None else value}" for key, value in changes.items()]
+    return _to_solve(source, [*(overrides or []), *settings], solver), in_words(loaded, changes)
+
+
+def _to_solve(source: str, overrides: list[str] | None, solver: str | None) -> Problem:
     if solver is not None and _own_solver(source) != _known_solver(solver):
         overrides = [f"solver={solver}", *(overrides or [])]
     loaded = load_problem(source, overrides)
@@ -46,17 +63,6 @@ def load_to_solve(source: str, overrides: list[str] | None, solver: str | None) 
     if loaded.drift is not None:
         raise UsageError(f"{source}: gives its own drift; run `controlsde evaluate`, or remove the key drift")
     return loaded
-
-
-def load_to_look(source: str, overrides: list[str] | None, solver: str | None) -> tuple[Problem, str]:
-    """The same with little effort, but for what the overrides say; and what that changes, in words."""
-    from controlsde.problem import parse_override
-    from controlsde.workflow.first_look import in_words, little_effort
-
-    loaded = load_to_solve(source, overrides, solver)
-    changes = little_effort(loaded, {parse_override(text)[0] for text in overrides or []})
-    settings = [f"{key}={'null' if value is None else value}" for key, value in changes.items()]
-    return load_to_solve(source, [*(overrides or []), *settings], solver), in_words(loaded, changes)
 
 
 def _own_solver(source: str) -> str | None:
