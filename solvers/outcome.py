@@ -30,7 +30,7 @@ Reason = Literal[
 ]
 
 
-Beginning = Literal["", "hop", "finer mesh"]
+Beginning = Literal["", "hop", "finer mesh"]  # files count them in this order
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,11 @@ class Iteration:
     objective: float
     gradient_norm: float
     begins: Beginning = ""
+
+
+def rows_that_begin(beginnings: Sequence[Beginning], kind: Beginning) -> NDArray[np.int64]:
+    """With which rows of a history a hop, or a finer mesh, begins."""
+    return np.array([row for row, one in enumerate(beginnings) if one == kind], dtype=np.int64)
 
 
 def carried_on(before: tuple[Iteration, ...], later: tuple[Iteration, ...]) -> tuple[Iteration, ...]:

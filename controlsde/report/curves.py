@@ -28,7 +28,7 @@ from controlsde.report.canvas import (
     standing,
 )
 from controlsde.result.result import Result
-from controlsde.solvers.outcome import reached
+from controlsde.solvers.outcome import Beginning, reached, rows_that_begin
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +39,7 @@ Array = NDArray[np.float64]
 MOST_NEURONS = 5  # with a panel of their own; more become an image
 NEAR_BOUND = 0.8
 _ANSWER: Any = {"color": SERIES[1], "marker": "o", "markersize": 9, "linestyle": "none", "label": "the answer"}
-_BEGINS: dict[str, Any] = {
+_BEGINS: dict[Beginning, Any] = {
     "hop": {"color": INK, "marker": "^", "markersize": 6, "linestyle": "none"},
     "finer mesh": {"color": INK, "marker": "s", "markersize": 6, "linestyle": "none"},
 }
@@ -234,8 +234,8 @@ def _objective(axes: Axes, result: Result) -> None:
     iteration, values = result.history[:, 0], result.history[:, 1]
     _history(axes, iteration, values)
     for kind, look in _BEGINS.items():
-        rows = [row for row, one in enumerate(result.beginnings) if one == kind]
-        if rows:
+        rows = rows_that_begin(result.beginnings, kind)
+        if len(rows):
             axes.plot(iteration[rows], values[rows], label=f"a {kind} begins", **look)
     answer = result.objective
     if np.isfinite(answer):

@@ -9,7 +9,7 @@ or the problem. Whether a check of the certificate passed is computed again from
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ SPACE = ("x", "y", "z")
 CONTROLS = ("A", "W", "b", "piece_times")
 CURVES = {"l2": "curve_time", "discrete_l2": "discrete_time"}
 NEEDED = ("density", "reference", "time", "history", "starts", *CURVES, *CURVES.values())
-BEGINNINGS: tuple[Beginning, ...] = ("", "hop", "finer mesh")  # by their numbers in a file
+BEGINNINGS: tuple[Beginning, ...] = get_args(Beginning)  # by their numbers in a file
 MOST_DEGREE = 1000
 GIVE = "give the .nc file that `controlsde solve` wrote"
 

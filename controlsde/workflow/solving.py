@@ -28,7 +28,7 @@ from controlsde.problem.solver_specs import SolverOptions
 from controlsde.problem.values import dotted
 from controlsde.registry import SOLVERS
 from controlsde.result.result import Result
-from controlsde.solvers.outcome import Beginning, Outcome, Termination
+from controlsde.solvers.outcome import Beginning, Outcome, Termination, rows_that_begin
 from controlsde.tracking.free_lengths import logits_of
 from controlsde.tracking.objective import Objective, device_of
 from controlsde.tracking.posed import Posed
@@ -265,8 +265,8 @@ def _history(outcome: Outcome) -> Array:
 
 def _on_last_mesh(answer: _Answer) -> Array:
     """The rows of its history since the mesh last became finer: those that say how the solver came to its end."""
-    finer = [row for row, begins in enumerate(answer.beginnings) if begins == "finer mesh"]
-    return answer.history[finer[-1] if finer else 0 :]
+    finer = rows_that_begin(answer.beginnings, "finer mesh")
+    return answer.history[finer[-1] if len(finer) else 0 :]
 
 
 def _verified(

@@ -62,7 +62,8 @@ class Run:
         """This run and its continuation as one. begins: what the continuation is, where it is not more of the same."""
         count = self.history[-1].number if self.history else 0
         shifted = [replace(row, number=row.number + count) for row in later.history[1:]]
-        shifted[:1] = [replace(row, begins=begins or row.begins) for row in shifted[:1]]
+        if begins and shifted:
+            shifted[0] = replace(shifted[0], begins=begins)
         best = replace(later.best, number=later.best.number + count) if later.best else self.best
         failure = later.failure or (None if shifted else self.failure)  # what goes nowhere leaves it as it was
         return Run(best, self.history + shifted, failure, later.interrupted, self.seconds + later.seconds)

@@ -33,8 +33,7 @@ from controlsde.report.page.film import signed_picture
 from controlsde.report.page.subject import Shown, Subject
 from controlsde.report.page.tables import OBJECTIVE_DIGITS
 from controlsde.report.words import digits, spread_of
-from controlsde.result.result import Result
-from controlsde.solvers.outcome import reached
+from controlsde.solvers.outcome import Beginning, reached, rows_that_begin
 
 Array = NDArray[np.float64]
 
@@ -42,6 +41,7 @@ MOST_LINES = 6  # of one panel of weights; more become an image
 NEAR_BOUND = 0.8
 IMAGE_COLUMNS = 320
 BARS = 64
+BEGINS: dict[Beginning, str] = {"hop": "triangle", "finer mesh": "square"}  # marks in a history
 SOLVER = Ink(FAINT.light, FAINT.dark, "2 4")
 
 
@@ -219,31 +219,21 @@ def _account(one: Shown) -> str:
     return "; ".join([*lines, *spread_of(result)]) + "."
 
 
-def _begun(result: Result) -> list[tuple[str, str, NDArray[np.int64]]]:
-    """What began during a search, the mark of it, and the rows of the history where it did."""
-    found = []
-    for kind, mark in (("hop", "triangle"), ("finer mesh", "square")):
-        rows = np.array([row for row, one in enumerate(result.beginnings) if one == kind], dtype=np.int64)
-        if len(rows):
-            found.append((kind, mark, rows))
-    return found
-
-
 def _objective(one: Shown) -> Picture | None:
     result = one.result
     iterations, values = result.history[:, 0], result.history[:, 1]
     if np.isfinite(values).sum() < 2:
         return None
     curves = [Curve(iterations, values, one.ink, "objective of the iterate")]
-    begun = _begun(result)
-    for kind, mark, rows in begun:
-        curves.append(Curve(iterations[rows], values[rows], INK, f"a {kind} begins", line=False, mark=mark))
+    begun = {kind: rows for kind in BEGINS if len(rows := rows_that_begin(result.beginnings, kind))}
+    for kind, rows in begun.items():
+        curves.append(Curve(iterations[rows], values[rows], INK, f"a {kind} begins", line=False, mark=BEGINS[kind]))
     sentences = []
     if result.solver == "collocation":
         sentences.append("The states of collocation obey the state equation only at the end; before, this is not J.")
     if result.problem.objective.terminal_error is not None:
         sentences.append("A point for each multiplier of the limit at T.")
-    sentences += [_told(kind, len(rows)) for kind, _, rows in begun]
+    sentences += [_told(kind, len(rows)) for kind, rows in begun.items()]
     note = " ".join(sentences)
     if np.isfinite(result.objective):
         answer = Curve(
@@ -259,11 +249,11 @@ def _objective(one: Shown) -> Picture | None:
     x = around([iterations, [result.iterations]], "iteration", whole=True)
     y = around(shown, "", logarithmic=bool((finite(*shown) > 0).all()) and spans_magnitudes(shown, 5.0))
     words = f"Objective against iterations for {one.label}; the answer has {answer_words(one)}"
-    uprights = [float(iterations[row]) for _, _, rows in begun for row in rows]
+    uprights = [float(iterations[row]) for rows in begun.values() for row in rows]
     return Picture("objective", chart(curves, x, y, words, height=200, uprights=uprights), legend(curves), note)
 
 
-def _told(kind: str, count: int) -> str:
+def _told(kind: Beginning, count: int) -> str:
     """What so many beginnings of a kind mean for J."""
     times = "Once" if count == 1 else f"{count} times"
     if kind == "hop":
