@@ -13,7 +13,7 @@ from controlsde.solvers.declaration import Solver
 from controlsde.solvers.outcome import Outcome
 from controlsde.tracking.objective import Objective
 from controlsde.tracking.posed import Posed
-from controlsde.workflow import mesh_refinement
+from controlsde.workflow import mesh_refinement, solving
 from controlsde.workflow.mesh_refinement import RESOLVED, run_resolved, solve_resolved
 from controlsde.workflow.solving import discrete_stages, evaluate
 
@@ -104,6 +104,15 @@ def test_the_history_of_an_answer_goes_back_to_the_first_mesh():
     assert np.all(np.delete(steps, np.array(finer) - 1) == 1)
     assert outcome.history[0].number == 0
     assert (outcome.history[-1].number, outcome.history[-1].objective) == (outcome.iterations, outcome.objective)
+
+
+def test_a_diagnosis_looks_at_the_last_mesh_alone_and_the_result_has_all(monkeypatch):
+    seen = []
+    monkeypatch.setattr(solving, "diagnose", lambda case: seen.append(case.history) or ())
+    result = solving.solve(parse_problem(PROBLEM.format(mesh="{}", noise=0.0).replace("0.4, 0.4", "0.2, 0.2")))
+    last = max(row for row, begins in enumerate(result.beginnings) if begins == "finer mesh")
+    assert last > 0
+    np.testing.assert_array_equal(seen[-1], result.history[last:])
 
 
 @pytest.mark.parametrize("mesh", ["{elements: [6], steps_per_piece: 1}"])
