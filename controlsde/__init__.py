@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from controlsde.workflow.comparison import Comparison, compare
     from controlsde.workflow.feedback import Feedback, FeedbackError, feedback
     from controlsde.workflow.linearising import Controllability, controllability
+    from controlsde.workflow.previewing import Preview, preview
     from controlsde.workflow.reach_ladders import ReachError
     from controlsde.workflow.reaching import Reach, reach
     from controlsde.workflow.simulation import Simulation, SimulationError, simulate
@@ -31,6 +32,7 @@ __all__ = [
     "Feedback",
     "FeedbackError",
     "FilmError",
+    "Preview",
     "Problem",
     "ProblemError",
     "Reach",
@@ -49,6 +51,7 @@ __all__ = [
     "feedback",
     "list_problems",
     "load_problem",
+    "preview",
     "reach",
     "simulate",
     "solve",
@@ -64,6 +67,7 @@ _HOME = {
     "Feedback": "workflow.feedback",
     "FeedbackError": "workflow.feedback",
     "FilmError": "report.film_encoding",
+    "Preview": "workflow.previewing",
     "Problem": "problem",
     "ProblemError": "problem",
     "Reach": "workflow.reaching",
@@ -82,6 +86,7 @@ _HOME = {
     "feedback": "workflow.feedback",
     "list_problems": "problem",
     "load_problem": "problem",
+    "preview": "workflow.previewing",
     "reach": "workflow.reaching",
     "simulate": "workflow.simulation",
     "solve": "workflow.solving",
