@@ -84,6 +84,10 @@ class Preview:
 
         return xr.DataArray(self.l2, {"time": self.curve_times}, ("time",), "l2", {"note": NOT_VERIFIED})
 
+    def exact(self, t: float, points: Array) -> Array:
+        """v*_η at points (n, d), the drift that keeps the density on its reference at this noise: shape (n, d)."""
+        return self.reference_trajectory.exact_drift(t, points, self.problem.noise)
+
     def _over_space(self, values: Array, name: str) -> xr.DataArray:
         import xarray as xr
 
@@ -99,7 +103,7 @@ def preview(problem: Problem, controls: Controls | None = None) -> Preview:
     or, where it has none, zero: the density is left to its diffusion alone. Raises ControlsError for controls that do
     not fit the problem, or under which a number stops being finite; ReferenceError where there can be no reference.
     """
-    posed = Posed(problem, _reference(problem.reference, problem.domain)).with_given_pieces
+    posed = Posed(problem, reference_of(problem)).with_given_pieces
     if controls is None:
         drift = given_drift(problem, posed.reference, posed.grid.edges)
     else:
@@ -117,6 +121,17 @@ def preview(problem: Problem, controls: Controls | None = None) -> Preview:
     except NonFiniteError as error:
         raise ControlsError(f"{error.what} is not finite in piece {error.piece + 1}") from None
     return _shown(problem, controls, posed.reference, drift, tracking, stages)
+
+
+def reference_of(problem: Problem) -> Reference:
+    """The reference of a problem, built once for the last few. Raises ReferenceError where there can be none."""
+    return _reference(problem.reference, problem.domain)
+
+
+def tracking_of(problem: Problem) -> TrackingProblem:
+    """The discrete problem on the problem's own pieces, kept as for `preview`."""
+    posed = Posed(problem, reference_of(problem)).with_given_pieces
+    return _objective(_essentials(posed.problem), tuple(float(t) for t in posed.grid.edges), problem.noise).tracking
 
 
 def _shown(
@@ -172,14 +187,14 @@ def _reference(reference: ReferenceSpec, domain: Domain) -> Reference:
 def _at_unit_noise(problem: Problem, pieces: tuple[float, ...]) -> TrackingProblem:
     """The discrete problem on these pieces: mesh, operator and targets, which other noise levels share."""
     grid = TimeGrid(np.array(pieces), problem.mesh.first_steps, problem.mesh.stages)
-    return Posed(problem, _reference(problem.reference, problem.domain)).on(grid=grid)
+    return Posed(problem, reference_of(problem)).on(grid=grid)
 
 
 @lru_cache(maxsize=KEPT)
 def _objective(problem: Problem, pieces: tuple[float, ...], noise: float) -> Objective:
     tracking = _at_unit_noise(problem, pieces)
     if noise > 0.0:
-        diffusivity = _reference(problem.reference, problem.domain).diffusivity.scaled(noise)
+        diffusivity = reference_of(problem).diffusivity.scaled(noise)
         tracking = replace(
             tracking,
             operator=replace(tracking.operator, diffusivity=diffusivity.mean(0.0, pieces[-1])),

@@ -149,7 +149,7 @@ def _finite(values: Iterable[ArrayLike]) -> Array:
 class Curve:
     """A curve, or steps where x has one point more than y; marks at its points if it has a `mark`, a line if `line`.
 
-    spreads: half-lengths of vertical error bars, where there are any.
+    spreads: half-lengths of vertical error bars, where there are any. A thin line is drawn whole, however many points.
     """
 
     x: ArrayLike
@@ -161,6 +161,7 @@ class Curve:
     filled: bool = False
     spreads: ArrayLike | None = None
     key: str = ""  # by which a script finds it
+    thin: bool = False  # one of very many
 
 
 def chart(
@@ -233,15 +234,15 @@ def path_of(x: Scale, y: Scale, across: ArrayLike, values: ArrayLike) -> str:
 
 def _line(curve: Curve, x: Scale, y: Scale) -> Markup:
     key = Markup(' data-key="{}"').format(curve.key) if curve.key else Markup("")
-    return Markup('<path class="curve ink" style="{}"{}{} d="{}"/>').format(
-        curve.ink.style, _dashes(curve.ink), key, path_of(x, y, *_thinned(curve))
+    return Markup('<path class="curve ink{}" style="{}"{}{} d="{}"/>').format(
+        " thin" if curve.thin else "", curve.ink.style, _dashes(curve.ink), key, path_of(x, y, *_thinned(curve))
     )
 
 
 def _thinned(curve: Curve) -> tuple[Array, Array]:
     """The points of a line, of very many every few and the last."""
     across, values = np.asarray(curve.x, dtype=float), np.asarray(curve.y, dtype=float)
-    if len(values) <= MOST_POINTS or len(across) != len(values):
+    if curve.thin or len(values) <= MOST_POINTS or len(across) != len(values):
         return across, values
     chosen = np.unique(np.linspace(0, len(values) - 1, MOST_POINTS).astype(int))
     return across[chosen], values[chosen]

@@ -316,10 +316,10 @@ def _arrow_paths(result: Result, most: int) -> tuple[list[str], float]:
     scale = longest_arrow(fields.axes) / speed
     corner = np.array([axis[0] for axis in fields.axes[:2]])
     sides = np.array([axis[-1] - axis[0] for axis in fields.axes[:2]])
-    return [_arrow_path((places - corner) / sides, scale * drift / sides, sides) for places, drift in drawn], speed
+    return [arrow_path((places - corner) / sides, scale * drift / sides, sides) for places, drift in drawn], speed
 
 
-def _arrow_path(places: Array, arrows: Array, sides: Array) -> str:
+def arrow_path(places: Array, arrows: Array, sides: Array) -> str:
     """Arrows about their places, in shares of the box (n, 2): a shaft and two strokes of the head."""
     words = []
     longest = sides.max() / sides  # a length in shares of the longer side, on each axis

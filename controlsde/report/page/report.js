@@ -47,57 +47,22 @@
   const last = film.times.length - 1;
   const find = (name, key) => screen.querySelector(`[data-${name}="${key}"]`);
 
-  // The last time that is not after t.
-  const before = (times, t) => { let k = times.length - 1; while (k > 0 && times[k] > t) k--; return k; };
-  const nearest = (times, t) => {
-    const k = before(times, t);
-    return k + 1 < times.length && times[k + 1] - t < t - times[k] ? k + 1 : k;
-  };
-
-  // Codes to numbers: low + (high - low) code / top, little-endian; the code above top is no number.
   for (const track of Object.values(film.tracks)) {
-    if (track.codes === undefined) continue;
-    const bytes = Uint8Array.from(atob(track.codes), (letter) => letter.charCodeAt(0));
-    const view = new DataView(bytes.buffer);
-    track.values = Float64Array.from({ length: bytes.length / 2 }, (_, n) => {
-      const code = view.getUint16(2 * n, true);
-      return code > film.top ? NaN : track.low + (track.high - track.low) * code / film.top;
-    });
+    if (track.codes !== undefined) drawing.decode(track, film.top);
   }
-  const frame = (track, k) => track.values.subarray(k * film.points, (k + 1) * film.points);
-  stored.frame = (key, k) => Array.from(frame(film.tracks[key], k)); // for whoever wants the numbers
-
-  // What a curve is at t: a frame where there is one, between two of them their mean by time.
-  const between = (track, t) => {
-    const k = before(track.times, t);
-    const now = frame(track, k);
-    if (track.times[k] === t || k + 1 === track.times.length) return now;
-    const next = frame(track, k + 1);
-    const share = (t - track.times[k]) / (track.times[k + 1] - track.times[k]);
-    return now.map((value, n) => value + share * (next[n] - value));
-  };
-  const path = (values) => {
-    let words = "", pen = "M";
-    values.forEach((value, n) => {
-      const up = film.field * (film.high - value) / (film.high - film.low);
-      if (Number.isFinite(up)) {
-        words += pen + (film.field * n / (film.points - 1)).toFixed(1) + " " + Math.max(-9e3, Math.min(9e3, up)).toFixed(1);
-        pen = "L";
-      } else pen = "M";
-    });
-    return words;
-  };
-  const ground = (film.field * Math.min(1, film.high / (film.high - film.low))).toFixed(1);
+  stored.frame = (key, k) => Array.from(drawing.frame(film.tracks[key], k, film.points)); // for whoever wants the numbers
+  const { nearest } = drawing;
+  const ground = film.kind === "lines" ? drawing.ground(film.low, film.high, film.field) : "";
 
   let shown = last;
   const draw = (index) => {
     const t = film.times[index];
     const at = index === 0 ? ` (${film.ends[0]})` : index === last ? ` (${film.ends[1]})` : "";
-    const words = `t = ${Number(t.toPrecision(film.digits))}${at}`;
+    const words = `${drawing.clock(t, film.digits)}${at}`;
     const told = [words];
     for (const [key, track] of Object.entries(film.tracks)) {
       if (film.kind === "lines") {
-        const drawn = path(between(track, t));
+        const drawn = drawing.path(drawing.between(track, t, film.points), film.low, film.high, film.field);
         find("key", key).setAttribute("d", drawn);
         const area = find("area", key);
         if (area) area.setAttribute("d", drawn && `${drawn}V${ground}H0Z`);

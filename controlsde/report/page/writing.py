@@ -76,7 +76,7 @@ def write_page(subject: Subject, target: Path) -> Path:
 def page(subject: Subject) -> str:
     """The page as text."""
     film = film_of(subject)
-    script = _part("report.js")
+    script = _part("drawing.js") + _part("report.js")
     parts: dict[str, Any] = {
         "simulated": tables.simulated(subject),
         "cross": tables.cross(subject),

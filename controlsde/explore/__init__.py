@@ -1,0 +1,1 @@
+"""The explorer: a local page with sliders, previews and live solves. `serving` starts it."""

@@ -1,0 +1,1 @@
+"""The explorer's page: its HTML, style and script."""

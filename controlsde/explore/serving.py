@@ -1,0 +1,53 @@
+"""Start the explorer, say where it is, and leave nothing when it ends.
+
+Comes in: a problem to begin with, a port. Goes out: nothing; it runs until it is interrupted.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+from controlsde.explore.answers import START
+from controlsde.explore.question import Opened, QuestionError
+from controlsde.explore.server import Explorer
+from controlsde.explore.session import Session
+
+
+def serve(first: Opened | str, *, port: int = 0, browser: bool = True, say: Callable[[str], None]) -> None:
+    """Serve the page until the program is interrupted.
+
+    first: the problem that the page begins with, a shipped one by its name. say: is given the line with the address.
+    Raises QuestionError where the port is taken.
+    """
+    with Session(Path(tempfile.mkdtemp(prefix="controlsde-explore-"))) as session:
+        begin = f"&problem={quote(first)}" if isinstance(first, str) else f"&key={quote(session.open(first))}"
+        try:
+            server = Explorer(session, port)
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise QuestionError(f"port {port} cannot be used ({why}); give another with --port, or none") from None
+        url = server.url + begin
+        try:
+            threading.Thread(target=_load, daemon=True).start()
+            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True).start()
+            say(f"explorer: {url}")
+            say("Ctrl-C ends it")
+            if browser:
+                threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+            threading.Event().wait()
+        finally:
+            server.shutdown()
+            server.server_close()
+
+
+def _load() -> None:
+    """Import what previews need while the page is on its way."""
+    import controlsde as cs
+    from controlsde.explore import particles, scenes  # noqa: F401
+
+    cs.preview(cs.load_problem(START))
