@@ -96,17 +96,18 @@ def preview(session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
     from controlsde.explore.scenes import scene
 
     problem = _problem(session, asked)
+    numbers, wanted = _numbers(asked.get("runs")), _numbers(asked.get("wanted"))
     with session.previewing:
         controls = question.controls_of(asked.get("controls"), problem)
         shown = cs.preview(problem, None if problem.drift is not None else controls)
-        beside = [run for run in session.runs() if run.number in _numbers(asked.get("runs"))]
+        beside = [run for run in session.runs() if run.number in numbers]
         tracks = [track_of(run) for run in beside if _same_reference(run, problem)]
         drawn = scene(
             shown,
             controls,
             tracks,
             reference=bool(asked.get("reference")),
-            wanted=[f"r{number}" for number in _numbers(asked.get("wanted"))],
+            wanted=[f"r{number}" for number in wanted],
         )
     return {**drawn, "controls": question.weights_json(controls)}
 
@@ -253,7 +254,8 @@ def _row(run: Run) -> dict[str, Any]:
 
 
 def _problem(session: Session, asked: Mapping[str, Any]) -> Problem:
-    settings = asked.get("settings") or {}
+    settings = asked.get("settings")
+    settings = {} if settings is None else settings
     if not isinstance(settings, Mapping):
         raise QuestionError("settings must be a mapping")
     return question.problem_of(session.opened(asked.get("problem")), Settings.of(settings))

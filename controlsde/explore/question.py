@@ -20,9 +20,6 @@ from controlsde.control.controls import Controls, ControlsError
 from controlsde.foundation.errors import ControlsdeError
 from controlsde.problem import Problem, ProblemError, list_problems
 from controlsde.problem.loading import parse_problem
-from controlsde.tracking.posed import Posed
-from controlsde.tracking.time_grid import TimeGrid
-from controlsde.workflow.previewing import reference_of
 
 Array = NDArray[np.float64]
 
@@ -107,15 +104,20 @@ def _problem_of(opened: Opened, settings: Settings) -> Problem:
 
 def lengths_of(problem: Problem) -> str | None:
     """What the page calls the lengths of a problem's pieces; None for a list of the file's own."""
-    for name, value in LENGTHS.items():
-        if problem.controls.lengths == value:
-            return name
-    return None
+    given = problem.controls.lengths
+    if given is None:
+        return "equal"
+    if given == "free":
+        return "free"
+    return "halving" if tuple(given) == (LENGTHS["halving"],) else None
 
 
-def grid_of(problem: Problem) -> TimeGrid:
-    """The pieces that the sliders move; equal where their lengths are free."""
-    return Posed(problem, reference_of(problem)).with_given_pieces.grid
+def edges_of(problem: Problem) -> Array:
+    """The ends of the pieces that the sliders move, (K+1,); of equal ones where their lengths are free."""
+    from controlsde.tracking.posed import Posed
+    from controlsde.workflow.previewing import reference_of
+
+    return Posed(problem, reference_of(problem)).with_given_pieces.grid.edges
 
 
 def controls_of(asked: Mapping[str, Any] | None, problem: Problem) -> Controls:
@@ -124,7 +126,7 @@ def controls_of(asked: Mapping[str, Any] | None, problem: Problem) -> Controls:
     None stands for weights under which nothing moves. Raises ControlsError for arrays that do not fit together, or are
     of another dimension.
     """
-    edges, width = grid_of(problem).edges, int(problem.network.width or problem.dimension)
+    edges, width = edges_of(problem), int(problem.network.width or problem.dimension)
     if asked is None:
         asleep = _asleep(problem, len(edges) - 1, width)
         return Controls(*asleep, edges)

@@ -24,21 +24,22 @@ def serve(first: Opened | str, *, port: int = 0, browser: bool = True, say: Call
     first: the problem that the page begins with, a shipped one by its name. say: is given the line with the address.
     Raises QuestionError where the port is taken.
     """
-    with Session(Path(tempfile.mkdtemp(prefix="controlsde-explore-"))) as session:
-        begin = f"&problem={quote(first)}" if isinstance(first, str) else f"&key={quote(session.open(first))}"
+    session = Session(Path(tempfile.mkdtemp(prefix="controlsde-explore-")))
+    try:
+        server = Explorer(session, port)
+    except (OSError, OverflowError) as error:
+        session.folder.rmdir()
+        why = (getattr(error, "strerror", None) or str(error)).lower()
+        raise QuestionError(f"{port} cannot be used ({why}); give another, or none", argument="port") from None
+    with session:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True).start()
         try:
-            server = Explorer(session, port)
-        except OSError as error:
-            why = (error.strerror or str(error)).lower()
-            raise QuestionError(f"port {port} cannot be used ({why}); give another with --port, or none") from None
-        url = server.url + begin
-        try:
+            begin = f"&problem={quote(first)}" if isinstance(first, str) else f"&key={quote(session.open(first))}"
             threading.Thread(target=_load, daemon=True).start()
-            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True).start()
-            say(f"explorer: {url}")
+            say(f"explorer: {server.url}{begin}")
             say("Ctrl-C ends it")
             if browser:
-                threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+                threading.Thread(target=webbrowser.open, args=(server.url + begin,), daemon=True).start()
             threading.Event().wait()
         finally:
             server.shutdown()

@@ -20,7 +20,7 @@ from typing import Any
 
 from controlsde.explore import question
 from controlsde.explore.question import Opened, QuestionError, Settings
-from controlsde.explore.worker import CANCEL, Cancelled, Failed, Job, Kept, Ready, Told, main
+from controlsde.explore.worker import CANCEL, END, Cancelled, Failed, Job, Kept, Ready, Told, main
 
 MOST_RUNS = 40
 HEARTBEAT = 10.0  # seconds between signs of life where nothing happens
@@ -73,7 +73,7 @@ class Run:
 
 
 class Session:
-    """Start it from a thread that lives as long as it does, use it as a context: it ends the worker and its files."""
+    """Use it as a context, from a thread that lives as long as it does: the worker begins and ends with it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -85,15 +85,15 @@ class Session:
         self._listeners: set[queue.SimpleQueue[None]] = set()
         self._ending = False
         self._asked: dict[int, tuple[Job, str]] = {}
-        self._start_worker()
 
     def __enter__(self) -> Session:
+        self._start_worker()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ending = True
         with suppress(OSError):
-            self._connection.close()  # upon which the worker ends itself and what it started
+            self._connection.send(END)  # upon which the worker ends itself and what it started
         self._worker.join(2.0)
         if self._worker.is_alive():
             self._worker.kill()

@@ -1,6 +1,6 @@
 """The process that solves: warm from the start, one job at a time, cancelled by a message, gone with its parent.
 
-Comes in, over a pipe: `Job`s and `CANCEL`. Goes out: `Ready`, `Told` while it works, and in the end `Kept`, `Failed` or
+Comes in, over a pipe: `Job`s, `CANCEL` and `END`. Goes out: `Ready`, `Told` while it works, and in the end `Kept`, `Failed` or
 `Cancelled`. Whatever ends the parent ends this process, those that it started, and the folder of the session.
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 
 from controlsde.foundation.progress import Step
 
-CANCEL = "cancel"
+CANCEL, END = "cancel", "end"
 MOST_A_SECOND = 12  # messages of progress
 
 
@@ -91,6 +91,8 @@ def main(connection: Connection, folder: Path) -> None:
         try:
             while True:
                 message = connection.recv()
+                if message == END:
+                    _end(folder)
                 if message == CANCEL:
                     if busy.is_set():
                         _interrupt_main()
