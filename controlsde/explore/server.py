@@ -110,7 +110,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, answer: Callable[[str, Mapping[str, str]], None]) -> None:
         parts = urlsplit(self.path)
-        query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        query = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
         try:
             self._refuse_strangers(query)
             answer(parts.path, query)

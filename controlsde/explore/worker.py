@@ -1,7 +1,8 @@
 """The process that solves: warm from the start, one job at a time, cancelled by a message, gone with its parent.
 
-Comes in, over a pipe: `Job`s, `CANCEL` and `END`. Goes out: `Ready`, `Told` while it works, and in the end `Kept`, `Failed` or
-`Cancelled`. Whatever ends the parent ends this process, those that it started, and the folder of the session.
+Comes in, over a pipe: `Job`s, `CANCEL` and `END`. Goes out: `Ready`, `Told` while it works, and in the end `Kept`,
+`Failed` or `Cancelled`. Whatever ends the parent ends this process, those that it started, and the folder of the
+session.
 """
 
 from __future__ import annotations

@@ -37,10 +37,11 @@ LONG = LONG.replace("pieces: 2", "pieces: 16")
 
 @dataclass(frozen=True)
 class Started:
-    """A running explorer. folder: that of its session."""
+    """A running explorer. folder: that it was started in."""
 
     process: subprocess.Popen[str]
     url: str
+    folder: Path
 
     @property
     def port(self) -> int:
@@ -120,7 +121,7 @@ def start(*words: str, folder: Path, in_background: bool = False) -> Started:
     assert process.stderr is not None
     for line in process.stderr:
         if found := re.search(r"http://\S+", line):
-            return Started(process, found.group())
+            return Started(process, found.group(), folder)
     raise AssertionError(f"no address was printed; it ended with {process.wait()}")
 
 

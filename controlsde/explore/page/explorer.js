@@ -34,7 +34,7 @@
   const link = (path, more = "") => `${path}?token=${encodeURIComponent(token)}${more}`;
 
   // One question of a kind in flight; what comes meanwhile waits, and only the last of it is asked.
-  const latestFirst = (answer) => {
+  const latestFirst = (answer, rested = () => {}) => {
     let flying = false, waiting = null;
     return async (question) => {
       waiting = question;
@@ -46,6 +46,7 @@
         try { await answer(next, () => waiting !== null); } catch (error) { complain(error.message); }
       }
       flying = false;
+      rested();
     };
   };
 
@@ -78,10 +79,10 @@
     if (!state.complaint) complain("");
     document.dispatchEvent(new CustomEvent("drawn", { detail: { began, settings: asked.settings } }));
     if (!overtaken()) followParticles(performance.now());
-  });
+  }, () => { document.body.dataset.settled = "yes"; });
   const refresh = () => {
     document.body.dataset.settled = "no";
-    previewing(performance.now()).then(() => { document.body.dataset.settled = "yes"; });
+    previewing(performance.now());
   };
 
   const followParticles = latestFirst(async (_began, overtaken) => {
