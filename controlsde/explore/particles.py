@@ -24,9 +24,9 @@ from controlsde.workflow.simulation import Paths, follow
 
 Array = NDArray[np.float64]
 
-WAYS = 48  # drawn in one dimension
+WAYS = 40  # drawn in one dimension
 DOTS = 220  # in two
-STEPS = 64  # in all, or a step a piece if that is more
+STEPS = 48  # in all, or a step a piece if that is more
 
 
 def particles(shown: Preview) -> dict[str, Any]:

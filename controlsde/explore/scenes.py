@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from controlsde.control.controls import Controls
 from controlsde.control.drift import Drift
 from controlsde.fokker_planck.mesh import Mesh
+from controlsde.problem import Problem
 from controlsde.report.canvas import SERIES
 from controlsde.report.densities import height_limits
 from controlsde.report.moments import chosen_times
@@ -40,7 +42,7 @@ from controlsde.report.page.chart import (
 )
 from controlsde.report.page.film import TIME_DIGITS, TOP, arrow_path, encoded, picture
 from controlsde.report.words import digits
-from controlsde.workflow.previewing import Preview
+from controlsde.workflow.previewing import Preview, reference_of
 
 Array = NDArray[np.float64]
 
@@ -141,7 +143,7 @@ def _lines(shown: Preview, tracks: Sequence[Track], sent: Sequence[Track], *, re
     points = np.linspace(axis.low, axis.high, POINTS)
     times = _moments(shown.times, 1)
     target = _evaluated(shown.mesh, shown.reference_values[chosen_times(shown.times, FRAMES[1])], points)
-    exact = np.stack([shown.exact(float(t), points[:, None])[:, 0] for t in times])
+    exact = _exact(shown.problem, tuple(float(t) for t in times))
     heights = [_evaluated(track.mesh, track.density[[0, -1]], points) for track in tracks]
     low, high = height_limits(np.concatenate(heights), target)
     fast = _fastest(exact, target)
@@ -164,6 +166,14 @@ def _lines(shown: Preview, tracks: Sequence[Track], sent: Sequence[Track], *, re
         },
         "tracks": data,
     }
+
+
+@lru_cache(maxsize=8)
+def _exact(problem: Problem, times: tuple[float, ...]) -> Array:
+    """v*_η at the points of the curves, (times, POINTS); kept, for it depends on no weights."""
+    points = np.linspace(*problem.domain.box[0], POINTS)[:, None]
+    reference = reference_of(problem)
+    return np.stack([reference.exact_drift(t, points, problem.noise)[:, 0] for t in times])
 
 
 def _moving(x: Scale, y: Scale, tracks: Sequence[Track], words: str, height: int, *, filled: bool) -> Markup:

@@ -99,7 +99,7 @@ def test_a_preview_is_labelled_wherever_it_is_shown(show):
     expect(page.locator("#error-legend")).to_contain_text("preview, not verified")
 
 
-def test_a_slider_moves_the_picture_to_what_the_library_says(explorer, show):
+def test_a_slider_moves_the_picture_to_what_the_library_says(show):
     page = show()
     page.click("#rest")
     for noise in ("0.5", "1.75", "0"):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from markupsafe import Markup, escape
@@ -85,23 +86,28 @@ class Scale:
             shares = (numbers - low) / (high - low)
         return np.where(np.isfinite(shares), shares, np.nan)
 
-    def ticks(self, most: int = 5) -> list[tuple[float, str]]:
+    def ticks(self, most: int = 5) -> tuple[tuple[float, str], ...]:
         """Shares of the axis and what stands there."""
-        from matplotlib.ticker import LogLocator, MaxNLocator
+        return _ticks(self, most)
 
-        if self.logarithmic and self.high / self.low >= 10:
-            between = (1.0, 2.0, 5.0) if self.high / self.low <= 300 else (1.0,)
-            found = LogLocator(subs=between, numticks=most + 1).tick_values(self.low, self.high)
-        else:
-            found = MaxNLocator(most, steps=[1, 2, 5, 10], integer=self.whole).tick_values(self.low, self.high)
-        values = np.asarray(found, dtype=float)
-        values = np.where(np.abs(values) < 1e-12 * (self.high - self.low), 0.0, values)
-        places = self.place(values)
-        return [
-            (float(place), tick_text(float(value)))
-            for place, value in zip(places, values, strict=True)
-            if -1e-9 <= place <= 1 + 1e-9
-        ]
+
+@lru_cache(maxsize=256)
+def _ticks(scale: Scale, most: int) -> tuple[tuple[float, str], ...]:
+    from matplotlib.ticker import LogLocator, MaxNLocator
+
+    if scale.logarithmic and scale.high / scale.low >= 10:
+        between = (1.0, 2.0, 5.0) if scale.high / scale.low <= 300 else (1.0,)
+        found = LogLocator(subs=between, numticks=most + 1).tick_values(scale.low, scale.high)
+    else:
+        found = MaxNLocator(most, steps=[1, 2, 5, 10], integer=scale.whole).tick_values(scale.low, scale.high)
+    values = np.asarray(found, dtype=float)
+    values = np.where(np.abs(values) < 1e-12 * (scale.high - scale.low), 0.0, values)
+    places = scale.place(values)
+    return tuple(
+        (float(place), tick_text(float(value)))
+        for place, value in zip(places, values, strict=True)
+        if -1e-9 <= place <= 1 + 1e-9
+    )
 
 
 def tick_text(value: float) -> str:
@@ -322,7 +328,7 @@ def _grid(x: Scale, y: Scale, categories: Sequence[str]) -> list[Markup]:
             ).format(100 * (1 - place), text)
         )
     named = [(float(share), name) for share, name in zip(x.place(range(len(categories))), categories, strict=True)]
-    for place, text in named or x.ticks():
+    for place, text in named or list(x.ticks()):
         parts.append(
             Markup(
                 '<line class="grid" x1="{0:.2f}%" x2="{0:.2f}%" y1="0" y2="100%"/>'
