@@ -244,7 +244,15 @@ def test_a_solve_is_cancelled_and_its_best_point_kept(in_background, tmp_path):
     assert gone(family, tmp_path)
 
 
-@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "ending",
+    [
+        signal.SIGKILL,
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+    ],
+)
 def test_nothing_outlives_the_server(ending, tmp_path):
     running = start(folder=tmp_path)
     key = running.open(LONG)["key"]
@@ -303,16 +311,15 @@ def test_what_cannot_be_opened_or_served_is_one_line(explorer):
 
 def test_a_file_and_what_is_set_on_top_of_it_are_opened(tmp_path):
     (tmp_path / "mine.yaml").write_text(SMALL.replace("name: small\n", ""))
-    for words, noise in [(["mine.yaml"], 1.0), (["mine.yaml", "--set", "noise=0.125"], 0.125)]:
-        running = start(*words, folder=tmp_path)
-        try:
-            status, opened = running.ask("/open", {"key": running.query["key"]})
-            assert status == 200
-            assert opened["name"] == "mine"
-            assert opened["settings"]["noise"] == noise
-        finally:
-            running.process.terminate()
-            running.process.wait(SOON)
+    running = start("mine.yaml", "--set", "noise=0.125", folder=tmp_path)
+    try:
+        status, opened = running.ask("/open", {"key": running.query["key"]})
+        assert status == 200
+        assert opened["name"] == "mine"
+        assert opened["settings"]["noise"] == 0.125
+    finally:
+        running.process.terminate()
+        running.process.wait(SOON)
 
 
 def test_the_image_of_a_plane_is_a_picture(explorer):
