@@ -77,7 +77,7 @@ TINY = {
     "monte_carlo.particles": 500,
 }
 LONG = {"controllability.md-1", "controllability.md-3"}  # a search that climbs; another result: compiled alone
-ELSEWHERE = ("interop.md", "adjoint.md", "extending.md")  # run by tests of their own
+ELSEWHERE = ("interop.md", "adjoint.md", "extending.md", "exam.md")  # run by tests of their own
 
 
 @pytest.fixture(scope="module")
