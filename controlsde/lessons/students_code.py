@@ -27,7 +27,7 @@ KNOWN = {
         "max", "maximum", "mean", "min", "minimum", "ones", "outer", "pi", "roll", "sign", "sin", "sinh", "sqrt", "sum",
         "tan", "tanh", "where", "zeros", "zeros_like",
     )
-} | {"range": range, "len": len}  # fmt: skip
+} | {"range": range, "len": len, "solve": np.linalg.solve}  # fmt: skip
 
 
 class NotUnderstoodError(ControlsdeError, ValueError):
