@@ -15,7 +15,7 @@ _POINTS = np.linspace(-2.0, 2.5, 10)
 
 VARIANCE = Formula(
     key="variance",
-    title="How wide is it after the time s?",
+    title="The width after the time s",
     question=r"""
 The data are $N(m, S)$, where $S$ is the variance. For $dX = -X\,ds + \sqrt{2}\,dW$ the mean obeys $\dot\mu = -\mu$,
 so $\mu(s) = e^{-s}m$. What is the variance of $X$ at the time $s$?
@@ -65,7 +65,7 @@ for the equation of the density is linear; each component moves by this formula.
 
 WIDER = Choice(
     key="wider",
-    title="Which noise makes the law wider?",
+    title="Which noise makes the law wider",
     question=r"""
 Two processes start from the same noise and run to the data. One is an ordinary differential equation ($\eta = 0$).
 The other has noise of the diffusivity $\eta D_0$ with $\eta = 1$. Each is given *its own* exact drift $v^*_\eta$,
@@ -200,10 +200,10 @@ it is a transport, and transport runs in both directions. $\dot x = w(t, x)$ is 
 )
 
 _START = '''def exact_drift(x, t, eta, T, m, S):
-    """v*_eta for the data N(m, S), dX = -X ds + sqrt(2) dW, at the time t of the reverse clock."""
-    s = ...                     # the forward time
-    mean = ...                  # of q(s)
-    variance = ...              # of q(s)
+    """The exact drift at the time t of the reverse clock."""
+    s = ...           # the forward time
+    mean = ...        # of q(s)
+    variance = ...    # of q(s)
     score = ...
     return ...
 '''

@@ -134,7 +134,7 @@ software uses up to three, of order five; the idea of all that follows is the sa
 
 COST = Choice(
     key="cost",
-    title="What does a gradient cost?",
+    title="The cost of a gradient",
     question=r"""
 $J$ depends on $K$ weights, and one value takes one run from $t = 0$ to $T$. By differences, a gradient takes $K$ more
 runs. Predict: how much does it take by the costates that you are about to derive?

@@ -52,7 +52,7 @@ converge at any point, nor in $L^2$.
 
 HEIGHT = Formula(
     key="height",
-    title="How high are the ripples?",
+    title="The height of the ripples",
     question=r"""
 Where $v_n = 0$ with a falling slope, at $x = 1/2n$, a particle stays where it is, and mass gathers. Along particles,
 $\dot\rho = -\rho\,\partial_x v$. What is $\rho_t(1/2n)$, from $\rho_0 = 1$? Write `A`, `t`, `n`.
@@ -87,7 +87,7 @@ $$
 
 DISTANCE = Number(
     key="distance",
-    title="How far is the mass carried?",
+    title="How far the mass is carried",
     question=r"""
 The Wasserstein distance $W_2$ measures how far mass has to be carried. For $A = t = 1$ and $n = 1$ it is
 $W_2(\rho_1, 1) = 0.10705$, and $\|\rho_1 - 1\|_{L^2} = 0.73694$. What is $W_2$ for $n = 4$?
@@ -160,7 +160,7 @@ $$
 
 SLOPE = Number(
     key="slope",
-    title="How fast does the error fall, with noise?",
+    title="How fast the error falls, with noise",
     question=r"""
 For large $n$ the exponent $\kappa$ is small, and $\rho \approx 1 - \kappa\cos 2\pi n x$. Predict:
 $\|\rho - 1\|_{L^2}$ falls like $n$ to which power?
