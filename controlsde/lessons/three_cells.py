@@ -71,6 +71,20 @@ class ThreeCells:
         moved = np.einsum("kij,jl,kl->ki", propagators, MOVING, states[1:])
         return np.asarray(self.step * np.sum(costates[1:] * moved, axis=1))
 
+    def differences(self, drifts: Array, delta: float) -> Array:
+        """Central differences of J (N,)."""
+        steps = delta * np.eye(self.steps)
+        return np.array([(self.objective(drifts + e) - self.objective(drifts - e)) / (2 * delta) for e in steps])
+
+    def shot(self, start: Array | None = None) -> Shot:
+        """The drifts that SciPy's L-BFGS-B finds with this gradient, from `start` or from drifts of zero."""
+        from scipy.optimize import minimize
+
+        begin = np.zeros(self.steps) if start is None else start
+        tight: Any = {"ftol": 0.0, "gtol": 1e-12, "maxiter": 1000}
+        found = minimize(self.objective, begin, jac=self.gradient, method="L-BFGS-B", options=tight)
+        return Shot(found.x, float(found.fun), int(found.nit), float(np.max(np.abs(self.gradient(found.x)))))
+
     def collocated(self) -> Collocated:
         """The same problem with states and drifts as unknowns, by CasADi and IPOPT, from drifts of zero.
 
@@ -103,6 +117,16 @@ class ThreeCells:
             iterations=int(solver.stats()["iter_count"]),
             converged=bool(solver.stats()["success"]),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """What shooting ends with: v (N,), J, and the largest entry of the gradient there."""
+
+    drifts: Array
+    objective: float
+    iterations: int
+    gradient: float
 
 
 @dataclass(frozen=True, eq=False)
