@@ -345,20 +345,20 @@ constraints. At the minimum, the derivatives of $J + \sum_k \mu_k\cdot g_k$ vani
 to zero and compare with your recursion. What is $\mu_k$?
 """,
     options=(
-        "−B_kᵀ λ_{k+1}: the costate, taken back over one step, with a minus sign",
-        "B_kᵀ λ_{k+1}: the costate, taken back over one step",
-        "∂J/∂v_k: the gradient",
+        "−Bₖᵀ λₖ₊₁: the costate, taken back over one step, with a minus sign",
+        "Bₖᵀ λₖ₊₁: the costate, taken back over one step",
+        "∂J/∂vₖ: the gradient",
         "nothing that shooting knows of: it has no constraints",
     ),
-    right=("−B_kᵀ λ_{k+1}: the costate, taken back over one step, with a minus sign",),
+    right=("−Bₖᵀ λₖ₊₁: the costate, taken back over one step, with a minus sign",),
     mistakes=(
         Mistake(
-            "B_kᵀ λ_{k+1}: the costate, taken back over one step",
+            "Bₖᵀ λₖ₊₁: the costate, taken back over one step",
             r"The sign. The derivative in $\rho_{k+1}$ is $\partial J/\partial\rho_{k+1} + (I - hA)^{\mathsf T}\mu_k "
             r"- \mu_{k+1} = 0$. Try the last step, where there is no $\mu_{k+1}$.",
         ),
         Mistake(
-            "∂J/∂v_k: the gradient",
+            "∂J/∂vₖ: the gradient",
             "The gradient has one number for each step. A multiplier belongs to a constraint, and there are three "
             "for each step.",
         ),

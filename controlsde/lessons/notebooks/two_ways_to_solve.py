@@ -449,8 +449,8 @@ def _():
 
     `cs.solve` does all of it: it searches from several starts, and measures the answer again. By shooting with the
     exact Hessian, and by collocation with IPOPT, each from two random starts of its own. In a shell it is
-    `controlsde solve two-bumps --set controls.pieces=4 --set solver=collocation`. Predict: to how many digits will
-    the two objectives agree?
+    `controlsde solve two-bumps --set controls.pieces=4 --set solver.kind=collocation --set solver.start=random`.
+    Predict: to how many digits will the two objectives agree?
     """),
             both_ways,
         ]
