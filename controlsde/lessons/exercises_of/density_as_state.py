@@ -21,18 +21,23 @@ stands for $\partial_x\rho$.""",
     # J = vρ − D∂ₓρ
     right=("v*rho - D*slope", "-(D*slope - v*rho)", "rho*(v - D*slope/rho)"),
     mistakes=(
-        Mistake("v*rho + D*slope", "The sign of the spreading: where the density rises to the right, this carries mass "
-                "to the right, from little to much. Diffusion carries it the other way."),
+        Mistake(
+            "v*rho + D*slope",
+            "The sign of the spreading: where the density rises to the right, this carries mass "
+            "to the right, from little to much. Diffusion carries it the other way.",
+        ),
         Mistake("v - D*slope", "The drift alone is a speed, not a flux: where there is no mass, nothing passes."),
         Mistake("v*rho", "That is what the drift carries. Without it, at $v = 0$, nothing would ever spread."),
         Mistake("D*slope - v*rho", "The whole has the wrong sign: at $D = 0$ and $v > 0$ mass has to go to the right."),
-        Mistake("v*rho - 2*D*slope", "A factor 2 too much. The 2 belongs to the noise, $\\sqrt{2D}\\,dW$, so that it "
-                "does not appear here."),
+        Mistake(
+            "v*rho - 2*D*slope",
+            "A factor 2 too much. The 2 belongs to the noise, $\\sqrt{2D}\\,dW$, so that it does not appear here.",
+        ),
     ),
     explanation=r"""What flows in and does not flow out stays: $\partial_t\rho = -\partial_xJ$. With this flux that is
 the Fokker–Planck equation $\partial_t\rho = D\,\partial_x^2\rho - \partial_x(v\rho)$.""",
     probes=({"v": 0.7, "rho": 1.3, "D": 0.4, "slope": -2.1}, {"v": -1.2, "rho": 0.6, "D": 0.9, "slope": 0.8}),
-)  # fmt: skip
+)
 
 VARIANCE = Formula(
     key="variance",
@@ -51,7 +56,7 @@ deviation `s0`. What is their **variance** at the time `t`?""",
     explanation=r"""Start and noise are independent, and variances add. The convention matters when you read papers:
 with $dX = \sqrt{\beta}\,dW$ the same particles have $D = \beta/2$.""",
     probes=({"s0": 0.5, "D": 0.3, "t": 1.7}, {"s0": 1.4, "D": 1.1, "t": 0.2}),
-)  # fmt: skip
+)
 
 HALF_LIFE = Number(
     key="half_life",
@@ -70,7 +75,7 @@ $\rho = 1 + \tfrac12\cos 2\pi x$. After what time is the wave half as high? Pred
     explanation=r"""$\cos k\pi x$ has no slope at the walls and satisfies the equation with the factor
 $e^{-Dk^2\pi^2t}$. Fine detail dies first, four times as fast at half the length. A control that must **make** detail
 works against this.""",
-)  # fmt: skip
+)
 
 WALL = Choice(
     key="wall",
@@ -85,18 +90,24 @@ does it look like at $t = 2$?""",
     ),
     right=("All mass sits in the one point x = 1",),
     mistakes=(
-        Mistake("It is gone: the drift carried it out through the wall",
-                "A reflecting wall lets no mass through. Ask where it is then."),
-        Mistake("It is 1 again: what hits the wall comes back",
-                "Particles have no momentum here: the drift tells their speed, and at the wall it still points to the "
-                "right. Reflection only keeps them inside."),
-        Mistake("A layer at the wall that grows exponentially towards it",
-                "That is the balance of drift and diffusion. What balances the drift here?"),
+        Mistake(
+            "It is gone: the drift carried it out through the wall",
+            "A reflecting wall lets no mass through. Ask where it is then.",
+        ),
+        Mistake(
+            "It is 1 again: what hits the wall comes back",
+            "Particles have no momentum here: the drift tells their speed, and at the wall it still points to the "
+            "right. Reflection only keeps them inside.",
+        ),
+        Mistake(
+            "A layer at the wall that grows exponentially towards it",
+            "That is the balance of drift and diffusion. What balances the drift here?",
+        ),
     ),
     explanation=r"""No mass is lost, but it is no density any more: its $L^2$ norm is infinite. So without noise a
 tracking problem between reflecting walls makes sense only if $v\cdot n = 0$ at the walls. The key
 `network.tangential` sees to that.""",
-)  # fmt: skip
+)
 
 LAYER = Formula(
     key="layer",
@@ -113,17 +124,22 @@ density settles. Write what it settles to, as a formula in `x`, `c` and `D`.""",
         Mistake("exp(c*x/D)", "The shape is right. Its mass is not one."),
         Mistake("c/D*exp(c*x/D)", "Its mass is not one: integrate it from 0 to 1."),
         Mistake("exp(c*x/D)/(exp(c/D) - 1)", "Its mass is not one: the integral of $e^{cx/D}$ has a factor in front."),
-        Mistake("c/D*exp(-c*x/D)/(1 - exp(-c/D))", "The sign in the exponent: this layer stands at the wall from which "
-                "the drift comes."),
-        Mistake("2*c/D*exp(2*c*x/D)/(exp(2*c/D) - 1)", "A factor 2 in the exponent: this is the layer of "
-                "$dX = c\\,dt + \\sqrt{D}\\,dW$. Here the noise is $\\sqrt{2D}\\,dW$."),
+        Mistake(
+            "c/D*exp(-c*x/D)/(1 - exp(-c/D))",
+            "The sign in the exponent: this layer stands at the wall from which the drift comes.",
+        ),
+        Mistake(
+            "2*c/D*exp(2*c*x/D)/(exp(2*c/D) - 1)",
+            "A factor 2 in the exponent: this is the layer of "
+            "$dX = c\\,dt + \\sqrt{D}\\,dW$. Here the noise is $\\sqrt{2D}\\,dW$.",
+        ),
         Mistake("1 + 0*x", "With $c > 0$ a flat density is carried: the flux $c\\rho$ through the middle is not zero."),
     ),
     explanation=r"""At rest nothing flows, not even inside: $J = 0$. So $D\,\rho' = c\rho$. The layer is $D/c$ wide,
 and its height $c/D$ grows without limit as the noise goes: that is how the point mass of the exercise before comes
 about.""",
     probes=({"x": X, "c": 1.0, "D": 0.3}, {"x": X, "c": 2.0, "D": 0.7}),
-)  # fmt: skip
+)
 
 _HEAD = "def step(rho, v, D, dx, dt):\n"
 STEP = Function(
@@ -184,6 +200,6 @@ whatever `v`, `D` and `dt` are. The software keeps mass for the same reason, on 
         (CELLS[::-1].copy(), 2 * FACES, 0.05, 0.125, 2e-3),
         (np.ones(8), np.ones(7), 0.0, 0.125, 1e-2),
     ),
-)  # fmt: skip
+)
 
 EXERCISES = (FLUX, VARIANCE, HALF_LIFE, WALL, LAYER, STEP)
