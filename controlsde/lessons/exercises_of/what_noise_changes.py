@@ -170,7 +170,7 @@ $\|\rho - 1\|_{L^2}$ falls like $n$ to which power?
         Mistake("-1", r"That is how the drift falls, and $W_2$ without noise. The ripple has the height $\kappa$."),
         Mistake("-4", r"That is the slope of the *square*, $\|\rho - 1\|^2$."),
         Mistake("0", "That is the answer without noise."),
-        Mistake("2", "The sign: it falls."),
+        Mistake("2", "The sign: a distance that grows with $n$ would have this power."),
         Mistake("-0.5", r"That would be $\sqrt{1/n}$, as for sums of random terms. Nothing is random about $\kappa$."),
     ),
     explanation=r"""

@@ -40,7 +40,7 @@ with app.setup:
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    # Reversing a diffusion
+    # 3. Reversing a diffusion
 
     *About 30 minutes.* Afterwards you can
 

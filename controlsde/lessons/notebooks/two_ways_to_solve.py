@@ -40,7 +40,7 @@ with app.setup:
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    # Shooting, adjoint, collocation
+    # 4. Shooting, adjoint, collocation
 
     *About 40 minutes.* Afterwards you can
 

@@ -37,7 +37,7 @@ with app.setup:
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    # What noise changes
+    # 5. What noise changes
 
     *About 30 minutes.* Afterwards you can
 
