@@ -258,7 +258,10 @@ The costate runs backwards in time by the transposed matrices, and is driven by 
 is
 
 $$
--\dot\lambda = A^{\mathsf T}\lambda + (\rho - p), \qquad \lambda(T) = w\,(\rho(T) - p(T)),
+\begin{aligned}
+-\dot\lambda &= A^{\mathsf T}\lambda + (\rho - p), \\
+\lambda(T) &= w\,(\rho(T) - p(T)),
+\end{aligned}
 $$
 
 and for the Fokker–Planck equation $A^{\mathsf T}\lambda$ becomes $D\Delta\psi + v\cdot\nabla\psi$: the generator of

@@ -149,7 +149,7 @@ Write `A`, `n`, `nu`.
 $\partial_x\log\rho = v_n/\nu$, integrated. The normalising constant is the Bessel function $I_0(\kappa)$, and
 
 $$
-\|\rho - 1\|_{L^2}^2 = \frac{I_0(2\kappa)}{I_0(\kappa)^2} - 1, \qquad \kappa = \frac{A}{(2\pi n)^2\,\nu} .
+\|\rho - 1\|_{L^2}^2 = \frac{I_0(2\kappa)}{I_0(\kappa)^2} - 1 .
 $$
 """,
     probes=(

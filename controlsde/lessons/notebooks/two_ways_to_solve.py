@@ -92,10 +92,11 @@ def _():
     ## A tracking problem, by hand
 
     Four steps of the length $h = \frac14$, with $D = 0.3$. The masses should follow the dashed lines, from left to
-    right. There is one weight for each step, the drift $v_k$. With $e_k = \rho_k - p_k$ we want to make small
+    right. There is one weight for each step, the drift $v_k$. With $e_k = \rho_k - p_k$ we want to make small (the
+    weight at the end is $w = 1$)
 
     $$
-    J(v_0, \dots, v_3) = \tfrac12 h \sum_{k=1}^{4} |e_k|^2 + \tfrac12 w\,|e_4|^2, \qquad w = 1 .
+    J(v_0, \dots, v_3) = \tfrac12 h \sum_{k=1}^{4} |e_k|^2 + \tfrac12\,|e_4|^2 .
     $$
 
     Each value of $J$ takes a run of the equation from the start: that is *shooting*. Aim by hand. How small do you
@@ -441,7 +442,7 @@ def _(costs, pieces):
 
 @app.cell(hide_code=True)
 def _():
-    both_ways = mo.ui.run_button(label="Solve in both ways (half a minute)")
+    both_ways = mo.ui.run_button(label="Solve in both ways (20 s)")
     mo.vstack(
         [
             mo.md(r"""
