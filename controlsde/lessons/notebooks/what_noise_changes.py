@@ -85,7 +85,7 @@ def _():
 def _():
     def after(n, diffusivity, time=1.0):
         """The density that v_n makes of uniform mass in this time, by the software's operator."""
-        on = Line(0.0, 1.0, diffusivity, elements=6 * n)
+        on = Line(0.0, 1.0, diffusivity, elements=4 * n)
         field = oscillating(1.0, n)  # v_n with A = 1
         (density,) = on.carried(on.density(np.ones_like), lambda x: field(0.0, x), [time])
         return density
@@ -468,7 +468,7 @@ def _(after, at_best, counts, upwind):
                 )
             ),
             Curve(counts, at_best, FAINT, "the exact density, averaged over 32 cells"),
-            Curve(counts, _spectral, BLUE, "this software, 6 elements to a period", mark="circle"),
+            Curve(counts, _spectral, BLUE, "this software, 4 elements to a period", mark="circle"),
             Curve(counts, np.full(len(counts), flow_l2(1.0, 1.0)), REFERENCE, "√(cosh 1 − 1)"),
         ],
         Scale(0.0, 8.4, "n", whole=True),
