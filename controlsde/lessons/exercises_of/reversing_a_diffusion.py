@@ -52,9 +52,9 @@ so $\mu(s) = e^{-s}m$. What is the variance of $X$ at the time $s$?
         ),
     ),
     explanation=r"""
-The variance obeys $\dot\sigma = -2\sigma + 2$: the force takes $2\sigma$, the noise adds $2D_0 = 2$. Whatever the
-data were, it goes to 1, and the mean to 0: the forward process ends in noise. A mixture of Gaussians stays a mixture,
-for the equation of the density is linear; each component moves by this formula.
+The variance $V$ obeys $\dot V = -2V + 2$: the force takes $2V$, the noise adds $2D_0 = 2$. Whatever the data were, it
+goes to 1, and the mean to 0: the forward process ends in noise. A mixture of Gaussians stays a mixture, for the
+equation of the density is linear; each component moves by this formula.
 """,
     probes=(
         {"s": 0.5, "S": 0.25},
@@ -289,9 +289,9 @@ array. When it is right, it drives the particles in the picture below.
         ),
     ),
     explanation=r"""
-It is linear in $x$, because the score of a Gaussian is: $v^*_\eta = x + (1 + \eta)(e^{-s}m - x)/\sigma(s)$. Near
-$t = T$ a narrow target has a steep drift, and the steeper, the more noise: with $S = 0.05$ the slope at the end is
-$1 - 20(1 + \eta)$. That is what a network with bounded weights has to follow.
+It is linear in $x$, because the score of a Gaussian is: $v^*_\eta = x + (1 + \eta)(e^{-s}m - x)/V(s)$ where $V$ is
+the variance of $q(s)$. Near $t = T$ a narrow target has a steep drift, and the steeper, the more noise: with
+$S = 0.05$ the slope at the end is $1 - 20(1 + \eta)$. That is what a network with bounded weights has to follow.
 """,
     probes=(
         (_POINTS, 0.4, 0.5, 1.5, 1.2, 0.2),

@@ -545,7 +545,7 @@ def _():
 
     Say before you run it which way you expect to win, and at which $\eta$. Then look at the spread over the seeds.
 
-    ## To read next
+    **Read next.**
 
     - In the documentation: *Concepts* for the clock and the signs, *Conventions* for all formulas, and for
       schedules with which noise comes at another pace.

@@ -508,7 +508,7 @@ def _():
 
     Change the seed, and make a list of the values of $J$ that you meet. How many are there?
 
-    ## To read next
+    **Read next.**
 
     - In the documentation: *The discrete adjoint*, with all formulas, for Radau steps of up to three stages, the
       Hessian, and collocation's multipliers; *Conventions*, for the discrete problem.

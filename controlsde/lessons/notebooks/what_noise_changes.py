@@ -539,7 +539,7 @@ def _():
     controlsde compare two-bumps --noise 0 --noise 1 --set controls.pieces=32
     ```
 
-    ## To read next
+    **Read next.**
 
     - Claims: `noise-upgrades-convergence`, and `narrow-switching` for the switching that makes such drifts (lesson
       6); `score-loss-bounds-l2` for a bound in $L^2$ that blows up as the noise goes to zero; `reverse-wrong-start`
