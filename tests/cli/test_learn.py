@@ -233,3 +233,19 @@ def test_killed_it_leaves_no_process(tmp_path):
 
 def test_the_numbers_of_lessons_are_those_of_the_contents():
     assert [one.number for one in LESSONS] == list(range(1, len(LESSONS) + 1))
+
+
+def test_answers_that_were_handed_in_are_marked(tmp_path):
+    answers = {"turn": "b/w", "norm": "exp(0.5)"}
+    (tmp_path / "ann.json").write_text(json.dumps({"lesson": "one_neuron", "answers": answers}), "utf-8")
+    (tmp_path / "bob.json").write_text(json.dumps({"lesson": "density_as_state", "answers": {}}), "utf-8")
+    code, out, err = ended(tmp_path, "learn", "--marks", "ann.json", "bob.json", "--json")
+    assert code == 0
+    assert [(one["who"], one["solved"]) for one in json.loads(out)] == [("ann.json", 1), ("bob.json", 0)]
+    assert "1. A density as a state" in err
+    assert "ann.json, turn: Put your answer back" in err
+    code, _, err = ended(tmp_path, "learn", "--marks", "none.json")
+    assert (code, err) == (2, "none.json: No such file or directory\n")
+    code, _, err = ended(tmp_path, "learn", "--marks")
+    assert code == 2
+    assert err.startswith("--marks wants the files")
