@@ -232,7 +232,8 @@ DRIFT = Function(
     title="Write the exact drift",
     question=r"""
 Write $v^*_\eta(t, x)$ for Gaussian data $N(m, S)$ and the forward process $dX = -X\,ds + \sqrt{2}\,dW$. `x` may be an
-array. When it is right, it drives the particles in the picture below.
+array. It drives the
+particles in the picture below, right or wrong.
 """,
     start=_START,
     name="exact_drift",
