@@ -7,13 +7,17 @@ from pathlib import Path
 import pytest
 import typer
 
+from controlsde.claims import claim_named
+from controlsde.claims.harness.settings import with_settings
 from controlsde.cli.commands import app
 from controlsde.problem import list_problems, load_problem, parse_override
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+LESSONS = sorted((ROOT / "controlsde/lessons/notebooks").glob("[a-z]*.py"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")), *LESSONS]
 COMMANDS = typer.main.get_command(app)
 SHIPPED = {name for name, _, _ in list_problems()}
+OWN_CLAIMS = {"cosine-variance"}  # of the package that docs/extending.md writes
 ENDS = {";", "|", "||", "&&", "&", ">", ">>", "2>", "done", "do"}
 
 
@@ -63,6 +67,17 @@ def test_every_command_on_a_page_is_one(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_claim_that_a_page_runs_is_one_and_takes_what_is_set(page):
+    for words in shown(page):
+        if words[:2] != ["claims", "run"] or not complete(words):
+            continue
+        given = parsed(words)
+        for name in given["names"] or ():
+            if not name.isupper() and name not in OWN_CLAIMS:
+                with_settings(claim_named(name).parameters, given["settings"] or ())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_make_target_on_a_page_is_one(page):
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     named = re.findall(r"(?:^|`)make ([a-z]+)", page.read_text("utf-8"), re.MULTILINE)
@@ -75,6 +90,13 @@ def test_a_command_that_is_none_would_be_seen(tmp_path):
     (words,) = shown(page)
     with pytest.raises(Exception, match="--fast"):
         parsed(words)
+
+
+def test_a_claim_that_is_none_would_be_seen():
+    with pytest.raises(Exception, match="forward-nois"):
+        claim_named("forward-nois")
+    with pytest.raises(Exception, match="did you mean seeds"):
+        with_settings(claim_named("forward-noise").parameters, ["seed=5"])
 
 
 def test_the_page_of_commands_has_all_of_them():

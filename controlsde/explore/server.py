@@ -287,9 +287,8 @@ def _page_parts() -> tuple[str, str]:
     script = "\n".join(
         [report.joinpath("drawing.js").read_text("utf-8"), own.joinpath("explorer.js").read_text("utf-8")]
     )
-    style = "\n".join(
-        [report.joinpath("report.css").read_text("utf-8"), own.joinpath("explorer.css").read_text("utf-8")]
-    )
+    sheets = (report.joinpath("chart.css"), report.joinpath("report.css"), own.joinpath("explorer.css"))
+    style = "\n".join(sheet.read_text("utf-8") for sheet in sheets)
     html = own.joinpath("explorer.html").read_text("utf-8")
     for name, value in (("style", style), ("script", script)):
         html = html.replace(f"{MARK}{name}{MARK}", value)

@@ -1,0 +1,1 @@
+"""The lessons: eight notebooks whose exercises check themselves. `contents` lists them, `serving` opens one."""
