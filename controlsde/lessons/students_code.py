@@ -23,11 +23,11 @@ MOST_STEPS = 400_000  # nodes of the syntax tree, as they are run
 KNOWN = {
     name: getattr(np, name)
     for name in (
-        "abs", "arange", "arctan", "array", "cos", "cosh", "cumsum", "diff", "dot", "exp", "eye", "linspace", "log",
-        "max", "maximum", "mean", "min", "minimum", "ones", "outer", "pi", "roll", "sign", "sin", "sinh", "sqrt", "sum",
-        "tan", "tanh", "where", "zeros", "zeros_like",
+        "abs", "arange", "arctan", "array", "cos", "cosh", "cumsum", "diff", "dot", "exp", "eye", "floor", "linspace",
+        "log", "max", "maximum", "mean", "min", "minimum", "ones", "outer", "pi", "roll", "sign", "sin", "sinh", "sqrt",
+        "sum", "tan", "tanh", "where", "zeros", "zeros_like",
     )
-} | {"range": range, "len": len}  # fmt: skip
+} | {"range": range, "len": len, "int": int, "float": float}  # fmt: skip
 
 
 class NotUnderstoodError(ControlsdeError, ValueError):
@@ -74,7 +74,7 @@ def function_of(text: str, name: str) -> Callable[..., Array]:
 
 def _interpreter(variables: Mapping[str, Any]) -> _Counted:
     known = {"np": SimpleNamespace(**KNOWN), **KNOWN, **variables}
-    allowed = dict.fromkeys(("if", "for", "functiondef", "ifexpr", "listcomp", "augassign"), True)
+    allowed = dict.fromkeys(("if", "for", "functiondef", "ifexp", "listcomp", "augassign"), True)
     interpreter = _Counted(symtable={}, minimal=True, config=allowed)
     interpreter.symtable.clear()
     interpreter.symtable.update(known)
