@@ -61,6 +61,7 @@ from controlsde.cli.outputs import (
     write,
 )
 from controlsde.cli.outputs import report as report_on
+from controlsde.cli.page_commands import COMMANDS as PAGES
 from controlsde.cli.plain_words import of_comparison
 from controlsde.cli.view_commands import COMMANDS as VIEWING
 from controlsde.foundation.errors import EXIT_INTERRUPTED
@@ -347,7 +348,7 @@ def simulate(
     finish_simulation(simulation)
 
 
-for _command in (*CONTROLLABILITY, *VIEWING):
+for _command in (*CONTROLLABILITY, *VIEWING, *PAGES):
     app.command()(_command)
 
 

@@ -12,7 +12,7 @@ from controlsde.lessons.exercises import Exercise
 
 @dataclass(frozen=True)
 class Lesson:
-    """One lesson: its notebook `notebooks/NAME.py` and its exercises `exercises/NAME.py`.
+    """One lesson: its notebook `notebooks/NAME.py` and its exercises `exercises_of/NAME.py`.
 
     about: one line. minutes: for a reader who knows ordinary differential equations and linear algebra.
     """
@@ -57,3 +57,11 @@ def lesson(number: int) -> Lesson:
         if one.number == number:
             return one
     raise ValueError(f"there are the lessons 1 to {len(LESSONS)} (got {number})")
+
+
+def lesson_called(name: str) -> Lesson:
+    """The lesson of a name, as its files have it. Raises ValueError, with those that there are."""
+    for one in LESSONS:
+        if one.name == name:
+            return one
+    raise ValueError(f"there is no lesson {name!r}; there are {', '.join(one.name for one in LESSONS)}")

@@ -173,6 +173,7 @@ def chart(
     uprights: Sequence[float] = (),
     levels: Sequence[float] = (),
     categories: Sequence[str] = (),
+    image: str = "",
 ) -> Markup:
     """A chart of curves over two axes.
 
@@ -181,7 +182,8 @@ def chart(
     """
     parts = [*_grid(x, y, categories)]
     parts += [_upright(float(place)) for place in x.place(list(uprights)) if 0 <= place <= 1]
-    inner = [_area(curve, x, y) for curve in curves if curve.filled]
+    inner = [_image(image)] if image else []
+    inner += [_area(curve, x, y) for curve in curves if curve.filled]
     inner += [_level(float(place)) for place in y.place(list(levels)) if 0 <= place <= 1]
     inner += [_line(curve, x, y) for curve in curves if curve.line]
     parts.append(
@@ -254,6 +256,10 @@ def _area(curve: Curve, x: Scale, y: Scale) -> Markup:
     path = path_of(x, y, [edges[0], *edges, edges[-1]], [base, *np.nan_to_num(np.asarray(curve.y, dtype=float)), base])
     key = Markup(' data-area="{}"').format(curve.key) if curve.key else Markup("")
     return Markup('<path class="area ink" style="{}"{} d="{}"/>').format(curve.ink.style, key, path)
+
+
+def _image(uri: str) -> Markup:
+    return Markup('<image href="{0}" width="{1}" height="{1}" preserveAspectRatio="none"/>').format(uri, FIELD)
 
 
 def _level(place: float) -> Markup:

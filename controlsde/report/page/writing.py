@@ -96,7 +96,7 @@ def page(subject: Subject) -> str:
         **parts,
         policy=_policy(script),
         script=Markup(script),
-        css=Markup(_part("report.css")),
+        css=Markup(_part("chart.css") + _part("report.css")),
         version=_version(subject),
         title=_title(subject),
         contents=[(key, name) for key, name in SECTIONS.items() if key not in absent],
