@@ -285,9 +285,9 @@ PRICE = Number(
     key="price",
     title="The price of narrowness",
     question=(
-        "One neuron on sixteen equal pieces brings `two-bumps` with noise 1 to within $.22$ of the data and spends the "
-        "energy 35.4. No drift arrives exactly for less than 4.01, within $.22$ for less than 1.29, within $.05$ for "
-        "less than 3.04. What is the price, the energy spent over the least energy for the same?"
+        "One neuron on sixteen equal pieces brings `two-bumps` with noise 1 to within $.218$ of the data and spends "
+        "the energy 35.4. No drift arrives exactly for less than 4.01, within $.218$ for less than 1.29, within $.05$ "
+        "for less than 3.04. What is the price, the energy spent over the least energy for the same?"
     ),
     right=("35.4/1.29", "27.4"),
     mistakes=(

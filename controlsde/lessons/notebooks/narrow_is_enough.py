@@ -509,7 +509,8 @@ def _(played_as, played_by_one, rounds, settings, verify, wide):
         f"`cs.evaluate(problem, controls)`, {narrow.pieces} slots, one neuron: ‖ρ(T) − p(T)‖ = "
         f"**{evaluated.tracking.l2_final:.4f}**, {'verified' if evaluated.verified else 'not verified'}. "
         f"Energy {evaluated.to_json()['energy']:.3g}, against {wide.to_json()['energy']:.3g} of two neurons: "
-        "where they work against each other, in turn each spends its own. (The problem's `controls.bounds` had to be raised to 100.)"
+        "where they work against each other, in turn each spends its own. "
+        "(The problem's `controls.bounds` had to be raised to 100.)"
     )
     return
 
