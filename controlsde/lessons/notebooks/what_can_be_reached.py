@@ -108,7 +108,7 @@ def _():
 
 @app.cell
 def _():
-    spread = mo.ui.slider(steps=[0.01, 0.05, 0.1, 0.2, 0.5, 1, 2], value=0.2, label="diffusivity D", show_value=True)
+    spread = mo.ui.slider(steps=[0.01, 0.05, 0.1, 0.2, 0.5, 1, 2], value=1, label="diffusivity D", show_value=True)
     spread
     return (spread,)
 
@@ -555,7 +555,7 @@ def _():
 @app.cell
 def _():
     ask_price = mo.ui.run_button(label="The price of one neuron (about half a minute)")
-    ask_reach = mo.ui.run_button(label="How few pieces? (some minutes at most)")
+    ask_reach = mo.ui.run_button(label="How few pieces? (one to three minutes)")
     mo.hstack([ask_price, ask_reach], justify="start", wrap=True)
     return ask_price, ask_reach
 
