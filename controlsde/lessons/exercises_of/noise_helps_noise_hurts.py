@@ -64,7 +64,7 @@ LENGTHS = Choice(
 
 BLUR = Number(
     key="blur",
-    title="How short is short?",
+    title="How short is short",
     question=(
         "A bump of standard deviation $s=.3$ is left to diffuse with $D=1$. After which time has its *variance* "
         "doubled?"
@@ -128,7 +128,7 @@ BIAS = Formula(
 
 THRESHOLD = Number(
     key="threshold",
-    title="From when on does noise help?",
+    title="From when on noise helps",
     question=(
         "For a biased score: from which horizon $T>0$ on is the error of the mean smaller with $\\eta=1$ than without "
         "noise? Use the slider, or solve the equation; three digits are enough."
@@ -159,12 +159,12 @@ KEPT = Choice(
         "drift for $p$. Count the distance of the means in standard deviations, $|m-m_p|/s_p$. How much of it is left "
         "at $T$ **without** noise?"
     ),
-    options=("Nothing", "A share that falls with $T$", KEEPS, "More than there was"),
+    options=("Nothing", "A share that falls with T", KEEPS, "More than there was"),
     right=(KEEPS,),
     mistakes=(
         Mistake("Nothing", "The drift knows nothing of the density: it is the exact one for $p$, not a feedback."),
         Mistake(
-            "A share that falls with $T$",
+            "A share that falls with T",
             "What would forget? Without noise every particle follows a path that is fixed by its start. The paths are "
             "those along which $p$ itself moves.",
         ),
@@ -265,8 +265,8 @@ CROSS = Choice(
     explanation=(
         "The diagonal compares answers of one budget, no more. Off it, drifts meet a noise that they were not made "
         "for: those found with noise must work against a diffusion, and without it they press everything together. "
-        "With `controls.lengths=0.75` the error at noise 1 falls to .041 (docs/pieces-and-width.md, with a longer "
-        "search)."
+        "With `controls.lengths=0.75` the error at noise 1 falls to .041 (a longer search, on the page *Pieces "
+        "and width*)."
     ),
 )
 

@@ -315,10 +315,10 @@ def _(horizon):
 def _():
     mo.md(r"""
     In the limit $\eta\to\infty$ the error is $a$: the process sits in the equilibrium of the biased score at every
-    moment. So $T=1$ is where very much noise begins to beat none, $T=1.5936$ where $\eta=1$ does, and in between more
-    is better though a little is worse. This is for *one* kind of error, a constant, for exact integration, and for
-    the mean. Large $\eta$ needs small time steps, and a rough or oscillating error is another matter (lesson 5). **No
-    rule follows for networks.**
+    moment. The best noise is never in between. For $T<1$ none is best; for $T>1$ the more the better, and yet up to
+    $T=2$ a *little* is worse than none (derived here: look at $e(T)-a$, and at the slope $T(1-T/2)\,a$ in $\eta$ at
+    0). That is so for *one* kind of error, a constant, for exact integration, and for the mean. Large $\eta$ needs
+    small time steps, and a rough or oscillating error is another matter (lesson 5). **No rule follows for networks.**
 
     ## A wrong start
 
@@ -598,7 +598,8 @@ def _():
     budget, long searches at both levels, and see whether the order survives.
 
     ```sh
-    controlsde claims run noise-frontier-free-lengths --set 'densities=[kink]' --set 'pieces=[4]' --set 'widths=[1]'
+    controlsde claims run noise-frontier-free-lengths \
+        --set 'densities=[kink]' --set 'pieces=[4]' --set 'widths=[1]'
     ```
 
     **Read next:** the pages *Pieces and width* and *What can be reached* (a wrong start); the claims `free-lengths`,
