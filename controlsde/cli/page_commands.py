@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import os
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -48,9 +51,10 @@ def learn(
         if not no_browser:
             _open(address)
 
-    serve(there, opened, ready, first)
+    with suppress(KeyboardInterrupt):
+        serve(there, opened, ready, first)
     say("interrupted")
-    raise typer.Exit(EXIT_INTERRUPTED)
+    _leave(EXIT_INTERRUPTED)
 
 
 def _chosen(there: Sequence[Lesson], number: int | None) -> Lesson | None:
@@ -78,6 +82,13 @@ def _open(address: str) -> None:
     import webbrowser
 
     threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+
+
+def _leave(code: int) -> NoReturn:
+    """End this process at once: a lesson that still computes in a thread of its own would hold it up."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 COMMANDS = (learn,)

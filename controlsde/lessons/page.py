@@ -182,7 +182,7 @@ def _field(exercise: Exercise, words: str) -> Any:
         return mo.ui.text(exercise.start, label=words, full_width=True)
     if isinstance(exercise, Number):
         words += "\n\n*A number, or a formula of numbers such as* `0.5*log(2)`*.*"
-        return mo.ui.text(exercise.start, label=words)
+        return mo.ui.text(exercise.start, label=words, full_width=True)
     raise TypeError(f"no field for {type(exercise).__name__}")
 
 
