@@ -94,8 +94,9 @@ BIAS = Formula(
     question=(
         "Data $N(m,1)$, the Ornstein–Uhlenbeck process, and a score that is too large by a constant $a$ everywhere. "
         "With the exact score the drift at the noise level $\\eta$ is $x+(1+\\eta)\\nabla\\log p$, and $\\nabla\\log "
-        "p=-(x-\\mu(t))$. So the error $e$ of the mean obeys, with the biased score,\n\n$$\n\\dot "
-        "e=e+(1+\\eta)(-e+a)=-\\eta e+(1+\\eta)a,\\qquad e(0)=0.\n$$\n\nWrite $e(T)$ for $\\eta>0$; call it `eta`."
+        "p=-(x-\\mu(t))$. So the error $e$ of the mean obeys, with the biased score,\n\n$$\n\\begin{aligned}\\dot "
+        "e&=e+(1+\\eta)(-e+a)\\\\&=-\\eta e+(1+\\eta)a,\\quad e(0)=0.\\end{aligned}\n$$\n\nWrite $e(T)$ for "
+        "$\\eta>0$; call it `eta`."
     ),
     probes=BIASES,
     right=(

@@ -104,8 +104,9 @@ BOUND = Function(
     title="A proof by one function",
     name="bound",
     question=(
-        "Write the lower bound that a function $g$ proves,\n\n$$\nE\\ge4D\\Big[\\int g\\,p-\\varepsilon\\|g-\\bar "
-        "g\\|-\\int\\log(P_{DT}e^g)\\,\\rho_0\\Big],\n$$\n\non a grid. All are arrays over the points: `g`; "
+        "Write the lower bound that a function $g$ proves,\n\n$$\n\\begin{aligned}E\\ge4D\\Big[&\\int g\\,p-"
+        "\\varepsilon\\|g-\\bar g\\|\\\\&-\\int\\log(P_{DT}e^g)\\,\\rho_0\\Big],\\end{aligned}\n$$\n\n"
+        "on a grid. All are arrays over the points: `g`; "
         "`carried`, which is $P_{DT}e^g$; `rho0`; `p`; and `w`, the quadrature weights, so that `sum(w*f)` is $\\int "
         "f\\,dx$. `D` and `eps` are numbers, $\\bar g$ is the mean of $g$ over the box, and $\\|f\\|^2=\\int f^2dx$."
     ),

@@ -54,7 +54,7 @@ def _():
     The density obeys $\partial_t\rho=D\,\partial_x^2\rho-\partial_x(v\rho)$, and the drift is a sum of two neurons,
 
     $$
-    v=b_1+b_2,\qquad b_1(x)=-\tanh(x+1),\qquad b_2(x)=-\tfrac12\tanh(x-1).
+    v=b_1+b_2,\quad\begin{aligned}b_1(x)&=-\tanh(x+1),\\b_2(x)&=-\tfrac12\tanh(x-1).\end{aligned}
     $$
 
     The first pulls to $-1$, the second to $+1$, half as strongly. Now only one of them is allowed at a time. So let
@@ -492,7 +492,7 @@ def _():
 
 @app.cell
 def _():
-    verify = mo.ui.run_button(label="Verify what one neuron does (up to half a minute)")
+    verify = mo.ui.run_button(label="Verify (up to half a minute)")
     verify
     return (verify,)
 

@@ -474,15 +474,16 @@ def _():
 
     Without noise nothing forgets. But one may *look*: with feedback the weights of a piece depend on where the
     density is. `cs.feedback(result, start=…, by="riccati")` computes a linear law about the nominal way,
-    $\delta\theta_k=-L_k(\rho-\bar\rho)$, and runs it from the wrong start. Before you press: where will feedback be
-    worth much, and where little?
+    $\delta\theta_k=-L_k(\rho-\bar\rho)$, and runs it from the wrong start. The button does it for one neuron on four
+    pieces, with noise and without, from $N(0,1)$. Before you press: where will feedback be worth much, and where
+    little?
     """)
     return
 
 
 @app.cell
 def _():
-    loops = mo.ui.run_button(label="One neuron on four pieces, with noise and without (about twenty seconds)")
+    loops = mo.ui.run_button(label="Run all loops (half a minute)")
     loops
     return (loops,)
 
@@ -525,7 +526,7 @@ def _():
     ## A comparison, read honestly
 
     `cs.compare(problem)` solves at each noise level with the same budget, and then runs every control under every
-    noise.
+    noise. Below the exercise a button does so for `iris-petals`, real data, with equal pieces or with others.
     """)
     return
 
@@ -551,7 +552,7 @@ def _():
         label="",
         inline=True,
     )
-    both_levels = mo.ui.run_button(label="Compare iris-petals at noise 0 and 1 (one to two minutes)")
+    both_levels = mo.ui.run_button(label="Compare (one to two minutes)")
     mo.vstack([lengths_of_pieces, both_levels])
     return both_levels, lengths_of_pieces
 

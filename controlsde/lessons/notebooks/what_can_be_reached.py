@@ -95,7 +95,7 @@ def _():
     Gaussians the least energy is known in closed form: with $e=2DT$, $c=\tfrac12\big(-e+\sqrt{e^2+4s_0^2s_1^2}\big)$,
 
     $$
-    E=4D\Big\{\tfrac12\log\frac{e}{s_1^2-c^2/s_0^2}-\tfrac12+\frac{(m_1-m_0)^2+s_0^2+s_1^2-2c}{2e}\Big\},
+    \begin{aligned}E=4D\Big\{&\tfrac12\log\frac{e}{s_1^2-c^2/s_0^2}-\tfrac12\\&+\frac{(m_1-m_0)^2+s_0^2+s_1^2-2c}{2e}\Big\},\end{aligned}
     $$
 
     and on the way the density is Gaussian, with the variance
@@ -188,7 +188,7 @@ def _():
     $\partial_t\varphi+\tfrac12|\nabla\varphi|^2+D\Delta\varphi=0$, and along any solution of the state equation
 
     $$
-    \frac{d}{dt}\int\varphi\rho=\int\big(v\cdot\nabla\varphi-\tfrac12|\nabla\varphi|^2\big)\rho\le\tfrac12\int|v|^2\rho,
+    \begin{aligned}\frac{d}{dt}\int\varphi\rho&=\int\big(v\cdot\nabla\varphi-\tfrac12|\nabla\varphi|^2\big)\rho\\&\le\tfrac12\int|v|^2\rho,\end{aligned}
     $$
 
     because $v\cdot w-\tfrac12|w|^2\le\tfrac12|v|^2$. Integrate from $0$ to $T$: that is all. If the end may miss the
@@ -554,8 +554,8 @@ def _():
 
 @app.cell
 def _():
-    ask_price = mo.ui.run_button(label="The price of one neuron (about half a minute)")
-    ask_reach = mo.ui.run_button(label="How few pieces? (one to three minutes)")
+    ask_price = mo.ui.run_button(label="Its price (half a minute)")
+    ask_reach = mo.ui.run_button(label="How few pieces (one to three minutes)")
     mo.hstack([ask_price, ask_reach], justify="start", wrap=True)
     return ask_price, ask_reach
 
