@@ -315,8 +315,9 @@ def _(horizon):
 def _():
     mo.md(r"""
     In the limit $\eta\to\infty$ the error is $a$: the process sits in the equilibrium of the biased score at every
-    moment. The best noise is never in between. For $T<1$ none is best; for $T>1$ the more the better, and yet up to
-    $T=2$ a *little* is worse than none (derived here: look at $e(T)-a$, and at the slope $T(1-T/2)\,a$ in $\eta$ at
+    moment. The best noise is never in between. For $T<1$ none is best;
+    for $T>1$ the least error is approached as $\eta\to\infty$, and yet up to $T=2$ a *little* noise is worse than none
+    (derived here: look at $e(T)-a$, and at the slope $T(1-T/2)\,a$ in $\eta$ at
     0). That is so for *one* kind of error, a constant, for exact integration, and for the mean. Large $\eta$ needs
     small time steps, and a rough or oscillating error is another matter (lesson 5). **No rule follows for networks.**
 
