@@ -182,6 +182,15 @@ class Console:
             self._verdict(result)
         self._say(f"results and figures: {folder}")
 
+    def marks(self, tables: Sequence[Table], lines: Sequence[str]) -> None:
+        """What was handed in: a table for each lesson, and a line for each answer that is not right."""
+        for table in tables:
+            self._rich.print()
+            self._show(table)
+        self._rich.print()
+        for line in lines:
+            self._say(line)
+
     def bounds(self, bounds: Bounds, folder: Path | None) -> None:
         """The table of the least energies."""
         if self._quiet:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -12,6 +13,7 @@ import typer
 from controlsde.cli.arguments import plain_count
 from controlsde.cli.exits import UsageError, say
 from controlsde.cli.options import JsonOption
+from controlsde.cli.outputs import print_json
 from controlsde.foundation.errors import EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
@@ -21,25 +23,28 @@ if TYPE_CHECKING:
 
 
 def learn(
-    number: Annotated[
-        int | None, typer.Argument(metavar="N", parser=plain_count, help="A lesson; without it, all of them.")
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="N", help="A lesson; without it, all of them. With --marks, the files to check."),
     ] = None,
     port: Annotated[
         int, typer.Option("--port", metavar="P", parser=plain_count, help="Of this machine; else a free one.")
     ] = 0,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
+    marks: Annotated[bool, typer.Option("--marks", help="Check answers that were handed in, FILE….")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Open the lessons in the browser: eight notebooks whose exercises check themselves."""
     from controlsde.lessons.serving import available, bound, make_sure_of_marimo, serve
 
+    if marks:
+        _mark(words or [], as_json)
+        return
     there = available()
     if as_json:
-        from controlsde.cli.outputs import print_json
-
         print_json([_told(one) for one in there])
         return
-    first = _chosen(there, number)
+    first = _chosen(there, words or [])
     make_sure_of_marimo()
     opened = bound(port)
     if first is None:
@@ -57,14 +62,30 @@ def learn(
     _leave(EXIT_INTERRUPTED)
 
 
-def _chosen(there: Sequence[Lesson], number: int | None) -> Lesson | None:
-    if number is None:
+def _chosen(there: Sequence[Lesson], words: Sequence[str]) -> Lesson | None:
+    if not words:
         return None
     for one in there:
-        if one.number == number:
+        if list(words) == [str(one.number)]:
             return one
     numbers = ", ".join(str(one.number) for one in there)
-    raise UsageError(f"there is no lesson {number}; there are {numbers}: `controlsde learn {there[0].number}`")
+    raise UsageError(f"there is no lesson {' '.join(words)}; there are {numbers}: `controlsde learn {there[0].number}`")
+
+
+def _mark(names: Sequence[str], as_json: bool) -> None:
+    """Check files that were handed in, and say what was solved and which mistakes were made."""
+    if not names:
+        raise UsageError("--marks wants the files that were handed in: controlsde learn --marks FILE…")
+    from controlsde.lessons.serving import make_sure_of_marimo
+
+    make_sure_of_marimo()
+    from controlsde.cli.console import Console
+    from controlsde.cli.marks import explained, marked, marks_tables
+
+    found = [marked(Path(name)) for name in names]
+    Console().marks(marks_tables(found), explained(found))
+    if as_json:
+        print_json([one.to_json() for one in found])
 
 
 def _told(one: Lesson) -> dict[str, object]:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from controlsde.lessons.exercises import Exercise
+if TYPE_CHECKING:
+    from controlsde.lessons.exercises import Exercise  # which need an extra that need not be there
 
 
 @dataclass(frozen=True)

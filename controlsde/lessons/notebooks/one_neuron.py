@@ -92,8 +92,8 @@ def _():
     mo.md(r"""
     ## Three weights and what they do
 
-    Now turn them. Try to **push** the bump without bending it, to **squeeze** it, to **stretch** it, and to **split**
-    it. One of these is never quite possible; which?
+    Now turn them. Try to **squeeze** the bump, to **stretch** it, to **split** it, and to **push** it without changing
+    its shape. For the last the neuron has to turn far away from the bump: why?
     """)
 
 
