@@ -1,6 +1,8 @@
+"""Lesson 6: width d is enough. Drifts that take turns, splitting, and one neuron that plays two."""
+
 import marimo
 
-app = marimo.App(app_title="Lesson 6: width d is enough", width="medium")
+app = marimo.App(app_title="Width d is enough", width="medium")
 
 with app.setup:
     from functools import lru_cache, partial
@@ -38,7 +40,7 @@ with app.setup:
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    # Lesson 6: width d is enough
+    # 6. Width d is enough
 
     A wide network is a sum of neurons. Can a network with a *single* neuron do the same work, if its weights may change
     often? It can, by taking turns: this lesson shows how, how fast one has to switch, and what it costs.

@@ -1,6 +1,8 @@
+"""Lesson 8: noise helps, noise hurts. Lengths of pieces, a wrong score, a wrong start, a comparison."""
+
 import marimo
 
-app = marimo.App(app_title="Lesson 8: noise helps, noise hurts", width="medium")
+app = marimo.App(app_title="Noise helps, noise hurts", width="medium")
 
 with app.setup:
     from functools import lru_cache, partial
@@ -39,7 +41,7 @@ with app.setup:
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    # Lesson 8: noise helps, noise hurts
+    # 8. Noise helps, noise hurts
 
     The reference is the same at every noise level $\eta$, the drift that carries it is not. So does noise help? There
     are cases in which it does, cases in which it does not, and cases that look like one and are the other. This lesson

@@ -1,6 +1,8 @@
+"""Lesson 7: what can be reached. Energy, the bound that no drift beats, the Gramian, the price of narrowness."""
+
 import marimo
 
-app = marimo.App(app_title="Lesson 7: what can be reached", width="medium")
+app = marimo.App(app_title="What can be reached", width="medium")
 
 with app.setup:
     from functools import lru_cache
@@ -37,7 +39,7 @@ with app.setup:
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    # Lesson 7: what can be reached
+    # 7. What can be reached
 
     A network has missed the data. Is that the network's fault, or could no drift have done better? There are questions
     that need no network and no search: what *any* drift must spend to arrive, and which changes of the density are
