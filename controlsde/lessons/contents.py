@@ -47,9 +47,9 @@ LESSONS = (
         4, "two_ways_to_solve", "Shooting, adjoint, collocation", "three nodes by hand, then the problem itself", 40
     ),
     Lesson(5, "what_noise_changes", "What noise changes", "weak against strong convergence, sin 2πnx", 30),
-    Lesson(6, "narrow_is_enough", "Width d is enough", "switching between narrow drifts", 25),
-    Lesson(7, "what_can_be_reached", "What can be reached", "Gramian, energy, the bound that no drift beats", 35),
-    Lesson(8, "noise_helps_noise_hurts", "Noise helps, noise hurts", "piece lengths, feedback against forgetting", 35),
+    Lesson(6, "narrow_is_enough", "Width d is enough", "switching between narrow drifts", 30),
+    Lesson(7, "what_can_be_reached", "What can be reached", "Gramian, energy, the bound that no drift beats", 40),
+    Lesson(8, "noise_helps_noise_hurts", "Noise helps, noise hurts", "piece lengths, feedback against forgetting", 40),
 )
 
 
