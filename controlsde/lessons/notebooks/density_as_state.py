@@ -371,7 +371,7 @@ def _():
 
     The software's own problems come with a **reference** $p(t, x)$: noise at $t = 0$, data at $t = T$. For each there
     is an exact drift that carries it. Below, a shipped problem is evaluated with this drift, and everything is measured
-    again: on a finer mesh, by another method in time, by particles. It takes a few seconds.
+    again: on a finer mesh, by another method in time, by particles.
 
     ```python
     problem = cs.load_problem("two-bumps", set={"drift": {"kind": "exact"}})
@@ -383,7 +383,7 @@ def _():
 
 @app.cell
 def _():
-    run_exact = mo.ui.run_button(label="Evaluate the exact drift (some seconds)")
+    run_exact = mo.ui.run_button(label="Evaluate the exact drift (10 to 30 seconds)")
     run_exact
     return (run_exact,)
 
@@ -391,7 +391,7 @@ def _():
 @app.cell
 def _(run_exact):
     mo.stop(not run_exact.value, mo.md("*Not run yet.*"))
-    _chosen = {"drift": {"kind": "exact"}, "monte_carlo.particles": 20000}
+    _chosen = {"drift": {"kind": "exact"}, "monte_carlo.particles": 20000, "monte_carlo.steps_per_piece": 16}
     _result = cs.evaluate(cs.load_problem("two-bumps", set=_chosen))
     _wanted = ("mass_error", "negative_mass", "monte_carlo_z")
     _rows = "".join(

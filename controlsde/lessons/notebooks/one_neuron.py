@@ -329,9 +329,8 @@ def _():
 
 @app.cell
 def _():
-    steered = cs.load_problem(
-        "two-bumps", set={"noise": 0.0, "controls.pieces": 3, "monte_carlo.particles": 20000, "mesh.elements": [16]}
-    )
+    _by_hand = {"noise": 0.0, "controls.pieces": 3, "mesh.elements": [16], "mesh.steps_per_piece": 12}
+    steered = cs.load_problem("two-bumps", set={**_by_hand, "monte_carlo.particles": 20000})
     reference = cs.build_reference(steered.reference, steered.domain)
     return reference, steered
 
