@@ -23,32 +23,42 @@ INLINE int64_t NAME(panel_of)(int64_t own) {
 }
 
 /* p (8 rows of 8) -> its inverse, as far as `size`, by Gauss-Jordan elimination. */
-INLINE void NAME(invert_panel)(v8 *p, int64_t size) {
+INLINE void NAME(invert_panel)(double *p, int64_t size) {
     for (int64_t k = 0; k < size; k++) {
-        const double pivot = 1.0 / p[k][k];
-        p[k][k] = 1.0;
-        p[k] *= pivot;
+        double *pivotal = p + k * NAME(PANEL);
+        const double pivot = 1.0 / pivotal[k];
+        pivotal[k] = 1.0;
+        for (int j = 0; j < 8; j += LANES) *(vec *)(pivotal + j) *= pivot;
         for (int64_t i = 0; i < size; i++) {
+            double *row = p + i * NAME(PANEL);
             if (i == k) continue;
-            const double t = p[i][k];
-            p[i][k] = 0.0;
-            p[i] -= t * p[k];
+            const double t = row[k];
+            row[k] = 0.0;
+            for (int j = 0; j < 8; j += LANES) *(vec *)(row + j) -= t * *(vec *)(pivotal + j);
         }
     }
 }
 
-INLINE void NAME(invert_complex_panel)(v8 *p, v8 *q, int64_t size) {
+INLINE void NAME(invert_complex_panel)(double *p, double *q, int64_t size) {
     for (int64_t k = 0; k < size; k++) {
-        const double x = p[k][k], y = q[k][k], scale = 1.0 / (x * x + y * y), re = x * scale, im = -y * scale;
-        p[k][k] = 1.0, q[k][k] = 0.0;
-        const v8 a = p[k] * re - q[k] * im, b = p[k] * im + q[k] * re;
-        p[k] = a, q[k] = b;
+        const int64_t at = k * NAME(PANEL);
+        const double x = p[at + k], y = q[at + k], scale = 1.0 / (x * x + y * y), re = x * scale, im = -y * scale;
+        p[at + k] = 1.0, q[at + k] = 0.0;
+        for (int64_t j = at; j < at + 8; j += LANES) {
+            const vec a = *(vec *)(p + j), b = *(vec *)(q + j);
+            *(vec *)(p + j) = a * re - b * im;
+            *(vec *)(q + j) = a * im + b * re;
+        }
         for (int64_t i = 0; i < size; i++) {
+            double *row = p + i * NAME(PANEL), *row_im = q + i * NAME(PANEL);
             if (i == k) continue;
-            const double tr = p[i][k], ti = q[i][k];
-            p[i][k] = 0.0, q[i][k] = 0.0;
-            p[i] -= tr * a - ti * b;
-            q[i] -= tr * b + ti * a;
+            const double tr = row[k], ti = row_im[k];
+            row[k] = 0.0, row_im[k] = 0.0;
+            for (int j = 0; j < 8; j += LANES) {
+                const vec a = *(vec *)(p + at + j), b = *(vec *)(q + at + j);
+                *(vec *)(row + j) -= tr * a - ti * b;
+                *(vec *)(row_im + j) -= tr * b + ti * a;
+            }
         }
     }
 }
@@ -56,17 +66,17 @@ INLINE void NAME(invert_complex_panel)(v8 *p, v8 *q, int64_t size) {
 /* R rows of x minus t (R, 8) times the rows of `panel` (size, pitch). */
 #define SUBTRACT_REAL(R, W)                                                                                            \
     {                                                                                                                  \
-        v8 s[R][W];                                                                                                    \
+        vec s[R][W];                                                                                                    \
         for (int l = 0; l < R; l++)                                                                                    \
-            for (int w = 0; w < W; w++) s[l][w] = *(v8 *)(x + (i + l) * pitch + j + 8 * w);                            \
+            for (int w = 0; w < W; w++) s[l][w] = *(vec *)(x + (i + l) * pitch + j + LANES * w);                            \
         for (int64_t k = 0; k < size; k++) {                                                                           \
-            v8 y[W];                                                                                                   \
-            for (int w = 0; w < W; w++) y[w] = *(const v8 *)(panel + k * pitch + j + 8 * w);                           \
+            vec y[W];                                                                                                   \
+            for (int w = 0; w < W; w++) y[w] = *(const vec *)(panel + k * pitch + j + LANES * w);                           \
             for (int l = 0; l < R; l++)                                                                                \
                 for (int w = 0; w < W; w++) s[l][w] -= t[(i + l) * NAME(PANEL) + k] * y[w];                            \
         }                                                                                                              \
         for (int l = 0; l < R; l++)                                                                                    \
-            for (int w = 0; w < W; w++) *(v8 *)(x + (i + l) * pitch + j + 8 * w) = s[l][w];                            \
+            for (int w = 0; w < W; w++) *(vec *)(x + (i + l) * pitch + j + LANES * w) = s[l][w];                            \
     }
 
 INLINE void NAME(subtract_real)(double *x, int64_t rows, int64_t pitch, const double *t, const double *panel,
@@ -74,39 +84,40 @@ INLINE void NAME(subtract_real)(double *x, int64_t rows, int64_t pitch, const do
     int64_t i = 0;
     for (; i + 6 <= rows; i += 6) {
         int64_t j = 0;
-        for (; j + 16 <= pitch; j += 16) SUBTRACT_REAL(6, 2)
-        for (; j < pitch; j += 8) SUBTRACT_REAL(6, 1)
+        for (; j + 2 * LANES <= pitch; j += 2 * LANES) SUBTRACT_REAL(6, 2)
+        for (; j < pitch; j += LANES) SUBTRACT_REAL(6, 1)
     }
     for (; i + 3 <= rows; i += 3) {
         int64_t j = 0;
-        for (; j + 16 <= pitch; j += 16) SUBTRACT_REAL(3, 2)
-        for (; j < pitch; j += 8) SUBTRACT_REAL(3, 1)
+        for (; j + 2 * LANES <= pitch; j += 2 * LANES) SUBTRACT_REAL(3, 2)
+        for (; j < pitch; j += LANES) SUBTRACT_REAL(3, 1)
     }
     for (; i < rows; i++) {
         int64_t j = 0;
-        for (; j + 16 <= pitch; j += 16) SUBTRACT_REAL(1, 2)
-        for (; j < pitch; j += 8) SUBTRACT_REAL(1, 1)
+        for (; j + 2 * LANES <= pitch; j += 2 * LANES) SUBTRACT_REAL(1, 2)
+        for (; j < pitch; j += LANES) SUBTRACT_REAL(1, 1)
     }
 }
 
 #define SUBTRACT_COMPLEX(R)                                                                                            \
     {                                                                                                                  \
-        v8 s[R], z[R];                                                                                                 \
+        const double *of_t = t + i * NAME(PANEL), *of_u = u + i * NAME(PANEL);                                         \
+        vec s[R], z[R];                                                                                                \
         for (int l = 0; l < R; l++) {                                                                                  \
-            s[l] = *(v8 *)(x + (i + l) * pitch + j);                                                                   \
-            z[l] = *(v8 *)(y + (i + l) * pitch + j);                                                                   \
+            s[l] = *(vec *)(x + (i + l) * pitch + j);                                                                   \
+            z[l] = *(vec *)(y + (i + l) * pitch + j);                                                                   \
         }                                                                                                              \
         for (int64_t k = 0; k < size; k++) {                                                                           \
-            const v8 a = *(const v8 *)(re + k * pitch + j), b = *(const v8 *)(im + k * pitch + j);                     \
+            const vec a = *(const vec *)(re + k * pitch + j), b = *(const vec *)(im + k * pitch + j);                     \
             for (int l = 0; l < R; l++) {                                                                              \
-                const double tr = t[(i + l) * NAME(PANEL) + k], ti = u[(i + l) * NAME(PANEL) + k];                     \
+                const double tr = of_t[l * NAME(PANEL) + k], ti = of_u[l * NAME(PANEL) + k];                             \
                 s[l] -= tr * a, s[l] += ti * b;                                                                        \
                 z[l] -= tr * b, z[l] -= ti * a;                                                                        \
             }                                                                                                          \
         }                                                                                                              \
         for (int l = 0; l < R; l++) {                                                                                  \
-            *(v8 *)(x + (i + l) * pitch + j) = s[l];                                                                   \
-            *(v8 *)(y + (i + l) * pitch + j) = z[l];                                                                   \
+            *(vec *)(x + (i + l) * pitch + j) = s[l];                                                                   \
+            *(vec *)(y + (i + l) * pitch + j) = z[l];                                                                   \
         }                                                                                                              \
     }
 
@@ -115,11 +126,11 @@ INLINE void NAME(subtract_complex)(double *x, double *y, int64_t rows, int64_t p
                                    const double *re, const double *im, int64_t size) {
     int64_t i = 0;
     for (; i + 6 <= rows; i += 6)
-        for (int64_t j = 0; j < pitch; j += 8) SUBTRACT_COMPLEX(6)
+        for (int64_t j = 0; j < pitch; j += LANES) SUBTRACT_COMPLEX(6)
     for (; i + 3 <= rows; i += 3)
-        for (int64_t j = 0; j < pitch; j += 8) SUBTRACT_COMPLEX(3)
+        for (int64_t j = 0; j < pitch; j += LANES) SUBTRACT_COMPLEX(3)
     for (; i < rows; i++)
-        for (int64_t j = 0; j < pitch; j += 8) SUBTRACT_COMPLEX(1)
+        for (int64_t j = 0; j < pitch; j += LANES) SUBTRACT_COMPLEX(1)
 }
 
 /* Takes the columns from `from` on, `size` of them, out of x (rows, pitch) into t (rows, 8). */
@@ -138,19 +149,19 @@ INLINE void NAME(eliminate)(double *x, double *y, int64_t own, int64_t rows, int
     double *t = work, *u = t + P * rows, *re = u + P * rows, *im = re + P * pitch;
     for (int64_t from = 0; from < own; from += each) {
         const int64_t size = own - from < each ? own - from : each, stop = from + size;
-        v8 p[NAME(PANEL)] = {{0}}, q[NAME(PANEL)] = {{0}};
+        double p[NAME(PANEL) * NAME(PANEL)] = {0}, q[NAME(PANEL) * NAME(PANEL)] = {0};
         for (int64_t a = 0; a < size; a++)
             for (int64_t b = 0; b < size; b++) {
-                p[a][b] = x[(from + a) * pitch + from + b];
-                if (y) q[a][b] = y[(from + a) * pitch + from + b];
+                p[a * P + b] = x[(from + a) * pitch + from + b];
+                if (y) q[a * P + b] = y[(from + a) * pitch + from + b];
             }
         if (y)
             NAME(invert_complex_panel)(p, q, size);
         else
             NAME(invert_panel)(p, size);
-        for (int64_t a = 0; a < size; a++) {
-            *(v8 *)(t + a * P) = -p[a];
-            if (y) *(v8 *)(u + a * P) = -q[a];
+        for (int64_t a = 0; a < size * P; a += LANES) {
+            *(vec *)(t + a) = -*(vec *)(p + a);
+            if (y) *(vec *)(u + a) = -*(vec *)(q + a);
         }
         memset(re, 0, sizeof(double) * (y ? 2 : 1) * P * pitch);
         if (y)
@@ -159,8 +170,8 @@ INLINE void NAME(eliminate)(double *x, double *y, int64_t own, int64_t rows, int
             NAME(subtract_real)(re, size, pitch, t, x + from * pitch, size);
         for (int64_t a = 0; a < size; a++)
             for (int64_t b = 0; b < size; b++) {
-                re[a * pitch + from + b] = p[a][b];
-                if (y) im[a * pitch + from + b] = q[a][b];
+                re[a * pitch + from + b] = p[a * P + b];
+                if (y) im[a * pitch + from + b] = q[a * P + b];
             }
         NAME(take_out)(x, rows, pitch, from, size, t);
         if (y) NAME(take_out)(y, rows, pitch, from, size, u);
@@ -236,60 +247,73 @@ PART int64_t NAME(factorise)(const Fronts *c, const double *values, double *fact
 INLINE void NAME(times_real)(const double *m, int64_t rows, int64_t pitch, const double *x, double *y) {
     int64_t i = 0;
     for (; i + 4 <= rows; i += 4) {
-        v8 s[4] = {{0}};
-        for (int64_t j = 0; j < pitch; j += 8) {
-            const v8 f = *(const v8 *)(x + j);
-            for (int l = 0; l < 4; l++) s[l] += *(const v8 *)(m + (i + l) * pitch + j) * f;
-        }
-        for (int l = 0; l < 4; l++)
-            for (int w = 0; w < 8; w++) y[i + l] += s[l][w];
+        vec s[4][VECS] = {{{0}}};
+        for (int64_t j = 0; j < pitch; j += 8)
+            for (int v = 0; v < VECS; v++) {
+                const vec f = *(const vec *)(x + j + LANES * v);
+                for (int l = 0; l < 4; l++) s[l][v] += *(const vec *)(m + (i + l) * pitch + j + LANES * v) * f;
+            }
+        for (int l = 0; l < 4; l++) y[i + l] = NAME(plus_sum)(y[i + l], s[l]);
     }
     for (; i < rows; i++) {
-        v8 s = {0};
-        for (int64_t j = 0; j < pitch; j += 8) s += *(const v8 *)(m + i * pitch + j) * *(const v8 *)(x + j);
-        for (int w = 0; w < 8; w++) y[i] += s[w];
+        vec s[VECS] = {{0}};
+        for (int64_t j = 0; j < pitch; j += 8)
+            for (int v = 0; v < VECS; v++)
+                s[v] += *(const vec *)(m + i * pitch + j + LANES * v) * *(const vec *)(x + j + LANES * v);
+        y[i] = NAME(plus_sum)(y[i], s);
     }
 }
 
 INLINE void NAME(times_complex)(const double *m, const double *n, int64_t rows, int64_t pitch, const double *x,
                                 const double *z, double *y, double *w) {
     for (int64_t i = 0; i < rows; i++) {
-        v8 s = {0}, t = {0};
-        for (int64_t j = 0; j < pitch; j += 8) {
-            const v8 a = *(const v8 *)(m + i * pitch + j), b = *(const v8 *)(n + i * pitch + j);
-            const v8 f = *(const v8 *)(x + j), g = *(const v8 *)(z + j);
-            s += a * f, s -= b * g;
-            t += a * g, t += b * f;
-        }
-        for (int l = 0; l < 8; l++) y[i] += s[l], w[i] += t[l];
+        vec s[VECS] = {{0}}, t[VECS] = {{0}};
+        for (int64_t j = 0; j < pitch; j += 8)
+            for (int v = 0; v < VECS; v++) {
+                const int64_t at = j + LANES * v;
+                const vec a = *(const vec *)(m + i * pitch + at), b = *(const vec *)(n + i * pitch + at);
+                const vec f = *(const vec *)(x + at), g = *(const vec *)(z + at);
+                s[v] += a * f, s[v] -= b * g;
+                t[v] += a * g, t[v] += b * f;
+            }
+        y[i] = NAME(plus_sum)(y[i], s);
+        w[i] = NAME(plus_sum)(w[i], t);
     }
 }
 
 /* y (pitch) += x (rows) times m (rows, pitch), and so with imaginary parts. */
 INLINE void NAME(turned_real)(const double *m, int64_t rows, int64_t pitch, const double *x, double *y) {
     for (int64_t j = 0; j < pitch; j += 8) {
-        v8 s = *(v8 *)(y + j), t = {0};
+        vec s[VECS], t[VECS] = {{0}};
+        for (int v = 0; v < VECS; v++) s[v] = *(vec *)(y + j + LANES * v);
         int64_t i = 0;
-        for (; i + 2 <= rows; i += 2) {
-            s += x[i] * *(const v8 *)(m + i * pitch + j);
-            t += x[i + 1] * *(const v8 *)(m + (i + 1) * pitch + j);
-        }
-        if (i < rows) s += x[i] * *(const v8 *)(m + i * pitch + j);
-        *(v8 *)(y + j) = s + t;
+        for (; i + 2 <= rows; i += 2)
+            for (int v = 0; v < VECS; v++) {
+                s[v] += x[i] * *(const vec *)(m + i * pitch + j + LANES * v);
+                t[v] += x[i + 1] * *(const vec *)(m + (i + 1) * pitch + j + LANES * v);
+            }
+        if (i < rows)
+            for (int v = 0; v < VECS; v++) s[v] += x[i] * *(const vec *)(m + i * pitch + j + LANES * v);
+        for (int v = 0; v < VECS; v++) *(vec *)(y + j + LANES * v) = s[v] + t[v];
     }
 }
 
 INLINE void NAME(turned_complex)(const double *m, const double *n, int64_t rows, int64_t pitch, const double *x,
                                  const double *z, double *y, double *w) {
     for (int64_t j = 0; j < pitch; j += 8) {
-        v8 s = *(v8 *)(y + j), t = *(v8 *)(w + j), p = {0}, q = {0};
-        for (int64_t i = 0; i < rows; i++) {
-            const v8 a = *(const v8 *)(m + i * pitch + j), b = *(const v8 *)(n + i * pitch + j);
-            s += x[i] * a, p -= z[i] * b;
-            t += z[i] * a, q += x[i] * b;
+        vec s[VECS], t[VECS], p[VECS] = {{0}}, q[VECS] = {{0}};
+        for (int v = 0; v < VECS; v++) s[v] = *(vec *)(y + j + LANES * v), t[v] = *(vec *)(w + j + LANES * v);
+        for (int64_t i = 0; i < rows; i++)
+            for (int v = 0; v < VECS; v++) {
+                const int64_t at = i * pitch + j + LANES * v;
+                const vec a = *(const vec *)(m + at), b = *(const vec *)(n + at);
+                s[v] += x[i] * a, p[v] -= z[i] * b;
+                t[v] += z[i] * a, q[v] += x[i] * b;
+            }
+        for (int v = 0; v < VECS; v++) {
+            *(vec *)(y + j + LANES * v) = s[v] + p[v];
+            *(vec *)(w + j + LANES * v) = t[v] + q[v];
         }
-        *(v8 *)(y + j) = s + p;
-        *(v8 *)(w + j) = t + q;
     }
 }
 
@@ -499,16 +523,16 @@ PART int64_t NAME(fronts_back)(const Fronts *c, int64_t steps, const double *val
 
 #define ROWS_COMPLEX(R)                                                                                                \
     {                                                                                                                  \
-        v8 s[R], z[R];                                                                                                 \
+        vec s[R], z[R];                                                                                                 \
         for (int l = 0; l < R; l++) {                                                                                  \
             if (add)                                                                                                   \
-                s[l] = *(v8 *)(into[r + l] + at), z[l] = *(v8 *)(into_im[r + l] + at);                                 \
+                s[l] = *(vec *)(into[r + l] + at), z[l] = *(vec *)(into_im[r + l] + at);                                 \
             else                                                                                                       \
-                s[l] = z[l] = (v8){0};                                                                                 \
+                s[l] = z[l] = (vec){0};                                                                                 \
         }                                                                                                              \
         if (from_im)                                                                                                   \
             for (int64_t j = 0; j < inner; j++) {                                                                      \
-                const v8 x = *(const v8 *)(from[j] + at), y = *(const v8 *)(from_im[j] + at);                          \
+                const vec x = *(const vec *)(from[j] + at), y = *(const vec *)(from_im[j] + at);                          \
                 for (int l = 0; l < R; l++) {                                                                          \
                     const double a = m[(r + l) * pitch + j], b = m_im[(r + l) * pitch + j];                            \
                     s[l] += a * x, s[l] -= b * y;                                                                      \
@@ -517,20 +541,20 @@ PART int64_t NAME(fronts_back)(const Fronts *c, int64_t steps, const double *val
             }                                                                                                          \
         else                                                                                                           \
             for (int64_t j = 0; j < inner; j++) {                                                                      \
-                const v8 x = *(const v8 *)(from[j] + at);                                                              \
+                const vec x = *(const vec *)(from[j] + at);                                                              \
                 for (int l = 0; l < R; l++) {                                                                          \
                     s[l] += m[(r + l) * pitch + j] * x;                                                                \
                     z[l] += m_im[(r + l) * pitch + j] * x;                                                             \
                 }                                                                                                      \
             }                                                                                                          \
-        for (int l = 0; l < R; l++) *(v8 *)(into[r + l] + at) = s[l], *(v8 *)(into_im[r + l] + at) = z[l];             \
+        for (int l = 0; l < R; l++) *(vec *)(into[r + l] + at) = s[l], *(vec *)(into_im[r + l] + at) = z[l];             \
     }
 
 /* The same with imaginary parts; from_im is null where the columns have none. */
 INLINE void NAME(combine_complex)(const double *m, const double *m_im, int64_t pitch, int64_t rows, int64_t inner,
                                   const double **from, const double **from_im, double **into, double **into_im,
                                   int64_t columns, int add) {
-    for (int64_t at = 0; at < columns; at += 8) {
+    for (int64_t at = 0; at < columns; at += LANES) {
         int64_t r = 0;
         for (; r + 4 <= rows; r += 4) ROWS_COMPLEX(4)
         for (; r < rows; r++) ROWS_COMPLEX(1)
@@ -613,40 +637,42 @@ PART int64_t NAME(fronts_solve)(const Fronts *c, const double *values, const dou
                 for (int part = 0; part <= pair; part++) {
                     double *to = held + (part * n + place) * columns;
                     const double *row = right + c->order[place] * columns, *share = c->projected + (slot + part) * s;
-                    for (int64_t j = 0; j < columns; j += 8) {
-                        v8 sum = {0};
-                        for (int64_t i = 0; i < s; i++) sum += share[i] * *(const v8 *)(row + i * n * columns + j);
-                        *(v8 *)(to + j) = sum;
+                    for (int64_t j = 0; j < columns; j += LANES) {
+                        vec sum = {0};
+                        for (int64_t i = 0; i < s; i++) sum += share[i] * *(const vec *)(row + i * n * columns + j);
+                        *(vec *)(to + j) = sum;
                     }
                     (part ? of_im : of_re)[place] = to;
                 }
         NAME(solve_many)(c, factors, slot, of_re, alike ? NULL : of_im, of_im, x_re, x_im, columns, scratch);
     }
     /* the residual is that of one mixture of the columns, with weights that do not let them cancel */
-        for (int64_t j = 0; j < columns; j++) share[j] = sin(1.0 + 1.7 * j) + (j % 2 ? 1.5 : -1.5);
+    for (int64_t j = 0; j < columns; j++) share[j] = sin(1.0 + 1.7 * j) + (j % 2 ? 1.5 : -1.5);
     const double *mix = alike ? c->combination : c->distributed;
     double *before = sums, *after = before + s * n, *missed = after + s * n;
     for (int64_t place = 0; place < n; place++) {
         const int64_t u = c->order[place];
         for (int64_t i = 0; i < s; i++) {
             double *to = stages + (i * n + u) * columns;
-            v8 total = {0};
-            for (int64_t j = 0; j < columns; j += 8) {
-                v8 sum = {0};
-                for (int64_t slot = 0; slot < slots; slot++)
-                    sum += mix[i * slots + slot] * *(v8 *)(x + (slot * n + place) * columns + j);
-                *(v8 *)(to + j) = sum;
-                total += *(v8 *)(share + j) * sum;
-            }
-            after[i * n + u] = 0.0;
-            for (int l = 0; l < 8; l++) after[i * n + u] += total[l];
+            vec total[VECS] = {{0}};
+            for (int64_t j = 0; j < columns; j += 8)
+                for (int v = 0; v < VECS; v++) {
+                    const int64_t at = j + LANES * v;
+                    vec sum = {0};
+                    for (int64_t slot = 0; slot < slots; slot++)
+                        sum += mix[i * slots + slot] * *(vec *)(x + (slot * n + place) * columns + at);
+                    *(vec *)(to + at) = sum;
+                    total[v] += *(vec *)(share + at) * sum;
+                }
+            after[i * n + u] = NAME(plus_sum)(0.0, total);
         }
     }
     for (int64_t u = 0; u < (alike ? n : s * n); u++) {
-        v8 total = {0};
-        for (int64_t j = 0; j < columns; j += 8) total += *(v8 *)(share + j) * *(const v8 *)(right + u * columns + j);
-        before[u] = 0.0;
-        for (int l = 0; l < 8; l++) before[u] += total[l];
+        vec total[VECS] = {{0}};
+        for (int64_t j = 0; j < columns; j += 8)
+            for (int v = 0; v < VECS; v++)
+                total[v] += *(vec *)(share + j + LANES * v) * *(const vec *)(right + u * columns + j + LANES * v);
+        before[u] = NAME(plus_sum)(0.0, total);
     }
     *residual = NAME(stage_residual)(c, values, NAME(size_of)(c, values), 0, after, before, alike, missed);
     free(work), free(rows);
@@ -656,16 +682,16 @@ PART int64_t NAME(fronts_solve)(const Fronts *c, const double *values, const dou
 /* See fronts_transport: the entries of A are sums over the drift's values. */
 PART void NAME(fronts_transport)(const Fronts *c, int64_t columns, int64_t weights, const double *slope,
                                  const double *densities, const double *multipliers, double *moved, double *pulled) {
-    for (int64_t at = 0; at < weights; at += 8)
+    for (int64_t at = 0; at < weights; at += LANES)
         for (int64_t i = 0; i < c->unknowns; i++)
             for (int64_t e = c->rows_at[i]; e < c->rows_at[i + 1]; e++) {
                 const int64_t j = c->columns[e];
-                v8 entry = {0};
+                vec entry = {0};
                 for (int64_t k = c->inputs_at[e]; k < c->inputs_at[e + 1]; k++)
-                    entry += c->shares[k] * *(const v8 *)(slope + c->inputs[k] * weights + at);
+                    entry += c->shares[k] * *(const vec *)(slope + c->inputs[k] * weights + at);
                 for (int64_t column = 0; column < columns; column++) {
-                    *(v8 *)(moved + (i * columns + column) * weights + at) += densities[j * columns + column] * entry;
-                    *(v8 *)(pulled + (j * columns + column) * weights + at) += multipliers[i * columns + column] * entry;
+                    *(vec *)(moved + (i * columns + column) * weights + at) += densities[j * columns + column] * entry;
+                    *(vec *)(pulled + (j * columns + column) * weights + at) += multipliers[i * columns + column] * entry;
                 }
             }
 }

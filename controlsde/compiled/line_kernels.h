@@ -8,7 +8,7 @@
 
    and transposed with P', B', R', Z' in the places of P, R, B, Z. Interiors are eliminated without pivots, vertices with
    them. Whether that was good enough is measured: every sweep gives the residuals of its stage equations, over the sizes
-   of their terms. Eight elements, or eight columns, stand in one vector. */
+   of their terms. Elements, or columns, stand side by side in a vector. */
 
 #include "combine.h"
 
@@ -42,14 +42,14 @@ INLINE NAME(Factors) NAME(factors)(const Line *c, double *all, int64_t block) {
 /* --- factors ------------------------------------------------------------------------------------------------------- */
 
 /* w (m, m) -> w^-1 by Gauss-Jordan elimination without pivots. */
-INLINE void NAME(invert_real)(v8 *w, int64_t m) {
+INLINE void NAME(invert_real)(vec *w, int64_t m) {
     for (int64_t k = 0; k < m; k++) {
-        v8 pivot = 1.0 / w[k * m + k];
+        vec pivot = 1.0 / w[k * m + k];
         w[k * m + k] = pivot * 0.0 + 1.0;
         for (int64_t j = 0; j < m; j++) w[k * m + j] *= pivot;
         for (int64_t i = 0; i < m; i++) {
             if (i == k) continue;
-            v8 t = w[i * m + k];
+            vec t = w[i * m + k];
             w[i * m + k] = t * 0.0;
             for (int64_t j = 0; j < m; j++) w[i * m + j] -= t * w[k * m + j];
         }
@@ -57,11 +57,11 @@ INLINE void NAME(invert_real)(v8 *w, int64_t m) {
 }
 
 /* The same for re + i im. */
-INLINE void NAME(invert_complex)(v8 *re, v8 *im, int64_t m) {
+INLINE void NAME(invert_complex)(vec *re, vec *im, int64_t m) {
     for (int64_t k = 0; k < m; k++) {
-        v8 x = re[k * m + k], y = im[k * m + k];
-        v8 scale = 1.0 / (x * x + y * y);
-        v8 pr = x * scale, pi = -y * scale;
+        vec x = re[k * m + k], y = im[k * m + k];
+        vec scale = 1.0 / (x * x + y * y);
+        vec pr = x * scale, pi = -y * scale;
         re[k * m + k] = scale * 0.0 + 1.0;
         im[k * m + k] = scale * 0.0;
         for (int64_t j = 0; j < m; j++) {
@@ -71,7 +71,7 @@ INLINE void NAME(invert_complex)(v8 *re, v8 *im, int64_t m) {
         }
         for (int64_t i = 0; i < m; i++) {
             if (i == k) continue;
-            v8 tr = re[i * m + k], ti = im[i * m + k];
+            vec tr = re[i * m + k], ti = im[i * m + k];
             re[i * m + k] = tr * 0.0;
             im[i * m + k] = tr * 0.0;
             for (int64_t j = 0; j < m; j++) {
@@ -150,7 +150,7 @@ PART void NAME(factorise)(const Line *c, int64_t which, const double *drift, NAM
     const int64_t q = c->nodes, m = NAME(inner)(c), L = c->lanes, last = q - 1, V = c->vertices, W = c->room;
     const double h = c->lengths[which], spread = h * c->diffusivity[which];
     const double *c_ = c->convection;
-    v8 n[q * q], v[q], re[m * m + 1], im[m * m + 1], r[2][2 * m + 1];
+    vec n[q * q], v[q], re[m * m + 1], im[m * m + 1], r[2][2 * m + 1];
     double *vertex[2][2]; /* of each mode, real and imaginary part */
     for (int mode = 0; mode < 2; mode++)
         for (int part = 0; part < 2; part++) vertex[mode][part] = work + (2 * mode + part) * W * W;
@@ -164,11 +164,11 @@ PART void NAME(factorise)(const Line *c, int64_t which, const double *drift, NAM
         largest = size > largest ? size : largest;
     }
     double norm = 0.0;
-    for (int64_t lane = 0; lane < L; lane += 8) {
+    for (int64_t lane = 0; lane < L; lane += LANES) {
         for (int64_t a = 0; a < q; a++)
-            for (int l = 0; l < 8; l++) v[a][l] = lane + l < c->elements ? drift[(lane + l) * last + a] : 0.0;
+            for (int l = 0; l < LANES; l++) v[a][l] = lane + l < c->elements ? drift[(lane + l) * last + a] : 0.0;
         for (int64_t a = 0; a < q; a++) {
-            v8 sum = v[a] * 0.0;
+            vec sum = v[a] * 0.0;
             for (int64_t o = 0; o < q; o++) sum += c_[a * q + o] * v[o];
             for (int64_t o = 0; o < q; o++)
                 n[a * q + o] = spread * c->stiffness[a * q + o] -
@@ -179,16 +179,16 @@ PART void NAME(factorise)(const Line *c, int64_t which, const double *drift, NAM
             const double *through = drift + c->points - 2;
             if (lane == 0)
                 for (int64_t a = 0; a < q; a++) n[a * q][0] -= h * c->face[a] * through[0];
-            if (lane + 8 >= L)
+            if (lane == (c->elements - 1) / LANES * LANES)
                 for (int64_t a = 0; a < q; a++)
-                    n[a * q + last][(c->elements - 1) % 8] -= h * c->face[q + a] * through[1];
+                    n[a * q + last][(c->elements - 1) % LANES] -= h * c->face[q + a] * through[1];
         }
         for (int64_t a = 0; a < q; a++) {
-            v8 sum = v[0] * 0.0 + largest * c->weights[a];
+            vec sum = v[0] * 0.0 + largest * c->weights[a];
             for (int64_t o = 0; o < q; o++) sum += MAGNITUDE(n[a * q + o]);
-            for (int l = 0; l < 8; l++) norm = sum[l] > norm ? sum[l] : norm;
+            for (int l = 0; l < LANES; l++) norm = sum[l] > norm ? sum[l] : norm;
         }
-        for (int64_t a = 0; a < q * q; a++) *(v8 *)(f.n + a * L + lane) = n[a];
+        for (int64_t a = 0; a < q * q; a++) *(vec *)(f.n + a * L + lane) = n[a];
         for (int64_t mode = 0; mode < modes; mode++) {
             const int single = mode < c->reals, parts = single ? 1 : 2;
             const double shift = c->eigenvalues[mode], turn = single ? 0.0 : c->eigenvalues[mode + 1];
@@ -202,35 +202,38 @@ PART void NAME(factorise)(const Line *c, int64_t which, const double *drift, NAM
             else
                 NAME(invert_complex)(re, im, m);
             for (int part = 0; part < parts; part++) {
-                const v8 *p = part ? im : re;
+                const vec *p = part ? im : re;
                 const int64_t slot = mode + part;
-                for (int64_t i = 0; i < m * m; i++) *(v8 *)(f.p + (slot * m * m + i) * L + lane) = p[i];
+                for (int64_t i = 0; i < m * m; i++) *(vec *)(f.p + (slot * m * m + i) * L + lane) = p[i];
                 for (int side = 0; side < 2; side++) {
                     const int64_t end = side ? last : 0;
                     for (int64_t i = 0; i < m; i++) {
-                        v8 right = v[0] * 0.0, lower = v[0] * 0.0;
+                        vec right = v[0] * 0.0, lower = v[0] * 0.0;
                         for (int64_t j = 0; j < m; j++) {
                             right += p[i * m + j] * n[(j + 1) * q + end];
                             lower += n[end * q + j + 1] * p[j * m + i];
                         }
                         r[part][i * 2 + side] = right;
-                        *(v8 *)(f.r + ((slot * m + i) * 2 + side) * L + lane) = right;
-                        *(v8 *)(f.b + ((slot * 2 + side) * m + i) * L + lane) = lower;
+                        *(vec *)(f.r + ((slot * m + i) * 2 + side) * L + lane) = right;
+                        *(vec *)(f.b + ((slot * 2 + side) * m + i) * L + lane) = lower;
                     }
                 }
+                vec value[2][2];
                 for (int row = 0; row < 2; row++)
                     for (int column = 0; column < 2; column++) {
                         const int64_t first = row ? last : 0, second = column ? last : 0;
-                        v8 value = part ? v[0] * 0.0 : n[first * q + second];
-                        for (int64_t j = 0; j < m; j++) value -= n[first * q + j + 1] * r[part][j * 2 + column];
-                        if (row == column) value += (part ? turn : shift) * c->weights[first];
-                        double *matrix = vertex[mode][part];
-                        for (int l = 0; l < 8 && lane + l < c->elements; l++) {
-                            const int64_t u = row ? c->right[lane + l] : c->left[lane + l];
-                            const int64_t w = column ? c->right[lane + l] : c->left[lane + l];
-                            matrix[u * W + w] += value[l];
-                        }
+                        vec sum = part ? v[0] * 0.0 : n[first * q + second];
+                        for (int64_t j = 0; j < m; j++) sum -= n[first * q + j + 1] * r[part][j * 2 + column];
+                        if (row == column) sum += (part ? turn : shift) * c->weights[first];
+                        value[row][column] = sum;
                     }
+                double *matrix = vertex[mode][part];
+                for (int l = 0; l < LANES && lane + l < c->elements; l++) {
+                    const int64_t ends[2] = {c->left[lane + l], c->right[lane + l]};
+                    for (int row = 0; row < 2; row++)
+                        for (int column = 0; column < 2; column++)
+                            matrix[ends[row] * W + ends[column]] += value[row][column][l];
+                }
             }
         }
     }
@@ -265,50 +268,50 @@ INLINE void NAME(solve)(const Line *c, NAME(Factors) f, int transposed, int alik
     const int paired = c->slots > s0;
     const double *fr = right + (alike ? 0 : s0 * q * L), *fi = fr + (alike ? 0 : q * L);
     double *xr = x + s0 * q * L, *xi = xr + q * L;
-    for (int64_t lane = 0; lane < L; lane += 8)
-        for (int side = 0; side < 2; side++) {
+    for (int side = 0; side < 2; side++)
+        for (int64_t lane = 0; lane < L; lane += LANES) {
             const int64_t *end = (side ? c->right : c->left) + lane;
             if (s0) {
-                v8 sum = {0};
+                vec sum = {0};
                 const double *from = low + side * low_side + lane;
                 for (int64_t j = 0; j < m; j++)
-                    sum += *(v8 *)(from + j * low_inner) * *(v8 *)(right + (j + 1) * L + lane);
-                for (int l = 0; l < 8; l++) fv[end[l]] -= sum[l];
+                    sum += *(vec *)(from + j * low_inner) * *(vec *)(right + (j + 1) * L + lane);
+                for (int l = 0; l < LANES; l++) fv[end[l]] -= sum[l];
             }
             if (paired) {
-                v8 re = {0}, im = {0};
+                vec re = {0}, im = {0};
                 const double *of_re = low + s0 * 2 * m * L + side * low_side + lane, *of_im = of_re + 2 * m * L;
                 for (int64_t j = 0; j < m; j++) {
-                    v8 b = *(v8 *)(of_re + j * low_inner), d = *(v8 *)(of_im + j * low_inner);
-                    v8 y = *(v8 *)(fr + (j + 1) * L + lane);
+                    vec b = *(vec *)(of_re + j * low_inner), d = *(vec *)(of_im + j * low_inner);
+                    vec y = *(vec *)(fr + (j + 1) * L + lane);
                     re += b * y;
                     im += d * y;
                     if (!alike) {
-                        v8 z = *(v8 *)(fi + (j + 1) * L + lane);
+                        vec z = *(vec *)(fi + (j + 1) * L + lane);
                         re -= d * z;
                         im += b * z;
                     }
                 }
-                for (int l = 0; l < 8; l++) fv[s0 * W + end[l]] -= re[l], fv[(s0 + 1) * W + end[l]] -= im[l];
+                for (int l = 0; l < LANES; l++) fv[s0 * W + end[l]] -= re[l], fv[(s0 + 1) * W + end[l]] -= im[l];
             }
         }
     const double *z = f.z + (transposed ? c->slots * W * W : 0);
-    for (int64_t at = 0; at < W; at += 8) {
+    for (int64_t at = 0; at < W; at += LANES) {
         if (s0) {
-            v8 sum = {0};
-            for (int64_t w = 0; w < V; w++) sum += *(v8 *)(z + w * W + at) * fv[w];
-            *(v8 *)(xv + at) = sum;
+            vec sum = {0};
+            for (int64_t w = 0; w < V; w++) sum += *(vec *)(z + w * W + at) * fv[w];
+            *(vec *)(xv + at) = sum;
         }
         if (paired) {
-            v8 re = {0}, im = {0};
+            vec re = {0}, im = {0};
             const double *of_re = z + s0 * W * W, *of_im = of_re + W * W, *gr = fv + s0 * W, *gi = gr + W;
             for (int64_t w = 0; w < V; w++) {
-                v8 b = *(v8 *)(of_re + w * W + at), d = *(v8 *)(of_im + w * W + at);
+                vec b = *(vec *)(of_re + w * W + at), d = *(vec *)(of_im + w * W + at);
                 re += b * gr[w] - d * gi[w];
                 im += b * gi[w] + d * gr[w];
             }
-            *(v8 *)(xv + s0 * W + at) = re;
-            *(v8 *)(xv + (s0 + 1) * W + at) = im;
+            *(vec *)(xv + s0 * W + at) = re;
+            *(vec *)(xv + (s0 + 1) * W + at) = im;
         }
     }
     for (int64_t slot = 0; slot < c->slots; slot++)
@@ -316,39 +319,48 @@ INLINE void NAME(solve)(const Line *c, NAME(Factors) f, int transposed, int alik
             x[slot * q * L + l] = xv[slot * W + c->left[l]];
             x[(slot * q + q - 1) * L + l] = xv[slot * W + c->right[l]];
         }
-    for (int64_t lane = 0; lane < L; lane += 8)
+    for (int64_t lane = 0; lane < L; lane += LANES)
         for (int64_t i = 0; i < m; i++) {
             if (s0) {
                 const double *ends = high + i * high_inner + lane, *p = f.p + i * row + lane;
-                v8 sum = -*(v8 *)ends * *(v8 *)(x + lane) -
-                         *(v8 *)(ends + high_side) * *(v8 *)(x + (q - 1) * L + lane);
-                for (int64_t j = 0; j < m; j++) sum += *(v8 *)(p + j * column) * *(v8 *)(right + (j + 1) * L + lane);
-                *(v8 *)(x + (i + 1) * L + lane) = sum;
+                vec sum = -*(vec *)ends * *(vec *)(x + lane) -
+                         *(vec *)(ends + high_side) * *(vec *)(x + (q - 1) * L + lane);
+                for (int64_t j = 0; j < m; j++) sum += *(vec *)(p + j * column) * *(vec *)(right + (j + 1) * L + lane);
+                *(vec *)(x + (i + 1) * L + lane) = sum;
             }
             if (paired) {
-                v8 re = {0}, im = {0};
+                vec re = {0}, im = {0};
                 for (int side = 0; side < 2; side++) {
                     const double *ends = high + s0 * 2 * m * L + i * high_inner + side * high_side + lane;
-                    v8 b = *(v8 *)ends, d = *(v8 *)(ends + 2 * m * L);
-                    v8 y = *(v8 *)(xr + (side ? q - 1 : 0) * L + lane), z8 = *(v8 *)(xi + (side ? q - 1 : 0) * L + lane);
+                    vec b = *(vec *)ends, d = *(vec *)(ends + 2 * m * L);
+                    vec y = *(vec *)(xr + (side ? q - 1 : 0) * L + lane), z8 = *(vec *)(xi + (side ? q - 1 : 0) * L + lane);
                     re -= b * y - d * z8;
                     im -= b * z8 + d * y;
                 }
                 const double *p = f.p + s0 * m * m * L + i * row + lane, *p_im = p + m * m * L;
                 for (int64_t j = 0; j < m; j++) {
-                    v8 b = *(v8 *)(p + j * column), d = *(v8 *)(p_im + j * column);
-                    v8 y = *(v8 *)(fr + (j + 1) * L + lane);
+                    vec b = *(vec *)(p + j * column), d = *(vec *)(p_im + j * column);
+                    vec y = *(vec *)(fr + (j + 1) * L + lane);
                     re += b * y;
                     im += d * y;
                     if (!alike) {
-                        v8 z8 = *(v8 *)(fi + (j + 1) * L + lane);
+                        vec z8 = *(vec *)(fi + (j + 1) * L + lane);
                         re -= d * z8;
                         im += b * z8;
                     }
                 }
-                *(v8 *)(xr + (i + 1) * L + lane) = re;
-                *(v8 *)(xi + (i + 1) * L + lane) = im;
+                *(vec *)(xr + (i + 1) * L + lane) = re;
+                *(vec *)(xi + (i + 1) * L + lane) = im;
             }
+        }
+}
+
+/* parts (8) += the squares of numbers, a multiple of eight. */
+INLINE void NAME(add_squares)(const double *values, int64_t count, vec *parts) {
+    for (int64_t l = 0; l < count; l += 8)
+        for (int v = 0; v < VECS; v++) {
+            const vec value = *(const vec *)(values + l + LANES * v);
+            parts[v] += value * value;
         }
 }
 
@@ -386,31 +398,31 @@ INLINE void NAME(to_unknowns)(const Line *c, const double *local, const double *
 /* result = N x on every element, or N'x. */
 INLINE void NAME(apply)(const Line *c, const double *n, int transposed, const double *x, double *result) {
     const int64_t q = c->nodes, L = c->lanes;
-    for (int64_t lane = 0; lane < L; lane += 8)
+    for (int64_t lane = 0; lane < L; lane += LANES)
         for (int64_t a = 0; a < q; a++) {
-            v8 sum = {0};
+            vec sum = {0};
             for (int64_t b = 0; b < q; b++)
-                sum += *(v8 *)(n + (transposed ? b * q + a : a * q + b) * L + lane) * *(v8 *)(x + b * L + lane);
-            *(v8 *)(result + a * L + lane) = sum;
+                sum += *(vec *)(n + (transposed ? b * q + a : a * q + b) * L + lane) * *(vec *)(x + b * L + lane);
+            *(vec *)(result + a * L + lane) = sum;
         }
 }
 
 /* result = T(v) y on every element: ½ c_ab v_b - ½ c_ba v_a + ½ delta_ab sum_r c_ar v_r, or its transpose. */
 INLINE void NAME(transport)(const Line *c, int transposed, const double *v, const double *y, double *result) {
     const int64_t q = c->nodes, L = c->lanes;
-    for (int64_t lane = 0; lane < L; lane += 8)
+    for (int64_t lane = 0; lane < L; lane += LANES)
         for (int64_t a = 0; a < q; a++) {
-            v8 one = {0}, two = {0}, three = {0};
+            vec one = {0}, two = {0}, three = {0};
             for (int64_t b = 0; b < q; b++) {
                 const double forth = 0.5 * c->convection[a * q + b], back = 0.5 * c->convection[b * q + a];
-                v8 drift = *(v8 *)(v + b * L + lane), value = *(v8 *)(y + b * L + lane);
+                vec drift = *(vec *)(v + b * L + lane), value = *(vec *)(y + b * L + lane);
                 one += back * value;
                 two += forth * (drift * value);
                 three += forth * drift;
             }
-            v8 own = *(v8 *)(v + a * L + lane), of = *(v8 *)(y + a * L + lane);
-            v8 total = transposed ? own * one - two : two - own * one;
-            *(v8 *)(result + a * L + lane) = total + three * of;
+            vec own = *(vec *)(v + a * L + lane), of = *(vec *)(y + a * L + lane);
+            vec total = transposed ? own * one - two : two - own * one;
+            *(vec *)(result + a * L + lane) = total + three * of;
         }
 }
 
@@ -419,18 +431,18 @@ INLINE void NAME(transport)(const Line *c, int transposed, const double *v, cons
 INLINE double NAME(stage_residual)(const Line *c, NAME(Factors) f, const double *stages, const double *density,
                                    double *applied, double *missed) {
     const int64_t q = c->nodes, L = c->lanes, s = c->stages, V = c->vertices, last = q - 1;
-    v8 size = {0}, square = {0};
+    vec size[VECS] = {{0}}, square[VECS] = {{0}};
     double ends = 0.0;
-    for (int64_t l = 0; l < q * L; l += 8) size += *(v8 *)(density + l) * *(v8 *)(density + l);
-    for (int64_t l = 0; l < s * q * L; l += 8) size += *(v8 *)(stages + l) * *(v8 *)(stages + l);
+    NAME(add_squares)(density, q * L, size);
+    NAME(add_squares)(stages, s * q * L, size);
     for (int64_t j = 0; j < s; j++) NAME(apply)(c, f.n, 0, stages + j * q * L, applied + j * q * L);
     for (int64_t i = 0; i < s; i++) {
         const double *y = stages + i * q * L;
         for (int64_t a = 1; a < last; a++)
-            for (int64_t l = a * L; l < (a + 1) * L; l += 8) {
-                v8 sum = c->weights[a] * (*(v8 *)(y + l) - *(v8 *)(density + l));
-                for (int64_t j = 0; j < s; j++) sum += c->a[i * s + j] * *(v8 *)(applied + j * q * L + l);
-                square += sum * sum;
+            for (int64_t l = a * L; l < (a + 1) * L; l += LANES) {
+                vec sum = c->weights[a] * (*(vec *)(y + l) - *(vec *)(density + l));
+                for (int64_t j = 0; j < s; j++) sum += c->a[i * s + j] * *(vec *)(applied + j * q * L + l);
+                square[l / LANES % VECS] += sum * sum;
             }
         for (int64_t u = 0; u <= V; u++) missed[u] = 0.0;
         for (int64_t e = 0; e < c->elements; e++) {
@@ -445,8 +457,8 @@ INLINE double NAME(stage_residual)(const Line *c, NAME(Factors) f, const double 
         }
         for (int64_t u = 0; u < V; u++) ends += missed[u] * missed[u];
     }
-    double total = 0.0;
-    for (int l = 0; l < 8; l++) total += size[l], ends += square[l];
+    ends = NAME(plus_sum)(ends, square);
+    const double total = NAME(plus_sum)(0.0, size);
     return total > 0.0 ? sqrt(ends / total) / *f.size : ends;
 }
 
@@ -454,15 +466,15 @@ INLINE double NAME(stage_residual)(const Line *c, NAME(Factors) f, const double 
 INLINE void NAME(gather_slots)(const Line *c, const double *share, const double *x, const double *xv, double *nodes,
                                double *vertices) {
     const int64_t size = c->nodes * c->lanes, W = c->room;
-    for (int64_t l = 0; l < size; l += 8) {
-        v8 sum = share[0] * *(v8 *)(x + l);
-        for (int64_t slot = 1; slot < c->slots; slot++) sum += share[slot] * *(v8 *)(x + slot * size + l);
-        *(v8 *)(nodes + l) = sum;
+    for (int64_t l = 0; l < size; l += LANES) {
+        vec sum = share[0] * *(vec *)(x + l);
+        for (int64_t slot = 1; slot < c->slots; slot++) sum += share[slot] * *(vec *)(x + slot * size + l);
+        *(vec *)(nodes + l) = sum;
     }
-    for (int64_t u = 0; u < W; u += 8) {
-        v8 sum = share[0] * *(v8 *)(xv + u);
-        for (int64_t slot = 1; slot < c->slots; slot++) sum += share[slot] * *(v8 *)(xv + slot * W + u);
-        *(v8 *)(vertices + u) = sum;
+    for (int64_t u = 0; u < W; u += LANES) {
+        vec sum = share[0] * *(vec *)(xv + u);
+        for (int64_t slot = 1; slot < c->slots; slot++) sum += share[slot] * *(vec *)(xv + slot * W + u);
+        *(vec *)(vertices + u) = sum;
     }
 }
 
@@ -529,8 +541,8 @@ PART int64_t NAME(forward)(const Line *c, const double *initial, const double *w
             const int64_t at = block * c->steps + step;
             double *y = stages + at * s * n;
             for (int64_t a = 1; a < last; a++)
-                for (int64_t l = a * L; l < (a + 1) * L; l += 8)
-                    *(v8 *)(right + l) = c->weights[a] * *(v8 *)(density + l);
+                for (int64_t l = a * L; l < (a + 1) * L; l += LANES)
+                    *(vec *)(right + l) = c->weights[a] * *(vec *)(density + l);
             for (int64_t slot = 0; slot < c->slots; slot++) {
                 const int real = slot != c->reals + 1;
                 for (int64_t u = 0; u < V; u++)
@@ -555,14 +567,12 @@ PART int64_t NAME(forward)(const Line *c, const double *initial, const double *w
                         sum += (size * c->scale[u]) * (size * c->scale[u]);
                     }
                 else {
-                    v8 parts = {0};
-                    int64_t u = 0;
-                    for (; u + 8 <= n; u += 8) {
-                        const v8 size = *(v8 *)(error + u) * *(v8 *)(c->scale + u);
-                        parts += size * size;
-                    }
-                    for (; u < n; u++) sum += (error[u] * c->scale[u]) * (error[u] * c->scale[u]);
-                    for (int l = 0; l < 8; l++) sum += parts[l];
+                    vec parts[VECS] = {{0}};
+                    const int64_t whole = n / 8 * 8;
+                    for (int64_t u = 0; u < n; u++) error[u] *= c->scale[u];
+                    NAME(add_squares)(error, whole, parts);
+                    for (int64_t u = whole; u < n; u++) sum += error[u] * error[u];
+                    sum = NAME(plus_sum)(sum, parts);
                 }
                 total += 0.5 * c->time_weight[at * s + i] * sum;
                 if (priced) {
@@ -610,7 +620,7 @@ PART int64_t NAME(back)(const Line *c, const double *weights, const double *sigm
         memset(own, 0, sizeof(double) * 2 * q * L);
         for (int64_t step = c->steps - 1; step >= 0; step--) {
             const int64_t at = block * c->steps + step;
-            v8 size = {0};
+            vec size[VECS] = {{0}};
             double at_size = 0.0;
             for (int64_t i = 0; i < s; i++) {
                 const double *y = stages + (at * s + i) * n, *target = c->targets + (at * s + i) * n;
@@ -635,19 +645,19 @@ PART int64_t NAME(back)(const Line *c, const double *weights, const double *sigm
                 NAME(to_nodes)(c, error, to);
                 for (int64_t u = 0; u < V; u++) at_ends[i * W + u] = error[c->vertex[u]];
                 if (i == s - 1) {
-                    for (int64_t l = L; l < last * L; l += 8) *(v8 *)(to + l) += *(v8 *)(carried + l);
+                    for (int64_t l = L; l < last * L; l += LANES) *(vec *)(to + l) += *(vec *)(carried + l);
                     for (int64_t u = 0; u < V; u++) at_ends[i * W + u] += of_carried[u];
                 }
-                for (int64_t l = L; l < last * L; l += 8) size += *(v8 *)(to + l) * *(v8 *)(to + l);
+                NAME(add_squares)(to + L, (last - 1) * L, size);
                 for (int64_t u = 0; u < V; u++) at_size += at_ends[i * W + u] * at_ends[i * W + u];
             }
-            for (int l = 0; l < 8; l++) at_size += size[l];
+            at_size = NAME(plus_sum)(at_size, size);
             for (int64_t slot = 0; slot < c->slots; slot++) {
                 const double *share = c->gathered + slot * s;
-                for (int64_t l = L; l < last * L; l += 8) {
-                    v8 sum = share[0] * *(v8 *)(total + l);
-                    for (int64_t i = 1; i < s; i++) sum += share[i] * *(v8 *)(total + i * q * L + l);
-                    *(v8 *)(right + slot * q * L + l) = sum;
+                for (int64_t l = L; l < last * L; l += LANES) {
+                    vec sum = share[0] * *(vec *)(total + l);
+                    for (int64_t i = 1; i < s; i++) sum += share[i] * *(vec *)(total + i * q * L + l);
+                    *(vec *)(right + slot * q * L + l) = sum;
                 }
                 for (int64_t u = 0; u < V; u++) {
                     double sum = 0.0;
@@ -662,16 +672,16 @@ PART int64_t NAME(back)(const Line *c, const double *weights, const double *sigm
                 NAME(gather_slots)(c, c->spread + i * c->slots, x, xv, weight, ends);
                 NAME(apply)(c, f.n, 1, weight, applied);
                 const double *lambda = c->multiply + i * c->slots, *to = total + i * q * L;
-                v8 of_weight = {0}, square = {0};
+                vec of_weight[VECS] = {{0}}, square[VECS] = {{0}};
                 double off = 0.0, of_size = 0.0;
                 for (int64_t a = 1; a < last; a++)
-                    for (int64_t l = a * L; l < (a + 1) * L; l += 8) {
-                        v8 sum = {0}, w = *(v8 *)(weight + l);
+                    for (int64_t l = a * L; l < (a + 1) * L; l += LANES) {
+                        vec sum = {0}, w = *(vec *)(weight + l);
                         for (int64_t slot = 0; slot < c->slots; slot++)
-                            sum += lambda[slot] * *(v8 *)(x + slot * q * L + l);
-                        sum = c->weights[a] * sum + *(v8 *)(applied + l) - *(v8 *)(to + l);
-                        square += sum * sum;
-                        of_weight += w * w;
+                            sum += lambda[slot] * *(vec *)(x + slot * q * L + l);
+                        sum = c->weights[a] * sum + *(vec *)(applied + l) - *(vec *)(to + l);
+                        square[l / LANES % VECS] += sum * sum;
+                        of_weight[l / LANES % VECS] += w * w;
                     }
                 for (int64_t u = 0; u <= V; u++) missed[u] = 0.0;
                 for (int64_t e = 0; e < c->elements; e++) {
@@ -685,26 +695,27 @@ PART int64_t NAME(back)(const Line *c, const double *weights, const double *sigm
                     off += sum * sum;
                     of_size += ends[u] * ends[u];
                 }
-                for (int l = 0; l < 8; l++) off += square[l], of_size += of_weight[l];
+                off = NAME(plus_sum)(off, square);
+                of_size = NAME(plus_sum)(of_size, of_weight);
                 const double scale = *f.size * sqrt(of_size) + sqrt(at_size);
                 worst = larger(worst, scale > 0.0 ? sqrt(off) / scale : off);
                 double *mu = multipliers + (at * s + i) * n;
-                for (int64_t l = 0; l < q * L; l += 8) *(v8 *)(weight + l) *= h;
-                for (int64_t u = 0; u < W; u += 8) *(v8 *)(ends + u) *= h;
+                for (int64_t l = 0; l < q * L; l += LANES) *(vec *)(weight + l) *= h;
+                for (int64_t u = 0; u < W; u += LANES) *(vec *)(ends + u) *= h;
                 NAME(to_unknowns)(c, weight, ends, mu);
                 /* half of Y c'w - w c'Y + c'(w Y), the last one when all steps are summed */
                 NAME(to_nodes)(c, stages + (at * s + i) * n, density);
-                for (int64_t lane = 0; lane < L; lane += 8)
+                for (int64_t lane = 0; lane < L; lane += LANES)
                     for (int64_t b = 0; b < q; b++) {
-                        v8 one = {0}, two = {0};
+                        vec one = {0}, two = {0};
                         for (int64_t r = 0; r < q; r++) {
                             const double half = 0.5 * c->convection[r * q + b];
-                            one += half * *(v8 *)(weight + r * L + lane);
-                            two += half * *(v8 *)(density + r * L + lane);
+                            one += half * *(vec *)(weight + r * L + lane);
+                            two += half * *(vec *)(density + r * L + lane);
                         }
-                        v8 w = *(v8 *)(weight + b * L + lane), y = *(v8 *)(density + b * L + lane);
-                        *(v8 *)(own + b * L + lane) += y * one - w * two;
-                        *(v8 *)(product + b * L + lane) += w * y;
+                        vec w = *(vec *)(weight + b * L + lane), y = *(vec *)(density + b * L + lane);
+                        *(vec *)(own + b * L + lane) += y * one - w * two;
+                        *(vec *)(product + b * L + lane) += w * y;
                     }
                 if (c->faces) {
                     const int64_t e = c->elements - 1;
@@ -719,16 +730,18 @@ PART int64_t NAME(back)(const Line *c, const double *weights, const double *sigm
             }
             NAME(gather_slots)(c, c->lift, x, xv, carried, of_carried);
             for (int64_t a = 1; a < last; a++)
-                for (int64_t l = a * L; l < (a + 1) * L; l += 8) *(v8 *)(carried + l) *= c->weights[a];
+                for (int64_t l = a * L; l < (a + 1) * L; l += LANES) *(vec *)(carried + l) *= c->weights[a];
             for (int64_t u = 0; u < V; u++) of_carried[u] *= c->mass[c->vertex[u]];
         }
-        for (int64_t lane = 0; lane < L; lane += 8)
+        for (int64_t lane = 0; lane < L; lane += LANES)
             for (int64_t b = 0; b < q; b++) {
-                v8 sum = *(v8 *)(own + b * L + lane);
+                vec sum = *(vec *)(own + b * L + lane);
                 for (int64_t r = 0; r < q; r++)
-                    sum += (0.5 * c->convection[r * q + b]) * *(v8 *)(product + r * L + lane);
-                for (int l = 0; l < 8 && lane + l < c->elements; l++) slope[(lane + l) * last + b] += sum[l];
+                    sum += (0.5 * c->convection[r * q + b]) * *(vec *)(product + r * L + lane);
+                *(vec *)(own + b * L + lane) = sum;
             }
+        for (int64_t e = 0; e < c->elements; e++)
+            for (int64_t b = 0; b < q; b++) slope[e * last + b] += own[b * L + e];
     }
     *residual = worst;
     free(work);
@@ -768,25 +781,26 @@ PART void NAME(pull_back)(const Line *c, const double *weights, const double *si
 
 /* normal (N, N) += X'X, its upper triangle by blocks of 8, for X (rows, C) with C <= N. */
 INLINE void NAME(add_gram)(const double *x, int64_t rows, int64_t pitch, int64_t columns, double *normal, int64_t size) {
-    for (int64_t i = 0; i < columns; i += 8)
-        for (int64_t j = i; j < columns; j += 16) {
-            const int two = j + 8 < columns;
-            v8 s[8] = {{0}}, t[8] = {{0}};
+    enum { R = LANES == 8 ? 8 : 4 }; /* rows at a time: 2 R sums fit the registers, 32 with AVX-512 and else 16 */
+    for (int64_t i = 0; i < columns; i += R)
+        for (int64_t j = i / 8 * 8; j < columns; j += 2 * LANES) {
+            const int two = j + LANES < columns;
+            vec s[R] = {{0}}, t[R] = {{0}};
             if (two)
                 for (int64_t r = 0; r < rows; r++) {
                     const double *row = x + r * pitch;
-                    const v8 y = *(const v8 *)(row + j), z = *(const v8 *)(row + j + 8);
-                    for (int l = 0; l < 8; l++) s[l] += row[i + l] * y, t[l] += row[i + l] * z;
+                    const vec y = *(const vec *)(row + j), z = *(const vec *)(row + j + LANES);
+                    for (int l = 0; l < R; l++) s[l] += row[i + l] * y, t[l] += row[i + l] * z;
                 }
             else
                 for (int64_t r = 0; r < rows; r++) {
                     const double *row = x + r * pitch;
-                    const v8 y = *(const v8 *)(row + j);
-                    for (int l = 0; l < 8; l++) s[l] += row[i + l] * y;
+                    const vec y = *(const vec *)(row + j);
+                    for (int l = 0; l < R; l++) s[l] += row[i + l] * y;
                 }
-            for (int l = 0; l < 8; l++) {
-                *(v8 *)(normal + (i + l) * size + j) += s[l];
-                if (two) *(v8 *)(normal + (i + l) * size + j + 8) += t[l];
+            for (int l = 0; l < R; l++) {
+                *(vec *)(normal + (i + l) * size + j) += s[l];
+                if (two) *(vec *)(normal + (i + l) * size + j + LANES) += t[l];
             }
         }
 }
@@ -807,7 +821,7 @@ PART void NAME(linearise)(const Line *c, NAME(Factors) f, int64_t block, const d
         NAME(to_nodes)(c, multipliers + i * n, pulling + i * q * L);
         for (int64_t slot = 0; slot < c->slots; slot++) {
             const double share = h * c->projected[slot * s + i];
-            for (int64_t l = 0; l < q * L; l += 8) *(v8 *)(moved + slot * q * L + l) += share * *(v8 *)(held + l);
+            for (int64_t l = 0; l < q * L; l += LANES) *(vec *)(moved + slot * q * L + l) += share * *(vec *)(held + l);
         }
     }
     for (int64_t p = 0; p < P + (c->growing != NULL); p++) {
@@ -823,7 +837,7 @@ PART void NAME(linearise)(const Line *c, NAME(Factors) f, int64_t block, const d
             double *y = moved + slot * q * L, *to = right + slot * q * L;
             if (timed) {
                 NAME(apply)(c, f.n, 0, y, to);
-                for (int64_t l = 0; l < q * L; l += 8) *(v8 *)(to + l) *= part;
+                for (int64_t l = 0; l < q * L; l += LANES) *(vec *)(to + l) *= part;
             } else
                 NAME(transport)(c, 0, drift, y, to);
             if (c->faces)
@@ -840,10 +854,10 @@ PART void NAME(linearise)(const Line *c, NAME(Factors) f, int64_t block, const d
         NAME(solve)(c, f, 0, 0, right, fv, x, xv);
         for (int64_t i = 0; i < s; i++) {
             const double *share = c->recovered + i * c->slots;
-            for (int64_t l = L; l < last * L; l += 8) {
-                v8 sum = {0};
-                for (int64_t slot = 0; slot < c->slots; slot++) sum += share[slot] * *(v8 *)(x + slot * q * L + l);
-                *(v8 *)(local + l) = sum;
+            for (int64_t l = L; l < last * L; l += LANES) {
+                vec sum = {0};
+                for (int64_t slot = 0; slot < c->slots; slot++) sum += share[slot] * *(vec *)(x + slot * q * L + l);
+                *(vec *)(local + l) = sum;
             }
             double *to = responses + i * n * own + p;
             for (int64_t e = 0; e < c->elements; e++)
@@ -856,7 +870,7 @@ PART void NAME(linearise)(const Line *c, NAME(Factors) f, int64_t block, const d
             const double *w = pulling + i * q * L;
             if (timed) {
                 NAME(apply)(c, f.n, 1, w, local);
-                for (int64_t l = 0; l < q * L; l += 8) *(v8 *)(local + l) *= part;
+                for (int64_t l = 0; l < q * L; l += LANES) *(vec *)(local + l) *= part;
             } else
                 NAME(transport)(c, 1, drift, w, local);
             if (c->faces)
@@ -1007,7 +1021,7 @@ PART int64_t NAME(sensitivities)(const Line *c, const double *weights, const dou
                             double *to = fv + (slot * (V + 1) + u) * size;
                             const double share = u < V && slot != c->reals + 1 ? c->mass[c->vertex[u]] : 0.0;
                             const double *row = carried + (u < V ? c->vertex[u] : 0) * size;
-                            for (int64_t j = 0; j < C; j += 8) *(v8 *)(to + j) = share * *(v8 *)(row + j);
+                            for (int64_t j = 0; j < C; j += LANES) *(vec *)(to + j) = share * *(vec *)(row + j);
                         }
                     for (int64_t e = 0; e < E; e++) {
                         for (int64_t j = 0; j < m; j++) from[j] = carried + (c->start[e] + j) * size;
@@ -1048,16 +1062,16 @@ PART int64_t NAME(sensitivities)(const Line *c, const double *weights, const dou
                     }
                     /* the residual for the sum of all of these columns */
                     for (int64_t u = 0; u < n; u++) {
-                        v8 sum = {0};
-                        for (int64_t j = 0; j < C; j += 8) sum += *(v8 *)(carried + u * size + j);
-                        before[u] = 0.0;
-                        for (int l = 0; l < 8; l++) before[u] += sum[l];
+                        vec sum[VECS] = {{0}};
+                        for (int64_t j = 0; j < C; j += 8)
+                            for (int v = 0; v < VECS; v++) sum[v] += *(vec *)(carried + u * size + j + LANES * v);
+                        before[u] = NAME(plus_sum)(0.0, sum);
                     }
                     for (int64_t u = 0; u < s * n; u++) {
-                        v8 sum = {0};
-                        for (int64_t j = 0; j < C; j += 8) sum += *(v8 *)(moved + u * size + j);
-                        after[u] = 0.0;
-                        for (int l = 0; l < 8; l++) after[u] += sum[l];
+                        vec sum[VECS] = {{0}};
+                        for (int64_t j = 0; j < C; j += 8)
+                            for (int v = 0; v < VECS; v++) sum[v] += *(vec *)(moved + u * size + j + LANES * v);
+                        after[u] = NAME(plus_sum)(0.0, sum);
                     }
                     NAME(to_nodes)(c, before, scratch);
                     for (int64_t i = 0; i < s; i++) NAME(to_nodes)(c, after + i * n, scratch + (i + 1) * q * L);
@@ -1072,14 +1086,17 @@ PART int64_t NAME(sensitivities)(const Line *c, const double *weights, const dou
                     const double *pull = pulls + p * s * n;
                     double *row = cross + (old + p) * size;
                     for (int64_t j = 0; j < C; j += 8) {
-                        v8 sum = {0}, more = {0};
+                        vec sum[VECS] = {{0}}, more[VECS] = {{0}};
                         int64_t u = 0;
-                        for (; u + 1 < s * n; u += 2) {
-                            sum += pull[u] * *(v8 *)(moved + u * size + j);
-                            more += pull[u + 1] * *(v8 *)(moved + (u + 1) * size + j);
+                        for (; u + 1 < s * n; u += 2)
+                            for (int v = 0; v < VECS; v++) {
+                                sum[v] += pull[u] * *(vec *)(moved + u * size + j + LANES * v);
+                                more[v] += pull[u + 1] * *(vec *)(moved + (u + 1) * size + j + LANES * v);
+                            }
+                        for (int v = 0; v < VECS; v++) {
+                            if (u < s * n) sum[v] += pull[u] * *(vec *)(moved + u * size + j + LANES * v);
+                            *(vec *)(row + j + LANES * v) += sum[v] + more[v];
                         }
-                        if (u < s * n) sum += pull[u] * *(v8 *)(moved + u * size + j);
-                        *(v8 *)(row + j) += sum + more;
                     }
                 }
                 /* the normal matrix */
@@ -1095,8 +1112,8 @@ PART int64_t NAME(sensitivities)(const Line *c, const double *weights, const dou
                     for (int64_t u = 0; u < n; u++) {
                         const double share = root * c->scale[u];
                         const double *row = (c->factor ? scaled : moved) + (i * n + u) * size;
-                        for (int64_t j = 0; j < C; j += 8)
-                            *(v8 *)(scaled + (i * n + u) * size + j) = share * *(v8 *)(row + j);
+                        for (int64_t j = 0; j < C; j += LANES)
+                            *(vec *)(scaled + (i * n + u) * size + j) = share * *(vec *)(row + j);
                     }
                     if (c->growing) { /* the targets move with the ends of the pieces */
                         double node = 0.0;

@@ -1,5 +1,5 @@
-/* Eight numbers in a vector, or four, and which instruction set a call is for: kernels are included once for each of them under
-   names of their own, and CALL takes the widest that the processor has. */
+/* Vectors of each width, and which instruction set a call is for: kernels are included once for each of them under names
+   of their own, see every_set.h, and CALL takes the widest that the processor has. */
 #ifndef CONTROLSDE_VECTORS_H
 #define CONTROLSDE_VECTORS_H
 
@@ -10,8 +10,8 @@
 
 typedef double v8 __attribute__((vector_size(64), aligned(8)));
 typedef double v4 __attribute__((vector_size(32), aligned(8)));
-typedef int64_t bits8 __attribute__((vector_size(64), aligned(8)));
-#define MAGNITUDE(x) ((v8)((bits8)(x) & INT64_MAX))
+typedef double v2 __attribute__((vector_size(16), aligned(8)));
+#define MAGNITUDE(x) ((__typeof__(x))((__typeof__((x) < (x)))(x) & INT64_MAX)) /* of each number */
 
 #define INLINE static inline __attribute__((always_inline)) TARGET
 #define PART static __attribute__((noinline)) TARGET
