@@ -101,7 +101,8 @@ INLINE void NAME(subtract_real)(double *x, int64_t rows, int64_t pitch, const do
 
 #define SUBTRACT_COMPLEX(R)                                                                                            \
     {                                                                                                                  \
-        vec s[R], z[R];                                                                                                 \
+        const double *of_t = t + i * NAME(PANEL), *of_u = u + i * NAME(PANEL);                                         \
+        vec s[R], z[R];                                                                                                \
         for (int l = 0; l < R; l++) {                                                                                  \
             s[l] = *(vec *)(x + (i + l) * pitch + j);                                                                   \
             z[l] = *(vec *)(y + (i + l) * pitch + j);                                                                   \
@@ -109,7 +110,7 @@ INLINE void NAME(subtract_real)(double *x, int64_t rows, int64_t pitch, const do
         for (int64_t k = 0; k < size; k++) {                                                                           \
             const vec a = *(const vec *)(re + k * pitch + j), b = *(const vec *)(im + k * pitch + j);                     \
             for (int l = 0; l < R; l++) {                                                                              \
-                const double tr = t[(i + l) * NAME(PANEL) + k], ti = u[(i + l) * NAME(PANEL) + k];                     \
+                const double tr = of_t[l * NAME(PANEL) + k], ti = of_u[l * NAME(PANEL) + k];                             \
                 s[l] -= tr * a, s[l] += ti * b;                                                                        \
                 z[l] -= tr * b, z[l] -= ti * a;                                                                        \
             }                                                                                                          \

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 NAME = "_loops"
 ACCURATE = 1e-12  # a residual over the sizes of its terms, up to which what the loops found is used
-LANES = 8  # numbers in a vector
+LANES = 8  # numbers in the widest vector
 MOST_VERTICES = 128  # of a line: the inverses of the vertices are full matrices
 
 

@@ -218,19 +218,22 @@ PART void NAME(factorise)(const Line *c, int64_t which, const double *drift, NAM
                         *(vec *)(f.b + ((slot * 2 + side) * m + i) * L + lane) = lower;
                     }
                 }
+                vec value[2][2];
                 for (int row = 0; row < 2; row++)
                     for (int column = 0; column < 2; column++) {
                         const int64_t first = row ? last : 0, second = column ? last : 0;
-                        vec value = part ? v[0] * 0.0 : n[first * q + second];
-                        for (int64_t j = 0; j < m; j++) value -= n[first * q + j + 1] * r[part][j * 2 + column];
-                        if (row == column) value += (part ? turn : shift) * c->weights[first];
-                        double *matrix = vertex[mode][part];
-                        for (int l = 0; l < LANES && lane + l < c->elements; l++) {
-                            const int64_t u = row ? c->right[lane + l] : c->left[lane + l];
-                            const int64_t w = column ? c->right[lane + l] : c->left[lane + l];
-                            matrix[u * W + w] += value[l];
-                        }
+                        vec sum = part ? v[0] * 0.0 : n[first * q + second];
+                        for (int64_t j = 0; j < m; j++) sum -= n[first * q + j + 1] * r[part][j * 2 + column];
+                        if (row == column) sum += (part ? turn : shift) * c->weights[first];
+                        value[row][column] = sum;
                     }
+                double *matrix = vertex[mode][part];
+                for (int l = 0; l < LANES && lane + l < c->elements; l++) {
+                    const int64_t ends[2] = {c->left[lane + l], c->right[lane + l]};
+                    for (int row = 0; row < 2; row++)
+                        for (int column = 0; column < 2; column++)
+                            matrix[ends[row] * W + ends[column]] += value[row][column][l];
+                }
             }
         }
     }
@@ -265,8 +268,8 @@ INLINE void NAME(solve)(const Line *c, NAME(Factors) f, int transposed, int alik
     const int paired = c->slots > s0;
     const double *fr = right + (alike ? 0 : s0 * q * L), *fi = fr + (alike ? 0 : q * L);
     double *xr = x + s0 * q * L, *xi = xr + q * L;
-    for (int64_t lane = 0; lane < L; lane += LANES)
-        for (int side = 0; side < 2; side++) {
+    for (int side = 0; side < 2; side++)
+        for (int64_t lane = 0; lane < L; lane += LANES) {
             const int64_t *end = (side ? c->right : c->left) + lane;
             if (s0) {
                 vec sum = {0};
@@ -735,8 +738,10 @@ PART int64_t NAME(back)(const Line *c, const double *weights, const double *sigm
                 vec sum = *(vec *)(own + b * L + lane);
                 for (int64_t r = 0; r < q; r++)
                     sum += (0.5 * c->convection[r * q + b]) * *(vec *)(product + r * L + lane);
-                for (int l = 0; l < LANES && lane + l < c->elements; l++) slope[(lane + l) * last + b] += sum[l];
+                *(vec *)(own + b * L + lane) = sum;
             }
+        for (int64_t e = 0; e < c->elements; e++)
+            for (int64_t b = 0; b < q; b++) slope[e * last + b] += own[b * L + e];
     }
     *residual = worst;
     free(work);
@@ -776,7 +781,7 @@ PART void NAME(pull_back)(const Line *c, const double *weights, const double *si
 
 /* normal (N, N) += X'X, its upper triangle by blocks of 8, for X (rows, C) with C <= N. */
 INLINE void NAME(add_gram)(const double *x, int64_t rows, int64_t pitch, int64_t columns, double *normal, int64_t size) {
-    enum { R = LANES == 8 ? 8 : 4 }; /* of sixteen registers or more, as many as sums fit */
+    enum { R = LANES == 8 ? 8 : 4 }; /* rows at a time: 2 R sums fit the registers, 32 with AVX-512 and else 16 */
     for (int64_t i = 0; i < columns; i += R)
         for (int64_t j = i / 8 * 8; j < columns; j += 2 * LANES) {
             const int two = j + LANES < columns;
@@ -1080,15 +1085,18 @@ PART int64_t NAME(sensitivities)(const Line *c, const double *weights, const dou
                 for (int64_t p = 0; p < Q; p++) {
                     const double *pull = pulls + p * s * n;
                     double *row = cross + (old + p) * size;
-                    for (int64_t j = 0; j < C; j += LANES) {
-                        vec sum = {0}, more = {0};
+                    for (int64_t j = 0; j < C; j += 8) {
+                        vec sum[VECS] = {{0}}, more[VECS] = {{0}};
                         int64_t u = 0;
-                        for (; u + 1 < s * n; u += 2) {
-                            sum += pull[u] * *(vec *)(moved + u * size + j);
-                            more += pull[u + 1] * *(vec *)(moved + (u + 1) * size + j);
+                        for (; u + 1 < s * n; u += 2)
+                            for (int v = 0; v < VECS; v++) {
+                                sum[v] += pull[u] * *(vec *)(moved + u * size + j + LANES * v);
+                                more[v] += pull[u + 1] * *(vec *)(moved + (u + 1) * size + j + LANES * v);
+                            }
+                        for (int v = 0; v < VECS; v++) {
+                            if (u < s * n) sum[v] += pull[u] * *(vec *)(moved + u * size + j + LANES * v);
+                            *(vec *)(row + j + LANES * v) += sum[v] + more[v];
                         }
-                        if (u < s * n) sum += pull[u] * *(vec *)(moved + u * size + j);
-                        *(vec *)(row + j) += sum + more;
                     }
                 }
                 /* the normal matrix */
