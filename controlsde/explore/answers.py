@@ -113,14 +113,19 @@ def preview(session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def particles(session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """The particles of a preview."""
-    import controlsde as cs
+    """The particles of a preview; nothing where no drift moves them."""
+    from controlsde.control.drift import given_drift, network_drift
     from controlsde.explore.particles import particles as drawn
+    from controlsde.tracking.posed import Posed
+    from controlsde.workflow.previewing import reference_of
 
     problem = _problem(session, asked)
-    with session.previewing:
+    posed = Posed(problem, reference_of(problem)).with_given_pieces
+    drift = given_drift(problem, posed.reference, posed.grid.edges)
+    if drift is None:
         controls = question.controls_of(asked.get("controls"), problem)
-        return drawn(cs.preview(problem, None if problem.drift is not None else controls))
+        drift = network_drift(posed.network, controls, posed.reference.horizon)
+    return drawn(posed, drift)
 
 
 def fit(session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:

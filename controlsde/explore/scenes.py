@@ -40,7 +40,7 @@ from controlsde.report.page.chart import (
     sample,
     spans_magnitudes,
 )
-from controlsde.report.page.film import TIME_DIGITS, TOP, arrow_path, encoded, picture
+from controlsde.report.page.film import TIME_DIGITS, TOP, encoded, picture
 from controlsde.report.words import digits
 from controlsde.workflow.previewing import Preview, reference_of
 
@@ -131,6 +131,15 @@ def _error_words(track: Track) -> dict[str, Any]:
     return {"times": track.curve_times.tolist(), "words": [*words[:-1], digits(track.l2_final)]}
 
 
+@lru_cache(maxsize=8)
+def _exact(problem: Problem, times: tuple[float, ...]) -> Array:
+    """v*_η where it is drawn, at the points of the curves or the arrows: (times, places, d)."""
+    box = problem.domain.box
+    places = np.linspace(*box[0], POINTS)[:, None] if len(box) == 1 else _places(box)
+    reference = reference_of(problem)
+    return np.stack([reference.exact_drift(t, places, problem.noise) for t in times])
+
+
 def _piece(drift: Drift, t: float) -> int:
     return int(np.clip(np.searchsorted(drift.edges, t, side="right") - 1, 0, len(drift.edges) - 2))
 
@@ -143,7 +152,7 @@ def _lines(shown: Preview, tracks: Sequence[Track], sent: Sequence[Track], *, re
     points = np.linspace(axis.low, axis.high, POINTS)
     times = _moments(shown.times, 1)
     target = _evaluated(shown.mesh, shown.reference_values[chosen_times(shown.times, FRAMES[1])], points)
-    exact = _exact(shown.problem, tuple(float(t) for t in times))
+    exact = _exact(shown.problem, tuple(times.tolist()))[..., 0]
     heights = [_evaluated(track.mesh, track.density[[0, -1]], points) for track in tracks]
     low, high = height_limits(np.concatenate(heights), target)
     fast = _fastest(exact, target)
@@ -166,14 +175,6 @@ def _lines(shown: Preview, tracks: Sequence[Track], sent: Sequence[Track], *, re
         },
         "tracks": data,
     }
-
-
-@lru_cache(maxsize=8)
-def _exact(problem: Problem, times: tuple[float, ...]) -> Array:
-    """v*_η at the points of the curves, (times, POINTS); kept, for it depends on no weights."""
-    points = np.linspace(*problem.domain.box[0], POINTS)[:, None]
-    reference = reference_of(problem)
-    return np.stack([reference.exact_drift(t, points, problem.noise)[:, 0] for t in times])
 
 
 def _moving(x: Scale, y: Scale, tracks: Sequence[Track], words: str, height: int, *, filled: bool) -> Markup:
@@ -223,35 +224,44 @@ def _images(shown: Preview, tracks: Sequence[Track], sent: Sequence[Track], *, r
     times = _moments(shown.times, 2)
     target = _pixels(shown.mesh, shown.reference_values[chosen_times(shown.times, FRAMES[2])])
     top = float(np.nanmax(target)) or 1.0
-    places = _places(shown.mesh)
-    exact = [shown.exact(float(t), places) for t in times]
+    places = _places(shown.problem.domain.box)
+    exact = _exact(shown.problem, tuple(times.tolist()))
     speed = max(float(np.quantile(np.hypot(*each.T), 0.9)) for each in exact) or 1.0
     sides = np.array([axis.high - axis.low for axis in shown.mesh.axes])
 
-    def arrows(speeds: Array) -> str:
-        corner = np.array([axis.low for axis in shown.mesh.axes])
-        scaled = 0.9 / ARROWS * sides.max() / speed * speeds
-        too_long = np.maximum(np.hypot(*scaled.T) / (1.6 / ARROWS * sides.max()), 1.0)
-        return arrow_path((places - corner) / sides, scaled / too_long[:, None] / sides, sides)
+    def arrows(speeds: Array) -> list[list[int]]:
+        """(ARROWS², 2): half of each arrow, in units of the field; none is much longer than the space that it has."""
+        halves = 0.45 / ARROWS * sides.max() / speed * speeds
+        too_long = np.maximum(np.hypot(*halves.T) / (0.8 / ARROWS * sides.max()), 1.0)
+        found: list[list[int]] = np.rint(np.nan_to_num(FIELD * halves / too_long[:, None] / sides)).astype(int).tolist()
+        return found
 
     data: dict[str, Any] = {}
     for track in sent:
         chosen = chosen_times(track.times, FRAMES[2])
         images = [picture(frame, top) for frame in _pixels(track.mesh, track.density[chosen])]
         data[track.key] = {"times": track.times[chosen].tolist(), "images": images, "errors": _error_words(track)}
-    if shown.drift is not None:
-        drift = shown.drift
-        data["now"]["arrows"] = [arrows(drift.values(_piece(drift, float(t)), float(t), places)) for t in times]
     if reference:
-        images = [picture(frame, top) for frame in target]
-        data["p"] = {"times": times.tolist(), "images": images, "arrows": [arrows(each) for each in exact]}
-    return {"kind": "images", "ratio": float(sides[1] / sides[0]), "peak": digits(top, 3), "tracks": data}
+        data["p"] = {"times": times.tolist(), "images": [picture(frame, top) for frame in target]}
+    halves = {"p": [arrows(each) for each in exact]}
+    drift = shown.drift
+    if drift is not None:
+        halves["now"] = [arrows(drift.values(_piece(drift, float(t)), float(t), places)) for t in times]
+    low = np.array([axis.low for axis in shown.mesh.axes])
+    return {
+        "kind": "images",
+        "ratio": float(sides[1] / sides[0]),
+        "peak": digits(top, 3),
+        "tracks": data,
+        "arrows": halves,
+        "places": np.rint(FIELD * (places - low) / sides).astype(int).tolist(),
+    }
 
 
-def _places(mesh: Mesh) -> Array:
+def _places(box: Sequence[tuple[float, float]]) -> Array:
     """Where arrows stand: (ARROWS², 2)."""
     shares = (np.arange(ARROWS) + 0.5) / ARROWS
-    first, second = (axis.low + shares * (axis.high - axis.low) for axis in mesh.axes)
+    first, second = (low + shares * (high - low) for low, high in box)
     return np.stack(np.meshgrid(first, second, indexing="ij"), axis=-1).reshape(-1, 2)
 
 

@@ -5,6 +5,7 @@ Comes in: a problem to begin with, a port. Goes out: nothing; it runs until it i
 
 from __future__ import annotations
 
+import gc
 import tempfile
 import threading
 import webbrowser
@@ -47,8 +48,13 @@ def serve(first: Opened | str, *, port: int = 0, browser: bool = True, say: Call
 
 
 def _load() -> None:
-    """Import what previews need while the page is on its way."""
+    """Import what previews need while the page is on its way, and have it left alone by the collection of garbage.
+
+    That goes through all objects every now and then, which took a quarter of a second with the libraries among them.
+    """
     import controlsde as cs
     from controlsde.explore import particles, scenes  # noqa: F401
 
     cs.preview(cs.load_problem(START))
+    gc.collect()
+    gc.freeze()

@@ -58,6 +58,8 @@ def test_an_exact_drift_keeps_a_preview_on_its_reference() -> None:
     assert shown.discrete.l2_sup < 5e-3
     assert shown.controls is None
     assert shown.drift is not None
+    x = np.linspace(-2.0, 2.0, 5)[:, None]
+    assert np.array_equal(shown.exact(1.2, x), shown.drift.values(0, 1.2, x))
 
 
 def test_weights_and_noise_reuse_the_problem_and_give_what_a_fresh_one_gives() -> None:

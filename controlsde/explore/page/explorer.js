@@ -53,8 +53,10 @@
   // --- previews
 
   const question = () => ({ problem: state.problem, settings: state.settings, controls: state.controls });
-  const referenceOf = (asked) => JSON.stringify([asked.problem, { ...asked.settings, width: 0 }]);
+  // What the reference's own tracks depend on; the exact drift, which only a line draws as a curve, on the noise, too.
+  const referenceOf = (asked) => JSON.stringify([asked.problem, { ...asked.settings, width: 0, ...(state.opened.dimension > 1 && { noise: 0 }) }]);
 
+  let following = 0; // particles follow when the sliders rest
   const previewing = latestFirst(async (began, overtaken) => {
     const asked = question();
     const edits = state.edits;
@@ -78,7 +80,8 @@
     show();
     if (!state.complaint) complain("");
     document.dispatchEvent(new CustomEvent("drawn", { detail: { began, settings: asked.settings } }));
-    if (!overtaken()) followParticles(performance.now());
+    clearTimeout(following);
+    following = setTimeout(() => { if (!overtaken()) followParticles(performance.now()); }, 120);
   }, () => { document.body.dataset.settled = "yes"; });
   const refresh = () => {
     document.body.dataset.settled = "no";
@@ -89,7 +92,7 @@
     const asked = question();
     const drawn = await ask("/particles", asked);
     if (overtaken() || asked.problem !== state.problem) return;
-    state.dots = drawn.dots;
+    state.dots = drawn.dots && drawn;
     $("particles").innerHTML = drawn.chart ?? "";
     $("particles-section").hidden = !drawn.chart;
     showMoment();
@@ -210,9 +213,20 @@
     const k = drawing.nearest(track.times, t), image = panel.querySelector("img");
     image.src = track.images[k];
     image.alt = `${name} at ${words}`;
-    for (const arrows of panel.querySelectorAll(".arrows path")) arrows.setAttribute("d", track.arrows ? track.arrows[k] : "");
-    const dots = key === "now" && state.dots ? state.dots[drawing.nearest(state.scene.times, t)] ?? [] : [];
+    const halves = state.scene.arrows[key]?.[drawing.nearest(state.scene.times, t)] ?? [];
+    const drawn = halves.map((half, n) => arrow(state.scene.places[n], half)).join("");
+    for (const arrows of panel.querySelectorAll(".arrows path")) arrows.setAttribute("d", drawn);
+    const dots = key === "now" && state.dots ? state.dots.dots[drawing.nearest(state.dots.times, t)] : [];
     panel.querySelector(".dots path").setAttribute("d", dots.map(([x, y]) => `M${(1000 * x).toFixed(0)} ${(1000 * (1 - y)).toFixed(0)}h0`).join(""));
+  };
+
+  // An arrow about its place, by half of it: a shaft and two strokes of the head.
+  const arrow = ([x, y], [right, up]) => {
+    const length = Math.hypot(right, up);
+    if (length < 2) return "";
+    const tip = [x + right, 1000 - y - up], size = Math.min(0.7, 20 / length);
+    const ear = (side) => `${(tip[0] - size * (right + side * 0.6 * up)).toFixed(0)} ${(tip[1] + size * (up - side * 0.6 * right)).toFixed(0)}`;
+    return `M${x - right} ${1000 - y + up}L${tip[0]} ${tip[1]}M${ear(1)}L${tip[0]} ${tip[1]}L${ear(-1)}`;
   };
 
   // A thin line at the moment that is shown.

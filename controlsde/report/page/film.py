@@ -19,6 +19,7 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -293,16 +294,22 @@ def signed_picture(values: Array, size: float, colours: str) -> str:
 
 
 def _png(codes: NDArray[np.uint8], colours: str) -> str:
-    import matplotlib
     from PIL import Image
 
-    shades = matplotlib.colormaps[colours](np.linspace(0.0, 1.0, 255))[:, :3]
-    palette = np.vstack([np.rint(255 * shades), [[128, 128, 128]]]).astype(np.uint8)
     image = Image.fromarray(np.ascontiguousarray(codes))
-    image.putpalette(palette.tobytes())
+    image.putpalette(_palette(colours))
     stream = io.BytesIO()
     image.save(stream, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+@cache
+def _palette(colours: str) -> bytes:
+    """255 shades of a map of colours, and grey."""
+    import matplotlib
+
+    shades = matplotlib.colormaps[colours](np.linspace(0.0, 1.0, 255))[:, :3]
+    return np.vstack([np.rint(255 * shades), [[128, 128, 128]]]).astype(np.uint8).tobytes()
 
 
 def _arrow_paths(result: Result, most: int) -> tuple[list[str], float]:
@@ -316,10 +323,10 @@ def _arrow_paths(result: Result, most: int) -> tuple[list[str], float]:
     scale = longest_arrow(fields.axes) / speed
     corner = np.array([axis[0] for axis in fields.axes[:2]])
     sides = np.array([axis[-1] - axis[0] for axis in fields.axes[:2]])
-    return [arrow_path((places - corner) / sides, scale * drift / sides, sides) for places, drift in drawn], speed
+    return [_arrow_path((places - corner) / sides, scale * drift / sides, sides) for places, drift in drawn], speed
 
 
-def arrow_path(places: Array, arrows: Array, sides: Array) -> str:
+def _arrow_path(places: Array, arrows: Array, sides: Array) -> str:
     """Arrows about their places, in shares of the box (n, 2): a shaft and two strokes of the head."""
     words = []
     longest = sides.max() / sides  # a length in shares of the longer side, on each axis
