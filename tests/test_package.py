@@ -52,7 +52,7 @@ def test_every_file_that_is_not_code_is_declared_as_data(declared):
     page = {
         path.name for path in (ROOT / "controlsde/report/page").iterdir() if path.suffix in (".html", ".css", ".js")
     }
-    assert page == {"report.html", "report.css", "chart.css", "report.js"}
+    assert page == {"report.html", "report.css", "chart.css", "report.js", "drawing.js"}
     assert {f"*{Path(name).suffix}" for name in page} <= set(data["controlsde.report.page"])
     matched = {path for pattern in data["controlsde.problems"] for path in (ROOT / "problems").glob(pattern)}
     assert shipped <= matched
@@ -70,7 +70,9 @@ def test_a_wheel_holds_the_templates_and_scripts_of_pages():
     command = [sys.executable, "-c", code]
     held = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout.split()
     pages = {f"controlsde.report.page/report.{kind}" for kind in ("html", "css", "js")}
-    assert {*pages, "controlsde.report.page/chart.css", "controlsde.lessons/lesson.css"} <= set(held)
+    pages |= {f"controlsde.explore.page/explorer.{kind}" for kind in ("html", "css", "js")}
+    pages |= {"controlsde.report.page/chart.css", "controlsde.report.page/drawing.js", "controlsde.lessons/lesson.css"}
+    assert pages <= set(held)
     assert "controlsde.problems/two-bumps.yaml" in held
 
 

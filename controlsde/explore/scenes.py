@@ -23,6 +23,8 @@ from controlsde.control.controls import Controls
 from controlsde.control.drift import Drift
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.problem import Problem
+from controlsde.problem.reference_specs import ReferenceSpec
+from controlsde.problem.schema import Domain
 from controlsde.report.canvas import SERIES
 from controlsde.report.densities import height_limits
 from controlsde.report.moments import chosen_times
@@ -42,7 +44,7 @@ from controlsde.report.page.chart import (
 )
 from controlsde.report.page.film import TIME_DIGITS, TOP, encoded, picture
 from controlsde.report.words import digits
-from controlsde.workflow.previewing import Preview, reference_of
+from controlsde.workflow.previewing import Preview, kept_reference
 
 Array = NDArray[np.float64]
 
@@ -131,13 +133,23 @@ def _error_words(track: Track) -> dict[str, Any]:
     return {"times": track.curve_times.tolist(), "words": [*words[:-1], digits(track.l2_final)]}
 
 
+def _exact(problem: Problem, times: Array) -> Array:
+    """v*_η where it is drawn, at the points of the curves or the arrows: (times, places, d).
+
+    It is linear in the noise, so that two levels of it, which depend on nothing that moves often, give all others.
+    """
+    still, noisy = _exact_at_both(problem.reference, problem.domain, tuple(times.tolist()))
+    return still + problem.noise * (noisy - still)
+
+
 @lru_cache(maxsize=8)
-def _exact(problem: Problem, times: tuple[float, ...]) -> Array:
-    """v*_η where it is drawn, at the points of the curves or the arrows: (times, places, d)."""
-    box = problem.domain.box
+def _exact_at_both(spec: ReferenceSpec, domain: Domain, times: tuple[float, ...]) -> tuple[Array, Array]:
+    """v*_0 and v*_1."""
+    box = domain.box
     places = np.linspace(*box[0], POINTS)[:, None] if len(box) == 1 else _places(box)
-    reference = reference_of(problem)
-    return np.stack([reference.exact_drift(t, places, problem.noise) for t in times])
+    reference = kept_reference(spec, domain)
+    still, noisy = (np.stack([reference.exact_drift(t, places, noise) for t in times]) for noise in (0.0, 1.0))
+    return still, noisy
 
 
 def _piece(drift: Drift, t: float) -> int:
@@ -152,7 +164,7 @@ def _lines(shown: Preview, tracks: Sequence[Track], sent: Sequence[Track], *, re
     points = np.linspace(axis.low, axis.high, POINTS)
     times = _moments(shown.times, 1)
     target = _evaluated(shown.mesh, shown.reference_values[chosen_times(shown.times, FRAMES[1])], points)
-    exact = _exact(shown.problem, tuple(times.tolist()))[..., 0]
+    exact = _exact(shown.problem, times)[..., 0]
     heights = [_evaluated(track.mesh, track.density[[0, -1]], points) for track in tracks]
     low, high = height_limits(np.concatenate(heights), target)
     fast = _fastest(exact, target)
@@ -225,7 +237,7 @@ def _images(shown: Preview, tracks: Sequence[Track], sent: Sequence[Track], *, r
     target = _pixels(shown.mesh, shown.reference_values[chosen_times(shown.times, FRAMES[2])])
     top = float(np.nanmax(target)) or 1.0
     places = _places(shown.problem.domain.box)
-    exact = _exact(shown.problem, tuple(times.tolist()))
+    exact = _exact(shown.problem, times)
     speed = max(float(np.quantile(np.hypot(*each.T), 0.9)) for each in exact) or 1.0
     sides = np.array([axis.high - axis.low for axis in shown.mesh.axes])
 

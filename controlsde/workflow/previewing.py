@@ -125,7 +125,7 @@ def preview(problem: Problem, controls: Controls | None = None) -> Preview:
 
 def reference_of(problem: Problem) -> Reference:
     """The reference of a problem, built once for the last few. Raises ReferenceError where there can be none."""
-    return _reference(problem.reference, problem.domain)
+    return kept_reference(problem.reference, problem.domain)
 
 
 def tracking_of(problem: Problem) -> TrackingProblem:
@@ -179,7 +179,8 @@ def _essentials(problem: Problem) -> Problem:
 
 
 @lru_cache(maxsize=KEPT)
-def _reference(reference: ReferenceSpec, domain: Domain) -> Reference:
+def kept_reference(reference: ReferenceSpec, domain: Domain) -> Reference:
+    """The reference trajectory of the parts of a problem that it depends on."""
     return build_reference(reference, domain)
 
 

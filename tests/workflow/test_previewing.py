@@ -69,7 +69,7 @@ def test_weights_and_noise_reuse_the_problem_and_give_what_a_fresh_one_gives() -
     kept = [cs.preview(each, controls_of(problem, seed)) for seed in (0, 1) for each in others]
     assert previewing._at_unit_noise.cache_info().misses == 2  # with noise and without
     for one in kept:
-        for cache in (previewing._reference, previewing._at_unit_noise, previewing._objective):
+        for cache in (previewing.kept_reference, previewing._at_unit_noise, previewing._objective):
             cache.cache_clear()
         fresh = cs.preview(one.problem, one.controls)
         assert np.array_equal(fresh.density_values, one.density_values)
