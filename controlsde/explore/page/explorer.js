@@ -287,7 +287,7 @@
   // --- sliders
 
   const output = (id, text) => { document.querySelector(`output[for="${id}"]`).textContent = text; $(id).setAttribute("aria-valuetext", text); };
-  const short = (value) => String(Math.abs(value) < 1e-9 ? 0 : Number(value.toPrecision(4))).replace("-", "−");
+  const short = (value) => String(Math.abs(value) < 1e-9 ? 0 : Number(value.toPrecision(3))).replace("-", "−");
   const horizonAt = (place) => state.opened.settings.horizon * 2 ** Number(place);
 
   const readSettings = () => {
