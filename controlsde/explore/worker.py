@@ -80,13 +80,26 @@ class Cancelled:
 
 
 def main(connection: Connection, folder: Path) -> None:
-    """Work until the parent is gone. The first thing to do is to hear interruptions: a shell's `&` has them ignored."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Work until the parent is gone, and end with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C on a terminal is for the parent
     with suppress(OSError, AttributeError):
         os.setsid()  # so that all that is started here can be ended at once
     jobs: list[Job] = []
-    arrived = threading.Condition()
+    changing = threading.Condition()  # guards the jobs, and whether one runs
     busy = threading.Event()
+    sending = threading.Lock()
+
+    def send(message: object) -> None:
+        with sending, suppress(OSError):
+            connection.send(message)
+
+    def cancel() -> None:
+        with changing:
+            waiting, jobs[:] = list(jobs), []
+            if busy.is_set():
+                _interrupt_main()
+        for job in waiting:
+            send(Cancelled(job.number))
 
     def listen() -> None:
         try:
@@ -94,44 +107,41 @@ def main(connection: Connection, folder: Path) -> None:
                 message = connection.recv()
                 if message == END:
                     _end(folder)
-                if message == CANCEL:
-                    if busy.is_set():
-                        _interrupt_main()
-                    continue
-                with arrived:
-                    jobs.append(message)
-                    arrived.notify()
+                elif message == CANCEL:
+                    cancel()
+                else:
+                    with changing:
+                        jobs.append(message)
+                        changing.notify()
         except (EOFError, OSError):
             _end(folder)
 
     threading.Thread(target=listen, daemon=True).start()
-    sending = threading.Lock()
-
-    def send(message: object) -> None:
-        with sending, suppress(OSError):
-            connection.send(message)
-
     _load()
     send(Ready())
     while True:
-        with suppress(KeyboardInterrupt):  # one that came too late for its job
-            with arrived:
-                while not jobs:
-                    arrived.wait()
-                job = jobs.pop(0)
-            _run(job, send, busy)
-
-
-def _run(job: Job, send: Callable[[object], None], busy: threading.Event) -> None:
-    """One job, whatever becomes of it."""
-    busy.set()
-    try:
-        outcome = _outcome(job, send)
-    except KeyboardInterrupt:
-        outcome = Cancelled(job.number)
-    finally:
+        with changing:
+            while not jobs:
+                changing.wait()
+            job = jobs.pop(0)
+            busy.set()
+        outcome = _interruptible(job, send)
         busy.clear()
-    send(outcome)
+        send(outcome)
+
+
+def _interruptible(job: Job, send: Callable[[object], None]) -> Kept | Failed | Cancelled:
+    """What becomes of a job, which alone hears interruptions: one that comes too late is not heard.
+
+    They are switched on here whatever was inherited: what a shell starts with `&` ignores them.
+    """
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        return _outcome(job, send)
+    except KeyboardInterrupt:
+        return Cancelled(job.number)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _outcome(job: Job, send: Callable[[object], None]) -> Kept | Failed | Cancelled:

@@ -217,6 +217,20 @@ def test_what_cannot_be_solved_is_said(explorer):
     assert float(scene["numbers"]["l2_sup"]) < 1e-3
 
 
+def test_a_solve_that_has_not_begun_is_cancelled_at_once(tmp_path):
+    running = start(folder=tmp_path)
+    try:
+        key = running.open(SMALL)["key"]
+        running.ask("/solve", {"problem": key})  # while the libraries load
+        running.ask("/cancel", {})
+        told = running.until(lambda one: one["state"] == "idle")
+        assert told["runs"] == 0
+        assert "cancelled" in told["message"]
+    finally:
+        running.process.terminate()
+        running.process.wait(SOON)
+
+
 @pytest.mark.parametrize("in_background", [False, True], ids=["in-front", "started-with-&"])
 def test_a_solve_is_cancelled_and_its_best_point_kept(in_background, tmp_path):
     running = start(folder=tmp_path, in_background=in_background)
