@@ -127,7 +127,7 @@ def faults(page):
 
 
 @pytest.mark.parametrize("one", THERE, ids=lambda one: one.name)
-def test_a_lesson_shows_its_formulas_and_charts_and_asks_nobody_else(show, one):
+def test_a_lesson_is_whole_tells_right_from_wrong_asks_nobody_else_and_fits_a_phone_in_the_dark(show, one):
     page = show(one)
     assert page.locator(".katex").count() > 5
     assert page.locator(".katex-error").count() == 0
@@ -136,12 +136,14 @@ def test_a_lesson_shows_its_formulas_and_charts_and_asks_nobody_else(show, one):
     assert page.locator(f"{OURS}.verdict").all_inner_texts() == ["Not answered yet."] * len(one.exercises)
     assert faults(page) == []
     assert page.get_by_text(re.compile("traceback|an internal error occurred", re.IGNORECASE)).count() == 0
+    told(page, one.exercises[0])
+    page.set_viewport_size(NARROW)
+    page.emulate_media(color_scheme="dark")
+    page.locator("body.dark").wait_for()
+    fits_a_phone_in_the_dark(page)
 
 
-@pytest.mark.parametrize("one", THERE, ids=lambda one: one.name)
-def test_on_a_phone_in_the_dark_nothing_scrolls_sideways(show, one):
-    page = show(one, NARROW, "dark")
-    assert page.evaluate("document.body.classList.contains('dark')")
+def fits_a_phone_in_the_dark(page):
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     scrolled = page.evaluate(
         "[...document.querySelectorAll('.lesson, .lesson *')].filter(e => !e.closest('svg'))"
@@ -157,24 +159,33 @@ def test_on_a_phone_in_the_dark_nothing_scrolls_sideways(show, one):
     assert faults(page) == []
 
 
+def test_a_lesson_opened_on_a_phone_in_the_dark_fits_it(show):
+    page = show(THERE[0], NARROW, "dark")
+    assert page.evaluate("document.body.classList.contains('dark')")
+    fits_a_phone_in_the_dark(page)
+
+
 def brightness(colour):
     return sum(map(float, re.findall(r"[\d.]+", colour)[:3])) / 3
 
 
-@pytest.mark.parametrize("kind", [0, 1, 5], ids=["formula", "another formula", "function"])
-def test_a_wrong_answer_is_told_its_mistake_and_the_right_one_is_accepted(show, kind):
-    one = lesson_called("density_as_state")
-    exercise = one.exercises[kind]
-    page = show(one)
+def told(page, exercise):
+    """A wrong answer is told its mistake, and the right one is accepted."""
     give(page, exercise, exercise.mistakes[0].answer)
     verdict = said(page, exercise)
     verdict.get_by_text("Not yet.").wait_for()
     assert verdict.get_attribute("role") == "status"
     assert squeezed(exercise.mistakes[0].says.split("$")[0]) in squeezed(verdict.inner_text())
-    give(page, exercise, exercise.right[1])
+    give(page, exercise, exercise.right[-1])
     verdict.get_by_text("Right.").wait_for()
     assert squeezed(exercise.explanation.split("$")[0]) in squeezed(verdict.inner_text())
-    page.get_by_text(f"1 of {len(one.exercises)} exercises solved").wait_for()
+    page.get_by_text(f"1 of {len(lesson_of(exercise).exercises)} exercises solved").wait_for()
+
+
+def test_a_function_that_is_written_is_told_its_mistake_and_accepted_when_right(show):
+    one = lesson_called("density_as_state")
+    page = show(one)
+    told(page, one.exercises[5])
     assert faults(page) == []
 
 

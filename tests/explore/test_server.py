@@ -231,7 +231,10 @@ def test_a_solve_that_has_not_begun_is_cancelled_at_once(tmp_path):
         running.process.wait(SOON)
 
 
-@pytest.mark.parametrize("in_background", [False, True], ids=["in-front", "started-with-&"])
+@pytest.mark.parametrize(
+    "in_background",
+    [pytest.param(False, marks=pytest.mark.slow, id="in-front"), pytest.param(True, id="started-with-&")],
+)
 def test_a_solve_is_cancelled_and_its_best_point_kept(in_background, tmp_path):
     running = start(folder=tmp_path, in_background=in_background)
     try:
@@ -262,7 +265,7 @@ def test_a_solve_is_cancelled_and_its_best_point_kept(in_background, tmp_path):
     "ending",
     [
         signal.SIGKILL,
-        signal.SIGINT,
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
         pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
         pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
     ],

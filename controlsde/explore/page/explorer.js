@@ -381,6 +381,7 @@
 
   const take = (controls) => { state.edits++; state.controls = controls; buildWeights(); refresh(); };
   const fit = async () => {
+    document.body.dataset.fitted = "no";
     $("fit").disabled = true;
     $("fit").textContent = "Fitting…";
     const asked = question();
@@ -390,6 +391,7 @@
     } catch (error) { complain(error.message); }
     $("fit").disabled = false;
     $("fit").textContent = "Fit to the exact drift";
+    document.body.dataset.fitted = "yes";
   };
   $("fit").addEventListener("click", fit);
   $("rest").addEventListener("click", () => take(null));
