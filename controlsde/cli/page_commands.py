@@ -45,6 +45,7 @@ def explore(
 
     from controlsde.explore.question import Opened
     from controlsde.explore.serving import serve
+    from controlsde.foundation.loopback import bound
     from controlsde.problem import list_problems
 
     first: Opened | str = problem
@@ -53,7 +54,14 @@ def explore(
         first = Opened(loaded.name, loaded.to_yaml(), f"{loaded.name}, as set", Path.cwd())
     elif problem not in {one.name for one in list_problems()} or path.is_file():
         first = Opened(path.stem, path.read_text(encoding="utf-8-sig"), path.name, path.parent)
-    serve(first, port=port, browser=not no_browser, say=say)
+
+    def ready(address: str) -> None:
+        say(f"explorer: {address}")
+        say("Ctrl-C ends it")
+        if not no_browser:
+            _open(address)
+
+    serve(first, bound(port), ready)
 
 
 def learn(
@@ -67,7 +75,8 @@ def learn(
     as_json: JsonOption = False,
 ) -> None:
     """Open the lessons in the browser: eight notebooks whose exercises check themselves."""
-    from controlsde.lessons.serving import available, bound, make_sure_of_marimo, serve
+    from controlsde.foundation.loopback import bound
+    from controlsde.lessons.serving import available, make_sure_of_marimo, serve
 
     if marks:
         _mark(words or [], as_json)

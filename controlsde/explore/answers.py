@@ -59,24 +59,28 @@ def described(problem: Problem) -> dict[str, Any]:
     from controlsde.registry import SOLVERS
     from controlsde.report.page.problem_words import formulas
 
-    settings = {
-        "noise": problem.noise,
-        "pieces": problem.controls.pieces,
-        "width": problem.network.width,
-        "horizon": problem.reference.horizon,
-        "lengths": question.lengths_of(problem),
-    }
     return {
         "name": problem.name,
         "description": problem.description,
         "dimension": problem.dimension,
         "box": problem.domain.box,
-        "settings": settings,
+        "settings": settings_of(problem),
         "bounds": problem.controls.bounds.groups,
         "solver": problem.solver.kind,
         "solvers": [name for name in SOLVERS if _fits(problem, name)],
         "drift": problem.drift.kind if problem.drift else None,
         "formulas": [str(one) for one in formulas(problem)],
+    }
+
+
+def settings_of(problem: Problem) -> dict[str, Any]:
+    """Where the sliders stand for a problem."""
+    return {
+        "noise": problem.noise,
+        "pieces": problem.controls.pieces,
+        "width": problem.network.width,
+        "horizon": problem.reference.horizon,
+        "lengths": question.lengths_of(problem),
     }
 
 
@@ -172,9 +176,7 @@ def runs(session: Session) -> list[dict[str, Any]]:
 def weights(session: Session, number: int) -> dict[str, Any]:
     """Settings and weights of a run, for the sliders."""
     result = result_of(session.run(number).folder)
-    problem = result.problem
-    described_settings = described(problem)["settings"]
-    return {"settings": described_settings, "controls": question.weights_json(result.controls)}
+    return {"settings": settings_of(result.problem), "controls": question.weights_json(result.controls)}
 
 
 def problem_file(session: Session, number: int) -> str:

@@ -23,6 +23,7 @@ import json
 import logging
 import queue
 import secrets
+import socket
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -36,8 +37,8 @@ from controlsde.explore import answers
 from controlsde.explore.question import QuestionError
 from controlsde.explore.session import HEARTBEAT, BusyError, Session
 from controlsde.foundation.errors import ControlsdeError
+from controlsde.foundation.loopback import ADDRESS
 
-ADDRESS = "127.0.0.1"
 MOST_BYTES = 4_000_000  # of a request's body
 MARK = "@@"  # of what is filled into the page
 DOWNLOADS = {"result.nc": "application/x-netcdf", "report.html": "text/html; charset=utf-8"}
@@ -62,15 +63,16 @@ class RefusedError(Exception):
 
 
 class Explorer(ThreadingHTTPServer):
-    """The server of one session. port: 0 takes any that is free. Raises OSError where the port is taken."""
+    """The server of one session, on a socket that listens on the loopback address."""
 
     daemon_threads = True
-    allow_reuse_address = False
 
-    def __init__(self, session: Session, port: int = 0) -> None:
+    def __init__(self, session: Session, opened: socket.socket) -> None:
         self.session = session
         self.token = secrets.token_urlsafe(24)
-        super().__init__((ADDRESS, port), Handler)
+        super().__init__(opened.getsockname(), Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = opened
 
     @property
     def port(self) -> int:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -25,14 +24,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controlsde.foundation.errors import ControlsdeError
+from controlsde.foundation.loopback import ADDRESS
 from controlsde.lessons.contents import LESSONS, Lesson
 from controlsde.lessons.token_guard import PARAMETER, guarded
 
 if TYPE_CHECKING:
+    import socket
+
     import uvicorn
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-HOST = "127.0.0.1"
 MISSING = "the lessons need marimo: pip install 'controlsde[learn]'"
 SETTINGS = """\
 [display]
@@ -63,20 +64,6 @@ def available() -> tuple[Lesson, ...]:
     return tuple(one for one in LESSONS if one.notebook.is_file())
 
 
-def bound(port: int = 0) -> socket.socket:
-    """A socket on the loopback, on a free port unless one is given. Raises ServingError where it is taken."""
-    opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        opened.bind((HOST, port))
-    except (OSError, OverflowError) as error:
-        opened.close()
-        reason = "is no port: it is 1 to 65535" if not 0 <= port <= 65535 else "cannot be used"
-        reason = "is in use" if getattr(error, "errno", None) == 98 else reason
-        raise ServingError(f"port {port} {reason}; leave --port out for a free one") from None
-    return opened
-
-
 def serve(
     lessons: Sequence[Lesson], opened: socket.socket, ready: Callable[[str], None], first: Lesson | None = None
 ) -> None:
@@ -86,7 +73,7 @@ def serve(
     """
     token = secrets.token_urlsafe(24)
     port = opened.getsockname()[1]
-    address = f"http://{HOST}:{port}/{f'{first.number}/' if first else ''}?{PARAMETER}={token}"
+    address = f"http://{ADDRESS}:{port}/{f'{first.number}/' if first else ''}?{PARAMETER}={token}"
     with _settings(), _heard_in_the_background():
         server = _server(guarded(_pages(lessons), token, f"controlsde-lessons-{port}"), lambda: ready(address))
         _warm()

@@ -5,7 +5,6 @@ Skipped where Chromium or Playwright is missing: `apt-get install chromium`, `pi
 
 import json
 import re
-import shutil
 
 import pytest
 
@@ -13,24 +12,13 @@ import controlsde as cs
 from controlsde.problem.loading import parse_problem
 from tests.explore.started import LONG, SMALL, SOON, start
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install -e '.[browser]'")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe: pip install -e '.[browser]'")
-if CHROMIUM is None:
-    pytest.skip("needs Chromium: apt-get install chromium", allow_module_level=True)
 
 expect = playwright.expect
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 PATIENCE = 6000 * SOON  # milliseconds
 SETTLED = "body[data-settled=yes]"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

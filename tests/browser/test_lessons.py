@@ -5,7 +5,6 @@ Skipped where something is missing: `apt-get install chromium`, `pip install -e 
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,12 +14,9 @@ import pytest
 from controlsde.lessons.contents import LESSONS, lesson_called
 from controlsde.lessons.exercises import Choice, Function
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install -e '.[browser]'")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe: pip install -e '.[browser]'")
 pytest.importorskip("marimo", reason="needs marimo: pip install -e '.[learn]'")
-if CHROMIUM is None:
-    pytest.skip("needs Chromium: apt-get install chromium", allow_module_level=True)
 
 THERE = [one for one in LESSONS if one.notebook.is_file()]
 WIDE, NARROW = {"width": 1100, "height": 900}, {"width": 390, "height": 844}
@@ -50,14 +46,6 @@ def address(tmp_path_factory):
         running.kill()
         running.wait()
         running.stderr.close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ Skipped where Chromium or Playwright is missing: `apt-get install chromium`, `pi
 """
 
 import dataclasses
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +14,8 @@ from controlsde.report.page.writing import report_comparison, report_results
 from controlsde.result.result import Result
 from controlsde.workflow.comparison import Comparison
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install -e '.[browser]'")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe: pip install -e '.[browser]'")
-if CHROMIUM is None:
-    pytest.skip("needs Chromium: apt-get install chromium", allow_module_level=True)
 
 HOSTILE = "</script><img src=x onerror=\"document.title='run'\">{{ 7 * 7 }}"
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -27,14 +23,6 @@ KINDS = (
     ("both", "light"), ("both", "dark"), ("plane", "dark"), ("failed", "light"), ("failed", "dark"), ("broken", "dark"),
     ("hostile", "light"), ("given", "dark"), ("interrupted", "light"), ("several", "light"), ("several", "dark"),
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

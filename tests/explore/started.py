@@ -15,22 +15,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.cli.commands import HEAT
+
 SOON = 20.0  # seconds in which what should happen has happened, on a busy machine, too
 
-SMALL = """\
-name: small
-domain: {box: [[0, 1]]}
-reference:
-  kind: reversed-diffusion
-  forward: heat
-  horizon: 0.2
-  data: {kind: formula, expression: "1 + 0.5*cos(pi*x)"}
-controls: {pieces: 2, bounds: 20}
-objective: {effort: 0.001}
-mesh: {elements: [4], degree: 6, steps_per_piece: 2}
-solver: {kind: shooting, starts: 1, iterations: 60, tolerance: 1e-5}
-monte_carlo: {particles: 2000, steps_per_piece: 16}
-"""
+SMALL = HEAT
 LONG = SMALL.replace("starts: 1, iterations: 60, tolerance: 1e-5", "starts: 512, hops: 512, iterations: 400")
 LONG = LONG.replace("pieces: 2", "pieces: 16")
 

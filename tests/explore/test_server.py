@@ -316,8 +316,8 @@ def test_what_cannot_be_opened_or_served_is_one_line(explorer):
     for words, told in [
         (["two-bump"], "did you mean 'two-bumps'"),
         (["two-bumps", "--set", "noise=-1"], "noise must be >= 0"),
-        (["--port", str(explorer.port)], f"--port {explorer.port} cannot be used"),
-        (["--port", "70000"], "--port 70000 cannot be used"),
+        (["--port", str(explorer.port)], f"port {explorer.port} is in use; leave --port out"),
+        (["--port", "70000"], "port 70000 is no port"),
     ]:
         done = ended(*words)
         assert done.returncode == 2, done.stderr
