@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from controlsde.foundation.progress import Progress
     from controlsde.solvers.costs import Costs
     from controlsde.solvers.outcome import Outcome
+    from controlsde.tracking.free_tracking import FreeTracking
     from controlsde.tracking.objective import Objective
     from controlsde.tracking.sizes import Sizes
 
@@ -31,7 +32,9 @@ class Solver:
     imported when they are first called, as `solve` and `costs`. most_stage_values: n·K·S·s, beyond which refinement
     goes no further, for a solve would take minutes. dimensions, devices: where it works. meets_limits: whether it sees
     the error at T, so that a limit to it can be met. frees_lengths: whether it finds lengths of pieces that are free.
-    minimises_objective: the tracking objective, that is, and not a misfit of drifts.
+    minimises_objective: the tracking objective, that is, and not a misfit of drifts. in_free_space: `module:function`
+    of a problem whose densities are particles, (tracking, options, progress, initial) → Outcome, and of its costs;
+    None where it needs a mesh.
     """
 
     name: str
@@ -44,6 +47,8 @@ class Solver:
     meets_limits: bool = True
     frees_lengths: bool = False
     minimises_objective: bool = True
+    in_free_space: str | None = None
+    costing_in_free_space: str | None = None
 
     def solve(
         self,
@@ -55,6 +60,26 @@ class Solver:
         """Minimise the objective. initial: flattened weights (K, P) that take the place of the first starts."""
         outcome: Outcome = found(self.function)(objective, options, progress, initial)
         return outcome
+
+    def solve_in_free_space(
+        self,
+        tracking: FreeTracking,
+        options: SolverOptions,
+        progress: Progress,
+        initial: Sequence[NDArray[np.float64]] = (),
+    ) -> Outcome:
+        """Fit or steer particles in free space. initial: as of `solve`. Raises ValueError for a solver on a mesh."""
+        if self.in_free_space is None:
+            raise ValueError(f"{self.name} needs a mesh")
+        outcome: Outcome = found(self.in_free_space)(tracking, options, progress, initial)
+        return outcome
+
+    def costs_in_free_space(self, options: SolverOptions, tracking: FreeTracking) -> Costs:
+        """What that costs."""
+        if self.costing_in_free_space is None:
+            raise ValueError(f"{self.name} needs a mesh")
+        costs: Costs = found(self.costing_in_free_space)(options, tracking)
+        return costs
 
     def costs(self, options: SolverOptions, sizes: Sizes) -> Costs:
         """What a solve of a problem of these sizes costs."""

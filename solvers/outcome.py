@@ -104,6 +104,7 @@ class Outcome:
     start: which of them this is, from 0, and
     others: the outcomes of the other starts, least objective first.
     known: J that a search by another solver reached on the same discrete problem, where there was one.
+    loss: of a fit to points, ∫E|v − v*|² dt at those points themselves, beside which a verification puts fresh ones.
     """
 
     weights: Array
@@ -118,6 +119,7 @@ class Outcome:
     start: int = 0
     others: tuple[Outcome, ...] = ()
     known: float | None = None
+    loss: float | None = None
     build_seconds: float = 0.0
     solve_seconds: float = 0.0
     termination: Termination = field(default_factory=Termination)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from controlsde.problem.density_checks import density_inconsistencies, wrong_length
 from controlsde.problem.formula_checks import drift_inconsistencies, forward_inconsistencies, schedule_inconsistencies
+from controlsde.problem.free_checks import free_inconsistencies
 from controlsde.problem.schema import Displacement, Foellmer, Moser, Parts, ReversedDiffusion
 from controlsde.problem.solver_specs import Rest
 from controlsde.problem.values import Box, Inconsistency, Location
@@ -21,7 +22,10 @@ LEAST_SHARE = 1e-6  # of the horizon, of a control piece
 
 def inconsistencies(problem: Parts) -> list[Inconsistency]:
     """Return everything about `problem` that does not fit together."""
+    if problem.domain.free:
+        return [*free_inconsistencies(problem), *_objective(problem), *_solver(problem), *_controls(problem)]
     return [
+        *_norm(problem),
         *_mesh(problem),
         *_objective(problem),
         *_solver(problem),
@@ -30,6 +34,16 @@ def inconsistencies(problem: Parts) -> list[Inconsistency]:
         *_reference(problem),
         *drift_inconsistencies(problem),
     ]
+
+
+def _norm(problem: Parts) -> Iterator[Inconsistency]:
+    if problem.objective.norm == "mollified":
+        yield (
+            ("objective", "norm"),
+            "mollified is for particles in free space, domain.space: free; on a mesh use l2 or h-1",
+        )
+    elif problem.objective.scales is not None:
+        yield ("objective", "scales"), "is for norm: mollified; remove it"
 
 
 def _objective(problem: Parts) -> Iterator[Inconsistency]:
@@ -55,7 +69,7 @@ def _solver(problem: Parts) -> Iterator[Inconsistency]:
     if problem.solver.device == "cuda" and "cuda" not in SOLVERS[kind].devices:
         able = " or ".join(name for name in SOLVERS if "cuda" in SOLVERS[name].devices)
         yield ("solver", "device"), f"cuda is for solver.kind {able} (got {kind}): use cpu, or auto"
-    if problem.dimension not in SOLVERS[kind].dimensions:
+    if not problem.domain.free and problem.dimension not in SOLVERS[kind].dimensions:
         able = ", ".join(map(str, SOLVERS[kind].dimensions))
         yield ("solver", "kind"), f"{kind} solves problems of dimension {able} (domain.box has {problem.dimension})"
     yield from problem.solver.inconsistencies(

@@ -41,6 +41,7 @@ MAX_PIXELS = 128  # an axis
 ASYMMETRY = 1e-9  # of a covariance, as a share of the standard deviations: rounding in what was copied
 SINGULAR = 1e-12  # of a variance: what the coordinates before it may leave
 
+FREE = "controlsde.densities.free_data"
 BUILDING, CHECKS = "controlsde.densities.density_building", "controlsde.problem.density_checks"
 
 
@@ -50,11 +51,15 @@ class DensityKind:
 
     spec: what a problem file may say of it; its `kind` is the name. building, checking: `module:function`, imported
     when they are first called: (spec, box) → `Density`, and (where, spec, box) → what does not fit the box.
+    in_free_space, checking_free: the same without a box: (spec) → `FreeData`, and (where, spec) → what does not fit;
+    None where there is no closed form, or nothing to check.
     """
 
     spec: type[Section]
     building: str
     checking: str | None = None
+    in_free_space: str | None = None
+    checking_free: str | None = None
 
     def build(self, spec: Section, box: Box) -> Any:
         """The `Density` on a box of one (low, high) a dimension. Raises ValueError, with the cure."""
@@ -64,6 +69,17 @@ class DensityKind:
         """What does not fit the box: places and sentences."""
         if self.checking is not None:
             yield from found(self.checking)(where, spec, box)
+
+    def build_free(self, spec: Section) -> Any:
+        """The `FreeData` of it, without a box. Raises ValueError, with the cure, also where it needs a box."""
+        if self.in_free_space is None:
+            raise ValueError(f"{self.spec.__name__} needs a box")
+        return found(self.in_free_space)(spec)
+
+    def free_inconsistencies(self, where: Location, spec: Section) -> Iterator[Inconsistency]:
+        """What does not fit free space: places and sentences."""
+        if self.checking_free is not None:
+            yield from found(self.checking_free)(where, spec)
 
 
 def variables(dimension: int) -> tuple[str, ...]:
@@ -556,8 +572,8 @@ class Image(Section):
         return self
 
 
-MIXTURE = DensityKind(Mixture, f"{BUILDING}:mixture", f"{CHECKS}:gaussians")
-SAMPLES = DensityKind(Samples, f"{BUILDING}:from_samples", f"{CHECKS}:samples")
+MIXTURE = DensityKind(Mixture, f"{BUILDING}:mixture", f"{CHECKS}:gaussians", f"{FREE}:mixture")
+SAMPLES = DensityKind(Samples, f"{BUILDING}:from_samples", f"{CHECKS}:samples", f"{FREE}:samples")
 UNIFORM = DensityKind(Uniform, f"{BUILDING}:uniform", f"{CHECKS}:limits")
 BOXES = DensityKind(Boxes, f"{BUILDING}:boxes", f"{CHECKS}:boxes")
 TRUNCATED = DensityKind(Truncated, f"{BUILDING}:truncated", f"{CHECKS}:truncated")

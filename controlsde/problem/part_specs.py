@@ -5,7 +5,7 @@ In: mappings, as YAML or Python gives them. Out: frozen models with every defaul
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 
 from pydantic import (
     BeforeValidator,
@@ -17,12 +17,14 @@ from pydantic import (
     WrapValidator,
     field_validator,
     model_serializer,
+    model_validator,
 )
 
 from controlsde.problem.density_specs import FormulaText, variables
 from controlsde.problem.formula import Formula as Expression
 from controlsde.problem.values import (
     MAX_DIMENSION,
+    MOST_COORDINATES,
     Coordinate,
     InconsistencyError,
     Location,
@@ -32,27 +34,52 @@ from controlsde.problem.values import (
     Seed,
     Shorthand,
     Whole,
+    Width,
     about,
     is_number,
+    one_number_as_list,
     one_text_as_list,
     short,
 )
 
+MOST_SCALES = 8
 BOUND = 50.0  # of every weight, where the problem does not say otherwise
 
 
 class Domain(Section):
-    """The box on which densities live, one `(low, high)` a dimension, and what its walls do."""
+    """Where densities live: a box, one `(low, high)` a dimension, and what its walls do; or free space, without walls.
+
+    In free space, `space: free`, there is no box; `dimension` follows from the data where it is not given.
+    """
 
     box: Annotated[
         tuple[tuple[Coordinate, Coordinate], ...],
-        Field(min_length=1, max_length=MAX_DIMENSION),
-        about("One `[low, high]` a dimension, up to three.", [[-5, 5]], [[0, 1], [0, 1]], unit="length"),
-    ]
+        Field(max_length=MAX_DIMENSION),
+        about(
+            "One `[low, high]` a dimension, up to three; not in free space.",
+            [[-5, 5]],
+            [[0, 1], [0, 1]],
+            unit="length",
+            default="required, but in free space",
+        ),
+    ] = ()
     walls: Annotated[
         Literal["reflecting", "periodic", "absorbing"],
         about("What the walls do: reflect, join opposite sides, or absorb the controlled process.", "periodic"),
     ] = "reflecting"
+    space: Annotated[
+        Literal["box", "free"],
+        about("A box, on which densities live on a mesh; or free space, where they are particles.", "free"),
+    ] = "box"
+    dimension: Annotated[
+        Annotated[Whole, Field(ge=1, le=MOST_COORDINATES)] | None,
+        about("The number d of coordinates of free space.", 13, unit="count", default="that of the data"),
+    ] = None
+
+    @property
+    def free(self) -> bool:
+        """Whether this is free space, without walls and without a mesh."""
+        return self.space == "free"
 
     @field_validator("box", mode="before")
     @classmethod
@@ -73,6 +100,31 @@ class Domain(Section):
         if inconsistencies:
             raise InconsistencyError(inconsistencies)
         return box
+
+    @model_validator(mode="after")
+    def _a_box_or_free_space(self) -> Self:
+        given = self.model_fields_set
+        inconsistencies: list[tuple[Location, str]] = []
+        if self.free:
+            inconsistencies += [
+                ((key,), f"has no place in free space, which has no walls: remove it, or domain.space: {self.space}")
+                for key in ("box", "walls")
+                if key in given
+            ]
+        elif not self.box:
+            words = "must hold one [low, high] a dimension" if "box" in given else "is required"
+            inconsistencies.append((("box",), f"{words}; or write space: free for densities without a mesh"))
+        elif self.dimension is not None:
+            inconsistencies.append((("dimension",), "is for space: free; in a box it follows from domain.box"))
+        if inconsistencies:
+            raise InconsistencyError(inconsistencies)
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_the_other(self, handler: SerializerFunctionWrapHandler) -> Any:
+        """A box without what is said of free space, and the other way round."""
+        mine = ("space", "dimension") if self.free else ("box", "walls")
+        return {key: value for key, value in handler(self).items() if key in mine}
 
 
 class NetworkSpec(Section):
@@ -249,9 +301,25 @@ class ObjectiveSpec(Section):
     """
 
     norm: Annotated[
-        Literal["l2", "h-1"],
-        about("The norm of the tracking error: L², or Ḣ⁻¹, which resembles a Wasserstein distance.", "h-1"),
+        Literal["l2", "h-1", "mollified"],
+        about(
+            "The norm of the tracking error: L², or Ḣ⁻¹, which resembles a Wasserstein distance; in free space "
+            "`mollified`, L² after a blur, at several `scales`.",
+            "h-1",
+            default="l2; in free space mollified",
+        ),
     ] = "l2"
+    scales: Annotated[
+        Annotated[tuple[Width, ...], Field(min_length=1, max_length=MOST_SCALES)] | Literal["auto"] | None,
+        BeforeValidator(one_number_as_list),
+        about(
+            "The blurs of the `mollified` norm, standard deviations of a Gaussian; `auto`: around the data's own.",
+            [1, 2, 4],
+            "auto",
+            unit="length",
+            default="auto in free space, else none",
+        ),
+    ] = None
     running: Annotated[
         Price,
         about("The weight w_R of the squared error on the way; with 0 only the end counts.", 0, unit="1/time"),

@@ -9,14 +9,17 @@ from __future__ import annotations
 import re
 from typing import Any, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from controlsde.foundation.wording import unreadable
 from controlsde.problem.checks import inconsistencies
 from controlsde.problem.schema import Parts
 from controlsde.problem.values import InconsistencyError
 from controlsde.problem.yaml_text import write
+from controlsde.registry import SOLVERS
 
+USUAL_IN_FREE_SPACE = "score-matching"
+FREE_PARTICLES = {"particles": 20_000, "steps_per_piece": 16}  # of an evaluation there, where a problem does not say
 DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9]) *(\..*)?", re.IGNORECASE)
 MAX_NAME_BYTES = 200  # a file system takes 255, and files are named after problems with a little added
 
@@ -45,6 +48,8 @@ class Problem(Parts):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
+        if self.domain.free:
+            self._in_free_space()
         if self.network.width is None:
             self.fill_in(network=self.network.model_copy(update={"width": self.dimension}))
         self.fill_in(solver=self.solver.fitted(self.dimension))
@@ -54,6 +59,30 @@ class Problem(Parts):
         if found:
             raise InconsistencyError(found)
         return self
+
+    def _in_free_space(self) -> None:
+        """Fill in what is usual where there is no mesh: the data's dimension, the norm of particles, the solver."""
+        if self.domain.dimension is None:
+            data = getattr(self.reference, "data", None)
+            self.fill_in(domain=self.domain.model_copy(update={"dimension": getattr(data, "dimension", None)}))
+        if self.domain.dimension is None:
+            raise InconsistencyError([(("domain", "dimension"), "is required, where the data do not tell it")])
+        norm = self.objective.norm if "norm" in self.objective.model_fields_set else "mollified"
+        self.fill_in(
+            objective=self.objective.model_copy(update={"norm": norm, "scales": self.objective.scales or "auto"})
+        )
+        if "solver" not in self.model_fields_set:
+            self.fill_in(solver=SOLVERS[USUAL_IN_FREE_SPACE].options())
+        if "particles" not in self.monte_carlo.model_fields_set:
+            self.fill_in(monte_carlo=self.monte_carlo.model_copy(update=FREE_PARTICLES))
+
+    @model_serializer(mode="wrap")
+    def _without_a_mesh(self, handler: SerializerFunctionWrapHandler) -> Any:
+        """Free space has no mesh to speak of."""
+        written = handler(self)
+        if self.domain.free:
+            written.pop("mesh", None)
+        return written
 
     def to_yaml(self) -> str:
         """Return the resolved problem as YAML: every default written out, sample points in place of files.

@@ -111,7 +111,14 @@ class Parts(Section):
         Field(max_length=10_000),
         about("Free text, for people.", "Two Gaussian bumps, reversed Ornstein–Uhlenbeck process"),
     ] = ""
-    domain: Annotated[Domain, about("Where densities live: a box, and what its walls do.", {"box": [[-5, 5]]})]
+    domain: Annotated[
+        Domain,
+        about(
+            "Where densities live: a box, and what its walls do; or free space, of any dimension.",
+            {"box": [[-5, 5]]},
+            {"space": "free"},
+        ),
+    ]
     reference: Annotated[
         ReferenceSpec,
         about(
@@ -174,4 +181,4 @@ class Parts(Section):
     @property
     def dimension(self) -> int:
         """The number d of space dimensions."""
-        return len(self.domain.box)
+        return len(self.domain.box) or int(self.domain.dimension or 0)

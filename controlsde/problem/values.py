@@ -28,7 +28,8 @@ from pydantic_core import CoreSchema, core_schema
 
 from controlsde.foundation.wording import LONGEST_NAME, shown
 
-MAX_DIMENSION = 3
+MAX_DIMENSION = 3  # of a box
+MOST_COORDINATES = 256  # of free space
 
 # Where in a problem something is: keys and list indices, from the top.
 Location = tuple[str | int, ...]
@@ -128,7 +129,8 @@ def number_hint(text: str) -> str:
     return "write numbers in plain digits, such as 1200.5 or 1e-3" if SOME_NUMBER.fullmatch(text) else ""
 
 
-def _one_number_as_list(value: object) -> object:
+def one_number_as_list(value: object) -> object:
+    """A number as the list of that one."""
     return (value,) if is_number(value) else value
 
 
@@ -156,34 +158,34 @@ _POSITIVE = {"type": "number", "minimum": SMALLEST, "maximum": LARGEST}
 
 
 def _number_or_list(number: dict[str, Any]) -> WithJsonSchema:
-    listed = {"type": "array", "items": number, "minItems": 1, "maxItems": MAX_DIMENSION}
+    listed = {"type": "array", "items": number, "minItems": 1, "maxItems": MOST_COORDINATES}
     return WithJsonSchema({"anyOf": [number, listed]})
 
 
 # One number a dimension; a plain number is the list of that one number.
 Vector = Annotated[
     tuple[Coordinate, ...],
-    Field(min_length=1, max_length=MAX_DIMENSION),
-    BeforeValidator(_one_number_as_list),
+    Field(min_length=1, max_length=MOST_COORDINATES),
+    BeforeValidator(one_number_as_list),
     _number_or_list(_NUMBER),
 ]
 # The same of data in the units in which they were measured, and of those units.
 MeasuredVector = Annotated[
     tuple[Measured, ...],
-    Field(min_length=1, max_length=MAX_DIMENSION),
-    BeforeValidator(_one_number_as_list),
+    Field(min_length=1, max_length=MOST_COORDINATES),
+    BeforeValidator(one_number_as_list),
     _number_or_list({"type": "number", "minimum": -LARGEST_MEASURED, "maximum": LARGEST_MEASURED}),
 ]
 UnitVector = Annotated[
     tuple[Annotated[Measured, Field(gt=0)], ...],
-    Field(min_length=1, max_length=MAX_DIMENSION),
-    BeforeValidator(_one_number_as_list),
+    Field(min_length=1, max_length=MOST_COORDINATES),
+    BeforeValidator(one_number_as_list),
     _number_or_list({"type": "number", "exclusiveMinimum": 0, "maximum": LARGEST_MEASURED}),
 ]
 PositiveVector = Annotated[
     tuple[Width, ...],
-    Field(min_length=1, max_length=MAX_DIMENSION),
-    BeforeValidator(_one_number_as_list),
+    Field(min_length=1, max_length=MOST_COORDINATES),
+    BeforeValidator(one_number_as_list),
     _number_or_list(_POSITIVE),
 ]
 
@@ -194,12 +196,12 @@ def _one_number_as_matrix(value: object) -> object:
     return ((value,),) if is_number(value) else value
 
 
-_ROW = {"type": "array", "items": _NUMBER, "minItems": 1, "maxItems": MAX_DIMENSION}
+_ROW = {"type": "array", "items": _NUMBER, "minItems": 1, "maxItems": MOST_COORDINATES}
 
 # Rows of numbers; a plain number is the 1 x 1 matrix of that number.
 Matrix = Annotated[
-    tuple[Annotated[tuple[Coordinate, ...], Field(min_length=1, max_length=MAX_DIMENSION)], ...],
-    Field(min_length=1, max_length=MAX_DIMENSION),
+    tuple[Annotated[tuple[Coordinate, ...], Field(min_length=1, max_length=MOST_COORDINATES)], ...],
+    Field(min_length=1, max_length=MOST_COORDINATES),
     BeforeValidator(_one_number_as_matrix),
     WithJsonSchema({"anyOf": [_NUMBER, {**_ROW, "items": _ROW}]}),
 ]

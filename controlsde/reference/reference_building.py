@@ -18,6 +18,7 @@ from controlsde.densities import (
     condition,
 )
 from controlsde.densities.density import Array, Box
+from controlsde.densities.free_mixture import FreeMixture, KernelMixture
 from controlsde.densities.gaussian import REACH
 from controlsde.fokker_planck.diffusivity import Diffusivity, Steady
 from controlsde.foundation.surroundings import own_arithmetic
@@ -27,6 +28,7 @@ from controlsde.reference.displacement import GaussianDisplacement, IntervalDisp
 from controlsde.reference.flows import ForwardProcess
 from controlsde.reference.foellmer import pinned_reference
 from controlsde.reference.forward import MAX_MASS_OUTSIDE, SpreadDensity, forward_flow
+from controlsde.reference.free_space import FreeReference
 from controlsde.reference.moser import MoserReference
 from controlsde.reference.moser_box import BoxMoserReference
 from controlsde.reference.reference import Reference, ReferenceError  # noqa: A004
@@ -92,6 +94,32 @@ def _reversed_diffusion(spec: schema.ReversedDiffusion, domain: schema.Domain) -
         dimension=len(domain.box),
         start=None if spec.start == "exact" else _stationary(process, domain.box),
     )
+
+
+def build_free_reference(spec: schema.ReversedDiffusion, data: FreeMixture) -> FreeReference:
+    """The reference that `spec` asks for in free space, with p(T) = data.
+
+    Raises ReferenceError, one line with the cure, when it cannot be computed.
+    """
+    try:
+        process = _process(spec.forward)
+        schedule = build_schedule(spec.forward, spec.horizon) if isinstance(spec.forward, Scheduled) else None
+        limit = KernelMixture(np.ones(1), np.zeros((1, data.dimension)), process.diffusivity)
+        return FreeReference(
+            data=data,
+            process=process,
+            schedule=schedule,
+            force=_linear_force(process, schedule),
+            diffusivity=build_diffusivity(spec),
+            horizon=spec.horizon,
+            start=None if spec.start == "exact" else limit,
+        )
+    except ReferenceError:
+        raise
+    except ValueError as error:
+        raise ReferenceError(f"the reference cannot be built: {error}") from error
+    except ArithmeticError as error:
+        raise ReferenceError(f"the reference cannot be built: {BEYOND}") from error
 
 
 def _formula_diffusion(

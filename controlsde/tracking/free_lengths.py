@@ -34,6 +34,17 @@ def logits_of(lengths: Array, shortest: float) -> Array:
     return np.asarray(np.clip(logs - logs.mean(), -LARGEST_LOGIT, LARGEST_LOGIT))
 
 
+def shares_of(logits: Array) -> Array:
+    """σ = softmax(z), (K,)."""
+    powers = np.exp(logits - logits.max())
+    return np.asarray(powers / powers.sum())
+
+
+def lengths_of(logits: Array, shortest: float, horizon: float) -> Array:
+    """Δt (K,) of z (K,)."""
+    return np.asarray(shortest + (horizon - len(logits) * shortest) * shares_of(logits))
+
+
 @dataclass(frozen=True, eq=False)
 class FreeLengths:
     """What the discrete problem needs to know to be posed anew on other pieces."""
@@ -47,12 +58,11 @@ class FreeLengths:
 
     def shares(self, logits: Array) -> Array:
         """σ = softmax(z), (K,)."""
-        powers = np.exp(logits - logits.max())
-        return np.asarray(powers / powers.sum())
+        return shares_of(logits)
 
     def lengths(self, logits: Array) -> Array:
         """Δt (K,) of z (K,)."""
-        return self.shortest + self._spare(len(logits)) * self.shares(logits)
+        return lengths_of(logits, self.shortest, self.horizon)
 
     def grid(self, grid: TimeGrid, logits: Array) -> TimeGrid:
         """The time grid with pieces of these lengths."""

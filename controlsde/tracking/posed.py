@@ -15,7 +15,7 @@ from controlsde.control.network import Network
 from controlsde.fokker_planck.diffusivity import Diffusivity
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.problem import Problem
-from controlsde.reference import Reference, build_reference
+from controlsde.reference import Reference, ReferenceError, build_reference  # noqa: A004
 from controlsde.registry import SOLVERS
 from controlsde.tracking.time_grid import TimeGrid
 from controlsde.tracking.tracking_problem import (
@@ -29,6 +29,16 @@ from controlsde.tracking.tracking_problem import (
 Array = NDArray[np.float64]
 
 
+NEEDS_A_MESH = (
+    "this needs densities on a mesh, of which free space has none: solve, compare, evaluate and simulate serve it; or "
+    "give domain.box, with up to three dimensions"
+)
+
+
+class FreeSpaceError(ReferenceError):
+    """Something that needs a mesh was asked of a problem in free space."""
+
+
 @dataclass(frozen=True, eq=False)
 class Posed:
     """A tracking problem: what the user asks, and the trajectory that is to be tracked."""
@@ -38,7 +48,12 @@ class Posed:
 
     @staticmethod
     def of(problem: Problem) -> Posed:
-        """The problem with its reference, which is built. Raises ReferenceError where that cannot be."""
+        """The problem with its reference, which is built. Raises ReferenceError where that cannot be.
+
+        Raises FreeSpaceError for a problem in free space: whoever asks for a mesh cannot be served there.
+        """
+        if problem.domain.free:
+            raise FreeSpaceError(NEEDS_A_MESH, ("domain", "space"))
         return Posed(problem, build_reference(problem.reference, problem.domain))
 
     def changed(self, **parts: Any) -> Posed:

@@ -291,7 +291,7 @@ def build_tracking(
         end_weight=objective.terminal,
         energy_price=objective.energy,
         regularisation_matrix=regularisation_matrix(grid.durations, objective.effort, objective.variation),
-        bound=_bound(network, problem.controls.bounds),
+        bound=bound_of(network, problem.controls.bounds),
         noise=problem.noise,
         end_limit=objective.terminal_error,
         exact_drift=partial(reference.exact_drift, noise=problem.noise),
@@ -319,6 +319,7 @@ def _freed(tracking: TrackingProblem, problem: Problem, reference: Reference) ->
     return replace(tracking, free=free, bound=np.append(tracking.bound, LARGEST_LOGIT))
 
 
-def _bound(network: Network, bounds: Bounds) -> Array:
+def bound_of(network: Network, bounds: Bounds) -> Array:
+    """Largest absolute value of each weight of a piece, (P,), flattened as in `network`."""
     d, m = network.dimension, network.width
     return np.concatenate([np.full(d * m, bounds.A), np.full(m * d, bounds.W), np.full(m, bounds.b)])

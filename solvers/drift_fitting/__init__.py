@@ -11,6 +11,8 @@ SCORE_MATCHING = Solver(
     most_stage_values=4_000_000,
     meets_limits=False,
     minimises_objective=False,
+    in_free_space="controlsde.solvers.drift_fitting.free_score_matching:solve",
+    costing_in_free_space="controlsde.solvers.drift_fitting.free_score_matching:costs",
 )
 SWITCHING = Solver(
     name="switching",

@@ -11,4 +11,6 @@ SOLVER = Solver(
     frees_lengths=True,
     most_stage_values=1_000_000,
     devices=("cpu", "cuda"),
+    in_free_space="controlsde.solvers.shooting.free_shooting:solve",
+    costing_in_free_space="controlsde.solvers.shooting.free_shooting:costs",
 )
