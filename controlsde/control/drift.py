@@ -180,10 +180,10 @@ class ExactDrift:
         return total
 
     def torch_values(self, piece: int, t: float, x: Tensor) -> Tensor:
-        """v at points (n, d), by way of NumPy; in one dimension interpolated between `TABLE` points of the box."""
+        """v at points (n, d), by way of NumPy; on a line between walls interpolated between `TABLE` points."""
         import torch
 
-        if x.shape[1] > 1:
+        if x.shape[1] > 1 or not self.box:
             return torch.from_numpy(self.values(piece, t, x.detach().cpu().numpy().astype(float))).to(x)
         (low, high) = self.box[0]
         table = self._table(t).to(x)

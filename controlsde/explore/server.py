@@ -231,7 +231,7 @@ class Handler(BaseHTTPRequestHandler):
                     continue
 
     def _send_json(self, value: Any) -> None:
-        from controlsde.result.result import plain_json
+        from controlsde.result.answer import plain_json
 
         text = json.dumps(plain_json(value), allow_nan=False, separators=(",", ":"))
         self._send(text.encode(), "application/json")

@@ -3,7 +3,7 @@
     X = centre + half ∘ Z,      Z ∈ [−1, 1]ᵈ,      dZ = v(t, X)/half dt + √(2D)/half dW
 
 so that walls stand at ±1 for everyone, and single precision places a particle as well in a box far from zero as
-anywhere.
+anywhere. In free space there are no walls, and the box is only a unit: [−1, 1]ᵈ.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 SCHEMES = ("heun", "euler-maruyama")
+NO_WALLS = "none"  # the walls of free space
 RUNGE_KUTTA = "runge-kutta"  # the scheme of every process without noise
 QUARTER = 4  # of the steps are enough for a scheme of order 4
 WIDEST = 1.0 / 3.0  # the largest variance of a step, in box coordinates, that feels one wall alone
@@ -120,8 +121,11 @@ class Process:
 
     @cached_property
     def network(self) -> BoxNetwork | None:
-        """The drift in box coordinates where it is a network, for backends that compile it in; else None."""
-        if isinstance(self.drift, NetworkDrift):
+        """The drift in box coordinates where it is a network, for backends that compile it in; else None.
+
+        None in free space, too: loops over neurons are for few of them, and for few dimensions.
+        """
+        if isinstance(self.drift, NetworkDrift) and self.walls != NO_WALLS:
             return BoxNetwork.of(self.drift.network, self.drift.controls)
         return None
 

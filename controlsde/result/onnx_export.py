@@ -33,7 +33,8 @@ from controlsde.foundation.files import write_whole
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-    from controlsde.result.torch_module import ControlledProcess
+    from controlsde.monte_carlo.process import NO_WALLS
+from controlsde.result.torch_module import ControlledProcess
 
 METHODS = ("euler-maruyama", "heun")
 FORMAT = "controlsde-step"
@@ -122,8 +123,9 @@ class _Step:
     def __init__(self, process: ControlledProcess, schedule: dict[str, NDArray[Any]]) -> None:
         self.graph = graph = _Graph()
         self.network, self.walls = process.network, process.walls
-        low, high = self.ends = np.array(self.network.box).T
-        self.low, self.length = graph.constant("low", low), graph.constant("length", high - low)
+        low, high = self.ends = np.reshape(np.array(self.network.box, dtype=float), (-1, 2)).T
+        if self.walls != NO_WALLS:
+            self.low, self.length = graph.constant("low", low), graph.constant("length", high - low)
         for name, dtype in (("piece", np.int64), ("h", np.float32), ("s", np.float32), ("t", np.float32)):
             graph.constant(f"{name}_of_step", schedule[name], dtype)
         piece = graph.node("Gather", "piece_of_step", "step", axis=0, gives="piece")
@@ -165,8 +167,10 @@ class _Step:
         return node("Sub", above, node("Mul", period, node("Floor", node("Div", above, period))))
 
     def fold(self, x: str, gives: str = "") -> str:
-        """F(x): points of free space as points of the box."""
+        """F(x): points of free space as points of the box; themselves where there are no walls."""
         node = self.graph.node
+        if self.walls == NO_WALLS:
+            return node("Identity", x, gives=gives)
         if self.walls == "periodic":
             return node("Add", self.low, self.phase(x), gives=gives)
         below = node("Abs", node("Sub", self.phase(x), self.length))  # L − |phase − L|: a triangle wave
@@ -176,7 +180,7 @@ class _Step:
         """v̄(x) = F′(x) ∘ v(F(x)) at points of free space."""
         node = self.graph.node
         value = self.drift(self.fold(x))
-        if self.walls == "periodic":
+        if self.walls in ("periodic", NO_WALLS):
             return value
         turned = node("Greater", self.phase(x), self.length)
         return node("Where", turned, node("Neg", value), value)

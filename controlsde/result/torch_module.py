@@ -40,6 +40,7 @@ from torch import Tensor, nn
 from controlsde.control.controls import Controls
 from controlsde.control.network import Network
 from controlsde.fokker_planck.diffusivity import Diffusivity
+from controlsde.monte_carlo.process import NO_WALLS
 from controlsde.monte_carlo.walls import fold, wrap
 
 SHARE = 0.125  # of the shortest piece: no time further from an edge is ever taken for it
@@ -80,7 +81,7 @@ class ControlledProcess(nn.Module):
         self.low: Tensor
         self.high: Tensor
         self.register_buffer("times", tensor(controls.times))
-        self.register_buffer("low", tensor([low for low, _ in network.box]))
+        self.register_buffer("low", tensor([low for low, _ in network.box]))  # empty in free space
         self.register_buffer("high", tensor([high for _, high in network.box]))
         self.diffusivity = diffusivity
         self.walls = walls
@@ -111,8 +112,8 @@ class ControlledProcess(nn.Module):
         return torch.where(turned, -drift, drift)
 
     def fold(self, x: Tensor) -> Tensor:
-        """Points of free space (…, d) as points of the box; unchanged where the walls absorb."""
-        if self.walls == "absorbing":
+        """Points of free space (…, d) as points of the box; unchanged where walls absorb, or where there are none."""
+        if self.walls in ("absorbing", NO_WALLS):
             return x
         return wrap(x, self.low, self.high) if self.walls == "periodic" else fold(x, self.low, self.high)
 

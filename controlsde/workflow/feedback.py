@@ -29,7 +29,8 @@ from controlsde.fokker_planck.non_finite import NonFiniteError
 from controlsde.foundation.errors import ControlsdeError
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import own_settings
-from controlsde.result.result import NO_NETWORK, Result, plain_json
+from controlsde.result.answer import NO_NETWORK, plain_json
+from controlsde.result.result import Result
 from controlsde.tracking.objective import Objective
 from controlsde.tracking.posed import Posed
 from controlsde.tracking.section import section

@@ -24,7 +24,8 @@ from controlsde.fokker_planck.non_finite import NonFiniteError
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import own_settings
 from controlsde.problem import Problem
-from controlsde.result.result import NO_NETWORK, Result, plain_json
+from controlsde.result.answer import NO_NETWORK, plain_json
+from controlsde.result.result import Result
 from controlsde.tracking.objective import Objective
 from controlsde.tracking.posed import Posed
 from controlsde.tracking.time_grid import TimeGrid

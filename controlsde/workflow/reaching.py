@@ -25,7 +25,8 @@ from controlsde.controllability.energy_bound import EnergyBoundError, energy_bou
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import own_settings
 from controlsde.problem import Problem
-from controlsde.result.result import Result, plain_json
+from controlsde.result.answer import plain_json
+from controlsde.result.result import Result
 from controlsde.result.result_file import ResultError
 from controlsde.tracking.posed import Posed
 from controlsde.workflow.bounding import Frontier, frontier_of

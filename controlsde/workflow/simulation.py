@@ -32,7 +32,8 @@ from controlsde.monte_carlo.streaming import INTERRUPTED, Effort, Starts
 from controlsde.monte_carlo.sums import CELL
 from controlsde.problem import Problem, parse_problem
 from controlsde.reference import Reference
-from controlsde.result.result import Result, plain_json
+from controlsde.result.answer import plain_json
+from controlsde.result.result import Result
 from controlsde.tracking.posed import Posed
 from controlsde.tracking.tracking_problem import build_network, time_grid
 from controlsde.verification.certificate import LIMITS, Check

@@ -9,7 +9,7 @@ import pytest
 import controlsde as cs
 from controlsde.problem import parse_problem
 from controlsde.reference import build_reference
-from controlsde.result.result import plain_json
+from controlsde.result.answer import plain_json
 from controlsde.verification.promises import Promises
 
 T = 1.5

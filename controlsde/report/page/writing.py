@@ -26,7 +26,8 @@ from controlsde.report.page.film import film_of
 from controlsde.report.page.problem_words import formulas, problem_rows
 from controlsde.report.page.subject import Subject
 from controlsde.report.page.verdict import details, headline, sound, verdicts
-from controlsde.result.result import Result, plain_json
+from controlsde.result.answer import plain_json
+from controlsde.result.result import Result
 
 if TYPE_CHECKING:
     from jinja2 import Template

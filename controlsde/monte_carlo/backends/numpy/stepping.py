@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.monte_carlo.philox import Stream, normals, uniforms
-from controlsde.monte_carlo.process import WIDEST, Positions, Process
+from controlsde.monte_carlo.process import NO_WALLS, WIDEST, Positions, Process
 
 Array = NDArray[np.float64]
 
@@ -89,6 +89,8 @@ def _runge_kutta(
 
 def place(walls: str, z: Array) -> Array:
     """Back into the box: by whole periods, or folded, a triangle wave of period 4 (absorbed ones may be anywhere)."""
+    if walls == NO_WALLS:
+        return z
     if walls == "periodic":
         return np.asarray(z - 2.0 * np.floor(0.5 * (z + 1.0)))
     phase = (z + 1.0) - 4.0 * np.floor(0.25 * (z + 1.0))

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from controlsde.monte_carlo.backends.numba import stepping as fused
 from controlsde.monte_carlo.philox import LANES, LOW, MULTIPLIERS, NORMALS, ROUNDS, UNIFORMS, UNIT, WEYL, Stream
-from controlsde.monte_carlo.process import TOUCHING, WIDEST, Positions, Process
+from controlsde.monte_carlo.process import NO_WALLS, TOUCHING, WIDEST, Positions, Process
 from controlsde.monte_carlo.walls import fold, wrap
 
 FARTHEST = 16.0  # box lengths from zero within which single precision is enough to evaluate a drift at X
@@ -186,6 +186,8 @@ class _Motion:
 
 def place(walls: str, z: Tensor) -> Tensor:
     """Into the box: by whole periods, or folded (absorbed ones may be anywhere)."""
+    if walls == NO_WALLS:
+        return z
     return wrap(z, -1.0, 1.0) if walls == "periodic" else fold(z, -1.0, 1.0)
 
 
