@@ -29,11 +29,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from controlsde.foundation.errors import ControlsdeError
 from controlsde.foundation.files import write_whole
+from controlsde.monte_carlo.process import NO_WALLS
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-    from controlsde.monte_carlo.process import NO_WALLS
 from controlsde.result.torch_module import ControlledProcess
 
 METHODS = ("euler-maruyama", "heun")
