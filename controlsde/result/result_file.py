@@ -8,6 +8,8 @@ or the problem. Whether a check of the certificate passed is computed again from
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
@@ -39,6 +41,10 @@ CURVES = {"l2": "curve_time", "discrete_l2": "discrete_time"}
 NEEDED = ("density", "reference", "time", "history", "starts", *CURVES, *CURVES.values())
 BEGINNINGS: tuple[Beginning, ...] = get_args(Beginning)  # by their numbers in a file
 MOST_DEGREE = 1000
+OF_PARTICLES = (
+    "is a result of free space, of particles, and this needs densities on a mesh; solve, compare, evaluate, simulate "
+    "and report serve it"
+)
 GIVE = "give the .nc file that `controlsde solve` wrote"
 
 SUMMARY = {
@@ -65,13 +71,22 @@ class ResultError(ControlsdeError, ValueError):
 
 def read(source: Path) -> dict[str, Any]:
     """The parts of the result in a file, by the names of `Result`. Raises ResultError, see the head of this module."""
-    try:
-        _refuse_other_kinds(source)
+    with reading(source):
         stored = netcdf.read(
             source, (*NEEDED, "beginning", *SPACE, *CONTROLS), {"format": FORMAT, "format_version": FORMAT_VERSION}
         )
-        _refuse_other_formats(source, stored.attributes)
+        refuse_other_formats(source, stored.attributes)
+        if stored.attributes.get("space") == "free":
+            raise ResultError(f"{source}: {OF_PARTICLES}")
         return _parts(stored, source)
+
+
+@contextmanager
+def reading(source: Path) -> Iterator[None]:
+    """Whatever is wrong with a file of a result becomes a ResultError in one line, with the cure."""
+    try:
+        _refuse_other_kinds(source)
+        yield
     except ResultError:
         raise
     except netcdf.ChangedError as error:
@@ -82,6 +97,14 @@ def read(source: Path) -> dict[str, Any]:
         raise ResultError(f"{source}: cannot be read ({(error.strerror or type(error).__name__).lower()})") from None
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
         raise ResultError(f"{source}: not a complete result file ({type(error).__name__}); solve again") from None
+
+
+def is_free(source: Path) -> bool:
+    """Whether a file says of itself that it holds a result of free space; what is no result at all says nothing."""
+    try:
+        return netcdf.read(source, ()).attributes.get("space") == "free"
+    except (netcdf.NetcdfError, OSError, ValueError, RuntimeError):
+        return False
 
 
 def _refuse_other_kinds(source: Path) -> None:
@@ -112,7 +135,7 @@ def _solved(problem: str) -> str:
     return f"solve it first: `controlsde solve {problem}` writes its result"
 
 
-def _refuse_other_formats(source: Path, attributes: dict[str, Any]) -> None:
+def refuse_other_formats(source: Path, attributes: dict[str, Any]) -> None:
     written = attributes.get("format")
     other = kinds.FORMATS.get(written) if isinstance(written, str) else None
     if written != FORMAT and other:
@@ -128,13 +151,13 @@ def _refuse_other_formats(source: Path, attributes: dict[str, Any]) -> None:
 
 def _parts(stored: netcdf.Stored, source: Path) -> dict[str, Any]:
     attributes, arrays = stored.attributes, stored.arrays
-    problem = _problem(attributes.get("problem"))
+    problem = problem_of(attributes.get("problem"))
     summary = parsed(attributes.get("summary"), SUMMARY, "summary")
     versions = parsed(attributes.get("versions"), {}, "versions")
     transport = summary["distances"].get("w2_final")
     fields = _fields(arrays, attributes.get("degree"), problem)
-    _expect(arrays["history"], (len(arrays["history"]), 3), "history")
-    _expect(arrays["starts"], (arrays["starts"].size,), "starts")
+    expect(arrays["history"], (len(arrays["history"]), 3), "history")
+    expect(arrays["starts"], (arrays["starts"].size,), "starts")
     return {
         "problem": problem,
         "solver": summary["solver"],
@@ -149,13 +172,13 @@ def _parts(stored: netcdf.Stored, source: Path) -> dict[str, Any]:
         "promises": Promises.from_json(summary["promises"]) if summary.get("promises") else None,
         "energy": Energy.from_json(summary["energy_details"]) if summary.get("energy_details") else None,
         "fields": fields,
-        "controls": _controls(arrays, problem),
+        "controls": controls_of(arrays, problem),
         "history": arrays["history"],
-        "beginnings": _beginnings(arrays),
+        "beginnings": beginnings_of(arrays),
         "starts": tuple(float(value) for value in arrays["starts"]),
         "diagnosis": tuple(Diagnosis.from_json(entry) for entry in summary.get("diagnosis") or ()),
         "retry": Retry.from_json(summary["retry"]) if summary.get("retry") else None,
-        "device": _text(attributes, "device"),
+        "device": text_of(attributes, "device"),
         "versions": {name: str(version) for name, version in versions.items()},
         "path": str(source),
         "transport": BoxTransport.from_json(transport) if transport else None,
@@ -170,18 +193,19 @@ def stored_beginnings(beginnings: tuple[Beginning, ...]) -> tuple[NDArray[np.int
     return numbers, {"flag_values": np.arange(len(BEGINNINGS), dtype=np.int8), "flag_meanings": meanings}
 
 
-def _beginnings(arrays: dict[str, Array]) -> tuple[Beginning, ...]:
+def beginnings_of(arrays: dict[str, Array]) -> tuple[Beginning, ...]:
     """What begins with the rows of the history; nothing in a file of an earlier version."""
     if "beginning" not in arrays:
         return ()
     numbers = arrays["beginning"]
-    _expect(numbers, (len(arrays["history"]),), "beginning")
+    expect(numbers, (len(arrays["history"]),), "beginning")
     if not np.isin(numbers, np.arange(len(BEGINNINGS))).all():
         raise FormError("holds a beginning of a kind that there is not")
     return tuple(BEGINNINGS[int(one)] for one in numbers)
 
 
-def _problem(text: Any) -> Problem:
+def problem_of(text: Any) -> Problem:
+    """The problem in a file. Raises FormError."""
     if not isinstance(text, str):
         raise FormError("lacks its problem")
     try:
@@ -199,7 +223,7 @@ def _fields(arrays: dict[str, Array], degree: Any, problem: Problem) -> Fields:
         raise FormError(f"holds a degree that is not between 1 and {MOST_DEGREE}")
     axes = tuple(arrays[name] for name in SPACE[: problem.dimension])
     for name, axis, side in zip(SPACE, axes, problem.domain.box, strict=False):
-        _increasing(axis, name)
+        increasing(axis, name)
         off = abs(axis[0] - side[0]) + abs(axis[-1] - side[1]) if len(axis) > 1 else np.inf
         if (len(axis) - 1) % degree or not off <= 1e-9 * (side[1] - side[0]):
             raise FormError(f"holds points in {name} that are not those of a mesh over the problem's box")
@@ -209,12 +233,12 @@ def _fields(arrays: dict[str, Array], degree: Any, problem: Problem) -> Fields:
         if not np.abs(given - line.grid).max() <= 1e-9 * (line.high - line.low):
             raise FormError(f"holds points in {name} that are not those of a mesh over the problem's box")
     for name in ("time", *CURVES.values()):
-        _increasing(arrays[name], name)
+        increasing(arrays[name], name)
     shape = (len(arrays["time"]), *(len(axis) for axis in axes))
     for name in ("density", "reference"):
-        _expect(arrays[name], shape, name)
+        expect(arrays[name], shape, name)
     for curve, times in CURVES.items():
-        _expect(arrays[curve], arrays[times].shape, curve)
+        expect(arrays[curve], arrays[times].shape, curve)
     return Fields(
         mesh=mesh,
         times=arrays["time"],
@@ -227,7 +251,7 @@ def _fields(arrays: dict[str, Array], degree: Any, problem: Problem) -> Fields:
     )
 
 
-def _controls(arrays: dict[str, Array], problem: Problem) -> Controls | None:
+def controls_of(arrays: dict[str, Array], problem: Problem) -> Controls | None:
     """The controls; None where there are none. Raises FormError for a part of them, ControlsError for a misfit."""
     there = [name for name in CONTROLS if name in arrays]
     if not there:
@@ -243,18 +267,21 @@ def _controls(arrays: dict[str, Array], problem: Problem) -> Controls | None:
     return controls
 
 
-def _text(attributes: dict[str, Any], name: str) -> str:
+def text_of(attributes: dict[str, Any], name: str) -> str:
+    """An attribute that is a text. Raises FormError."""
     if not isinstance(attributes.get(name), str):
         raise FormError(f"lacks the name of its {name}")
     return str(attributes[name])
 
 
-def _increasing(values: Array, name: str) -> None:
-    _expect(values, (values.size,), name)
+def increasing(values: Array, name: str) -> None:
+    """Raise FormError unless values are finite and increase."""
+    expect(values, (values.size,), name)
     if not (np.all(np.isfinite(values)) and np.all(np.diff(values) > 0)):
         raise FormError(f"holds a {name} that does not increase")
 
 
-def _expect(values: Array, shape: tuple[int, ...], name: str) -> None:
+def expect(values: Array, shape: tuple[int, ...], name: str) -> None:
+    """Raise FormError unless values have a shape."""
     if values.shape != shape:
         raise FormError(f"holds a {name} of shape {values.shape}, where {shape} is needed")
