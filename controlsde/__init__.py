@@ -11,16 +11,20 @@ if TYPE_CHECKING:
     from controlsde.problem import Problem, ProblemError, list_problems, load_problem
     from controlsde.reference import ReferenceError, build_reference  # noqa: A004
     from controlsde.report.film_encoding import FilmError
+    from controlsde.result.free_result import FreeResult
     from controlsde.result.result import Result
     from controlsde.result.result_file import ResultError
-    from controlsde.workflow.comparison import Comparison, compare
+    from controlsde.workflow.answering import compare, evaluate, load_result, simulate, solve
+    from controlsde.workflow.comparison import Comparison
     from controlsde.workflow.feedback import Feedback, FeedbackError, feedback
+    from controlsde.workflow.free_comparison import FreeComparison
+    from controlsde.workflow.free_simulation import FreeSimulation
     from controlsde.workflow.linearising import Controllability, controllability
     from controlsde.workflow.previewing import Preview, preview
     from controlsde.workflow.reach_ladders import ReachError
     from controlsde.workflow.reaching import Reach, reach
-    from controlsde.workflow.simulation import Simulation, SimulationError, simulate
-    from controlsde.workflow.solving import SolveError, evaluate, solve
+    from controlsde.workflow.simulation import Simulation, SimulationError
+    from controlsde.workflow.solving import SolveError
 
 __all__ = [
     "Comparison",
@@ -32,6 +36,9 @@ __all__ = [
     "Feedback",
     "FeedbackError",
     "FilmError",
+    "FreeComparison",
+    "FreeResult",
+    "FreeSimulation",
     "Preview",
     "Problem",
     "ProblemError",
@@ -51,6 +58,7 @@ __all__ = [
     "feedback",
     "list_problems",
     "load_problem",
+    "load_result",
     "preview",
     "reach",
     "simulate",
@@ -67,6 +75,9 @@ _HOME = {
     "Feedback": "workflow.feedback",
     "FeedbackError": "workflow.feedback",
     "FilmError": "report.film_encoding",
+    "FreeComparison": "workflow.free_comparison",
+    "FreeResult": "result.free_result",
+    "FreeSimulation": "workflow.free_simulation",
     "Preview": "workflow.previewing",
     "Problem": "problem",
     "ProblemError": "problem",
@@ -79,17 +90,18 @@ _HOME = {
     "SimulationError": "workflow.simulation",
     "SolveError": "workflow.solving",
     "build_reference": "reference",
-    "compare": "workflow.comparison",
+    "compare": "workflow.answering",
     "controllability": "workflow.linearising",
     "energy_bound": "controllability.energy_bound",
-    "evaluate": "workflow.solving",
+    "evaluate": "workflow.answering",
     "feedback": "workflow.feedback",
     "list_problems": "problem",
+    "load_result": "workflow.answering",
     "load_problem": "problem",
     "preview": "workflow.previewing",
     "reach": "workflow.reaching",
-    "simulate": "workflow.simulation",
-    "solve": "workflow.solving",
+    "simulate": "workflow.answering",
+    "solve": "workflow.answering",
 }
 
 

@@ -125,6 +125,12 @@ class Outcome:
     termination: Termination = field(default_factory=Termination)
 
 
+def history_of(outcome: Outcome) -> Array:
+    """Number, objective and gradient norm of every iteration, (iterations, 3)."""
+    rows = [(row.number, row.objective, row.gradient_norm) for row in outcome.history]
+    return np.array(rows, dtype=float).reshape(-1, 3)
+
+
 @dataclass(frozen=True)
 class Reached:
     """What the starts of an answer with some objective reached, each sorted: `kept`, the answer's own among them,

@@ -10,10 +10,11 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from controlsde.cli import free_commands
 from controlsde.cli.arguments import (
     located,
     place_in,
@@ -34,8 +35,8 @@ from controlsde.cli.exits import (
     say,
 )
 from controlsde.cli.inputs import (
+    load_any_result,
     load_problem,
-    load_result,
     load_to_solve,
     noise_levels,
     warn_about_controls,
@@ -69,6 +70,7 @@ from controlsde.foundation.memory import make_sure_of_room
 
 if TYPE_CHECKING:
     from controlsde.cli.console import Console
+    from controlsde.result.free_result import FreeResult
     from controlsde.result.result import Result
 
 DRAWING = "drawing the figures"
@@ -115,15 +117,16 @@ def solve(
 
     console = Console(quiet=quiet, verbose=verbose)
     with running(console, problem, LOADING):
-        from controlsde.workflow.prediction import refusals
+        from controlsde.workflow.answering import refusals
+        from controlsde.workflow.answering import solve as solve_once
         from controlsde.workflow.retrying import solve_retrying
-        from controlsde.workflow.solving import solve as solve_once
 
         refuse(problem, refusals(loaded))
     if lessened:
         console.note(lessened)
     with running(console, problem) as progress, located(problem, overrides, loaded):
-        result = solve_retrying(loaded, progress) if retry else solve_once(loaded, progress=progress)
+        retried = retry and not loaded.domain.free  # no remedy is known there
+        result = solve_retrying(loaded, progress) if retried else solve_once(loaded, progress=progress)
         progress(Step("writing the result"))
         result = write(result, folder)
     console.result(result, folder)
@@ -133,7 +136,7 @@ def solve(
     finish([result])
 
 
-def _show(result: Result, folder: Path, console: Console, problem: str) -> None:
+def _show(result: Result | FreeResult, folder: Path, console: Console, problem: str) -> None:
     """The figures of a result and its report, once it is written."""
     from controlsde.foundation.progress import Step
 
@@ -150,6 +153,12 @@ def compare(
     noise: Annotated[
         list[float] | None,
         typer.Option("--noise", metavar="η", parser=plain_number, help="A noise level; repeatable."),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            "--seeds", metavar="N", parser=plain_count, help="In free space: fits at each level, 3 where nobody says."
+        ),
     ] = None,
     overrides: SetOption = None,
     output: OutputOption = None,
@@ -176,6 +185,14 @@ def compare(
         from controlsde.workflow.retrying import compare_retrying
 
         levels = noise_levels(problem, overrides, noise or DEFAULT_NOISE)
+    if loaded.domain.free:
+        asked = free_commands.Asked(problem, overrides, loaded, console, as_json)
+        usual = 1 if quick else free_commands.USUAL_SEEDS
+        free_commands.compare(asked, levels, usual if seeds is None else seeds, output, lessened)
+        return
+    if seeds is not None:
+        raise UsageError("--seeds is for problems in free space; in a box every solve has starts of its own")
+    with running(console, problem, LOADING):
         names = stems(levels)
         folder = output_folder(output, loaded.name, *names.values())
         refuse(problem, refusals(loaded))
@@ -229,8 +246,8 @@ def evaluate(
     console = Console(quiet=quiet, verbose=verbose)
     with running(console, problem, LOADING):
         from controlsde.control.controls import Controls
-        from controlsde.workflow.prediction import refusals_of_evaluation
-        from controlsde.workflow.solving import evaluate as run
+        from controlsde.workflow.answering import evaluate as run
+        from controlsde.workflow.answering import refusals_of_evaluation
 
     given = Controls.load(controls) if controls else None
     if given is not None and loaded.drift is not None:
@@ -312,14 +329,20 @@ def simulate(
 
     with running(Console(quiet=quiet or bool(os.environ.get("RANK", "0").strip("0"))), str(result), LOADING):
         from controlsde.monte_carlo.process_group import crew as started_together
+        from controlsde.workflow.simulation import SimulationSettings
         from controlsde.workflow.simulation import simulate as run
 
-        loaded = load_result(result)
+        loaded = load_any_result(result)
+    if loaded.problem.domain.free:
+        settings = SimulationSettings(particles, device, steps, scheme, seed, repetition, time_budget, target_se, paths)
+        console = Console(quiet=quiet, verbose=verbose)
+        free_commands.simulate(str(result), cast("FreeResult", loaded), settings, folder, console, as_json=as_json)
+        return
     with started_together() as crew:
         console = Console(quiet=quiet or not crew.leads, verbose=verbose)
         with running(console, str(result)) as progress:
             simulation = run(
-                loaded,
+                cast("Result", loaded),
                 particles,
                 device=device,
                 steps_per_piece=steps,
@@ -360,6 +383,9 @@ def check(problem: ProblemArgument, overrides: SetOption = None, as_json: JsonOp
     from controlsde.cli.console import Console
 
     console = Console()
+    if loaded.domain.free:
+        free_commands.check(free_commands.Asked(problem, overrides, loaded, console, as_json))
+        return
     with running(console, problem, "building the reference"), located(problem, overrides, loaded):
         from controlsde.workflow.expectation import expected_time
         from controlsde.workflow.prediction import predict

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from rich.console import Console as RichConsole
 from rich.console import ConsoleOptions, RenderResult
@@ -29,12 +29,17 @@ if TYPE_CHECKING:
     from controlsde.claims import Tested
     from controlsde.diagnosis import Diagnosis
     from controlsde.problem import Problem
+    from controlsde.result.answer import Answer
+    from controlsde.result.free_result import FreeResult
     from controlsde.result.result import Result
     from controlsde.result.retry import Retry
     from controlsde.workflow.bounding import Bounds
     from controlsde.workflow.comparison import Comparison
     from controlsde.workflow.expectation import Expected
     from controlsde.workflow.feedback import Feedback
+    from controlsde.workflow.free_comparison import FreeComparison
+    from controlsde.workflow.free_prediction import FreePrediction
+    from controlsde.workflow.free_simulation import FreeSimulation
     from controlsde.workflow.linearising import Controllability
     from controlsde.workflow.prediction import Prediction
     from controlsde.workflow.reaching import Reach
@@ -126,11 +131,15 @@ class Console:
             ended.set()
             heart.join()
 
-    def result(self, result: Result, folder: Path | None) -> None:
+    def result(self, result: Result | FreeResult, folder: Path | None) -> None:
         """The tables of one result, and what to do if something did not work."""
         if self._quiet:
             self._verdict(result)
             return
+        if result.problem.domain.free:
+            self._free_result(cast("FreeResult", result), folder)
+            return
+        result = cast("Result", result)
         self._heading(f"{result.problem.name}, noise {result.noise:g}, {result.solver}")
         self._show(tables.errors_table(result))
         self._absorption(result)
@@ -150,6 +159,84 @@ class Console:
         self._verdict(result)
         if folder:
             self._say(f"result and figures: {folder}")
+
+    def _free_result(self, result: FreeResult, folder: Path | None) -> None:
+        """The same of particles."""
+        from controlsde.cli import free_tables
+
+        self._heading(f"{result.problem.name}, noise {result.noise:g}, {result.solver}")
+        self._show(free_tables.distances_table(result))
+        if result.tracking.log_likelihood is not None:
+            self._heading("likelihood")
+            self._show(free_tables.likelihood_table(result))
+        self._heading("fit")
+        self._show(free_tables.fit_table(result))
+        self._heading("certificate")
+        self._show(tables.certificate_table(result))
+        self._rich.print()
+        self._say(_account(result))
+        if result.status == "converged":
+            self._say(result.message)
+        self._verdict(result)
+        if folder:
+            self._say(f"result and figures: {folder}")
+
+    def free_comparison(self, comparison: FreeComparison, folder: Path) -> None:
+        """The tables of a comparison of particles, with the cross-applied distances."""
+        from controlsde.cli import free_tables
+
+        every = [result for level in comparison.at_levels for result in level]
+        if self._quiet:
+            for result in every:
+                self._verdict(result)
+            return
+        seeds = len(comparison.at_levels[0])
+        over = f", {seeds} seeds of the search, mean ± standard deviation" if seeds > 1 else ""
+        self._heading(f"{comparison.problem.name}: with and without noise{over}")
+        self._show(free_tables.comparison_table(comparison))
+        self._heading("likelihoods and the loss of the fit")
+        self._show(free_tables.likelihoods_table(comparison))
+        self._heading("mollified distance at T: controls of a row, run at the noise of a column")
+        self._show(free_tables.cross_table(comparison))
+        self._rich.print()
+        self._say(comparison.note)
+        for result in every:
+            self._verdict(result)
+        self._say(f"results and figures: {folder}")
+
+    def free_simulation(self, simulation: FreeSimulation) -> None:
+        """The table of other particles, and whether they agree with those of the result."""
+        from controlsde.cli import free_tables
+
+        where = f"{simulation.result.problem.name}, noise {simulation.result.noise:g}: "
+        if not self._quiet:
+            self._heading(f"{where}{simulation.particles:,} particles")
+            self._show(free_tables.simulation_table(simulation))
+            self._rich.print()
+            process = simulation.experiment.process()
+            moved = f"on {simulation.cloud.device} by {simulation.cloud.backend}, in {simulation.seconds:.1f} s"
+            self._say(f"{process.scheme}, {process.clock.steps:,} steps, {moved}")
+        chance = f"p-value {simulation.agreement.p:.2g}"
+        if not simulation.verified:
+            self._say(f"{where}particles DISAGREE with those of the result: {chance}", "bold red")
+        elif not self._quiet:
+            self._say(f"{where}particles agree with those of the result: {chance}", "green")
+        if simulation.path and not self._quiet:
+            self._say(f"simulation and figure: {Path(simulation.path).parent}")
+
+    def free_prediction(self, problem: Problem, prediction: FreePrediction, expected: Expected) -> None:
+        """What `check` predicts in free space."""
+        from controlsde.cli import free_tables
+
+        if not prediction.refused:
+            self._heading(f"{problem.name}: valid")
+            self._say(
+                " ".join([plain_words.of_problem(problem), plain_words.of_running(problem, prediction, expected)])
+            )
+            self._rich.print()
+            self._show(free_tables.prediction_table(prediction))
+        for warning in prediction.warnings:
+            self._say(f"warning: {warning}", "yellow")
 
     def _absorption(self, result: Result, of: str = "") -> None:
         """What is compared where the walls absorb."""
@@ -325,7 +412,7 @@ class Console:
         """A line that is said even in quiet mode."""
         self._say(text)
 
-    def _verdict(self, result: Result) -> None:
+    def _verdict(self, result: Result | FreeResult) -> None:
         """Whether to trust a result: in quiet mode only if not; what failed, why, and one thing to try."""
         where = f"{result.problem.name}, noise {result.noise:g}: "
         stopped = result.status in ("not-converged", "interrupted")
@@ -334,12 +421,12 @@ class Console:
             self._say(f"  {result.message}")
         if not result.verified:
             self._say(f"{where}NOT VERIFIED", "bold red")
-        for failed in result.certificate.failed:
+        for failed in result.judged.failed:
             value, limit = words.beside(failed)
             self._say(f"  {failed.name} is {value}, limit {limit}")
         sound = result.verified and not stopped
         if result.verified and not self._quiet:
-            self._say(f"{where}verified, {len(result.certificate.checks)} checks passed", "green")
+            self._say(f"{where}verified, {len(result.judged.checks)} checks passed", "green")
         if not (sound and self._quiet):
             for line in explained(result.diagnosis):
                 self._say(f"  {line}")
@@ -410,7 +497,7 @@ def _pace(simulation: Simulation) -> str:
     )
 
 
-def _account(result: Result) -> str:
+def _account(result: Answer) -> str:
     """What was done and how long it took."""
     seconds = result.seconds
     verified = f"verified in {seconds['verify']:.1f} s"

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from controlsde.cli.console import Console
     from controlsde.diagnosis import Diagnosis
     from controlsde.foundation.progress import Progress
-    from controlsde.result.result import Result
+    from controlsde.result.answer import Answer
     from controlsde.workflow.feedback import Feedback
+    from controlsde.workflow.free_simulation import FreeSimulation
     from controlsde.workflow.reaching import Reach
     from controlsde.workflow.simulation import Simulation
 
@@ -184,7 +185,7 @@ def running(console: Console, problem: str, first: str = "starting") -> Iterator
         fail(["interrupted; what was not yet written is lost"], EXIT_INTERRUPTED)
 
 
-def finish(results: Sequence[Result]) -> None:
+def finish(results: Sequence[Answer]) -> None:
     """Leave with the exit code that the results deserve."""
     if any(result.status == "interrupted" or (result.retry and result.retry.interrupted) for result in results):
         raise typer.Exit(EXIT_INTERRUPTED)
@@ -202,7 +203,7 @@ def finish_reach(found: Sequence[Reach]) -> None:
         raise typer.Exit(EXIT_NOT_CONVERGED)
 
 
-def finish_simulation(simulation: Simulation) -> None:
+def finish_simulation(simulation: Simulation | FreeSimulation) -> None:
     """Leave with the exit code that a simulation deserves."""
     if simulation.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)

@@ -15,6 +15,7 @@ from controlsde.cli.exits import UsageError, say
 
 if TYPE_CHECKING:
     from controlsde.problem import Problem
+    from controlsde.result.free_result import FreeResult
     from controlsde.result.result import Result
 
 
@@ -83,8 +84,16 @@ def _known_solver(name: str) -> str:
     return name
 
 
+def load_any_result(path: Path) -> Result | FreeResult:
+    """A result of either space; where nobody can tell whether it is as it was written, that is said."""
+    from controlsde.result.free_result import FreeResult
+    from controlsde.result.result_file import is_free
+
+    return FreeResult.load(path) if is_free(path) else load_result(path)
+
+
 def load_result(path: Path) -> Result:
-    """A result; where nobody can tell whether it is as it was written, that is said."""
+    """A result in a box; where nobody can tell whether it is as it was written, that is said."""
     from controlsde.result.result import Result
 
     loaded = Result.load(path)
@@ -116,15 +125,15 @@ def _words_of(controls: Path) -> tuple[dict[str, str], bool]:
     from controlsde.control.controls import FORMAT as CONTROLS
     from controlsde.control.weights_file import SUFFIX, is_without_digest, read_weights
     from controlsde.foundation import netcdf
-    from controlsde.result.result import Result
     from controlsde.result.result_file import ResultError
+    from controlsde.workflow.answering import load_result as load_any
 
     keys = ("activation", "tangential")
     if controls.suffix == SUFFIX:
         words = read_weights(controls)[1]
         return {key: words[key] for key in keys if key in words}, not is_without_digest(words)
     try:
-        result = Result.load(controls)
+        result = load_any(controls)
     except ResultError:  # controls alone do not say what they were made for
         stored = netcdf.read(controls, ())
         return {}, stored.digest is not None or stored.attributes.get("format") != CONTROLS

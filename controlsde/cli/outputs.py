@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
@@ -20,18 +20,24 @@ from controlsde.foundation.progress import Progress, silent
 from controlsde.foundation.wording import in_json
 
 if TYPE_CHECKING:
+    from controlsde.result.answer import Answer
+    from controlsde.result.free_result import FreeResult
     from controlsde.result.result import Result
     from controlsde.workflow.bounding import Bounds
     from controlsde.workflow.comparison import Comparison
     from controlsde.workflow.feedback import Feedback
+    from controlsde.workflow.free_comparison import FreeComparison
+    from controlsde.workflow.free_simulation import FreeSimulation
     from controlsde.workflow.linearising import Controllability
     from controlsde.workflow.reaching import Reach
     from controlsde.workflow.simulation import Simulation
 
+Kind = TypeVar("Kind", bound="Answer")
+
 PICTURES = (
     "density", "weights", "error", "convergence", "simulation", "densities", "errors", "cross", "distances", "frontier",
     "directions", "insertion",
-    "feedback", "reach",
+    "feedback", "reach", "marginals", "plane", "images", "course", "likelihoods",
 )  # fmt: skip
 REPORT = "report.html"
 WRITTEN = ("result.nc", "simulation.nc", REPORT, "comparison.json", *(f"{name}.png" for name in PICTURES))
@@ -92,19 +98,21 @@ def stems(levels: tuple[float, ...]) -> dict[float, str]:
     return short if len(set(short.values())) == len(levels) else {level: f"noise-{level!r}" for level in levels}
 
 
-def write(result: Result, folder: Path, stem: str = "result") -> Result:
+def write(result: Kind, folder: Path, stem: str = "result") -> Kind:
     """The file of a result."""
     return result.save(folder / f"{stem}.nc")
 
 
-def draw(result: Result, folder: Path, stem: str = "result", progress: Progress = silent) -> None:
+def draw(result: Result | FreeResult, folder: Path, stem: str = "result", progress: Progress = silent) -> None:
     """The figures of a result."""
     from controlsde.report.figures import save_figures
 
     save_figures(result, folder / stem if stem != "result" else folder, warn, progress)
 
 
-def draw_comparison(comparison: Comparison, folder: Path, names: dict[float, str], progress: Progress = silent) -> None:
+def draw_comparison(
+    comparison: Comparison | FreeComparison, folder: Path, names: dict[float, str], progress: Progress = silent
+) -> None:
     """The figures of a comparison, and those of its results, which have these names."""
     from controlsde.report.figures import save_comparison
 
@@ -113,7 +121,7 @@ def draw_comparison(comparison: Comparison, folder: Path, names: dict[float, str
         draw(result, folder, names[result.noise], progress)
 
 
-def draw_simulation(simulation: Simulation, folder: Path) -> None:
+def draw_simulation(simulation: Simulation | FreeSimulation, folder: Path) -> None:
     """The figure of a simulation."""
     from controlsde.report.figures import save_simulation
 
@@ -148,7 +156,7 @@ def draw_reach(found: Sequence[Reach], folder: Path) -> None:
     save_reach(found, folder, warn)
 
 
-def report(shown: Result | Comparison | Simulation, folder: Path) -> Path | None:
+def report(shown: Answer | Comparison | FreeComparison | Simulation | FreeSimulation, folder: Path) -> Path | None:
     """The page about what was computed; None, with a warning, where it could not be written."""
     from controlsde.report.figures import FAILURES, reason
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from controlsde.problem import Problem
     from controlsde.workflow.expectation import Expected
+    from controlsde.workflow.free_prediction import FreePrediction
     from controlsde.workflow.prediction import Prediction
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
@@ -18,17 +19,13 @@ MUCH_MEMORY = 0.5  # of the machine's
 
 def of_problem(problem: Problem) -> str:
     """What the problem is."""
-    walls = {"reflecting": "that reflect", "periodic": "where its sides meet", "absorbing": "that absorb"}
-    sides = " × ".join(f"[{low:g}, {high:g}]" for low, high in problem.domain.box)
     goal = {
         "reversed-diffusion": "back from noise to the data, as a diffusion backwards in time",
         "moser": "from one density to another, along Moser's field",
         "displacement": "from one density to another, along straight lines",
         "foellmer": "from a point to the data, as Föllmer's process",
     }.get(problem.reference.kind, f"along the reference {problem.reference.kind}")
-    dimension = problem.dimension
-    place = f"{NUMBERS[dimension]} dimension{'s' if dimension > 1 else ''}, on {sides}"
-    place += f" between walls {walls[problem.domain.walls]}" if problem.domain.walls != "periodic" else ", a torus"
+    place = f"{_counted(problem.dimension, 'dimension')}, {_place(problem)}"
     noise = "without noise" if problem.noise == 0 else f"with noise {problem.noise:g}"
     if problem.drift is not None:
         given = "the exact drift" if problem.drift.kind == "exact" else "a drift by formula"
@@ -40,7 +37,17 @@ def of_problem(problem: Problem) -> str:
     return f"{problem.name} carries a density in {place}, {goal}, {noise}, {by}."
 
 
-def of_running(problem: Problem, prediction: Prediction, expected: Expected) -> str:
+def _place(problem: Problem) -> str:
+    """Where the density lives."""
+    if problem.domain.free:
+        return "in free space"
+    walls = {"reflecting": "that reflect", "periodic": "where its sides meet", "absorbing": "that absorb"}
+    sides = " × ".join(f"[{low:g}, {high:g}]" for low, high in problem.domain.box)
+    between = f" between walls {walls[problem.domain.walls]}" if problem.domain.walls != "periodic" else ", a torus"
+    return f"on {sides}{between}"
+
+
+def of_running(problem: Problem, prediction: Prediction | FreePrediction, expected: Expected) -> str:
     """Whether it will run, how long that takes, and how much memory."""
     if problem.drift is not None:
         return f"It will run: `controlsde evaluate {problem.name}` verifies that drift."
@@ -64,6 +71,14 @@ def of_comparison(problem: Problem, levels: tuple[float, ...], expected: Expecte
     noise = " and ".join([", ".join(f"{level:g}" for level in levels[:-1]), f"{levels[-1]:g}"]).removeprefix(" and ")
     solves = f"{_counted(len(levels), 'solve')} by {problem.solver.kind}, each verified"
     told = f"comparing {problem.name} at noise {noise}: {solves}, then every control at every noise"
+    return f"{told}; {of_time(expected)} in all; files go to {folder}"
+
+
+def of_free_comparison(problem: Problem, levels: tuple[float, ...], seeds: int, expected: Expected, folder: str) -> str:
+    """What `compare` is about to do in free space."""
+    noise = " and ".join([", ".join(f"{level:g}" for level in levels[:-1]), f"{levels[-1]:g}"]).removeprefix(" and ")
+    solves = f"{_counted(len(levels) * seeds, 'fit')} by {problem.solver.kind} from {_counted(seeds, 'seed')} a level"
+    told = f"comparing {problem.name} at noise {noise}: {solves}, each verified, then every control at every noise"
     return f"{told}; {of_time(expected)} in all; files go to {folder}"
 
 

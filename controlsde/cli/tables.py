@@ -26,6 +26,7 @@ from controlsde.report.words import (
 
 if TYPE_CHECKING:
     from controlsde.claims import Row, Tested
+    from controlsde.result.answer import Answer
     from controlsde.result.result import Result
     from controlsde.verification.energy import Energy
     from controlsde.verification.promises import Promises
@@ -180,13 +181,13 @@ def verdicts_table(tested: Sequence[Tested]) -> Table:
     return table
 
 
-def certificate_table(result: Result) -> Table:
+def certificate_table(result: Answer) -> Table:
     """Every check with its limit."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for name in ("check", "value", "limit", "", "of"):
         justify: Literal["left", "right"] = "right" if name in ("value", "limit") else "left"
         table.add_column(name, justify=justify, no_wrap=name != "of", overflow="fold")
-    for one in result.certificate.checks:
+    for one in result.judged.checks:
         outcome = Text("passed", "green") if one.passed else Text("FAILED", "bold red")
         table.add_row(one.name, *beside(one), outcome, MEANINGS.get(one.name, ""))
     return table
@@ -240,12 +241,12 @@ def prediction_table(prediction: Prediction) -> Table:
         "variables of collocation": f"{prediction.collocation_variables:,}",
         "non-zeros of its Jacobian, Hessian": f"{prediction.jacobian_nonzeros:,}, {prediction.hessian_nonzeros:,}",
         "entries of its factors, roughly": f"{prediction.factor_entries:.2g}",
-        "memory of collocation": _bytes(prediction.collocation_memory_bytes),
-        "time of collocation, roughly": _duration(prediction.collocation_seconds),
-        "an iteration of shooting, roughly": _duration(prediction.shooting_iteration_seconds),
-        "time of shooting, roughly": _duration(prediction.shooting_seconds),
-        **({"time of the fits, roughly": _duration(prediction.fit_seconds)} if prediction.fit_seconds else {}),
-        "memory of a solve": _bytes(prediction.solver_memory_bytes),
+        "memory of collocation": bytes_in_words(prediction.collocation_memory_bytes),
+        "time of collocation, roughly": duration(prediction.collocation_seconds),
+        "an iteration of shooting, roughly": duration(prediction.shooting_iteration_seconds),
+        "time of shooting, roughly": duration(prediction.shooting_seconds),
+        **({"time of the fits, roughly": duration(prediction.fit_seconds)} if prediction.fit_seconds else {}),
+        "memory of a solve": bytes_in_words(prediction.solver_memory_bytes),
         "particle steps": f"{prediction.particle_steps:.2g}",
         "top-mode share of the reference": figure(prediction.resolution),
     }
@@ -254,7 +255,7 @@ def prediction_table(prediction: Prediction) -> Table:
     return table
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """A duration in the unit that suits it."""
     for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
         if seconds >= 2 * size:
@@ -262,5 +263,6 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds >= 2 else f"{1000 * seconds:.0f} ms"
 
 
-def _bytes(count: int) -> str:
+def bytes_in_words(count: int) -> str:
+    """So many bytes, in the unit that suits them."""
     return f"{count / 2**30:,.1f} GiB" if count >= 2**30 else f"{max(count / 2**20, 1):,.0f} MiB"

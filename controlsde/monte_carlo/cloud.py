@@ -7,7 +7,8 @@ number alone, not on how many are moved together.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,14 +17,16 @@ from numpy.typing import NDArray
 from controlsde.control.drift import Drift
 from controlsde.fokker_planck.diffusivity import Diffusivity
 from controlsde.monte_carlo.backends.choice import Backend, choose
+from controlsde.monte_carlo.experiment import PARTS, rule
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import NO_WALLS, Process
+from controlsde.monte_carlo.statistics import Estimate
 from controlsde.monte_carlo.streaming import Draw, threads_for
 
 Array = NDArray[np.float64]
 
 BATCH = 4096  # particles that start and move together
-PIECE_STREAMS = 16  # keys of the streams of pieces begin here: lower ones are taken
+STREAMS_OF_PARTS = 16  # keys of the streams of pieces and their parts begin here: lower ones are taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,16 +97,54 @@ class FreeExperiment:
         edges = np.asarray(self.drift.edges, dtype=float)
         return Cloud(edges, np.concatenate(ways, axis=1), np.concatenate(ends), backend.device, backend.name)
 
+    def energy(self, particles: int) -> Estimate:
+        """∫₀ᵀ E|v(t, X)|² dt along the paths of so many particles, in parts of every piece by Simpson's rule."""
+        process = self.process()
+        backend = choose(process, self.device, particles)
+        counts = [min(BATCH, particles - first) for first in range(0, particles, BATCH)]
+        with threads_for(backend) as (pool, _):
+            found = pool.map(
+                lambda number: self._energies(process, backend, number, counts[number]), range(len(counts))
+            )
+            energies = np.concatenate(list(found))
+        return Estimate(float(energies.mean()), float(energies.std()) / math.sqrt(particles))
+
+    def _energies(self, process: Process, backend: Backend, number: int, count: int) -> Array:
+        """∫|v|² dt of every particle of a batch, (count,)."""
+        steps = np.bincount(process.clock.piece)
+        parts = next(each for each in PARTS if np.all(steps % each == 0))
+        before, total = np.zeros(0), np.zeros(count)
+        for number_of_part, (piece, t, length, x) in enumerate(self._way(process, backend, number, count, parts)):
+            place = number_of_part % (parts + 1)
+            left, right = rule(place - 1, parts) if place else (0.0, 0.0)
+            speed = (self.drift.values(piece, t, np.asarray(x, dtype=float)) ** 2).sum(axis=1)
+            if place:
+                total += length * (left * before + right * speed)
+            before = speed
+        return total
+
     def _moved(self, process: Process, backend: Backend, number: int, count: int, kept: int) -> tuple[Array, Array]:
         """Where the first `kept` of a batch are at the ends of pieces, (K+1, kept, d), and all of them at T."""
-        z: NDArray[np.floating] = self.draw(BATCH, self.stream.generator(number))[:count]
         kept = max(0, min(kept, count))
-        ways = [np.asarray(z[:kept], dtype=float)]
+        ways: list[Array] = []
+        for place, (_, _, _, x) in enumerate(self._way(process, backend, number, count, 1)):
+            if place == 0 or place % 2:  # the beginning of every later piece is the end of the one before
+                ways.append(np.asarray(x[:kept], dtype=float))
+        return np.stack(ways), np.asarray(x, dtype=float)
+
+    def _way(
+        self, process: Process, backend: Backend, number: int, count: int, parts: int
+    ) -> Iterator[tuple[int, float, float, NDArray[np.floating]]]:
+        """A batch at the beginning of every piece and after each of its parts: piece, time, length of the part, x."""
+        z: NDArray[np.floating] = self.draw(BATCH, self.stream.generator(number))[:count]
         steps = np.bincount(process.clock.piece)
-        last = np.cumsum(steps)
-        for piece, (begin, end) in enumerate(zip(last - steps, last, strict=True)):
-            part = replace(process, clock=process.clock.part(int(begin), int(end)))
-            stream = replace(self.stream, key=self.stream.key ^ (PIECE_STREAMS + piece))
-            z = backend.advance(part, stream, number * BATCH, z, lambda: False).z
-            ways.append(np.asarray(z[:kept], dtype=float))
-        return np.stack(ways), np.asarray(z, dtype=float)
+        first = np.cumsum(steps) - steps
+        for piece, (begin, of_part) in enumerate(zip(first.tolist(), (steps // parts).tolist(), strict=True)):
+            t = float(process.clock.begin[begin])
+            length = float(process.clock.length[begin]) * of_part
+            yield piece, t, length, z
+            for part in range(parts):
+                clock = process.clock.part(begin + part * of_part, begin + (part + 1) * of_part)
+                stream = replace(self.stream, key=self.stream.key ^ (STREAMS_OF_PARTS + piece * parts + part))
+                z = backend.advance(replace(process, clock=clock), stream, number * BATCH, z, lambda: False).z
+                yield piece, t + (part + 1) * length, length, z

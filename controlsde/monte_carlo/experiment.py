@@ -141,7 +141,7 @@ class Experiment:
             piece = int(clock.piece[begin])
             length = float(clock.length[begin]) * steps
             t = float(clock.begin[begin])
-            left, right = _rule(number % count, count)
+            left, right = rule(number % count, count)
             total += left * length * self._squared_speeds(process, piece, t, z) * alive
             stream = replace(self.stream, key=self.stream.key ^ (3 + number))
             part = replace(process, clock=clock.part(begin, begin + steps))
@@ -188,7 +188,7 @@ class Experiment:
         return StepBias(Estimate(factor * float(along), factor * spread), factor * math.sqrt(max(shift, 0.0)))
 
 
-def _rule(number: int, parts: int) -> tuple[float, float]:
+def rule(number: int, parts: int) -> tuple[float, float]:
     """Shares of a part's length with which its two ends count: Simpson's over pairs of parts, or trapezoidal."""
     if parts % 2:
         return 0.5, 0.5

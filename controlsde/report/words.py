@@ -47,7 +47,25 @@ MEANINGS = {
     "monte_carlo_z": "particles, standard errors",
     "monte_carlo_modes": "particles, all modes",
     "terminal_error": "‖ρ(T) − p(T)‖, as asked for",
+    "lost": "particles that are not finite",
+    "step_change": "law of ρ(T), half steps",
+    "exact_drift": "the exact drift, same way",
+    "score_loss_ratio": "loss, fresh over fitted",
+    "likelihood_change": "nats a dimension, half steps",
+    "bound_agreement": "bounds of KL, two ways",
 }
+
+OTHER_FREE_TITLES = {"marginal_w1": "worst marginal, W₁"}  # beside those that the registry names
+
+
+def free_title(name: str) -> str:
+    """What a distance of particles is called in tables."""
+    if name in OTHER_FREE_TITLES:
+        return OTHER_FREE_TITLES[name]
+    from controlsde.registry import PARTICLE_DISTANCES
+
+    title: str = PARTICLE_DISTANCES[name].title if name in PARTICLE_DISTANCES else name
+    return title
 
 
 def pasteable(text: str) -> str:

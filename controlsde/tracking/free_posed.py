@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from controlsde.control.drift import Drift, given_drift
+from controlsde.control.free_exact import FreeExactDrift
 from controlsde.control.network import Network
 from controlsde.densities.free_data import FreeData, build_free_data
 from controlsde.fokker_planck.diffusivity import Diffusivity
@@ -65,6 +67,14 @@ class FreePosed:
         edges = self.reference.horizon * np.concatenate([[0.0], np.cumsum(self.problem.controls.shares)])
         edges[-1] = self.reference.horizon
         return edges
+
+    @property
+    def given_drift(self) -> Drift | None:
+        """The drift that the problem's own `drift:` key gives, or None."""
+        drift = self.problem.drift
+        if drift is not None and drift.kind == "exact":
+            return FreeExactDrift(self.reference, self.problem.noise, self.edges)
+        return given_drift(self.problem, self.reference, self.edges)
 
     @property
     def tracking(self) -> FreeTracking:

@@ -27,6 +27,7 @@ from controlsde.tracking.posed import Posed
 from controlsde.tracking.sizes import Sizes, estimated_unknowns, matrices_of, sizes_of, sparse_factor_bytes
 
 MOST_MEMORY = 16 * 2**30  # bytes for the largest arrays of a solve
+SMALLER = "mesh.elements, mesh.degree, controls.pieces, mesh.steps_per_piece or mesh.stages, or the other solver"
 MOST_UNRESOLVED = 1e-2  # top-mode share of a reference that its mesh resolves
 MOST_OF_MACHINE = 0.8  # share of the machine's memory that a solve may take
 MOST_PARTICLE_STEPS = 2e12  # about an hour on two processors
@@ -95,7 +96,7 @@ def affordable(problem: Problem) -> Callable[[Mesh], bool]:
 
     def may_run(mesh: Mesh) -> bool:
         sizes = sizes_of(problem, mesh)
-        return not _refuse(problem, sizes) and not _does_not_fit(_memory(problem, sizes), machine_memory())
+        return not _refuse(problem, sizes) and not memory_that_does_not_fit(_memory(problem, sizes), machine_memory())
 
     return may_run
 
@@ -149,7 +150,7 @@ def refusals(problem: Problem) -> tuple[str, ...]:
 def refusals_of_evaluation(problem: Problem) -> tuple[str, ...]:
     """Why an evaluation is refused: as `refusals`, without what only a solver needs."""
     memory = _memory_of_evaluation(problem, estimated_unknowns(problem))
-    return (*_too_much_memory("an evaluation", memory), *_too_many_steps(problem), *_no_device(problem))
+    return (*_too_much_memory("an evaluation", memory), *too_many_steps(_particle_steps(problem)), *no_device(problem))
 
 
 def _refuse(problem: Problem, sizes: Sizes) -> tuple[str, ...]:
@@ -157,8 +158,8 @@ def _refuse(problem: Problem, sizes: Sizes) -> tuple[str, ...]:
     return (
         *too_much,
         *solver_costs(problem, sizes).refused,
-        *_too_many_steps(problem),
-        *_no_device(problem, solved=True),
+        *too_many_steps(_particle_steps(problem)),
+        *no_device(problem, solved=True),
     )
 
 
@@ -179,23 +180,25 @@ def machine_memory() -> int | None:
         return None
 
 
-def _does_not_fit(memory: int, machine: int | None) -> tuple[str, ...]:
+def memory_that_does_not_fit(memory: int, machine: int | None, fewer: str = SMALLER) -> tuple[str, ...]:
+    """A word about memory that this machine does not have; fewer: what to make smaller."""
     if machine is None or memory <= MOST_OF_MACHINE * machine:
         return ()
     return (
         f"a solve needs about {memory / 2**30:,.1f} GiB, and this machine has {machine / 2**30:,.1f} GiB: use smaller "
-        "mesh.elements, mesh.degree, controls.pieces, mesh.steps_per_piece or mesh.stages, or the other solver",
+        f"{fewer}",
     )
 
 
-def _too_many_steps(problem: Problem) -> tuple[str, ...]:
-    steps = _particle_steps(problem)
+def too_many_steps(steps: float) -> tuple[str, ...]:
+    """Why so many particle steps are refused."""
     if steps <= MOST_PARTICLE_STEPS:
         return ()
     return (f"{steps:.0e} particle steps would take hours; use fewer monte_carlo.particles or steps_per_piece",)
 
 
-def _no_device(problem: Problem, *, solved: bool = False) -> tuple[str, ...]:
+def no_device(problem: Problem, *, solved: bool = False) -> tuple[str, ...]:
+    """Why a device that was asked for is refused: there is none."""
     keys = ["solver.device"] if solved and problem.solver.device == "cuda" else []
     keys += ["monte_carlo.device"] if problem.monte_carlo.device == "cuda" else []
     if not keys:
@@ -239,7 +242,7 @@ def _prediction(
         )
     memory, machine, speed = _memory(problem, sizes), machine_memory(), calibration_seconds()
     if not refused:
-        warnings += _does_not_fit(memory, machine)
+        warnings += memory_that_does_not_fit(memory, machine)
     program = ProgramSizes(sizes)
     return Prediction(
         unknowns=sizes.unknowns,

@@ -5,10 +5,8 @@ Comes in: a problem (and controls, or the problem's own drift, for `evaluate`). 
 
 from __future__ import annotations
 
-import platform
 import time
 from dataclasses import dataclass, replace
-from importlib import metadata
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +26,7 @@ from controlsde.problem.solver_specs import SolverOptions
 from controlsde.problem.values import dotted
 from controlsde.registry import SOLVERS
 from controlsde.result.result import Result
-from controlsde.solvers.outcome import Beginning, Outcome, Termination, rows_that_begin
+from controlsde.solvers.outcome import Beginning, Termination, history_of, rows_that_begin
 from controlsde.tracking.free_lengths import logits_of
 from controlsde.tracking.objective import Objective, device_of
 from controlsde.tracking.posed import Posed
@@ -37,10 +35,9 @@ from controlsde.tracking.tracking_problem import Run, TrackingProblem
 from controlsde.verification import DiscreteRun, Evidence, TrackingErrors
 from controlsde.verification.verifying import verify
 from controlsde.workflow.mesh_refinement import run_resolved, solve_resolved
+from controlsde.workflow.versions import versions
 
 Array = NDArray[np.float64]
-
-PACKAGES = ("controlsde", "numpy", "scipy", "torch", "casadi")
 
 
 class SolveError(ControlsdeError, RuntimeError):
@@ -124,7 +121,7 @@ def solve_posed(
         objective=outcome.objective,
         gradient_norm=outcome.gradient_norm,
         iterations=outcome.iterations,
-        history=_history(outcome),
+        history=history_of(outcome),
         beginnings=tuple(row.begins for row in outcome.history),
         starts=outcome.starts,
         seconds={"build": prepared + outcome.build_seconds, "solve": outcome.solve_seconds},
@@ -236,11 +233,6 @@ def solver_options(problem: Problem, solver: str | None) -> SolverOptions:
     return options
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that the numbers depend on."""
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}}
-
-
 def initial_weights(posed: Posed, initial: Controls) -> Array:
     """The given controls as flattened weights (K, P) on the problem's pieces, of free lengths with theirs.
 
@@ -256,11 +248,6 @@ def initial_weights(posed: Posed, initial: Controls) -> Array:
         shortest = posed.problem.controls.shortest_of(posed.reference.horizon)
         weights = np.append(weights, logits_of(np.diff(split.times), shortest)[:, None], axis=1)
     return weights
-
-
-def _history(outcome: Outcome) -> Array:
-    rows = [(row.number, row.objective, row.gradient_norm) for row in outcome.history]
-    return np.array(rows, dtype=float).reshape(-1, 3)
 
 
 def _on_last_mesh(answer: _Answer) -> Array:

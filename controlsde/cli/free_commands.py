@@ -1,0 +1,124 @@
+"""What commands do with a problem in free space where that differs from a box: comparing, simulating, checking.
+
+Comes in: what the command line says. Goes out: results on disk and on screen, as of the same commands in a box.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from controlsde.cli.arguments import located, place_in
+from controlsde.cli.exits import UsageError, finish, finish_simulation, refuse, running
+from controlsde.cli.outputs import draw_comparison, draw_simulation, output_folder, print_json, stems, write
+from controlsde.cli.outputs import report as report_on
+from controlsde.cli.plain_words import of_free_comparison
+from controlsde.foundation.errors import EXIT_INTERRUPTED
+from controlsde.foundation.progress import Step
+
+if TYPE_CHECKING:
+    from controlsde.cli.console import Console
+    from controlsde.problem import Problem
+    from controlsde.result.free_result import FreeResult
+    from controlsde.workflow.simulation import SimulationSettings
+
+DRAWING = "drawing the figures"
+USUAL_SEEDS = 3  # of the search at each noise level, where nobody says
+MOST_SEEDS = 100
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A problem as the command line names it, with what is set on top, and what is wanted of the output."""
+
+    source: str
+    overrides: list[str] | None
+    problem: Problem
+    console: Console
+    as_json: bool
+
+
+def compare(asked: Asked, levels: tuple[float, ...], seeds: int, output: Path | None, note: str) -> None:
+    """Solve at several noise levels from several seeds; note: what a first look leaves out."""
+    from controlsde.workflow.free_comparison import compare_free
+    from controlsde.workflow.free_prediction import expected_in_free_space, refusals_in_free_space
+
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise UsageError(f"--seeds must be a number from 1 to {MOST_SEEDS} (got {seeds})")
+    problem, console = asked.problem, asked.console
+    names = stems(levels)
+    with running(console, asked.source, "building the reference"), located(asked.source, asked.overrides, problem):
+        refused = refusals_in_free_space(problem)
+        expected = expected_in_free_space(problem, len(levels) * seeds)
+    refuse(asked.source, refused)
+    first = problem.solver.seed
+    files = {(level, first + seed): _stem(names[level], seed) for level in levels for seed in range(seeds)}
+    folder = output_folder(output, problem.name, *files.values())
+    for line in (note, of_free_comparison(problem, levels, seeds, expected, str(folder))):
+        if line:
+            console.note(line)
+    with running(console, asked.source) as progress, located(asked.source, asked.overrides, problem):
+        comparison = compare_free(problem, levels, progress=progress, seeds=seeds)
+        progress(Step("writing the results"))
+
+        def written(result: FreeResult) -> FreeResult:
+            return write(result, folder, files[result.noise, result.problem.solver.seed])
+
+        comparison = replace(
+            comparison,
+            results=tuple(written(result) for result in comparison.results),
+            others=tuple(tuple(written(result) for result in level) for level in comparison.others),
+        )
+        comparison.save(folder)
+    console.free_comparison(comparison, folder)
+    if asked.as_json:
+        print_json(comparison.to_json())
+    with running(console, asked.source, DRAWING) as progress:
+        draw_comparison(comparison, folder, names, progress)
+        progress(Step("writing the report"))
+        page = report_on(comparison, folder)
+    console.report(page)
+    if comparison.interrupted:
+        raise typer.Exit(EXIT_INTERRUPTED)
+    finish([result for level in comparison.at_levels for result in level])
+
+
+def simulate(
+    path: str, result: FreeResult, settings: SimulationSettings, folder: Path | None, console: Console, *, as_json: bool
+) -> None:
+    """Move other particles by the controls of a result."""
+    from controlsde.workflow.free_simulation import simulate_free
+
+    with running(console, path) as progress:
+        simulation = simulate_free(result, settings, progress)
+        if folder:
+            progress(Step("writing the simulation"))
+            simulation = simulation.save(folder / "simulation.nc")
+    console.free_simulation(simulation)
+    if as_json:
+        print_json(simulation.to_json())
+    if folder:
+        with running(console, path, DRAWING):
+            draw_simulation(simulation, folder)
+    finish_simulation(simulation)
+
+
+def check(asked: Asked) -> None:
+    """Validate a problem and predict its sizes, without running it."""
+    from controlsde.workflow.free_prediction import expected_in_free_space, predict_free
+
+    source, problem = asked.source, asked.problem
+    with running(asked.console, source, "building the reference"), located(source, asked.overrides, problem):
+        prediction, expected = predict_free(problem), expected_in_free_space(problem)
+    asked.console.free_prediction(problem, prediction, expected)
+    if asked.as_json:
+        print_json(prediction.to_json())
+    place = place_in(source, asked.overrides, prediction.refused_at) if prediction.refused_at else source
+    refuse(place, prediction.refused)
+
+
+def _stem(of_level: str, seed: int) -> str:
+    return of_level if seed == 0 else f"{of_level}-seed-{seed}"

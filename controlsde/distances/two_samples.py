@@ -1,0 +1,34 @@
+"""Whether two sets of particles are of one law: the mollified distance between them, beside permutations.
+
+Comes in: particles of both. Goes out: a `NullTest`. Under the null all particles are exchangeable, and the statistic of
+sets of the same sizes that are drawn from both together has the same law: the p-value has the level it says (Gretton,
+Borgwardt, Rasch, Schölkopf & Smola 2012).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controlsde.distances.cloud import squared_distances
+from controlsde.distances.nulls import NullTest, null_test
+
+Array = NDArray[np.float64]
+
+PERMUTATIONS = 999
+MOST = 1500  # particles of each set that are looked at
+
+
+def same_law(first: Array, second: Array, rng: np.random.Generator, permutations: int = PERMUTATIONS) -> NullTest:
+    """Σ_ij s_i s_j k(x_i, x_j) over both sets, s = 1/n for the first (n, d) and −1/N for the second (N, d).
+
+    k is a Gaussian kernel as wide as the root mean squared distance of two particles. At least two particles each.
+    """
+    x = np.concatenate([first[:MOST], second[:MOST]])
+    kernel = squared_distances(x, x)
+    kernel = np.exp(kernel * (-1.0 / float(kernel.mean())))
+    signs = np.concatenate([np.full(len(first[:MOST]), 1.0 / len(first[:MOST])), np.zeros(len(second[:MOST]))])
+    signs[len(first[:MOST]) :] = -1.0 / len(second[:MOST])
+    drawn = np.stack([rng.permutation(signs) for _ in range(permutations)])
+    nulls = np.einsum("bi,bi->b", drawn @ kernel, drawn)
+    return null_test(float(signs @ kernel @ signs), nulls)

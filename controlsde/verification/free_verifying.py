@@ -1,0 +1,197 @@
+"""One answer in free space, measured again: fresh particles, shorter steps, exact samples, likelihoods.
+
+Comes in: a problem with its reference, a drift, and what a fit claims of itself. Goes out: distances beside their
+nulls, and the certificate. It never sees which solver made the drift.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controlsde.control.drift import Drift
+from controlsde.control.free_exact import FreeExactDrift
+from controlsde.densities.free_mixture import FreeMixture, gaussian_with_moments_of
+from controlsde.distances.cloud import Cloud as Pairs
+from controlsde.distances.cloud import squared_distances
+from controlsde.distances.marginals import compare_marginals
+from controlsde.distances.mollified import Mollified, automatic_scales
+from controlsde.distances.particle_distances import measure_all
+from controlsde.foundation.progress import Progress, Step
+from controlsde.monte_carlo.cloud import Cloud, FreeExperiment
+from controlsde.monte_carlo.philox import Stream
+from controlsde.tracking.free_posed import FreePosed
+from controlsde.verification.free_certificate import FreeMeasurements, judge
+from controlsde.verification.free_evidence import BesideNull, FreeErrors, FreeEvidence, Particles, ScoreLoss
+from controlsde.verification.likelihoods import likelihood_of
+from controlsde.verification.score_loss import score_loss
+
+Array = NDArray[np.float64]
+
+KEPT = 1000  # particles whose way is kept, and samples of p beside them
+FINAL = 5000  # particles at T that are kept
+PAIRS = 2000  # particles of distances that look at pairs
+COUPLED = 2048  # particles that are moved with whole and with half steps
+NULLS = 40  # sets of draws from p beside which a distance is told
+EXACT_STEPS = 4  # a piece, of the exact drift's own run, which costs a score for each
+BLOCK = 512  # rows of pairs at a time
+MEASURING = 2**40  # the number of the generator of whatever is drawn here, beyond those of particles
+
+
+def verify(
+    posed: FreePosed,
+    drift: Drift,
+    loss: float | None,
+    gradient_norm: float | None,
+    progress: Progress,
+    *,
+    thorough: bool = True,
+) -> FreeEvidence:
+    """Measure a drift's distances and judge them; without `thorough`, in short: distances, and nothing else.
+
+    loss: ∫E|v − v*|² dt at the points of a fit, None where nothing was fitted.
+    """
+    experiment = experiment_of(posed, drift)
+    rng = experiment.stream.generator(MEASURING)
+    task = "verifying: particles"
+    progress(Step(task, fraction=0.0))
+    cloud = experiment.run(
+        posed.problem.monte_carlo.particles, KEPT, report=lambda share: progress(Step(task, fraction=share))
+    )
+    finite = np.all(np.isfinite(cloud.final), axis=1)
+    lost = 1.0 - float(finite.mean())
+    measured = FreeMeasurements(cloud.particles, cloud.device, cloud.backend, lost, gradient_norm=gradient_norm)
+    target = posed.reference.data
+    distances: dict[str, BesideNull] = {}
+    if lost == 0.0:
+        distances, exact = _distances(posed, experiment, cloud, rng, progress, thorough=thorough)
+        measured = replace(measured, exact_drift=exact)
+    progress(Step("verifying: half steps"))
+    measured = replace(measured, step_change=_step_change(experiment, target))
+    likelihood, score = None, None
+    if thorough:
+        progress(Step("verifying: score-matching loss"))
+        found = score_loss(posed.reference, drift, posed.problem.noise, rng)
+        score = ScoreLoss(found.total.value, found.total.standard_error, found.relative, loss)
+        progress(Step("verifying: likelihood"))
+        likelihood, change, agreement = likelihood_of(posed, drift, rng)
+        measured = replace(measured, score_loss_ratio=score.ratio, likelihood_change=change, bound_agreement=agreement)
+    progress(Step("verifying: energy"))
+    energy = experiment.energy(COUPLED)
+    return FreeEvidence(
+        FreeErrors(distances, likelihood, score),
+        judge(measured),
+        _particles(posed, cloud, rng),
+        energy.value,
+        energy.standard_error,
+    )
+
+
+def experiment_of(posed: FreePosed, drift: Drift, repetition: int = 0) -> FreeExperiment:
+    """The controlled process of a problem under a drift. repetition: another number draws other noise."""
+    options = posed.problem.monte_carlo
+    return FreeExperiment(
+        drift=drift,
+        diffusivity=posed.diffusivity,
+        dimension=posed.problem.dimension,
+        draw=posed.reference.sample_initial,
+        steps_per_piece=options.steps_per_piece,
+        scheme=options.scheme,
+        stream=Stream.of(options.seed, posed.problem.name, posed.problem.noise, repetition),
+        device=options.device,
+    )
+
+
+def _distances(
+    posed: FreePosed,
+    experiment: FreeExperiment,
+    cloud: Cloud,
+    rng: np.random.Generator,
+    progress: Progress,
+    *,
+    thorough: bool,
+) -> tuple[dict[str, BesideNull], float | None]:
+    """Every distance beside its null and that of one Gaussian; how many deviations the exact drift is from the null."""
+    target = posed.reference.data
+    n = cloud.particles
+    clouds = {"controlled": cloud.final, "gaussian": gaussian_with_moments_of(target).sample(n, rng)}
+    if thorough and posed.reference.start is None:
+        progress(Step("verifying: the exact drift by the same way"))
+        clouds["exact"] = _by_exact_drift(posed, experiment)
+    progress(Step("verifying: distances and their nulls"))
+    scales = posed.problem.objective.scales
+    found = measure_all(clouds, target, rng, NULLS, PAIRS, None if scales in (None, "auto") else scales)
+    marginals = {name: compare_marginals(points, target, rng, NULLS, PAIRS).test for name, points in clouds.items()}
+    tests = {name: {**found[name], "marginal_w1": marginals[name]} for name in clouds}
+    distances = {
+        name: BesideNull(test.value, test.null_mean, test.null_deviation, test.p, tests["gaussian"][name].value)
+        for name, test in tests["controlled"].items()
+    }
+    exact = max(test.z for test in tests["exact"].values()) if "exact" in tests else None
+    return distances, exact
+
+
+def _by_exact_drift(posed: FreePosed, experiment: FreeExperiment) -> Array:
+    """Where the exact drift takes particles, by few steps: (n, d)."""
+    drift = FreeExactDrift(posed.reference, posed.problem.noise, posed.edges)
+    steps = min(EXACT_STEPS, experiment.steps_per_piece)
+    run = replace(experiment, drift=drift, steps_per_piece=steps).run(PAIRS, 0)
+    return run.final
+
+
+def _step_change(experiment: FreeExperiment, target: FreeMixture) -> float:
+    """By how much of p the law moves when every step is halved along the same paths, in the mollified norm.
+
+    √ of the unbiased statistic of pairs (i ≠ j) at the widest scale, over that of the half steps: the same Brownian
+    paths make what is left to chance small.
+    """
+    whole = experiment.run(COUPLED, 0, along=1).final
+    half = experiment.run(COUPLED, 0, halvings=1).final
+    if not (np.all(np.isfinite(whole)) and np.all(np.isfinite(half))):
+        return math.inf
+    scale = automatic_scales(target, COUPLED)[0]
+    own, both, other = (
+        _mean_of_kernel(first, second, scale) for first, second in ((whole, whole), (whole, half), (half, half))
+    )
+    return math.sqrt(max(own - 2.0 * both + other, 0.0) / other)
+
+
+def _mean_of_kernel(first: Array, second: Array, scale: float) -> float:
+    """The mean over i ≠ j of exp(−|x_i − y_j|²/4g²)."""
+    n, total = len(first), 0.0
+    for begin in range(0, n, BLOCK):
+        rows = slice(begin, begin + BLOCK)
+        kernel = np.exp(-0.25 * squared_distances(first[rows], second) / scale**2)
+        total += float(kernel.sum()) - float(np.trace(kernel[:, rows]))
+    return total / (n * (n - 1))
+
+
+def _particles(posed: FreePosed, cloud: Cloud, rng: np.random.Generator) -> Particles:
+    """What is kept of the particles, beside exact samples of p, and the course of the mollified distance."""
+    reference, data = posed.reference, posed.data
+    samples = np.stack([reference.sample(float(t), KEPT, rng) for t in cloud.times])
+    curve = [
+        _relative_distance(reference.mixture(float(t)), x) for t, x in zip(cloud.times, cloud.positions, strict=True)
+    ]
+    return Particles(
+        times=cloud.times,
+        positions=cloud.positions,
+        reference=samples,
+        final=cloud.final[:FINAL],
+        curve=np.array(curve),
+        names=data.names,
+        shift=data.shift,
+        scale=data.scale,
+        held_out=np.zeros((0, data.dimension)) if data.held_out is None else data.held_out,
+    )
+
+
+def _relative_distance(mixture: FreeMixture, points: Array) -> float:
+    """T_g of particles at the widest scale; nan where one is lost."""
+    if not np.all(np.isfinite(points)):
+        return math.nan
+    scale = automatic_scales(mixture, len(points))[:1]
+    return float(Mollified.of(mixture, scale).values(Pairs(points))[0])

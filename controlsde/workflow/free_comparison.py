@@ -1,0 +1,252 @@
+"""With and without noise in free space: the same problem, the same budget, several fits at each noise level.
+
+Comes in: a problem, noise levels, how many seeds of the search. Goes out: results, one a level, beside what other seeds
+reached, so that a difference between levels can be told from luck; and cross[i][j], the mollified distance at T of the
+controls of level i when they run at level j.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controlsde.control.drift import network_drift
+from controlsde.distances.cloud import Cloud
+from controlsde.distances.mollified import Mollified, automatic_scales
+from controlsde.foundation.progress import Progress, Step, silent
+from controlsde.foundation.surroundings import own_settings
+from controlsde.problem import Problem
+from controlsde.registry import VIEWS
+from controlsde.result.free_result import FreeResult
+from controlsde.tracking.free_posed import FreePosed
+from controlsde.verification.free_verifying import PAIRS, experiment_of
+from controlsde.workflow import free_comparison_file
+from controlsde.workflow.comparison import DEFAULT_NOISE, at_noise, check_levels
+from controlsde.workflow.free_solving import solve_free
+from controlsde.workflow.solving import solver_options
+
+Array = NDArray[np.float64]
+
+SEEDS = 3  # fits at each level, where nobody says
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A number over the seeds of the search, its mean and standard deviation (nan for one seed)."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Their mean."""
+        return float(np.mean(self.values)) if self.values else math.nan
+
+    @property
+    def deviation(self) -> float:
+        """Their standard deviation."""
+        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else math.nan
+
+    def to_json(self) -> dict[str, Any]:
+        """The numbers as the JSON of a comparison holds them."""
+        return {"mean": self.mean, "sd": self.deviation, "values": list(self.values)}
+
+
+@dataclass(frozen=True, eq=False)
+class FreeComparison:
+    """Results by noise level, each of the first seed, and the results of the other seeds at the same level.
+
+    cross (n, n): the mollified distance squared at T, over that of p from nothing, of controls i under noise j.
+    """
+
+    problem: Problem
+    results: tuple[FreeResult, ...]
+    others: tuple[tuple[FreeResult, ...], ...]
+    cross: Array
+    note: str
+    interrupted: bool = False
+
+    @property
+    def noise(self) -> tuple[float, ...]:
+        """The noise levels, in the order of the results."""
+        return tuple(result.noise for result in self.results)
+
+    @property
+    def verified(self) -> bool:
+        """Whether every result is verified."""
+        return all(result.verified for level in self.at_levels for result in level)
+
+    @property
+    def converged(self) -> bool:
+        """Whether every solve converged."""
+        return all(result.status == "converged" for level in self.at_levels for result in level)
+
+    @property
+    def at_levels(self) -> tuple[tuple[FreeResult, ...], ...]:
+        """All results of each level, that of the first seed first."""
+        return tuple((own, *others) for own, others in zip(self.results, self.others, strict=True))
+
+    def spreads(self) -> tuple[dict[str, Spread], ...]:
+        """What is compared, over the seeds, by name; one mapping a level. See `numbers_of`."""
+        found = []
+        for level in self.at_levels:
+            numbers = [numbers_of(result) for result in level]
+            found.append({name: Spread(tuple(one[name] for one in numbers if name in one)) for name in numbers[0]})
+        return tuple(found)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write comparison.json beside the results, which are in that folder already, and return its path."""
+        return free_comparison_file.write(
+            Path(folder), self.at_levels, self.cross, self.note, interrupted=self.interrupted
+        )
+
+    @staticmethod
+    def load(folder: str | Path) -> FreeComparison:
+        """Read what `save` wrote, and the results beside it. Raises ResultError, in one line."""
+        return FreeComparison(**free_comparison_file.read(Path(folder)))
+
+    @own_settings()
+    def report(self, path: str | Path) -> Path:
+        """Write a self-contained HTML page about all results.
+
+        Raises OSError, in one line with the cure, where it cannot be written; nothing is left then.
+        """
+        written: Path = VIEWS["report of a comparison"](self, path)
+        return written
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON of `compare`: as in a box, and `spread`, what is compared over the seeds of every level."""
+        return {
+            "problem": self.problem.name,
+            "entries": [result.to_json() for result in self.results],
+            "cross": [[float(value) if np.isfinite(value) else None for value in row] for row in self.cross],
+            "seeds": [[result.problem.solver.seed for result in level] for level in self.at_levels],
+            "spread": [
+                {"noise": level, **{name: _finite(one.to_json()) for name, one in spread.items()}}
+                for level, spread in zip(self.noise, self.spreads(), strict=True)
+            ],
+            "note": self.note,
+        }
+
+
+def _finite(told: dict[str, Any]) -> dict[str, Any]:
+    def plain(value: float) -> float | None:
+        return float(value) if math.isfinite(value) else None
+
+    return {"mean": plain(told["mean"]), "sd": plain(told["sd"]), "values": [plain(one) for one in told["values"]]}
+
+
+def numbers_of(result: FreeResult) -> dict[str, float]:
+    """What a comparison sets side by side: distances, likelihood, bounds and the loss of the fit."""
+    tracking = result.tracking
+    numbers = {name: one.value for name, one in tracking.distances.items()}
+    likelihood, loss = tracking.log_likelihood, tracking.score_loss
+    if likelihood is not None:
+        numbers |= {"log_likelihood": likelihood.value, "bits": likelihood.bits, "kl": likelihood.kl}
+        if likelihood.path_kl is not None:
+            numbers["path_kl"] = likelihood.path_kl
+    if loss is not None:
+        numbers |= {"score_loss": loss.fresh, "relative_loss": loss.relative}
+    return {**numbers, "energy": result.energy}
+
+
+@own_settings()
+def compare_free(
+    problem: Problem,
+    noise: Sequence[float] = DEFAULT_NOISE,
+    solver: str | None = None,
+    progress: Progress = silent,
+    seeds: int = SEEDS,
+) -> FreeComparison:
+    """Solve at every noise level from several seeds with the same options, cross-apply the controls of the first seed.
+
+    Raises NoiseLevelsError for no noise level, a repeated one, or one that is negative or not finite.
+    """
+    levels = check_levels(noise)
+    found: list[list[FreeResult]] = [[] for _ in levels]
+    interrupted = False
+    first = problem.solver.seed
+    try:
+        for seed in range(first, first + seeds):
+            for place, level in enumerate(levels):
+                found[place].append(_solved(at_noise(problem, level), solver, seed, seeds, progress))
+                if found[place][-1].status == "interrupted":
+                    raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        interrupted = True
+        if not found[0]:
+            raise
+    solved = [level for level in found if level]
+    results = tuple(level[0] for level in solved)
+    progress(Step("cross-applying the controls"))
+    cross, cut_short = cross_apply(results)
+    others = tuple(tuple(level[1:]) for level in solved)
+    comparison = FreeComparison(problem, results, others, cross, "", interrupted or cut_short)
+    return replace(comparison, note=note(comparison))
+
+
+def _solved(problem: Problem, solver: str | None, seed: int, seeds: int, progress: Progress) -> FreeResult:
+    options = solver_options(problem, solver).model_copy(update={"seed": seed})
+    words = f"noise {problem.noise:g}" + (f", seed {seed}" if seeds > 1 else "")
+
+    def labelled(step: Step) -> None:
+        progress(Step(f"{words}: {step.task}", step.iteration, step.objective, step.fraction))
+
+    return solve_free(problem.model_copy(update={"solver": options}), options, labelled)
+
+
+def cross_apply(results: Sequence[FreeResult]) -> tuple[Array, bool]:
+    """cross[i][j], T_g at T of the controls of result i at the noise of result j; and whether it was interrupted."""
+    table = np.full((len(results), len(results)), np.nan)
+    try:
+        for i, own in enumerate(results):
+            for j, other in enumerate(results):
+                table[i, j] = _final_distance(own, other.problem)
+    except KeyboardInterrupt:
+        return table, True
+    return table, False
+
+
+def _final_distance(result: FreeResult, problem: Problem) -> float:
+    assert result.controls is not None  # every solved result has controls
+    posed = FreePosed.of(problem)
+    drift = network_drift(posed.network, result.controls, posed.reference.horizon)
+    final = experiment_of(posed, drift).run(PAIRS, 0).final
+    if not np.all(np.isfinite(final)):
+        return math.nan
+    statistic = Mollified.of(posed.data.mixture, automatic_scales(posed.data.mixture, PAIRS)[:1])
+    return float(statistic.values(Cloud(final))[0])
+
+
+def note(comparison: FreeComparison) -> str:
+    """What the comparison shows, in one sentence, with the spread over seeds beside the difference."""
+    results = comparison.results
+    if len(results) < 2:
+        return "one noise level only: nothing to compare"
+    spreads = [spread["mollified"] for spread in comparison.spreads() if "mollified" in spread]
+    if len(spreads) < len(results):
+        return "particles were lost at one of the noise levels: nothing to compare"
+    order = np.argsort([one.mean for one in spreads])
+    best, worst = int(order[0]), int(order[-1])
+    gap = spreads[worst].mean - spreads[best].mean
+    noise_of_gap = math.hypot(*(one.deviation for one in (spreads[best], spreads[worst])))
+    text = (
+        f"the mollified distance is least at noise {results[best].noise:g} ({spreads[best].mean:.3g}) and largest at "
+        f"noise {results[worst].noise:g} ({spreads[worst].mean:.3g})"
+    )
+    count = len(comparison.at_levels[0])
+    if not math.isfinite(noise_of_gap):
+        text += "; of one seed, so that luck is not told from noise: give more with --seeds"
+    elif gap <= 2.0 * noise_of_gap:
+        text += f", which {count} seeds of the search do not tell from luck (they differ by ± {noise_of_gap:.2g})"
+    else:
+        text += f", {gap / noise_of_gap:.1f} times what {count} seeds of the search differ by"
+    doubtful = [f"{level[0].noise:g}" for level in comparison.at_levels if not all(one.verified for one in level)]
+    if doubtful:
+        text += f"; not verified at noise {', '.join(doubtful)}: do not compare those numbers"
+    return text

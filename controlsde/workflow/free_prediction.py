@@ -1,0 +1,139 @@
+"""What a problem in free space will cost, predicted before anything runs: sizes, memory, time, what its scales see.
+
+Comes in: a problem. Goes out: numbers, and reasons to refuse it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from controlsde.distances.mollified import automatic_scales, reason_against
+from controlsde.foundation.surroundings import own_arithmetic
+from controlsde.problem import Problem
+from controlsde.problem.values import Location
+from controlsde.registry import SOLVERS
+from controlsde.solvers.costs import Costs, calibration_seconds
+from controlsde.tracking.free_posed import FreePosed
+from controlsde.verification.free_verifying import FINAL, KEPT, PAIRS
+from controlsde.workflow.expectation import Expected
+from controlsde.workflow.prediction import (
+    MOST_MEMORY,
+    machine_memory,
+    memory_that_does_not_fit,
+    no_device,
+    too_many_steps,
+)
+
+FEWER = "network.width, controls.pieces or monte_carlo.particles"
+SCALES: Location = ("objective", "scales")
+VERIFICATION = 1500.0  # calibrations of a verification whatever the size, and
+PARTICLE_FLOPS = 2e7  # floating-point operations of the particles, that take as long as one calibration
+
+
+@dataclass(frozen=True)
+class FreePrediction:
+    """Sizes of a problem in free space. scales: of the mollified norm, and what they see; bandwidth: of kernels."""
+
+    dimension: int
+    components: int
+    rows: int | None
+    held_out: int
+    bandwidth: float | None
+    scales: tuple[float, ...]
+    weights: int
+    solver_seconds: float
+    solver_memory_bytes: int
+    machine_memory_bytes: int | None
+    particle_steps: float
+    reference: str
+    data: str
+    warnings: tuple[str, ...]
+    refused: tuple[str, ...]
+    refused_at: Location = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The numbers as `check --json` prints them."""
+        told = {key: value for key, value in asdict(self).items() if key != "refused_at"}
+        return {"valid": not self.refused, **told}
+
+
+@own_arithmetic()
+def predict_free(problem: Problem) -> FreePrediction:
+    """Predict the sizes of a problem in free space. Raises ReferenceError when its reference cannot be built."""
+    posed = FreePosed.of(problem)
+    data, costs = posed.data, _costs(posed)
+    reasons, where = _refused(posed)
+    memory, machine = _memory(posed, costs), machine_memory()
+    given = problem.objective.scales
+    scales = automatic_scales(data.mixture, PAIRS) if given in (None, "auto") else tuple(given)
+    warnings = [] if reasons else [*memory_that_does_not_fit(memory, machine, FEWER), *data.warnings]
+    return FreePrediction(
+        dimension=data.dimension,
+        components=len(data.mixture.weights),
+        rows=None if data.rows is None else len(data.rows),
+        held_out=0 if data.held_out is None else len(data.held_out),
+        bandwidth=data.bandwidth,
+        scales=scales,
+        weights=posed.tracking.pieces * posed.network.weights_per_piece,
+        solver_seconds=calibration_seconds() * costs.fits,
+        solver_memory_bytes=memory,
+        machine_memory_bytes=machine,
+        particle_steps=_particle_steps(problem),
+        reference=posed.reference.description,
+        data=data.description,
+        warnings=tuple(warnings),
+        refused=reasons,
+        refused_at=where,
+    )
+
+
+def refusals_in_free_space(problem: Problem) -> tuple[str, ...]:
+    """Why a solve of this problem is refused; empty when it may run. Raises ReferenceError."""
+    return _refused(FreePosed.of(problem))[0]
+
+
+def expected_in_free_space(problem: Problem, solves: int = 1) -> Expected:
+    """How long so many solves of a problem are likely to take, verification included. Raises ReferenceError."""
+    posed, speed = FreePosed.of(problem), calibration_seconds()
+    solver = speed * _costs(posed).fits
+    flops = 4.0 * posed.network.dimension * posed.network.width * _particle_steps(problem)
+    beside = speed * (VERIFICATION + flops / PARTICLE_FLOPS)
+    return Expected(solves * solver, solves * (solver + beside))
+
+
+def _refused(posed: FreePosed) -> tuple[tuple[str, ...], Location]:
+    problem = posed.problem
+    given = problem.objective.scales
+    if given not in (None, "auto"):
+        for scale in given:
+            reason = reason_against(posed.data.mixture, scale, PAIRS)
+            if reason:
+                return (f"{'.'.join(SCALES)}: {reason}",), SCALES
+    costs = _costs(posed)
+    memory = _memory(posed, costs)
+    too_much = (
+        ()
+        if memory <= MOST_MEMORY
+        else (
+            f"a solve would need about {memory / 2**30:,.0f} GiB, and at most {MOST_MEMORY // 2**30} are allowed; use "
+            f"a smaller {FEWER}",
+        )
+    )
+    return (*too_much, *costs.refused, *too_many_steps(_particle_steps(problem)), *no_device(problem, solved=True)), ()
+
+
+def _costs(posed: FreePosed) -> Costs:
+    problem = posed.problem
+    return SOLVERS[problem.solver.kind].costs_in_free_space(problem.solver, posed.tracking)
+
+
+def _memory(posed: FreePosed, costs: Costs) -> int:
+    """Bytes of a solve: of what its solver needs, or of particles, their ways and pairs, whichever is more."""
+    d, particles = posed.data.dimension, posed.problem.monte_carlo.particles
+    kept = 8 * d * (2 * KEPT * (posed.tracking.pieces + 1) + FINAL + 4 * particles)
+    return int(max(costs.memory, kept + 8 * 4 * PAIRS**2))
+
+
+def _particle_steps(problem: Problem) -> float:
+    return float(problem.monte_carlo.particles) * problem.monte_carlo.steps_per_piece * problem.controls.pieces
