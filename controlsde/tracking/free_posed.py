@@ -95,6 +95,12 @@ class FreePosed:
             running=objective.running,
             terminal=objective.terminal,
             effort=objective.effort,
-            scales=objective.scales or "auto",
+            scales=given_scales(problem) or "auto",
             shortest=problem.controls.shortest_of(self.reference.horizon) if problem.controls.free else None,
         )
+
+
+def given_scales(problem: Problem) -> tuple[float, ...] | None:
+    """The scales of the mollified norm that a problem gives; None where they are automatic."""
+    scales = problem.objective.scales
+    return None if scales is None or isinstance(scales, str) else scales

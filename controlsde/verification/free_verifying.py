@@ -23,7 +23,7 @@ from controlsde.distances.particle_distances import measure_all
 from controlsde.foundation.progress import Progress, Step
 from controlsde.monte_carlo.cloud import Cloud, FreeExperiment
 from controlsde.monte_carlo.philox import Stream
-from controlsde.tracking.free_posed import FreePosed
+from controlsde.tracking.free_posed import FreePosed, given_scales
 from controlsde.verification.free_certificate import FreeMeasurements, judge
 from controlsde.verification.free_evidence import BesideNull, FreeErrors, FreeEvidence, Particles, ScoreLoss
 from controlsde.verification.likelihoods import likelihood_of
@@ -122,8 +122,7 @@ def _distances(
         progress(Step("verifying: the exact drift by the same way"))
         clouds["exact"] = _by_exact_drift(posed, experiment)
     progress(Step("verifying: distances and their nulls"))
-    scales = posed.problem.objective.scales
-    found = measure_all(clouds, target, rng, NULLS, PAIRS, None if scales in (None, "auto") else scales)
+    found = measure_all(clouds, target, rng, NULLS, PAIRS, given_scales(posed.problem))
     marginals = {name: compare_marginals(points, target, rng, NULLS, PAIRS).test for name, points in clouds.items()}
     tests = {name: {**found[name], "marginal_w1": marginals[name]} for name in clouds}
     distances = {

@@ -11,10 +11,11 @@ from typing import Any
 from controlsde.distances.mollified import automatic_scales, reason_against
 from controlsde.foundation.surroundings import own_arithmetic
 from controlsde.problem import Problem
-from controlsde.problem.values import Location
+from controlsde.problem.values import Location, dotted
 from controlsde.registry import SOLVERS
 from controlsde.solvers.costs import Costs, calibration_seconds
-from controlsde.tracking.free_posed import FreePosed
+from controlsde.solvers.declaration import Solver
+from controlsde.tracking.free_posed import FreePosed, given_scales
 from controlsde.verification.free_verifying import FINAL, KEPT, PAIRS
 from controlsde.workflow.expectation import Expected
 from controlsde.workflow.prediction import (
@@ -65,8 +66,7 @@ def predict_free(problem: Problem) -> FreePrediction:
     data, costs = posed.data, _costs(posed)
     reasons, where = _refused(posed)
     memory, machine = _memory(posed, costs), machine_memory()
-    given = problem.objective.scales
-    scales = automatic_scales(data.mixture, PAIRS) if given in (None, "auto") else tuple(given)
+    scales = given_scales(problem) or automatic_scales(data.mixture, PAIRS)
     warnings = [] if reasons else [*memory_that_does_not_fit(memory, machine, FEWER), *data.warnings]
     return FreePrediction(
         dimension=data.dimension,
@@ -104,12 +104,9 @@ def expected_in_free_space(problem: Problem, solves: int = 1) -> Expected:
 
 def _refused(posed: FreePosed) -> tuple[tuple[str, ...], Location]:
     problem = posed.problem
-    given = problem.objective.scales
-    if given not in (None, "auto"):
-        for scale in given:
-            reason = reason_against(posed.data.mixture, scale, PAIRS)
-            if reason:
-                return (f"{'.'.join(SCALES)}: {reason}",), SCALES
+    for scale in given_scales(problem) or ():
+        if reason := reason_against(posed.data.mixture, scale, PAIRS):
+            return (f"{dotted(SCALES)}: {reason}",), SCALES
     costs = _costs(posed)
     memory = _memory(posed, costs)
     too_much = (
@@ -124,8 +121,8 @@ def _refused(posed: FreePosed) -> tuple[tuple[str, ...], Location]:
 
 
 def _costs(posed: FreePosed) -> Costs:
-    problem = posed.problem
-    return SOLVERS[problem.solver.kind].costs_in_free_space(problem.solver, posed.tracking)
+    solver: Solver = SOLVERS[posed.problem.solver.kind]
+    return solver.costs_in_free_space(posed.problem.solver, posed.tracking)
 
 
 def _memory(posed: FreePosed, costs: Costs) -> int:
