@@ -256,7 +256,8 @@ def evaluate(
         warn_about_controls(controls, loaded)
     folder = output_folder(output, loaded.name) if output else None
 
-    refuse(problem, refusals_of_evaluation(loaded))
+    with running(console, problem, LOADING):
+        refuse(problem, refusals_of_evaluation(loaded))
     with running(console, problem) as progress, located(problem, overrides, loaded):
         result = run(loaded, given, progress)
         if folder:

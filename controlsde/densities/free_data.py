@@ -22,7 +22,8 @@ class FreeData:
     """A density on R^d in closed form, and where it comes from.
 
     rows: the points that it was made of (N, d), None for a density by itself. held_out: points (n, d) that had no part
-    in it. names: of the coordinates. shift, scale: (d,). bandwidth: of kernels. description: a few words. warnings: one line each, with the cure.
+    in it. names: of the coordinates. shift, scale: (d,). bandwidth: of kernels. description: a few words. warnings: one
+    line each, with the cure.
     """
 
     mixture: FreeMixture

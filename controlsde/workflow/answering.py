@@ -22,7 +22,7 @@ from controlsde.workflow import prediction, solving
 from controlsde.workflow.comparison import DEFAULT_NOISE, Comparison
 from controlsde.workflow.comparison import compare as compare_in_a_box
 from controlsde.workflow.free_comparison import SEEDS, FreeComparison, compare_free
-from controlsde.workflow.free_prediction import refusals_in_free_space
+from controlsde.workflow.free_prediction import refusals_in_free_space, refusals_of_evaluation_in_free_space
 from controlsde.workflow.free_simulation import FreeSimulation, simulate_free
 from controlsde.workflow.free_solving import evaluate_free, solve_free
 from controlsde.workflow.simulation import Simulation, SimulationKeys, SimulationSettings
@@ -118,4 +118,6 @@ def refusals(problem: Problem) -> tuple[str, ...]:
 
 def refusals_of_evaluation(problem: Problem) -> tuple[str, ...]:
     """Why an evaluation is refused: as `refusals`, without what only a solver needs."""
-    return refusals_in_free_space(problem) if problem.domain.free else prediction.refusals_of_evaluation(problem)
+    if problem.domain.free:
+        return refusals_of_evaluation_in_free_space(problem)
+    return prediction.refusals_of_evaluation(problem)

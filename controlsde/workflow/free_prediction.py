@@ -102,22 +102,32 @@ def expected_in_free_space(problem: Problem, solves: int = 1) -> Expected:
     return Expected(solves * solver, solves * (solver + beside))
 
 
+def refusals_of_evaluation_in_free_space(problem: Problem) -> tuple[str, ...]:
+    """Why an evaluation is refused: as `refusals_in_free_space`, without what only a solver needs."""
+    posed = FreePosed.of(problem)
+    return (*_blind(posed), *_too_much(_memory_of_particles(posed)), *too_many_steps(_particle_steps(problem)))
+
+
 def _refused(posed: FreePosed) -> tuple[tuple[str, ...], Location]:
-    problem = posed.problem
-    for scale in given_scales(problem) or ():
-        if reason := reason_against(posed.data.mixture, scale, PAIRS):
-            return (f"{dotted(SCALES)}: {reason}",), SCALES
+    problem, blind = posed.problem, _blind(posed)
+    if blind:
+        return blind, SCALES
     costs = _costs(posed)
-    memory = _memory(posed, costs)
-    too_much = (
-        ()
-        if memory <= MOST_MEMORY
-        else (
-            f"a solve would need about {memory / 2**30:,.0f} GiB, and at most {MOST_MEMORY // 2**30} are allowed; use "
-            f"a smaller {FEWER}",
-        )
-    )
+    too_much = _too_much(_memory(posed, costs))
     return (*too_much, *costs.refused, *too_many_steps(_particle_steps(problem)), *no_device(problem, solved=True)), ()
+
+
+def _blind(posed: FreePosed) -> tuple[str, ...]:
+    """Why a scale that the problem gives sees nothing."""
+    reasons = (reason_against(posed.data.mixture, scale, PAIRS) for scale in given_scales(posed.problem) or ())
+    return tuple(f"{dotted(SCALES)}: {reason}" for reason in reasons if reason)[:1]
+
+
+def _too_much(memory: int) -> tuple[str, ...]:
+    if memory <= MOST_MEMORY:
+        return ()
+    needed = f"a solve would need about {memory / 2**30:,.0f} GiB, and at most {MOST_MEMORY // 2**30} are allowed"
+    return (f"{needed}; use a smaller {FEWER}",)
 
 
 def _costs(posed: FreePosed) -> Costs:
@@ -126,10 +136,14 @@ def _costs(posed: FreePosed) -> Costs:
 
 
 def _memory(posed: FreePosed, costs: Costs) -> int:
-    """Bytes of a solve: of what its solver needs, or of particles, their ways and pairs, whichever is more."""
+    """Bytes of a solve: of what its solver needs, or of its verification, whichever is more."""
+    return int(max(costs.memory, _memory_of_particles(posed)))
+
+
+def _memory_of_particles(posed: FreePosed) -> int:
+    """Bytes of particles, their ways, and their pairs."""
     d, particles = posed.data.dimension, posed.problem.monte_carlo.particles
-    kept = 8 * d * (2 * KEPT * (posed.tracking.pieces + 1) + FINAL + 4 * particles)
-    return int(max(costs.memory, kept + 8 * 4 * PAIRS**2))
+    return 8 * d * (2 * KEPT * (posed.tracking.pieces + 1) + FINAL + 4 * particles) + 8 * 4 * PAIRS**2
 
 
 def _particle_steps(problem: Problem) -> float:
