@@ -7,6 +7,7 @@ nulls, and the certificate. It never sees which solver made the drift.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -18,8 +19,8 @@ from controlsde.densities.free_mixture import FreeMixture, gaussian_with_moments
 from controlsde.distances.cloud import Cloud as Pairs
 from controlsde.distances.cloud import squared_distances
 from controlsde.distances.marginals import compare_marginals
-from controlsde.distances.mollified import Mollified, automatic_scales
-from controlsde.distances.particle_distances import measure_all
+from controlsde.distances.mollified import automatic_scales
+from controlsde.distances.particle_distances import measure_all, mollified_statistic
 from controlsde.foundation.progress import Progress, Step
 from controlsde.monte_carlo.cloud import Cloud, FreeExperiment
 from controlsde.monte_carlo.philox import Stream
@@ -31,7 +32,7 @@ from controlsde.verification.score_loss import score_loss
 
 Array = NDArray[np.float64]
 
-KEPT = 1000  # particles whose way is kept, and samples of p beside them
+KEPT = 500  # particles whose way is kept, and samples of p beside them
 FINAL = 5000  # particles at T that are kept
 PAIRS = 2000  # particles of distances that look at pairs
 COUPLED = 2048  # particles that are moved with whole and with half steps
@@ -59,7 +60,7 @@ def verify(
     task = "verifying: particles"
     progress(Step(task, fraction=0.0))
     cloud = experiment.run(
-        posed.problem.monte_carlo.particles, KEPT, report=lambda share: progress(Step(task, fraction=share))
+        posed.problem.monte_carlo.particles, PAIRS, report=lambda share: progress(Step(task, fraction=share))
     )
     finite = np.all(np.isfinite(cloud.final), axis=1)
     lost = 1.0 - float(finite.mean())
@@ -84,7 +85,7 @@ def verify(
     return FreeEvidence(
         FreeErrors(distances, likelihood, score),
         judge(measured),
-        _particles(posed, cloud, rng),
+        _particles(posed, cloud, rng, distances),
         energy.value,
         energy.standard_error,
     )
@@ -168,19 +169,20 @@ def _mean_of_kernel(first: Array, second: Array, scale: float) -> float:
     return total / (n * (n - 1))
 
 
-def _particles(posed: FreePosed, cloud: Cloud, rng: np.random.Generator) -> Particles:
+def _particles(
+    posed: FreePosed, cloud: Cloud, rng: np.random.Generator, distances: Mapping[str, BesideNull]
+) -> Particles:
     """What is kept of the particles, beside exact samples of p, and the course of the mollified distance."""
-    reference, data = posed.reference, posed.data
-    samples = np.stack([reference.sample(float(t), KEPT, rng) for t in cloud.times])
-    curve = [
-        _relative_distance(reference.mixture(float(t)), x) for t, x in zip(cloud.times, cloud.positions, strict=True)
-    ]
+    reference, data, scales = posed.reference, posed.data, given_scales(posed.problem)
+    moments = list(zip(cloud.times.tolist(), cloud.positions, strict=True))
+    course = [_mollified(reference.mixture(t), x, rng, scales) for t, x in moments[:-1]]
+    last = distances["mollified"].value if "mollified" in distances else math.nan
     return Particles(
         times=cloud.times,
-        positions=cloud.positions,
-        reference=samples,
+        positions=cloud.positions[:, :KEPT],
+        reference=np.stack([reference.sample(t, KEPT, rng) for t, _ in moments]),
         final=cloud.final[:FINAL],
-        curve=np.array(curve),
+        curve=np.array([*course, last]),
         names=data.names,
         shift=data.shift,
         scale=data.scale,
@@ -188,9 +190,10 @@ def _particles(posed: FreePosed, cloud: Cloud, rng: np.random.Generator) -> Part
     )
 
 
-def _relative_distance(mixture: FreeMixture, points: Array) -> float:
-    """T_g of particles at the widest scale; nan where one is lost."""
+def _mollified(
+    mixture: FreeMixture, points: Array, rng: np.random.Generator, scales: tuple[float, ...] | None
+) -> float:
+    """The mollified distance of particles (n, d) from p; nan where one is lost."""
     if not np.all(np.isfinite(points)):
         return math.nan
-    scale = automatic_scales(mixture, len(points))[:1]
-    return float(Mollified.of(mixture, scale).values(Pairs(points))[0])
+    return mollified_statistic(mixture, len(points), rng, scales)(Pairs(points))

@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from controlsde.control.drift import network_drift
 from controlsde.distances.cloud import Cloud
-from controlsde.distances.mollified import Mollified, automatic_scales
+from controlsde.distances.particle_distances import mollified_statistic
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import own_settings
 from controlsde.problem import Problem
 from controlsde.registry import VIEWS
 from controlsde.result.free_result import FreeResult
-from controlsde.tracking.free_posed import FreePosed
+from controlsde.tracking.free_posed import FreePosed, given_scales
 from controlsde.verification.free_verifying import PAIRS, experiment_of
 from controlsde.workflow import free_comparison_file
 from controlsde.workflow.comparison import DEFAULT_NOISE, at_noise, check_levels
@@ -33,6 +33,7 @@ from controlsde.workflow.solving import solver_options
 
 Array = NDArray[np.float64]
 
+CROSS = 0  # the seed of what the statistic of the cross table draws, the same for all
 SEEDS = 3  # fits at each level, where nobody says
 
 
@@ -201,12 +202,19 @@ def _solved(problem: Problem, solver: str | None, seed: int, seeds: int, progres
 
 
 def cross_apply(results: Sequence[FreeResult]) -> tuple[Array, bool]:
-    """cross[i][j], T_g at T of the controls of result i at the noise of result j; and whether it was interrupted."""
+    """cross[i][j], the mollified distance of the controls of result i at the noise of result j.
+
+    And whether a keyboard interrupt cut it short: what is missing is nan.
+    """
     table = np.full((len(results), len(results)), np.nan)
+    for i, own in enumerate(results):
+        if "mollified" in own.tracking.distances:
+            table[i, i] = own.tracking.distances["mollified"].value
     try:
         for i, own in enumerate(results):
             for j, other in enumerate(results):
-                table[i, j] = _final_distance(own, other.problem)
+                if i != j:
+                    table[i, j] = _final_distance(own, other.problem)
     except KeyboardInterrupt:
         return table, True
     return table, False
@@ -219,8 +227,8 @@ def _final_distance(result: FreeResult, problem: Problem) -> float:
     final = experiment_of(posed, drift).run(PAIRS, 0).final
     if not np.all(np.isfinite(final)):
         return math.nan
-    statistic = Mollified.of(posed.data.mixture, automatic_scales(posed.data.mixture, PAIRS)[:1])
-    return float(statistic.values(Cloud(final))[0])
+    statistic = mollified_statistic(posed.data.mixture, PAIRS, np.random.default_rng(CROSS), given_scales(problem))
+    return float(statistic(Cloud(final)))
 
 
 def note(comparison: FreeComparison) -> str:
