@@ -49,6 +49,15 @@ DISTANCES = Extensions(  # between ρ(T) and p(T), in the order in which results
         "h-1": "controlsde.distances.final:SOBOLEV",
     },
 )
+PARTICLE_DISTANCES = Extensions(  # between particles and p(T), in free space, in the order in which results tell them
+    "controlsde.particle_distances",
+    {
+        "mollified": "controlsde.distances.particle_distances:MOLLIFIED",
+        "energy_distance": "controlsde.distances.particle_distances:ENERGY_DISTANCE",
+        "sliced_w2": "controlsde.distances.particle_distances:SLICED_WASSERSTEIN_2",
+        "bures_w2": "controlsde.distances.particle_distances:BURES_WASSERSTEIN_2",
+    },
+)
 VIEWS = Extensions(  # of results, which stand before what shows them on the map and know it by name alone
     "controlsde.views",
     {

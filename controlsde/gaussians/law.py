@@ -5,11 +5,12 @@ Comes in: means and covariances. Goes out: numbers.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from controlsde.distances.bures import bures_wasserstein, root
 
 Array = NDArray[np.float64]
 
@@ -35,10 +36,7 @@ class Law:
 
 def wasserstein_2(first: Law, second: Law) -> float:
     """W₂² = |m₁ − m₂|² + tr(S₁ + S₂ − 2(S₁^½ S₂ S₁^½)^½)   (Dowson & Landau 1982)."""
-    root = _root(first.covariance)
-    shared = np.linalg.eigvalsh(root @ second.covariance @ root)
-    spread = np.trace(first.covariance) + np.trace(second.covariance) - 2.0 * np.sqrt(np.maximum(shared, 0.0)).sum()
-    return math.sqrt(float(np.sum((first.mean - second.mean) ** 2)) + max(float(spread), 0.0))
+    return bures_wasserstein(first.mean, root(first.covariance), second.mean, second.covariance)
 
 
 def kullback_leibler(first: Law, second: Law) -> float:
@@ -47,8 +45,3 @@ def kullback_leibler(first: Law, second: Law) -> float:
     inverse = np.linalg.inv(second.covariance)
     logarithms = np.linalg.slogdet(second.covariance)[1] - np.linalg.slogdet(first.covariance)[1]
     return 0.5 * float(np.trace(inverse @ first.covariance) + gap @ inverse @ gap - first.dimension + logarithms)
-
-
-def _root(matrix: Array) -> Array:
-    values, vectors = np.linalg.eigh(matrix)
-    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)

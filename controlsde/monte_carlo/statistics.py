@@ -23,6 +23,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from controlsde import distances
+from controlsde.distances.nulls import NullTest, null_test
 from controlsde.monte_carlo.modes import CosineModes
 from controlsde.monte_carlo.sums import Layout, Sums
 
@@ -186,38 +187,8 @@ def moments(layout: Layout, sums: Sums) -> Moments | None:
     )
 
 
-@dataclass(frozen=True)
-class NullTest:
-    """A transport distance between particles and a density, beside what as many draws from the density show.
-
-    null_mean, null_deviation: of the distance over such draws; p: the share of draws at least as far away.
-    """
-
-    value: float
-    null_mean: float
-    null_deviation: float
-    p: float
-
-    @property
-    def z(self) -> float:
-        """How far above the null, in its deviations."""
-        return (self.value - self.null_mean) / self.null_deviation if self.null_deviation else math.inf
-
-    def to_json(self) -> dict[str, float]:
-        """The numbers as the JSON of a simulation holds them."""
-        return {
-            "value": self.value,
-            "null_mean": self.null_mean,
-            "null_deviation": self.null_deviation,
-            "p": self.p,
-        }
-
-
 def _tested(distance: Callable[[Counts], float], counts: Counts, null: Callable[[], Counts], repeats: int) -> NullTest:
-    value = distance(counts)
-    draws = np.array([distance(null()) for _ in range(repeats)])
-    beyond = (1.0 + np.count_nonzero(draws >= value)) / (1.0 + repeats)
-    return NullTest(value, float(draws.mean()), float(draws.std(ddof=1)), float(beyond))
+    return null_test(distance(counts), np.array([distance(null()) for _ in range(repeats)]))
 
 
 def wasserstein_1(layout: Layout, sums: Sums, density: Array, rng: np.random.Generator) -> NullTest:

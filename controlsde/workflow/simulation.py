@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from controlsde import distances
 from controlsde.control.controls import ControlsError
 from controlsde.control.drift import Drift, given_drift, network_drift
+from controlsde.distances.nulls import NullTest
 from controlsde.foundation import netcdf
 from controlsde.foundation.errors import ControlsdeError
 from controlsde.foundation.files import write_whole
@@ -27,7 +28,7 @@ from controlsde.monte_carlo import statistics
 from controlsde.monte_carlo.backends.numpy import stepping as plain
 from controlsde.monte_carlo.experiment import Experiment
 from controlsde.monte_carlo.process_group import Crew
-from controlsde.monte_carlo.statistics import Estimate, Moments, NullTest
+from controlsde.monte_carlo.statistics import Estimate, Moments
 from controlsde.monte_carlo.streaming import INTERRUPTED, Effort, Starts
 from controlsde.monte_carlo.sums import CELL
 from controlsde.problem import Problem, parse_problem

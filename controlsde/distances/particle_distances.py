@@ -1,0 +1,96 @@
+"""The distances between particles and a mixture that every result in free space tells, each beside its nulls.
+
+Comes in: particles and the mixture. Goes out: a `NullTest` by name. Every null is as many exact draws as there are
+particles, measured by the same statistic; the distances of pairs share what they have in common, `Cloud`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from controlsde.densities.density import Array, as_points
+from controlsde.densities.free_mixture import FreeMixture
+from controlsde.distances.bures import moments_against
+from controlsde.distances.cloud import Cloud
+from controlsde.distances.energy_distance import energy_distance, mean_distance
+from controlsde.distances.marginals import chosen
+from controlsde.distances.mollified import Mollified, automatic_scales
+from controlsde.distances.nulls import NullTest, null_test
+from controlsde.distances.sliced_wasserstein import DIRECTIONS, random_directions, sliced_against
+from controlsde.registry import PARTICLE_DISTANCES
+
+MANY = 10  # times `most`: particles that are looked at where the cost grows with their number alone
+
+
+@dataclass(frozen=True)
+class ParticleDistance:
+    """title: in tables. prepare: for a mixture and n particles, what takes n particles to the number.
+
+    of_pairs: whether the cost grows with n², so that only a part of the particles is looked at.
+    """
+
+    title: str
+    of_pairs: bool
+    prepare: Callable[[FreeMixture, int, np.random.Generator], Callable[[Cloud], float]]
+
+
+def measure(
+    particles: Array, mixture: FreeMixture, rng: np.random.Generator, nulls: int = 30, most: int = 2000
+) -> dict[str, NullTest]:
+    """Every distance of particles (n, d) to the mixture, beside `nulls` ≥ 2 sets of as many draws from it.
+
+    Distances of pairs look at no more than `most` particles. Raises ValueError for fewer than two particles, or for
+    one that is not finite.
+    """
+    points = as_points(particles, mixture.dimension)
+    if len(points) < 2 or not np.all(np.isfinite(points)):
+        raise ValueError("distances need at least two particles, all of them finite")
+    points = chosen(points, MANY * most, rng)
+    all_of_them = Cloud(points)
+    few = min(len(points), most)
+    statistics = {}
+    for name, distance in PARTICLE_DISTANCES.items():
+        statistics[name] = distance.prepare(mixture, few if distance.of_pairs else len(points), rng)
+
+    def values(whole: Cloud) -> list[float]:
+        part = whole if few == len(whole) else Cloud(whole.points[:few])
+        return [
+            statistic(part if PARTICLE_DISTANCES[name].of_pairs else whole) for name, statistic in statistics.items()
+        ]
+
+    ours = values(all_of_them)
+    drawn = np.array([values(Cloud(mixture.sample(len(points), rng))) for _ in range(nulls)])
+    return {name: null_test(ours[i], drawn[:, i]) for i, name in enumerate(statistics)}
+
+
+def _mollified(mixture: FreeMixture, n: int, rng: np.random.Generator) -> Callable[[Cloud], float]:
+    """Σ_g T_g/sd_g ÷ Σ_g 1/sd_g at automatic scales: the objective of particles, as a share of the density's norm."""
+    statistic = Mollified.of(mixture, automatic_scales(mixture, n))
+    weights = 1.0 / statistic.null_deviations(n, rng)
+    weights /= weights.sum()
+    return lambda cloud: float(weights @ statistic.values(cloud))
+
+
+def _energy(mixture: FreeMixture, n: int, rng: np.random.Generator) -> Callable[[Cloud], float]:
+    draws = Cloud(mixture.sample(n, rng))
+    within = mean_distance(draws)
+    return lambda cloud: energy_distance(cloud, draws, within)
+
+
+def _sliced(mixture: FreeMixture, n: int, rng: np.random.Generator) -> Callable[[Cloud], float]:
+    distance = sliced_against(mixture, n, random_directions(mixture.dimension, DIRECTIONS, rng))
+    return lambda cloud: distance(cloud.points)
+
+
+def _bures(mixture: FreeMixture, n: int, rng: np.random.Generator) -> Callable[[Cloud], float]:  # noqa: ARG001
+    distance = moments_against(mixture.mean, mixture.covariance)
+    return lambda cloud: distance(cloud.points)
+
+
+MOLLIFIED = ParticleDistance("mollified L², relative", of_pairs=True, prepare=_mollified)
+ENERGY_DISTANCE = ParticleDistance("energy distance", of_pairs=True, prepare=_energy)
+SLICED_WASSERSTEIN_2 = ParticleDistance("sliced Wasserstein-2", of_pairs=False, prepare=_sliced)
+BURES_WASSERSTEIN_2 = ParticleDistance("Wasserstein-2 of moments", of_pairs=False, prepare=_bures)
