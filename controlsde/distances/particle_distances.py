@@ -6,7 +6,7 @@ particles, measured by the same statistic; the distances of pairs share what the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,63 +34,87 @@ class ParticleDistance:
 
     title: str
     of_pairs: bool
-    prepare: Callable[[FreeMixture, int, np.random.Generator], Callable[[Cloud], float]]
+    prepare: Callable[[FreeMixture, int, np.random.Generator, Sequence[float] | None], Callable[[Cloud], float]]
 
 
 def measure(
     particles: Array, mixture: FreeMixture, rng: np.random.Generator, nulls: int = 30, most: int = 2000
 ) -> dict[str, NullTest]:
-    """Every distance of particles (n, d) to the mixture, beside `nulls` ≥ 2 sets of as many draws from it.
+    """Every distance of particles (n, d) to the mixture; see `measure_all`."""
+    return measure_all({"particles": particles}, mixture, rng, nulls, most)["particles"]
 
-    Distances of pairs look at no more than `most` particles. Raises ValueError for fewer than two particles, or for
-    one that is not finite.
+
+def measure_all(
+    clouds: Mapping[str, Array],
+    mixture: FreeMixture,
+    rng: np.random.Generator,
+    nulls: int = 30,
+    most: int = 2000,
+    scales: Sequence[float] | None = None,
+) -> dict[str, dict[str, NullTest]]:
+    """Every distance of each of several clouds (n, d) to the mixture, beside `nulls` ≥ 2 sets of draws from it.
+
+    Of all clouds as many particles are looked at as the smallest has, so that they share their nulls; distances of
+    pairs look at no more than `most`. scales: of the mollified norm, automatic where there are none. Raises ValueError
+    for fewer than two particles, or for one that is not finite.
     """
-    points = as_points(particles, mixture.dimension)
-    if len(points) < 2 or not np.all(np.isfinite(points)):
+    looked_at = {name: as_points(points, mixture.dimension) for name, points in clouds.items()}
+    count = min(MANY * most, *(len(points) for points in looked_at.values()))
+    if count < 2 or not all(np.all(np.isfinite(points)) for points in looked_at.values()):
         raise ValueError("distances need at least two particles, all of them finite")
-    points = chosen(points, MANY * most, rng)
-    all_of_them = Cloud(points)
-    few = min(len(points), most)
+    few = min(count, most)
     statistics = {}
     for name, distance in PARTICLE_DISTANCES.items():
-        statistics[name] = distance.prepare(mixture, few if distance.of_pairs else len(points), rng)
+        size = few if distance.of_pairs else count
+        statistics[name] = distance.prepare(mixture, size, rng, scales)
 
-    def values(whole: Cloud) -> list[float]:
-        part = whole if few == len(whole) else Cloud(whole.points[:few])
+    def values(points: Array) -> list[float]:
+        whole = Cloud(points)
+        part = whole if few == len(whole) else Cloud(points[:few])
         return [
             statistic(part if PARTICLE_DISTANCES[name].of_pairs else whole) for name, statistic in statistics.items()
         ]
 
-    ours = values(all_of_them)
-    drawn = np.array([values(Cloud(mixture.sample(len(points), rng))) for _ in range(nulls)])
-    return {name: null_test(ours[i], drawn[:, i]) for i, name in enumerate(statistics)}
+    ours = {name: values(chosen(points, count, rng)) for name, points in looked_at.items()}
+    drawn = np.array([values(mixture.sample(count, rng)) for _ in range(nulls)])
+    return {
+        name: {of: null_test(found[i], drawn[:, i]) for i, of in enumerate(statistics)} for name, found in ours.items()
+    }
 
 
-def _mollified(mixture: FreeMixture, n: int, rng: np.random.Generator) -> Callable[[Cloud], float]:
+def mollified_statistic(
+    mixture: FreeMixture, n: int, rng: np.random.Generator, scales: Sequence[float] | None
+) -> Callable[[Cloud], float]:
     """Σ_g T_g/sd_g ÷ Σ_g 1/sd_g at automatic scales: the objective of particles, as a share of the density's norm."""
-    statistic = Mollified.of(mixture, automatic_scales(mixture, n))
+    statistic = Mollified.of(mixture, scales or automatic_scales(mixture, n))
     weights = 1.0 / statistic.null_deviations(n, rng)
     weights /= weights.sum()
     return lambda cloud: float(weights @ statistic.values(cloud))
 
 
-def _energy(mixture: FreeMixture, n: int, rng: np.random.Generator) -> Callable[[Cloud], float]:
+def _energy(
+    mixture: FreeMixture, n: int, rng: np.random.Generator, scales: Sequence[float] | None
+) -> Callable[[Cloud], float]:
     draws = Cloud(mixture.sample(n, rng))
     within = mean_distance(draws)
     return lambda cloud: energy_distance(cloud, draws, within)
 
 
-def _sliced(mixture: FreeMixture, n: int, rng: np.random.Generator) -> Callable[[Cloud], float]:
+def _sliced(
+    mixture: FreeMixture, n: int, rng: np.random.Generator, scales: Sequence[float] | None
+) -> Callable[[Cloud], float]:
     distance = sliced_against(mixture, n, random_directions(mixture.dimension, DIRECTIONS, rng))
     return lambda cloud: distance(cloud.points)
 
 
-def _bures(mixture: FreeMixture, n: int, rng: np.random.Generator) -> Callable[[Cloud], float]:  # noqa: ARG001
+def _bures(
+    mixture: FreeMixture, n: int, rng: np.random.Generator, scales: Sequence[float] | None
+) -> Callable[[Cloud], float]:
     distance = moments_against(mixture.mean, mixture.covariance)
     return lambda cloud: distance(cloud.points)
 
 
-MOLLIFIED = ParticleDistance("mollified L², relative", of_pairs=True, prepare=_mollified)
+MOLLIFIED = ParticleDistance("mollified L², relative", of_pairs=True, prepare=mollified_statistic)
 ENERGY_DISTANCE = ParticleDistance("energy distance", of_pairs=True, prepare=_energy)
 SLICED_WASSERSTEIN_2 = ParticleDistance("sliced Wasserstein-2", of_pairs=False, prepare=_sliced)
 BURES_WASSERSTEIN_2 = ParticleDistance("Wasserstein-2 of moments", of_pairs=False, prepare=_bures)

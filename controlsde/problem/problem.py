@@ -19,7 +19,7 @@ from controlsde.problem.yaml_text import write
 from controlsde.registry import SOLVERS
 
 USUAL_IN_FREE_SPACE = "score-matching"
-FREE_PARTICLES = {"particles": 20_000, "steps_per_piece": 16}  # of an evaluation there, where a problem does not say
+FREE_PARTICLES = {"particles": 5_000, "steps_per_piece": 16}  # of an evaluation there, where a problem does not say
 DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9]) *(\..*)?", re.IGNORECASE)
 MAX_NAME_BYTES = 200  # a file system takes 255, and files are named after problems with a little added
 

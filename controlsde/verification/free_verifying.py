@@ -34,7 +34,7 @@ Array = NDArray[np.float64]
 
 KEPT = 500  # particles whose way is kept, and samples of p beside them
 FINAL = 5000  # particles at T that are kept
-PAIRS = 2000  # particles of distances that look at pairs
+PAIRS = 2000  # particles of which distances are told: some look at all pairs
 COUPLED = 2048  # particles that are moved with whole and with half steps
 NULLS = 40  # sets of draws from p beside which a distance is told
 EXACT_STEPS = 4  # a piece, of the exact drift's own run, which costs a score for each
@@ -117,11 +117,11 @@ def _distances(
 ) -> tuple[dict[str, BesideNull], float | None]:
     """Every distance beside its null and that of one Gaussian; how many deviations the exact drift is from the null."""
     target = posed.reference.data
-    n = cloud.particles
-    clouds = {"controlled": cloud.final, "gaussian": gaussian_with_moments_of(target).sample(n, rng)}
+    ours = cloud.final[:PAIRS]
+    clouds = {"controlled": ours, "gaussian": gaussian_with_moments_of(target).sample(len(ours), rng)}
     if thorough and posed.reference.start is None:
         progress(Step("verifying: the exact drift by the same way"))
-        clouds["exact"] = _by_exact_drift(posed, experiment)
+        clouds["exact"] = _by_exact_drift(posed, experiment, len(ours))
     progress(Step("verifying: distances and their nulls"))
     found = measure_all(clouds, target, rng, NULLS, PAIRS, given_scales(posed.problem))
     marginals = {name: compare_marginals(points, target, rng, NULLS, PAIRS).test for name, points in clouds.items()}
@@ -134,11 +134,11 @@ def _distances(
     return distances, exact
 
 
-def _by_exact_drift(posed: FreePosed, experiment: FreeExperiment) -> Array:
-    """Where the exact drift takes particles, by few steps: (n, d)."""
+def _by_exact_drift(posed: FreePosed, experiment: FreeExperiment, particles: int) -> Array:
+    """Where the exact drift takes so many particles, by few steps: (n, d)."""
     drift = FreeExactDrift(posed.reference, posed.problem.noise, posed.edges)
     steps = min(EXACT_STEPS, experiment.steps_per_piece)
-    run = replace(experiment, drift=drift, steps_per_piece=steps).run(PAIRS, 0)
+    run = replace(experiment, drift=drift, steps_per_piece=steps).run(particles, 0)
     return run.final
 
 
