@@ -25,16 +25,26 @@ from controlsde.registry import PARTICLE_DISTANCES
 MANY = 10  # times `most`: particles that are looked at where the cost grows with their number alone
 
 
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """n particles are to be told from a mixture. rng: of what a distance draws; scales: of the mollified norm, if given."""
+
+    mixture: FreeMixture
+    n: int
+    rng: np.random.Generator
+    scales: Sequence[float] | None = None
+
+
 @dataclass(frozen=True)
 class ParticleDistance:
-    """title: in tables. prepare: for a mixture and n particles, what takes n particles to the number.
+    """title: in tables. prepare: what takes particles to the number, for what is `Asked`.
 
     of_pairs: whether the cost grows with n², so that only a part of the particles is looked at.
     """
 
     title: str
     of_pairs: bool
-    prepare: Callable[[FreeMixture, int, np.random.Generator, Sequence[float] | None], Callable[[Cloud], float]]
+    prepare: Callable[[Asked], Callable[[Cloud], float]]
 
 
 def measure(
@@ -66,7 +76,7 @@ def measure_all(
     statistics = {}
     for name, distance in PARTICLE_DISTANCES.items():
         size = few if distance.of_pairs else count
-        statistics[name] = distance.prepare(mixture, size, rng, scales)
+        statistics[name] = distance.prepare(Asked(mixture, size, rng, scales))
 
     def values(points: Array) -> list[float]:
         whole = Cloud(points)
@@ -82,35 +92,29 @@ def measure_all(
     }
 
 
-def mollified_statistic(
-    mixture: FreeMixture, n: int, rng: np.random.Generator, scales: Sequence[float] | None
-) -> Callable[[Cloud], float]:
-    """Σ_g T_g/sd_g ÷ Σ_g 1/sd_g at automatic scales: the objective of particles, as a share of the density's norm."""
-    statistic = Mollified.of(mixture, scales or automatic_scales(mixture, n))
-    weights = 1.0 / statistic.null_deviations(n, rng)
+def mollified_statistic(asked: Asked) -> Callable[[Cloud], float]:
+    """Σ_g T_g/sd_g ÷ Σ_g 1/sd_g: the objective of particles, as a share of the density's norm."""
+    scales = asked.scales or automatic_scales(asked.mixture, asked.n)
+    statistic = Mollified.of(asked.mixture, scales)
+    weights = 1.0 / statistic.null_deviations(asked.n, asked.rng)
     weights /= weights.sum()
     return lambda cloud: float(weights @ statistic.values(cloud))
 
 
-def _energy(
-    mixture: FreeMixture, n: int, rng: np.random.Generator, scales: Sequence[float] | None
-) -> Callable[[Cloud], float]:
-    draws = Cloud(mixture.sample(n, rng))
+def _energy(asked: Asked) -> Callable[[Cloud], float]:
+    draws = Cloud(asked.mixture.sample(asked.n, asked.rng))
     within = mean_distance(draws)
     return lambda cloud: energy_distance(cloud, draws, within)
 
 
-def _sliced(
-    mixture: FreeMixture, n: int, rng: np.random.Generator, scales: Sequence[float] | None
-) -> Callable[[Cloud], float]:
-    distance = sliced_against(mixture, n, random_directions(mixture.dimension, DIRECTIONS, rng))
+def _sliced(asked: Asked) -> Callable[[Cloud], float]:
+    directions = random_directions(asked.mixture.dimension, DIRECTIONS, asked.rng)
+    distance = sliced_against(asked.mixture, asked.n, directions)
     return lambda cloud: distance(cloud.points)
 
 
-def _bures(
-    mixture: FreeMixture, n: int, rng: np.random.Generator, scales: Sequence[float] | None
-) -> Callable[[Cloud], float]:
-    distance = moments_against(mixture.mean, mixture.covariance)
+def _bures(asked: Asked) -> Callable[[Cloud], float]:
+    distance = moments_against(asked.mixture.mean, asked.mixture.covariance)
     return lambda cloud: distance(cloud.points)
 
 

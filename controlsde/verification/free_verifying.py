@@ -20,7 +20,7 @@ from controlsde.distances.cloud import Cloud as Pairs
 from controlsde.distances.cloud import squared_distances
 from controlsde.distances.marginals import compare_marginals
 from controlsde.distances.mollified import automatic_scales
-from controlsde.distances.particle_distances import measure_all, mollified_statistic
+from controlsde.distances.particle_distances import Asked, measure_all, mollified_statistic
 from controlsde.foundation.progress import Progress, Step
 from controlsde.monte_carlo.cloud import Cloud, FreeExperiment
 from controlsde.monte_carlo.philox import Stream
@@ -196,4 +196,4 @@ def _mollified(
     """The mollified distance of particles (n, d) from p; nan where one is lost."""
     if not np.all(np.isfinite(points)):
         return math.nan
-    return mollified_statistic(mixture, len(points), rng, scales)(Pairs(points))
+    return mollified_statistic(Asked(mixture, len(points), rng, scales))(Pairs(points))

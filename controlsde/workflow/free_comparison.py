@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from controlsde.control.drift import network_drift
 from controlsde.distances.cloud import Cloud
-from controlsde.distances.particle_distances import mollified_statistic
+from controlsde.distances.particle_distances import Asked, mollified_statistic
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import own_settings
 from controlsde.problem import Problem
@@ -227,8 +227,8 @@ def _final_distance(result: FreeResult, problem: Problem) -> float:
     final = experiment_of(posed, drift).run(PAIRS, 0).final
     if not np.all(np.isfinite(final)):
         return math.nan
-    statistic = mollified_statistic(posed.data.mixture, PAIRS, np.random.default_rng(CROSS), given_scales(problem))
-    return float(statistic(Cloud(final)))
+    asked = Asked(posed.data.mixture, PAIRS, np.random.default_rng(CROSS), given_scales(problem))
+    return mollified_statistic(asked)(Cloud(final))
 
 
 def note(comparison: FreeComparison) -> str:
