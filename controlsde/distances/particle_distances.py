@@ -27,7 +27,7 @@ MANY = 10  # times `most`: particles that are looked at where the cost grows wit
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """n particles are to be told from a mixture. rng: of what a distance draws; scales: of the mollified norm, if given."""
+    """n particles are to be told from a mixture. rng: of what is drawn; scales: of the mollified norm, if given."""
 
     mixture: FreeMixture
     n: int

@@ -15,7 +15,7 @@ from controlsde.distances.nulls import NullTest, null_test
 
 Array = NDArray[np.float64]
 
-PERMUTATIONS = 999
+PERMUTATIONS = 1999
 MOST = 1500  # particles of each set that are looked at
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-LEAST_P = 1e-3  # below this p-value the particles and those of the result are said to differ
+LEAST_P = 1e-3  # at this p-value or below it the particles and those of the result are said to differ
 UNSERVED = ("time_budget", "target_se")  # of a box, where particles are summed in a stream
 REPETITION = 1  # of the noise, where nobody says: other particles than those of the result
 
@@ -173,7 +173,7 @@ def simulate_free(result: FreeResult, settings: SimulationSettings, progress: Pr
         seconds=seconds,
         tests=tests,
         agreement=agreement,
-        checks=(Check("same_law", -math.log10(agreement.p), -math.log10(LEAST_P), agreement.p >= LEAST_P),),
+        checks=(Check("same_law", -math.log10(agreement.p), -math.log10(LEAST_P), agreement.p > LEAST_P),),
         paths=settings.paths,
     )
 
