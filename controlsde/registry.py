@@ -11,7 +11,9 @@ DENSITIES = Extensions(
     "controlsde.densities",
     {
         "mixture": "controlsde.problem.density_specs:MIXTURE",
+        "product": "controlsde.problem.density_specs:PRODUCT",
         "samples": "controlsde.problem.density_specs:SAMPLES",
+        "gaussians": "controlsde.problem.density_specs:GAUSSIANS",
         "uniform": "controlsde.problem.density_specs:UNIFORM",
         "boxes": "controlsde.problem.density_specs:BOXES",
         "truncated": "controlsde.problem.density_specs:TRUNCATED",

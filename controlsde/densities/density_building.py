@@ -61,11 +61,22 @@ def picture(spec: schema.Image, box: Box) -> ImageDensity:
 
 def from_samples(spec: schema.Samples, box: Box) -> GaussianMixture:  # noqa: ARG001
     """A Gaussian about each point."""
-    points = np.array(spec.points, dtype=np.float64)
+    points = np.array(spec.rows, dtype=np.float64)
     if points.size == 0:
         raise ValueError("samples hold no points: load the problem with load_problem, or give points")
     variances = np.broadcast_to(np.array(spec.bandwidth) ** 2, points.shape)
     return GaussianMixture(np.ones(len(points)), points, variances)
+
+
+def fitted(spec: schema.Gaussians, box: Box) -> CorrelatedMixture:  # noqa: ARG001
+    """Fitted Gaussians are for free space: a box would cut them anywhere."""
+    raise ValueError("gaussians needs free space, domain.space: free")
+
+
+def product(spec: schema.Product, box: Box) -> GaussianMixture:  # noqa: ARG001
+    """The mixture of all products of the factors' components."""
+    weights, means, stds = (np.array(part) for part in zip(*spec.gaussians, strict=True))
+    return GaussianMixture(weights, means, stds**2)
 
 
 def uniform(spec: schema.Uniform, box: Box) -> BoxesDensity:

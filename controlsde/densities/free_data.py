@@ -13,7 +13,9 @@ import numpy as np
 from controlsde.densities.density import Array
 from controlsde.densities.density_building import build_density
 from controlsde.densities.free_mixture import FreeMixture, KernelMixture, free_mixture
+from controlsde.densities.mixture_fitting import fit_gaussians
 from controlsde.problem import schema
+from controlsde.problem.preparing import FITTING, stream
 from controlsde.registry import DENSITIES
 
 
@@ -66,16 +68,36 @@ def mixture(spec: schema.Mixture) -> FreeData:
     return FreeData(density, None, None, coordinates(d), np.zeros(d), np.ones(d), None, words)
 
 
+def product(spec: schema.Product) -> FreeData:
+    """Independent mixtures, as the mixture of all products of their components."""
+    density = free_mixture(build_density(spec, ()))  # type: ignore[arg-type]
+    d = density.dimension
+    words = f"a product of {len(spec.factors) * spec.copies} mixtures, {len(density.weights)} Gaussians"
+    return FreeData(density, None, None, coordinates(d), np.zeros(d), np.ones(d), None, words)
+
+
 def samples(spec: schema.Samples) -> FreeData:
     """A kernel about each point."""
-    points = np.array(spec.points, dtype=float)
-    d = points.shape[1]
-    width = float(np.array(spec.bandwidth)[0])
-    kernels = KernelMixture(np.full(len(points), 1.0 / len(points)), points, width**2)
-    scale = np.ones(d) if spec.scale is None else np.array(spec.scale)
-    shift = np.zeros(d) if spec.shift is None else np.array(spec.shift)
-    names = tuple(spec.columns or coordinates(d))
-    return FreeData(kernels, points, None, names, shift, scale, width, f"{len(points)} kernels of width {width:.4g}")
+    table = spec.prepared
+    count, width = len(table.rows), float(spec.bandwidth[0])
+    kernels = KernelMixture(np.full(count, 1.0 / count), table.rows, width**2)
+    names = tuple(spec.columns or coordinates(spec.dimension))
+    words = f"{count} kernels of width {width:.4g}"
+    return FreeData(kernels, table.rows, table.held_out, names, table.shift, table.scale, width, words)
+
+
+def gaussians(spec: schema.Gaussians) -> FreeData:
+    """Gaussians fitted to the points; from the seed of the table, always the same."""
+    table = spec.prepared
+    ridge = spec.ridge * float(np.mean(np.var(table.rows, axis=0)))
+    try:
+        fit = fit_gaussians(table.rows, spec.components, ridge, stream(spec.seed, FITTING))
+    except ValueError as error:
+        raise ValueError(f"reference.data.components: {error}") from None
+    names = tuple(spec.columns or coordinates(spec.dimension))
+    count = spec.components
+    words = f"{count} Gaussian{'s' * (count > 1)} fitted to {len(table.rows)} points"
+    return FreeData(fit.mixture, table.rows, table.held_out, names, table.shift, table.scale, None, words)
 
 
 def coordinates(dimension: int) -> tuple[str, ...]:

@@ -21,17 +21,20 @@ def fill_in(document: Document, folder: Path, places: tuple[Location, ...] = PLA
     """Read the files that the document's densities name, and put what is in them in their place.
 
     places: where there may be densities. What cannot be read becomes a fault. Returns the locations of the `file` keys
-    that stay unread.
+    that stay unread, and of the columns that nobody can know then.
     """
-    unread = set()
+    unread: set[Location] = set()
+    domain: Any = document.data.get("domain") if isinstance(document.data, dict) else None
+    free = isinstance(domain, dict) and domain.get("space") == "free"
     for where in places:
         density: Any = document.data
         for step in where:
             density = density.get(step) if isinstance(density, dict) else None
         try:
-            if sample_files.names_a_file(density):
-                points = sample_files.read_points(folder / density["file"], density["file"], density["columns"])
-                density["points"] = points
+            if sample_files.names_a_file(density, free=free):
+                columns = density.get("columns", sample_files.ALL)
+                read = sample_files.read_points(folder / density["file"], density["file"], columns)
+                density.update(points=read.points, columns=read.columns)
             elif image_files.names_a_file(density):
                 density["pixels"] = image_files.read_pixels(folder / density["file"], density["file"])
             else:
@@ -39,7 +42,7 @@ def fill_in(document: Document, folder: Path, places: tuple[Location, ...] = PLA
         except UnusableError as error:
             location = (*where, *error.key)
             document.faults.append(f"{document.place(location).value}: {dotted(location)} {error}")
-            unread.add((*where, "file"))
+            unread |= {(*where, "file"), (*where, "columns")}
         else:
             del density["file"]
     return frozenset(unread)

@@ -13,8 +13,10 @@ from controlsde.problem.density_specs import (
     Boxes,
     FormulaSpec,
     Funnel,
+    Gaussians,
     Image,
     Mixture,
+    Product,
     Samples,
     StudentT,
     Truncated,
@@ -48,7 +50,31 @@ def density_inconsistencies(where: Location, density: DensitySpec, box: Box) -> 
 
 def samples(where: Location, density: Samples, box: Box) -> Iterator[Inconsistency]:
     """Points that were read, and that lie in the box."""
-    yield from (_unread(where, density) if density.file is not None else gaussians(where, density, box))
+    if density.held_out:
+        yield (*where, "held_out"), "is for free space, where the likelihood of the rows held out is told: remove it"
+    else:
+        yield from (_unread(where, density) if density.file is not None else gaussians(where, density, box))
+
+
+def fitted(where: Location, density: Gaussians, box: Box) -> Iterator[Inconsistency]:  # noqa: ARG001
+    """Fitted Gaussians are for free space."""
+    yield (
+        (*where, "kind"),
+        "gaussians needs free space, domain.space: free; in a box use samples, or a mixture of known covariances",
+    )
+
+
+def samples_in_free_space(where: Location, density: Samples | Gaussians) -> Iterator[Inconsistency]:
+    """Points that were read, and kernels that are round: of one bandwidth in all coordinates."""
+    if density.file is not None:
+        yield from _unread(where, density)
+    elif isinstance(density, Samples) and len(set(density.bandwidth)) > 1:
+        yield (
+            (*where, "bandwidth"),
+            "must be one number in free space, where kernels are round: give one, or auto, with standardize: true",
+        )
+    elif isinstance(density, Gaussians) and all(len(set(column)) == 1 for column in zip(*density.points, strict=True)):
+        yield (*where, "points"), f"must differ (all {len(density.points)} are one); use kind: mixture for one Gaussian"
 
 
 def image(where: Location, density: Image, box: Box) -> Iterator[Inconsistency]:
@@ -56,7 +82,7 @@ def image(where: Location, density: Image, box: Box) -> Iterator[Inconsistency]:
     yield from (_unread(where, density) if density.file is not None else _picture(where, density, box))
 
 
-def _unread(where: Location, density: Samples | Image) -> Iterator[Inconsistency]:
+def _unread(where: Location, density: Samples | Gaussians | Image) -> Iterator[Inconsistency]:
     contents = "pixels" if isinstance(density, Image) else "points"
     yield (
         (*where, "file"),
@@ -69,9 +95,9 @@ def wrong_length(expected: int, got: int) -> str:
     return f"must have {expected} number(s), one a dimension of domain.box (got {got})"
 
 
-def gaussians(where: Location, density: Mixture | Samples, box: Box) -> Iterator[Inconsistency]:
+def gaussians(where: Location, density: Mixture | Product | Samples, box: Box) -> Iterator[Inconsistency]:
     """Components, or smoothed points, of the right dimension and with next to no mass outside the box."""
-    key = "points" if isinstance(density, Samples) else "means"
+    key = {"samples": "points", "mixture": "means"}.get(density.kind, "factors")
     if density.dimension != len(box):
         yield (
             (*where, key),

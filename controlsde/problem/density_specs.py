@@ -1,4 +1,4 @@
-"""What a user may write for a density: mixtures, samples, a picture, a named density, or a formula.
+"""What a user may write for a density: mixtures, data (in `sample_specs`), a picture, a named density, or a formula.
 
 In: a mapping with a `kind`. Out: a frozen model whose vectors are tuples with one number a dimension. Only
 what one density can know by itself is checked here; whether it fits the box is for `checks`.
@@ -15,20 +15,20 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from controlsde.foundation.extensions import found
 from controlsde.problem.formula import Formula as Expression
-from controlsde.problem.standardizing import constant_columns, standardized
+from controlsde.problem.sample_specs import MAX_POINTS, Gaussians, Samples
 from controlsde.problem.values import (
+    MOST_COORDINATES,
     Box,
     Coordinate,
     Inconsistency,
     InconsistencyError,
     Location,
     Matrix,
-    MeasuredVector,
     Positive,
     PositiveVector,
     Section,
-    UnitVector,
     Vector,
+    Whole,
     Width,
     about,
     is_number,
@@ -36,10 +36,12 @@ from controlsde.problem.values import (
 
 # So many that the resolved problem, written out, can still be read back.
 MAX_COMPONENTS = 5_000
-MAX_POINTS = 10_000
+MAX_PRODUCT = 4096  # components of a product
 MAX_PIXELS = 128  # an axis
 ASYMMETRY = 1e-9  # of a covariance, as a share of the standard deviations: rounding in what was copied
 SINGULAR = 1e-12  # of a variance: what the coordinates before it may leave
+
+__all__ = ["MAX_POINTS", "Gaussians", "Samples"]  # of `sample_specs`, beside what is defined here
 
 FREE = "controlsde.densities.free_data"
 BUILDING, CHECKS = "controlsde.densities.density_building", "controlsde.problem.density_checks"
@@ -212,113 +214,66 @@ def _indefinite(matrix: tuple[tuple[float, ...], ...], dimension: int) -> str | 
     return None
 
 
-class Samples(Section):
-    """Points, smoothed by a Gaussian of standard deviation `bandwidth` about each.
+class Product(Section):
+    """Independent groups of coordinates, each with a mixture of its own: the product of their densities.
 
-    Written with a CSV `file` and its `columns`, or with the `points` themselves. Loading a problem reads the
-    file and puts its points in place of it. `standardize` subtracts each column's mean and divides by its
-    standard deviation; the model then holds the standardised points, `standardize` false, and `shift` and
-    `scale`, with which `point · scale + shift` is in the measured units again.
+    `factors` are mixtures by `stds`; together, and as often as `copies` says, they give the coordinates in their order. A
+    product of mixtures is a mixture of the products of their components: in all at most MAX_PRODUCT.
     """
 
-    kind: Annotated[Literal["samples"], about("Points, each smoothed by a Gaussian.", "samples")] = "samples"
-    file: Annotated[
-        str | None,
+    kind: Annotated[Literal["product"], about("Independent mixtures, one after another.", "product")] = "product"
+    factors: Annotated[
+        tuple[Mixture, ...],
+        Field(min_length=1, max_length=MOST_COORDINATES),
         about(
-            "A CSV file whose first line names its columns, found relative to the problem file.",
-            "data.csv",
-            default="none: then `points` are needed",
-        ),
-    ] = None
-    columns: Annotated[
-        Annotated[tuple[str, ...], Field(min_length=1, max_length=3)] | None,
-        about("Which columns to read, one a dimension.", ["length", "width"], default="none: required with `file`"),
-    ] = None
-    bandwidth: Annotated[
-        PositiveVector,
-        about(
-            "The standard deviation of the Gaussian about each point; of the data's with `standardize`.",
-            0.2,
-            [0.2, 0.3],
+            "The mixtures, by `stds`, of the coordinates in their order.",
+            [{"means": [-1.5, 1.5], "stds": [0.3, 0.3]}],
             unit="length",
         ),
     ]
-    points: Annotated[
-        tuple[MeasuredVector, ...],
-        Field(max_length=MAX_POINTS),
-        about(
-            "The points themselves, in place of a file; one number or one list a point.",
-            [[0.1], [0.4]],
-            unit="length",
-            default="none: then `file` is needed",
-        ),
-    ] = ()
-    standardize: Annotated[
-        bool, Field(strict=True), about("Subtract each column's mean and divide by its standard deviation.", True)
-    ] = False
-    shift: Annotated[
-        MeasuredVector | None,
-        about(
-            "What was subtracted from each column, in the units of the data; `standardize` fills it in.",
-            [3.758],
-            unit="that of the data",
-            default="none",
-        ),
-    ] = None
-    scale: Annotated[
-        UnitVector | None,
-        about(
-            "What each column was divided by; point · scale + shift is in the units of the data again.",
-            [1.765],
-            unit="that of the data",
-            default="none",
-        ),
-    ] = None
+    copies: Annotated[
+        Whole,
+        Field(ge=1, le=MOST_COORDINATES),
+        about("How often all the factors are repeated.", 8, unit="count"),
+    ] = 1
 
     @property
     def dimension(self) -> int:
-        """The dimension of the points."""
-        return len(self.points[0]) if self.points else len(self.columns or ())
+        """The number of coordinates of all factors."""
+        return self.copies * sum(factor.dimension for factor in self.factors)
+
+    @property
+    def count(self) -> int:
+        """The number of components of the whole."""
+        return int(math.prod(len(factor.means) for factor in self.factors) ** self.copies)
 
     @model_validator(mode="after")
-    def _fill_and_check(self) -> Self:
-        inconsistencies: list[tuple[Location, str]] = []
-        if (self.file is None) == (not self.points):
-            inconsistencies.append(((), "needs either file, with columns, or points, and not both"))
-        if self.file is not None and self.columns is None:
-            inconsistencies.append((("columns",), "is required with file: the names of the columns to read"))
-        if inconsistencies:
-            raise InconsistencyError(inconsistencies)
-        dimension = self.dimension
-        inconsistencies += [
-            (("points", i), f"must have {dimension} number(s), as the first point has (got {len(point)})")
-            for i, point in enumerate(self.points)
-            if len(point) != dimension
+    def _check_factors(self) -> Self:
+        inconsistencies: list[Inconsistency] = [
+            (("factors", i), "must have stds: independent coordinates")
+            for i, factor in enumerate(self.factors)
+            if factor.stds is None
         ]
-        if len(self.bandwidth) == 1:
-            self.fill_in(bandwidth=self.bandwidth * dimension)
-        for name in ("columns", "bandwidth", "shift", "scale"):
-            given = getattr(self, name)
-            if given is not None and len(given) != dimension:
-                inconsistencies.append(((name,), f"must have {dimension} number(s), one a dimension"))
-        if self.standardize and (self.shift is not None or self.scale is not None):
-            inconsistencies.append((("standardize",), "computes shift and scale: give either it or them"))
+        if self.dimension > MOST_COORDINATES:
+            told = f"and copies make {self.dimension} coordinates, and at most {MOST_COORDINATES} are allowed"
+            inconsistencies.append((("factors",), told))
+        elif self.count > MAX_PRODUCT:
+            told = (
+                f"make a mixture of {self.count} components, and at most {MAX_PRODUCT} are allowed; use fewer factors"
+            )
+            inconsistencies.append((("factors",), f"{told}, copies or components"))
         if inconsistencies:
             raise InconsistencyError(inconsistencies)
-        if self.standardize and self.points:
-            self._standardize()
         return self
 
-    def _standardize(self) -> None:
-        constant = constant_columns(self.points)
-        if constant:
-            raise InconsistencyError([(("standardize",), self._no_spread(constant[0]))])
-        self.fill_in(**standardized(self.points)._asdict(), standardize=False)
-
-    def _no_spread(self, column: int) -> str:
-        name = f"column {self.columns[column]!r}" if self.columns else f"coordinate {column + 1}"
-        value = self.points[0][column]
-        return f"needs points that differ in every column ({name} is {value:.10g} everywhere); leave that one out"
+    @property
+    def gaussians(self) -> list[tuple[float, tuple[float, ...], tuple[float, ...]]]:
+        """Weight, mean and standard deviations of every component: the products of those of the factors."""
+        whole: list[tuple[float, tuple[float, ...], tuple[float, ...]]] = [(1.0, (), ())]
+        for factor in self.factors * self.copies:
+            parts = list(zip(factor.weights, factor.means, factor.marginal_stds, strict=True))
+            whole = [(w * v, m + n, s + t) for w, m, s in whole for v, n, t in parts]
+        return whole
 
 
 class Uniform(Section):
@@ -573,7 +528,13 @@ class Image(Section):
 
 
 MIXTURE = DensityKind(Mixture, f"{BUILDING}:mixture", f"{CHECKS}:gaussians", f"{FREE}:mixture")
-SAMPLES = DensityKind(Samples, f"{BUILDING}:from_samples", f"{CHECKS}:samples", f"{FREE}:samples")
+PRODUCT = DensityKind(Product, f"{BUILDING}:product", f"{CHECKS}:gaussians", f"{FREE}:product")
+SAMPLES = DensityKind(
+    Samples, f"{BUILDING}:from_samples", f"{CHECKS}:samples", f"{FREE}:samples", f"{CHECKS}:samples_in_free_space"
+)
+GAUSSIANS = DensityKind(
+    Gaussians, f"{BUILDING}:fitted", f"{CHECKS}:fitted", f"{FREE}:gaussians", f"{CHECKS}:samples_in_free_space"
+)
 UNIFORM = DensityKind(Uniform, f"{BUILDING}:uniform", f"{CHECKS}:limits")
 BOXES = DensityKind(Boxes, f"{BUILDING}:boxes", f"{CHECKS}:boxes")
 TRUNCATED = DensityKind(Truncated, f"{BUILDING}:truncated", f"{CHECKS}:truncated")

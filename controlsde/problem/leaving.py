@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from controlsde.problem.density_specs import Mixture, Samples
+from controlsde.problem.density_specs import Mixture, Product, Samples
 from controlsde.problem.standardizing import constant_columns, standardized
 from controlsde.problem.values import LARGEST, Box
 
@@ -22,12 +22,14 @@ WIDEST = 1e6  # of a box that is allowed
 MUCH_WIDER = 2.0  # than the box: data that need that are not on its scale
 
 
-def components(density: Mixture | Samples) -> list[Component]:
+def components(density: Mixture | Product | Samples) -> list[Component]:
     """The Gaussians of a density."""
+    if isinstance(density, Product):
+        return density.gaussians
     if isinstance(density, Mixture):
         return list(zip(density.weights, density.means, density.marginal_stds, strict=True))
-    share = 1 / len(density.points)
-    return [(share, point, density.bandwidth) for point in density.points]
+    rows = density.rows
+    return [(1 / len(rows), point, density.bandwidth) for point in rows]
 
 
 def mass_outside(components: list[Component], box: Box) -> float:
@@ -48,10 +50,11 @@ def mass_outside(components: list[Component], box: Box) -> float:
     return total
 
 
-def outside_cure(density: Mixture | Samples, box: Box) -> str:
+def outside_cure(density: Mixture | Product | Samples, box: Box) -> str:
     """What to do about a density that leaves the box."""
     wide = _around(components(density), box)
-    if isinstance(density, Samples) and density.shift is None and not constant_columns(density.points):
+    raw = isinstance(density, Samples) and density.shift is None and not density.drawn
+    if isinstance(density, Samples) and raw and not constant_columns(density.points):
         sides = zip(wide, box, strict=True)
         if any(high - low > MUCH_WIDER * (wall[1] - wall[0]) for (low, high), wall in sides):
             return _standardize(density, box)

@@ -108,8 +108,9 @@ def list_problems() -> list[ShippedProblem]:
 
 
 def dimension_of(path: Path) -> int:
-    """The dimension of the box in a shipped problem's file, without checking all of it."""
-    return len(yaml_text.read(_read(path), str(path)).data["domain"]["box"])
+    """The dimension of a shipped problem by its file, without checking all of it where that tells its dimension."""
+    domain = yaml_text.read(_read(path), str(path)).data["domain"]
+    return len(domain.get("box", ())) or domain.get("dimension") or load_problem(path).dimension
 
 
 def _kind_of(value: object) -> str:
@@ -162,7 +163,7 @@ def _read(path: Path) -> str:
     try:
         if kind := kinds.no_problem(path):
             raise ProblemError(f"{path}: that is {kind}, not a problem; name a YAML file or a shipped problem")
-        content = read_plain(path, yaml_text.MAX_BYTES)
+        content = read_plain(path, yaml_text.MAX_BYTES + yaml_text.MAX_TABLE)
     except MissingError:
         raise ProblemError(f"{path}: no such file") from None
     except UnreadableError as error:

@@ -11,8 +11,10 @@ from controlsde.problem.density_specs import (
     FormulaSpec,
     FormulaText,
     Funnel,
+    Gaussians,
     Image,
     Mixture,
+    Product,
     Samples,
     StudentT,
     Truncated,
@@ -44,7 +46,9 @@ FORWARD_KINDS = ("ornstein-uhlenbeck", "heat", "vp", "ve")
 
 
 if TYPE_CHECKING:
-    DensitySpec = Mixture | Samples | Uniform | Boxes | Truncated | StudentT | Funnel | Image | FormulaSpec
+    DensitySpec = (
+        Mixture | Product | Samples | Gaussians | Uniform | Boxes | Truncated | StudentT | Funnel | Image | FormulaSpec
+    )
 else:
     DensitySpec = Annotated[
         Union[tuple(DENSITIES[name].spec for name in DENSITIES)],  # noqa: UP007

@@ -1,24 +1,26 @@
-"""Points out of CSV files: `file` and `columns` of a density of samples become its `points`.
+"""Points out of CSV files: `file` and `columns` of samples or fitted Gaussians become their `points`.
 
 Columns are named as in the file's first line; in a file without such a line by their numbers, "1" for the first, or,
-all of them, in any words in their order. A file may be any file, named by mistake or in malice: of one that is no table
+all of them, in any words in their order. `pixel_*` stands for every column whose name begins so, `all` for all of them. A file may be any file, named by mistake or in malice: of one that is no table
 of numbers nothing is repeated.
 """
 
 from __future__ import annotations
 
 import csv
+import fnmatch
 import io
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from controlsde.foundation.wording import shown
-from controlsde.problem.density_specs import MAX_POINTS
 from controlsde.problem.file_content import UnusableError, content
+from controlsde.problem.sample_specs import ALL, MAX_NUMBERS, MAX_POINTS
 from controlsde.problem.table_format import SEPARATORS, TableFormat, ambiguous, decoded, format_of, is_table
-from controlsde.problem.values import PLAIN_NUMBER, nearest, number_hint, short
+from controlsde.problem.values import MOST_COORDINATES, PLAIN_NUMBER, nearest, number_hint, short
 
 MAX_COLUMNS = 1000
 MAX_LINES = 20 * MAX_POINTS  # empty ones and those within quotes, too
@@ -28,18 +30,36 @@ LONGEST_COLUMN = 40  # characters of a column's name in a message
 NOT_FINITE = ("nan", "inf", "infinity")
 
 
-def names_a_file(density: Any) -> bool:
-    """Say whether a density names a file and its columns; other mistakes are for the schema to tell."""
-    if not isinstance(density, dict) or density.get("kind") != "samples" or "points" in density:
+KINDS = ("samples", "gaussians")  # of densities that are made of a table
+
+
+def names_a_file(density: Any, *, free: bool) -> bool:
+    """Say whether a density names a file and its columns; other mistakes are for the schema to tell.
+
+    free: in free space, where all columns are meant if none is named.
+    """
+    if not isinstance(density, dict) or density.get("kind") not in KINDS or "points" in density:
         return False
-    columns = density.get("columns")
-    if not isinstance(columns, list) or not columns or not isinstance(density.get("file"), str):
+    columns = density.get("columns", ALL if free else None)
+    if not isinstance(density.get("file"), str):
+        return False
+    if isinstance(columns, str):
+        return True
+    if not isinstance(columns, list) or not columns:
         return False
     return len(columns) <= MAX_COLUMNS and all(isinstance(name, str) for name in columns)
 
 
-def read_points(path: Path, named: str, columns: list[str]) -> list[list[float]]:
-    """Return the rows of a table in a text file, only the named columns; all numbers finite.
+@dataclass(frozen=True)
+class Read:
+    """Points out of a file, and the names of their coordinates."""
+
+    points: list[list[float]]
+    columns: list[str]
+
+
+def read_points(path: Path, named: str, columns: list[str] | str) -> Read:
+    """Return the rows of a table in a text file, only the named columns, or `all`; all numbers finite.
 
     Raises `UnusableError` saying what is wrong and in which line.
     """
@@ -50,12 +70,12 @@ def read_points(path: Path, named: str, columns: list[str]) -> list[list[float]]
     if "\0" in text:
         raise UnusableError(("file",), f"{named!r} is not text; save the table as CSV")
     try:
-        return _rows(text, named, columns)
+        return _rows(text, named, [columns] if isinstance(columns, str) else columns)
     except csv.Error:
         raise UnusableError(("file",), f"{named!r} is not CSV: a field does not end; look for a stray quote") from None
 
 
-def _rows(text: str, named: str, columns: list[str]) -> list[list[float]]:
+def _rows(text: str, named: str, columns: list[str]) -> Read:
     form = format_of(text[: MAX_LINE * 2], columns)
     lines = _lines(text, named)
     if form.skipped:
@@ -64,7 +84,9 @@ def _rows(text: str, named: str, columns: list[str]) -> list[list[float]]:
     first = [name.strip() for name in next(reader, [])] if form.named else _first_row(text[form.skipped :], form)
     if len(first) > MAX_COLUMNS:
         raise UnusableError(("file",), f"{named!r} has more than {MAX_COLUMNS} columns; keep those that are needed")
+    columns = _written_out(columns, first, form, named)
     wanted = _places(columns, first, form, text[form.skipped :], named)
+    most = min(MAX_POINTS, MAX_NUMBERS // len(wanted))
     above = 1 if form.skipped else 0
     kept: list[tuple[str, list[str]]] = []
     for row in reader:
@@ -78,8 +100,8 @@ def _rows(text: str, named: str, columns: list[str]) -> list[list[float]]:
                 f"{_commas(row, first)}",
             )
         kept.append((line, [row[i].strip() for i in wanted]))
-        if len(kept) > MAX_POINTS:
-            raise UnusableError(("file",), f"{named!r} has more than {MAX_POINTS} rows; use a random subset")
+        if len(kept) > most:
+            raise UnusableError(("file",), f"{named!r} has more than {most} rows; use a random subset")
     if not kept:
         raise UnusableError(("file",), f"{named!r} has no rows below its header")
     if form.separator != "," and ambiguous([entry for _, row in kept for entry in row]):
@@ -91,11 +113,32 @@ def _rows(text: str, named: str, columns: list[str]) -> list[list[float]]:
     for line, row in kept:
         points.append(
             [
-                _finite(entry, f"{line}, {_called(i, first, form)}", points, form)
+                _finite(entry, (line, _called(i, first, form)), points, form)
                 for i, entry in zip(wanted, row, strict=True)
             ]
         )
-    return points
+    return Read(points, columns)
+
+
+def _written_out(columns: list[str], first: list[str], form: TableFormat, named: str) -> list[str]:
+    """The columns with `all` and patterns such as `pixel_*` written out, each once, in the order of the file."""
+    names = first if form.named else [str(i + 1) for i in range(len(first))]
+    listed: list[str] = []
+    for i, column in enumerate(columns):
+        if column in first or not ("*" in column or column == ALL):
+            listed.append(column)
+            continue
+        matching = [name for name in names if column == ALL or fnmatch.fnmatchcase(name, column)]
+        if not matching and column != ALL:
+            raise UnusableError(
+                ("columns", i), f"{shown(repr(column), LONGEST_COLUMN)} matches no column of {named!r}; name one there"
+            )
+        listed += [name for name in matching if name not in listed]
+    if len(listed) > MOST_COORDINATES:
+        raise UnusableError(
+            ("columns",), f"are {len(listed)} of {named!r}, and at most {MOST_COORDINATES} may be had; list those"
+        )
+    return listed
 
 
 def _first_row(text: str, form: TableFormat) -> list[str]:
@@ -163,9 +206,10 @@ def _commas(row: list[str], header: list[str]) -> str:
     return ": write decimal points, commas separate columns" if halves else ""
 
 
-def _finite(entry: str, where: str, before: list[list[float]], form: TableFormat) -> float:
+def _finite(entry: str, place: tuple[str, str], before: list[list[float]], form: TableFormat) -> float:
     """The number in an entry; one that is none is repeated if it is nearly one, or stands below numbers."""
     text = form.number(entry)
+    where = ", ".join(place)
     if not text:
         raise UnusableError(("file",), f"{where} is empty; remove the row")
     if PLAIN_NUMBER.fullmatch(text):

@@ -1,7 +1,8 @@
-"""Points in units of their own spread: each column less its mean, over its standard deviation.
+"""Points in units of their own spread: each column less its mean, over its standard deviation, or over one of all.
 
 In: points as measured, of any sane size: Unix times, populations, nanometres. Out: the standardised points with the
-shift and the scale that bring them back, and which columns do not spread beyond rounding.
+shift and the scale that bring them back, and which columns do not spread beyond rounding. The one scale of all columns
+is the root of the mean of their variances: a constant column, such as a dark corner of pictures, divides nothing by zero.
 """
 
 from __future__ import annotations
@@ -33,10 +34,11 @@ def constant_columns(points: Points) -> list[int]:
     ]
 
 
-def standardized(points: Points) -> Standardized:
-    """Each column less its mean, over its standard deviation. No column may be constant.
+def standardized(points: Points, *, common: bool = False) -> Standardized:
+    """Each column less its mean, over its standard deviation; or over the `common` √(mean of all columns' variances).
 
-    In two passes: a mean of large numbers is rounded, and the mean of what is left of them makes up for it.
+    No column may be constant; with `common`, not all of them. In two passes: a mean of large numbers is rounded, and the
+    mean of what is left of them makes up for it.
     """
     columns, shift, scale = [], [], []
     for column in zip(*points, strict=True):
@@ -44,8 +46,10 @@ def standardized(points: Points) -> Standardized:
         centred = [value - mean for value in column]
         left = math.fsum(centred) / len(column)
         centred = [value - left for value in centred]
-        deviation = math.sqrt(math.fsum(value * value for value in centred) / len(column))
-        columns.append([value / deviation for value in centred])
+        columns.append(centred)
         shift.append(mean + left)
-        scale.append(deviation)
-    return Standardized(tuple(zip(*columns, strict=True)), tuple(shift), tuple(scale))
+        scale.append(math.sqrt(math.fsum(value * value for value in centred) / len(column)))
+    if common:
+        scale = [math.sqrt(math.fsum(deviation**2 for deviation in scale) / len(scale))] * len(scale)
+    divided = [[value / unit for value in column] for column, unit in zip(columns, scale, strict=True)]
+    return Standardized(tuple(zip(*divided, strict=True)), tuple(shift), tuple(scale))

@@ -3,6 +3,9 @@
 In: a text. Out: a `Document`, dicts, lists, numbers and text together with the line and column of every key
 and value. Built on the parser's events rather than on a loader, so that hostile files stay cheap: nothing is
 constructed from tags, aliases are counted as they expand, and values, keys and nesting are limited as they come.
+
+A table of points, `points: |` with a line for each point below it, is cut out before the parser, which is slow, sees
+it, and put back as one text; so tables may be larger than everything else together, and are written in this way.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import copy
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -34,9 +37,12 @@ from ruamel.yaml.reader import ReaderError
 
 from controlsde.foundation.errors import ControlsdeError
 from controlsde.foundation.wording import LONGEST_NAME, at_most, shown, unreadable
+from controlsde.problem import table_text
 from controlsde.problem.values import Location, dotted
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 1_000_000  # tables of points aside
+MAX_TABLE = 18_000_000  # bytes of all tables of points: 640,000 numbers in full
+MAX_TABLES = 8
 MAX_NESTING = 40
 MAX_WRITTEN = 60_000  # values: some 2 s; ten thousand points in three dimensions are 40,000
 MAX_IN_TEXT = 10_000  # commas and lines of a description
@@ -45,7 +51,10 @@ MAX_VALUES = 200_000  # aliases written out
 MAX_KEY = 200  # characters
 MAX_KEYS = 100  # of one mapping; no section has half as many
 MAX_IN_BRACKETS = 8
+MANY_NUMBERS = 2_000  # of a table of points, from which on it is written as a text
+TABLE = "points"  # the key of a table
 
+TABLE_BEGINS = re.compile(rf"^( *){TABLE}: \|[ \t]*\n", re.MULTILINE)
 LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 BEYOND_UNICODE = re.compile(r"\\U(?!000|0010)[0-9a-fA-F]{8}")  # an escape for which the parser has no words
 
@@ -107,11 +116,42 @@ def read(text: str, label: str) -> Document:
     Raises `ProblemError` for what is not YAML, too large, too deep, or more than one document. Duplicate
     keys, tags and keys that are not text are left in `faults`, to be told together with other errors.
     """
-    if len(text) > MAX_BYTES:
-        raise ProblemError(f"{label}: the file is larger than {MAX_BYTES // 1_000_000} MB")
+    cut, tables = _without_tables(text)
+    document = _read(cut, label, tables)
+    if document is None:  # what looked like tables was in the midst of something else
+        document = _read(text, label, {})
+    return document or Document(label)
+
+
+def _without_tables(text: str) -> tuple[str, dict[int, str]]:
+    """The text with empty lines in place of tables of points, and each table by the number of the line above it."""
+    if len(text) > MAX_BYTES + MAX_TABLE:
+        return text, {}
+    tables: dict[int, str] = {}
+    kept, begin, line = [], 0, 0
+    while len(tables) < MAX_TABLES and (found := TABLE_BEGINS.search(text, begin)):
+        deeper = found[1] + " "
+        end = found.end()
+        while end < len(text) and (text.startswith(deeper, end) or text[end] == "\n"):
+            end = (text.find("\n", end) + 1) or len(text)
+        line += text.count("\n", begin, found.end())
+        table = text[found.end() : end]
+        tables[line - 1] = table
+        kept.append(text[begin : found.end()])
+        kept.append("\n" * table.count("\n"))
+        line += table.count("\n")
+        begin = end
+    return "".join([*kept, text[begin:]]), tables
+
+
+def _read(text: str, label: str, tables: Mapping[int, str]) -> Document | None:
+    """The document in a text from which tables were cut; None where one of them is no value of its own."""
+    if len(text) > MAX_BYTES + sum(table.count("\n") for table in tables.values()):
+        aside = ", tables of points aside" if tables else ""
+        raise ProblemError(f"{label}: the file is larger than {MAX_BYTES // 1_000_000} MB{aside}")
     _refuse_floods(text, label)
     document = Document(label)
-    reader = _Reader(document, text)
+    reader = _Reader(document, text, tables)
     try:
         reader.read()
     except ReaderError as error:
@@ -129,7 +169,7 @@ def read(text: str, label: str) -> Document:
         where = _place_at(label, text, beyond.start()) if beyond else reader.latest
         reason = f"there is no character {beyond[0]}" if beyond else "what follows cannot be read"
         raise ProblemError(f"{where}: not valid YAML: {reason}") from None
-    return document
+    return document if reader.put_back == len(tables) else None
 
 
 def _refuse_floods(text: str, label: str) -> None:
@@ -188,8 +228,10 @@ class _Anchored:
 class _Reader:
     """Builds a document from the events of the parser, one method for each kind of node."""
 
-    def __init__(self, document: Document, text: str) -> None:
+    def __init__(self, document: Document, text: str, tables: Mapping[int, str]) -> None:
         self.document = document
+        self.tables = tables
+        self.put_back = 0
         self.events: Iterator[Event] = YAML(typ="safe", pure=True).parse(text)
         self.anchors: dict[str, _Anchored] = {}
         self.latest = f"{document.label}:1:1"
@@ -263,6 +305,9 @@ class _Reader:
 
     def scalar(self, event: ScalarEvent) -> Any:
         self.readable(event)
+        if event.style == "|" and event.start_mark.line in self.tables and not event.value.strip("\n"):
+            self.put_back += 1
+            return self.tables[event.start_mark.line]
         plain = event.implicit[0] and event.style is None
         return scalar(event.value) if plain else event.value
 
@@ -313,21 +358,53 @@ class _Reader:
 
 
 def write(data: Mapping[str, Any]) -> str:
-    """Return plain values as YAML text: mappings and long lists of vectors line by line, the rest inline."""
+    """Return plain values as YAML text: mappings and long lists of vectors line by line, the rest inline.
+
+    A table of very many points becomes a text of a line for each.
+    """
     yaml = YAML()
     yaml.width = 10**9  # a line broken at a double space would read back as a single one
     yaml.allow_unicode = True
     stream = io.StringIO()
-    yaml.dump(_laid_out(data), stream)
-    return stream.getvalue()
+    tables: list[str] = []
+    yaml.dump(_laid_out(data, "", tables), stream)
+    return _with_tables(stream.getvalue(), tables) if tables else stream.getvalue()
 
 
-def _laid_out(value: Any) -> Any:
+def _laid_out(value: Any, key: str, tables: list[str]) -> Any:
+    if key == TABLE and _is_large(value):
+        tables.append(table_text.written(value))
+        return _stand_in(len(tables) - 1)
     if isinstance(value, Mapping):
-        return CommentedMap((key, _laid_out(entry)) for key, entry in value.items())
+        return CommentedMap((key, _laid_out(entry, key, tables)) for key, entry in value.items())
     if isinstance(value, list | tuple):
-        listed = CommentedSeq(_laid_out(entry) for entry in value)
+        listed = CommentedSeq(_laid_out(entry, "", tables) for entry in value)
         if len(value) <= MAX_IN_BRACKETS or not isinstance(value[0], list | tuple):
             listed.fa.set_flow_style()
         return listed
     return value
+
+
+def _is_large(value: Any) -> bool:
+    """Whether a value is a table of many points."""
+    if not isinstance(value, list | tuple) or not value or not isinstance(value[0], list | tuple):
+        return False
+    return len(value) * len(value[0]) > MANY_NUMBERS
+
+
+def _stand_in(number: int) -> str:
+    """What no text of a problem holds, for a NUL is no text: YAML writes it as an escape in quotes."""
+    return f"\0{number}"
+
+
+def _with_tables(text: str, tables: Sequence[str]) -> str:
+    """The text with tables in place of what stands for them."""
+    parts = text.split("\n")
+    written = {f'{TABLE}: "\\0{number}"': number for number in range(len(tables))}
+    for i, line in enumerate(parts):
+        number = written.pop(line.lstrip(" "), None)
+        if number is not None:
+            indent = " " * (len(line) - len(line.lstrip(" ")))
+            below = "\n".join(f"{indent}  {row}" for row in tables[number].split("\n")[:-1])
+            parts[i] = f"{indent}{TABLE}: |\n{below}"
+    return "\n".join(parts)
