@@ -6,9 +6,9 @@
 At the maximum both sides agree, and next to it the sign of their difference says on which side it is: a round of the
 fixed point always raises the likelihood. It converges slowly where kernels overlap much, by one per cent a round in one
 dimension; so its rounds are taken for the root of log(right side / h²) as a function of log h², by Newton steps, whose
-slope comes from the same pass over the pairs, inside the bracket that the signs leave. It starts from the bandwidth that
-would suit one Gaussian of the points' spread: of several maxima it finds one of the widest, which memorises least. Pairs are
-taken in chunks of rows: memory grows with N, never with N².
+slope comes from the same pass over the pairs, inside the bracket that the signs leave. It starts from the bandwidth
+that would suit one Gaussian of the points' spread: of several maxima it finds one of the widest, which memorises least.
+Pairs are taken in chunks of rows: memory grows with N, never with N².
 
 Comes in: points (N, d). Goes out: h. Where points have twins the likelihood may grow without bound as h → 0: that is
 refused, for kernels of no width are no density.
@@ -87,8 +87,8 @@ def share_of_twins(points: Array) -> float:
 
 def _no_width(because: str) -> str:
     return (
-        f"finds no width, for {because}: the likelihood grows without bound as kernels narrow; leave out the duplicates, "
-        "give a number, or, of rounded data, dequantise by the unit of the rounding"
+        f"finds no width, for {because}: the likelihood grows without bound as kernels narrow; leave out the "
+        "duplicates, give a number, or, of rounded data, dequantise by the unit of the rounding"
     )
 
 

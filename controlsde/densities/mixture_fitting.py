@@ -28,6 +28,8 @@ STARTS = 5
 FIRST_ROUNDS = 10  # of every start
 ROUNDS = 300
 TOLERANCE = 1e-7  # gain of F a point, in nats
+SLIGHT, NOTHING = 1e-3, 1e-12  # of the variance within clusters, and of the whole: what a start is broadened by
+SINGULAR = 1e-13  # of a variance: what is left of it given the coordinates before it, where that is rounding
 LEAST_SHARE = 1e-10  # of the points, of a component: what is less is taken for that
 
 
@@ -126,7 +128,7 @@ def _factor(covariance: Array, number: int) -> Array:
     except np.linalg.LinAlgError:
         factor = np.zeros_like(covariance)
     # what is left of a variance given the coordinates before it: at rounding, a column follows from others
-    if not np.all(np.diagonal(factor) ** 2 > 1e-13 * np.diagonal(covariance)):
+    if not np.all(np.diagonal(factor) ** 2 > SINGULAR * np.diagonal(covariance)):
         raise ValueError(
             f"the covariance of component {number + 1} is singular: its points lie in a plane, or are fewer than the "
             "columns; give a ridge such as 0.01, or fewer components"
@@ -153,9 +155,8 @@ def _start(data: Array, count: int, ridge: float, rng: np.random.Generator) -> _
     # a few clusters may have fewer points than dimensions: all begin with the covariance within clusters
     offset = data - belongs @ seeds
     within = offset.T @ offset / len(data)
-    within += (ridge + 1e-3 * np.trace(within) / len(within) + 1e-12 * float(np.mean(np.var(data, axis=0)))) * np.eye(
-        len(within)
-    )
+    least = SLIGHT * float(np.trace(within)) / len(within) + NOTHING * float(np.mean(np.var(data, axis=0)))
+    within += (ridge + least) * np.eye(len(within))
     weights = np.maximum(sizes, 1.0)
     return _Components(weights / weights.sum(), seeds, np.repeat(within[None], count, axis=0))
 

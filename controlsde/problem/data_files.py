@@ -11,6 +11,7 @@ from typing import Any
 
 from controlsde.problem import image_files, sample_files
 from controlsde.problem.file_content import UnusableError
+from controlsde.problem.sample_specs import ALL
 from controlsde.problem.values import Location, dotted
 from controlsde.problem.yaml_text import Document
 
@@ -32,7 +33,7 @@ def fill_in(document: Document, folder: Path, places: tuple[Location, ...] = PLA
             density = density.get(step) if isinstance(density, dict) else None
         try:
             if sample_files.names_a_file(density, free=free):
-                columns = density.get("columns", sample_files.ALL)
+                columns = density.get("columns", ALL)
                 read = sample_files.read_points(folder / density["file"], density["file"], columns)
                 density.update(points=read.points, columns=read.columns)
             elif image_files.names_a_file(density):

@@ -217,8 +217,8 @@ def _indefinite(matrix: tuple[tuple[float, ...], ...], dimension: int) -> str | 
 class Product(Section):
     """Independent groups of coordinates, each with a mixture of its own: the product of their densities.
 
-    `factors` are mixtures by `stds`; together, and as often as `copies` says, they give the coordinates in their order. A
-    product of mixtures is a mixture of the products of their components: in all at most MAX_PRODUCT.
+    `factors` are mixtures by `stds`; together, and as often as `copies` says, they give the coordinates in their
+    order. A product of mixtures is a mixture of the products of their components: at most 4096 of them.
     """
 
     kind: Annotated[Literal["product"], about("Independent mixtures, one after another.", "product")] = "product"

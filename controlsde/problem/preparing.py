@@ -33,7 +33,7 @@ WHOLE = 1e-6  # of the width: multiples of a unit are that up to rounding
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """rows (N, d): of which the density is made. held_out (n, d): the others. shift, scale (d,): back to the measured."""
+    """rows (N, d): of which the density is made. held_out (n, d): the others. point · scale + shift is as measured."""
 
     rows: Array
     held_out: Array | None

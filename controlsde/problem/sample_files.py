@@ -1,8 +1,8 @@
 """Points out of CSV files: `file` and `columns` of samples or fitted Gaussians become their `points`.
 
 Columns are named as in the file's first line; in a file without such a line by their numbers, "1" for the first, or,
-all of them, in any words in their order. `pixel_*` stands for every column whose name begins so, `all` for all of them. A file may be any file, named by mistake or in malice: of one that is no table
-of numbers nothing is repeated.
+all of them, in any words in their order. `pixel_*` stands for every column whose name begins so, `all` for all of
+them. A file may be any file, named by mistake or in malice: of one that is no table of numbers nothing is repeated.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ MAX_LINES = 20 * MAX_POINTS  # empty ones and those within quotes, too
 MAX_LINE = 100_000  # characters
 NAMED = 10  # columns, where a message lists them
 LONGEST_COLUMN = 40  # characters of a column's name in a message
+NO_TABLE = f"not a table of numbers under a line of names, separated by {' or '.join(SEPARATORS.values())}"
 NOT_FINITE = ("nan", "inf", "infinity")
 
 
@@ -84,7 +85,7 @@ def _rows(text: str, named: str, columns: list[str]) -> Read:
     first = [name.strip() for name in next(reader, [])] if form.named else _first_row(text[form.skipped :], form)
     if len(first) > MAX_COLUMNS:
         raise UnusableError(("file",), f"{named!r} has more than {MAX_COLUMNS} columns; keep those that are needed")
-    columns = _written_out(columns, first, form, named)
+    asked, columns = columns, _written_out(columns, first, form, text[form.skipped :], named)
     wanted = _places(columns, first, form, text[form.skipped :], named)
     most = min(MAX_POINTS, MAX_NUMBERS // len(wanted))
     above = 1 if form.skipped else 0
@@ -109,18 +110,20 @@ def _rows(text: str, named: str, columns: list[str]) -> Read:
             ("file",),
             f"{named!r} holds commas that may be decimal or of thousands; write decimal points, and no others",
         )
+    if columns != asked:
+        _refuse_words(columns, [row for _, row in kept], form, named)
     points: list[list[float]] = []
     for line, row in kept:
         points.append(
             [
-                _finite(entry, (line, _called(i, first, form)), points, form)
+                _finite(entry, f"{line}, {_called(i, first, form)}", points, form)
                 for i, entry in zip(wanted, row, strict=True)
             ]
         )
     return Read(points, columns)
 
 
-def _written_out(columns: list[str], first: list[str], form: TableFormat, named: str) -> list[str]:
+def _written_out(columns: list[str], first: list[str], form: TableFormat, text: str, named: str) -> list[str]:
     """The columns with `all` and patterns such as `pixel_*` written out, each once, in the order of the file."""
     names = first if form.named else [str(i + 1) for i in range(len(first))]
     listed: list[str] = []
@@ -128,6 +131,8 @@ def _written_out(columns: list[str], first: list[str], form: TableFormat, named:
         if column in first or not ("*" in column or column == ALL):
             listed.append(column)
             continue
+        if not is_table(text, form.separator, named=form.named):
+            raise UnusableError(("file",), f"{named!r} is {NO_TABLE}")
         matching = [name for name in names if column == ALL or fnmatch.fnmatchcase(name, column)]
         if not matching and column != ALL:
             raise UnusableError(
@@ -139,6 +144,20 @@ def _written_out(columns: list[str], first: list[str], form: TableFormat, named:
             ("columns",), f"are {len(listed)} of {named!r}, and at most {MOST_COORDINATES} may be had; list those"
         )
     return listed
+
+
+def _refuse_words(columns: list[str], rows: list[list[str]], form: TableFormat, named: str) -> None:
+    """Name a column without a number, of those that nobody listed one by one."""
+    numeric = [any(PLAIN_NUMBER.fullmatch(form.number(row[i])) for row in rows) for i in range(len(columns))]
+    if all(numeric):
+        return
+    shortened = [shown(name, LONGEST_COLUMN) for name in columns]
+    words = [name for name, is_one in zip(shortened, numeric, strict=True) if not is_one]
+    listed = [name for name, is_one in zip(shortened, numeric, strict=True) if is_one]
+    left = f"[{', '.join(listed[:NAMED])}{', …' if len(listed) > NAMED else ''}]"
+    raise UnusableError(
+        ("columns",), f"take in {words[0]} of {named!r}, which holds words; list those of numbers: columns: {left}"
+    )
 
 
 def _first_row(text: str, form: TableFormat) -> list[str]:
@@ -196,8 +215,7 @@ def _no_column(name: str, header: list[str], form: TableFormat, text: str, named
         listed = ", ".join(shown(one, LONGEST_COLUMN) for one in header[:NAMED])
         more = f" and {len(header) - NAMED} more" if len(header) > NAMED else ""
         return f"{missing}; did you mean {close!r}?" if close else f"{missing}; columns: {listed}{more}"
-    words = " or ".join(SEPARATORS.values())
-    return f"{missing}, which is not a table of numbers under a line of names, separated by {words}"
+    return f"{missing}, which is {NO_TABLE}"
 
 
 def _commas(row: list[str], header: list[str]) -> str:
@@ -206,10 +224,9 @@ def _commas(row: list[str], header: list[str]) -> str:
     return ": write decimal points, commas separate columns" if halves else ""
 
 
-def _finite(entry: str, place: tuple[str, str], before: list[list[float]], form: TableFormat) -> float:
+def _finite(entry: str, where: str, before: list[list[float]], form: TableFormat) -> float:
     """The number in an entry; one that is none is repeated if it is nearly one, or stands below numbers."""
     text = form.number(entry)
-    where = ", ".join(place)
     if not text:
         raise UnusableError(("file",), f"{where} is empty; remove the row")
     if PLAIN_NUMBER.fullmatch(text):

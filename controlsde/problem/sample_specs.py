@@ -61,7 +61,7 @@ def _columns(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-def _standardize(value: object, valid: ValidatorFunctionWrapHandler) -> object:
+def _standardize(value: object, valid: ValidatorFunctionWrapHandler) -> object:  # noqa: ARG001
     if value == "common" or isinstance(value, bool):
         return value
     raise ValueError(f"must be true or false, or common for one scale of all columns (got {short(value)})")
@@ -105,11 +105,11 @@ else:
 class Table(Section):
     """Rows of numbers, from a file or as they stand, and what is done to them before a density is made of them."""
 
-    kind: str
+    kind: Annotated[str, about("What is made of the rows.", "samples")]
     file: Annotated[
         str | None,
         about(
-            "A CSV file whose first line names its columns, packed (`.csv.gz`) or not, found relative to the problem file.",
+            "A CSV file whose first line names its columns, also as `.csv.gz`, found relative to the problem file.",
             "data.csv",
             default="none: then `points` are needed",
         ),
@@ -263,8 +263,9 @@ class Samples(Table):
     Written with a CSV `file` and its `columns`, or with the `points` themselves. Loading a problem reads the
     file and puts its points in place of it. `standardize` subtracts each column's mean and divides by its
     standard deviation, or by one of all columns (`common`); the model then holds the standardised points,
-    `standardize` false, and `shift` and `scale`, with which `point · scale + shift` is in the measured units again. With
-    `dequantise` or `held_out` it holds the measured ones: `prepared` dequantises, splits and standardises, in this order.
+    `standardize` false, and `shift` and `scale`, with which `point · scale + shift` is in the measured units again.
+    With `dequantise` or `held_out` it holds the measured ones: these are dequantised, split and standardised, in this
+    order, where a density is made of them.
     `bandwidth: auto` is that of the greatest leave-one-out likelihood, a number in the model.
     """
 
@@ -272,8 +273,8 @@ class Samples(Table):
     bandwidth: Annotated[
         Bandwidth,
         about(
-            "The standard deviation of the Gaussian about each point; of the data's with `standardize`; `auto`: at which "
-            "each point is likeliest, given the others.",
+            "The standard deviation of the Gaussian about each point; of the data's with `standardize`; `auto`: at "
+            "which each point is likeliest, given the others.",
             0.2,
             [0.2, 0.3],
             "auto",
@@ -324,8 +325,8 @@ class Gaussians(Table):
         NonNegative,
         Field(le=1),
         about(
-            "What is added to the covariance of a component of average size, and more to that of a smaller one, so that "
-            "none is singular.",
+            "What is added to the covariance of a component of average size, and more to that of a smaller one, so "
+            "that none is singular.",
             0.001,
             unit="the mean variance of the columns",
         ),

@@ -2,7 +2,7 @@
 
 In: points as measured, of any sane size: Unix times, populations, nanometres. Out: the standardised points with the
 shift and the scale that bring them back, and which columns do not spread beyond rounding. The one scale of all columns
-is the root of the mean of their variances: a constant column, such as a dark corner of pictures, divides nothing by zero.
+is the root of the mean of their variances: a constant column, such as a dark corner of pictures, divides nothing by 0.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def constant_columns(points: Points) -> list[int]:
 def standardized(points: Points, *, common: bool = False) -> Standardized:
     """Each column less its mean, over its standard deviation; or over the `common` √(mean of all columns' variances).
 
-    No column may be constant; with `common`, not all of them. In two passes: a mean of large numbers is rounded, and the
-    mean of what is left of them makes up for it.
+    No column may be constant; with `common`, not all of them. In two passes: a mean of large numbers is rounded, and
+    the mean of what is left of them makes up for it.
     """
     columns, shift, scale = [], [], []
     for column in zip(*points, strict=True):
