@@ -43,6 +43,7 @@ class Asked:
 
 def compare(asked: Asked, levels: tuple[float, ...], seeds: int, output: Path | None, note: str) -> None:
     """Solve at several noise levels from several seeds; note: what a first look leaves out."""
+    from controlsde.tracking.free_posed import FreePosed
     from controlsde.workflow.free_comparison import compare_free
     from controlsde.workflow.free_prediction import expected_in_free_space, refusals_in_free_space
 
@@ -51,8 +52,9 @@ def compare(asked: Asked, levels: tuple[float, ...], seeds: int, output: Path | 
     problem, console = asked.problem, asked.console
     names = stems(levels)
     with running(console, asked.source, "building the reference"), located(asked.source, asked.overrides, problem):
-        refused = refusals_in_free_space(problem)
-        expected = expected_in_free_space(problem, len(levels) * seeds)
+        posed = FreePosed.of(problem)
+        refused = refusals_in_free_space(posed)
+        expected = expected_in_free_space(posed, len(levels) * seeds)
     refuse(asked.source, refused)
     first = problem.solver.seed
     files = {(level, first + seed): _stem(names[level], seed) for level in levels for seed in range(seeds)}
@@ -108,11 +110,13 @@ def simulate(
 
 def check(asked: Asked) -> None:
     """Validate a problem and predict its sizes, without running it."""
+    from controlsde.tracking.free_posed import FreePosed
     from controlsde.workflow.free_prediction import expected_in_free_space, predict_free
 
     source, problem = asked.source, asked.problem
     with running(asked.console, source, "building the reference"), located(source, asked.overrides, problem):
-        prediction, expected = predict_free(problem), expected_in_free_space(problem)
+        posed = FreePosed.of(problem)
+        prediction, expected = predict_free(posed), expected_in_free_space(posed)
     asked.console.free_prediction(problem, prediction, expected)
     if asked.as_json:
         print_json(prediction.to_json())

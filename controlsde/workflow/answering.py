@@ -18,6 +18,7 @@ from controlsde.problem import Problem
 from controlsde.result.free_result import FreeResult
 from controlsde.result.result import Result
 from controlsde.result.result_file import is_free
+from controlsde.tracking.free_posed import FreePosed
 from controlsde.workflow import prediction, solving
 from controlsde.workflow.comparison import DEFAULT_NOISE, Comparison
 from controlsde.workflow.comparison import compare as compare_in_a_box
@@ -113,11 +114,13 @@ def simulate(
 
 def refusals(problem: Problem) -> tuple[str, ...]:
     """Why a solve of this problem is refused, by estimates that build no mesh; empty when it may run."""
-    return refusals_in_free_space(problem) if problem.domain.free else prediction.refusals(problem)
+    if problem.domain.free:
+        return refusals_in_free_space(FreePosed.of(problem))
+    return prediction.refusals(problem)
 
 
 def refusals_of_evaluation(problem: Problem) -> tuple[str, ...]:
     """Why an evaluation is refused: as `refusals`, without what only a solver needs."""
     if problem.domain.free:
-        return refusals_of_evaluation_in_free_space(problem)
+        return refusals_of_evaluation_in_free_space(FreePosed.of(problem))
     return prediction.refusals_of_evaluation(problem)

@@ -27,8 +27,8 @@ from controlsde.result.free_result import FreeResult
 from controlsde.tracking.free_posed import FreePosed, given_scales
 from controlsde.verification.free_verifying import PAIRS, experiment_of
 from controlsde.workflow import free_comparison_file
-from controlsde.workflow.comparison import DEFAULT_NOISE, at_noise, check_levels
-from controlsde.workflow.free_solving import solve_free
+from controlsde.workflow.comparison import DEFAULT_NOISE, check_levels
+from controlsde.workflow.free_solving import solve_free_posed
 from controlsde.workflow.solving import solver_options
 
 Array = NDArray[np.float64]
@@ -171,11 +171,15 @@ def compare_free(
     levels = check_levels(noise)
     found: list[list[FreeResult]] = [[] for _ in levels]
     interrupted = False
-    first = problem.solver.seed
+    progress(Step("building the reference"))
+    posed = FreePosed.of(problem)
+    options = solver_options(problem, solver)
+    first = options.seed
     try:
         for seed in range(first, first + seeds):
             for place, level in enumerate(levels):
-                found[place].append(_solved(at_noise(problem, level), solver, seed, seeds, progress))
+                one = posed.changed(noise=level, solver=options.model_copy(update={"seed": seed}))
+                found[place].append(_solved(one, seeds, progress))
                 if found[place][-1].status == "interrupted":
                     raise KeyboardInterrupt
     except KeyboardInterrupt:
@@ -185,23 +189,23 @@ def compare_free(
     solved = [level for level in found if level]
     results = tuple(level[0] for level in solved)
     progress(Step("cross-applying the controls"))
-    cross, cut_short = cross_apply(results)
+    cross, cut_short = cross_apply(posed, results)
     others = tuple(tuple(level[1:]) for level in solved)
     comparison = FreeComparison(problem, results, others, cross, "", interrupted or cut_short)
     return replace(comparison, note=note(comparison))
 
 
-def _solved(problem: Problem, solver: str | None, seed: int, seeds: int, progress: Progress) -> FreeResult:
-    options = solver_options(problem, solver).model_copy(update={"seed": seed})
-    words = f"noise {problem.noise:g}" + (f", seed {seed}" if seeds > 1 else "")
+def _solved(posed: FreePosed, seeds: int, progress: Progress) -> FreeResult:
+    problem = posed.problem
+    words = f"noise {problem.noise:g}" + (f", seed {problem.solver.seed}" if seeds > 1 else "")
 
     def labelled(step: Step) -> None:
         progress(Step(f"{words}: {step.task}", step.iteration, step.objective, step.fraction))
 
-    return solve_free(problem.model_copy(update={"solver": options}), options, labelled)
+    return solve_free_posed(posed, labelled)
 
 
-def cross_apply(results: Sequence[FreeResult]) -> tuple[Array, bool]:
+def cross_apply(posed: FreePosed, results: Sequence[FreeResult]) -> tuple[Array, bool]:
     """cross[i][j], the mollified distance of the controls of result i at the noise of result j.
 
     And whether a keyboard interrupt cut it short: what is missing is nan.
@@ -214,20 +218,19 @@ def cross_apply(results: Sequence[FreeResult]) -> tuple[Array, bool]:
         for i, own in enumerate(results):
             for j, other in enumerate(results):
                 if i != j:
-                    table[i, j] = _final_distance(own, other.problem)
+                    table[i, j] = _final_distance(own, posed.changed(noise=other.noise))
     except KeyboardInterrupt:
         return table, True
     return table, False
 
 
-def _final_distance(result: FreeResult, problem: Problem) -> float:
+def _final_distance(result: FreeResult, posed: FreePosed) -> float:
     assert result.controls is not None  # every solved result has controls
-    posed = FreePosed.of(problem)
     drift = network_drift(posed.network, result.controls, posed.reference.horizon)
     final = experiment_of(posed, drift).run(PAIRS, 0).final
     if not np.all(np.isfinite(final)):
         return math.nan
-    asked = Asked(posed.data.mixture, PAIRS, np.random.default_rng(CROSS), given_scales(problem))
+    asked = Asked(posed.data.mixture, PAIRS, np.random.default_rng(CROSS), given_scales(posed.problem))
     return mollified_statistic(asked)(Cloud(final))
 
 

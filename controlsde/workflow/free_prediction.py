@@ -60,9 +60,9 @@ class FreePrediction:
 
 
 @own_arithmetic()
-def predict_free(problem: Problem) -> FreePrediction:
-    """Predict the sizes of a problem in free space. Raises ReferenceError when its reference cannot be built."""
-    posed = FreePosed.of(problem)
+def predict_free(posed: FreePosed) -> FreePrediction:
+    """Predict the sizes of a problem in free space."""
+    problem = posed.problem
     data, costs = posed.data, _costs(posed)
     reasons, where = _refused(posed)
     memory, machine = _memory(posed, costs), machine_memory()
@@ -88,24 +88,24 @@ def predict_free(problem: Problem) -> FreePrediction:
     )
 
 
-def refusals_in_free_space(problem: Problem) -> tuple[str, ...]:
-    """Why a solve of this problem is refused; empty when it may run. Raises ReferenceError."""
-    return _refused(FreePosed.of(problem))[0]
+def refusals_in_free_space(posed: FreePosed) -> tuple[str, ...]:
+    """Why a solve of this problem is refused; empty when it may run."""
+    return _refused(posed)[0]
 
 
-def expected_in_free_space(problem: Problem, solves: int = 1) -> Expected:
-    """How long so many solves of a problem are likely to take, verification included. Raises ReferenceError."""
-    posed, speed = FreePosed.of(problem), calibration_seconds()
+def expected_in_free_space(posed: FreePosed, solves: int = 1) -> Expected:
+    """How long so many solves of a problem are likely to take, verification included."""
+    speed = calibration_seconds()
     solver = speed * _costs(posed).fits
-    flops = 4.0 * posed.network.dimension * posed.network.width * _particle_steps(problem)
+    flops = 4.0 * posed.network.dimension * posed.network.width * _particle_steps(posed.problem)
     beside = speed * (VERIFICATION + flops / PARTICLE_FLOPS)
     return Expected(solves * solver, solves * (solver + beside))
 
 
-def refusals_of_evaluation_in_free_space(problem: Problem) -> tuple[str, ...]:
+def refusals_of_evaluation_in_free_space(posed: FreePosed) -> tuple[str, ...]:
     """Why an evaluation is refused: as `refusals_in_free_space`, without what only a solver needs."""
-    posed = FreePosed.of(problem)
-    return (*_blind(posed), *_too_much(_memory_of_particles(posed)), *too_many_steps(_particle_steps(problem)))
+    steps = _particle_steps(posed.problem)
+    return (*_blind(posed), *_too_much(_memory_of_particles(posed)), *too_many_steps(steps))
 
 
 def _refused(posed: FreePosed) -> tuple[tuple[str, ...], Location]:

@@ -53,9 +53,19 @@ def solve_free(
     progress(Step("building the reference"))
     posed = FreePosed.of(problem).changed(solver=options)
     start = () if initial is None else (initial_weights(posed, initial),)
-    built = time.perf_counter()
+    return solve_free_posed(posed, progress, start, time.perf_counter() - began)
+
+
+def solve_free_posed(
+    posed: FreePosed, progress: Progress = silent, start: tuple[Array, ...] = (), prepared: float = 0.0
+) -> FreeResult:
+    """Solve a problem whose reference is known from these weights (K, P) among others, and verify the answer.
+
+    prepared: the seconds that were spent before. Errors and interruptions as of `solve`.
+    """
+    began, options = time.perf_counter(), posed.problem.solver
     outcome = SOLVERS[options.kind].solve_in_free_space(posed.tracking, options, progress, start)
-    answer = _answer(posed, options, outcome, {"build": built - began, "solve": time.perf_counter() - built})
+    answer = _answer(posed, options, outcome, {"build": prepared, "solve": time.perf_counter() - began})
     assert answer.controls is not None  # of a solver
     drift = network_drift(posed.network, answer.controls, posed.reference.horizon)
     try:
