@@ -24,8 +24,7 @@ class FreeData:
     """A density on R^d in closed form, and where it comes from.
 
     rows: the points that it was made of (N, d), None for a density by itself. held_out: points (n, d) that had no part
-    in it. names: of the coordinates. shift, scale: (d,). bandwidth: of kernels. description: a few words. warnings: one
-    line each, with the cure.
+    in it. names: of the coordinates. shift, scale: (d,). bandwidth: of kernels. description: a few words.
     """
 
     mixture: FreeMixture
@@ -36,7 +35,6 @@ class FreeData:
     scale: Array
     bandwidth: float | None
     description: str
-    warnings: tuple[str, ...] = ()
 
     @property
     def dimension(self) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 from controlsde.distances.mollified import automatic_scales, reason_against
 from controlsde.foundation.surroundings import own_arithmetic
 from controlsde.problem import Problem
+from controlsde.problem.data_hints import data_hints
 from controlsde.problem.values import Location, dotted
 from controlsde.registry import SOLVERS
 from controlsde.solvers.costs import Costs, calibration_seconds
@@ -67,7 +68,7 @@ def predict_free(posed: FreePosed) -> FreePrediction:
     reasons, where = _refused(posed)
     memory, machine = _memory(posed, costs), machine_memory()
     scales = given_scales(problem) or automatic_scales(data.mixture, PAIRS)
-    warnings = [] if reasons else [*memory_that_does_not_fit(memory, machine, FEWER), *data.warnings]
+    warnings = [] if reasons else [*memory_that_does_not_fit(memory, machine, FEWER), *data_hints(problem)]
     return FreePrediction(
         dimension=data.dimension,
         components=len(data.mixture.weights),

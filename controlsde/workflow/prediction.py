@@ -16,6 +16,8 @@ from controlsde.fokker_planck.mesh import Mesh
 from controlsde.fokker_planck.operator import DENSE_LIMIT
 from controlsde.foundation.surroundings import own_arithmetic
 from controlsde.problem import Problem
+from controlsde.problem.data_hints import data_hints
+from controlsde.problem.sample_specs import Samples
 from controlsde.problem.values import Location
 from controlsde.registry import SOLVERS
 from controlsde.solvers.collocation.costs import ITERATIONS, ProgramSizes, collocation_memory, collocation_seconds
@@ -36,7 +38,10 @@ STEPS_OF_COUNTING = 150
 
 @dataclass(frozen=True)
 class Prediction:
-    """Sizes of the discrete problem; `resolution` is the worst top-mode share of the reference on the mesh."""
+    """Sizes of the discrete problem; `resolution` is the worst top-mode share of the reference on the mesh.
+
+    bandwidth: of the kernels about samples, one a dimension; None for other data.
+    """
 
     unknowns: int
     elements: tuple[int, ...]
@@ -56,6 +61,7 @@ class Prediction:
     verification_unknowns: int
     particle_steps: float
     resolution: float | None
+    bandwidth: tuple[float, ...] | None
     reference: str
     warnings: tuple[str, ...]
     refused: tuple[str, ...]
@@ -140,6 +146,12 @@ def _memory_of_evaluation(problem: Problem, unknowns: int) -> int:
     densities = 2 * 8 * (4 * pieces + 1) * unknowns * int(2**problem.dimension)
     stages = 8 * 4 * _stage_values(problem, unknowns)
     return stages + matrices_of(problem) * factors + verification + densities
+
+
+def bandwidth_of(problem: Problem) -> tuple[float, ...] | None:
+    """The widths of the kernels about samples, one a dimension, in the units of the points; None for other data."""
+    data = getattr(problem.reference, "data", None)
+    return tuple(data.bandwidth) if isinstance(data, Samples) else None
 
 
 def refusals(problem: Problem) -> tuple[str, ...]:
@@ -233,7 +245,7 @@ def _prediction(
     refused: tuple[str, ...],
     finer: tuple[int, ...] | None = None,
 ) -> Prediction:
-    warnings = [] if refused else [*warnings_of_reference]
+    warnings = [] if refused else [*warnings_of_reference, *data_hints(problem)]
     if resolution is not None and resolution > MOST_UNRESOLVED and not refused:
         words = ",".join(str(count) for count in finer or tuple(2 * count for count in elements))
         warnings.append(
@@ -263,6 +275,7 @@ def _prediction(
         verification_unknowns=sizes.unknowns * 3**problem.dimension,
         particle_steps=_particle_steps(problem),
         resolution=resolution,
+        bandwidth=bandwidth_of(problem),
         reference=reference,
         warnings=tuple(warnings),
         refused=refused,
