@@ -40,7 +40,7 @@ STEPS_OF_COUNTING = 150
 class Prediction:
     """Sizes of the discrete problem; `resolution` is the worst top-mode share of the reference on the mesh.
 
-    bandwidth: of the kernels about samples, one a dimension; None for other data.
+    bandwidth: of the kernels about samples, one a dimension where they differ; None for other data.
     """
 
     unknowns: int
@@ -61,7 +61,7 @@ class Prediction:
     verification_unknowns: int
     particle_steps: float
     resolution: float | None
-    bandwidth: tuple[float, ...] | None
+    bandwidth: float | tuple[float, ...] | None
     reference: str
     warnings: tuple[str, ...]
     refused: tuple[str, ...]
@@ -148,10 +148,13 @@ def _memory_of_evaluation(problem: Problem, unknowns: int) -> int:
     return stages + matrices_of(problem) * factors + verification + densities
 
 
-def bandwidth_of(problem: Problem) -> tuple[float, ...] | None:
-    """The widths of the kernels about samples, one a dimension, in the units of the points; None for other data."""
+def bandwidth_of(problem: Problem) -> float | tuple[float, ...] | None:
+    """The width of the kernels about samples, in the units of the points, or one a dimension where they differ."""
     data = getattr(problem.reference, "data", None)
-    return tuple(data.bandwidth) if isinstance(data, Samples) else None
+    if not isinstance(data, Samples):
+        return None
+    widths = tuple(float(width) for width in data.bandwidth)
+    return widths[0] if len(set(widths)) == 1 else widths
 
 
 def refusals(problem: Problem) -> tuple[str, ...]:
