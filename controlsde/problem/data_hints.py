@@ -24,8 +24,8 @@ def data_hints(problem: Parts) -> tuple[str, ...]:
     found = []
     if isinstance(data, Samples) and d > MOST_FOR_KERNELS:
         found.append(
-            f"{where}: round kernels of one width memorise points in {d} dimensions; fitted Gaussians tell more of rows "
-            "that they have not seen: try kind: gaussians with components, and held_out: 0.2"
+            f"{where}: round kernels of one width memorise points in {d} dimensions; fitted Gaussians tell more of "
+            "rows that they have not seen: try kind: gaussians with components, and held_out: 0.2"
         )
     if isinstance(data, Samples) and count <= d:
         found.append(f"{where}: has {count} rows for {d} columns, fewer than one for each and one more; use fewer")

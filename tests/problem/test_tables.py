@@ -72,8 +72,8 @@ def test_a_column_called_all_or_with_a_star_is_read_by_its_name(tmp_path):
         ("a,species,b\n1,x,2\n3,y,4\n", {}, "columns take in species of 'a.csv', which holds words; list those of "
          "numbers: columns: [a, b]"),
         ("a,b\n1,2\n", {"columns": ["c*"]}, "columns.0 'c*' matches no column of 'a.csv'; name one there"),
-        (",".join(f"c{i}" for i in range(300)) + "\n" + ",".join("1" * 300) + "\n", {}, "columns are 300 of 'a.csv', and "
-         "at most 256 may be had; list those"),
+        (",".join(f"c{i}" for i in range(300)) + "\n" + ",".join("1" * 300) + "\n", {}, "columns are 300 of 'a.csv', "
+         "and at most 256 may be had; list those"),
         ("root:x:0\nsecret\n", {}, "file 'a.csv' is not a table of numbers under a line of names, separated by"),
         ("a,b\n1,2\nnan,3\n", {}, "file 'a.csv' line 3, column a: 'nan' is not finite; remove the row"),
     ],
