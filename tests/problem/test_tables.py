@@ -156,6 +156,13 @@ def test_what_only_looks_like_a_table_is_left_where_it_is():
     assert parse_problem(text).description == "a text\npoints: |\n  1,2\nits end\n"
 
 
+def test_two_tables_of_more_values_than_a_file_may_have_are_both_read():
+    table = "  points: |\n" + "    1,2\n" * 40_000
+    document = read(f"a:\n{table}b:\n{table}c: 1\n", "p.yaml")
+    assert [len(parsed(document.data[key]["points"])) for key in "ab"] == [40_000, 40_000]
+    assert document.places["c",].key == "p.yaml:80005:1"
+
+
 def test_tables_do_not_let_other_floods_in():
     table = "points: |\n" + "  1,2\n" * 1000
     with pytest.raises(ProblemError, match="larger than 1 MB, tables of points aside"):
