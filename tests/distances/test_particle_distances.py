@@ -120,6 +120,8 @@ def test_every_distance_sees_particles_of_another_density():
     assert list(found) == list(PARTICLE_DISTANCES)
     assert all(test.p == 1 / 20 for test in found.values()), found
     assert all(test.z > 3 for test in found.values()), found
+    for signed in ("mollified", "energy_distance"):  # unbiased: zero on average for exact draws
+        assert abs(found[signed].null_mean) < 0.1 * found[signed].value
 
 
 def test_the_rejections_of_exact_draws_are_a_tenth_at_level_a_tenth(monkeypatch):
