@@ -73,7 +73,7 @@ def _solver(problem: Parts) -> Iterator[Inconsistency]:
         able = ", ".join(map(str, SOLVERS[kind].dimensions))
         yield ("solver", "kind"), f"{kind} solves problems of dimension {able} (domain.box has {problem.dimension})"
     yield from problem.solver.inconsistencies(
-        Rest(problem.dimension, problem.network, problem.controls, problem.objective)
+        Rest(problem.dimension, problem.network, problem.controls, problem.objective, problem.domain.free)
     )
 
 

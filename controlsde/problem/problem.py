@@ -14,6 +14,7 @@ from pydantic import SerializerFunctionWrapHandler, field_validator, model_seria
 from controlsde.foundation.wording import unreadable
 from controlsde.problem.checks import inconsistencies
 from controlsde.problem.schema import Parts
+from controlsde.problem.solver_specs import Rest
 from controlsde.problem.values import InconsistencyError
 from controlsde.problem.yaml_text import write
 from controlsde.registry import SOLVERS
@@ -53,6 +54,9 @@ class Problem(Parts):
         if self.network.width is None:
             self.fill_in(network=self.network.model_copy(update={"width": self.dimension}))
         self.fill_in(solver=self.solver.fitted(self.dimension))
+        if self.domain.free:
+            rest = Rest(self.dimension, self.network, self.controls, self.objective, free=True)
+            self.fill_in(solver=self.solver.in_free_space(rest))
         if self.reference.kind == "foellmer" and self.reference.point is None:
             self.fill_in(reference=self.reference.model_copy(update={"point": (0.0,) * self.dimension}))
         found = inconsistencies(self)

@@ -163,6 +163,7 @@ class Rest:
     network: NetworkSpec
     controls: ControlsSpec
     objective: ObjectiveSpec
+    free: bool = False  # whether it is posed in free space
 
     @property
     def width(self) -> int:
@@ -227,9 +228,16 @@ class SolverOptions(Section):
         """The same, with what is usual in a dimension where a problem does not say."""
         return self
 
+    def in_free_space(self, rest: Rest) -> Self:  # noqa: ARG002
+        """The same, with what is usual in free space where a problem does not say."""
+        return self
+
     def going_on(self, starts: int) -> Self:
         """The same for so many starts that come from an earlier search."""
         return self.model_copy(update={"starts": starts})
+
+    def _where_not_given(self, **usual: object) -> Self:
+        return self.model_copy(update={key: value for key, value in usual.items() if key not in self.model_fields_set})
 
     def inconsistencies(self, rest: Rest) -> Iterator[Inconsistency]:  # noqa: ARG002
         """What does not fit the rest of a problem: places and sentences."""
@@ -237,7 +245,7 @@ class SolverOptions(Section):
 
 
 class PlainOptions(SolverOptions):
-    """Options of a solver that takes no coarser problems first, and whose starts are random."""
+    """Options of a solver that takes no coarser problems first, and whose starts in a box are random."""
 
     kind: str
     starts: Annotated[Whole, Field(ge=1, le=10_000), about("How many random starts each fit has.", 4, unit="count")] = 8
@@ -250,8 +258,3 @@ class PlainOptions(SolverOptions):
     def refine(self) -> tuple[ContinuationLevel, ...]:
         """No coarser problems."""
         return ()
-
-    @property
-    def start(self) -> str:
-        """The first start is random, too."""
-        return "random"

@@ -83,7 +83,7 @@ class Regression:
             ridge = np.sqrt(price[:, c])[:, None] * np.eye(network.width)
             right = np.pad(root * self.mean[..., c], ((0, 0), (0, network.width)))
             q, r = np.linalg.qr(np.concatenate([design, ridge], axis=1))
-            a[:, c] = _bounded_least_squares(r, np.einsum("bnm,bn->bm", q, right), bound[:, c])
+            a[:, c] = bounded_least_squares(r, np.einsum("bnm,bn->bm", q, right), bound[:, c])
         return network.join(a, w, b)
 
     def expand(self, weights: Array) -> tuple[Array, Array, Array]:
@@ -123,7 +123,7 @@ class Regression:
         return np.asarray(self.network.drift(self.points, *self.network.split(weights)) - self.mean)
 
 
-def _bounded_least_squares(factor: Array, right: Array, bound: Array) -> Array:
+def bounded_least_squares(factor: Array, right: Array, bound: Array) -> Array:
     """The minimisers (B, m) of |R a − y|² in |a| ≤ bound, for triangular R (B, m, m), y and bound (B, m).
 
     Singular R are met by their pseudo-inverse, which takes the smallest of the minimisers.

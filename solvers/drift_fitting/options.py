@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from controlsde.problem.solver_specs import PlainOptions, Rest, SolverOptions
-from controlsde.problem.values import Inconsistency, Location, about, short
+from controlsde.problem.values import Inconsistency, Location, Positive, Whole, about, short
 
 MOST_GROUPS = 8  # of neurons that take turns, where a problem does not say how many
 MOST_NEURONS = 256
+NARROW = 100  # weights of a piece up to which a fit in free space takes several starts, and Newton steps
 
 
 class ScoreMatching(PlainOptions):
@@ -21,6 +22,48 @@ class ScoreMatching(PlainOptions):
         Literal["score-matching"],
         about("Fit the network to the reference's exact drift, piece by piece.", "score-matching"),
     ] = "score-matching"
+    start: Annotated[
+        Literal["random", "principal"],
+        about(
+            "The starts: random; or, in free space, neurons along the principal axes of the reference.",
+            "principal",
+            default="random; in free space principal",
+        ),
+    ] = "random"
+    starts: Annotated[
+        Whole,
+        Field(ge=1, le=10_000),
+        about(
+            "How many starts each fit has.",
+            4,
+            unit="count",
+            default="8; in free space 4 up to 100 weights a piece, 1 beyond",
+        ),
+    ] = 8
+    tolerance: Annotated[
+        Positive,
+        about(
+            "How small the gradient of the fits must become; in free space, how small a share of ∫E|v*|² it must be "
+            "that another round of fitting gains at fresh samples.",
+            1e-07,
+            unit="1",
+            default="1e-8; in free space 0.01",
+        ),
+    ] = 1e-8
+
+    def in_free_space(self, rest: Rest) -> Self:
+        """Principal axes, few starts, and rounds on fresh samples until they gain little."""
+        return self.usual_in_free_space(rest.width * (2 * rest.dimension + 1))
+
+    def usual_in_free_space(self, weights: int) -> Self:
+        """The same for so many weights a piece."""
+        narrow = weights <= NARROW
+        return self._where_not_given(start="principal", starts=4 if narrow else 1, tolerance=0.01)
+
+    def inconsistencies(self, rest: Rest) -> Iterator[Inconsistency]:
+        """Whether it may start so."""
+        if self.start == "principal" and not rest.free:
+            yield ("solver", "start"), "principal is for free space, domain.space: free; in a box use random"
 
 
 def _neurons(value: object) -> int | Literal["auto"]:
@@ -59,6 +102,11 @@ class Switching(PlainOptions):
             unit="count",
         ),
     ] = "auto"
+
+    @property
+    def start(self) -> str:
+        """The first start of each fit is random, too."""
+        return "random"
 
     def groups(self, pieces: int, width: int) -> tuple[int, ...]:
         """The numbers of groups of `width` neurons that are tried on so many pieces."""

@@ -13,6 +13,7 @@ from controlsde.solvers.drift_fitting.options import start_inconsistencies
 
 SECOND_ORDER = ("newton", "gauss-newton")  # methods
 STARTS = {1: 8, 2: 4}  # by dimension; in more dimensions as in two
+PARTICLES, ITERATIONS = 1000, 100  # in free space
 HOPS_PER_START = {1: 32, 2: 2}  # where there are several
 
 
@@ -35,7 +36,12 @@ class Shooting(SolverOptions):
         about("Simulate the state, and move the weights along the exact discrete gradient.", "shooting"),
     ] = "shooting"
     start: Annotated[
-        Literal["random", "switching"], about("The first start: random, or what switching finds.", "switching")
+        Literal["random", "switching", "score-matching"],
+        about(
+            "The first start: random, or what switching finds; in free space, what score matching finds.",
+            "switching",
+            default="random; in free space score-matching",
+        ),
     ] = "random"
     method: Annotated[
         Literal["newton", "gauss-newton", "l-bfgs", "adam"],
@@ -43,6 +49,7 @@ class Shooting(SolverOptions):
             "How one descends: by the exact Hessian, by that of Gauss and Newton, or by gradients alone.",
             "gauss-newton",
             "l-bfgs",
+            default="newton; in free space adam, the only one there",
         ),
     ] = "newton"
     starts: Annotated[
@@ -63,7 +70,25 @@ class Shooting(SolverOptions):
     ] = STARTS[1] * HOPS_PER_START[1]
     seed: Annotated[Seed, about("Of whatever is random in the search.", 1, unit="1")] = 0
     iterations: Iterations = 500
-    tolerance: Annotated[Positive, about("How small the projected gradient must become.", 1e-07, unit="1")] = 1e-6
+    tolerance: Annotated[
+        Positive,
+        about(
+            "How small the projected gradient must become; in free space, how small a share of the objective the last "
+            "quarter of the iterations may gain at fresh particles.",
+            1e-07,
+            unit="1",
+            default="1e-6; in free space 0.02",
+        ),
+    ] = 1e-6
+    particles: Annotated[
+        Annotated[Whole, Field(ge=2, le=1_000_000)] | None,
+        about(
+            "In free space, the particles that are steered.",
+            2000,
+            unit="count",
+            default="1000 in free space, else none",
+        ),
+    ] = None
     device: Device = "auto"
     refine: ContinuationLevels = ()
 
@@ -81,11 +106,47 @@ class Shooting(SolverOptions):
         usual = usual_hops(self.method, starts, dimension)
         return {"starts": starts, "hops": self.hops if "hops" in self.model_fields_set else usual}
 
+    def in_free_space(self, rest: Rest) -> Self:  # noqa: ARG002
+        """Adam from what score matching finds, with so many particles and iterations."""
+        return self._where_not_given(
+            start="score-matching",
+            method="adam",
+            starts=1,
+            hops=0,
+            iterations=ITERATIONS,
+            tolerance=0.02,
+            particles=PARTICLES,
+        )
+
     def inconsistencies(self, rest: Rest) -> Iterator[Inconsistency]:
         """What does not fit the rest of a problem."""
+        if rest.free:
+            if rest.controls.free:
+                yield (
+                    ("controls", "lengths"),
+                    "free is found on a mesh; in free space give the lengths, or a ratio such as 0.8",
+                )
+            yield from self._inconsistencies_in_free_space()
+            return
+        if self.start == "score-matching":
+            yield ("solver", "start"), "score-matching is for free space, domain.space: free; in a box use switching"
+        if self.particles is not None:
+            yield ("solver", "particles"), "are steered in free space, domain.space: free; remove it"
         if self.hops and self.method not in SECOND_ORDER:
             yield ("solver", "hops"), f"is for solver.method newton or gauss-newton (got {self.method}): use 0"
         yield from start_inconsistencies(self, rest)
+
+    def _inconsistencies_in_free_space(self) -> Iterator[Inconsistency]:
+        if self.start == "switching":
+            yield ("solver", "start"), "switching is played on a mesh; in free space use score-matching, or random"
+        if self.method != "adam":
+            yield ("solver", "method"), f"{self.method} needs a mesh; in free space use adam"
+        if self.hops:
+            yield ("solver", "hops"), "is for problems on a mesh; in free space use 0"
+        if self.starts != 1:
+            yield ("solver", "starts"), f"must be 1 in free space (got {self.starts}): try another solver.seed instead"
+        if self.refine:
+            yield ("solver", "refine"), "is for problems on a mesh; remove it"
 
     def with_usual_hops(self, dimension: int) -> Shooting:
         """The same, with as many hops as follow its starts where nobody gives them."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,8 @@ def solve(
     began = time.perf_counter()
     if objective.tracking.free is not None and len(initial) < options.starts:
         initial = [*initial, *_with_equal_pieces(objective, options, progress)]
-    starts = starts_from(objective, initial, options.starts, options.seed, options.start, progress)
+    switching: Literal["random", "switching"] = "switching" if options.start == "switching" else "random"
+    starts = starts_from(objective, initial, options.starts, options.seed, switching, progress)
     built = time.perf_counter()
     with Workers(threads=objective.compiled) as workers:
         search = Search(objective, options, progress, workers)
