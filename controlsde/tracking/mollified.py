@@ -92,10 +92,6 @@ class Mollified:
         return Mollified(mixture, g, norms, squares)
 
     @cached_property
-    def _spread(self) -> tuple[FreeMixture, ...]:
-        return tuple(self.mixture.spread(1.0, 2.0 * g**2) for g in self.scales)
-
-    @cached_property
     def _log_peaks(self) -> Array:
         """log k(x, x), (G,)."""
         return np.asarray(
@@ -118,36 +114,61 @@ class Mollified:
     def with_mixture(self, points: Array) -> Array:
         """k(x, p) at points (n, d), shape (G, n): what the scales share of it is computed once."""
         found = np.empty((self.scales.size, len(points)))
-        numbers = len(self.mixture.weights) * (self.mixture.dimension if self._kernels is None else 1)
-        for part in parts(len(points), max(1, CHUNK // numbers)):
-            if self._kernels is None:
-                self._with_components(points[part], found[:, part])
-            else:
-                self._with_kernels(self._kernels, points[part], found[:, part])
+        for part in self._parts(points):
+            self._at_points(points[part], found[:, part], None, None)
         return found
 
-    @property
-    def _kernels(self) -> KernelMixture | None:
-        return self.mixture if isinstance(self.mixture, KernelMixture) else None
+    def _with_mixture_and_gradient(self, points: Array, weights: Array) -> tuple[Array, Array]:
+        """k(x, p), shape (G, n), and Σ_g weights_g ∇k(x, p), shape (n, d), at points (n, d)."""
+        found, gradient = np.empty((self.scales.size, len(points))), np.empty_like(points)
+        for part in self._parts(points):
+            self._at_points(points[part], found[:, part], weights, gradient[part])
+        return found, gradient
 
-    def _with_kernels(self, mixture: KernelMixture, points: Array, found: Array) -> None:
+    def _parts(self, points: Array) -> Iterator[slice]:
+        numbers = 1 if isinstance(self.mixture, KernelMixture) else max(self.mixture.dimension, self.scales.size)
+        return parts(len(points), max(1, CHUNK // (len(self.mixture.weights) * numbers)))
+
+    def _at_points(self, points: Array, found: Array, weights: Array | None, gradient: Array | None) -> None:
+        """k(x, p) into found (G, n) and, where weights (G,) are given, the gradient of their sum into (n, d)."""
+        if isinstance(self.mixture, KernelMixture):
+            self._at_points_of_kernels(self.mixture, points, found, weights, gradient)
+        else:
+            self._at_points_of_components(self._components, points, found, weights, gradient)
+
+    def _at_points_of_kernels(
+        self, mixture: KernelMixture, points: Array, found: Array, weights: Array | None, gradient: Array | None
+    ) -> None:
         squared = squared_distances(points, mixture.means)
-        bumps = np.empty_like(squared)
+        bumps, pull = np.empty_like(squared), np.zeros_like(squared)  # pull: Σ_g weights_g k_g/v_g of every kernel
         for place, (g, norm) in enumerate(zip(self.scales, self.log_norms, strict=True)):
             variance = mixture.variance + 2.0 * g**2
             np.exp(np.multiply(squared, -0.5 / variance, out=bumps), out=bumps)
             peak = math.exp(-0.5 * mixture.dimension * math.log(2.0 * math.pi * variance) - norm)
             found[place] = peak * (bumps @ mixture.weights)
+            if weights is not None:
+                bumps *= weights[place] * peak / variance
+                pull += bumps
+        if gradient is not None:  # Σ_k pull_k (m_k − x), about the middle
+            pull *= mixture.weights
+            gradient[:] = pull @ (mixture.means - mixture.mean) - pull.sum(axis=1)[:, None] * (points - mixture.mean)
 
-    def _with_components(self, points: Array, found: Array) -> None:
-        mixture = self._components
+    def _at_points_of_components(
+        self, mixture: ComponentMixture, points: Array, found: Array, weights: Array | None, gradient: Array | None
+    ) -> None:
         y = points - mixture.means[:, None, :]  # (K, n, d)
         if mixture.vectors is not None:
             y = y @ mixture.vectors
         values = mixture.values[:, :, None] + 2.0 * self.scales**2  # (K, d, G)
-        logs = np.square(y, out=y) @ (-0.5 / values)  # (K, n, G)
+        logs = np.square(y) @ (-0.5 / values)  # (K, n, G)
         logs += (-0.5 * np.log(2.0 * math.pi * values).sum(axis=1) - self.log_norms)[:, None, :]
-        found[:] = np.tensordot(mixture.weights, np.exp(logs, out=logs), axes=1).T
+        bumps = np.exp(logs, out=logs)
+        bumps *= mixture.weights[:, None, None]
+        found[:] = bumps.sum(axis=0).T
+        if weights is not None and gradient is not None:  # −Σ_k U_k (y Σ_g weights_g k_g/(λ + 2g²))
+            y *= (bumps * weights) @ (1.0 / values).transpose(0, 2, 1)
+            turned = y if mixture.vectors is None else y @ mixture.vectors.transpose(0, 2, 1)
+            np.negative(turned.sum(axis=0), out=gradient)
 
     @property
     def _components(self) -> ComponentMixture:
@@ -158,7 +179,7 @@ class Mollified:
     def value_and_gradient(self, particles: Array, weights: Array) -> tuple[float, Array]:
         """Σ_g weights_g T_g of particles (n, d), n ≥ 2, and its derivative by every particle, (n, d).
 
-        ∂k/∂x = −k (x − y)/(2g²), ∂k(x, p)/∂x = k(x, p) ∇ log p_{2g²}(x).
+        ∂k/∂x = −k (x − y)/(2g²); ∂k(x, p)/∂x is the slope of p spread by 2g², over the same norm.
         """
         n = len(particles)
         x = particles - particles.mean(axis=0)
@@ -178,11 +199,9 @@ class Mollified:
             pulled[later] += slopes.T @ x[rows]
         gradient = (-2.0 / (n * (n - 1))) * (near[:, None] * x - pulled)
         value = 2.0 * pairs / (n * (n - 1)) + float(weights.sum())
-        for weight, spread, norm in zip(weights, self._spread, self.log_norms, strict=True):
-            logs, score = spread.log_density_and_score(particles)
-            seen = np.exp(logs - norm)
-            value -= 2.0 * weight * float(seen.mean())
-            gradient -= (2.0 * weight / n) * seen[:, None] * score
+        seen, slopes = self._with_mixture_and_gradient(particles, weights)
+        value -= 2.0 * float(weights @ seen.mean(axis=1))
+        gradient -= (2.0 / n) * slopes
         return value, np.asarray(gradient)
 
     def _bumps(self, squared: Array) -> Iterator[tuple[int, Array]]:
