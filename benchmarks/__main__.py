@@ -10,7 +10,8 @@ from pathlib import Path
 
 NAMES = (
     "core", "startup", "silence", "gradient", "optimisers", "transcription", "certificates", "optima", "search",
-    "sizes", "fatrop", "large", "scaling", "constructive_starts", "controllability", "explorer", "peers", "monte_carlo",
+    "sizes", "fatrop", "large", "scaling", "constructive_starts", "controllability", "free_space", "explorer", "peers",
+    "monte_carlo",
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ SCORE_MATCHING = Solver(
     meets_limits=False,
     minimises_objective=False,
     in_free_space="controlsde.solvers.drift_fitting.free_score_matching:solve",
-    costing_in_free_space="controlsde.solvers.drift_fitting.free_score_matching:costs",
+    costing_in_free_space="controlsde.solvers.drift_fitting.costs:in_free_space",
 )
 SWITCHING = Solver(
     name="switching",

@@ -12,5 +12,5 @@ SOLVER = Solver(
     most_stage_values=1_000_000,
     devices=("cpu", "cuda"),
     in_free_space="controlsde.solvers.shooting.free_shooting:solve",
-    costing_in_free_space="controlsde.solvers.shooting.free_shooting:costs",
+    costing_in_free_space="controlsde.solvers.shooting.costs:in_free_space",
 )

@@ -6,11 +6,18 @@ Run `python -m benchmarks sizes` to see predicted over measured.
 from __future__ import annotations
 
 from controlsde.compiled.library import library, line_loops
+from controlsde.densities.free_mixture import KernelMixture
 from controlsde.fokker_planck.operator import DENSE_LIMIT
 from controlsde.solvers.costs import Costs
-from controlsde.solvers.drift_fitting.costs import start_fits
+from controlsde.solvers.drift_fitting.costs import in_free_space as fits_in_free_space
+from controlsde.solvers.drift_fitting.costs import score_products, start_fits
+from controlsde.solvers.drift_fitting.options import ScoreMatching
 from controlsde.solvers.shooting.multistart import PRUNING_ITERATIONS, kept_of
-from controlsde.solvers.shooting.options import SECOND_ORDER, Shooting
+from controlsde.solvers.shooting.options import PARTICLES, SECOND_ORDER, Shooting
+from controlsde.solvers.shooting.steering import steps_per_piece
+from controlsde.tracking.cloud import ROWS
+from controlsde.tracking.free_tracking import FreeTracking
+from controlsde.tracking.mollified import DRAWS
 from controlsde.tracking.sizes import Sizes, front_numbers, line_numbers, sparse_factor_bytes
 
 ITERATIONS_TO_THE_END = 60  # after the first look: 18 to 154 were seen
@@ -34,6 +41,37 @@ COMPILED_RESPONSES_PER_CALIBRATION = 1.66e5
 FRONTS_CALIBRATIONS = 0.9  # and for compiled fronts; fitted to thirteen sizes in two dimensions within 50 %
 ELIMINATION_PER_CALIBRATION = 1.41e6
 FRONTS_FLOPS_PER_CALIBRATION = 1.35e8
+
+# Of steered particles, fitted to 12 problems of 3 to 64 dimensions: an iteration within 30 %, null deviations within a
+# factor of 2. Of a piece; of a neuron, and of a product, at a particle and a step; of a pair; of a product in a score.
+STEERING_CALIBRATIONS = 0.57
+STEERING_NEURON, STEERING_PRODUCT, STEERING_PAIR, STEERING_SCORE = 1.5e-5, 1.6e-7, 8.7e-8, 4.9e-8
+NULL_CALIBRATIONS, NULL_SCORE, NULL_OVERLAP = 1.0, 5.8e-8, 2.7e-8
+STEERING_BYTES, STEERING_ARRAYS = 24e6, 2.2
+USUAL_SCALES = 4
+
+
+def in_free_space(options: Shooting, tracking: FreeTracking) -> Costs:
+    """What it costs to steer particles, with the fit that it starts from."""
+    particles, pieces = options.particles or PARTICLES, tracking.pieces
+    d, width, steps = tracking.dimension, tracking.network.width, steps_per_piece(pieces)
+    scales = USUAL_SCALES if tracking.scales == "auto" else len(tracking.scales)
+    mixture = tracking.reference.data
+    count = len(mixture.weights)
+    products = score_products(tracking)
+    iteration = pieces * (
+        STEERING_CALIBRATIONS
+        + particles * steps * width * (STEERING_NEURON + STEERING_PRODUCT * d)
+        + particles**2 * (0.5 * d + 10.0) * STEERING_PAIR
+        + particles * scales * products * STEERING_SCORE
+    )
+    overlaps = count**2 * (d if isinstance(mixture, KernelMixture) else d**3)
+    nulls = pieces * (NULL_CALIBRATIONS + DRAWS * scales * products * NULL_SCORE + overlaps * NULL_OVERLAP)
+    usual = ScoreMatching().usual_in_free_space(tracking.network.weights_per_piece)
+    start = fits_in_free_space(usual, tracking) if options.start == "score-matching" else Costs(0.0)
+    arrays = 8.0 * particles * (d * (3 * steps + 2 * pieces + 6) + 2 * width + 3 * ROWS)
+    memory = STEERING_BYTES + STEERING_ARRAYS * arrays + 16.0 * min(overlaps, count**2)
+    return Costs(max(memory, start.memory), start.fits + nulls + options.iterations * iteration)
 
 
 def costs(options: Shooting, sizes: Sizes) -> Costs:

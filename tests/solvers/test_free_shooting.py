@@ -12,6 +12,7 @@ from controlsde.densities.free_mixture import KernelMixture
 from controlsde.fokker_planck.diffusivity import Steady
 from controlsde.reference.flows import ForwardProcess
 from controlsde.reference.free_space import FreeReference
+from controlsde.registry import SOLVERS
 from controlsde.solvers.drift_fitting import free_score_matching
 from controlsde.solvers.drift_fitting.options import ScoreMatching
 from controlsde.solvers.shooting.free_shooting import FRESH, solve
@@ -170,3 +171,17 @@ def test_an_interrupt_keeps_what_is_no_worse_than_the_start():
     assert outcome.interrupted
     assert not outcome.converged
     assert steering.value(outcome.weights, FRESH) < steering.value(start, FRESH)
+
+
+def test_costs_grow_with_what_is_steered_and_contain_the_fit():
+    solver = SOLVERS["shooting"]
+    tracking = problem(pieces=4)
+    one = solver.costs_in_free_space(USUAL, tracking)
+    more = solver.costs_in_free_space(USUAL.model_copy(update={"particles": 3000}), tracking)
+    longer = solver.costs_in_free_space(USUAL.model_copy(update={"iterations": 300}), tracking)
+    usual = ScoreMatching(start="principal", starts=4, tolerance=0.01)
+    fit = SOLVERS["score-matching"].costs_in_free_space(usual, tracking)
+    assert one.fits > fit.fits > 0.0
+    assert more.fits - fit.fits > 10 * (one.fits - fit.fits)
+    assert 5 * one.fits < longer.fits + 5 * fit.fits
+    assert more.memory > one.memory >= fit.memory
