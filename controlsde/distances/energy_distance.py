@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from controlsde.densities.density import Array
-from controlsde.distances.cloud import Cloud, between
+from controlsde.tracking.cloud import Cloud, between
 
 
 def energy_distance(cloud: Cloud, draws: Cloud, within_draws: float | None = None) -> float:

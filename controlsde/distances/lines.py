@@ -14,7 +14,7 @@ from scipy.special import ndtr, ndtri
 
 from controlsde.densities.density import Array
 from controlsde.densities.free_mixture import ComponentMixture, FreeMixture, KernelMixture
-from controlsde.distances.cloud import parts
+from controlsde.tracking.cloud import parts
 
 CHUNK = 1_000_000  # numbers in one temporary array
 REACH = 8.0  # deviations of a component beyond which nothing is left of it

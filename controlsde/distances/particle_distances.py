@@ -14,13 +14,13 @@ import numpy as np
 from controlsde.densities.density import Array, as_points
 from controlsde.densities.free_mixture import FreeMixture
 from controlsde.distances.bures import moments_against
-from controlsde.distances.cloud import Cloud
 from controlsde.distances.energy_distance import energy_distance, mean_distance
 from controlsde.distances.marginals import chosen
-from controlsde.distances.mollified import Mollified, automatic_scales
 from controlsde.distances.nulls import NullTest, null_test
 from controlsde.distances.sliced_wasserstein import DIRECTIONS, random_directions, sliced_against
 from controlsde.registry import PARTICLE_DISTANCES
+from controlsde.tracking.cloud import Cloud
+from controlsde.tracking.mollified import Mollified, automatic_scales
 
 MANY = 10  # times `most`: particles that are looked at where the cost grows with their number alone
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.distances.cloud import squared_distances
 from controlsde.distances.nulls import NullTest, null_test
+from controlsde.tracking.cloud import squared_distances
 
 Array = NDArray[np.float64]
 

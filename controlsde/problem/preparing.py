@@ -13,7 +13,7 @@ Comes in: a table as a problem holds it. Goes out: `Prepared`, in the units in w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +21,54 @@ from numpy.typing import NDArray
 from controlsde.problem.standardizing import constant_columns, standardized
 from controlsde.problem.values import InconsistencyError
 
-if TYPE_CHECKING:
-    from controlsde.problem.sample_specs import Table
-
 Array = NDArray[np.float64]
 
 NOISE, SPLIT, FITTING = 0, 1, 2  # streams of a table's seed
 LEAST_ROWS = 2  # that a density is made of
 WHOLE = 1e-6  # of the width: multiples of a unit are that up to rounding
+
+
+class Table(Protocol):
+    """What is asked of a table; `sample_specs` says what its keys mean."""
+
+    @property
+    def points(self) -> tuple[tuple[float, ...], ...]:
+        """The rows as measured."""
+        ...
+
+    @property
+    def dequantise(self) -> float | None:
+        """The width of the noise."""
+        ...
+
+    @property
+    def held_out(self) -> float | None:
+        """The share of the rows."""
+        ...
+
+    @property
+    def standardize(self) -> bool | Literal["common"]:
+        """How columns are scaled."""
+        ...
+
+    @property
+    def shift(self) -> tuple[float, ...] | None:
+        """What was subtracted before, one number a column."""
+        ...
+
+    @property
+    def scale(self) -> tuple[float, ...] | None:
+        """What was divided by before, one number a column."""
+        ...
+
+    @property
+    def seed(self) -> int | None:
+        """Of the noise and the split."""
+        ...
+
+    def named(self, column: int) -> str:
+        """What a column is called in messages."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from controlsde.control.drift import Drift
 from controlsde.control.free_exact import FreeExactDrift
 from controlsde.densities.free_mixture import FreeMixture, gaussian_with_moments_of
-from controlsde.distances.cloud import Cloud as Pairs
-from controlsde.distances.cloud import squared_distances
 from controlsde.distances.marginals import compare_marginals
-from controlsde.distances.mollified import automatic_scales
 from controlsde.distances.particle_distances import Asked, measure_all, mollified_statistic
 from controlsde.foundation.progress import Progress, Step
 from controlsde.monte_carlo.cloud import Cloud, FreeExperiment
 from controlsde.monte_carlo.philox import Stream
+from controlsde.tracking.cloud import Cloud as Pairs
+from controlsde.tracking.cloud import squared_distances
 from controlsde.tracking.free_posed import FreePosed, given_scales
+from controlsde.tracking.mollified import automatic_scales
 from controlsde.verification.free_certificate import FreeMeasurements, judge
 from controlsde.verification.free_evidence import BesideNull, FreeErrors, FreeEvidence, Particles, ScoreLoss
 from controlsde.verification.likelihoods import likelihood_of

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from controlsde.control.drift import Drift
 from controlsde.densities.free_mixture import FreeMixture
-from controlsde.distances.cloud import parts
 from controlsde.monte_carlo.statistics import Estimate
+from controlsde.tracking.cloud import parts
 
 Array = NDArray[np.float64]
 

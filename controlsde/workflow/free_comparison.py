@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.control.drift import network_drift
-from controlsde.distances.cloud import Cloud
 from controlsde.distances.particle_distances import Asked, mollified_statistic
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import own_settings
 from controlsde.problem import Problem
 from controlsde.registry import VIEWS
 from controlsde.result.free_result import FreeResult
+from controlsde.tracking.cloud import Cloud
 from controlsde.tracking.free_posed import FreePosed, given_scales
 from controlsde.verification.free_verifying import PAIRS, experiment_of
 from controlsde.workflow import free_comparison_file

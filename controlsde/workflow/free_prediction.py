@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from controlsde.distances.mollified import automatic_scales, reason_against
 from controlsde.foundation.surroundings import own_arithmetic
 from controlsde.problem import Problem
 from controlsde.problem.data_hints import data_hints
@@ -17,6 +16,7 @@ from controlsde.registry import SOLVERS
 from controlsde.solvers.costs import Costs, calibration_seconds
 from controlsde.solvers.declaration import Solver
 from controlsde.tracking.free_posed import FreePosed, given_scales
+from controlsde.tracking.mollified import automatic_scales, reason_against
 from controlsde.verification.free_verifying import FINAL, KEPT, PAIRS
 from controlsde.workflow.expectation import Expected
 from controlsde.workflow.prediction import (

@@ -8,8 +8,8 @@ from numpy.testing import assert_allclose
 from scipy.stats import multivariate_normal, norm
 
 from controlsde.densities.free_mixture import KernelMixture
-from controlsde.distances.cloud import Cloud
-from controlsde.distances.mollified import (
+from controlsde.tracking.cloud import Cloud
+from controlsde.tracking.mollified import (
     Mollified,
     automatic_scales,
     least_scale,

@@ -11,7 +11,6 @@ from scipy.stats import binom, norm
 from controlsde.densities.free_mixture import ComponentMixture
 from controlsde.distances import particle_distances
 from controlsde.distances.bures import moments_against
-from controlsde.distances.cloud import Cloud
 from controlsde.distances.energy_distance import energy_distance
 from controlsde.distances.lines import Lines
 from controlsde.distances.marginals import (
@@ -26,6 +25,7 @@ from controlsde.distances.particle_distances import measure
 from controlsde.distances.sliced_wasserstein import random_directions, sliced_against
 from controlsde.gaussians import Law, wasserstein_2
 from controlsde.registry import PARTICLE_DISTANCES
+from controlsde.tracking.cloud import Cloud
 from tests.distances.free_mixtures import KINDS, components, diagonal, kernels, standard_normal
 
 SEEDS = 200
