@@ -53,7 +53,7 @@ def test_what_fits_fills_the_pieces_and_the_problem_is_valid_exactly_then(orderi
          "solver.start: random"),
         ({"solver": {"kind": "score-matching", "refine": [4]}},
          "solver.refine is not a known key of kind score-matching; known keys: kind, starts, seed, iterations, "
-         "tolerance, device"),
+         "tolerance, device, start"),
     ],
     ids=lambda value: None if isinstance(value, str) else "-".join(map(str, value)),
 )  # fmt: skip
