@@ -52,6 +52,11 @@ class FreeMixture(Protocol):
         """The covariance of the whole, (d, d)."""
         ...
 
+    @property
+    def least_variance(self) -> float:
+        """The least variance of a component along any axis."""
+        ...
+
     def pdf(self, x: Array) -> Array:
         """The density at points (n, d), shape (n,)."""
         ...
@@ -156,6 +161,11 @@ class KernelMixture(_Mixed):
     means: Array
     variance: float
 
+    @property
+    def least_variance(self) -> float:
+        """The one variance."""
+        return self.variance
+
     @cached_property
     def covariance(self) -> Array:
         """The covariance of the whole, (d, d)."""
@@ -225,6 +235,11 @@ class ComponentMixture(_Mixed):
     def covariance(self) -> Array:
         """The covariance of the whole, (d, d)."""
         return np.asarray(self._between() + np.einsum("k,kij->ij", self.weights, self.covariances))
+
+    @property
+    def least_variance(self) -> float:
+        """The least variance of a component along any axis."""
+        return float(self.values.min())
 
     @cached_property
     def covariances(self) -> Array:

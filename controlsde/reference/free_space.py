@@ -61,6 +61,11 @@ class FreeReference:
         s = self._elapsed(t)
         return self.data.spread(self.process.shrink(s), self.process.blur(s))
 
+    def narrowest(self, t: float, variance: float) -> float:
+        """What a variance of the data has become at t: a²·variance + v."""
+        s = self._elapsed(t)
+        return self.process.shrink(s) ** 2 * variance + self.process.blur(s)
+
     def density(self, t: float, x: Array) -> Array:
         """p(t, x) at points (n, d), shape (n,)."""
         return self.mixture(t).pdf(x)

@@ -37,7 +37,9 @@ FINAL = 5000  # particles at T that are kept
 PAIRS = 2000  # particles of which distances are told: some look at all pairs
 COUPLED = 2048  # particles that are moved with whole and with half steps
 NULLS = 40  # sets of draws from p beside which a distance is told
-EXACT_STEPS = 4  # a piece, of the exact drift's own run, which costs a score for each
+EXACT_STEP = 0.15  # of the exact drift's own run, which costs two scores a step: how far it may relax in one,
+LEAST_STEPS = 32  # the fewest of them, and
+FINEST, LOOKS = 1e-6, 400  # the moments, as shares of T that are left, at which its rate is looked at
 BLOCK = 512  # rows of pairs at a time
 MEASURING = 2**40  # the number of the generator of whatever is drawn here, beyond those of particles
 
@@ -135,11 +137,30 @@ def _distances(
 
 
 def _by_exact_drift(posed: FreePosed, experiment: FreeExperiment, particles: int) -> Array:
-    """Where the exact drift takes so many particles, by few steps: (n, d)."""
-    drift = FreeExactDrift(posed.reference, posed.problem.noise, posed.edges)
-    steps = min(EXACT_STEPS, experiment.steps_per_piece)
-    run = replace(experiment, drift=drift, steps_per_piece=steps).run(particles, 0)
-    return run.final
+    """Where the exact drift takes so many particles, in steps that it can follow: (n, d)."""
+    drift = FreeExactDrift(posed.reference, posed.problem.noise, exact_steps(posed))
+    return replace(experiment, drift=drift, steps_per_piece=1).run(particles, 0).final
+
+
+def exact_steps(posed: FreePosed) -> Array:
+    """Times from 0 to T in between which the exact drift changes little.
+
+    About a component of least variance λ the drift is −(1 + η) D₀ x/(a²λ + v), a the factor on the data and v the
+    variance of the noise at that moment: stiff where both are small, next to the data. Every step has the same share
+    EXACT_STEP of ∫(1 + η) D₀/(a²λ + v) dt.
+    """
+    reference, noise = posed.reference, posed.problem.noise
+    least = reference.data.least_variance
+    left = np.concatenate([[0.0], np.geomspace(FINEST, 1.0, LOOKS)])
+    times = reference.horizon * (1.0 - left[::-1])
+    rates = np.array(
+        [(1.0 + noise) * reference.diffusivity.at(t) / reference.narrowest(t, least) for t in times.tolist()]
+    )
+    passed = np.concatenate([[0.0], np.cumsum(0.5 * (rates[1:] + rates[:-1]) * np.diff(times))])
+    count = max(LEAST_STEPS, math.ceil(passed[-1] / EXACT_STEP))
+    edges = np.interp(np.linspace(0.0, passed[-1], count + 1), passed, times)
+    edges[0], edges[-1] = 0.0, reference.horizon
+    return edges
 
 
 def _step_change(experiment: FreeExperiment, target: FreeMixture) -> float:
