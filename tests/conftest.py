@@ -55,7 +55,7 @@ def several_processors(monkeypatch):
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small_tracking():
     """Builds a shipped problem on a small mesh: (name, **overrides)."""
     return build_small

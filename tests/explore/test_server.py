@@ -284,22 +284,18 @@ def test_nothing_outlives_the_server(ending, tmp_path):
     assert gone(family, tmp_path)
 
 
-def test_a_solving_process_that_dies_is_said_and_replaced(tmp_path):
-    running = start(folder=tmp_path)
-    try:
-        key = running.open(LONG)["key"]
-        running.ask("/solve", {"problem": key, "quick": False})
-        running.until(lambda one: one["iteration"] is not None)
-        for pid in children(running.process.pid):
-            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                os.kill(pid, signal.SIGKILL)
-        told = running.until(lambda one: one["alarm"])
-        assert "ended unexpectedly" in told["message"]
-        assert running.ask("/solve", {"problem": running.open(SMALL)["key"]})[0] == 200
-        running.until(lambda one: one["state"] == "idle" and one["runs"] == 1)
-    finally:
-        running.process.terminate()
-        running.process.wait(SOON)
+def test_a_solving_process_that_dies_is_said_and_replaced(explorer, small):
+    runs = explorer.status()["runs"]
+    key = explorer.open(LONG)["key"]
+    assert explorer.ask("/solve", {"problem": key, "quick": False})[0] == 200
+    explorer.until(lambda one: one["iteration"] is not None)
+    for pid in children(explorer.process.pid):
+        if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGKILL)
+    told = explorer.until(lambda one: one["alarm"])
+    assert "ended unexpectedly" in told["message"]
+    assert explorer.ask("/solve", {"problem": small})[0] == 200
+    explorer.until(lambda one: one["state"] == "idle" and one["runs"] == runs + 1)
 
 
 def ended(*words):

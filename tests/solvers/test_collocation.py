@@ -1,5 +1,7 @@
 """Collocation, and its agreement with shooting."""
 
+from functools import cache
+
 import casadi as ca
 import numpy as np
 import pytest
@@ -44,8 +46,21 @@ def test_from_the_shooting_optimum_collocation_stays_at_the_same_objective(name,
         np.testing.assert_allclose(getattr(found, part), getattr(expected, part), atol=1e-3 * scale)
 
 
-def test_a_cold_collocation_ends_at_a_stationary_point_of_the_objective(tracking):
-    outcome = collocation.solve(Objective(tracking), Collocation(start="random"))
+@pytest.fixture(scope="module")
+def solved(small_tracking):
+    """What collocation makes of two bumps, solved once: (noise or None for the problem's own, options)."""
+
+    @cache
+    def solved(noise=None, **options):
+        changes = {} if noise is None else {"noise": noise}
+        return collocation.solve(Objective(small_tracking(**changes)), Collocation(**options))
+
+    return solved
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.0], ids=["noise-free", "noisy"])
+def test_a_cold_collocation_ends_at_a_stationary_point_of_the_objective(small_tracking, solved, noise):
+    tracking, outcome = small_tracking(noise=noise), solved(noise, start="random")
     assert outcome.converged
     assert outcome.gradient_norm < 1e-6
     assert outcome.objective == pytest.approx(Objective(tracking).value(outcome.weights), rel=1e-12)
@@ -53,7 +68,7 @@ def test_a_cold_collocation_ends_at_a_stationary_point_of_the_objective(tracking
 
 
 @pytest.mark.parametrize("noise", [0.0, pytest.param(1.0, marks=pytest.mark.slow)])
-def test_by_default_it_begins_where_a_search_by_shooting_ends(small_tracking, noise):
+def test_by_default_it_begins_where_a_search_by_shooting_ends(small_tracking, solved, noise):
     tracking = small_tracking(noise=noise)
     """From one cold start collocation ends anywhere; what it calls its answer should not be far above shooting's."""
     objective = Objective(tracking)
@@ -63,7 +78,7 @@ def test_by_default_it_begins_where_a_search_by_shooting_ends(small_tracking, no
     outcome = collocation.solve(objective, Collocation())
     assert outcome.converged
     assert outcome.objective == pytest.approx(shot.objective, rel=1e-6)
-    assert outcome.objective <= collocation.solve(objective, Collocation(start="random")).objective
+    assert outcome.objective <= solved(noise, start="random").objective
 
 
 @pytest.mark.slow
@@ -84,9 +99,8 @@ def test_an_interrupted_search_by_shooting_is_the_answer_so_far(small_tracking):
     assert np.isfinite(outcome.objective)
 
 
-def test_the_history_ends_in_the_objective_and_outcomes_know_their_start(small_tracking):
-    tracking = small_tracking()
-    outcome = collocation.solve(Objective(tracking), Collocation(starts=2))
+def test_the_history_ends_in_the_objective_and_outcomes_know_their_start(small_tracking, solved):
+    tracking, outcome = small_tracking(), solved(starts=2)
     assert outcome.converged
     last = outcome.history[-1]
     assert last.objective == outcome.objective == Objective(tracking).value(outcome.weights)
@@ -185,9 +199,8 @@ def test_an_interruption_keeps_the_last_point(small_tracking):
     assert np.isfinite(outcome.objective)
 
 
-def test_cold_starts_in_processes_find_what_one_process_finds(monkeypatch, small_tracking):
-    tracking = small_tracking()
-    alone = collocation.solve(Objective(tracking), Collocation(starts=2))
+def test_cold_starts_in_processes_find_what_one_process_finds(monkeypatch, small_tracking, solved):
+    tracking, alone = small_tracking(), solved(starts=2)
     monkeypatch.setattr("controlsde.solvers.workers.POOL_PAYS_ABOVE", 0.0)
     monkeypatch.setattr("loky.cpu_count", lambda: 2)
     together = collocation.solve(Objective(tracking), Collocation(starts=3))
@@ -211,9 +224,8 @@ def test_the_derivatives_of_the_program_are_those_that_casadi_derives(noise, sma
     np.testing.assert_allclose(np.array(hessian), np.array(lagrangian(point, multipliers)), atol=1e-10)
 
 
-def test_a_cold_answer_is_held_to_what_a_short_search_by_shooting_finds(small_tracking):
-    objective = Objective(small_tracking())
-    cold = collocation.solve(objective, Collocation(start="random"))
+def test_a_cold_answer_is_held_to_what_a_short_search_by_shooting_finds(small_tracking, solved):
+    objective, cold = Objective(small_tracking()), solved(start="random")
     starts, hops = collocation.SHORT_SEARCH[1]
     if objective.compiled:
         assert cold.known == shooting.solve(objective, Shooting(starts=starts, hops=hops)).objective

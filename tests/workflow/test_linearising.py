@@ -98,9 +98,7 @@ def test_what_has_no_network_is_refused():
         controllability(problem)
     with pytest.raises(MetricError, match="metric must be one of"):
         controllability(problem, "mass", controls)
-    given = cs.load_problem(
-        "two-bumps", set={"drift": {"kind": "formula", "expressions": ["-x"]}, "monte_carlo.particles": 100}
-    )
+    given, _ = small(drift={"kind": "formula", "expressions": ["0"]}, **{"monte_carlo.particles": 100})
     with pytest.raises(cs.ControlsError, match="no network"):
         controllability(cs.evaluate(given))
     with pytest.raises(cs.ControlsError):
