@@ -311,7 +311,7 @@ def test_what_was_written_is_read(made):
 
 
 def test_of_some_corrupted_files_each_is_refused_in_one_line_or_makes_sense(made, tmp_path):
-    search(made, tmp_path, 60, seed=15)
+    search(made, tmp_path, 20, seed=15)
 
 
 @pytest.mark.slow
