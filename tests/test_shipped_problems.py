@@ -18,7 +18,9 @@ SMALLER = {  # in two dimensions
 }
 LINES = [name for name in NAMES if load_problem(name).dimension == 1]
 PLANES = [name for name in NAMES if name not in LINES]
-ALIKE = ("iris-plane", "moons", "rotation", "tilted-bumps")  # to others that stay in the quick tests
+ALIKE = (  # to others that stay in the quick tests
+    "three-bumps", "wide-network", "vp-cosine", "iris-plane", "moons", "rotation", "smiley", "tilted-bumps",
+)  # fmt: skip
 
 
 def test_every_kind_of_problem_is_shipped():
@@ -47,7 +49,9 @@ def test_every_kind_of_problem_is_shipped():
 
 
 @pytest.mark.parametrize("noise", [pytest.param(0.0, marks=pytest.mark.slow), 1.0])
-@pytest.mark.parametrize("name", LINES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in ALIKE else name for name in LINES]
+)
 def test_a_shipped_problem_verifies_with_shooting_with_and_without_noise(name, noise):
     result = solve(load_problem(name, set={**SMALL, "mesh.stages": 3, "noise": noise}))
     assert result.verified, result.certificate.failed

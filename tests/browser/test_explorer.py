@@ -265,8 +265,15 @@ def test_a_plane_is_shown_by_pictures(show):
     expect(page.locator('[data-panel="now"] .dots path')).to_have_attribute("d", re.compile("M"))
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+@pytest.mark.parametrize(
+    ("viewport", "scheme"),
+    [
+        pytest.param(WIDE, "light", id="wide-light"),
+        pytest.param(NARROW, "dark", id="narrow-dark"),
+        pytest.param(WIDE, "dark", id="wide-dark", marks=pytest.mark.slow),
+        pytest.param(NARROW, "light", id="narrow-light", marks=pytest.mark.slow),
+    ],
+)
 def test_nothing_keeps_anybody_out(show, viewport, scheme):
     page = show(viewport, color_scheme=scheme, bypass_csp=True)  # so that axe may run in the page
     found = axe.Axe().run(page)

@@ -20,8 +20,10 @@ axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs
 HOSTILE = "</script><img src=x onerror=\"document.title='run'\">{{ 7 * 7 }}"
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 KINDS = (
-    ("both", "light"), ("both", "dark"), ("plane", "dark"), ("failed", "light"), ("failed", "dark"), ("broken", "dark"),
-    ("hostile", "light"), ("given", "dark"), ("interrupted", "light"), ("several", "light"), ("several", "dark"),
+    ("both", "light"), ("plane", "dark"), ("failed", "dark"), ("broken", "dark"), ("hostile", "light"),
+    ("given", "dark"), ("interrupted", "light"), ("several", "dark"),
+    pytest.param("both", "dark", marks=pytest.mark.slow), pytest.param("failed", "light", marks=pytest.mark.slow),
+    pytest.param("several", "light", marks=pytest.mark.slow),
 )  # fmt: skip
 
 

@@ -139,8 +139,14 @@ def test_the_search_finds_the_page_of_the_adjoint_offline(site, browser):
         assert visit.complaints == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        ("desk", "light"),
+        ("phone", "dark"),
+        *(pytest.param(*one, marks=pytest.mark.slow) for one in (("desk", "dark"), ("phone", "light"))),
+    ],
+)
 @pytest.mark.parametrize("name", ["index.html", "gallery.html", "keys.html", "glossary.html"])
 def test_nothing_makes_a_page_wider_than_its_window(site, browser, name, width, scheme):
     with Visit(browser, site, width, scheme) as visit:
@@ -176,8 +182,17 @@ def faults(page):
     return {fault["id"]: [node["target"] for node in fault["nodes"]][:5] for fault in found["violations"]}
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["index.html", "gallery.html", "quickstart.html"])
+@pytest.mark.parametrize(
+    ("name", "scheme"),
+    [
+        ("index.html", "light"),
+        ("gallery.html", "dark"),
+        ("quickstart.html", "light"),
+        pytest.param("index.html", "dark", marks=pytest.mark.slow),
+        pytest.param("gallery.html", "light", marks=pytest.mark.slow),
+        pytest.param("quickstart.html", "dark", marks=pytest.mark.slow),
+    ],
+)
 def test_axe_finds_nothing_on_a_page(site, browser, name, scheme):
     with Visit(browser, site, scheme=scheme) as visit:
         assert faults(visit.open(name)) == {}

@@ -49,7 +49,12 @@ from controlsde.fokker_planck.operator import Operator
 DOCS = Path(__file__).parents[2] / "docs" / "claims"
 
 
-@pytest.mark.parametrize("name", CLAIMS)
+ALIKE = ("noise-frontier-free-lengths",)  # the experiment of noise-frontier
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in ALIKE else name for name in CLAIMS]
+)
 def test_the_small_experiment_reaches_the_verdict_that_it_should(name):
     claim = claim_named(name)
     tested = run_claim(claim, claim.fast)
@@ -211,11 +216,11 @@ def no_answers(_, seeds, *__):
     [
         pytest.param(least_energy, "steered", astray, marks=pytest.mark.slow),
         pytest.param(price_of_narrowness, "least", too_much_to_ask, marks=pytest.mark.slow),
-        (lengths_of_pieces, "freed", from_other_weights),
+        pytest.param(lengths_of_pieces, "freed", from_other_weights, marks=pytest.mark.slow),
         (gramian_and_noise, "drifts_about", too_cheap),
         (feedback_and_forgetting, "exact", forgets_without_noise),
         (feedback_and_forgetting, "kept", remembers),
-        (narrow_network_tracks, "played", too_strong),
+        pytest.param(narrow_network_tracks, "played", too_strong, marks=pytest.mark.slow),
         (schedule_sensitivity, "exact", without_half_the_score),
         (bounded_and_unbounded, "exact", too_gentle_at_an_edge),
         (empirical_data, "expected_squared_error", too_few),
@@ -223,8 +228,8 @@ def no_answers(_, seeds, *__):
         (four_error_terms, "reverse_process", to_broader_data),
         pytest.param(gaussian_ode_and_sde, "final_of_linear", half_as_steep, marks=pytest.mark.slow),
         (sgld_gaussian_mean, "scheme_law", too_sure_of_the_mean),
-        (log_concave_contraction, "contraction", forgets_more),
-        (moser_flow, "exact", without_score),
+        pytest.param(log_concave_contraction, "contraction", forgets_more, marks=pytest.mark.slow),
+        pytest.param(moser_flow, "exact", without_score, marks=pytest.mark.slow),
         (reverse_wrong_start, "noised", without_forgetting),
         (ou_semigroup_score, "slope", without_decay),
         (narrow_switching, "in_turn", undoubled),
@@ -241,6 +246,7 @@ def test_wrong_physics_is_refuted(monkeypatch, module, name, broken):
     assert run_claim(module.CLAIM, module.CLAIM.fast).verdict == "refuted"
 
 
+@pytest.mark.slow
 def test_feedback_that_does_nothing_is_refuted(monkeypatch):
     monkeypatch.setattr(feedback_and_forgetting, "feedbacks", against_the_density)
     tested = run_claim(feedback_and_forgetting.CLAIM, feedback_and_forgetting.CLAIM.fast)

@@ -70,7 +70,7 @@ def test_the_json_has_every_key_and_agrees_with_the_certificate(run, result):
     assert "particles agree with the verified density" in answer.err
 
 
-@pytest.mark.parametrize("noise", [0.0, 1.0])
+@pytest.mark.parametrize("noise", [0.0, pytest.param(1.0, marks=pytest.mark.slow)])
 def test_expected_mean_and_variance_are_those_of_the_exact_density(run, noise):
     """An Ornstein–Uhlenbeck process, run back by its exact drift, ends in the data: a Gaussian."""
     mean, spread = 0.7, 0.5

@@ -68,7 +68,7 @@ def test_weights_at_bounds_are_counted_and_freed_they_reach_the_exact_drift():
     assert better.tracking.l2_final < 0.5 * result.tracking.l2_final
 
 
-@pytest.mark.parametrize("solver", ["shooting", "collocation"])
+@pytest.mark.parametrize("solver", ["shooting", pytest.param("collocation", marks=pytest.mark.slow)])
 def test_iterations_that_ran_out_are_found_and_enough_of_them_cure_it(solver):
     result = solve(bumps(noise=0.0, solver={"kind": solver, "start": "random", "starts": 1, "iterations": 12}))
     assert result.status == "not-converged"

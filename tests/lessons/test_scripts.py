@@ -15,6 +15,7 @@ pytest.importorskip("marimo", reason="needs marimo: pip install -e '.[learn]'")
 
 THERE = [one for one in LESSONS if one.notebook.is_file()]
 SECONDS = 300
+SOON = ("one_neuron", "noise_helps_noise_hurts")  # the others run in test_answered.py, too, though not as scripts
 
 
 def run(script, folder):
@@ -24,7 +25,11 @@ def run(script, folder):
     )
 
 
-@pytest.mark.parametrize("one", THERE, ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "one",
+    [one if one.name in SOON else pytest.param(one, marks=pytest.mark.slow) for one in THERE],
+    ids=lambda one: one.name,
+)
 def test_a_notebook_runs_as_a_script_and_leaves_nothing_beside_it(one, tmp_path):
     place = tmp_path / "installed"
     place.mkdir()

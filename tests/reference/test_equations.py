@@ -130,6 +130,7 @@ REFERENCES = {
     "moser 3d": lambda: moser(formula("1"), COSINES_3D, ((-1.5, 1.5),) * 3),
     "moser ring": lambda: moser(BUMPS[0], MIXTURE, NARROW, walls="periodic"),
 }
+HARD = ("3d", "walled", "ring correlated", "moser ring 2d")  # parts of the names of what takes longest
 SLOW = ("ve that begins slowly", "vp that begins slowly", "vp that pauses")
 FREE = (*SLOW, "ou stationary start", "vp linear", "vp cosine", "vp 2d", "vp stationary start", "ve geometric")
 BOXES = {
@@ -164,7 +165,7 @@ def points(reference, name, rng, count=12):
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=pytest.mark.slow) if "3d" in name or "walled" in name else name for name in REFERENCES],
+    [pytest.param(name, marks=pytest.mark.slow) if any(part in name for part in HARD) else name for name in REFERENCES],
 )
 def test_density_is_carried_by_the_exact_drift_at_every_noise_level(name, built, rng):
     reference = built(name)
@@ -197,7 +198,13 @@ def test_score_is_the_gradient_of_the_log_density(name, built, rng):
     np.testing.assert_allclose(drift, 0.7 * reference.diffusivity.at(t) * reference.score(t, x), atol=1e-12)
 
 
-@pytest.mark.parametrize("name", REFERENCES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if any(part in name for part in HARD[2:]) else name
+        for name in REFERENCES
+    ],
+)
 def test_everything_is_finite_everywhere_at_all_times(name, built):
     reference = built(name)
     low, high = np.array(BOXES[name][: reference.dimension]).T

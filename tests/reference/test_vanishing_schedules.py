@@ -55,7 +55,7 @@ def noised(schedule, kind, s):
         ("ve", "s^2", 1.0),
         ("vp", "10*s^20", 0.0),
         pytest.param("vp", "10*s^20", 0.5, marks=pytest.mark.slow),
-        ("ve", "4*max(s - 0.5, 0)", 1.0),
+        pytest.param("ve", "4*max(s - 0.5, 0)", 1.0, marks=pytest.mark.slow),
         ("vp", "(s - 0.5)**2", 0.5),
     ],
 )

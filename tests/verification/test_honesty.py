@@ -32,7 +32,7 @@ def test_a_narrow_component_is_not_overlooked(mass, width, noise):
     assert not found.verified
 
 
-@pytest.mark.parametrize("mass", [0.009, 0.5])
+@pytest.mark.parametrize("mass", [pytest.param(0.009, marks=pytest.mark.slow), 0.5])
 def test_a_narrow_component_is_not_overlooked_in_the_plane(mass):
     data = mixture([1 - mass, mass], [[0.0, 0.0], [0.5003, -0.3]], [[0.5, 0.5], [1e-4, 1e-4]])
     found = reversed_ornstein_uhlenbeck(data, 1.0, 0.5)
@@ -76,19 +76,19 @@ def test_a_spike_of_a_formula_is_not_overlooked(share, width):
     ("noise", "width", "inside", "network"),
     [
         (0.0, 1e-4, -2.0, True),
-        (0.0, 8e-3, -0.4, False),
+        pytest.param(0.0, 8e-3, -0.4, False, marks=pytest.mark.slow),
         pytest.param(0.0, 1e-3, 0.1, False, marks=pytest.mark.slow),
-        (1e-4, 1e-5, -2.0, True),
+        pytest.param(1e-4, 1e-5, -2.0, True, marks=pytest.mark.slow),
         pytest.param(1e-4, 1e-3, -2.0, False, marks=pytest.mark.slow),
-        (1e-2, 1e-4, -2.0, True),
+        pytest.param(1e-2, 1e-4, -2.0, True, marks=pytest.mark.slow),
         (1e-2, 3e-2, -1.0, False),
         (0.1, 1e-3, -2.0, True),
-        (1.0, 1e-3, -200.0, False),
-        (1.0, 1e-2, -2.0, True),
+        pytest.param(1.0, 1e-3, -200.0, False, marks=pytest.mark.slow),
+        pytest.param(1.0, 1e-2, -2.0, True, marks=pytest.mark.slow),
         (1.0, 1e-4, 2e5, False),
-        (0.3, 1e-3, 2e3, False),
+        pytest.param(0.3, 1e-3, 2e3, False, marks=pytest.mark.slow),
         (0.1, 1e-2, 40.0, False),
-        (0.02, 1e-3, 100.0, False),
+        pytest.param(0.02, 1e-3, 100.0, False, marks=pytest.mark.slow),
     ],
 )
 def test_a_thin_strip_is_not_stepped_over(noise, width, inside, network):
@@ -96,7 +96,13 @@ def test_a_thin_strip_is_not_stepped_over(noise, width, inside, network):
 
 
 @pytest.mark.parametrize(
-    ("noise", "width", "inside"), [(0.0, 1e-3, 0.2), (0.0, 1e-2, 4.0), (1e-3, 1e-3, 0.2), (1e-2, 1e-2, 0.2)]
+    ("noise", "width", "inside"),
+    [
+        (0.0, 1e-3, 0.2),
+        pytest.param(0.0, 1e-2, 4.0, marks=pytest.mark.slow),
+        pytest.param(1e-3, 1e-3, 0.2, marks=pytest.mark.slow),
+        (1e-2, 1e-2, 0.2),
+    ],
 )
 def test_the_density_that_a_slow_strip_gathers_is_not_overlooked(noise, width, inside):
     assert across_a_strip(noise, width, inside, at=-0.1003, horizon=0.5).honest  # while mass passes
@@ -142,7 +148,7 @@ def test_walls_that_take_mass_are_measured():
     ("length", "at"),
     [pytest.param(1e-3, 0.6131, marks=pytest.mark.slow), (1e-5, 0.25), pytest.param(2e-2, 0.4, marks=pytest.mark.slow)],
 )
-@pytest.mark.parametrize("shape", ["flat", "round"])
+@pytest.mark.parametrize("shape", ["flat", pytest.param("round", marks=pytest.mark.slow)])
 def test_a_short_pulse_is_not_missed(length, at, shape):
     flat = f" + where(abs(t - {at}) < {length / 2!r}, {1 / length!r}, 0)"
     bell = f" + {1 / length / math.sqrt(2 * math.pi)!r}*exp(-((t - {at})/{length!r})**2/2)"
