@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.installed
 # One thread for each worker: two workers with two threads each would fight for two cores.
+# Stealing keeps the tests of a file on one worker, which makes what they share once.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 WORKERS ?= 2
 
@@ -30,7 +31,7 @@ demo: install
 	$(BIN)/controlsde compare iris-petals --noise 0 --noise 1 --output demo
 
 test: install
-	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) -rs tests
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -rs tests
 
 lint: install
 	$(BIN)/ruff check .
