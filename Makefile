@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.installed
 # One thread for each worker: two workers with two threads each would fight for two cores.
-# Stealing keeps the tests of a file on one worker, which makes what they share once.
+# Stealing keeps most files whole on one worker, which makes what their tests share once.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 WORKERS ?= 2
 
