@@ -67,6 +67,7 @@ VIEWS = Extensions(  # of results, which stand before what shows them on the map
         "report of a comparison": "controlsde.report.page.writing:report_comparison",
         "report of a simulation": "controlsde.report.page.writing:report_simulation",
         "film": "controlsde.report.film:save_film",
+        "contact sheet": "controlsde.report.contact_sheet:save_contact_sheet",
     },
 )
 CLAIMS = Extensions(

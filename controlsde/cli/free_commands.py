@@ -103,8 +103,11 @@ def simulate(
     if as_json:
         print_json(simulation.to_json())
     if folder:
-        with running(console, path, DRAWING):
+        with running(console, path, DRAWING) as progress:
             draw_simulation(simulation, folder)
+            progress(Step("writing the report"))
+            page = report_on(simulation, folder)
+        console.report(page)
     finish_simulation(simulation)
 
 

@@ -9,13 +9,15 @@ import typer
 
 from controlsde.cli.arguments import plain_count, plain_number
 from controlsde.cli.exits import UsageError
-from controlsde.cli.inputs import load_result
+from controlsde.cli.inputs import load_any_result
 from controlsde.cli.options import QuietOption, VerboseOption
 from controlsde.cli.outputs import REPORT, output_file, writable_folder
 
 if TYPE_CHECKING:
+    from controlsde.result.free_result import FreeResult
     from controlsde.result.result import Result
     from controlsde.workflow.comparison import Comparison
+    from controlsde.workflow.free_comparison import FreeComparison
 
 ResultsArgument = Annotated[
     list[Path],
@@ -85,28 +87,55 @@ def film(
         from controlsde.report.film import save_film
 
         progress(Step("loading the results"))
-        save_film(shown_in(results), target, fps, particles=particles, seed=seed, progress=progress)
+        save_film(_in_boxes(shown_in(results)), target, fps, particles=particles, seed=seed, progress=progress)
     console.note(f"film: {target}")
 
 
-def shown_in(places: list[Path]) -> list[Result] | Comparison:
+def shown_in(places: list[Path]) -> list[Result | FreeResult] | Comparison | FreeComparison:
     """The comparison in a folder or its comparison.json, where nothing else is given; or all results that are named.
 
     A folder stands for its comparison or, where it has none, for its result.nc.
     """
-    from controlsde.workflow.comparison import Comparison
     from controlsde.workflow.comparison_file import NAME
 
     comparisons = [place for place in places if place.name == NAME or (place / NAME).is_file()]
     if comparisons and len(places) == 1:
-        return Comparison.load(comparisons[0])
-    found: list[Result] = []
+        return _comparison_in(comparisons[0])
+    found: list[Result | FreeResult] = []
     for place in places:
         if place in comparisons:
-            found += Comparison.load(place).results
+            found += _comparison_in(place).results
         else:
-            found.append(load_result(place / "result.nc" if (place / "result.nc").is_file() else place))
+            found.append(load_any_result(place / "result.nc" if (place / "result.nc").is_file() else place))
     return found
+
+
+def _comparison_in(place: Path) -> Comparison | FreeComparison:
+    """The comparison in a folder, or in its file, of either space."""
+    from controlsde.workflow.comparison import Comparison
+    from controlsde.workflow.free_comparison import FreeComparison
+    from controlsde.workflow.free_comparison_file import is_free
+
+    return FreeComparison.load(place) if is_free(place) else Comparison.load(place)
+
+
+def _in_boxes(shown: list[Result | FreeResult] | Comparison | FreeComparison) -> list[Result] | Comparison:
+    """The same, where all of it lives in a box; raises ResultError for particles, which have no film."""
+    from controlsde.result.result import Result
+    from controlsde.result.result_file import ResultError
+    from controlsde.workflow.comparison import Comparison
+
+    if isinstance(shown, Comparison):
+        return shown
+    results = shown if isinstance(shown, list) else list(shown.results)
+    boxes = [one for one in results if isinstance(one, Result)]
+    if len(boxes) < len(results):
+        free = next(one for one in results if not isinstance(one, Result))
+        raise ResultError(
+            f"{free.path or free.problem.name}: lives in free space, where there is no density on a mesh to film; "
+            "`controlsde report` shows its particles on their way"
+        )
+    return boxes
 
 
 def _beside(first: Path) -> Path:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.foundation.files import write_whole
-from controlsde.result.result import Result
+from controlsde.result.answer import Answer
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -43,6 +43,7 @@ REFERENCE = INK
 ALARM = "#b2182b"
 # Okabe and Ito's palette, told apart with every kind of colour vision.
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+ONE_GAUSSIAN = SERIES[3]  # the Gaussian with p's moments, in free space
 NOISE_COLOURS = {0.0: "#0072B2", 0.35: "#7B5EA7", 2 / 3: "#D55E00", 1.0: "#E6B800"}  # at η / (η + ½)
 DENSITY_MAP, SIGNED_MAP, ERROR_MAP = "magma_r", "RdBu_r", "YlGnBu"
 
@@ -220,17 +221,17 @@ def number(value: float) -> str:
     return f"{value:.1e}" if not 1e-3 <= abs(value) < 1e6 else f"{value:#.3g}".rstrip(".")
 
 
-def standing(result: Result) -> str:
+def standing(result: Answer) -> str:
     """The state of an answer in a few words: the solver, whether it converged, and whether the answer is verified."""
     origin = f"{result.solver}, {result.status.replace('-', ' ')}"
     if result.status == "given":
         origin = "given controls" if result.controls is not None else f"given {result.solver}"
     if result.verified:
         return f"{origin}, verified"
-    failed = ", ".join(check.name for check in result.certificate.failed)
+    failed = ", ".join(check.name for check in result.judged.failed)
     return f"{origin}, NOT VERIFIED ({failed})"
 
 
-def doubtful(result: Result) -> bool:
+def doubtful(result: Answer) -> bool:
     """Whether a picture of this result needs a warning."""
     return not result.verified or result.status in ("not-converged", "interrupted")

@@ -21,8 +21,10 @@ from controlsde.report.canvas import (
     number,
 )
 from controlsde.report.curves import add_particles, error_scale
+from controlsde.result.answer import Answer
 from controlsde.result.result import Result
 from controlsde.workflow.comparison import Comparison
+from controlsde.workflow.free_comparison import FreeComparison
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -34,15 +36,23 @@ Array = NDArray[np.float64]
 LINES = ("-", "--", "-.", ":")
 
 
-def findings(comparison: Comparison) -> tuple[str, bool]:
+def findings(comparison: Comparison | FreeComparison) -> tuple[str, bool]:
     """What to say under the titles, and whether it is a warning."""
-    bad = [f"{result.noise:g}" for result in comparison.results if not result.verified]
-    stuck = [f"{result.noise:g}" for result in comparison.results if result.status != "converged"]
+    levels = _at_levels(comparison)
+    bad = [f"{level[0].noise:g}" for level in levels if not all(result.verified for result in level)]
+    stuck = [f"{level[0].noise:g}" for level in levels if any(result.status != "converged" for result in level)]
     parts = [f"not verified at noise {', '.join(bad)}"] if bad else []
     parts += [f"not converged at noise {', '.join(stuck)}"] if stuck else []
     if parts:
         return "; ".join(parts), True
     return "same budget at every noise level, every answer verified", False
+
+
+def _at_levels(comparison: Comparison | FreeComparison) -> Sequence[Sequence[Answer]]:
+    """Every result of every noise level: one in a box, in free space one for each seed."""
+    if isinstance(comparison, FreeComparison):
+        return comparison.at_levels
+    return [[result] for result in comparison.results]
 
 
 def error_curves(comparison: Comparison) -> Figure:
@@ -63,8 +73,8 @@ def error_curves(comparison: Comparison) -> Figure:
     return figure
 
 
-def cross_table(comparison: Comparison) -> Figure:
-    """The final L² error of the controls of each row under the noise of each column."""
+def cross_table(comparison: Comparison | FreeComparison) -> Figure:
+    """The final error of the controls of each row under the noise of each column."""
     count = len(comparison.cross)
     figure = _figure(1.7 + max(0.75 * count, 1.6), comparison, "controls applied under every noise")
     axes = figure.subplots()
@@ -88,7 +98,8 @@ def cross_table(comparison: Comparison) -> Figure:
             weight="bold" if i == j else "normal",
         )
     levels = [f"{level:g}" for level in comparison.noise]
-    what = "L² error at T; darker is larger, bold is at its own noise"
+    error = "mollified distance squared" if isinstance(comparison, FreeComparison) else "L² error"
+    what = f"{error} at T; darker is larger, bold is at its own noise"
     dress(axes, "noise η at which they run", "controls optimised at noise η", what)
     axes.set_xticks(np.arange(count) + 0.5, levels)
     axes.set_yticks(np.arange(count) + 0.5, levels)
@@ -157,6 +168,8 @@ def _bars(axes: Axes, results: tuple[Result, ...], values: list[float], tops: li
     axes.set_ylim(0.0, 1.12 * (finite(tops).max() or 1.0))
 
 
-def _figure(height: float, comparison: Comparison, what: str, explained: Sequence[Artist] = ()) -> Figure:
+def _figure(
+    height: float, comparison: Comparison | FreeComparison, what: str, explained: Sequence[Artist] = ()
+) -> Figure:
     text, alarm = findings(comparison)
     return new_figure(height, f"{comparison.problem.name}: {what}", text, alarm=alarm, explained=explained)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.control.controls import Controls
+from controlsde.densities.free_data import coordinates
 from controlsde.report.canvas import (
     ALARM,
     FAINT,
@@ -27,6 +28,7 @@ from controlsde.report.canvas import (
     number,
     standing,
 )
+from controlsde.result.answer import Answer
 from controlsde.result.result import Result
 from controlsde.solvers.outcome import Beginning, reached, rows_that_begin
 
@@ -46,15 +48,16 @@ _BEGINS: dict[Beginning, Any] = {
 LOG_RANGE = 100.0  # a curve that spans more than this is shown on a logarithmic scale
 
 
-def weights(result: Result) -> Figure | None:
+def weights(result: Answer) -> Figure | None:
     """The weights of every neuron against time; None when the drift is not a network."""
     controls = result.controls
     if controls is None:
         return None
-    return _steps(result, controls) if controls.width <= MOST_NEURONS else _weight_images(result, controls)
+    few = controls.width <= MOST_NEURONS and controls.dimension <= len(SERIES)
+    return _steps(result, controls) if few else _weight_images(result, controls)
 
 
-def _weights_title(result: Result, controls: Controls) -> tuple[str, str]:
+def _weights_title(result: Answer, controls: Controls) -> tuple[str, str]:
     bounds = result.problem.controls.bounds
     groups = {"A": controls.A, "W": controls.W, "b": controls.b}
     largest_size = float(np.abs(finite(*groups.values())).max())
@@ -73,10 +76,11 @@ def _parts(controls: Controls) -> dict[str, Array]:
     return {"A": controls.A, "W": controls.W.swapaxes(1, 2), "b": controls.b[:, None, :]}
 
 
-def _steps(result: Result, controls: Controls) -> Figure:
+def _steps(result: Answer, controls: Controls) -> Figure:
     title, subtitle = _weights_title(result, controls)
     rows = controls.width
-    shown = [line_named("xyz"[i], color=SERIES[i], linewidth=1.8) for i in range(controls.dimension)]
+    names = coordinates(controls.dimension)
+    shown = [line_named(name, color=SERIES[i], linewidth=1.8) for i, name in enumerate(names)]
     height = 1.3 + (2.6 if rows == 1 else 1.6 * rows)
     figure = new_figure(height, title, subtitle, explained=shown if len(shown) > 1 else ())
     panels = figure.subplots(rows, 3, sharex=True, sharey="col", squeeze=False)
@@ -104,7 +108,7 @@ def _step_panel(axes: Axes, times: Array, values: Array, colours: Sequence[str],
             axes.axhline(side, color=ALARM, linestyle=":", linewidth=1.4)
 
 
-def _weight_images(result: Result, controls: Controls) -> Figure:
+def _weight_images(result: Answer, controls: Controls) -> Figure:
     title, subtitle = _weights_title(result, controls)
     figure = new_figure(1.3 + float(np.clip(0.16 * controls.width * controls.dimension, 3.0, 7.0)), title, subtitle)
     panels = figure.subplots(1, 3, squeeze=False)[0]
@@ -197,7 +201,7 @@ def _pieces(axes: Axes, result: Result) -> None:
         axes.tick_params(axis="x", which="minor", length=3, colors=FAINT)
 
 
-def convergence(result: Result) -> Figure | None:
+def convergence(result: Answer) -> Figure | None:
     """Objective and gradient against iterations, and what every start reached; None when nothing was iterated.
 
     The dot is the answer: its objective is the number in the title, in both panels that show one.
@@ -225,7 +229,7 @@ def convergence(result: Result) -> Figure | None:
     return figure
 
 
-def _objective(axes: Axes, result: Result) -> None:
+def _objective(axes: Axes, result: Answer) -> None:
     """J against iterations, and the answer's as a dot.
 
     Collocation begins on states that no control can reach. Their objective is not J, and would squeeze all the others:
@@ -275,7 +279,7 @@ def _history(axes: Axes, iteration: Array, values: Array) -> None:
         axes.set_yscale("log")
 
 
-def _starts(axes: Axes, result: Result) -> None:
+def _starts(axes: Axes, result: Answer) -> None:
     """J of every start, best first, and which of them is the answer; those without an objective are counted.
 
     Lower ones than the answer are hollow: they were set aside, and the message says why.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from controlsde.result.answer import Answer
 from controlsde.result.result import Result
 
 Array = NDArray[np.float64]
@@ -29,7 +30,7 @@ def moment(result: Result, index: int) -> str:
     return t + {0: f" ({start})", len(fields.times) - 1: f" ({end})"}.get(index, "")
 
 
-def end_names(result: Result) -> tuple[str, str]:
+def end_names(result: Answer) -> tuple[str, str]:
     """What a density is at t = 0 and at T."""
     return ("noise", "data") if result.problem.reference.kind == "reversed-diffusion" else ("start", "end")
 

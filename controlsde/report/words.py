@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from controlsde.result.result import Result
+    from controlsde.result.answer import Answer
     from controlsde.verification.certificate import Check
     from controlsde.verification.promises import Promises
 
@@ -89,7 +89,7 @@ def beside(check: Check) -> tuple[str, str]:
     return value if math.isfinite(check.value) else figure(check.value), limit
 
 
-def spread_of(result: Result) -> list[str]:
+def spread_of(result: Answer) -> list[str]:
     """How far apart the starts ended; nothing for a single one.
 
     The objective of the answer is the least of those that count. Lower ones were set aside, for a reason that the
@@ -145,7 +145,7 @@ def power(logarithm: float) -> str:
 
 def with_error(error: float, spread: float) -> str:
     """A number and its standard error, with as many decimals as that has digits."""
-    if not (math.isfinite(error) and math.isfinite(spread) and spread > 0):
+    if not (math.isfinite(error) and math.isfinite(spread) and spread > 1e-12 * abs(error)):
         return digits(error)
     decimals = min(max(1 - math.floor(math.log10(spread)), 0), 9)
     return f"{error:.{decimals}f} ± {spread:.{decimals}f}"

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from controlsde.foundation.surroundings import own_settings
+from controlsde.registry import VIEWS
 from controlsde.result.answer import Answer, plain_json
 from controlsde.result.free_result_file import FORMAT_VERSION, read
 from controlsde.result.result_file import FORMAT, ResultError, stored_beginnings
@@ -107,6 +109,16 @@ class FreeResult(Answer):
                 f"{self.particles.dimension}"
             )
         return self.particles.measured(self.particles.final[:count]).reshape(-1, rows, columns)
+
+    @own_settings()
+    def contact_sheet(self, path: str | Path, shape: tuple[int, int] | None = None) -> Path:
+        """Write a PNG of pictures: the data, p(T), ρ(T), and one Gaussian of the same moments.
+
+        shape: (rows, columns) of a picture, where the names of the coordinates, as pixel_0_0 to pixel_7_7, do not say
+        it. Raises ResultError where nothing says it or it does not fit, OSError where nothing can be written.
+        """
+        written: Path = VIEWS["contact sheet"](self, path, shape)
+        return written
 
     @staticmethod
     def load(path: str | Path) -> FreeResult:

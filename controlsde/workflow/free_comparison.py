@@ -120,6 +120,16 @@ class FreeComparison:
         written: Path = VIEWS["report of a comparison"](self, path)
         return written
 
+    @own_settings()
+    def contact_sheet(self, path: str | Path, shape: tuple[int, int] | None = None) -> Path:
+        """Write a PNG of pictures: the data, p(T), ρ(T) at every noise level, and one Gaussian of the same moments.
+
+        shape: (rows, columns) of a picture, where the names of the coordinates, as pixel_0_0 to pixel_7_7, do not say
+        it. Raises ResultError where nothing says it or it does not fit, OSError where nothing can be written.
+        """
+        written: Path = VIEWS["contact sheet"](self, path, shape)
+        return written
+
     def to_json(self) -> dict[str, Any]:
         """The JSON of `compare`: as in a box, and `spread`, what is compared over the seeds of every level."""
         return {

@@ -26,6 +26,7 @@ from controlsde.foundation.files import write_whole
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import own_settings
 from controlsde.monte_carlo.cloud import Cloud, FreeExperiment
+from controlsde.registry import VIEWS
 from controlsde.result.answer import plain_json
 from controlsde.result.free_result import FreeResult
 from controlsde.tracking.free_posed import FreePosed
@@ -128,6 +129,15 @@ class FreeSimulation:
             "device": self.cloud.device,
         }
         return xr.Dataset(data, coordinates, attributes)
+
+    @own_settings()
+    def report(self, path: str | Path) -> Path:
+        """Write a self-contained HTML page about these particles and the result they belong to.
+
+        Raises OSError, in one line with the cure, where it cannot be written; nothing is left then.
+        """
+        written: Path = VIEWS["report of a simulation"](self, path)
+        return written
 
     def save(self, path: str | Path) -> FreeSimulation:
         """Write the NetCDF file in one step, and return the simulation with its path."""

@@ -1,7 +1,7 @@
 """The checks of the certificate in plain words: the question that each answers, how, and what it means when it fails.
 
 Comes in: a check by its name. Goes out: sentences for a reader who has never seen one. Formulas and the reasons of the
-limits stand in `controlsde/verification/certificate.py`.
+limits stand in `controlsde/verification/certificate.py` and, of free space, in `free_certificate.py` beside it.
 """
 
 from __future__ import annotations
@@ -136,13 +136,52 @@ PLAIN = {
         "The answer misses the limit that the problem sets for the error at T.",
         "only where the problem sets a limit",
     ),
+    "lost": Plain(
+        "Are all particles still there?",
+        "The share of particles whose place at T is not a number.",
+        "Particles ran off: the drift is too steep for its time steps, or it blows up. No distance is told then.",
+    ),
+    "step_change": Plain(
+        "Were the time steps short enough?",
+        "Particles run again along the same Brownian paths with every step halved: how far their law at T moves, in "
+        "the mollified norm, as a share of p's own.",
+        "The steps were measured, and not the controls: take more steps a piece.",
+    ),
+    "exact_drift": Plain(
+        "Does the evaluation find no fault where there is none?",
+        "The exact drift, which tracks without error, is run through the same evaluation: its worst distance from p, "
+        "in standard deviations of draws from p itself.",
+        "The evaluation is biased: it would find the exact drift wrong, so that its distances mean little.",
+        "where the process starts from p(0) itself",
+    ),
+    "score_loss_ratio": Plain(
+        "Does the fit hold at points that it has not seen?",
+        "The score-matching loss at fresh samples of p, over the loss at the points of the fit.",
+        "The network has learnt its points by heart: give the solver more samples, or a narrower network.",
+        "only of controls that were fitted to samples",
+    ),
+    "likelihood_change": Plain(
+        "Is the likelihood integrated finely enough?",
+        "By how many nats a dimension the mean log-likelihood moves when every step along the flow is halved.",
+        "The log-likelihood is only rough: take more steps a piece.",
+        "only without noise",
+    ),
+    "bound_agreement": Plain(
+        "Do two ways to bound KL agree?",
+        "KL(p‖ρ) is bounded by paths that go back from the data and by the drift's misfit at samples of p: the "
+        "difference of the two estimates, in standard errors.",
+        "Both estimate one number and disagree by more than chance: take more steps a piece, or trust neither.",
+        "only with noise",
+    ),
 }
 
 
 def closeness(value: float, limit: float) -> str:
     """How much of a limit was used, in words."""
-    if value != value or limit <= 0:
+    if value != value:
         return "not a number"
+    if limit <= 0:
+        return "and none is allowed"
     share = value / limit
     if share > 1:
         return f"{share:.3g} times the limit"

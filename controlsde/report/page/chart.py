@@ -168,6 +168,7 @@ class Curve:
     spreads: ArrayLike | None = None
     key: str = ""  # by which a script finds it
     thin: bool = False  # one of very many
+    dots: bool = False  # very many points in place of a line
 
 
 def chart(
@@ -179,20 +180,24 @@ def chart(
     height: int = 240,
     uprights: Sequence[float] = (),
     levels: Sequence[float] = (),
+    bands: Sequence[tuple[float, float]] = (),
     categories: Sequence[str] = (),
     image: str = "",
 ) -> Markup:
     """A chart of curves over two axes.
 
     words: what it shows, for those who do not see it. uprights: places on x that are marked by thin lines; levels: on
-    y, in the colour of a warning. categories: names at 0, 1, … on the x axis in place of numbers.
+    y, in the colour of a warning; bands: between two places on y, shaded. categories: names at 0, 1, … on the x axis in
+    place of numbers.
     """
     parts = [*_grid(x, y, categories)]
     parts += [_upright(float(place)) for place in x.place(list(uprights)) if 0 <= place <= 1]
     inner = [_image(image)] if image else []
+    inner += [_band(y, *each) for each in bands]
     inner += [_area(curve, x, y) for curve in curves if curve.filled]
     inner += [_level(float(place)) for place in y.place(list(levels)) if 0 <= place <= 1]
     inner += [_line(curve, x, y) for curve in curves if curve.line]
+    inner += [_dots(curve, x, y) for curve in curves if curve.dots]
     parts.append(
         Markup(
             '<svg class="field" viewBox="0 0 {0} {0}" preserveAspectRatio="none" width="100%" height="100%">{1}</svg>'
@@ -214,6 +219,8 @@ def legend(curves: Sequence[Curve]) -> Markup:
 def sample(curve: Curve) -> Markup:
     """A piece of a curve as a legend shows it."""
     parts = []
+    if curve.dots:
+        parts.append(Markup('<path class="dots" d="M9 8h0M17 5h0M25 9h0"/>'))
     if curve.filled:
         parts.append(Markup('<rect class="area" x="1" y="3" width="32" height="10"/>'))
     if curve.line:
@@ -273,6 +280,26 @@ def _level(place: float) -> Markup:
     return Markup('<path class="curve ink" style="{}"{} d="M0 {:.1f}H{}"/>').format(
         ALARM.style, _dashes(ALARM), FIELD * (1 - place), FIELD
     )
+
+
+def _band(y: Scale, low: float, high: float) -> Markup:
+    bottom, top = np.clip(y.place([low, high]), 0.0, 1.0)
+    if not np.isfinite([bottom, top]).all():
+        return Markup("")
+    return Markup('<rect class="band" x="0" width="{}" y="{:.1f}" height="{:.1f}"/>').format(
+        FIELD, FIELD * (1 - top), FIELD * (top - bottom)
+    )
+
+
+def _dots(curve: Curve, x: Scale, y: Scale) -> Markup:
+    """One path for all of them: strokes of no length with round ends."""
+    right, up = x.place(curve.x), y.place(curve.y)
+    words = "".join(
+        f"M{FIELD * one:.0f} {FIELD * (1 - other):.0f}h0"
+        for one, other in zip(right, up, strict=True)
+        if 0 <= one <= 1 and 0 <= other <= 1
+    )
+    return Markup('<path class="dots ink" style="{}" d="{}"/>').format(curve.ink.style, words)
 
 
 def _upright(place: float) -> Markup:

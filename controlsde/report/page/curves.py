@@ -1,7 +1,7 @@
 """The charts of a page: errors over time, distances, weights, convergence, particles.
 
-Comes in: a `Subject`. Goes out: `Picture`s: a title, a chart, a legend and a sentence; nothing where there is nothing
-to draw.
+Comes in: a `Subject`; of weights and convergence a subject of either kind. Goes out: `Picture`s: a title, a chart, a
+legend and a sentence; nothing where there is nothing to draw.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from controlsde.control.controls import Controls
+from controlsde.densities.free_data import coordinates
 from controlsde.report.canvas import SERIES, SIGNED_MAP, finite
 from controlsde.report.page.chart import (
     ALARM,
@@ -30,9 +31,11 @@ from controlsde.report.page.chart import (
     spans_magnitudes,
 )
 from controlsde.report.page.film import signed_picture
-from controlsde.report.page.subject import Shown, Subject
+from controlsde.report.page.subject import About, Shown, Subject
 from controlsde.report.page.tables import OBJECTIVE_DIGITS
 from controlsde.report.words import digits, spread_of
+from controlsde.result.answer import Answer
+from controlsde.result.result import Result
 from controlsde.solvers.outcome import Beginning, reached, rows_that_begin
 
 Array = NDArray[np.float64]
@@ -90,7 +93,7 @@ def errors(subject: Subject) -> Picture:
     )
 
 
-def _particles(one: Shown, where: float, name: str = "") -> Curve | None:
+def _particles(one: Shown[Result], where: float, name: str = "") -> Curve | None:
     evidence = one.result.certificate.monte_carlo
     if evidence is None or not np.isfinite(evidence.l2_final):
         return None
@@ -127,7 +130,7 @@ def final_distances(subject: Subject) -> Picture:
 # Weights
 
 
-def weights(subject: Subject) -> list[tuple[str, list[Picture], str]]:
+def weights(subject: About[Answer]) -> list[tuple[str, list[Picture], str]]:
     """For each network: what it is called, a picture of A, W and b, and a sentence about the bounds."""
     return [
         (one.label, _weights(one, one.result.controls), _near_bounds(one, one.result.controls))
@@ -136,7 +139,7 @@ def weights(subject: Subject) -> list[tuple[str, list[Picture], str]]:
     ]
 
 
-def _weights(one: Shown, controls: Controls) -> list[Picture]:
+def _weights(one: Shown[Answer], controls: Controls) -> list[Picture]:
     parts = {"A": controls.A, "W": controls.W.swapaxes(1, 2), "b": controls.b[:, None, :]}
     meanings = {"A": "A, output weight", "W": "W, input weight", "b": "b, offset"}
     bounds = one.result.problem.controls.bounds.groups
@@ -149,14 +152,15 @@ def _weights(one: Shown, controls: Controls) -> list[Picture]:
 
 
 def _steps(
-    one: Shown, controls: Controls, name: str, meaning: str, lines: Array, components: int, bound: float
+    one: Shown[Answer], controls: Controls, name: str, meaning: str, lines: Array, components: int, bound: float
 ) -> Picture:
     width = controls.width
+    names = coordinates(controls.dimension)
     curves = []
     for place, line in enumerate(lines):
         component, neuron = divmod(place, width)
         colour = SERIES[place % len(SERIES)]
-        said = [f"component {'xyz'[component]}"] * (components > 1) + [f"neuron {neuron + 1}"] * (width > 1)
+        said = [f"component {names[component]}"] * (components > 1) + [f"neuron {neuron + 1}"] * (width > 1)
         ink = Ink(colour, on_black(colour), DASHES[place % len(DASHES)])
         curves.append(Curve(controls.times, line, ink, ", ".join(said)))
     largest = float(np.abs(finite(lines)).max())
@@ -169,7 +173,7 @@ def _steps(
 
 
 def _image(
-    one: Shown, controls: Controls, name: str, meaning: str, lines: Array, components: int, _bound: float
+    one: Shown[Answer], controls: Controls, name: str, meaning: str, lines: Array, components: int, _bound: float
 ) -> Picture:
     """A row for each weight, time to the right."""
     times = np.linspace(controls.times[0], controls.times[-1], IMAGE_COLUMNS, endpoint=False)
@@ -183,7 +187,7 @@ def _image(
     return Picture(meaning, shown, note=f"A row for each {by}, time to the right; red +{size:.3g}, blue −{size:.3g}.")
 
 
-def _near_bounds(one: Shown, controls: Controls) -> str:
+def _near_bounds(one: Shown[Answer], controls: Controls) -> str:
     bounds = one.result.problem.controls.bounds
     groups = {"A": controls.A, "W": controls.W, "b": controls.b}
     held = [(np.abs(part) > 0.999 * bounds.groups[name]).ravel() for name, part in groups.items()]
@@ -197,7 +201,7 @@ def _near_bounds(one: Shown, controls: Controls) -> str:
 # Convergence
 
 
-def convergence(subject: Subject) -> list[tuple[str, list[Picture], str]]:
+def convergence(subject: About[Answer]) -> list[tuple[str, list[Picture], str]]:
     """For each result that a solver searched for: its label, pictures of the search, and what the starts reached."""
     found = []
     for one in subject.shown:
@@ -207,19 +211,19 @@ def convergence(subject: Subject) -> list[tuple[str, list[Picture], str]]:
     return found
 
 
-def answer_words(one: Shown) -> str:
+def answer_words(one: Shown[Answer]) -> str:
     """J of the answer, as it is written everywhere on the page."""
     return f"J = {digits(one.result.objective, OBJECTIVE_DIGITS)}"
 
 
-def _account(one: Shown) -> str:
+def _account(one: Shown[Answer]) -> str:
     result = one.result
     seconds = result.seconds.get("solve", float("nan"))
     lines = [f"The answer has {answer_words(one)} after {result.iterations} iterations, {seconds:.1f} s"]
     return "; ".join([*lines, *spread_of(result)]) + "."
 
 
-def _objective(one: Shown) -> Picture | None:
+def _objective(one: Shown[Answer]) -> Picture | None:
     result = one.result
     iterations, values = result.history[:, 0], result.history[:, 1]
     if np.isfinite(values).sum() < 2:
@@ -261,7 +265,7 @@ def _told(kind: Beginning, count: int) -> str:
     return f"{times} the mesh became finer; the same weights have another J there."
 
 
-def _gradient(one: Shown) -> Picture | None:
+def _gradient(one: Shown[Answer]) -> Picture | None:
     iterations, _, gradient = one.result.history.T
     if (np.isfinite(gradient) & (gradient > 0)).sum() < 2:
         return None
@@ -273,7 +277,7 @@ def _gradient(one: Shown) -> Picture | None:
     )
 
 
-def _starts(one: Shown) -> Picture | None:
+def _starts(one: Shown[Answer]) -> Picture | None:
     """J of every start, best first; lower ones than the answer's were set aside, and are hollow."""
     result = one.result
     if (

@@ -293,13 +293,19 @@ def signed_picture(values: Array, size: float, colours: str) -> str:
     return _png(codes, colours)
 
 
-def _png(codes: NDArray[np.uint8], colours: str) -> str:
+def grey_picture(shares: Array, colours: str) -> str:
+    """Shares of the darkest shade (rows, columns), as the URI of a PNG; what is not finite is not painted."""
+    codes = np.where(np.isfinite(shares), np.rint(254 * np.clip(np.nan_to_num(shares), 0.0, 1.0)), 255)
+    return _png(codes.astype(np.uint8), colours, transparency=255)
+
+
+def _png(codes: NDArray[np.uint8], colours: str, **options: Any) -> str:
     from PIL import Image
 
     image = Image.fromarray(np.ascontiguousarray(codes))
     image.putpalette(_palette(colours))
     stream = io.BytesIO()
-    image.save(stream, "PNG", optimize=True)
+    image.save(stream, "PNG", optimize=True, **options)
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 
 
@@ -363,4 +369,4 @@ def _panels(
     return Still(title, tuple(panels))
 
 
-__all__ = ["POINTS", "Film", "Shown", "decoded", "encoded", "film_of", "picture", "signed_picture"]
+__all__ = ["POINTS", "Film", "Shown", "decoded", "encoded", "film_of", "grey_picture", "picture", "signed_picture"]

@@ -27,10 +27,11 @@ SHAPES = {
 }
 
 
-def problem_rows(problem: Problem, levels: tuple[float, ...]) -> list[tuple[str, str]]:
-    """Everything that was asked, row by row. levels: the noise levels that are shown."""
+def problem_rows(problem: Problem, levels: tuple[float, ...], data: str = "") -> list[tuple[str, str]]:
+    """Everything that was asked, row by row. levels: the noise levels shown; data: what those are taken for."""
     network, controls, objective = problem.network, problem.controls, problem.objective
     rows = [("state", _domain(problem)), ("target", _reference(problem))]
+    rows += [("data", data)] if data else []
     shown = ", ".join(f"{level:g}" for level in levels)
     rows.append(("noise", f"η = {shown}; the diffusivity is D = ηD₀(t). η = 0 is a deterministic flow."))
     if problem.drift is not None:
@@ -43,9 +44,10 @@ def problem_rows(problem: Problem, levels: tuple[float, ...]) -> list[tuple[str,
         lengths = "equal lengths" if controls.lengths is None else lengths
         many = f"{controls.pieces} piece{'s' if controls.pieces > 1 else ''}"
         rows.append(("controls", f"A, W, b constant on {many} of {lengths}; each weight within {controls.bounds}"))
-        fitted = problem.solver.kind in SOLVERS and not SOLVERS[problem.solver.kind].minimises_objective
-        words = "the solver fits the exact drift and looks at no density; J is measured, not minimised"
-        rows.append(("objective", words if fitted else _objective(objective)))
+        words = "the solver fits the exact drift at exact samples of p, and looks at no distance"
+        if not problem.domain.free:
+            words = "the solver fits the exact drift and looks at no density; J is measured, not minimised"
+        rows.append(("objective", words if _fitted(problem) else _objective(objective)))
     return rows
 
 
@@ -65,8 +67,15 @@ def _starts_exact(problem: Problem) -> bool:
     return getattr(problem.reference, "start", "exact") == "exact"
 
 
+def _fitted(problem: Problem) -> bool:
+    """Whether the solver fits the exact drift, and minimises no distance."""
+    return problem.solver.kind in SOLVERS and not SOLVERS[problem.solver.kind].minimises_objective
+
+
 def _minimised(problem: Problem) -> str:
     objective = problem.objective
+    if problem.domain.free:
+        return _minimised_in_free_space(problem)
     norm = "" if objective.norm == "l2" else "_Ḣ⁻¹"
     terms = []
     if objective.running:
@@ -82,13 +91,34 @@ def _minimised(problem: Problem) -> str:
     return "minimise J = " + (" + ".join(terms) or "0")
 
 
+def _minimised_in_free_space(problem: Problem) -> str:
+    objective = problem.objective
+    if _fitted(problem):
+        return "minimise ∫ E|v(t, X) − v*(t, X)|² dt,   X of p(t),   v* = −f + (1 + η)D₀ ∇log p"
+    terms = []
+    if objective.running:
+        terms.append(f"½{_times(objective.running)} ∫ Σ_g T_g(t)/σ_g dt")
+    if objective.terminal:
+        terms.append(f"½{_times(objective.terminal)} Σ_g T_g(T)/σ_g")
+    if objective.effort:
+        terms.append(f"½{_times(objective.effort)} ∫|θ|² dt")
+    return "minimise J = " + (" + ".join(terms) or "0") + ",   T_g = ‖K_g * (ρ − p)‖²/‖K_g * p‖²"
+
+
 def _times(weight: float) -> str:
     return "" if weight == 1 else f"·{tick_text(weight)}"
 
 
 def _domain(problem: Problem) -> str:
+    if problem.domain.free:
+        d = problem.dimension
+        return f"a probability density ρ(t, x) on all of R{_raised(d)}, without walls; ρ is particles, p a mixture"
     sides = " × ".join(f"[{tick_text(low)}, {tick_text(high)}]" for low, high in problem.domain.box)
     return f"a probability density ρ(t, x) on {sides} with {WALLS[problem.domain.walls]}"
+
+
+def _raised(number: int) -> str:
+    return str(number).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def _given(drift: Any) -> str:
@@ -98,7 +128,7 @@ def _given(drift: Any) -> str:
 
 
 def _objective(objective: Any) -> str:
-    norm = "L²" if objective.norm == "l2" else "Ḣ⁻¹"
+    norm = {"l2": "L²", "h-1": "Ḣ⁻¹"}.get(objective.norm, objective.norm)
     parts = []
     if objective.running:
         parts.append(f"the squared {norm} error on the way")

@@ -38,6 +38,7 @@
   }
 
   const stored = document.getElementById("film-data");
+  if (!stored) return; // particles have no film
   const film = JSON.parse(stored.textContent);
   const controls = document.querySelector(".controls");
   const slider = document.getElementById("slider");

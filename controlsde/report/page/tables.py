@@ -12,10 +12,12 @@ import numpy as np
 
 from controlsde.registry import DISTANCES
 from controlsde.report.page.certificate_words import PLAIN, Plain, closeness
-from controlsde.report.page.subject import Subject
+from controlsde.report.page.subject import About, FreeSubject, Subject
 from controlsde.report.page.verdict import outcome, sound
 from controlsde.report.words import L2_ERRORS, MEANINGS, beside, bounds, digits, with_error
+from controlsde.result.answer import Answer
 from controlsde.result.result import Result
+from controlsde.verification.certificate import Check
 from controlsde.verification.energy import Energy
 
 OBJECTIVE_DIGITS = 6  # of J, wherever it is told
@@ -63,7 +65,7 @@ class CheckRow:
         return any(value is not None and not value[2] for value in self.values)
 
 
-def _row(*words: str) -> tuple[Cell, ...]:
+def row_of(*words: str) -> tuple[Cell, ...]:
     return tuple(Cell(word) for word in words)
 
 
@@ -75,8 +77,8 @@ def summary(subject: Subject) -> Table:
         result = one.result
         rows.append(
             (
-                Cell(f"{one.label}: {outcome(result)}", alarm=not sound(result)),
-                *_row(
+                Cell(f"{one.label}: {outcome(result)}", alarm=not sound(one)),
+                *row_of(
                     digits(result.tracking.l2_final),
                     particles(result),
                     digits(result.tracking.w2_final),
@@ -109,20 +111,20 @@ def distances(subject: Subject) -> Table:
             continue
         cells = [Cell(label)]
         for verified, discrete in found:
-            cells += _row(digits(verified.get(key)), digits(discrete[key]) if key in discrete else "")
+            cells += row_of(digits(verified.get(key)), digits(discrete[key]) if key in discrete else "")
         rows.append(tuple(cells))
         if key == "w2_final" and any(result.transport for result in subject.results):
             rows.append(_lower_bounds(subject))
     cells = [Cell("L² error at T, particles")]
     for one in subject.shown:
-        cells += _row(particles(one.result), "")
+        cells += row_of(particles(one.result), "")
     rows.append(tuple(cells))
     if any(result.problem.domain.walls == "absorbing" for result in subject.results):
         from controlsde.verification.absorption import mass_taken
 
         taken = [Cell("mass that the walls took")]
         for result in subject.results:
-            taken += _row(digits(mass_taken(result.fields)), "")
+            taken += row_of(digits(mass_taken(result.fields)), "")
         rows.append(tuple(taken))
     return Table("distances between the controlled density and the reference", tuple(head), tuple(rows))
 
@@ -139,8 +141,8 @@ def _lower_bounds(subject: Subject) -> tuple[Cell, ...]:
     return tuple(cells)
 
 
-def cross(subject: Subject) -> Table | None:
-    """The L² error at T of the controls of a row, run at the noise of a column; None where nothing was applied."""
+def cross(subject: About[Answer]) -> Table | None:
+    """The error at T of the controls of a row, run at the noise of a column; None where nothing was applied."""
     if subject.cross is None or not subject.several:
         return None
     values = np.asarray(subject.cross, dtype=float)
@@ -156,12 +158,16 @@ def cross(subject: Subject) -> Table | None:
         rows.append(tuple(cells))
     head = ("", *(f"run at {one.label}" for one in subject.shown))
     note = "Bold: at the noise for which they were found. The stronger the shade, the larger, by the logarithm."
-    return Table("L² error at T of every control under every noise", head, tuple(rows), note, kind="shades")
+    error = "L² error"
+    if isinstance(subject, FreeSubject):
+        error = "mollified distance squared"
+        note = f"Mollified distances squared at T. {note}"
+    return Table(f"{error} at T of every control under every noise", head, tuple(rows), note, kind="shades")
 
 
-def checks(subject: Subject) -> list[CheckRow]:
+def checks(subject: About[Answer]) -> list[CheckRow]:
     """Every check of the certificate, those that failed first."""
-    named = [{check.name: check for check in result.certificate.checks} for result in subject.results]
+    named = [{check.name: check for check in result.judged.checks} for result in subject.results]
     names = list(dict.fromkeys(name for checks in named for name in checks))
     order = {name: place for place, name in enumerate(PLAIN)}
     rows = []
@@ -174,15 +180,20 @@ def checks(subject: Subject) -> list[CheckRow]:
                 beside(check)[0],
                 closeness(check.value, check.limit),
                 check.passed,
-                min(max(check.value / check.limit, 0.0), 1.0)
-                if check.limit > 0 and check.value == check.value
-                else 1.0,
+                _used(check),
             )
             for check in found
         )
         limits = list(dict.fromkeys(beside(check)[1] for check in found if check))
         rows.append(CheckRow(name, MEANINGS.get(name, ""), PLAIN.get(name, UNKNOWN), " or ".join(limits), values))
     return sorted(rows, key=lambda row: not row.failed)
+
+
+def _used(check: Check) -> float:
+    """The share of a limit that was used; all of it where a value is no number, or none is allowed and there is one."""
+    if check.limit > 0 and check.value == check.value:
+        return min(max(check.value / check.limit, 0.0), 1.0)
+    return 0.0 if check.passed else 1.0
 
 
 def promises(subject: Subject) -> Table | None:
@@ -193,7 +204,7 @@ def promises(subject: Subject) -> Table | None:
         if promised is None:
             continue
         l2, kl = bounds(promised)
-        rows.append(_row(one.label, digits(promised.loss), l2, digits(promised.l2), kl, digits(promised.kl)))
+        rows.append(row_of(one.label, digits(promised.loss), l2, digits(promised.l2), kl, digits(promised.kl)))
         if promised.note:
             notes.append(f"{one.label}: {promised.note}")
     head = ("", "score-matching loss", "L² promised", "measured", "KL(p‖ρ) promised", "measured")
@@ -213,7 +224,7 @@ def energies(subject: Subject) -> Table | None:
         price = "—" if energy.price is None else f"{digits(energy.price, 3)} ×"
         clock = (digits(energy.weighted),) if weighted else ()
         rows.append(
-            _row(one.label, digits(energy.value), _energy_of_particles(energy), *clock, digits(energy.bound), price)
+            row_of(one.label, digits(energy.value), _energy_of_particles(energy), *clock, digits(energy.bound), price)
         )
         if energy.note:
             notes.append(f"{one.label}: {energy.note}")
@@ -244,18 +255,18 @@ def simulated(subject: Subject) -> Table | None:
     evidence = simulation.measured.evidence
     distance = simulation.density_l2
     rows = [
-        _row("L² error at T", with_error(evidence.l2_final, evidence.l2_final_se), f"{simulation.expected_l2:.4g}"),
-        _row("  owed to the steps", with_error(evidence.step_bias, evidence.step_bias_se), "0"),
-        _row("distance to the verified ρ", with_error(distance.value, distance.standard_error), "0"),
-        _row("  z along its error", f"{evidence.z:.2f}", "0 ± 1"),
-        _row("  z of all modes", f"{evidence.z_modes:.2f}", "0 ± 1"),
+        row_of("L² error at T", with_error(evidence.l2_final, evidence.l2_final_se), f"{simulation.expected_l2:.4g}"),
+        row_of("  owed to the steps", with_error(evidence.step_bias, evidence.step_bias_se), "0"),
+        row_of("distance to the verified ρ", with_error(distance.value, distance.standard_error), "0"),
+        row_of("  z along its error", f"{evidence.z:.2f}", "0 ± 1"),
+        row_of("  z of all modes", f"{evidence.z_modes:.2f}", "0 ± 1"),
     ]
     if simulation.result.problem.domain.walls == "absorbing":
         killed = with_error(simulation.killed.value, simulation.killed.standard_error)
-        rows.append(_row("killed mass", killed, f"{simulation.expected_killed:.4g}"))
+        rows.append(row_of("killed mass", killed, f"{simulation.expected_killed:.4g}"))
     for label, tests in (("W₁", simulation.w1), ("sliced W₂", simulation.sliced_w2)):
         for name, test in tests.items():
             to = "verified ρ" if name == "density" else "target p"
             null = with_error(test.null_mean, test.null_deviation)
-            rows.append(_row(f"{label} to {to}", f"{test.value:.4g}", f"null {null}"))
+            rows.append(row_of(f"{label} to {to}", f"{test.value:.4g}", f"null {null}"))
     return Table("what the particles measured", ("", "particles", "expected"), tuple(rows))

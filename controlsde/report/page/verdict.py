@@ -1,6 +1,7 @@
 """What to think of the results, in words, before anything is drawn.
 
-Comes in: a `Subject`. Goes out: for each result a verdict of a few words, sentences about it, and what to try.
+Comes in: a subject of either kind. Goes out: for each result a verdict of a few words, sentences about it, and what to
+try.
 """
 
 from __future__ import annotations
@@ -8,8 +9,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from controlsde.report.page.subject import Shown, Subject
+from controlsde.report.page.subject import About, Shown
 from controlsde.report.words import beside, digits, pasteable, with_error
+from controlsde.result.answer import Answer
+from controlsde.result.free_result import FreeResult
 from controlsde.result.result import Result
 
 
@@ -29,45 +32,45 @@ class Verdict:
     remedy: str = ""
 
 
-def outcome(result: Result) -> str:
-    """The worst that can be said about a result, in two words at most."""
-    if result.status == "interrupted":
+def outcome(*results: Answer) -> str:
+    """The worst that can be said about a result, or about those of several seeds, in two words at most."""
+    if any(result.status == "interrupted" for result in results):
         return "interrupted"
-    if not result.verified:
+    if not all(result.verified for result in results):
         return "NOT VERIFIED"
-    return "not converged" if result.status == "not-converged" else "verified"
+    return "not converged" if any(result.status == "not-converged" for result in results) else "verified"
 
 
-def sound(result: Result) -> bool:
-    """Whether its numbers can be trusted, and its search came to an end."""
-    return outcome(result) == "verified"
+def sound(one: Shown[Answer]) -> bool:
+    """Whether its numbers can be trusted, and its search came to an end; of every seed."""
+    return outcome(*one.of_seeds) == "verified"
 
 
-def verdicts(subject: Subject) -> list[Verdict]:
+def verdicts(subject: About[Answer]) -> list[Verdict]:
     """One for each result, in order."""
     return [_verdict(one) for one in subject.shown]
 
 
-def headline(subject: Subject) -> str:
+def headline(subject: About[Answer]) -> str:
     """One sentence about all of them, and whether something is missing."""
     missing = "Interrupted before every noise level was solved and compared. " if subject.interrupted else ""
     return missing + _of_all(subject)
 
 
-def details(subject: Subject) -> str:
+def details(subject: About[Answer]) -> str:
     """What a comparison found beyond its headline; nothing for others."""
     if subject.simulation or not subject.several:
         return ""
     return _sentence("; ".join(subject.note.split("; ")[1:]))
 
 
-def _of_all(subject: Subject) -> str:
+def _of_all(subject: About[Answer]) -> str:
     if subject.simulation:
         checks = subject.simulation.checks
         if all(check.passed for check in checks):
-            return f"{subject.simulation.particles:,} particles agree with the verified density."
-        return f"{subject.simulation.particles:,} particles DISAGREE with the verified density."
-    bad = [one for one in subject.shown if not sound(one.result)]
+            return f"{subject.simulation.particles:,} particles agree with {_agreed(subject)}."
+        return f"{subject.simulation.particles:,} particles DISAGREE with {_agreed(subject)}."
+    bad = [one for one in subject.shown if not sound(one)]
     if not subject.several:
         one = subject.shown[0]
         return f"{_capital(outcome(one.result))}{_also(one.result)}: {_arrives(one.result)}."
@@ -75,11 +78,17 @@ def _of_all(subject: Subject) -> str:
     if not bad:
         which = "Both" if len(subject.shown) == 2 else f"All {len(subject.shown)}"
         return f"{which} answers are verified. {found}".rstrip()
-    listed = ", ".join(f"{one.label} ({outcome(one.result)}{_also(one.result)})" for one in bad)
+    listed = ", ".join(f"{one.label} ({outcome(*one.of_seeds)}{_also(one.result)})" for one in bad)
     return f"Do not trust {listed}. {found}".rstrip()
 
 
-def _also(result: Result) -> str:
+def _agreed(subject: About[Answer]) -> str:
+    """What particles of a simulation are set beside."""
+    free = isinstance(subject.results[0], FreeResult)
+    return "those of the result" if free else "the verified density"
+
+
+def _also(result: Answer) -> str:
     """The second fault, where there are two."""
     if result.status in ("interrupted", "not-converged") and not result.verified:
         return ", not verified" if result.status == "interrupted" else ", not converged"
@@ -94,24 +103,46 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _verdict(one: Shown) -> Verdict:
+def _verdict(one: Shown[Answer]) -> Verdict:
     result = one.result
-    words = outcome(result)
+    words = outcome(*one.of_seeds)
     reasons: list[str] = []
     if result.status in ("not-converged", "interrupted"):
         reasons.append(f"{result.status.replace('-', ' ')}: {result.message}")
-    for failed in result.certificate.failed:
+    for failed in result.judged.failed:
         value, limit = beside(failed)
         reasons.append(f"{failed.name} is {value}, limit {limit}")
+    bad = [other for other in one.others if outcome(other) != "verified"]
+    reasons += [f"seed {other.problem.solver.seed}: {outcome(other)}" for other in bad]
     reasons += [f"{entry.cause}: {entry.evidence}" for entry in result.diagnosis]
     remedy = next((pasteable(entry.remedy.option) for entry in result.diagnosis if entry.remedy), "")
     return Verdict(
-        one.label, words, sound(result), f"{_capital(_arrives(result))}{_checked(result)}.", tuple(reasons), remedy
+        one.label, words, sound(one), f"{_capital(_arrives(result))}{_checked(result)}.", tuple(reasons), remedy
     )
 
 
-def _arrives(result: Result) -> str:
-    """How near the density comes, as the mesh and as particles measure it."""
+def _arrives(result: Answer) -> str:
+    """How near the density comes."""
+    if isinstance(result, FreeResult):
+        return _particles_arrive(result)
+    assert isinstance(result, Result)  # the two kinds that there are
+    return _density_arrives(result)
+
+
+def _particles_arrive(result: FreeResult) -> str:
+    """As the mollified distance measures it, beside draws of p and the Gaussian of its moments."""
+    start = f"at noise {result.noise:g} "
+    one = result.tracking.distances.get("mollified")
+    if one is None:
+        return f"{start}particles were lost, and no distance from p(T) was taken"
+    null = with_error(one.null_mean, one.null_sd)
+    text = f"{start}the particles end at a mollified distance squared of {digits(one.value)} from p(T)"
+    text += f", where draws of p itself have {null}"
+    return text if one.baseline is None else f"{text} and one Gaussian {digits(one.baseline)}"
+
+
+def _density_arrives(result: Result) -> str:
+    """As the mesh and as particles measure it."""
     error = result.tracking.l2_final
     if not math.isfinite(error):
         return f"at noise {result.noise:g} the density stopped being finite, and has no distance from its target"
@@ -128,6 +159,6 @@ def _arrives(result: Result) -> str:
     return text
 
 
-def _checked(result: Result) -> str:
-    count, failed = len(result.certificate.checks), len(result.certificate.failed)
+def _checked(result: Answer) -> str:
+    count, failed = len(result.judged.checks), len(result.judged.failed)
     return f"; {count - failed} of {count} checks passed"

@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from controlsde.foundation.files import write_whole
-from controlsde.report.page import curves, tables
-from controlsde.report.page.film import film_of
+from controlsde.report.page import box_page, curves, free_page, tables
 from controlsde.report.page.problem_words import formulas, problem_rows
-from controlsde.report.page.subject import Subject
+from controlsde.report.page.subject import About, FreeSubject, Subject, subject_of_results
 from controlsde.report.page.verdict import details, headline, sound, verdicts
-from controlsde.result.answer import plain_json
-from controlsde.result.result import Result
+from controlsde.result.answer import Answer, plain_json
+from controlsde.result.free_result import FreeResult
+from controlsde.workflow.free_comparison import FreeComparison
+from controlsde.workflow.free_simulation import FreeSimulation
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -37,34 +38,33 @@ if TYPE_CHECKING:
 
 FILE = "report.html"
 LONGEST_YAML = 200_000  # characters: more stays in the result file
-SECTIONS = {
-    "verdict": "verdict", "film": "film", "particles": "particles", "errors": "errors", "cross": "cross table",
-    "weights": "weights", "convergence": "convergence", "certificate": "certificate", "theory": "theory",
-    "energy": "energy", "problem": "problem", "reproduce": "run it again", "cite": "cite",
-}  # fmt: skip
 
 
-def report_result(result: Result, path: str | Path) -> Path:
+def report_result(result: Answer, path: str | Path) -> Path:
     """Write the page of one result. Raises OSError, in one line with the cure, where it cannot be written."""
-    return write_page(Subject.of_results([result]), Path(path))
+    return write_page(subject_of_results([result]), Path(path))
 
 
-def report_results(results: Sequence[Result], path: str | Path) -> Path:
+def report_results(results: Sequence[Answer], path: str | Path) -> Path:
     """Write one page of several results of the same problem. Raises PageError for others, OSError as above."""
-    return write_page(Subject.of_results(results), Path(path))
+    return write_page(subject_of_results(results), Path(path))
 
 
-def report_comparison(comparison: Comparison, path: str | Path) -> Path:
+def report_comparison(comparison: Comparison | FreeComparison, path: str | Path) -> Path:
     """Write the page of a comparison. Raises PageError for too many noise levels, OSError as above."""
+    if isinstance(comparison, FreeComparison):
+        return write_page(FreeSubject.of_comparison(comparison), Path(path))
     return write_page(Subject.of_comparison(comparison), Path(path))
 
 
-def report_simulation(simulation: Simulation, path: str | Path) -> Path:
+def report_simulation(simulation: Simulation | FreeSimulation, path: str | Path) -> Path:
     """Write the page of a simulation, with that of the result it is of. Raises OSError as above."""
+    if isinstance(simulation, FreeSimulation):
+        return write_page(FreeSubject.of_simulation(simulation), Path(path))
     return write_page(Subject.of_simulation(simulation), Path(path))
 
 
-def write_page(subject: Subject, target: Path) -> Path:
+def write_page(subject: Subject | FreeSubject, target: Path) -> Path:
     """Write the page of a subject in one step, and return its path."""
     from controlsde.report.canvas import own_style
 
@@ -74,33 +74,31 @@ def write_page(subject: Subject, target: Path) -> Path:
     return target
 
 
-def page(subject: Subject) -> str:
+def page(subject: Subject | FreeSubject) -> str:
     """The page as text."""
-    film = film_of(subject)
+    if isinstance(subject, FreeSubject):
+        room: Any = free_page
+        own, data = free_page.parts(subject), free_page.data_of(subject)
+    else:
+        room = box_page
+        own, data = box_page.parts(subject), ""
     script = _part("drawing.js") + _part("report.js")
-    parts: dict[str, Any] = {
-        "simulated": tables.simulated(subject),
+    shared: dict[str, Any] = {
         "cross": tables.cross(subject),
         "weights": curves.weights(subject),
         "convergence": curves.convergence(subject),
-        "promises": tables.promises(subject),
-        "energies": tables.energies(subject),
     }
-    absent = {
-        {"simulated": "particles", "promises": "theory", "energies": "energy"}.get(name, name)
-        for name, part in parts.items()
-        if not part
-    }
+    parts = {**own, **shared}
+    absent = {room.SECTION_OF.get(name, name) for name, part in parts.items() if not part}
     text = subject.problem.to_yaml()
-    file = f"{subject.problem.name}.yaml"
-    return _template().render(
+    return _template(room.TEMPLATE).render(
         **parts,
         policy=_policy(script),
         script=Markup(script),
         css=Markup(_part("chart.css") + _part("report.css")),
         version=_version(subject),
         title=_title(subject),
-        contents=[(key, name) for key, name in SECTIONS.items() if key not in absent],
+        contents=[(key, name) for key, name in room.SECTIONS.items() if key not in absent],
         problem=subject.problem,
         labels=[one.label for one in subject.shown],
         several=subject.several,
@@ -108,18 +106,11 @@ def page(subject: Subject) -> str:
         details=details(subject),
         sound=_sound(subject),
         verdicts=verdicts(subject),
-        summary=tables.summary(subject),
-        film=film,
-        film_json=_in_script(film.data),
-        errors=curves.errors(subject),
-        final_distances=curves.final_distances(subject),
-        distances=tables.distances(subject),
-        histograms=curves.histograms(subject),
         checks=tables.checks(subject),
         formulas=formulas(subject.problem),
-        problem_rows=problem_rows(subject.problem, tuple(result.noise for result in subject.results)),
+        problem_rows=problem_rows(subject.problem, tuple(result.noise for result in subject.results), data),
         yaml=text if len(text) <= LONGEST_YAML else "",
-        file=file,
+        file=f"{subject.problem.name}.yaml",
         command=command(subject),
         provenance=_provenance(subject),
         citation=_citation(subject),
@@ -128,12 +119,15 @@ def page(subject: Subject) -> str:
 
 
 @cache
-def _template() -> Template:
-    from jinja2 import Environment, StrictUndefined
+def _template(name: str) -> Template:
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, loader=FunctionLoader(_part)
+    )
     environment.filters["coded"] = _coded
-    return environment.from_string(_part("report.html"))
+    environment.filters["in_script"] = _in_script
+    return environment.get_template(name)
 
 
 def _coded(text: str) -> Markup:
@@ -166,12 +160,12 @@ def _in_script(data: Any) -> Markup:
     return Markup(text)
 
 
-def _sound(subject: Subject) -> bool:
+def _sound(subject: About[Answer]) -> bool:
     agreed = subject.simulation is None or subject.simulation.verified
-    return agreed and not subject.interrupted and all(sound(result) for result in subject.results)
+    return agreed and not subject.interrupted and all(sound(one) for one in subject.shown)
 
 
-def _title(subject: Subject) -> str:
+def _title(subject: About[Answer]) -> str:
     name = subject.problem.name
     if subject.simulation:
         return f"{name}, {subject.shown[0].label}: {subject.simulation.particles:,} particles"
@@ -185,12 +179,14 @@ def _title(subject: Subject) -> str:
     )
 
 
-def command(subject: Subject) -> str:
+def command(subject: About[Answer]) -> str:
     """What to type to get the same again."""
     file = shlex.quote(f"{subject.problem.name}.yaml")
     results = subject.results
     if subject.cross is not None:
-        return f"controlsde compare {file} " + " ".join(f"--noise {result.noise:g}" for result in results)
+        seeds = len(subject.shown[0].of_seeds)
+        told = f" --seeds {seeds}" if isinstance(results[0], FreeResult) else ""
+        return f"controlsde compare {file} " + " ".join(f"--noise {result.noise:g}" for result in results) + told
     lines = []
     for result in results:
         noise = f" --set noise={result.noise:g}" if result.noise != subject.problem.noise else ""
@@ -208,7 +204,7 @@ def command(subject: Subject) -> str:
     return "\n".join(lines)
 
 
-def _provenance(subject: Subject) -> tables.Table:
+def _provenance(subject: About[Answer]) -> tables.Table:
     """What computed each result, and the checksum of its file."""
     results = subject.results
     parts = {
@@ -223,26 +219,26 @@ def _provenance(subject: Subject) -> tables.Table:
     return tables.Table("what computed each result", head, rows, kind="prose")
 
 
-def _version(subject: Subject) -> str:
+def _version(subject: About[Answer]) -> str:
     try:
         return version("controlsde")
     except PackageNotFoundError:
         return subject.results[0].versions.get("controlsde", "")
 
 
-def _made_with(subject: Subject) -> str:
+def _made_with(subject: About[Answer]) -> str:
     """The version that computed the results, which is not always the one that writes the page."""
     return subject.results[0].versions.get("controlsde") or _version(subject)
 
 
-def _citation(subject: Subject) -> str:
+def _citation(subject: About[Answer]) -> str:
     return (
         f"The controlsde developers: controlsde {_made_with(subject)}, steering a probability density with and without "
         f"noise (software). Problem {subject.problem.name}; the checksums above name the results."
     )
 
 
-def _bibtex(subject: Subject) -> str:
+def _bibtex(subject: About[Answer]) -> str:
     digests = [result.digest[:16] for result in subject.results if result.digest]
     note = f"  note    = {{results with SHA-256 {', '.join(f'{digest}…' for digest in digests)}}},\n" if digests else ""
     return (

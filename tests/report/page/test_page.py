@@ -25,6 +25,7 @@ from controlsde.report.page.subject import PageError, Subject
 from controlsde.report.page.writing import LONGEST_YAML, page, report_results
 from controlsde.report.words import MEANINGS, digits
 from controlsde.verification.certificate import MOST
+from controlsde.verification.free_certificate import LIMITS
 from controlsde.workflow.comparison import Comparison
 
 HOSTILE = '</script><img src=x onerror="alert(1)">{{ 7 * 7 }}<b>'
@@ -106,7 +107,7 @@ def test_a_hostile_name_stays_text_in_the_title_the_film_and_the_command(made_re
 
 
 def test_every_check_that_a_certificate_may_hold_is_explained_in_plain_words():
-    assert set(PLAIN) == set(MOST) == set(MEANINGS)
+    assert set(PLAIN) == {*MOST, *LIMITS} == set(MEANINGS)
     for plain in PLAIN.values():
         assert plain.question.endswith("?")
         assert plain.how.endswith(".")
