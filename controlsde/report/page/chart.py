@@ -168,6 +168,7 @@ class Curve:
     spreads: ArrayLike | None = None
     key: str = ""  # by which a script finds it
     thin: bool = False  # one of very many
+    outline: bool = False  # the edge of a region
     dots: bool = False  # very many points in place of a line
 
 
@@ -250,7 +251,11 @@ def path_of(x: Scale, y: Scale, across: ArrayLike, values: ArrayLike) -> str:
 def _line(curve: Curve, x: Scale, y: Scale) -> Markup:
     key = Markup(' data-key="{}"').format(curve.key) if curve.key else Markup("")
     return Markup('<path class="curve ink{}" style="{}"{}{} d="{}"/>').format(
-        " thin" if curve.thin else "", curve.ink.style, _dashes(curve.ink), key, path_of(x, y, *_thinned(curve))
+        " thin" if curve.thin else " outline" if curve.outline else "",
+        curve.ink.style,
+        _dashes(curve.ink),
+        key,
+        path_of(x, y, *_thinned(curve)),
     )
 
 

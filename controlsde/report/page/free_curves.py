@@ -210,7 +210,7 @@ def _plane(plane: Plane, labels: Sequence[str], inks: Sequence[Ink]) -> list[Pic
         x_of, y_of = dots.points.T
         curves = [Curve(x_of, y_of, Ink(ink.light, ink.dark), line=False, dots=True)]
         for lines, outline in zip(plane.contours, (INK, REFERENCE), strict=True):
-            curves += [Curve(line[:, 0], line[:, 1], outline, thin=True) for line in lines]
+            curves += [Curve(line[:, 0], line[:, 1], outline, outline=True) for line in lines]
         beyond = f", {dots.beyond} more beyond the edges" if dots.beyond else ""
         words = f"{len(dots.points)} points of {label} at t = {plane.time:.3g}{beyond}"
         note = f"{dots.beyond} more are beyond the edges." if dots.beyond else ""
