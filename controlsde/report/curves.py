@@ -125,8 +125,8 @@ def _weight_images(result: Answer, controls: Controls) -> Figure:
         axes.invert_yaxis()
         bar = figure.colorbar(image, ax=axes, orientation="horizontal", pad=0.02, aspect=25)
         bar.ax.tick_params(labelsize=SMALL)
-    rows = "neuron" if controls.dimension == 1 else "component and neuron"
-    panels[0].set_ylabel(rows, fontsize=NORMAL)
+    counted = "neuron" if controls.dimension == 1 else "component and neuron"
+    panels[0].set_ylabel(counted, fontsize=NORMAL)
     return figure
 
 
