@@ -79,11 +79,12 @@ def shape_of(names: Sequence[str]) -> tuple[int, int] | None:
 
 
 def sheet_of(
-    results: Sequence[FreeResult], shape: tuple[int, int] | None = None, labels: Sequence[str] = ()
+    results: Sequence[FreeResult], scene: FreeScene, shape: tuple[int, int] | None = None, labels: Sequence[str] = ()
 ) -> Sheet | None:
     """The sheet of results of one problem; None where neither `shape` nor the names say that they are pictures.
 
-    labels: of the results, their noise levels where nobody says. Raises ResultError for a shape that does not fit.
+    scene: of the first result. labels: of the results, their noise levels where nobody says. Raises ResultError for a
+    shape that does not fit.
     """
     first = results[0]
     cloud = first.particles
@@ -92,7 +93,6 @@ def sheet_of(
         return None
     first.to_images(shape, 1)  # refuses a shape that does not fit
     count = ACROSS * LINES
-    scene = FreeScene(first)
 
     def row(label: str, points: Array) -> Row:
         return Row(label, points[:count].reshape(-1, *shape))
@@ -110,10 +110,15 @@ def sheet_of(
 
 
 def contact_sheet(
-    results: Sequence[FreeResult], subtitle: str, *, alarm: bool, shape: tuple[int, int] | None = None
+    results: Sequence[FreeResult],
+    scene: FreeScene,
+    subtitle: str,
+    *,
+    alarm: bool,
+    shape: tuple[int, int] | None = None,
 ) -> Figure | None:
     """The sheet as a picture; None where the data are none."""
-    sheet = sheet_of(results, shape)
+    sheet = sheet_of(results, scene, shape)
     if sheet is None:
         return None
     tiled = [sheet.shares(row) for row in sheet.rows]
@@ -140,7 +145,7 @@ def save_contact_sheet(
     """
     results = [shown] if isinstance(shown, FreeResult) else list(shown.results)
     with own_style():
-        figure = contact_sheet(results, legend_of(results), alarm=False, shape=shape)
+        figure = contact_sheet(results, FreeScene(results[0]), legend_of(results), alarm=False, shape=shape)
         if figure is None:
             raise ResultError(
                 "the names of the coordinates do not say that they are pictures, as pixel_0_0 to pixel_7_7 do; give "

@@ -97,7 +97,7 @@ def _of_particles(result: FreeResult) -> Pictures:
         "marginals": lambda: free_densities.marginals(scene),
         "plane": lambda: free_densities.plane(scene),
         "images": lambda: contact_sheet.contact_sheet(
-            [result], f"{standing(result)}; {contact_sheet.legend_of([result])}", alarm=doubtful(result)
+            [result], scene, f"{standing(result)}; {contact_sheet.legend_of([result])}", alarm=doubtful(result)
         ),
         "course": lambda: free_distances.course(scene),
         "distances": lambda: free_distances.distances(result),
@@ -122,7 +122,7 @@ def _compared_particles(comparison: FreeComparison) -> Pictures:
     scene = FreeScene(comparison.results[0])
     return {
         "images": lambda: contact_sheet.contact_sheet(
-            comparison.results, f"{text}; {contact_sheet.legend_of(comparison.results)}", alarm=alarm
+            comparison.results, scene, f"{text}; {contact_sheet.legend_of(comparison.results)}", alarm=alarm
         ),
         "plane": lambda: free_densities.plane_at_end(scene, comparison),
         "distances": lambda: free_distances.compared_distances(comparison),

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from controlsde.densities.free_mixture import FreeMixture, gaussian_with_moments_of
 from controlsde.distances.marginals import marginal_curve, principal_axes
-from controlsde.distances.mollified import Mollified, automatic_scales
 from controlsde.report.moments import chosen_times
 from controlsde.report.words import free_title
 from controlsde.result.free_result import FreeResult
 from controlsde.tracking.free_posed import FreePosed
+from controlsde.tracking.mollified import Mollified, automatic_scales
 from controlsde.verification.free_evidence import BesideNull, Particles
 
 Array = NDArray[np.float64]

@@ -230,8 +230,8 @@ def test_bounds_and_exact_likelihoods_have_other_marks(comparison):
 
 
 def test_the_level_of_chance_holds_the_course_of_exact_draws(made_free):
-    from controlsde.distances.cloud import Cloud
-    from controlsde.distances.mollified import Mollified, automatic_scales
+    from controlsde.tracking.cloud import Cloud
+    from controlsde.tracking.mollified import Mollified, automatic_scales
 
     scene = FreeScene(made_free(d=2, particles=200))
     times, deviations = scene.chance()
@@ -269,7 +269,7 @@ def test_names_alone_say_whether_coordinates_are_pictures(said, shape):
 
 
 def test_a_sheet_holds_the_data_p_rho_and_the_gaussian_in_the_units_of_the_data(pictures):
-    sheet = sheet_of([pictures])
+    sheet = sheet_of([pictures], FreeScene(pictures))
     assert [row.label for row in sheet.rows] == ["held-out data", "p(T)", "ρ(T), noise 0", "one Gaussian"]
     assert [row.pictures.shape for row in sheet.rows] == [(20, 3, 4), *[(ACROSS * LINES, 3, 4)] * 3]
     np.testing.assert_allclose(sheet.rows[0].pictures[2].ravel(), 4 * pictures.particles.held_out[2] + 8)
@@ -279,7 +279,7 @@ def test_a_sheet_holds_the_data_p_rho_and_the_gaussian_in_the_units_of_the_data(
 
 
 def test_pictures_stand_in_reading_order_with_gaps_between(pictures):
-    sheet = sheet_of([pictures])
+    sheet = sheet_of([pictures], FreeScene(pictures))
     row = sheet.rows[1]
     shares = sheet.shares(row)
     assert shares.shape == (2 * 4 - 1, 16 * 5 - 1)
@@ -291,7 +291,7 @@ def test_pictures_stand_in_reading_order_with_gaps_between(pictures):
 
 def test_a_comparison_s_sheet_has_a_row_for_each_noise_level(comparison):
     with own_style():
-        figure = contact_sheet.contact_sheet(comparison.results, "", alarm=False)
+        figure = contact_sheet.contact_sheet(comparison.results, FreeScene(comparison.results[0]), "", alarm=False)
     labels = [axes.get_ylabel() for axes in drawn(figure)]
     assert labels == ["p(T)", "ρ(T), noise 0", "ρ(T), noise 0.25", "ρ(T), noise 1", "one Gaussian"]
 

@@ -218,9 +218,9 @@ def _plane(plane: Plane, labels: Sequence[str], inks: Sequence[Ink]) -> list[Pic
     return drawn
 
 
-def pictures(subject: FreeSubject) -> Pictures | None:
+def pictures(subject: FreeSubject, scene: FreeScene) -> Pictures | None:
     """The contact sheet, a PNG for each row; None where coordinates are no pictures."""
-    sheet = sheet_of(subject.results, labels=[one.label for one in subject.shown])
+    sheet = sheet_of(subject.results, scene, labels=[one.label for one in subject.shown])
     if sheet is None:
         return None
     rows = []

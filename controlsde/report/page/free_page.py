@@ -21,9 +21,8 @@ SECTIONS = {
 SECTION_OF = {"simulated": "particles", "likelihoods": "likelihood", "sheet": "pictures", "planes": "plane"}
 
 
-def parts(subject: FreeSubject) -> dict[str, Any]:
-    """Everything that the template names beside what all pages share."""
-    scene = FreeScene(subject.results[0])
+def parts(subject: FreeSubject, scene: FreeScene) -> dict[str, Any]:
+    """Everything that the template names beside what all pages share. scene: of the first result."""
     planes, plane_note = free_curves.planes(subject, scene)
     marginals, marginal_legend, marginal_note = free_curves.marginals(subject, scene)
     return {
@@ -35,7 +34,7 @@ def parts(subject: FreeSubject) -> dict[str, Any]:
         "likelihoods": free_tables.likelihoods(subject),
         "likelihood_charts": free_curves.likelihoods(subject),
         "fits": free_tables.fits(subject),
-        "sheet": free_curves.pictures(subject),
+        "sheet": free_curves.pictures(subject, scene),
         "planes": planes,
         "plane_note": plane_note,
         "marginals": marginals,
@@ -44,8 +43,8 @@ def parts(subject: FreeSubject) -> dict[str, Any]:
     }
 
 
-def data_of(subject: FreeSubject) -> str:
+def data_of(scene: FreeScene) -> str:
     """What the data were taken for, in a few words."""
-    data = FreeScene(subject.results[0]).posed.data
+    data = scene.posed.data
     held = "" if data.held_out is None else f"; {len(data.held_out):,} rows held out"
     return f"{data.description}{held}"

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from controlsde.foundation.files import write_whole
+from controlsde.report.free_scene import FreeScene
 from controlsde.report.page import box_page, curves, free_page, tables
 from controlsde.report.page.problem_words import formulas, problem_rows
 from controlsde.report.page.subject import About, FreeSubject, Subject, subject_of_results
@@ -78,7 +79,8 @@ def page(subject: Subject | FreeSubject) -> str:
     """The page as text."""
     if isinstance(subject, FreeSubject):
         room: Any = free_page
-        own, data = free_page.parts(subject), free_page.data_of(subject)
+        scene = FreeScene(subject.results[0])
+        own, data = free_page.parts(subject, scene), free_page.data_of(scene)
     else:
         room = box_page
         own, data = box_page.parts(subject), ""

@@ -14,6 +14,7 @@ from markupsafe import escape
 from PIL import Image
 
 import controlsde.cli.commands
+from controlsde.report.free_scene import FreeScene
 from controlsde.report.page import free_curves, free_tables, tables
 from controlsde.report.page.certificate_words import PLAIN, closeness
 from controlsde.report.page.chart import Curve, Ink, Scale, chart
@@ -186,7 +187,7 @@ def test_a_result_that_was_given_has_neither_weights_nor_convergence(made_free):
 
 def test_pictures_are_on_the_page_as_they_are_in_the_data(made_free):
     subject = of(made_free(0.0, d=12, names=PIXELS, scale=4, shift=8))
-    sheet = free_curves.pictures(subject)
+    sheet = free_curves.pictures(subject, FreeScene(subject.results[0]))
     assert [label for label, _ in sheet.rows] == ["p(T)", "ρ(T), noise 0", "one Gaussian"]
     image = Image.open(io.BytesIO(base64.b64decode(sheet.rows[0][1].split(",")[1])))
     codes = np.asarray(image)[::4, ::4]
@@ -199,7 +200,7 @@ def test_pictures_are_on_the_page_as_they_are_in_the_data(made_free):
 
 def test_coordinates_that_are_no_pictures_have_no_section_of_them(result):
     assert 'id="pictures"' not in page(of(result))
-    assert free_curves.pictures(of(result)) is None
+    assert free_curves.pictures(of(result), FreeScene(result)) is None
 
 
 def test_the_problem_is_told_without_a_box(made_free):
