@@ -156,7 +156,8 @@ def likelihoods(comparison: FreeComparison) -> Figure | None:
     dress(middle, "noise η", "nats", "KL(p‖ρ)")
     dress(right, "noise η", "", "loss of the fit, √ of its share")
     for axes in (middle, right):
-        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+        low, high = axes.get_ylim()
+        axes.set_ylim(min(0.0, low), 1.06 * high)
     for axes in (left, middle, right):
         _levels(axes, comparison.noise)
         axes.tick_params(labelsize=SMALL)

@@ -229,6 +229,16 @@ def test_bounds_and_exact_likelihoods_have_other_marks(comparison):
     assert upper == ["o"] * 3 + ["v", "D"] * 6
 
 
+def test_no_mark_of_a_likelihood_is_cut_off_by_the_edge(comparison):
+    with own_style():
+        panels = drawn(free_distances.likelihoods(comparison))
+    for axes in panels:
+        low, high = axes.get_ylim()
+        values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines])
+        assert values.max() < high - 0.04 * (high - low)
+        assert values.min() >= low
+
+
 def test_the_level_of_chance_holds_the_course_of_exact_draws(made_free):
     from controlsde.tracking.cloud import Cloud
     from controlsde.tracking.mollified import Mollified, automatic_scales
