@@ -83,7 +83,7 @@ def make_free(
         seconds={"build": 0.1, "solve": 2.0, "verify": 1.0},
         controls=controls if network else None,
         history=history if network else np.zeros((0, 3)),
-        tracking=FreeErrors({} if lost else distances, likelihood, ScoreLoss(0.21, 0.004, 0.12, 0.2)),
+        tracking=FreeErrors({} if lost else distances, likelihood, ScoreLoss(0.21, 0.004, 0.12 - 0.002 * noise, 0.2)),
         certificate=judge(measured),
         particles=cloud,
         energy=23.0,
