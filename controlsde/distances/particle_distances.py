@@ -7,7 +7,7 @@ particles, measured by the same statistic; the distances of pairs share what the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from controlsde.registry import PARTICLE_DISTANCES
 from controlsde.tracking.cloud import Cloud
 from controlsde.tracking.mollified import Mollified, automatic_scales
 
+FEW = "distances need at least two particles, all of them finite"
 MANY = 10  # times `most`: particles that are looked at where the cost grows with their number alone
 
 
@@ -62,34 +63,67 @@ def measure_all(
     most: int = 2000,
     scales: Sequence[float] | None = None,
 ) -> dict[str, dict[str, NullTest]]:
-    """Every distance of each of several clouds (n, d) to the mixture, beside `nulls` ≥ 2 sets of draws from it.
+    """Every distance of each of several clouds (n, d) to the mixture, beside the nulls of one `Ruler`.
 
-    Of all clouds as many particles are looked at as the smallest has, so that they share their nulls; distances of
-    pairs look at no more than `most`. scales: of the mollified norm, automatic where there are none. Raises ValueError
-    for fewer than two particles, or for one that is not finite.
+    Of all clouds as many particles are looked at as the smallest has. Raises ValueError for fewer than two particles,
+    or for one that is not finite.
     """
-    looked_at = {name: as_points(points, mixture.dimension) for name, points in clouds.items()}
-    count = min(MANY * most, *(len(points) for points in looked_at.values()))
-    if count < 2 or not all(np.all(np.isfinite(points)) for points in looked_at.values()):
-        raise ValueError("distances need at least two particles, all of them finite")
-    few = min(count, most)
-    statistics = {}
-    for name, distance in PARTICLE_DISTANCES.items():
-        size = few if distance.of_pairs else count
-        statistics[name] = distance.prepare(Asked(mixture, size, rng, scales))
+    count = min(MANY * most, *(len(points) for points in clouds.values()))
+    if count < 2:
+        raise ValueError(FEW)
+    ruler = Ruler.of(mixture, count, rng, nulls, most, scales)
+    return {name: ruler.measure(chosen(points, count, rng)) for name, points in clouds.items()}
 
-    def values(points: Array) -> list[float]:
+
+@dataclass(frozen=True, eq=False)
+class Ruler:
+    """Every distance to one mixture for n particles, with what sets of as many draws from it show: made once.
+
+    few: how many of them distances of pairs look at. nulls: (sets, distances), in the order of `statistics`.
+    """
+
+    mixture: FreeMixture
+    n: int
+    few: int
+    statistics: Mapping[str, Callable[[Cloud], float]]
+    nulls: Array
+
+    @staticmethod
+    def of(
+        mixture: FreeMixture,
+        n: int,
+        rng: np.random.Generator,
+        nulls: int = 30,
+        most: int = 2000,
+        scales: Sequence[float] | None = None,
+    ) -> Ruler:
+        """For n ≥ 2 particles and `nulls` ≥ 2 sets. scales: of the mollified norm, automatic where there are none."""
+        few = min(n, most)
+        statistics = {
+            name: distance.prepare(Asked(mixture, few if distance.of_pairs else n, rng, scales))
+            for name, distance in PARTICLE_DISTANCES.items()
+        }
+        ruler = Ruler(mixture, n, few, statistics, np.zeros((0, len(statistics))))
+        return replace(ruler, nulls=np.array([ruler.values(mixture.sample(n, rng)) for _ in range(nulls)]))
+
+    def measure(self, points: Array) -> dict[str, NullTest]:
+        """Every distance of n particles (n, d). Raises ValueError where one is not finite, or there are not n."""
+        particles = as_points(points, self.mixture.dimension)
+        if not np.all(np.isfinite(particles)):
+            raise ValueError(FEW)
+        if len(particles) != self.n:
+            raise ValueError(f"this ruler is for {self.n} particles (got {len(particles)})")
+        ours = self.values(particles)
+        return {name: null_test(ours[i], self.nulls[:, i]) for i, name in enumerate(self.statistics)}
+
+    def values(self, points: Array) -> list[float]:
+        """The distances alone, in the order of `statistics`."""
         whole = Cloud(points)
-        part = whole if few == len(whole) else Cloud(points[:few])
+        part = whole if self.few == len(whole) else Cloud(points[: self.few])
         return [
-            statistic(part if PARTICLE_DISTANCES[name].of_pairs else whole) for name, statistic in statistics.items()
+            statistic(part if PARTICLE_DISTANCES[name].of_pairs else whole)
+            for name, statistic in self.statistics.items()
         ]
-
-    ours = {name: values(chosen(points, count, rng)) for name, points in looked_at.items()}
-    drawn = np.array([values(mixture.sample(count, rng)) for _ in range(nulls)])
-    return {
-        name: {of: null_test(found[i], drawn[:, i]) for i, of in enumerate(statistics)} for name, found in ours.items()
-    }
 
 
 def mollified_statistic(asked: Asked) -> Callable[[Cloud], float]:

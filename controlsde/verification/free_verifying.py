@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,8 @@ from controlsde.control.drift import Drift
 from controlsde.control.free_exact import FreeExactDrift
 from controlsde.densities.free_mixture import FreeMixture, gaussian_with_moments_of
 from controlsde.distances.marginals import compare_marginals
-from controlsde.distances.particle_distances import Asked, measure_all, mollified_statistic
+from controlsde.distances.nulls import NullTest
+from controlsde.distances.particle_distances import Asked, Ruler, mollified_statistic
 from controlsde.foundation.progress import Progress, Step
 from controlsde.monte_carlo.cloud import Cloud, FreeExperiment
 from controlsde.monte_carlo.philox import Stream
@@ -35,8 +36,9 @@ Array = NDArray[np.float64]
 KEPT = 500  # particles whose way is kept, and samples of p beside them
 FINAL = 5000  # particles at T that are kept
 PAIRS = 2000  # particles of which distances are told: some look at all pairs
-COUPLED = 2048  # particles that are moved with whole and with half steps
+COUPLED = 1024  # particles that are moved with whole and with half steps
 NULLS = 40  # sets of draws from p beside which a distance is told
+MARGINAL = "marginal_w1"  # the distance that looks at lines
 EXACT_STEP = 0.15  # of the exact drift's own run, which costs two scores a step: how far it may relax in one,
 LEAST_STEPS = 32  # the fewest of them, and
 FINEST, LOOKS = 1e-6, 400  # the moments, as shares of T that are left, at which its rate is looked at
@@ -52,10 +54,12 @@ def verify(
     progress: Progress,
     *,
     thorough: bool = True,
+    known: Known | None = None,
 ) -> FreeEvidence:
     """Measure a drift's distances and judge them; without `thorough`, in short: distances, and nothing else.
 
-    loss: ∫E|v − v*|² dt at the points of a fit, None where nothing was fitted.
+    loss: ∫E|v − v*|² dt at the points of a fit, None where nothing was fitted. known: what an earlier verification of
+    the same problem has found already.
     """
     experiment = experiment_of(posed, drift)
     rng = experiment.stream.generator(MEASURING)
@@ -70,7 +74,7 @@ def verify(
     target = posed.reference.data
     distances: dict[str, BesideNull] = {}
     if lost == 0.0:
-        distances, exact = _distances(posed, experiment, cloud, rng, progress, thorough=thorough)
+        distances, exact = _distances(posed, experiment, cloud, rng, progress, known, thorough=thorough)
         measured = replace(measured, exact_drift=exact)
     progress(Step("verifying: half steps"))
     measured = replace(measured, step_change=_step_change(experiment, target))
@@ -108,32 +112,60 @@ def experiment_of(posed: FreePosed, drift: Drift, repetition: int = 0) -> FreeEx
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What verifications of one problem share, at whatever noise: the ruler, and the distances of one Gaussian.
+
+    exact: how many deviations the exact drift was from the null, by noise level.
+    """
+
+    ruler: Ruler
+    gaussian: Mapping[str, float]
+    exact: Mapping[float, float] = field(default_factory=dict)
+
+    @staticmethod
+    def of(posed: FreePosed, particles: int, rng: np.random.Generator) -> Known:
+        """For distances of so many particles."""
+        target = posed.reference.data
+        ruler = Ruler.of(target, particles, rng, NULLS, PAIRS, given_scales(posed.problem))
+        draws = gaussian_with_moments_of(target).sample(particles, rng)
+        tests = {**ruler.measure(draws), MARGINAL: compare_marginals(draws, target, rng, NULLS, PAIRS).test}
+        return Known(ruler, {name: test.value for name, test in tests.items()})
+
+
 def _distances(
     posed: FreePosed,
     experiment: FreeExperiment,
     cloud: Cloud,
     rng: np.random.Generator,
     progress: Progress,
+    known: Known | None,
     *,
     thorough: bool,
 ) -> tuple[dict[str, BesideNull], float | None]:
     """Every distance beside its null and that of one Gaussian; how many deviations the exact drift is from the null."""
-    target = posed.reference.data
     ours = cloud.final[:PAIRS]
-    clouds = {"controlled": ours, "gaussian": gaussian_with_moments_of(target).sample(len(ours), rng)}
-    if thorough and posed.reference.start is None:
+    if known is None or known.ruler.n != len(ours):
+        progress(Step("verifying: what draws of p show"))
+        known = Known.of(posed, len(ours), rng)
+    noise = posed.problem.noise
+    exact = known.exact.get(noise)
+    if thorough and exact is None and posed.reference.start is None:
         progress(Step("verifying: the exact drift by the same way"))
-        clouds["exact"] = _by_exact_drift(posed, experiment, len(ours))
-    progress(Step("verifying: distances and their nulls"))
-    found = measure_all(clouds, target, rng, NULLS, PAIRS, given_scales(posed.problem))
-    marginals = {name: compare_marginals(points, target, rng, NULLS, PAIRS).test for name, points in clouds.items()}
-    tests = {name: {**found[name], "marginal_w1": marginals[name]} for name in clouds}
+        tests = _tests(posed, known, _by_exact_drift(posed, experiment, len(ours)), rng)
+        exact = max(test.z for test in tests.values())
+    progress(Step("verifying: distances"))
     distances = {
-        name: BesideNull(test.value, test.null_mean, test.null_deviation, test.p, tests["gaussian"][name].value)
-        for name, test in tests["controlled"].items()
+        name: BesideNull(test.value, test.null_mean, test.null_deviation, test.p, known.gaussian.get(name))
+        for name, test in _tests(posed, known, ours, rng).items()
     }
-    exact = max(test.z for test in tests["exact"].values()) if "exact" in tests else None
     return distances, exact
+
+
+def _tests(posed: FreePosed, known: Known, points: Array, rng: np.random.Generator) -> dict[str, NullTest]:
+    """Every distance of particles (n, d), and that of their worst marginal."""
+    marginal = compare_marginals(points, posed.reference.data, rng, NULLS, PAIRS).test
+    return {**known.ruler.measure(points), MARGINAL: marginal}
 
 
 def _by_exact_drift(posed: FreePosed, experiment: FreeExperiment, particles: int) -> Array:

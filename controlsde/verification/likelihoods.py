@@ -21,7 +21,8 @@ from controlsde.verification.score_loss import path_divergence
 
 Array = NDArray[np.float64]
 
-DRAWS = 1000  # of p, where nothing is held out, and for KL(p‖ρ)
+DRAWS = 800  # of p, where nothing is held out, and for KL(p‖ρ)
+STEPS = 8  # a piece, of paths back from the data
 FEWEST = 2  # rows that are held out, of which a mean has an error
 
 
@@ -42,9 +43,10 @@ def likelihood_of(
         divergence = divergence_from(mixture, draws, at_draws)
         told = _told(posed, points, found.values, divergence, "exact", given=given)
         return told, abs(found.refinement) / posed.data.dimension, None
-    bound = evidence_bound(posed.reference, drift, posed.problem.noise, points, rng)
-    gap = bound.gap if not given else evidence_bound(posed.reference, drift, posed.problem.noise, draws, rng).gap
-    paths = path_divergence(posed.reference, drift, posed.problem.noise, rng)
+    noise = posed.problem.noise
+    bound = evidence_bound(posed.reference, drift, noise, points, rng, STEPS)
+    gap = bound.gap if not given else evidence_bound(posed.reference, drift, noise, draws, rng, STEPS).gap
+    paths = path_divergence(posed.reference, drift, noise, rng)
     told = _told(posed, points, bound.values, gap, "bound", given=given, paths=paths)
     return told, None, _deviations(gap, paths)
 

@@ -25,7 +25,7 @@ from controlsde.registry import VIEWS
 from controlsde.result.free_result import FreeResult
 from controlsde.tracking.cloud import Cloud
 from controlsde.tracking.free_posed import FreePosed, given_scales
-from controlsde.verification.free_verifying import PAIRS, experiment_of
+from controlsde.verification.free_verifying import PAIRS, Known, experiment_of
 from controlsde.workflow import free_comparison_file
 from controlsde.workflow.comparison import DEFAULT_NOISE, check_levels
 from controlsde.workflow.free_solving import solve_free_posed
@@ -33,6 +33,7 @@ from controlsde.workflow.solving import solver_options
 
 Array = NDArray[np.float64]
 
+SHARED = 2**40  # of the generator of what all verifications share
 CROSS = 0  # the seed of what the statistic of the cross table draws, the same for all
 SEEDS = 3  # fits at each level, where nobody says
 
@@ -185,11 +186,17 @@ def compare_free(
     posed = FreePosed.of(problem)
     options = solver_options(problem, solver)
     first = options.seed
+    progress(Step("what draws of p show"))
+    particles = min(PAIRS, problem.monte_carlo.particles)
+    known = Known.of(posed, particles, np.random.default_rng([problem.monte_carlo.seed, SHARED]))
     try:
         for seed in range(first, first + seeds):
             for place, level in enumerate(levels):
                 one = posed.changed(noise=level, solver=options.model_copy(update={"seed": seed}))
-                found[place].append(_solved(one, seeds, progress))
+                found[place].append(_solved(one, seeds, known, progress))
+                exact = found[place][-1].certificate.exact_drift
+                if exact is not None:
+                    known = replace(known, exact={**known.exact, level: exact})
                 if found[place][-1].status == "interrupted":
                     raise KeyboardInterrupt
     except KeyboardInterrupt:
@@ -205,14 +212,14 @@ def compare_free(
     return replace(comparison, note=note(comparison))
 
 
-def _solved(posed: FreePosed, seeds: int, progress: Progress) -> FreeResult:
+def _solved(posed: FreePosed, seeds: int, known: Known, progress: Progress) -> FreeResult:
     problem = posed.problem
     words = f"noise {problem.noise:g}" + (f", seed {problem.solver.seed}" if seeds > 1 else "")
 
     def labelled(step: Step) -> None:
         progress(Step(f"{words}: {step.task}", step.iteration, step.objective, step.fraction))
 
-    return solve_free_posed(posed, labelled)
+    return solve_free_posed(posed, labelled, known=known)
 
 
 def cross_apply(posed: FreePosed, results: Sequence[FreeResult]) -> tuple[Array, bool]:

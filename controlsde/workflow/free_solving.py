@@ -21,7 +21,7 @@ from controlsde.result.free_result import FreeResult
 from controlsde.solvers.outcome import Beginning, Outcome, history_of
 from controlsde.tracking.free_lengths import logits_of
 from controlsde.tracking.free_posed import FreePosed
-from controlsde.verification.free_verifying import verify
+from controlsde.verification.free_verifying import Known, verify
 from controlsde.workflow.versions import versions
 
 Array = NDArray[np.float64]
@@ -57,11 +57,16 @@ def solve_free(
 
 
 def solve_free_posed(
-    posed: FreePosed, progress: Progress = silent, start: tuple[Array, ...] = (), prepared: float = 0.0
+    posed: FreePosed,
+    progress: Progress = silent,
+    start: tuple[Array, ...] = (),
+    prepared: float = 0.0,
+    known: Known | None = None,
 ) -> FreeResult:
     """Solve a problem whose reference is known from these weights (K, P) among others, and verify the answer.
 
-    prepared: the seconds that were spent before. Errors and interruptions as of `solve`.
+    prepared: the seconds that were spent before. known: what an earlier verification of the same problem has found.
+    Errors and interruptions as of `solve`.
     """
     began, options = time.perf_counter(), posed.problem.solver
     outcome = SOLVERS[options.kind].solve_in_free_space(posed.tracking, options, progress, start)
@@ -69,13 +74,14 @@ def solve_free_posed(
     assert answer.controls is not None  # of a solver
     drift = network_drift(posed.network, answer.controls, posed.reference.horizon)
     try:
-        return _verified(posed, drift, answer, progress, thorough=not outcome.interrupted)
+        return _verified(posed, drift, answer, progress, known, thorough=not outcome.interrupted)
     except KeyboardInterrupt:
         if outcome.interrupted:
             raise
     # The controls are worth keeping: judge them in short. A second interruption ends it all.
     message = "interrupted while it was verified; the controls are the solver's answer"
-    return _verified(posed, drift, replace(answer, status="interrupted", message=message), progress, thorough=False)
+    answer = replace(answer, status="interrupted", message=message)
+    return _verified(posed, drift, answer, progress, known, thorough=False)
 
 
 def evaluate_free(problem: Problem, controls: Controls | None = None, progress: Progress = silent) -> FreeResult:
@@ -104,7 +110,7 @@ def evaluate_free(problem: Problem, controls: Controls | None = None, progress: 
         seconds={"build": time.perf_counter() - began, "solve": 0.0},
         controls=controls,
     )
-    return _verified(posed, drift, answer, progress, thorough=True)
+    return _verified(posed, drift, answer, progress, None, thorough=True)
 
 
 def initial_weights(posed: FreePosed, initial: Controls) -> Array:
@@ -141,9 +147,11 @@ def _answer(posed: FreePosed, options: SolverOptions, outcome: Outcome, seconds:
     )
 
 
-def _verified(posed: FreePosed, drift: Drift, answer: _Answer, progress: Progress, *, thorough: bool) -> FreeResult:
+def _verified(
+    posed: FreePosed, drift: Drift, answer: _Answer, progress: Progress, known: Known | None, *, thorough: bool
+) -> FreeResult:
     began = time.perf_counter()
-    evidence = verify(posed, drift, answer.loss, answer.gradient_norm, progress, thorough=thorough)
+    evidence = verify(posed, drift, answer.loss, answer.gradient_norm, progress, thorough=thorough, known=known)
     seconds = {**answer.seconds, "verify": time.perf_counter() - began}
     return FreeResult(
         problem=posed.problem,
