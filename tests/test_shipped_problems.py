@@ -2,6 +2,7 @@
 
 import pytest
 
+import controlsde as cs
 from controlsde import build_reference, evaluate, list_problems, load_problem, solve
 from controlsde.solvers.shooting import solver as shooting
 from controlsde.solvers.shooting.options import Shooting
@@ -16,8 +17,9 @@ SMALLER = {  # in two dimensions
     "solver.starts": 1,
     "solver.iterations": 3,
 }
+FREE = [name for name in NAMES if load_problem(name).domain.free]
 LINES = [name for name in NAMES if load_problem(name).dimension == 1]
-PLANES = [name for name in NAMES if name not in LINES]
+PLANES = [name for name in NAMES if name not in (*LINES, *FREE)]
 ALIKE = (  # to others that stay in the quick tests
     "three-bumps", "wide-network", "vp-cosine", "iris-plane", "moons", "rotation", "smiley", "tilted-bumps",
 )  # fmt: skip
@@ -45,7 +47,24 @@ def test_every_kind_of_problem_is_shipped():
         "moons",
         "moser-square",
         "rotation",
+        "iris",
+        "wine",
+        "digits",
+        "product-bumps",
     } <= set(NAMES)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "digits" else name for name in FREE]
+)
+def test_a_shipped_problem_in_free_space_verifies_and_is_better_than_one_gaussian(name):
+    small = {"controls.pieces": 8, "monte_carlo.particles": 1000, "solver.starts": 1}
+    result = cs.solve(load_problem(name, set=small))
+    assert result.status == "converged", result.message
+    assert result.verified, result.certificate.failed
+    told, distance = result.tracking.log_likelihood, result.tracking.distances["mollified"]
+    assert distance.value < distance.baseline
+    assert told.value > told.gaussian
 
 
 @pytest.mark.parametrize("noise", [pytest.param(0.0, marks=pytest.mark.slow), 1.0])

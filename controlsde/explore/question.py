@@ -97,6 +97,8 @@ def _problem_of(opened: Opened, settings: Settings) -> Problem:
     problem = parse_problem(
         opened.text, name=opened.name, label=opened.label, folder=opened.folder, set=settings.overrides
     )
+    if problem.domain.free:
+        raise QuestionError(f"{opened.label}: the explorer shows densities in a box, not in free space")
     if problem.dimension not in DIMENSIONS:
         raise QuestionError(f"{opened.label}: the explorer shows one and two dimensions (got {problem.dimension})")
     return problem

@@ -7,7 +7,8 @@ On a line fewer starts, hops and particles are enough. In more dimensions the ti
 number grows with the square of the pieces: there one start is searched from, on half as many pieces. Time steps stay as
 long as they were. A diffusion that is reversed gathers its detail at the end; few pieces are put there, each half as
 long as the one before (docs/pieces-and-width.md), and often do better than twice as many of equal length. Lengths that
-are free, which take several times as long to find, are given up for these.
+are free, which take several times as long to find, are given up for these. In free space there are fewer particles and
+iterations.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from controlsde.registry import SOLVERS
 
 SEARCH = {1: (4, 8), 2: (1, 0)}  # most starts and hops, by dimension; in more as in two
 MOST_PARTICLES = 20_000
+MOST_IN_FREE_SPACE = {"monte_carlo.particles": 2_000, "solver.iterations": 80}
 LEAST_PIECES, MOST_PIECES = 3, 4  # beyond a line, unless there are fewer
 RATIO = 0.5  # of a piece to the one before
 
@@ -29,10 +31,19 @@ def little_effort(problem: Problem, kept: Collection[str] = ()) -> dict[str, Any
 
     kept: keys (`solver.starts`), or whole parts (`solver`), that stay as they are.
     """
+    if problem.domain.free:
+        return _less_in_free_space(problem, kept)
     most: dict[str, Any] = {"monte_carlo.particles": MOST_PARTICLES}
     if problem.solver.kind == "shooting":
         most |= dict(zip(("solver.starts", "solver.hops"), SEARCH[min(problem.dimension, 2)], strict=True))
     changes = {key: min(value, _value(problem, key)) for key, value in most.items()} | _fewer_pieces(problem, kept)
+    free = {key: value for key, value in changes.items() if not {key, key.split(".")[0]} & set(kept)}
+    return {key: value for key, value in free.items() if value != _value(problem, key)}
+
+
+def _less_in_free_space(problem: Problem, kept: Collection[str]) -> dict[str, Any]:
+    """Fewer particles and iterations: fits there have few starts to begin with."""
+    changes = {key: min(value, _value(problem, key)) for key, value in MOST_IN_FREE_SPACE.items()}
     free = {key: value for key, value in changes.items() if not {key, key.split(".")[0]} & set(kept)}
     return {key: value for key, value in free.items() if value != _value(problem, key)}
 

@@ -30,6 +30,7 @@ from PIL import Image
 import controlsde as cs
 from controlsde.foundation.files import write_whole
 from controlsde.report.canvas import noise_colour, own_style
+from controlsde.result.free_result import FreeResult
 from controlsde.result.result import Result
 
 HERE = Path(__file__).resolve().parent.parent / "gallery"
@@ -71,7 +72,7 @@ def run(wanted: list[str]) -> None:
     for name in order:
         with tempfile.TemporaryDirectory() as folder:
             found = measure(name, Path(folder))
-            write_whole(HERE / f"{name}.png", picture(Result.load(Path(folder) / "result.nc")))
+            write_whole(HERE / f"{name}.png", picture(cs.load_result(Path(folder) / "result.nc")))
         known = {**(json.loads(MEASURED.read_text("utf-8")) if MEASURED.exists() else {}), name: found}
         write_whole(MEASURED, (json.dumps(dict(sorted(known.items())), indent=1) + "\n").encode())
         print(f"{name}: {found['processor_seconds']:.0f} s, {found['outcome']}", flush=True)
@@ -97,8 +98,16 @@ def measure(name: str, folder: Path) -> dict[str, Any]:
         "processor_seconds": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
         "outcome": "verified" if run.returncode == 0 else said["status"] if run.returncode == 3 else "not verified",
         "noise": said["noise"],
-        "l2_final": float(f"{said['tracking']['l2_final']:.4g}"),
+        **_error(said["tracking"]),
     }
+
+
+def _error(tracking: dict[str, Any]) -> dict[str, float]:
+    """The L² error at T, or in free space the mollified distance and what draws of p show."""
+    if "l2_final" in tracking:
+        return {"l2_final": float(f"{tracking['l2_final']:.4g}")}
+    told = tracking["mollified"]
+    return {name: float(f"{told[key]:.4g}") for name, key in (("mollified", "value"), ("null_sd", "null_sd"))}
 
 
 def _one_thread() -> dict[str, str]:
@@ -116,7 +125,13 @@ its file: `controlsde problems` lists them, and `controlsde check NAME` says wha
 `python docs/tools/gallery.py`.
 """
 
-TITLES = {1: "On a line", 2: "In the plane"}
+TITLES = {1: "On a line", 2: "In the plane", 0: "In free space, of any dimension"}
+
+
+def group(name: str) -> int:
+    """Under which title a problem stands: its dimension, 0 in free space."""
+    problem = cs.load_problem(name)
+    return 0 if problem.domain.free else problem.dimension
 
 
 def page() -> str:
@@ -126,7 +141,7 @@ def page() -> str:
     for dimension, title in TITLES.items():
         rows = ["| | problem | takes |", "|---|---|---|"]
         for name, words, _ in cs.list_problems():
-            if cs.load_problem(name).dimension == dimension:
+            if group(name) == dimension:
                 rows.append(_row(name, " ".join(words.split()).removesuffix("."), measured.get(name)))
         written.append(f"## {title}\n\n" + "\n".join(rows) + "\n")
     return "\n".join(written)
@@ -135,9 +150,14 @@ def page() -> str:
 def _row(name: str, words: str, found: dict[str, Any] | None) -> str:
     if found is None:
         return f"| | **{name}**<br>{words}.<br>`{command_of(name)}` | minutes, not measured yet |"
-    said = f"noise {found['noise']:g}, L² error at T {found['l2_final']:.2g}, {found['outcome']}"
+    error = f"L² error at T {found['l2_final']:.2g}" if "l2_final" in found else _beside_draws(found)
+    said = f"noise {found['noise']:g}, {error}, {found['outcome']}"
     picture = f"![{name}: the data, and the controlled density at T](gallery/{name}.png)"
     return f"| {picture} | **{name}**<br>{words}.<br>`{found['command']}`<br>{said} | {_duration(found)} |"
+
+
+def _beside_draws(found: dict[str, Any]) -> str:
+    return f"mollified distance at T {found['mollified']:.2g} (of draws of p ± {found['null_sd']:.1g})"
 
 
 def _duration(found: dict[str, Any]) -> str:
@@ -146,16 +166,20 @@ def _duration(found: dict[str, Any]) -> str:
     return f"{math.ceil(seconds / 10) * 10} s" if seconds <= 90 else f"{math.ceil(seconds / 60)} min"
 
 
-def picture(result: Result) -> bytes:
-    """The data and the controlled density at T, side by side in the plane and one over the other on a line; PNG."""
+def picture(result: Result | FreeResult) -> bytes:
+    """The data and the controlled density at T, side by side in the plane and one over the other on a line; PNG.
+
+    In free space the first two principal axes of the data.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    fields = result.fields
     with own_style():
         figure = Figure(figsize=SIZE, dpi=DOTS, facecolor="white", layout="constrained")
         canvas = FigureCanvasAgg(figure)
-        if len(fields.axes) == 1:
+        if isinstance(result, FreeResult):
+            _clouds(figure, result)
+        elif len(result.fields.axes) == 1:
             _curves(figure, result)
         else:
             _images(figure, result)
@@ -164,6 +188,20 @@ def picture(result: Result) -> bytes:
     written = io.BytesIO()
     Image.fromarray(pixels).quantize(COLOURS, dither=Image.Dither.NONE).save(written, "PNG", optimize=True)
     return written.getvalue()
+
+
+def _clouds(figure: Any, result: FreeResult) -> None:
+    """Samples of p(T) and particles in the plane of the first two principal axes of the samples."""
+    target, ours = result.particles.target, result.particles.final[: len(result.particles.target)]
+    axes_of_p = np.linalg.svd(target - target.mean(axis=0), full_matrices=False)[2][:2].T
+    panels = figure.subplots(1, 2, sharex=True, sharey=True)
+    colours = ("#222222", noise_colour(result.noise))
+    for axes, title, points, colour in zip(panels, ("data", "controlled"), (target, ours), colours, strict=True):
+        x, y = ((points - target.mean(axis=0)) @ axes_of_p).T
+        axes.scatter(x, y, s=4, color=colour, alpha=0.5, linewidths=0)
+        axes.set_title(title, fontsize=10)
+        axes.tick_params(labelsize=9)
+        axes.spines[["top", "right"]].set_visible(False)
 
 
 def _fine(result: Result, values: Any) -> Any:
