@@ -10,8 +10,10 @@ import pytest
 
 import controlsde as cs
 from controlsde.problem import json_schema
-from controlsde.registry import DISTANCES
+from controlsde.registry import DISTANCES, PARTICLE_DISTANCES
+from controlsde.report.words import OTHER_FREE_TITLES, free_title
 from controlsde.verification.certificate import LIMITS
+from controlsde.verification.free_certificate import LIMITS as FREE_LIMITS
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -34,7 +36,7 @@ def explained(heading):
 
 def headings():
     """What the tables of the command line are headed by, and their rows, where these are no formula."""
-    for name in ("tables", "controllability_tables"):
+    for name in ("tables", "free_tables", "controllability_tables"):
         for node in ast.walk(ast.parse((ROOT / f"controlsde/cli/{name}.py").read_text("utf-8"))):
             if isinstance(node, ast.Call):
                 called = getattr(node.func, "id", getattr(node.func, "attr", ""))
@@ -44,6 +46,7 @@ def headings():
 
     yield from L2_ERRORS.values()
     yield from (distance.title for distance in DISTANCES.values())
+    yield from (free_title(name) for name in (*PARTICLE_DISTANCES, *OTHER_FREE_TITLES))
 
 
 def keys_of(document):
@@ -70,12 +73,21 @@ def test_every_heading_of_a_table_is_in_the_glossary():
 
 
 def test_every_check_of_a_certificate_is_in_the_glossary():
-    assert [f"`{name}`" for name in LIMITS if f"`{name}`" not in explained("Checks of the certificate")] == []
+    limits = {**LIMITS, **FREE_LIMITS}
+    assert [f"`{name}`" for name in limits if f"`{name}`" not in explained("Checks of the certificate")] == []
 
 
-def test_every_key_of_the_json_is_in_the_glossary(result):
+@pytest.fixture(scope="module")
+def free_result():
+    return cs.evaluate(
+        cs.load_problem("iris", set={"monte_carlo.particles": 200, "controls.pieces": 2, "drift": "exact"})
+    )
+
+
+def test_every_key_of_the_json_is_in_the_glossary(result, free_result):
     known = {name for cell in explained("Keys of the JSON") for name in re.findall(r"`([^`]+)`", cell)}
     assert set(keys_of(result.to_json())) - set(LIMITS) - {"terminal_error"} - known == set()
+    assert set(keys_of(free_result.to_json())) - set(FREE_LIMITS) - known == set()
 
 
 def test_the_page_of_keys_is_the_one_that_the_schema_makes():
