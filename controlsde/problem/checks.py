@@ -23,7 +23,9 @@ LEAST_SHARE = 1e-6  # of the horizon, of a control piece
 def inconsistencies(problem: Parts) -> list[Inconsistency]:
     """Return everything about `problem` that does not fit together."""
     if problem.domain.free:
-        return [*free_inconsistencies(problem), *_objective(problem), *_solver(problem), *_controls(problem)]
+        served = SOLVERS[problem.solver.kind].in_free_space is not None
+        more = [*_solver(problem), *_controls(problem)] if served else []
+        return [*free_inconsistencies(problem), *_objective(problem), *more]
     return [
         *_norm(problem),
         *_mesh(problem),

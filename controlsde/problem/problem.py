@@ -47,6 +47,16 @@ class Problem(Parts):
             raise ValueError(f"holds the character {character}, which is no text; remove it")
         return description
 
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_solver_of_free_space(cls, given: Any) -> Any:
+        """A solver whose kind is not named is the usual one of free space there."""
+        domain, solver = (given.get(key) if isinstance(given, dict) else None for key in ("domain", "solver"))
+        free = isinstance(domain, dict) and domain.get("space") == "free"
+        if free and isinstance(solver, dict) and "kind" not in solver:
+            return {**given, "solver": {"kind": USUAL_IN_FREE_SPACE, **solver}}
+        return given
+
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         if self.domain.free:
