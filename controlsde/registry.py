@@ -103,6 +103,7 @@ CLAIMS = Extensions(
         "price-of-narrowness": "controlsde.claims.price_of_narrowness:CLAIM",
         "free-lengths": "controlsde.claims.lengths_of_pieces:CLAIM",
         "noise-frontier": "controlsde.claims.noise_frontier:CLAIM",
+        "bound-prefers-noise": "controlsde.claims.bound_prefers_noise:CLAIM",
         "noise-frontier-free-lengths": "controlsde.claims.noise_frontier:FREE_LENGTHS",
     },
 )

@@ -194,8 +194,10 @@ class Console:
         over = f", {seeds} seeds of the search, mean ± standard deviation" if seeds > 1 else ""
         self._heading(f"{comparison.problem.name}: with and without noise{over}")
         self._show(free_tables.comparison_table(comparison))
-        self._heading("likelihoods and the loss of the fit")
+        self._heading("likelihoods, and divergences from p in nats")
         self._show(free_tables.likelihoods_table(comparison))
+        self._heading("fits")
+        self._show(free_tables.fits_table(comparison))
         self._heading("mollified distance at T: controls of a row, run at the noise of a column")
         self._show(free_tables.cross_table(comparison))
         self._rich.print()

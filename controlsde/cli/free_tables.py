@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from controlsde.workflow.free_prediction import FreePrediction
     from controlsde.workflow.free_simulation import FreeSimulation
 
-COLUMNS = ("mollified", "energy_distance", "sliced_w2", "bures_w2", "marginal_w1")  # of a comparison, in this order
+COLUMNS = {  # of a comparison, in this order, in few letters
+    "mollified": "mollified",
+    "energy_distance": "energy",
+    "sliced_w2": "sliced W₂",
+    "bures_w2": "moments W₂",
+    "marginal_w1": "marginal W₁",
+}
 
 
 def distances_table(result: FreeResult) -> Table:
@@ -79,7 +85,7 @@ def comparison_table(comparison: FreeComparison) -> Table:
     """One row a noise level, over the seeds; then draws of p, and the Gaussian."""
     first = comparison.results[0].tracking.distances
     names = [name for name in COLUMNS if name in first]
-    table = empty("noise", *(free_title(name) for name in names), "outcome")
+    table = empty("noise", *(COLUMNS[name] for name in names), "outcome")
     for level, spread in zip(comparison.at_levels, comparison.spreads(), strict=True):
         told = [_spread(spread.get(name)) for name in names]
         table.add_row(f"{level[0].noise:g}", *told, _outcome(level))
@@ -91,8 +97,8 @@ def comparison_table(comparison: FreeComparison) -> Table:
 
 
 def likelihoods_table(comparison: FreeComparison) -> Table:
-    """One row a noise level: likelihoods, divergences and the loss of the fit; then p, and the Gaussian."""
-    table = empty("noise", "log-likelihood", "bits a dimension", "KL(p‖ρ)", "by paths", "loss", "√ relative", "energy")
+    """One row a noise level: likelihoods and divergences; then p, and the Gaussian."""
+    table = empty("noise", "log-likelihood", "bits a dimension", "KL(p‖ρ)", "by paths")
     for result, spread in zip(comparison.results, comparison.spreads(), strict=True):
         told = result.tracking.log_likelihood
         least, most = ("≥ ", "≤ ") if told is not None and told.kind == "bound" else ("", "")
@@ -102,15 +108,21 @@ def likelihoods_table(comparison: FreeComparison) -> Table:
             f"{most}{_spread(spread.get('bits'))}",
             f"{most}{_spread(spread.get('kl'))}",
             f"≤ {_spread(spread['path_kl'])}" if "path_kl" in spread else "—",
-            _spread(spread.get("score_loss")),
-            _spread(spread.get("relative_loss")),
-            _spread(spread.get("energy")),
         )
     told = comparison.results[0].tracking.log_likelihood
     if told is not None:
         table.add_section()
-        table.add_row("p itself", digits(told.reference), digits(told.bits_reference), "0", "0", "0", "0", "")
-        table.add_row("one Gaussian", digits(told.gaussian), digits(told.bits_gaussian), *[""] * 5)
+        table.add_row("p itself", digits(told.reference), digits(told.bits_reference), "0", "0")
+        table.add_row("one Gaussian", digits(told.gaussian), digits(told.bits_gaussian), "", "")
+    return table
+
+
+def fits_table(comparison: FreeComparison) -> Table:
+    """One row a noise level: what the fit left of the exact drift, and what was spent."""
+    table = empty("noise", "score-matching loss", "√ relative", "energy ∫E|v|² dt")
+    for level, spread in zip(comparison.noise, comparison.spreads(), strict=True):
+        names = ("score_loss", "relative_loss", "energy")
+        table.add_row(f"{level:g}", *(_spread(spread.get(name)) for name in names))
     return table
 
 

@@ -22,7 +22,8 @@ from controlsde.verification.score_loss import path_divergence
 Array = NDArray[np.float64]
 
 DRAWS = 800  # of p, where nothing is held out, and for KL(p‖ρ)
-STEPS = 8  # a piece, of paths back from the data
+STEPS = 128  # of paths back from the data, on all pieces together, and
+STEPS_A_PIECE = 8  # the fewest on one
 FEWEST = 2  # rows that are held out, of which a mean has an error
 
 
@@ -37,15 +38,16 @@ def likelihood_of(
     given = held_out is not None and len(held_out) >= FEWEST
     draws = mixture.sample(DRAWS, rng)
     points = held_out if held_out is not None and given else draws
+    steps = max(STEPS_A_PIECE, 2 * math.ceil(STEPS / (2 * (len(drift.edges) - 1))))
     if posed.problem.noise == 0.0:
-        found = flow_likelihood(drift, posed.reference.initial, points)
-        at_draws = found.values if not given else flow_likelihood(drift, posed.reference.initial, draws).values
+        found = flow_likelihood(drift, posed.reference.initial, points, steps)
+        at_draws = found.values if not given else flow_likelihood(drift, posed.reference.initial, draws, steps).values
         divergence = divergence_from(mixture, draws, at_draws)
         told = _told(posed, points, found.values, divergence, "exact", given=given)
         return told, abs(found.refinement) / posed.data.dimension, None
     noise = posed.problem.noise
-    bound = evidence_bound(posed.reference, drift, noise, points, rng, STEPS)
-    gap = bound.gap if not given else evidence_bound(posed.reference, drift, noise, draws, rng, STEPS).gap
+    bound = evidence_bound(posed.reference, drift, noise, points, rng, steps)
+    gap = bound.gap if not given else evidence_bound(posed.reference, drift, noise, draws, rng, steps).gap
     paths = path_divergence(posed.reference, drift, noise, rng)
     told = _told(posed, points, bound.values, gap, "bound", given=given, paths=paths)
     return told, None, _deviations(gap, paths)
