@@ -195,7 +195,7 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(refused):
     with Path("bad.yaml").open("wb") as file:
         file.truncate(10**11)  # takes no room on the disk
     (line,) = refused("solve", "bad.yaml")
-    assert "larger than 1 MB" in line
+    assert "larger than 19 MB" in line
 
 
 FORWARD = "forward: {kind: formula, drift: 'sign(x)'}"
