@@ -7,8 +7,8 @@ On a line fewer starts, hops and particles are enough. In more dimensions the ti
 number grows with the square of the pieces: there one start is searched from, on half as many pieces. Time steps stay as
 long as they were. A diffusion that is reversed gathers its detail at the end; few pieces are put there, each half as
 long as the one before (docs/pieces-and-width.md), and often do better than twice as many of equal length. Lengths that
-are free, which take several times as long to find, are given up for these. In free space there are fewer particles and
-iterations.
+are free, which take several times as long to find, are given up for these. In free space fits have
+one start and stop sooner.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from controlsde.registry import SOLVERS
 
 SEARCH = {1: (4, 8), 2: (1, 0)}  # most starts and hops, by dimension; in more as in two
 MOST_PARTICLES = 20_000
-MOST_IN_FREE_SPACE = {"monte_carlo.particles": 2_000, "solver.iterations": 80}
+FREE_PARTICLES, LEAST_GAIN, STEERED = 2_000, 0.05, 40  # in free space: particles, tolerance of fits, iterations
 LEAST_PIECES, MOST_PIECES = 3, 4  # beyond a line, unless there are fewer
 RATIO = 0.5  # of a piece to the one before
 
@@ -42,8 +42,12 @@ def little_effort(problem: Problem, kept: Collection[str] = ()) -> dict[str, Any
 
 
 def _less_in_free_space(problem: Problem, kept: Collection[str]) -> dict[str, Any]:
-    """Fewer particles and iterations: fits there have few starts to begin with."""
-    changes = {key: min(value, _value(problem, key)) for key, value in MOST_IN_FREE_SPACE.items()}
+    """Fewer particles, and one start of fits that stop sooner; or fewer iterations."""
+    changes: dict[str, Any] = {"monte_carlo.particles": min(FREE_PARTICLES, _value(problem, "monte_carlo.particles"))}
+    if problem.solver.kind == "score-matching":
+        changes |= {"solver.starts": 1, "solver.tolerance": max(LEAST_GAIN, _value(problem, "solver.tolerance"))}
+    else:
+        changes |= {"solver.iterations": min(STEERED, _value(problem, "solver.iterations"))}
     free = {key: value for key, value in changes.items() if not {key, key.split(".")[0]} & set(kept)}
     return {key: value for key, value in free.items() if value != _value(problem, key)}
 

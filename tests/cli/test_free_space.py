@@ -138,4 +138,4 @@ def test_mollified_is_for_particles(run):
 def test_a_quick_look_says_what_it_changes(run):
     looked = run("solve", "bumps.yaml", "--set", "controls.pieces=2", "--quick", "-o", "out")
     assert looked.code == 0, looked.err
-    assert "solver.iterations 500 → 80" in looked.err
+    assert "solver.tolerance 0.01 → 0.05" in looked.err
