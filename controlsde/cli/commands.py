@@ -187,8 +187,7 @@ def compare(
         levels = noise_levels(problem, overrides, noise or DEFAULT_NOISE)
     if loaded.domain.free:
         asked = free_commands.Asked(problem, overrides, loaded, console, as_json)
-        usual = 1 if quick else free_commands.USUAL_SEEDS
-        free_commands.compare(asked, levels, usual if seeds is None else seeds, output, lessened)
+        free_commands.compare(asked, levels, seeds, output, lessened, quick=quick)
         return
     if seeds is not None:
         raise UsageError("--seeds is for problems in free space; in a box every solve has starts of its own")

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from controlsde.workflow.simulation import SimulationSettings
 
 DRAWING = "drawing the figures"
-USUAL_SEEDS = 3  # of the search at each noise level, where nobody says
 MOST_SEEDS = 100
 
 
@@ -41,12 +40,16 @@ class Asked:
     as_json: bool
 
 
-def compare(asked: Asked, levels: tuple[float, ...], seeds: int, output: Path | None, note: str) -> None:
+def compare(
+    asked: Asked, levels: tuple[float, ...], seeds: int | None, output: Path | None, note: str, *, quick: bool
+) -> None:
     """Solve at several noise levels from several seeds; note: what a first look leaves out."""
     from controlsde.tracking.free_posed import FreePosed
-    from controlsde.workflow.free_comparison import compare_free
+    from controlsde.workflow.free_comparison import SEEDS, compare_free
     from controlsde.workflow.free_prediction import expected_in_free_space, refusals_in_free_space
 
+    if seeds is None:
+        seeds = 1 if quick else SEEDS
     if not 1 <= seeds <= MOST_SEEDS:
         raise UsageError(f"--seeds must be a number from 1 to {MOST_SEEDS} (got {seeds})")
     problem, console = asked.problem, asked.console

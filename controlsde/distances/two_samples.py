@@ -24,11 +24,11 @@ def same_law(first: Array, second: Array, rng: np.random.Generator, permutations
 
     k is a Gaussian kernel as wide as the root mean squared distance of two particles. At least two particles each.
     """
-    x = np.concatenate([first[:MOST], second[:MOST]])
+    sets = first[:MOST], second[:MOST]
+    x = np.concatenate(sets)
     kernel = squared_distances(x, x)
     kernel = np.exp(kernel * (-1.0 / float(kernel.mean())))
-    signs = np.concatenate([np.full(len(first[:MOST]), 1.0 / len(first[:MOST])), np.zeros(len(second[:MOST]))])
-    signs[len(first[:MOST]) :] = -1.0 / len(second[:MOST])
+    signs = np.repeat([1.0 / len(sets[0]), -1.0 / len(sets[1])], [len(one) for one in sets])
     drawn = np.stack([rng.permutation(signs) for _ in range(permutations)])
     nulls = np.einsum("bi,bi->b", drawn @ kernel, drawn)
     return null_test(float(signs @ kernel @ signs), nulls)

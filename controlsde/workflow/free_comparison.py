@@ -22,6 +22,7 @@ from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import own_settings
 from controlsde.problem import Problem
 from controlsde.registry import VIEWS
+from controlsde.result.answer import plain_json
 from controlsde.result.free_result import FreeResult
 from controlsde.tracking.cloud import Cloud
 from controlsde.tracking.free_posed import FreePosed, given_scales
@@ -136,21 +137,14 @@ class FreeComparison:
         return {
             "problem": self.problem.name,
             "entries": [result.to_json() for result in self.results],
-            "cross": [[float(value) if np.isfinite(value) else None for value in row] for row in self.cross],
+            "cross": plain_json(self.cross.tolist()),
             "seeds": [[result.problem.solver.seed for result in level] for level in self.at_levels],
             "spread": [
-                {"noise": level, **{name: _finite(one.to_json()) for name, one in spread.items()}}
+                plain_json({"noise": level, **{name: one.to_json() for name, one in spread.items()}})
                 for level, spread in zip(self.noise, self.spreads(), strict=True)
             ],
             "note": self.note,
         }
-
-
-def _finite(told: dict[str, Any]) -> dict[str, Any]:
-    def plain(value: float) -> float | None:
-        return float(value) if math.isfinite(value) else None
-
-    return {"mean": plain(told["mean"]), "sd": plain(told["sd"]), "values": [plain(one) for one in told["values"]]}
 
 
 def numbers_of(result: FreeResult) -> dict[str, float]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from controlsde.foundation.files import write_whole
 from controlsde.foundation.plain_files import UnreadableError, read_plain
 from controlsde.foundation.stored_json import FLAG, NUMBER, TEXT, VALUE, FormError, Maybe, number, one_of, parsed
+from controlsde.result.answer import plain_json
 from controlsde.result.free_result import FreeResult
 from controlsde.result.result_file import ResultError
 from controlsde.workflow.comparison_file import FORMAT, FORMAT_VERSION, LARGEST, NAME
@@ -50,7 +51,7 @@ def write(folder: Path, levels: Sequence[Sequence[FreeResult]], cross: Array, no
         "noise": [level[0].noise for level in levels],
         "results": [[Path(one.path or "").name for one in level] for level in levels],
         "digests": [[one.digest for one in level] for level in levels],
-        "cross": [[float(value) if np.isfinite(value) else None for value in row] for row in cross],
+        "cross": plain_json(cross.tolist()),
         "note": note,
         "interrupted": interrupted,
     }

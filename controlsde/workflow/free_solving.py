@@ -19,9 +19,9 @@ from controlsde.problem.solver_specs import SolverOptions
 from controlsde.registry import SOLVERS
 from controlsde.result.free_result import FreeResult
 from controlsde.solvers.outcome import Beginning, Outcome, history_of
-from controlsde.tracking.free_lengths import logits_of
 from controlsde.tracking.free_posed import FreePosed
 from controlsde.verification.free_verifying import Known, verify
+from controlsde.workflow.solving import initial_weights
 from controlsde.workflow.versions import versions
 
 Array = NDArray[np.float64]
@@ -111,23 +111,6 @@ def evaluate_free(problem: Problem, controls: Controls | None = None, progress: 
         controls=controls,
     )
     return _verified(posed, drift, answer, progress, None, thorough=True)
-
-
-def initial_weights(posed: FreePosed, initial: Controls) -> Array:
-    """The given controls as flattened weights (K, P) on the problem's pieces, of free lengths with theirs.
-
-    Raises ControlsError where they do not fit.
-    """
-    network, pieces = posed.network, posed.problem.controls.pieces
-    network_drift(network, initial, posed.reference.horizon)
-    if pieces % initial.pieces:
-        raise ControlsError(f"the initial controls have {initial.pieces} pieces, the problem {pieces}: not a multiple")
-    split = initial.split(pieces // initial.pieces)
-    weights = network.join(split.A, split.W, split.b)
-    shortest = posed.tracking.shortest
-    if shortest is not None:
-        weights = np.append(weights, logits_of(np.diff(split.times), shortest)[:, None], axis=1)
-    return weights
 
 
 def _answer(posed: FreePosed, options: SolverOptions, outcome: Outcome, seconds: dict[str, float]) -> _Answer:

@@ -28,6 +28,7 @@ from controlsde.registry import SOLVERS
 from controlsde.result.result import Result
 from controlsde.solvers.outcome import Beginning, Termination, history_of, rows_that_begin
 from controlsde.tracking.free_lengths import logits_of
+from controlsde.tracking.free_posed import FreePosed
 from controlsde.tracking.objective import Objective, device_of
 from controlsde.tracking.posed import Posed
 from controlsde.tracking.time_grid import TimeGrid
@@ -233,7 +234,7 @@ def solver_options(problem: Problem, solver: str | None) -> SolverOptions:
     return options
 
 
-def initial_weights(posed: Posed, initial: Controls) -> Array:
+def initial_weights(posed: Posed | FreePosed, initial: Controls) -> Array:
     """The given controls as flattened weights (K, P) on the problem's pieces, of free lengths with theirs.
 
     Raises ControlsError where they do not fit.
