@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,13 +10,14 @@ import pytest
 import controlsde as cs
 from controlsde.control.controls import Controls
 from controlsde.result.result_file import ResultError
+from controlsde.verification import free_verifying
 from controlsde.verification.free_certificate import LIMITS
 from tests.free_space.cases import bumps, some_controls
 
 
 @pytest.fixture(scope="module", params=[0.0, 1.0], ids=["flow", "noisy"])
 def exact(request):
-    return cs.evaluate(bumps(noise=request.param, drift="exact"))
+    return cs.evaluate(bumps(noise=request.param, drift="exact", monte_carlo__particles=2000))
 
 
 @pytest.fixture(scope="module", params=[0.0, 1.0], ids=["flow", "noisy"])
@@ -26,7 +28,19 @@ def wrong(request):
 def test_the_exact_drift_is_verified_and_no_further_from_p_than_draws_of_p(exact):
     assert exact.verified, [check.name for check in exact.certificate.failed]
     for name, one in exact.tracking.distances.items():
-        assert one.p > 0.01, name
+        assert one.z < 4.0, name
+
+
+def test_an_evaluation_with_too_much_noise_finds_fault_with_the_exact_drift(monkeypatch):
+    right = free_verifying.experiment_of
+
+    def noisier(posed, drift, repetition=0):
+        asked = right(posed, drift, repetition)
+        return replace(asked, diffusivity=posed.reference.diffusivity.scaled(1.3 * posed.problem.noise))
+
+    monkeypatch.setattr(free_verifying, "experiment_of", noisier)
+    result = cs.evaluate(bumps(noise=1.0, drift="exact", monte_carlo__particles=2000))
+    assert "exact_drift" in {check.name for check in result.certificate.failed}
 
 
 def test_the_exact_drift_has_the_likelihood_of_p(exact):
@@ -102,8 +116,6 @@ def test_other_particles_agree_with_those_of_the_result(wrong):
 
 
 def test_particles_of_other_controls_do_not(wrong):
-    from dataclasses import replace
-
     other = cs.evaluate(wrong.problem, some_controls(seed=1, scale=1.0))
     mixed = replace(wrong, particles=other.particles)
     assert not cs.simulate(mixed, 800).verified
