@@ -256,18 +256,19 @@ def note(comparison: FreeComparison) -> str:
     order = np.argsort([one.mean for one in spreads])
     best, worst = int(order[0]), int(order[-1])
     gap = spreads[worst].mean - spreads[best].mean
-    noise_of_gap = math.hypot(*(one.deviation for one in (spreads[best], spreads[worst])))
+    draws = [results[place].tracking.distances["mollified"].null_sd for place in (best, worst)]
+    luck = math.hypot(spreads[best].deviation, spreads[worst].deviation, *draws)
     text = (
         f"the mollified distance is least at noise {results[best].noise:g} ({spreads[best].mean:.3g}) and largest at "
         f"noise {results[worst].noise:g} ({spreads[worst].mean:.3g})"
     )
     count = len(comparison.at_levels[0])
-    if not math.isfinite(noise_of_gap):
+    if not math.isfinite(luck):
         text += "; of one seed, so that luck is not told from noise: give more with --seeds"
-    elif gap <= 2.0 * noise_of_gap:
-        text += f", which {count} seeds of the search do not tell from luck (they differ by ± {noise_of_gap:.2g})"
+    elif gap <= 2.0 * luck:
+        text += f", which is not told from luck: {count} seeds of the search and draws of p differ by ± {luck:.2g}"
     else:
-        text += f", {gap / noise_of_gap:.1f} times what {count} seeds of the search differ by"
+        text += f", {gap / luck:.1f} times what {count} seeds of the search and draws of p differ by"
     doubtful = [f"{level[0].noise:g}" for level in comparison.at_levels if not all(one.verified for one in level)]
     if doubtful:
         text += f"; not verified at noise {', '.join(doubtful)}: do not compare those numbers"
