@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.table import Table
-from rich.text import Text
 
-from controlsde.cli.tables import bytes_in_words, duration, empty
+from controlsde.cli.tables import bytes_in_words, duration, empty, outcome_of
 from controlsde.report.words import digits, free_title, with_error
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ def comparison_table(comparison: FreeComparison) -> Table:
     table = empty("noise", *(COLUMNS[name] for name in names), "outcome")
     for level, spread in zip(comparison.at_levels, comparison.spreads(), strict=True):
         told = [_spread(spread.get(name)) for name in names]
-        table.add_row(f"{level[0].noise:g}", *told, _outcome(level))
+        table.add_row(f"{level[0].noise:g}", *told, outcome_of(level))
     if names:
         table.add_section()
         table.add_row("draws of p", *(with_error(first[name].null_mean, first[name].null_sd) for name in names), "")
@@ -174,14 +173,3 @@ def _spread(spread: Spread | None) -> str:
     if spread is None or not spread.values:
         return "—"
     return with_error(spread.mean, spread.deviation)
-
-
-def _outcome(level: tuple[FreeResult, ...]) -> Text:
-    """The worst that can be said about the results of a level, in two words at most."""
-    if any(result.status == "interrupted" for result in level):
-        return Text("interrupted", "bold red")
-    if not all(result.verified for result in level):
-        return Text("NOT VERIFIED", "bold red")
-    if any(result.status == "not-converged" for result in level):
-        return Text("not converged", "red")
-    return Text("verified", "green")

@@ -205,18 +205,20 @@ def comparison_table(comparison: Comparison) -> Table:
             digits(wasserstein),
             digits(result.tracking.l2_rms),
             digits(result.objective),
-            _outcome(result),
+            outcome_of([result]),
         )
     return table
 
 
-def _outcome(result: Result) -> Text:
-    """The worst that can be said about a result, in two words at most."""
-    if result.status == "interrupted":
+def outcome_of(results: Sequence[Answer]) -> Text:
+    """The worst that can be said about results of one noise level, in two words at most."""
+    if any(result.status == "interrupted" for result in results):
         return Text("interrupted", "bold red")
-    if not result.verified:
+    if not all(result.verified for result in results):
         return Text("NOT VERIFIED", "bold red")
-    return Text("not converged", "red") if result.status == "not-converged" else Text("verified", "green")
+    if any(result.status == "not-converged" for result in results):
+        return Text("not converged", "red")
+    return Text("verified", "green")
 
 
 def cross_table(comparison: Comparison) -> Table:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from controlsde.diagnosis import Diagnosis
 from controlsde.foundation import netcdf
-from controlsde.foundation.stored_json import COUNT, NUMBER, TEXT, VALUE, FormError, Maybe, number, one_of, parsed
+from controlsde.foundation.stored_json import TEXT, VALUE, FormError, number, parsed
 from controlsde.problem import Problem
 from controlsde.result import result_file
 from controlsde.result.result_file import CONTROLS, FORMAT, ResultError
@@ -28,18 +28,11 @@ FORMAT_VERSION = 4
 NEEDED = ("time", "positions", "reference", "final", "held_out", "mollified", "shift", "scale", "history", "starts")
 
 SUMMARY = {
-    "solver": TEXT,
-    "status": one_of("converged", "not-converged", "interrupted", "given"),
-    "message": TEXT,
-    "objective": VALUE,
-    "iterations": COUNT,
-    "seconds": {"build": NUMBER, "solve": NUMBER, "verify": NUMBER},
+    **result_file.OF_EVERY_ANSWER,
     "tracking": FreeErrors.FORM,
     "energy": VALUE,
     "energy_se": VALUE,
     "certificate": FreeCertificate.FORM,
-    "diagnosis": Maybe([Diagnosis.FORM]),
-    "retry": Maybe(Retry.FORM),
 }
 
 

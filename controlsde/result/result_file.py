@@ -47,21 +47,24 @@ OF_PARTICLES = (
 )
 GIVE = "give the .nc file that `controlsde solve` wrote"
 
-SUMMARY = {
+OF_EVERY_ANSWER = {  # in the summary, whatever space it is of
     "solver": TEXT,
     "status": one_of("converged", "not-converged", "interrupted", "given"),
     "message": TEXT,
     "objective": VALUE,
     "iterations": COUNT,
     "seconds": {"build": NUMBER, "solve": NUMBER, "verify": NUMBER},
+    "diagnosis": Maybe([Diagnosis.FORM]),
+    "retry": Maybe(Retry.FORM),
+}
+SUMMARY = {
+    **OF_EVERY_ANSWER,
     "tracking": TrackingErrors.FORM,
     "discrete": TrackingErrors.FORM,
     "distances": {"w2_final": Maybe(BoxTransport.FORM)},
     "promises": Maybe(Promises.FORM),
     "energy_details": Maybe(Energy.FORM),
     "certificate": Certificate.FORM,
-    "diagnosis": Maybe([Diagnosis.FORM]),
-    "retry": Maybe(Retry.FORM),
 }
 
 

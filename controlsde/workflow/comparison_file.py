@@ -7,9 +7,9 @@ parts of a `Comparison` again, from the files alone; or a ResultError in one lin
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from controlsde.foundation.files import write_whole
 from controlsde.foundation.plain_files import UnreadableError, read_plain
 from controlsde.foundation.stored_json import FLAG, NUMBER, TEXT, VALUE, FormError, Maybe, number, one_of, parsed
+from controlsde.result.answer import Answer
 from controlsde.result.result import Result
 from controlsde.result.result_file import ResultError
 
 Array = NDArray[np.float64]
+Kind = TypeVar("Kind", bound=Answer)
 
 NAME = "comparison.json"
 FORMAT = "controlsde-comparison"
@@ -65,16 +67,13 @@ def write(path: Path, results: Sequence[Result], cross: Array, note: str, interr
 
 def read(path: Path) -> dict[str, Any]:
     """The parts of the comparison in a file, by the names of `Comparison`. Raises ResultError, see the head."""
-    try:
-        content = read_plain(path, LARGEST).decode("utf-8")
-    except (UnreadableError, UnicodeDecodeError) as error:
-        reason = "is no text" if isinstance(error, UnicodeDecodeError) else str(error)
-        raise ResultError(f"{path}: {reason}; give the folder that `controlsde compare` wrote") from None
+    content = text_in(path)
     try:
         stored = parsed(content, FORM, "comparison")
         if stored["format_version"] != FORMAT_VERSION:
             raise FormError(f"is written in format {stored['format_version']}, and this version reads {FORMAT_VERSION}")
-        results = [_result(path, *pair) for pair in zip(stored["results"], stored["digests"], strict=True)]
+        pairs = zip(stored["results"], stored["digests"], strict=True)
+        results = [result_beside(path, *pair, Result.load) for pair in pairs]
         cross = _cross(stored["cross"], results)
     except (FormError, ValueError) as error:
         if isinstance(error, ResultError):
@@ -89,10 +88,20 @@ def read(path: Path) -> dict[str, Any]:
     }
 
 
-def _result(path: Path, name: str, digest: str | None) -> Result:
+def text_in(path: Path) -> str:
+    """The text of a file of a comparison. Raises ResultError."""
+    try:
+        return read_plain(path, LARGEST).decode("utf-8")
+    except (UnreadableError, UnicodeDecodeError) as error:
+        reason = "is no text" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise ResultError(f"{path}: {reason}; give the folder that `controlsde compare` wrote") from None
+
+
+def result_beside(path: Path, name: str, digest: str | None, load: Callable[[Path], Kind]) -> Kind:
+    """The result of a name in the folder of a comparison, as it was then. Raises FormError, ResultError."""
     if Path(name).name != name or name in ("", ".", ".."):
         raise FormError("names a result that is not in its folder")
-    result = Result.load(path.parent / name)
+    result = load(path.parent / name)
     if result.digest != digest:
         raise ResultError(f"{path.parent / name}: is not the result that {path} was made with; compare again")
     return result

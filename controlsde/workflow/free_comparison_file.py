@@ -20,7 +20,7 @@ from controlsde.foundation.stored_json import FLAG, NUMBER, TEXT, VALUE, FormErr
 from controlsde.result.answer import plain_json
 from controlsde.result.free_result import FreeResult
 from controlsde.result.result_file import ResultError
-from controlsde.workflow.comparison_file import FORMAT, FORMAT_VERSION, LARGEST, NAME
+from controlsde.workflow.comparison_file import FORMAT, FORMAT_VERSION, LARGEST, NAME, result_beside, text_in
 
 Array = NDArray[np.float64]
 
@@ -73,15 +73,11 @@ def is_free(folder: Path) -> bool:
 def read(folder: Path) -> dict[str, Any]:
     """The parts of the comparison in a folder, by the names of `FreeComparison`. Raises ResultError, see the head."""
     path = _file(folder)
-    try:
-        content = read_plain(path, LARGEST).decode("utf-8")
-    except (UnreadableError, UnicodeDecodeError) as error:
-        reason = "is no text" if isinstance(error, UnicodeDecodeError) else str(error)
-        raise ResultError(f"{path}: {reason}; give the folder that `controlsde compare` wrote") from None
+    content = text_in(path)
     try:
         stored = parsed(content, FORM, "comparison")
         levels = [
-            [_result(path, name, digest) for name, digest in zip(names, digests, strict=True)]
+            [result_beside(path, name, digest, FreeResult.load) for name, digest in zip(names, digests, strict=True)]
             for names, digests in zip(stored["results"], stored["digests"], strict=True)
         ]
         cross = np.array([[number(value) for value in row] for row in stored["cross"]])
@@ -103,12 +99,3 @@ def read(folder: Path) -> dict[str, Any]:
 
 def _file(place: Path) -> Path:
     return place if place.suffix == ".json" else place / NAME
-
-
-def _result(path: Path, name: str, digest: str | None) -> FreeResult:
-    if Path(name).name != name or name in ("", ".", ".."):
-        raise FormError("names a result that is not in its folder")
-    result = FreeResult.load(path.parent / name)
-    if result.digest != digest:
-        raise ResultError(f"{path.parent / name}: is not the result that {path} was made with; compare again")
-    return result
