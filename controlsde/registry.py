@@ -104,6 +104,7 @@ CLAIMS = Extensions(
         "free-lengths": "controlsde.claims.lengths_of_pieces:CLAIM",
         "noise-frontier": "controlsde.claims.noise_frontier:CLAIM",
         "bound-prefers-noise": "controlsde.claims.bound_prefers_noise:CLAIM",
+        "narrow-networks-on-digits": "controlsde.claims.narrow_networks_on_digits:CLAIM",
         "noise-frontier-free-lengths": "controlsde.claims.noise_frontier:FREE_LENGTHS",
     },
 )
