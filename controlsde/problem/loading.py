@@ -22,6 +22,7 @@ from controlsde.problem import data_files, overrides, validation_messages, yaml_
 from controlsde.problem.problem import Problem
 from controlsde.problem.values import Location, dotted
 from controlsde.problem.yaml_text import Document, ProblemError
+from controlsde.registry import SOLVERS
 
 LEAST_WORD = 3  # letters of a part of a name
 KEYS = tuple(field.alias or name for name, field in Problem.model_fields.items())
@@ -182,6 +183,10 @@ def _validated(document: Document, unread: frozenset[Location]) -> Problem:
     if faulty and not more and not faulty & {"domain", "reference"}:
         # What is wrong elsewhere must not hide what does not fit together: try once more without it.
         rest = {key: value for key, value in document.data.items() if key not in faulty}
+        solver = document.data.get("solver")
+        kind = solver.get("kind") if isinstance(solver, dict) else solver
+        if "solver" in faulty and isinstance(kind, str) and kind in SOLVERS:
+            rest["solver"] = {"kind": kind}  # which decides what the rest may ask
         found = list(dict.fromkeys([*found, *_attempt(rest)[1]]))
     messages = {_message(document, fault) for fault in found if fault.location not in unread}
     if document.faults or messages:

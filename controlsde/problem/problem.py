@@ -14,7 +14,7 @@ from pydantic import SerializerFunctionWrapHandler, field_validator, model_seria
 from controlsde.foundation.wording import unreadable
 from controlsde.problem.checks import inconsistencies
 from controlsde.problem.schema import Parts
-from controlsde.problem.solver_specs import Rest
+from controlsde.problem.solver_specs import Rest, SolverOptions
 from controlsde.problem.values import InconsistencyError
 from controlsde.problem.yaml_text import write
 from controlsde.registry import SOLVERS
@@ -63,16 +63,19 @@ class Problem(Parts):
             self._in_free_space()
         if self.network.width is None:
             self.fill_in(network=self.network.model_copy(update={"width": self.dimension}))
-        self.fill_in(solver=self.solver.fitted(self.dimension))
-        if self.domain.free:
-            rest = Rest(self.dimension, self.network, self.controls, self.objective, free=True)
-            self.fill_in(solver=self.solver.in_free_space(rest))
+        self.fill_in(solver=self.with_usual(self.solver))
         if self.reference.kind == "foellmer" and self.reference.point is None:
             self.fill_in(reference=self.reference.model_copy(update={"point": (0.0,) * self.dimension}))
         found = inconsistencies(self)
         if found:
             raise InconsistencyError(found)
         return self
+
+    def with_usual(self, options: SolverOptions) -> SolverOptions:
+        """A solver's options with what is usual for this problem where they do not say."""
+        if not self.domain.free:
+            return options.fitted(self.dimension)
+        return options.in_free_space(Rest(self.dimension, self.network, self.controls, self.objective, free=True))
 
     def _in_free_space(self) -> None:
         """Fill in what is usual where there is no mesh: the data's dimension, the norm of particles, the solver."""

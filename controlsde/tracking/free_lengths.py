@@ -45,6 +45,12 @@ def lengths_of(logits: Array, shortest: float, horizon: float) -> Array:
     return np.asarray(shortest + (horizon - len(logits) * shortest) * shares_of(logits))
 
 
+def slopes_in_logits(slopes: Array, logits: Array, shortest: float, horizon: float) -> Array:
+    """∂J/∂z (K,) of ∂J/∂Δt (K,)."""
+    share = shares_of(logits)
+    return np.asarray((horizon - len(logits) * shortest) * share * (slopes - share @ slopes))
+
+
 @dataclass(frozen=True, eq=False)
 class FreeLengths:
     """What the discrete problem needs to know to be posed anew on other pieces."""
@@ -72,11 +78,8 @@ class FreeLengths:
 
     def gradient_in_logits(self, gradient: Array, logits: Array) -> Array:
         """∂J/∂(θ, z) (K, P + 1) of ∂J/∂(θ, Δt)."""
-        share = self.shares(logits)
-        slopes = gradient[:, -1]
-        return np.append(
-            gradient[:, :-1], (self._spare(len(share)) * share * (slopes - share @ slopes))[:, None], axis=1
-        )
+        slopes = slopes_in_logits(gradient[:, -1], logits, self.shortest, self.horizon)
+        return np.append(gradient[:, :-1], slopes[:, None], axis=1)
 
     def in_logits(self, expansion: Expansion, logits: Array) -> Expansion:
         """J to second order in (θ, z) where it is known in (θ, Δt), both flattened (K·(P + 1),).

@@ -228,7 +228,7 @@ def solver_options(problem: Problem, solver: str | None) -> SolverOptions:
         return problem.solver
     if solver not in SOLVERS:
         raise ValueError(f"solver must be one of {', '.join(SOLVERS)} (got {solver!r})")
-    options: SolverOptions = SOLVERS[solver].options(seed=problem.solver.seed).fitted(problem.dimension)
+    options: SolverOptions = problem.with_usual(SOLVERS[solver].options(seed=problem.solver.seed))
     for where, fault in inconsistencies(problem.model_copy(update={"solver": options})):
         raise ValueError(f"{dotted(where)} {fault}")
     return options

@@ -18,6 +18,7 @@ from controlsde.solvers.shooting.steering import steps_per_piece
 from controlsde.tracking.cloud import ROWS
 from controlsde.tracking.free_tracking import FreeTracking
 from controlsde.tracking.mollified import DRAWS
+from controlsde.tracking.mollified_course import NODES
 from controlsde.tracking.sizes import Sizes, front_numbers, line_numbers, sparse_factor_bytes
 
 ITERATIONS_TO_THE_END = 60  # after the first look: 18 to 154 were seen
@@ -69,9 +70,14 @@ def in_free_space(options: Shooting, tracking: FreeTracking) -> Costs:
     nulls = pieces * (NULL_CALIBRATIONS + DRAWS * scales * products * NULL_SCORE + overlaps * NULL_OVERLAP)
     usual = ScoreMatching().usual_in_free_space(tracking.network.weights_per_piece)
     start = fits_in_free_space(usual, tracking) if options.start == "score-matching" else Costs(0.0)
+    searches = 1.0
+    if tracking.shortest is not None:  # another one, with times that move, after that with equal pieces
+        more = particles**2 * (0.5 * d + 10.0) * STEERING_PAIR + 3 * particles * scales * products * STEERING_SCORE
+        searches = 2.0 + pieces * more / iteration
+        nulls *= (pieces + NODES) / pieces
     arrays = 8.0 * particles * (d * (3 * steps + 2 * pieces + 6) + 2 * width + 3 * ROWS)
     memory = STEERING_BYTES + STEERING_ARRAYS * arrays + 16.0 * min(overlaps, count**2)
-    return Costs(max(memory, start.memory), start.fits + nulls + options.iterations * iteration)
+    return Costs(max(memory, start.memory), start.fits + nulls + searches * options.iterations * iteration)
 
 
 def costs(options: Shooting, sizes: Sizes) -> Costs:

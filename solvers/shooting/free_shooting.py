@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +28,13 @@ from controlsde.solvers.outcome import Iteration, Outcome, Termination
 from controlsde.solvers.shooting.options import PARTICLES, Shooting
 from controlsde.solvers.shooting.steering import Steering
 from controlsde.solvers.shooting.trust_region import projected_gradient_norm
+from controlsde.tracking.free_lengths import logits_of
 from controlsde.tracking.free_tracking import FreeTracking
 
 Array = NDArray[np.float64]
 
-RATE = 0.01  # of Adam at the beginning: what each weight moves in an iteration, nearly
+RATE = 0.01  # of Adam at the beginning: what each weight moves in an iteration, nearly,
+RATE_OF_LENGTHS = 0.03  # and the logarithm of a length
 MEAN_KEPT, SQUARE_KEPT, SMALL = 0.9, 0.99, 1e-12
 LATE = 0.75  # share of the iterations after which J should have settled
 FRESH, TRAINING = 0, 1  # numbers of particles: those that judge, and the first of those that teach
@@ -44,18 +46,29 @@ def solve(
     progress: Progress = silent,
     initial: Sequence[Array] = (),
 ) -> Outcome:
-    """Steer `options.particles` particles from the first of `initial`, weights (K, P), or from what the options say.
+    """Steer `options.particles` particles from the first of `initial`, or from what the options say.
 
-    A keyboard interrupt keeps the best so far.
+    Weights are (K, P); where lengths are free (K, P + 1), and without `initial` the search starts from the answer of
+    one with equal pieces, so that free lengths are never worse at fresh particles. A keyboard interrupt keeps the best
+    so far.
     """
     began = time.perf_counter()
     with own_settings():
-        start = _start(tracking, options, progress, initial)
-        if isinstance(start, Outcome):
-            return start
+        before: tuple[Iteration, ...] = ()
+        if tracking.shortest is not None and not initial:
+            equal = solve(replace(tracking, shortest=None), options, progress)
+            start = _with_lengths(tracking, equal.weights)
+            if equal.interrupted:
+                return replace(equal, weights=start)
+            before = equal.history[:-1]  # but for what its answer has
+        else:
+            found = _start(tracking, options, progress, initial)
+            if isinstance(found, Outcome):
+                return found
+            start = found
         steering = Steering.of(tracking, options.particles or PARTICLES, options.seed)
         built = time.perf_counter()
-        course = _course(steering, options, progress, start)
+        course = _course(steering, options, progress, start, before)
         return _outcome(steering, options, course, built - began, built)
 
 
@@ -78,6 +91,12 @@ def _start(tracking: FreeTracking, options: Shooting, progress: Progress, initia
     return np.stack(pieces)
 
 
+def _with_lengths(tracking: FreeTracking, weights: Array) -> Array:
+    """Weights (K, P) with the lengths that the pieces have to begin with, (K, P + 1)."""
+    assert tracking.shortest is not None  # lengths are free
+    return np.append(weights, logits_of(tracking.durations, tracking.shortest)[:, None], axis=1)
+
+
 @dataclass(frozen=True, eq=False)
 class _Course:
     """Where it began, how J went, where it ended; late: J at fresh particles after LATE of the iterations."""
@@ -89,25 +108,28 @@ class _Course:
     interrupted: bool
 
 
-def _course(steering: Steering, options: Shooting, progress: Progress, start: Array) -> _Course:
-    """Adam, with particles of its own in every iteration."""
-    bound, total = steering.tracking.bound, options.iterations
+def _course(
+    steering: Steering, options: Shooting, progress: Progress, start: Array, before: tuple[Iteration, ...]
+) -> _Course:
+    """Adam, with particles of its own in every iteration. before: what led to the start."""
+    bound, total = steering.tracking.bounds, options.iterations
     weights, late = np.clip(start, -bound, bound), float("nan")
+    rates = np.where(np.arange(len(bound)) < len(steering.tracking.bound), RATE, RATE_OF_LENGTHS)
     mean, square = np.zeros_like(weights), np.zeros_like(weights)
-    history: list[Iteration] = []
+    history = list(before)
     try:
         for number in range(total):
             if number == int(LATE * total):
                 late = steering.value(weights, FRESH)
-            value, gradient = steering.value_and_gradient(weights, TRAINING + number)
+            value, gradient = steering.value_and_gradient(weights, TRAINING + len(history))
             norm = projected_gradient_norm(weights, gradient, bound)
-            history.append(Iteration(number, value, norm))
+            history.append(Iteration(len(history), value, norm))
             progress(Step("steering particles", number, value, fraction=number / total))
             if not (np.isfinite(value) and np.isfinite(norm)):
                 break
             mean = MEAN_KEPT * mean + (1.0 - MEAN_KEPT) * gradient
             square = SQUARE_KEPT * square + (1.0 - SQUARE_KEPT) * gradient**2
-            rate = 0.5 * RATE * (1.0 + np.cos(np.pi * number / total))
+            rate = 0.5 * rates * (1.0 + np.cos(np.pi * number / total))
             spread = np.sqrt(square / (1.0 - SQUARE_KEPT ** (number + 1))) + SMALL
             weights = np.clip(weights - rate * mean / (1.0 - MEAN_KEPT ** (number + 1)) / spread, -bound, bound)
     except KeyboardInterrupt:
@@ -120,7 +142,7 @@ def _outcome(steering: Steering, options: Shooting, course: _Course, build: floa
     lower = after < before
     weights, fresh = (course.weights, after) if lower else (course.start, before)
     value, gradient = steering.value_and_gradient(weights, TRAINING)
-    norm = projected_gradient_norm(weights, gradient, steering.tracking.bound)
+    norm = projected_gradient_norm(weights, gradient, steering.tracking.bounds)
     count = len(course.history)
     if not np.isfinite(value):
         termination = Termination("non-finite", what="a path")

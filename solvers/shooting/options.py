@@ -121,11 +121,6 @@ class Shooting(SolverOptions):
     def inconsistencies(self, rest: Rest) -> Iterator[Inconsistency]:
         """What does not fit the rest of a problem."""
         if rest.free:
-            if rest.controls.free:
-                yield (
-                    ("controls", "lengths"),
-                    "free is found on a mesh; in free space give the lengths, or a ratio such as 0.8",
-                )
             yield from self._inconsistencies_in_free_space()
             return
         if self.start == "score-matching":

@@ -8,17 +8,21 @@ v does not depend on t within a piece, so the noise is additive and Heun's metho
 The derivative is that of these very formulas, backwards (a discrete adjoint): with λ = ∂J/∂X⁺,
 
     μ′ = ½h λ at X′,    μ = ½h λ + h (λ′ at X′) at X,        λ′ = (∂v/∂x)ᵀ μ′,
-    ∂J/∂X = λ + λ′ + (∂v/∂x)ᵀ μ at X,        ∂J/∂θ += μ′·∂v/∂θ at X′ + μ·∂v/∂θ at X.
+    ∂J/∂X = λ + λ′ + (∂v/∂x)ᵀ μ at X,        ∂J/∂θ += μ′·∂v/∂θ at X′ + μ·∂v/∂θ at X,
+
+and by the length of the step, of which ξ is the root where D is steady, so that ∂ξ/∂h = ξ/2h,
+
+    ∂J/∂h = (1/h) Σ [ λ·(X⁺ − X − ½ξ) + λ′·(X′ − X − ½ξ) ].
 
 On the way there only the state at the beginning of every piece is kept; on the way back its steps are taken once more.
 
 Comes in: starts (n, d), normal increments z (K, S, n, d) or how to draw them, weights (K, P). Goes out: the states at
-the ends of the pieces, one by one; and ∂J/∂θ of the ∂J/∂X there.
+the ends of the pieces, one by one; and ∂J/∂θ and ∂J/∂Δt of the ∂J/∂X there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +31,6 @@ from numpy.typing import NDArray
 from controlsde.control.network import Network, activate, activation_slope_given
 
 Array = NDArray[np.float64]
-Measure = Callable[[Sequence[Array]], Sequence[tuple[float, Array]]]  # states at the ends → parts of J and their ∂/∂X
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +45,7 @@ class ParticlePaths:
     seed: tuple[int, ...]
 
     def increments(self, k: int) -> Array:
-        """√(2∫D dt) z of piece k, (S, n, d); the same whenever they are asked for. None where there is no noise."""
+        """√(2∫D dt) z of piece k, (S, n, d); the same whenever they are asked for; zeros (S, 1, 1) without noise."""
         shape = (self.steps, *self.starts.shape)
         if not self.variances[k]:
             return np.zeros((self.steps, 1, 1))
@@ -52,42 +55,44 @@ class ParticlePaths:
         """X at the ends of the pieces, (n, d) each."""
         x = self.starts
         for k in range(len(weights)):
-            *_, (_, x) = self._steps(k, weights[k], x)
+            *_, (_, x) = self._steps(k, weights[k], x, self.increments(k))
             yield x
 
-    def value_and_gradient(self, weights: Array, measure: Measure) -> tuple[float, Array]:
-        """Σ_k of what is measured at the end of piece k, and its derivative by the weights (K, P)."""
-        kept = list(self.states(weights))
-        measured = measure(kept)
-        gradient = np.zeros_like(weights)
+    def gradient(self, weights: Array, states: Sequence[Array], slopes: Sequence[Array]) -> tuple[Array, Array]:
+        """∂J/∂θ (K, P) and ∂J/∂Δt (K,), for a steady D, where J depends on the states by `slopes`, (n, d) each."""
+        gradient, lengths = np.zeros_like(weights), np.zeros(len(weights))
         costate = np.zeros_like(self.starts)
         for k in reversed(range(len(weights))):
-            costate = costate + measured[k][1]
-            costate = self._back(k, weights[k], kept[k - 1] if k else self.starts, costate, gradient[k])
-        return float(sum(value for value, _ in measured)), gradient
+            start = states[k - 1] if k else self.starts
+            costate, lengths[k] = self._back(k, weights[k], start, costate + slopes[k], gradient[k])
+        return gradient, lengths
 
-    def _steps(self, k: int, weights: Array, x: Array) -> Iterator[tuple[Array, Array]]:
+    def _steps(self, k: int, weights: Array, x: Array, increments: Array) -> Iterator[tuple[Array, Array]]:
         """X′ and X⁺ of every step of a piece."""
         parts, h = self.network.split(weights), self._step(k)
-        for noise in self.increments(k):
+        for noise in increments:
             drift = self.network.drift(x, *parts)
             predicted = x + h * drift + noise
             x = x + 0.5 * h * (drift + self.network.drift(predicted, *parts)) + noise
             yield predicted, x
 
-    def _back(self, k: int, weights: Array, x: Array, costate: Array, gradient: Array) -> Array:
-        """∂J/∂X at the beginning of a piece of that at its end; ∂J/∂θ of the piece is added to `gradient`."""
+    def _back(self, k: int, weights: Array, x: Array, costate: Array, gradient: Array) -> tuple[Array, float]:
+        """∂J/∂X at the beginning of a piece of that at its end, and ∂J/∂Δt; ∂J/∂θ is added to `gradient`."""
         parts, h = self.network.split(weights), self._step(k)
-        path = [(x, x), *self._steps(k, weights, x)]
-        for (_, start), (predicted, _) in zip(path[-2::-1], path[:0:-1], strict=True):
+        increments = self.increments(k)
+        path = [(x, x), *self._steps(k, weights, x, increments)]
+        by_length = 0.0
+        for (_, start), (predicted, end), noise in zip(path[-2::-1], path[:0:-1], increments[::-1], strict=True):
+            by_length += float(np.vdot(costate, end - start - 0.5 * noise))
             multiplier = 0.5 * h * costate
             through, by_weights = self._pulled(predicted, parts, multiplier)
             gradient += by_weights
+            by_length += float(np.vdot(through, predicted - start - 0.5 * noise))
             multiplier = multiplier + h * through
             again, by_weights = self._pulled(start, parts, multiplier)
             gradient += by_weights
             costate = costate + through + again
-        return costate
+        return costate, by_length / (h * self.steps)
 
     def _pulled(self, points: Array, parts: tuple[Array, Array, Array], multiplier: Array) -> tuple[Array, Array]:
         """(∂v/∂x)ᵀ μ (n, d), and Σ μ·∂v/∂θ (P,)."""

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from tests.free_space.cases import BUMPS
@@ -49,6 +50,27 @@ def test_a_solve_writes_a_result_that_other_commands_take(run, bumps):
     one_line(run("feedback", "out/result.nc", "--start", "{kind: uniform}"), "of particles, and this needs")
     one_line(run("film", "out/result.nc", "-o", "a.gif"), "free space")
     one_line(run("simulate", "out/result.nc", "--target-se", "0.1"), "--target-se is for problems in a box")
+
+
+def test_shooting_steers_particles_on_pieces_whose_lengths_are_free(run, bumps):
+    """As one says it: in the file, as an option, and with lengths to be found."""
+    from controlsde import load_problem, load_result
+    from controlsde.workflow.solving import solver_options
+
+    options = load_problem(bumps / "bumps.yaml", set={"solver": "shooting"}).solver
+    assert options == solver_options(load_problem(bumps / "bumps.yaml"), "shooting")
+    assert (options.method, options.starts, options.hops, options.particles) == ("adam", 1, 0, 1000)
+    steered = ["--set", "solver={kind: shooting, iterations: 12, particles: 200}", "--set", "controls.lengths=free"]
+    solved = run("solve", "bumps.yaml", *TINY[:4], *steered, "-o", "out", "--json")
+    assert solved.code in (0, 3), solved.err  # whether it has settled by then or not
+    assert solved.json["solver"] == "shooting"
+    found = load_result(bumps / "out/result.nc")
+    assert [row[0] for row in found.history] == list(range(25))  # twice twelve iterations, and the answer
+    assert np.abs(np.diff(found.controls.times) - 0.5 * found.controls.times[-1]).max() > 1e-3
+
+    several = ["--set", "solver={kind: shooting, starts: 3}", "--set", "controls.lengths=free"]
+    refused = run("solve", "bumps.yaml", *several)
+    one_line(refused, "solver.starts must be 1 in free space (got 3)")
 
 
 def test_a_comparison_tells_the_spread_over_seeds_and_is_read_back(run, bumps):

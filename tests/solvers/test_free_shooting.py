@@ -1,5 +1,6 @@
 """Steered particles: the exact gradient of the very paths, little memory, and an answer that others confirm."""
 
+import re
 import tracemalloc
 from dataclasses import replace
 
@@ -25,21 +26,22 @@ DATA = KernelMixture(np.array([0.5, 0.3, 0.2]), np.array([[-1.0, 0.0, 1.0], [1.0
 USUAL = Shooting(start="score-matching", method="adam", starts=1, hops=0, iterations=30, tolerance=0.02, particles=300)
 
 
-def problem(*, width=6, pieces=3, noise=1.0, scales="auto", activation="tanh", effort=1e-3):
+def problem(*, width=6, pieces=3, noise=1.0, scales="auto", activation="tanh", effort=1e-3, shortest=None):
     reference = FreeReference(DATA, ForwardProcess(1.0, 1.0), None, lambda _, x: -x, Steady(1.0), 1.0)
     network = Network(3, width, activation, tangential=False, box=())
     bounds = np.full(network.weights_per_piece, 20.0)
     edges = np.linspace(0.0, 1.0, pieces + 1)
-    return FreeTracking(network, reference, edges, noise, bounds, 1.0, 2.0, effort, scales)
+    return FreeTracking(network, reference, edges, noise, bounds, 1.0, 2.0, effort, scales, shortest)
 
 
 def some_weights(tracking, seed=0):
-    return 0.7 * np.random.default_rng(seed).standard_normal((tracking.pieces, tracking.network.weights_per_piece))
+    return 0.7 * np.random.default_rng(seed).standard_normal(tracking.weight_shape)
 
 
 def by_autograd(steering, weights):
     """J and its gradient: the same paths and the same U-statistic, written anew in PyTorch."""
-    tracking, paths = steering.tracking, steering.paths(1)
+    tracking, ends = steering.tracking, steering.ends(weights)
+    paths = steering.paths(ends.edges, 1)
     theta = torch.tensor(weights, requires_grad=True)
     x = torch.tensor(paths.starts)
     n, d = x.shape
@@ -55,7 +57,7 @@ def by_autograd(steering, weights):
             x = x + 0.5 * h * (drift + ahead) + noise
         mixture = tracking.reference.mixture(float(tracking.edges[k + 1]))
         means, share = torch.tensor(mixture.means), torch.tensor(mixture.weights)
-        for g, price in zip(steering.errors[k].scales, steering.prices[k], strict=True):
+        for g, price in zip(ends.errors[k].scales, ends.prices[k], strict=True):
 
             def bump(squared, variance):
                 return torch.exp(-0.5 * squared / variance) / (2 * np.pi * variance) ** (d / 2)
@@ -91,6 +93,54 @@ def test_the_gradient_is_that_of_differences(activation):
         assert (gradient * direction).sum() == pytest.approx((up - down) / 2e-5, rel=1e-6)
 
 
+@pytest.mark.parametrize(("noise", "running"), [(0.0, 1.0), (1.0, 1.0), (1.0, 0.0)])
+def test_the_gradient_by_free_lengths_is_that_of_differences(noise, running):
+    tracking = replace(problem(noise=noise, shortest=0.02, pieces=4), running=running)
+    steering, weights = Steering.of(tracking, 50, 1), some_weights(tracking, 1)
+    value, gradient = steering.value_and_gradient(weights, 1)
+    assert value == pytest.approx(steering.value(weights, 1), rel=1e-12)
+    for k in range(4):
+        step = np.zeros_like(weights)
+        step[k, -1] = 1e-5
+        up, down = steering.value(weights + step, 1), steering.value(weights - step, 1)
+        slope = np.abs(gradient[:, -1]).max()
+        assert gradient[k, -1] == pytest.approx((up - down) / 2e-5, rel=1e-6, abs=1e-6 * slope)
+    assert abs(gradient[:, -1].sum()) <= 1e-12 * np.abs(gradient[:, -1]).max()  # all longer is no change
+
+
+def test_free_lengths_that_are_equal_cost_what_equal_pieces_do():
+    fixed, free = problem(), problem(shortest=0.01)
+    weights = some_weights(fixed)
+    equal = np.append(weights, np.zeros((3, 1)), axis=1)
+    ours, theirs = (Steering.of(one, 60, 0) for one in (free, fixed))
+    exact, drawn = theirs.ends(weights), ours.ends(equal)
+    np.testing.assert_allclose(drawn.edges, exact.edges, atol=1e-14)
+    for one, other in zip(drawn.errors, exact.errors, strict=True):
+        np.testing.assert_allclose(one.log_norms, other.log_norms, atol=1e-5)
+    np.testing.assert_allclose(drawn.prices, exact.prices, rtol=0.05)  # null deviations are means over draws
+    np.testing.assert_allclose(
+        ours.value_and_gradient(equal, 1)[1][:, :-1], theirs.value_and_gradient(weights, 1)[1], rtol=0.1, atol=0.05
+    )
+
+
+def test_free_lengths_are_nearer_than_equal_ones_at_particles_that_neither_has_seen():
+    tracking = problem(pieces=4, noise=0.0, shortest=0.01)
+    tracking = replace(tracking, reference=replace(tracking.reference, data=replace(DATA, variance=0.01)))
+    options = USUAL.model_copy(update={"particles": 200})
+    free = solve(tracking, options)
+    controls = tracking.controls(free.weights)
+    assert controls.times[-1] == 1.0
+    assert np.diff(controls.times).min() >= 0.01
+    assert np.abs(np.diff(controls.times) - 0.25).max() > 0.02
+    assert [row.number for row in free.history] == list(range(len(free.history)))
+    fresh, equal = (float(each) for each in re.findall(r"(\S+) at others, (\S+) there at the start", free.message)[0])
+    judge = Steering.of(replace(tracking, edges=controls.times, shortest=None), 200, 0)
+    assert judge.value(free.weights[:, :-1], FRESH) == pytest.approx(fresh, rel=0.05)  # null deviations are of draws
+    assert fresh < 0.9 * equal
+    again = solve(tracking, options.model_copy(update={"iterations": 1}), initial=[free.weights])
+    assert np.abs(again.weights - free.weights).max() <= 0.031
+
+
 def test_heuns_method_is_of_order_two_without_noise():
     tracking = problem(noise=0.0, pieces=2)
     weights, starts = some_weights(tracking), np.random.default_rng(0).standard_normal((50, 3))
@@ -106,7 +156,8 @@ def test_heuns_method_is_of_order_two_without_noise():
 
 
 def test_increments_have_the_variance_of_the_noise_and_come_again():
-    paths = Steering.of(problem(pieces=4), 4000, 3).paths(1)
+    tracking = problem(pieces=4)
+    paths = Steering.of(tracking, 4000, 3).paths(tracking.edges, 1)
     noise = paths.increments(2)
     assert len(noise) == steps_per_piece(4) == 8
     assert noise.var() == pytest.approx(2.0 * 0.25 / 8, rel=0.02)
@@ -121,11 +172,9 @@ def test_memory_holds_one_state_a_piece_and_not_one_a_step():
     weights = 0.1 * np.random.default_rng(1).standard_normal((8, network.weights_per_piece))
     paths = ParticlePaths(network, edges, np.full(8, 1e-3), 40, starts, (0,))
 
-    def measure(states):
-        return [(float((x**2).sum()), 2.0 * x) for x in states]
-
     tracemalloc.start()
-    paths.value_and_gradient(weights, measure)
+    states = list(paths.states(weights))
+    paths.gradient(weights, states, [2.0 * x for x in states])
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     every_step = 2 * 8 * 40 * starts.nbytes
