@@ -193,7 +193,8 @@ class Console:
         seeds = len(comparison.at_levels[0])
         over = f", {seeds} seeds of the search, mean ± standard deviation" if seeds > 1 else ""
         self._heading(f"{comparison.problem.name}: with and without noise{over}")
-        self._show(free_tables.comparison_table(comparison))
+        for table in free_tables.comparison_tables(comparison):
+            self._show(table)
         self._heading("likelihoods, and divergences from p in nats")
         self._show(free_tables.likelihoods_table(comparison))
         self._heading("fits")

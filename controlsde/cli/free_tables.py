@@ -29,6 +29,9 @@ COLUMNS = {  # of a comparison, in this order, in few letters
 }
 
 
+ACROSS = 3  # of these beside each other
+
+
 def distances_table(result: FreeResult) -> Table:
     """Every distance of ρ(T) from p(T), beside draws from p(T) itself and the Gaussian of its moments."""
     table = empty("distance at T", "ρ from p", "draws of p from p", "p-value", "one Gaussian from p")
@@ -80,18 +83,25 @@ def fit_table(result: FreeResult) -> Table:
     return table
 
 
-def comparison_table(comparison: FreeComparison) -> Table:
-    """One row a noise level, over the seeds; then draws of p, and the Gaussian."""
+def comparison_tables(comparison: FreeComparison) -> list[Table]:
+    """One row a noise level, over the seeds; then draws of p, and the Gaussian: so many columns as 80 letters hold."""
     first = comparison.results[0].tracking.distances
     names = [name for name in COLUMNS if name in first]
-    table = empty("noise", *(COLUMNS[name] for name in names), "outcome")
+    parts = [names[start : start + ACROSS] for start in range(0, len(names), ACROSS)] or [[]]
+    return [_distances(comparison, part, outcome=part is parts[-1]) for part in parts]
+
+
+def _distances(comparison: FreeComparison, names: list[str], *, outcome: bool) -> Table:
+    first = comparison.results[0].tracking.distances
+    more = ["outcome"] if outcome else []
+    table = empty("noise", *(COLUMNS[name] for name in names), *more)
     for level, spread in zip(comparison.at_levels, comparison.spreads(), strict=True):
         told = [_spread(spread.get(name)) for name in names]
-        table.add_row(f"{level[0].noise:g}", *told, outcome_of(level))
+        table.add_row(f"{level[0].noise:g}", *told, *([outcome_of(level)] if outcome else []))
     if names:
         table.add_section()
-        table.add_row("draws of p", *(with_error(first[name].null_mean, first[name].null_sd) for name in names), "")
-        table.add_row("one Gaussian", *(digits(first[name].baseline) for name in names), "")
+        table.add_row("draws of p", *(with_error(first[name].null_mean, first[name].null_sd, 1) for name in names))
+        table.add_row("one Gaussian", *(digits(first[name].baseline) for name in names))
     return table
 
 
@@ -172,4 +182,4 @@ def cross_table(comparison: FreeComparison) -> Table:
 def _spread(spread: Spread | None) -> str:
     if spread is None or not spread.values:
         return "—"
-    return with_error(spread.mean, spread.deviation)
+    return with_error(spread.mean, spread.deviation, 1)  # of a few seeds

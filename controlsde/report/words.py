@@ -143,9 +143,9 @@ def power(logarithm: float) -> str:
     return f"{10.0**logarithm:.4g}" if logarithm < LARGEST_EXPONENT else f"10^{math.ceil(logarithm)}"
 
 
-def with_error(error: float, spread: float) -> str:
-    """A number and its standard error, with as many decimals as that has digits."""
+def with_error(error: float, spread: float, figures: int = 2) -> str:
+    """A number and its standard error, which is told to so many figures, with as many decimals as that has."""
     if not (math.isfinite(error) and math.isfinite(spread) and spread > 1e-12 * abs(error)):
         return digits(error)
-    decimals = min(max(1 - math.floor(math.log10(spread)), 0), 9)
+    decimals = min(max(figures - 1 - math.floor(math.log10(spread)), 0), 9)
     return f"{error:.{decimals}f} ± {spread:.{decimals}f}"

@@ -92,6 +92,8 @@ def test_a_comparison_tells_the_spread_over_seeds_and_is_read_back(run, bumps):
         path.name for path in (bumps / "both").iterdir()
     }
     assert "seeds" in document["note"]
+    drawn = [line for line in compared.err.splitlines() if line.startswith("draws of p")]
+    assert [line.count("±") for line in drawn] == [3, 2]  # whole rows, in 80 columns
     loaded = FreeComparison.load(bumps / "both")
     again = json.loads(json.dumps(loaded.to_json()))
     for entry in (*again["entries"], *document["entries"]):
