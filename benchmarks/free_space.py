@@ -4,7 +4,9 @@ The score of 98,000 points is timed alone, and log p beside scikit-learn's Kerne
 is given one leaf: with smaller ones, as by default, its log p is wrong by several nats in 64 dimensions. The fit, 64
 neurons on 16 pieces to ten Gaussians, is timed alone; and on one piece a peer is given the seconds that the fit took:
 the same network in PyTorch, back-propagation, Adam with a rate that falls as a cosine, batches of the same exact
-samples, drawn beforehand at no charge, the best of three rates; on a CUDA device, too, where there is one.
+samples, drawn beforehand at no charge, the best of three rates; on a CUDA device, too, where there is one. The gradient
+of steered particles, which keeps one state a piece, is timed beside back-propagation through the same paths in PyTorch,
+and its memory is set beside that of the states of all steps.
 """
 
 from __future__ import annotations
@@ -30,12 +32,14 @@ from controlsde.reference.free_space import FreeReference
 from controlsde.solvers.drift_fitting.drift_samples import DriftSampler, DriftSamples
 from controlsde.solvers.drift_fitting.free_score_matching import solve
 from controlsde.solvers.drift_fitting.options import ScoreMatching
+from controlsde.solvers.shooting.particle_paths import ParticlePaths
 from controlsde.tracking.free_tracking import FreeTracking
 
 Array = NDArray[np.float64]
 
 ROWS, POINTS, WIDTH = 1438, 98_000, 0.486845
 NEURONS, PIECES, HORIZON = 64, 16, 1.5
+PARTICLES, STEPS = 1000, 8
 RATES, BATCH, POOL = (3e-3, 1e-2, 3e-2), 512, 40_000
 MOST_SCORE_SECONDS, MOST_SCORE_BYTES, MOST_FIT_SECONDS, LEAST_TIMES_SKLEARN = 6.0, 100e6, 60.0, 5.0
 
@@ -45,7 +49,8 @@ def run(fast: bool) -> Report:
     rows = _digits()
     scores, score_goals = _scores(rows, POINTS // 10 if fast else POINTS)
     fits, fit_goals = _fits(rows, 2 if fast else PIECES)
-    return Report("free_space", (scores, fits), (*score_goals, *fit_goals))
+    steered, steering_goals = _steered(PIECES)
+    return Report("free_space", (scores, fits, steered), (*score_goals, *fit_goals, *steering_goals))
 
 
 def _digits() -> Array:
@@ -144,6 +149,50 @@ def _fits(rows: Array, pieces: int) -> tuple[Table, list[Goal]]:
             share * took <= MOST_FIT_SECONDS,
         )
     ]
+
+
+def _steered(pieces: int) -> tuple[Table, list[Goal]]:
+    """The gradient of a function of the states at the ends of the pieces: ours, and by back-propagation."""
+    rng = np.random.default_rng(0)
+    network = Network(64, NEURONS, "tanh", tangential=False, box=())
+    starts, edges = rng.standard_normal((PARTICLES, 64)), np.linspace(0.0, HORIZON, pieces + 1)
+    weights = 0.1 * rng.standard_normal((pieces, network.weights_per_piece))
+    paths = ParticlePaths(network, edges, np.full(pieces, 1e-2), STEPS, starts, (0,))
+    increments = [torch.tensor(paths.increments(k)) for k in range(pieces)]
+
+    def ours() -> Array:
+        states = list(paths.states(weights))
+        return paths.gradient(weights, states, [2.0 * x for x in states])[0]
+
+    def by_autograd() -> Array:
+        theta = torch.tensor(weights, requires_grad=True)
+        x, total = torch.tensor(starts), torch.zeros((), dtype=torch.float64)
+        h = HORIZON / pieces / STEPS
+        for k in range(pieces):
+            parts = network.split(theta[k])
+            for noise in increments[k]:
+                drift = network.drift(x, *parts)
+                x = x + 0.5 * h * (drift + network.drift(x + h * drift + noise, *parts)) + noise
+            total = total + (x**2).sum()
+        total.backward()
+        return np.asarray(theta.grad)
+
+    np.testing.assert_allclose(ours(), by_autograd(), rtol=1e-8, atol=1e-8)
+    timed = interleaved({"ours": ours, "PyTorch": by_autograd}, 3)
+    tracemalloc.start()
+    ours()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    every = 2 * pieces * STEPS * starts.nbytes
+    table = Table(
+        f"gradient of {PARTICLES} steered particles, {NEURONS} neurons, {pieces} pieces of {STEPS} steps, d = 64",
+        ("what", "seconds", "memory"),
+        (
+            ("one state a piece, ours", seconds(timed["ours"].median), f"{peak / 1e6:.0f} MB"),
+            ("back-propagation in PyTorch", seconds(timed["PyTorch"].median), f"{every / 1e6:.0f} MB of states"),
+        ),
+    )
+    return table, [Goal("memory over the states of all steps", "< 0.5x", times(peak / every), peak < 0.5 * every)]
 
 
 def _residual(network: Network, weights: Array, samples: DriftSamples) -> float:
