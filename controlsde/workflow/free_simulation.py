@@ -6,7 +6,6 @@ result and these are of one law, and a NetCDF file with the particles.
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from dataclasses import dataclass, replace
@@ -32,7 +31,7 @@ from controlsde.result.free_result import FreeResult
 from controlsde.tracking.free_posed import FreePosed
 from controlsde.verification.certificate import Check
 from controlsde.verification.free_verifying import MEASURING, NULLS, PAIRS, experiment_of
-from controlsde.workflow.simulation import FORMAT, FORMAT_VERSION, SimulationError, SimulationSettings
+from controlsde.workflow.simulation import SimulationError, SimulationSettings, attributes_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -117,18 +116,8 @@ class FreeSimulation:
         if self.paths:
             data["paths"] = (("time", "path", "coordinate"), self.cloud.positions)
             coordinates["time"] = self.cloud.times
-        summary = {key: value for key, value in self.to_json().items() if key != "output"}
-        attributes = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "space": "free",
-            "title": f"{self.result.problem.name}, noise {self.result.noise:g}: {self.particles} particles",
-            "problem": self.result.problem.to_yaml(),
-            "summary": json.dumps(summary),
-            "versions": json.dumps(self.result.versions),
-            "device": self.cloud.device,
-        }
-        return xr.Dataset(data, coordinates, attributes)
+        attributes = attributes_of(self.result, self.particles, self.to_json(), self.cloud.device)
+        return xr.Dataset(data, coordinates, {"space": "free", **attributes})
 
     @own_settings()
     def report(self, path: str | Path) -> Path:

@@ -44,6 +44,8 @@ from controlsde.verification.particle_measurement import Measured, experiment_of
 if TYPE_CHECKING:
     import xarray as xr
 
+    from controlsde.result.free_result import FreeResult
+
 Array = NDArray[np.float64]
 
 FORMAT = "controlsde-simulation"
@@ -212,17 +214,9 @@ class Simulation:
             data["paths"] = (("particle", "time", "axis"), self.paths.positions)
             data["alive"] = (("particle", "time"), self.paths.alive)
             coordinates["time"] = self.paths.times
-        summary = {key: value for key, value in self.to_json().items() if key != "output"}
-        attributes = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "title": f"{self.result.problem.name}, noise {self.result.noise:g}: {self.particles} particles",
-            "problem": self.result.problem.to_yaml(),
-            "summary": json.dumps(summary),
-            "versions": json.dumps(self.result.versions),
-            "device": self.measured.evidence.device,
-        }
-        return xr.Dataset(data, coordinates, attributes)
+        return xr.Dataset(
+            data, coordinates, attributes_of(self.result, self.particles, self.to_json(), self.measured.evidence.device)
+        )
 
     @own_settings()
     def report(self, path: str | Path) -> Path:
@@ -239,6 +233,20 @@ class Simulation:
         """Write the NetCDF file in one step, and return the simulation with its path."""
         write_whole(Path(path), netcdf.to_bytes(self.to_dataset())[0])
         return replace(self, path=str(path))
+
+
+def attributes_of(result: Result | FreeResult, particles: int, document: dict[str, Any], device: str) -> dict[str, Any]:
+    """What the file of a simulation says of itself in every space: its format, problem, summary and versions."""
+    summary = {key: value for key, value in document.items() if key != "output"}
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "title": f"{result.problem.name}, noise {result.noise:g}: {particles} particles",
+        "problem": result.problem.to_yaml(),
+        "summary": json.dumps(summary),
+        "versions": json.dumps(result.versions),
+        "device": device,
+    }
 
 
 class SimulationKeys(TypedDict, total=False):
