@@ -23,10 +23,12 @@ class ScoreMatching(PlainOptions):
         about("Fit the network to the reference's exact drift, piece by piece.", "score-matching"),
     ] = "score-matching"
     start: Annotated[
-        Literal["random", "principal"],
+        Literal["random", "principal", "independent"],
         about(
-            "The starts: random; or, in free space, neurons along the principal axes of the reference.",
+            "The starts: random; or, in free space, neurons along the principal axes of the reference, or along its "
+            "independent components.",
             "principal",
+            "independent",
             default="random; in free space principal",
         ),
     ] = "random"
@@ -62,8 +64,8 @@ class ScoreMatching(PlainOptions):
 
     def inconsistencies(self, rest: Rest) -> Iterator[Inconsistency]:
         """Whether it may start so."""
-        if self.start == "principal" and not rest.free:
-            yield ("solver", "start"), "principal is for free space, domain.space: free; in a box use random"
+        if self.start != "random" and not rest.free:
+            yield ("solver", "start"), f"{self.start} is for free space, domain.space: free; in a box use random"
 
 
 def _neurons(value: object) -> int | Literal["auto"]:

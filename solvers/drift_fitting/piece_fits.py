@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from controlsde.control.network import Network
 from controlsde.solvers.drift_fitting.drift_fit import Regression, descend
 from controlsde.solvers.drift_fitting.drift_samples import DriftSampler, DriftSamples
+from controlsde.solvers.drift_fitting.independent_start import independent_start
 from controlsde.solvers.drift_fitting.options import NARROW, ScoreMatching
 from controlsde.solvers.drift_fitting.principal_start import principal_start, random_start
 from controlsde.solvers.drift_fitting.variable_projection import Moments, ProjectedFit, StoppedError
@@ -40,6 +41,7 @@ LEAST_ROUNDS = 3
 CERTAIN = 2.0  # standard errors of a gain
 NEWTON_TOLERANCE = 1e-8
 POOLS, STARTS, LOOK = 0, 1, 2  # what is random, told apart
+BEGIN = {"random": random_start, "principal": principal_start, "independent": independent_start}
 
 
 def first_pool(network: Network) -> int:
@@ -136,8 +138,7 @@ class PieceFits:
         tracking, network = self.tracking, self.tracking.network
         rng = np.random.default_rng([self.options.seed, k, STARTS, number])
         middle = tracking.reference.mixture(float(0.5 * (tracking.edges[k] + tracking.edges[k + 1])))
-        make = principal_start if self.options.start == "principal" else random_start
-        w, b = make(middle, network.width, rng)
+        w, b = BEGIN[self.options.start](middle, network.width, rng)
         return np.asarray(network.join(np.zeros((network.dimension, network.width)), w, b))
 
     def _fit_to(self, samples: DriftSamples) -> ProjectedFit:

@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from controlsde.reference.flows import ForwardProcess
 from controlsde.reference.free_space import FreeReference
 from controlsde.solvers.drift_fitting.drift_samples import DriftSampler, DriftSamples
 from controlsde.solvers.drift_fitting.free_score_matching import solve
+from controlsde.solvers.drift_fitting.independent_start import independent_axes
 from controlsde.solvers.drift_fitting.options import ScoreMatching
 from controlsde.solvers.drift_fitting.piece_fits import first_pool
 from controlsde.solvers.drift_fitting.principal_start import principal_start
@@ -181,6 +183,35 @@ def test_principal_axes_start_lower_than_chance():
         assert value < 1.3 * 0.5 * (fit.samples.mass @ residual)
 
 
+def bumps(copies, turn=None):
+    """Two bumps in each of some independent coordinates, which may be turned."""
+    signs = np.array(list(product([-1.5, 1.5], repeat=copies)))
+    means = signs if turn is None else signs @ turn.T
+    return KernelMixture(np.full(len(means), 1.0 / len(means)), means, 0.09)
+
+
+def test_independent_axes_are_the_coordinates_of_a_product():
+    rng = np.random.default_rng(3)
+    turn = np.linalg.qr(rng.standard_normal((4, 4)))[0]
+    axes = independent_axes(bumps(4, turn), rng)
+    cosines = np.abs(axes @ turn) * np.sqrt(1.5**2 + 0.09)
+    np.testing.assert_allclose(np.sort(cosines, axis=1)[:, -1], 1.0, atol=0.02)
+    assert sorted(cosines.argmax(axis=1)) == [0, 1, 2, 3]
+
+
+def test_of_a_product_it_finds_what_fits_to_single_coordinates_find():
+    """Two neurons a coordinate."""
+
+    def loss(copies, start, starts):
+        tracking = problem(bumps(copies), width=2 * copies, pieces=4)
+        late = replace(tracking, edges=tracking.edges[-2:])
+        options = USUAL.model_copy(update={"start": start, "starts": starts})
+        return fresh_loss(late, solve(late, options).weights)
+
+    single = loss(1, "random", 20)
+    assert loss(6, "independent", 1) < 1.25 * 6 * single
+
+
 def test_weights_stay_within_their_bounds():
     outcome = solve(problem(width=15, bound=0.8), USUAL.model_copy(update={"iterations": 60}))
     assert np.abs(outcome.weights).max() <= 0.8 * (1 + 1e-12)
@@ -276,7 +307,7 @@ def test_free_space_fills_in_its_own_defaults_and_a_box_keeps_its_own():
         ({**FREE, "controls": {"lengths": "free"}}, "free is for solver.kind"),
         ({**FREE, "solver": {"kind": "shooting", "start": "switching"}}, "switching is played on a mesh"),
         ({**FREE, "solver": {"kind": "shooting", "method": "newton"}}, "newton needs a mesh; in free space use adam"),
-        ({**FREE, "solver": {"kind": "shooting"}, "controls": {"lengths": "free"}}, "in free space give the lengths"),
+        ({**FREE, "solver": {"kind": "shooting", "hops": 3}}, "hops is for problems on a mesh; in free space use 0"),
         ({**BOX, "solver": {"kind": "shooting", "particles": 100}}, "are steered in free space"),
         ({**BOX, "solver": {"kind": "shooting", "start": "score-matching"}}, "score-matching is for free space"),
     ],
