@@ -351,7 +351,11 @@ class ObjectiveSpec(Section):
 class MonteCarlo(Section):
     """The particles that re-measure the answer."""
 
-    particles: Annotated[Whole, Field(ge=2, le=10**12), about("How many particles.", 1000000, unit="count")] = 200_000
+    particles: Annotated[
+        Whole,
+        Field(ge=2, le=10**12),
+        about("How many particles.", 1000000, unit="count", default="200000; in free space 5000"),
+    ] = 200_000
     steps_per_piece: Annotated[
         Whole,
         Field(ge=1, le=1_000_000),
@@ -359,6 +363,7 @@ class MonteCarlo(Section):
             "Their time steps in a piece of mean length or less; longer pieces have twice, three times … as many.",
             128,
             unit="count",
+            default="64; in free space 16",
         ),
     ] = 64
     seed: Annotated[Seed, about("Of their starts and their noise.", 1, unit="1")] = 0

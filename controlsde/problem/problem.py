@@ -90,8 +90,8 @@ class Problem(Parts):
         )
         if "solver" not in self.model_fields_set:
             self.fill_in(solver=SOLVERS[USUAL_IN_FREE_SPACE].options())
-        if "particles" not in self.monte_carlo.model_fields_set:
-            self.fill_in(monte_carlo=self.monte_carlo.model_copy(update=FREE_PARTICLES))
+        usual = {key: value for key, value in FREE_PARTICLES.items() if key not in self.monte_carlo.model_fields_set}
+        self.fill_in(monte_carlo=self.monte_carlo.model_copy(update=usual))
 
     @model_serializer(mode="wrap")
     def _without_a_mesh(self, handler: SerializerFunctionWrapHandler) -> Any:
