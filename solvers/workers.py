@@ -21,12 +21,12 @@ import loky
 import numpy as np
 
 from controlsde.foundation.surroundings import FLOATING_POINT, own_settings
+from controlsde.foundation.threads import MOST_THREADS
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 PARENT_WATCH = 1.0  # seconds between two looks of a worker at its parent
 POOL_PAYS_ABOVE = 6.0  # seconds of remaining work below which starting processes costs more than it saves
 THREADS_PAY_ABOVE = 0.1  # the same for threads
-MOST_THREADS = 4  # beyond, they wait for each other: with more processors, long work goes to processes
 
 
 class Interruptible(Protocol):

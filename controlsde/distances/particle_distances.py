@@ -18,6 +18,7 @@ from controlsde.distances.energy_distance import energy_distance, mean_distance
 from controlsde.distances.marginals import chosen
 from controlsde.distances.nulls import NullTest, null_test
 from controlsde.distances.sliced_wasserstein import DIRECTIONS, random_directions, sliced_against
+from controlsde.foundation.threads import side_by_side
 from controlsde.registry import PARTICLE_DISTANCES
 from controlsde.tracking.cloud import Cloud
 from controlsde.tracking.mollified import Mollified, automatic_scales
@@ -104,7 +105,9 @@ class Ruler:
             for name, distance in PARTICLE_DISTANCES.items()
         }
         ruler = Ruler(mixture, n, few, statistics, np.zeros((0, len(statistics))))
-        return replace(ruler, nulls=np.array([ruler.values(mixture.sample(n, rng)) for _ in range(nulls)]))
+        seeds = rng.integers(2**63, size=nulls).tolist()
+        sets = side_by_side(lambda seed: ruler.values(mixture.sample(n, np.random.default_rng(seed))), seeds)
+        return replace(ruler, nulls=np.array(sets))
 
     def measure(self, points: Array) -> dict[str, NullTest]:
         """Every distance of n particles (n, d). Raises ValueError where one is not finite, or there are not n."""

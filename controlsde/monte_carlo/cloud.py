@@ -25,7 +25,7 @@ from controlsde.monte_carlo.streaming import Draw, threads_for
 
 Array = NDArray[np.float64]
 
-BATCH = 1024  # particles that start and move together
+BATCH = 512  # particles that start and move together
 STREAMS_OF_PARTS = 16  # keys of the streams of pieces and their parts begin here: lower ones are taken
 
 

@@ -26,13 +26,16 @@ from controlsde.control.drift import Drift
 from controlsde.control.free_exact import FreeExactDrift, divergence_of_force
 from controlsde.densities.free_mixture import FreeMixture
 from controlsde.densities.laplacian import score_and_laplacian
+from controlsde.foundation.threads import side_by_side
 from controlsde.monte_carlo.statistics import Estimate
 from controlsde.reference.free_space import FreeReference
+from controlsde.tracking.cloud import parts
 from controlsde.verification.likelihood import mean_of
 
 Array = NDArray[np.float64]
 
 STEPS = 16  # of a piece
+ROWS = 256  # paths that are walked together
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +76,15 @@ def evidence_bound(
     if noise <= 0.0:
         raise ValueError("without noise the density is known itself: use flow_likelihood")
     starts = np.repeat(points, paths, axis=0)
-    ends, gaps, exact = _along_paths(reference, drift, noise, starts, rng, steps)
+    rows = list(parts(len(starts), ROWS))
+    seeds = rng.integers(2**63, size=len(rows))
+
+    def along(part: tuple[slice, int]) -> tuple[Array, Array, Array]:
+        own = np.random.default_rng(part[1])
+        return _along_paths(reference, drift, noise, starts[part[0]], own, steps)
+
+    found = side_by_side(along, list(zip(rows, seeds.tolist(), strict=True)))
+    ends, gaps, exact = (np.concatenate(each) for each in zip(*found, strict=True))
     last: FreeMixture = reference.mixture(0.0)
     start = reference.initial.log_density(ends)
     gaps = gaps + (last.log_density(ends) - start if reference.start is not None else 0.0)

@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from controlsde.control.drift import Drift
 from controlsde.densities.free_mixture import FreeMixture
+from controlsde.foundation.threads import side_by_side
 from controlsde.monte_carlo.statistics import Estimate
 from controlsde.tracking.cloud import parts
 
 Array = NDArray[np.float64]
 
-CHUNK = 1_000_000  # numbers of all points that travel together
+ROWS = 256  # points that travel together
 STEPS = 8  # of a piece
 
 
@@ -49,11 +50,12 @@ def flow_likelihood(drift: Drift, start: FreeMixture, points: Array, steps: int 
 
 def flow_log_density(drift: Drift, start: FreeMixture, points: Array, steps: int) -> Array:
     """log ρ_T at points (n, d), shape (n,), with `steps` ≥ 1 steps of Runge–Kutta in every piece."""
-    found = np.empty(len(points))
-    for part in parts(len(points), max(1, CHUNK // points.shape[1])):
+
+    def along(part: slice) -> Array:
         origins, growth = _origins(drift, points[part], steps)
-        found[part] = start.log_density(origins) - growth
-    return found
+        return np.asarray(start.log_density(origins) - growth)
+
+    return np.concatenate(side_by_side(along, list(parts(len(points), ROWS))))
 
 
 def _origins(drift: Drift, x: Array, steps: int) -> tuple[Array, Array]:

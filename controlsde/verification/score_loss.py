@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.control.drift import Drift
+from controlsde.foundation.threads import side_by_side
 from controlsde.monte_carlo.statistics import Estimate
 from controlsde.reference.free_space import FreeReference
 from controlsde.verification.likelihood import mean_of
@@ -107,15 +108,19 @@ def stratified(
 
     Of two independent values a, b of a stratum of length Δ the integral is Δ(a + b)/2, of variance Δ²(a − b)²/4.
     """
-    values, errors = [], []
-    for piece in range(len(edges) - 1):
+    seeds = rng.integers(2**63, size=len(edges) - 1).tolist()
+
+    def of_piece(piece: int) -> tuple[Array, Array]:
+        own = np.random.default_rng(seeds[piece])
         length = float(edges[piece + 1] - edges[piece]) / strata
         pairs = []
         for stratum in range(strata):
-            times = float(edges[piece]) + length * (stratum + rng.uniform(size=2))
-            pairs.append([integrand(piece, t, reference.sample(t, points, rng)) for t in times.tolist()])
+            times = float(edges[piece]) + length * (stratum + own.uniform(size=2))
+            pairs.append([integrand(piece, t, reference.sample(t, points, own)) for t in times.tolist()])
         found = np.array(pairs)  # (strata, 2, q)
-        values.append(0.5 * length * found.sum(axis=(0, 1)))
         with np.errstate(invalid="ignore"):  # the difference of two infinite ones
-            errors.append(0.5 * length * np.sqrt((np.diff(found, axis=1)[:, 0] ** 2).sum(axis=0)))
+            error = 0.5 * length * np.sqrt((np.diff(found, axis=1)[:, 0] ** 2).sum(axis=0))
+        return 0.5 * length * found.sum(axis=(0, 1)), error
+
+    values, errors = zip(*side_by_side(of_piece, range(len(edges) - 1)), strict=True)
     return np.array(values), np.array(errors)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import loky
 
 from controlsde.densities.free_mixture import KernelMixture
+from controlsde.foundation.threads import MOST_THREADS
 from controlsde.problem.solver_specs import SolverOptions
 from controlsde.solvers.costs import Costs
 from controlsde.solvers.drift_fitting.drift_fit import CHUNK_BYTES
@@ -22,7 +23,6 @@ from controlsde.solvers.drift_fitting.piece_fits import (
     first_pool,
 )
 from controlsde.solvers.drift_fitting.variable_projection import MEMORY
-from controlsde.solvers.workers import MOST_THREADS
 from controlsde.tracking.free_tracking import FreeTracking
 from controlsde.tracking.sizes import Sizes
 

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import own_settings
+from controlsde.foundation.threads import MOST_THREADS
 from controlsde.solvers.drift_fitting.options import ScoreMatching
 from controlsde.solvers.drift_fitting.piece_fits import Piece, PieceFits
 from controlsde.solvers.outcome import Iteration, Outcome, Termination
-from controlsde.solvers.workers import MOST_THREADS
 from controlsde.tracking.free_tracking import FreeTracking
 
 Array = NDArray[np.float64]

@@ -14,25 +14,20 @@ particles of any seed: the same seed means the same starts and increments (commo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeVar
 
-import loky
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.foundation.surroundings import own_settings
+from controlsde.foundation.threads import side_by_side
 from controlsde.solvers.shooting.particle_paths import ParticlePaths
-from controlsde.solvers.workers import MOST_THREADS
 from controlsde.tracking.free_lengths import slopes_in_logits
 from controlsde.tracking.free_tracking import FreeTracking
 from controlsde.tracking.mollified import Mollified, automatic_scales
 from controlsde.tracking.mollified_course import MollifiedCourse
 
 Array = NDArray[np.float64]
-T = TypeVar("T")
 
 FEWEST_STEPS = 32  # of Heun's method on [0, T],
 FEWEST_A_PIECE = 2  # and on a piece
@@ -61,7 +56,7 @@ class Ends:
         """at(k): T_g and sd_g at the end of piece k."""
         shares = 0.5 * tracking.running * np.diff(edges)
         shares[-1] += 0.5 * tracking.terminal
-        found = _side_by_side(at, range(tracking.pieces))
+        found = side_by_side(at, range(tracking.pieces))
         prices = np.stack([share / deviations for share, (_, deviations) in zip(shares, found, strict=True)])
         return Ends(edges, tuple(error for error, _ in found), shares, prices)
 
@@ -140,7 +135,7 @@ class Steering:
         if tracking.running:
             of_shares = 0.5 * tracking.running * errors / ends.shares
         last = tracking.pieces - 1  # whose end is T, always
-        slopes = _side_by_side(lambda k: course.slope(float(ends.edges[k + 1]), states[k]), range(last)) if last else []
+        slopes = side_by_side(lambda k: course.slope(float(ends.edges[k + 1]), states[k]), range(last)) if last else []
         of_times = ends.shares * np.array([*slopes, 0.0])
         return np.asarray(of_shares + np.cumsum(of_times[::-1])[::-1])
 
@@ -159,15 +154,4 @@ class Steering:
 
 def _measured(ends: Ends, states: Sequence[Array]) -> list[tuple[float, Array]]:
     """Share times error at the end of every piece, and its derivative by the particles there."""
-    return _side_by_side(lambda k: ends.errors[k].value_and_gradient(states[k], ends.prices[k]), range(len(states)))
-
-
-def _side_by_side(work: Callable[[int], T], which: range) -> list[T]:
-    """In threads: products of matrices and exponentials let each other run."""
-
-    def in_own_settings(k: int) -> T:
-        with own_settings():
-            return work(k)
-
-    with ThreadPoolExecutor(min(loky.cpu_count(), MOST_THREADS, len(which))) as pool:
-        return list(pool.map(in_own_settings, which))
+    return side_by_side(lambda k: ends.errors[k].value_and_gradient(states[k], ends.prices[k]), range(len(states)))

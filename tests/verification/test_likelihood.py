@@ -125,5 +125,5 @@ def test_more_points_than_travel_together_have_the_same_densities(monkeypatch):
     drift = LinearDrift(0.1 * np.eye(4), np.ones(4), np.array([0.0, 1.0]))
     points = components(4).sample(10, np.random.default_rng(0))
     whole = flow_log_density(drift, standard_normal(4), points, 2)
-    monkeypatch.setattr("controlsde.verification.likelihood.CHUNK", 12)
+    monkeypatch.setattr("controlsde.verification.likelihood.ROWS", 3)
     assert_allclose(flow_log_density(drift, standard_normal(4), points, 2), whole, rtol=1e-14)
