@@ -27,6 +27,7 @@ def test_on_one_processor_no_thread_is_started():
 
 
 @pytest.mark.usefixtures("several_processors")
+@pytest.mark.filterwarnings("ignore:overflow")
 def test_an_error_is_raised_and_settings_are_the_librarys_own():
     with pytest.raises(ZeroDivisionError):
         side_by_side(lambda number: 1 // number, [1, 0, 2])
