@@ -265,6 +265,7 @@ def test_nor_in_another_thread_under_a_finer_default_dtype(decimal_comma):
     assert after == before
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("several_processors")
 def test_workers_find_the_same_though_warnings_are_errors_there(monkeypatch):
     three = problem(solver__starts=3, monte_carlo__particles=50)
@@ -624,6 +625,7 @@ def test_a_picture_that_fails_leaves_the_result_and_the_exit_code(tmp_path, monk
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_command_heeds_neither_a_matplotlibrc_nor_warnings_that_are_errors(tmp_path, decimal_comma):
     (tmp_path / "tiny.yaml").write_text(TINY)
     (tmp_path / "matplotlibrc").write_text("text.usetex: True\nfigure.dpi: 3\naxes.formatter.use_locale: True\n")

@@ -196,7 +196,11 @@ def ignore_interrupts():
 
 @pytest.mark.parametrize(
     ("by", "prepare"),
-    [(signal.SIGINT, None), (signal.SIGTERM, None), (signal.SIGHUP, None), (signal.SIGINT, ignore_interrupts)],
+    [
+        (signal.SIGINT, None),
+        *(pytest.param(by, None, marks=pytest.mark.slow) for by in (signal.SIGTERM, signal.SIGHUP)),
+        pytest.param(signal.SIGINT, ignore_interrupts, marks=pytest.mark.slow),
+    ],
     ids=["Ctrl-C", "terminated", "terminal closed", "Ctrl-C in the background"],
 )
 def test_it_ends_gently_and_leaves_nothing(by, prepare, tmp_path):

@@ -262,6 +262,7 @@ def test_an_interruption_keeps_what_was_counted(result, tmp_path):
     assert json.loads(out)["particles"] >= 2
 
 
+@pytest.mark.slow
 def test_two_processes_print_the_numbers_of_one(run, result):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "controlsde"]
     words = ["simulate", str(result), "--particles", "100000", "--json", "-q"]

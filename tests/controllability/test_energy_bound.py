@@ -134,7 +134,7 @@ def test_without_noise_it_is_the_limit_of_little_noise():
     assert_allclose([one.value for one in little], [one.value for one in without], rtol=0.02)
 
 
-@pytest.mark.parametrize("noise", [0.0, 0.5])
+@pytest.mark.parametrize("noise", [pytest.param(0.0, marks=pytest.mark.slow), 0.5])
 def test_on_a_circle_mass_goes_the_shorter_way_round(noise):
     def turned(by):
         def bump(place):

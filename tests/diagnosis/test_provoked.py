@@ -49,6 +49,7 @@ def test_too_few_elements_are_found_and_the_remedy_says_how_many_suffice():
     assert sound(better), better.certificate.failed
 
 
+@pytest.mark.slow
 def test_too_few_time_steps_are_told_from_too_few_elements_and_more_cure_it():
     result = solve(bumps(**{"noise": 0.0, "mesh.elements": [12], "mesh.steps_per_piece": 1, "solver.starts": 4}))
     assert not result.verified
@@ -101,6 +102,7 @@ def test_a_drift_through_a_wall_is_found_and_a_tangential_one_cures_it():
     assert sound(better), better.certificate.failed
 
 
+@pytest.mark.slow
 def test_collocation_says_where_it_is_infeasible_and_shooting_cures_it():
     result = solve(bumps(noise=0.0, solver={"kind": "collocation", "start": "random", "iterations": 2}))
     entry = next(entry for entry in result.diagnosis if entry.cause == "state-equation")
@@ -148,6 +150,7 @@ solver: {starts: 1, iterations: 60}
 """
 
 
+@pytest.mark.slow
 def test_in_a_plane_too_few_iterations_and_elements_are_told_apart():
     result = solve(parse_problem(PLANE, set={"solver.iterations": 3, "mesh.elements": [2, 2]}))
     causes = {entry.cause: entry for entry in result.diagnosis}
@@ -235,6 +238,7 @@ def test_too_large_particle_steps_are_told_from_a_mesh_and_cured():
     assert evaluate(entry.remedy.applied_to(result.problem)).verified
 
 
+@pytest.mark.slow
 def test_a_given_drift_that_no_mesh_holds_is_called_sharp():
     result = evaluate(
         uniform("12*(0.5-x)", noise=0, **{"reference.diffusivity": 0.2, "mesh.degree": 2, "controls.pieces": 1})
@@ -279,6 +283,7 @@ def test_where_no_start_can_be_evaluated_the_error_carries_the_diagnosis(monkeyp
     assert first.remedy.applied_to(bumps()).controls.bounds.largest < 50
 
 
+@pytest.mark.slow
 def test_a_limit_that_a_narrow_network_misses_is_met_by_a_wider_one():
     objective = {"running": 0, "terminal": 0, "effort": 1e-3, "terminal_error": 0.3}
     result = solve(bumps(objective=objective, **{"network.width": 1, "solver.starts": 4}))
@@ -318,6 +323,7 @@ def test_a_network_with_kinks_stalls_and_a_smooth_one_is_verified():
     assert better.objective < 0.1 * result.objective
 
 
+@pytest.mark.slow
 def test_a_limit_that_the_time_steps_hide_is_met_once_they_may_be_refined():
     objective = {"running": 0, "terminal": 0, "effort": 1, "terminal_error": 0.0003}
     reference = {"reference.data": {"kind": "mixture", "means": [1], "stds": [0.5]}, "reference.horizon": 1}

@@ -217,6 +217,7 @@ def test_what_cannot_be_solved_is_said(explorer):
     assert float(scene["numbers"]["l2_sup"]) < 1e-3
 
 
+@pytest.mark.slow
 def test_a_solve_that_has_not_begun_is_cancelled_at_once(tmp_path):
     running = start(folder=tmp_path)
     try:

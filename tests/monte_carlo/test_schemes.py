@@ -163,6 +163,7 @@ def cosine_means(drift, diffusivity, start, horizon, count=160):
     return expm(horizon * generator) @ np.cos(waves * start)
 
 
+@pytest.mark.slow
 def test_reflected_ornstein_uhlenbeck_has_its_cosine_series():
     diffusivity, start, horizon, waves = 0.25, 0.9, 0.6, np.arange(1, 7)
     drift = Field(lambda _, __, x: 3 * (0.3 - x), np.array([0.0, horizon]))

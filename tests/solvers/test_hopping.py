@@ -120,7 +120,7 @@ def test_a_hop_that_lowers_j_in_its_first_iteration_is_marked_too():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("where", ["threads", "processes"])
+@pytest.mark.parametrize("where", ["threads", pytest.param("processes", marks=pytest.mark.slow)])
 def test_hops_side_by_side_are_those_one_after_the_other(where, monkeypatch, small_tracking):
     tracking = small_tracking("three-bumps", noise=0.0)
     monkeypatch.setattr("loky.cpu_count", lambda: 1)

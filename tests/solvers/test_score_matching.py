@@ -14,6 +14,7 @@ from controlsde.solvers.drift_fitting.switching import constructive_start
 from controlsde.solvers.shooting import solver as shooting
 from controlsde.solvers.shooting.options import Shooting
 from controlsde.tracking.objective import Objective
+from tests.quick import slow
 
 PLANE = {"mesh.elements": [3, 3], "mesh.degree": 5, "controls.pieces": 4}
 
@@ -84,7 +85,7 @@ def test_weights_stay_within_their_bounds_by_the_fit_and_not_by_a_cut(kind, smal
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(map(str, value.values())),
 )
-@pytest.mark.parametrize("noise", [0.0, 1.0])
+@pytest.mark.parametrize("noise", [slow(0.0), 1.0])
 def test_both_solvers_take_every_wall_reference_and_network(name, changes, noise, small_tracking):
     tracking = small_tracking(name, **{"controls.pieces": 4, **changes, "noise": noise})
     for solve, options in (

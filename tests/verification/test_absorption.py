@@ -52,6 +52,7 @@ def test_error_and_total_variation_are_at_least_the_cost_of_lost_mass():
     assert least_error(0.5, ((-1.0, 1.0), (0.0, 8.0))) == 0.125
 
 
+@pytest.mark.slow
 def test_without_noise_the_exact_drift_takes_nothing_to_the_walls():
     problem = parse_problem(
         """

@@ -252,6 +252,7 @@ def test_characteristics_are_zero_where_the_path_back_leaves_through_a_wall():
     assert_allclose(found, [0, 0, 1.01, 1.4], atol=1e-12)
 
 
+@pytest.mark.slow
 def test_characteristics_of_mosers_exact_drift_arrive_at_its_end(monkeypatch):
     monkeypatch.setattr(characteristics, "TOLERANCE", 1e-4)
     problem = load_problem("moser-bumps", set={"noise": 0.0, "drift": "exact"})

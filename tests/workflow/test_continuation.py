@@ -71,6 +71,7 @@ def test_a_noise_path_ends_at_the_noise_of_the_problem():
     assert outcome.converged
 
 
+@pytest.mark.slow
 def test_warm_collocation_needs_few_iterations_along_a_noise_path():
     """Weights, states and duals of the noise level before are all there, so that Newton's method has little to do."""
     cold = problem(kind="collocation, start: random", refine="[]", starts=1)
