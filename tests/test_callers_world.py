@@ -560,6 +560,7 @@ def test_a_figure_of_the_program_keeps_its_own_settings(undisturbed, tmp_path):
         assert theirs() == before
 
 
+@pytest.mark.slow
 def test_a_picture_that_fails_is_told_and_the_others_are_drawn(undisturbed, tmp_path, monkeypatch):
     (tmp_path / "weights.png").write_bytes(b"of an earlier result")
 

@@ -205,6 +205,7 @@ def test_a_solve_is_kept_verified_compared_and_downloaded(show, tmp_path):
     expect(page.locator("#headline")).to_contain_text(f"L² error at T {expected:.4g},")
 
 
+@pytest.mark.slow
 def test_sliders_stay_live_during_a_solve_a_second_is_refused_and_cancel_keeps_the_best_point(explorer, show):
     page, other = show(), show()
     for each in (page, other):
@@ -251,6 +252,7 @@ def test_a_file_is_dropped(show):
     ready(page)
 
 
+@pytest.mark.slow
 def test_a_plane_is_shown_by_pictures(show):
     page = show()
     page.select_option("#problem", "moser-square")

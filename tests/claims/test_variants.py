@@ -91,6 +91,7 @@ def test_the_work_of_displacement_is_w2_squared_over_t_and_the_least():
     assert min(works["diffusion"], works["moser"]) > 1.01 * least
 
 
+@pytest.mark.slow
 def test_diffusion_between_absorbing_walls_leaves_the_mass_of_a_sine_series():
     parameters = boundary_conditions.Parameters()
     still = "drift: {kind: formula, expressions: ['0']}\n"

@@ -17,6 +17,7 @@ import pytest
 
 from controlsde.lessons.contents import LESSONS
 from controlsde.lessons.serving import MISSING, available
+from tests.quick import slow
 
 from .commands import process
 
@@ -99,9 +100,9 @@ def test_the_lessons_are_listed_as_json_without_a_server(tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("0",), "there is no lesson 0; there are 1"),
+        slow((("0",), "there is no lesson 0; there are 1")),
         (("99",), "there is no lesson 99; there are 1"),
-        (("1", "--port", "70000"), "port 70000 is no port: it is 1 to 65535; leave --port out for a free one"),
+        slow((("1", "--port", "70000"), "port 70000 is no port: it is 1 to 65535; leave --port out for a free one")),
     ],
 )
 def test_what_cannot_be_opened_is_said_in_one_line(words, said, tmp_path):
@@ -121,7 +122,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(tmp_path):
     assert err == f"port {port} is in use; leave --port out for a free one\n"
 
 
-@pytest.mark.parametrize("lacking", ["marimo", "asteval"])
+@pytest.mark.parametrize("lacking", ["marimo", slow("asteval")])
 def test_without_the_extra_it_says_what_to_install(lacking, tmp_path):
     code = (
         f"import sys; sys.modules[{lacking!r}] = None\n"

@@ -58,6 +58,7 @@ def test_too_few_time_steps_are_told_from_too_few_elements_and_more_cure_it():
     assert sound(better), better.certificate.failed
 
 
+@pytest.mark.slow
 def test_weights_at_bounds_are_counted_and_freed_they_reach_the_exact_drift():
     result = solve(bumps(**{"noise": 0.0, "controls.bounds": 0.4}))
     assert sound(result)
@@ -126,6 +127,7 @@ def test_a_good_fit_that_does_not_track_is_told_and_shooting_gets_nearer():
     assert alone.tracking.l2_final < 0.9 * result.tracking.l2_final
 
 
+@pytest.mark.slow
 def test_a_narrow_network_is_told_from_one_start_and_a_wider_one_helps():
     problem = bumps(**{"network.width": 1, "noise": 1.0, "controls.pieces": 1})
     alone = solve(problem.model_copy(update={"solver": problem.solver.model_copy(update={"starts": 1})}))

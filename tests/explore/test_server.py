@@ -285,6 +285,7 @@ def test_nothing_outlives_the_server(ending, tmp_path):
     assert gone(family, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_solving_process_that_dies_is_said_and_replaced(explorer, small):
     runs = explorer.status()["runs"]
     key = explorer.open(LONG)["key"]

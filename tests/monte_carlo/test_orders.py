@@ -27,6 +27,7 @@ from controlsde.tracking.tracking_problem import build_mesh, build_network, time
 from controlsde.verification.grid import FinalGrid
 from controlsde.verification.particle_measurement import experiment_of
 from controlsde.verification.refinement import refined_density
+from tests.quick import slow
 
 DIFFUSIVITY = 0.25
 
@@ -155,7 +156,7 @@ def two_bumps():
 
 
 @pytest.mark.parametrize(
-    ("scheme", "steps", "expected"), [("euler-maruyama", (2, 4, 8), (0.9, 1.1)), ("heun", (1, 2), (1.8, 2.5))]
+    ("scheme", "steps", "expected"), [slow(("euler-maruyama", (2, 4, 8), (0.9, 1.1))), ("heun", (1, 2), (1.8, 2.5))]
 )
 def test_the_order_of_two_bumps_against_the_state_equation(two_bumps, scheme, steps, expected):
     experiment, coefficients = two_bumps

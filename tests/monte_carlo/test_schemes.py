@@ -12,6 +12,7 @@ from scipy.stats import truncnorm
 from controlsde.fokker_planck.diffusivity import Varying
 from controlsde.monte_carlo.backends.numpy.stepping import place, survives
 from controlsde.monte_carlo.sums import CELL
+from tests.quick import slow
 
 from .running import FREE, Field, Setting, setting, simulate, still
 
@@ -247,7 +248,7 @@ def test_an_error_in_the_drift_comes_through():
         )
 
 
-@pytest.mark.parametrize("steps", [8, 32])
+@pytest.mark.parametrize("steps", [8, slow(32)])
 def test_mass_at_a_wall_settles_in_the_exponential_layer_for_any_step(steps):
     drift, diffusivity = 3.0, 0.5
     pressing = Field(lambda _, __, x: torch.full_like(x, drift), np.linspace(0, 4, 9))

@@ -115,7 +115,7 @@ def test_solver_steps_carry_the_reference_to_their_order(noise):
 @pytest.mark.parametrize(
     ("schedule", "solver"),
     [
-        ("10*s^20", "shooting"),
+        pytest.param("10*s^20", "shooting", marks=pytest.mark.slow),
         ("where(s < 0.5, 0, 1)", "shooting"),
         pytest.param("where(s < 0.5, 0, 1)", "collocation", marks=pytest.mark.slow),
     ],

@@ -13,6 +13,7 @@ from controlsde.solvers.shooting import solver as shooting
 from controlsde.solvers.shooting.options import Shooting
 from controlsde.solvers.starts import starts_from
 from controlsde.tracking.objective import Objective
+from tests.quick import slow
 
 
 def shoot(tracking):
@@ -29,7 +30,7 @@ AGREEMENT = {
 }
 
 
-@pytest.mark.parametrize("noise", [0.0, 1.0])
+@pytest.mark.parametrize("noise", [slow(0.0), 1.0])
 @pytest.mark.parametrize("name", AGREEMENT)
 def test_from_the_shooting_optimum_collocation_stays_at_the_same_objective(name, noise, small_tracking):
     problem, changes = AGREEMENT[name]
@@ -208,7 +209,7 @@ def test_cold_starts_in_processes_find_what_one_process_finds(monkeypatch, small
     assert together.objective == min(together.starts)
 
 
-@pytest.mark.parametrize("noise", [0.0, 1.0])
+@pytest.mark.parametrize("noise", [slow(0.0), 1.0])
 def test_the_derivatives_of_the_program_are_those_that_casadi_derives(noise, small_tracking):
     program = transcribe(small_tracking(noise=noise))
     x, f, g = (program.nlp[name] for name in ("x", "f", "g"))

@@ -61,6 +61,7 @@ def test_from_one_start_fatrop_and_ipopt_find_one_optimum(name, small_tracking):
     np.testing.assert_allclose(fatrop.costates, ipopt.costates, atol=1e-4 * np.abs(ipopt.costates).max())
 
 
+@pytest.mark.slow
 def test_a_solve_by_fatrop_is_a_stationary_point_within_the_bounds(small_tracking):
     tracking = small_tracking(**{"controls.bounds": 2.0})
     outcome = collocation.solve(Objective(tracking), FATROP)
@@ -83,6 +84,7 @@ def test_from_given_weights_fatrop_goes_on_to_their_optimum(small_tracking):
     assert again.iterations <= 10  # its multipliers are its own
 
 
+@pytest.mark.slow
 def test_fatrop_stops_at_its_iterations_and_says_so(small_tracking):
     outcome = collocation.solve(Objective(small_tracking()), Collocation(nlp_solver="fatrop", iterations=3))
     assert not outcome.converged

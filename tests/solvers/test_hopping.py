@@ -14,6 +14,7 @@ from controlsde.solvers.shooting.options import Shooting
 from controlsde.solvers.shooting.trust_region import Iterate
 from controlsde.solvers.starts import random_starts
 from controlsde.tracking.objective import Objective
+from tests.quick import slow
 
 
 def options(**changes):
@@ -91,7 +92,7 @@ def test_a_hop_is_given_up_when_it_is_far_off_late_or_promises_nothing():
     assert not lower(1.0 - 0.5 * GAIN, 1.0)
 
 
-@pytest.mark.parametrize("noise", [0.0, 1.0])
+@pytest.mark.parametrize("noise", [slow(0.0), 1.0])
 def test_hops_find_lower_valleys_that_are_optima(small_tracking, noise):
     tracking = small_tracking("three-bumps", noise=noise)
     plain = shooting.solve(Objective(tracking), options(hops=0))

@@ -189,6 +189,7 @@ def test_switching_is_the_first_of_the_starts_and_the_others_are_random(small_tr
     np.testing.assert_array_equal(starts.starts_from(Objective(tracking), [given], 1, 7, "switching"), [given])
 
 
+@pytest.mark.slow
 def test_collocation_from_switching_solves_the_same_problem(small_tracking):
     tracking = small_tracking(**{"controls.pieces": 4})
     start = constructive_start(Objective(tracking), 0)

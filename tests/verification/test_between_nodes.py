@@ -13,6 +13,7 @@ from controlsde.fokker_planck.diffusivity import Steady
 from controlsde.problem import Formula
 from controlsde.verification.between_nodes import unseen
 from controlsde.verification.densities_met import densities_met
+from tests.quick import slow
 
 BOX = ((-4.0, 4.0),)
 MESH = Mesh.build(BOX, "reflecting", (12,), 8)
@@ -72,6 +73,7 @@ def test_a_strip_that_no_mass_crosses_is_found_without_noise_and_with_little():
         assert not found.brief
 
 
+@pytest.mark.slow
 def test_noise_carries_mass_across_a_strip_in_proportion_to_its_width():
     # the barrier is 4·width/D, and a bound of no more than twice that is found
     for width in (1e-2, 1e-3, 1e-4):
@@ -136,7 +138,8 @@ def test_a_formula_that_names_the_time_in_vain_is_no_other():
 
 
 @pytest.mark.parametrize(
-    "text", ["-1e19*softplus(-38 - ((x - 0.4937)/1e-4)**2)", "min((-314*exp(-((x - 0.4937)/1e-4)**2))**(1 + 0*x), 0)"]
+    "text",
+    [slow("-1e19*softplus(-38 - ((x - 0.4937)/1e-4)**2)"), "min((-314*exp(-((x - 0.4937)/1e-4)**2))**(1 + 0*x), 0)"],
 )
 def test_a_strip_is_found_however_it_is_written(text):
     assert of_formula(text).change > 0.05
@@ -155,6 +158,7 @@ def test_a_strip_in_the_plane_counts_with_its_share_of_the_cross_section():
     assert corner.change < 0.1 * across.change
 
 
+@pytest.mark.slow
 def test_a_strip_counts_with_the_density_that_meets_it_however_wide_the_box():
     changes = []
     for side in (4.0, 40.0):

@@ -255,6 +255,7 @@ def test_a_barrier_in_a_box_far_wider_than_the_mass_is_not_stepped_over():
     assert found.wrong > 0.1
 
 
+@pytest.mark.slow
 def test_a_density_narrower_than_the_final_cells_is_not_verified():
     found = honesty.pressed_together()
     assert found.honest
