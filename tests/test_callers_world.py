@@ -514,6 +514,7 @@ def pictures(undisturbed, folder):
     return {path.name: digest(np.frombuffer(path.read_bytes(), np.uint8)) for path in written}
 
 
+@pytest.mark.slow
 def test_no_setting_of_matplotlib_changes_a_picture_and_all_are_as_before(undisturbed, tmp_path, decimal_comma):
     expected = pictures(undisturbed, tmp_path)
     assert len(expected) == 6

@@ -113,8 +113,9 @@ def test_check_and_mistakes_are_told_as_for_any_other(installed):
     assert "did you mean 'random-search'?" in unknown[1]
 
 
+@pytest.mark.slow
 def test_a_claim_of_a_package_runs_and_is_confirmed(installed):
-    answer = run(installed, "claims", "run", "cosine-variance", "--json", "-o", "claims")
+    answer = run(installed, "claims", "run", "cosine-variance", "--json")
     assert answer.returncode == 0, answer.stderr
     (claim,) = json.loads(answer.stdout)
     assert claim["verdict"] == "confirmed"

@@ -149,6 +149,7 @@ def test_single_weights_pieces_and_width_are_followed(show):
     assert page.locator("#weights .plot").count() == 3
 
 
+@pytest.mark.slow
 def test_time_moves_by_keys_and_plays(show):
     page = show()
     page.focus("#time")

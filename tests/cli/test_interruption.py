@@ -61,7 +61,7 @@ def test_an_interruption_in_a_later_start_is_one(tmp_path, monkeypatch):
     assert "best point so far" in answer.json["entries"][0]["message"]
 
 
-@pytest.mark.parametrize("phase", ["_judge", "refined"])
+@pytest.mark.parametrize("phase", ["_judge", pytest.param("refined", marks=pytest.mark.slow)])
 def test_an_interruption_between_the_phases_of_a_solve_keeps_what_was_solved(run, monkeypatch, phase):
     def interrupt(*_):
         raise KeyboardInterrupt

@@ -184,6 +184,7 @@ def test_pages_are_for_those_with_the_token_alone_and_for_this_machine_alone(tmp
         assert children(running.pid) == []
 
 
+@pytest.mark.slow
 def test_without_a_number_all_lessons_are_named_and_the_contents_opened(tmp_path):
     with served(tmp_path) as (_, address, said):
         for one, line in zip(available(), said, strict=False):

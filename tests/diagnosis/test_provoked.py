@@ -88,6 +88,7 @@ def test_misjudged_curvature_is_found_and_a_larger_pivot_tolerance_cures_it():
     assert better.status == "converged"  # within as many iterations
 
 
+@pytest.mark.slow
 def test_a_drift_through_a_wall_is_found_and_a_tangential_one_cures_it():
     result = solve(
         load_problem(
@@ -197,6 +198,7 @@ def test_a_tolerance_that_ipopt_cannot_reach_is_told_from_a_failure():
     assert sound(cured(result, cause="tolerance"))
 
 
+@pytest.mark.slow
 def test_neurons_that_start_saturated_stay_so_and_are_counted():
     problem = bumps(**{"noise": 0.0, "solver.starts": 1, "objective.effort": 0.0, "controls.pieces": 1})
     stuck = Controls(np.zeros((1, 1, 2)), np.full((1, 2, 1), 0.1), np.full((1, 2), 45.0), (0, 1.5))
@@ -263,6 +265,7 @@ def broken_after(calls, monkeypatch):
     monkeypatch.setattr(Objective, "evaluate", breaking)
 
 
+@pytest.mark.slow
 def test_a_density_that_blows_up_is_named_by_piece_and_a_bound_cures_it(monkeypatch):
     broken_after(4, monkeypatch)
     result = solve(bumps(**{"noise": 0.0, "solver.starts": 1}))

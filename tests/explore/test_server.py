@@ -324,6 +324,7 @@ def test_what_cannot_be_opened_or_served_is_one_line(explorer):
         assert not done.stdout
 
 
+@pytest.mark.slow
 def test_a_file_and_what_is_set_on_top_of_it_are_opened(tmp_path):
     (tmp_path / "mine.yaml").write_text(SMALL.replace("name: small\n", ""))
     running = start("mine.yaml", "--set", "noise=0.125", folder=tmp_path)

@@ -31,6 +31,7 @@ def test_the_exact_drift_is_verified_and_no_further_from_p_than_draws_of_p(exact
         assert one.z < 4.0, name
 
 
+@pytest.mark.slow
 def test_an_evaluation_with_too_much_noise_finds_fault_with_the_exact_drift(monkeypatch):
     right = free_verifying.experiment_of
 

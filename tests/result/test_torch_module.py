@@ -12,7 +12,6 @@ from controlsde.monte_carlo.backends.torch import stepping as tensors
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Process
 from controlsde.result.torch_module import ControlledProcess
-from tests.quick import slow
 
 BOX = ((-1.0, 2.0), (0.0, 1.0))
 
@@ -93,7 +92,8 @@ def euler_maruyama(process, x, steps, generator):
     return process.fold(x)
 
 
-@pytest.mark.parametrize("walls", ["reflecting", slow("periodic")])
+@pytest.mark.slow
+@pytest.mark.parametrize("walls", ["reflecting", "periodic"])
 @torch.no_grad()
 def test_free_paths_folded_at_the_end_have_the_law_of_reflected_ones(walls):
     network, controls, process = build(walls, diffusivity=0.4, dimension=1)

@@ -208,6 +208,7 @@ def test_between_absorbing_walls_the_particles_left_are_the_mass_left():
     assert result.verified, failed(result)
 
 
+@pytest.mark.slow
 def test_where_all_particles_die_they_agree_with_a_density_that_vanishes():
     result = open_walls(1.0, "20")
     assert result.certificate.monte_carlo.alive_fraction == 0.0
@@ -336,7 +337,8 @@ def test_between_absorbing_walls_no_mass_is_lost_before_the_first_step(elements)
     assert result.fields.density[-1][np.argmin(np.abs(x - 0.5))] == pytest.approx(peak, rel=1e-4)
 
 
-def test_the_error_over_time_does_not_depend_on_the_pieces():
+@pytest.mark.parametrize("pieces", [1, 3, pytest.param(16, marks=pytest.mark.slow)])
+def test_the_error_over_time_does_not_depend_on_the_pieces(pieces):
     # ρ = p + c e^{-Dπ²t} cos πx: the mean square over time is known
     more = {
         "noise": 1,
@@ -347,14 +349,13 @@ def test_the_error_over_time_does_not_depend_on_the_pieces():
     }
     start = {"kind": "formula", "expression": "1 + 0.5*cos(pi*x)"}
     rate = 2 * 2.0 * np.pi**2
-    for pieces in (1, 3, 16):
-        problem = on_the_unit_interval("0*x", **more, **{"controls.pieces": pieces, "mesh.steps_per_piece": 16})
-        document = {**problem.model_dump(by_alias=True, exclude_none=True)}
-        document["reference"] = {"kind": "moser", "from": start, "to": start, "diffusivity": 2.0}
-        result = evaluate(type(problem).model_validate(document))
-        # ‖ρ − p‖ = c (1 − e^{-Dπ²t})/√2 for a reference that stays where it began
-        mean = 0.5 * 0.25 * (1 - 4 * (1 - np.exp(-rate / 2)) / rate + (1 - np.exp(-rate)) / rate)
-        assert result.tracking.l2_rms == pytest.approx(np.sqrt(mean), rel=1e-3)
+    problem = on_the_unit_interval("0*x", **more, **{"controls.pieces": pieces, "mesh.steps_per_piece": 16})
+    document = {**problem.model_dump(by_alias=True, exclude_none=True)}
+    document["reference"] = {"kind": "moser", "from": start, "to": start, "diffusivity": 2.0}
+    result = evaluate(type(problem).model_validate(document))
+    # ‖ρ − p‖ = c (1 − e^{-Dπ²t})/√2 for a reference that stays where it began
+    mean = 0.5 * 0.25 * (1 - 4 * (1 - np.exp(-rate / 2)) / rate + (1 - np.exp(-rate)) / rate)
+    assert result.tracking.l2_rms == pytest.approx(np.sqrt(mean), rel=1e-3)
 
 
 @pytest.mark.parametrize("std", [pytest.param(0.02, marks=pytest.mark.slow), 0.005, 1e-6])
@@ -478,6 +479,7 @@ def test_the_exact_drift_of_other_forward_processes_arrives_without_error(forwar
     assert result.tracking.l2_sup < 2e-3
 
 
+@pytest.mark.slow
 def test_particles_that_ignore_the_schedule_are_found_out(monkeypatch):
     verify = importlib.import_module("controlsde.verification.verifying")
     honest = verify.experiment_of
