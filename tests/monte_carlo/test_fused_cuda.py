@@ -149,7 +149,7 @@ def test_sums_are_those_of_the_positions_in_whole_units_term_by_term(interpreted
 
 
 def test_paths_and_sums_do_not_depend_on_the_launches(interpreted):
-    of, start = process(2, walls="absorbing"), starts(300, 2)
+    of, start = process(2, walls="absorbing", steps_per_piece=1), starts(300, 2)
     parts = [(FIRST, start[:130]), (FIRST + 130, start[130:])]
     whole = interpreted(fused_cuda.simulate, of, STREAM, FIRST, start, "cpu")
     halves = [interpreted(fused_cuda.simulate, of, STREAM, *part, "cpu") for part in parts]
@@ -365,7 +365,7 @@ def test_for_hopper_a_noise_free_kernel_spills_nothing(cubin, d):
 
 
 def test_on_a_line_the_sums_of_the_kernel_are_all_that_the_stream_asks_for(interpreted):
-    posed = process(1, 2)
+    posed = process(1, 2, steps_per_piece=1)
     layout = Layout.of_box(posed.box, posed.walls)
     start = starts(300, 1)
     found = interpreted(backend.sums, posed, STREAM, FIRST, start, layout, "cpu")
