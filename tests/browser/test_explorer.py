@@ -242,6 +242,7 @@ def test_a_bad_file_is_told_in_words_and_changes_nothing(show, tmp_path):
     page.said.clear()
 
 
+@pytest.mark.slow
 def test_a_file_is_dropped(show):
     page = show()
     dropped = page.evaluate_handle(
@@ -272,7 +273,7 @@ def test_a_plane_is_shown_by_pictures(show):
     ("viewport", "scheme"),
     [
         pytest.param(WIDE, "light", id="wide-light"),
-        pytest.param(NARROW, "dark", id="narrow-dark"),
+        pytest.param(NARROW, "dark", id="narrow-dark", marks=pytest.mark.slow),
         pytest.param(WIDE, "dark", id="wide-dark", marks=pytest.mark.slow),
         pytest.param(NARROW, "light", id="narrow-light", marks=pytest.mark.slow),
     ],

@@ -135,6 +135,7 @@ def children(pid):
     return found
 
 
+@pytest.mark.slow
 def test_an_interrupted_comparison_keeps_what_it_has_and_exits_130(tmp_path):
     answer = interrupted(tmp_path, "compare", *LONG, "--noise", "1", "--noise", "0", at="iteration 4,")
     assert answer.code == 130, answer.err

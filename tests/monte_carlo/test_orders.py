@@ -128,6 +128,7 @@ def test_the_order_in_a_corner_into_which_the_drift_presses(scheme):
     assert ORDERS[scheme][0] - 2 * spread < slope < ORDERS[scheme][1] + 2 * spread
 
 
+@pytest.mark.slow
 def test_the_mass_that_absorbing_walls_kill_has_order_one_with_the_bridge():
     exact = surviving(0.3, 3.0, 0.3)
     slope, spread = fit(

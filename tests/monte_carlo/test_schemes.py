@@ -98,6 +98,7 @@ def test_every_piece_is_asked_for_times_within_it_alone(diffusivity):
         assert max(times) == pytest.approx(end, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_with_noise_the_weak_order_is_two_away_from_walls():
     # dX = tanh(X) dt + dW: from x the law at t is a mixture of N(x ± t, t), weights ∝ e^{±x}
     start, horizon = 0.4, 2.0

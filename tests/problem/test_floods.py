@@ -133,6 +133,7 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_unpacked(size, tmp
     assert grown < 30
 
 
+@pytest.mark.slow
 def test_the_largest_picture_that_is_allowed_takes_little_memory(tmp_path):
     row = b"\0" + bytes(3 * 2000) + b"\xff" * (3 * 2000)
     (tmp_path / "big.png").write_bytes(png(4000, 4000, row * 4000))

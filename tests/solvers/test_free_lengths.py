@@ -81,6 +81,7 @@ def test_multipliers_of_the_lengths_make_the_lagrangian_stationary_at_an_optimum
     assert np.abs(left[~held]).max() < 1e-6
 
 
+@pytest.mark.slow
 def test_a_cold_start_moves_the_ends_of_the_pieces_to_an_optimum_of_shooting(small_tracking):
     tracking, _, _ = free(small_tracking)
     objective = Objective(tracking)

@@ -45,6 +45,7 @@ def test_score_matching_minimises_the_loss_of_the_drift_not_j(tracking):
     assert np.abs(objective.value_and_gradient(outcome.weights)[1]).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_a_wider_network_tracks_better_by_its_fit(small_tracking):
     errors = []
     for width in (1, 2, 4):
@@ -98,6 +99,7 @@ def test_both_solvers_take_every_wall_reference_and_network(name, changes, noise
         assert outcome.converged == (outcome.termination.reason == "converged")
 
 
+@pytest.mark.slow
 def test_switching_keeps_the_number_of_neurons_with_the_least_objective(small_tracking):
     tracking = small_tracking(**{"controls.pieces": 24, "noise": 0.0})
     assert fitting_groups("symmetric", 24) == (2, 3, 4, 6)

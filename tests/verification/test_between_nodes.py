@@ -118,6 +118,7 @@ def test_a_pulse_at_a_moment_at_which_only_this_search_looks_is_found(at):
     assert found.time == pytest.approx(float(at), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_trap_too_weak_to_move_much_still_gathers_mass_in_a_point():
     assert of_formula("-1e-3*((x - 0.4937)/1e-6)*exp(-((x - 0.4937)/1e-6)**2)", 0.0).change > 1.0
 
@@ -199,6 +200,7 @@ def test_tubes_that_mass_passes_from_one_time_to_the_next_count_too(walls):
     assert slow[middle] < 1e-6
 
 
+@pytest.mark.slow
 def test_a_shift_counts_while_the_density_is_narrow_if_broad_at_the_end():
     spreading = [np.exp(-(MESH.points[:, 0] ** 2) / (2 * std**2)) / std for std in (0.2, 0.2, 2.0)]
     met = densities_met(MESH, np.array([0.0, 0.5, 1.0]), np.stack(spreading), 2.0)

@@ -224,7 +224,7 @@ class OtherForParticles(FormulaDrift):
         return 1.1 * super().torch_values(piece, t, x)
 
 
-@pytest.mark.parametrize("honest", [True, False])
+@pytest.mark.parametrize("honest", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_particles_notice_a_density_that_is_not_theirs(monkeypatch, honest):
     problem = on_the_unit_interval("0.3*sin(2*pi*x)", noise=1, **{"reference.diffusivity": 0.02})
     problem = problem.model_copy(

@@ -121,6 +121,7 @@ def test_jumps_are_looked_for_where_the_diffusivity_is_zero():
     assert jumps(build_reference(resting.reference, resting.domain), resting.domain.box)  # as it is at s = 0.5, too
 
 
+@pytest.mark.slow
 def test_no_output_within_a_piece_is_off_by_more_than_the_error_in_time():
     # diffusion that begins like t^6, against a drift, and has forgotten how by the end of the piece
     mesh = Mesh.build(((-3.0, 3.0),), "reflecting", (4,), 6)
