@@ -190,6 +190,7 @@ def told(page, exercise):
     page.get_by_text(f"1 of {len(lesson_of(exercise).exercises)} exercises solved").wait_for()
 
 
+@pytest.mark.slow
 def test_a_function_that_is_written_is_told_its_mistake_and_accepted_when_right(show):
     one = lesson_called("density_as_state")
     page = show(one)

@@ -41,6 +41,7 @@ def test_a_table_of_variants_shows_means_and_deviations_over_the_seeds(monkeypat
     assert rows["b, η = 1: ‖ρ(T) − p(T)‖, mean over the seeds"] == pytest.approx(3.01)
 
 
+@pytest.mark.slow
 def test_fewer_pieces_move_the_errors_of_an_activation_beyond_the_spread():
     small = replace(activations.Parameters(), activations=("tanh",), noise=(0.0,), seeds=2, pieces=4)
     spreads = []

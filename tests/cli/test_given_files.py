@@ -79,6 +79,7 @@ def test_changed_weights_are_refused_by_name(run, result):
     one_line(run("evaluate", "small.yaml", "--controls", "mine.safetensors"), "mine.safetensors: was changed since")
 
 
+@pytest.mark.slow
 def test_files_of_an_earlier_version_are_used_and_said_to_have_no_checksum(run, result):
     warning = "warning: {} is of an earlier version and has no checksum: a change of its numbers would not be seen"
     assert "warning" not in run("simulate", result, "-q").err

@@ -84,6 +84,7 @@ def test_a_softmin_stays_finite_where_its_exponentials_would_not():
     assert_allclose(softmin(costs, 1e-3, np.log([0.5, 0.5]), np.array([900.0, -900.0])), [-900, 700], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_entropic_maximum_is_the_one_of_thousands_of_plain_iterations():
     rng = np.random.default_rng(1)
     edges = grid(((0.0, 1.0), (0.0, 1.0)), 9, 8)

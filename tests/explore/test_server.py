@@ -338,6 +338,7 @@ def test_a_file_and_what_is_set_on_top_of_it_are_opened(tmp_path):
         running.process.wait(SOON)
 
 
+@pytest.mark.slow
 def test_the_image_of_a_plane_is_a_picture(explorer):
     _, opened = explorer.ask("/open", {"name": "moser-square"})
     settings = {"pieces": 2, "noise": 0.5}

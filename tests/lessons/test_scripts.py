@@ -60,6 +60,7 @@ def test_a_notebook_says_what_one_learns_ends_with_an_open_problem_and_asks_ever
     assert f'summary(\n        "{one.name}"' in text or f'summary("{one.name}"' in text
 
 
+@pytest.mark.slow
 def test_a_notebook_that_fails_would_be_seen(tmp_path):
     broken = tmp_path / "broken.py"
     broken.write_text(THERE[0].notebook.read_text("utf-8").replace("import numpy as np", "import numpy as nq"), "utf-8")

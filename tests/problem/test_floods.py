@@ -80,6 +80,7 @@ def test_of_many_faults_twenty_are_told_in_order_and_the_others_counted(count):
     assert told[20:] == ((f"and {count - 20} more",) if count > 20 else ())
 
 
+@pytest.mark.slow
 def test_the_faults_of_a_long_list_are_counted_without_being_written_out():
     with pytest.raises(ProblemError) as refused:
         parse_problem(FLOODS["weights that are zero"], label="p.yaml")
