@@ -9,6 +9,7 @@ import pytest
 
 import controlsde.cli.commands
 from controlsde.problem import ProblemError, load_problem
+from tests.quick import only, slow
 
 GOOD = """\
 domain: {box: [[-5, 5]]}
@@ -164,7 +165,7 @@ def refused(tmp_path, monkeypatch, capsys):
     return command
 
 
-@pytest.mark.parametrize("command", ["solve", "check"])
+@pytest.mark.parametrize("command", ["check", pytest.param("solve", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", TEXTS)
 def test_a_bad_problem_is_refused_with_place_and_cure(case, command, refused):
     text, expected = TEXTS[case]
@@ -236,7 +237,8 @@ UNBUILT = {
 
 
 @pytest.mark.parametrize(
-    ("case", "command"), [*((case, "check") for case in UNBUILT), ("every scale", "solve"), ("every scale", "evaluate")]
+    ("case", "command"),
+    [*((case, "check") for case in UNBUILT), *(slow(("every scale", one)) for one in ("solve", "evaluate"))],
 )
 def test_what_cannot_be_built_is_told_with_the_place_of_its_key(case, command, refused):
     text, place, words = UNBUILT[case]
@@ -342,7 +344,7 @@ def test_all_faults_are_told_at_once_each_on_a_line_of_its_own(refused):
     assert places == ["bad.yaml:4:12:", "bad.yaml:7:1:", "bad.yaml:8:18:"]
 
 
-@pytest.mark.parametrize("command", ["solve", "compare", "check"])
+@pytest.mark.parametrize("command", only(["solve"], ["solve", "compare", "check"]))
 @pytest.mark.parametrize("case", SIZES)
 def test_an_absurd_size_is_refused_before_anything_is_built(case, command, refused, monkeypatch):
     def built(*_):

@@ -265,6 +265,7 @@ def test_nor_in_another_thread_under_a_finer_default_dtype(decimal_comma):
     assert after == before
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("several_processors")
 def test_workers_find_the_same_though_warnings_are_errors_there(monkeypatch):
     three = problem(solver__starts=3, monte_carlo__particles=50)
@@ -513,6 +514,7 @@ def pictures(undisturbed, folder):
     return {path.name: digest(np.frombuffer(path.read_bytes(), np.uint8)) for path in written}
 
 
+@pytest.mark.slow
 def test_no_setting_of_matplotlib_changes_a_picture_and_all_are_as_before(undisturbed, tmp_path, decimal_comma):
     expected = pictures(undisturbed, tmp_path)
     assert len(expected) == 6
@@ -559,6 +561,7 @@ def test_a_figure_of_the_program_keeps_its_own_settings(undisturbed, tmp_path):
         assert theirs() == before
 
 
+@pytest.mark.slow
 def test_a_picture_that_fails_is_told_and_the_others_are_drawn(undisturbed, tmp_path, monkeypatch):
     (tmp_path / "weights.png").write_bytes(b"of an earlier result")
 
@@ -624,6 +627,7 @@ def test_a_picture_that_fails_leaves_the_result_and_the_exit_code(tmp_path, monk
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_command_heeds_neither_a_matplotlibrc_nor_warnings_that_are_errors(tmp_path, decimal_comma):
     (tmp_path / "tiny.yaml").write_text(TINY)
     (tmp_path / "matplotlibrc").write_text("text.usetex: True\nfigure.dpi: 3\naxes.formatter.use_locale: True\n")

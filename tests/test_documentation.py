@@ -78,6 +78,7 @@ TINY = {
 }
 TINY_AND_FREE = ("controls.pieces", "solver.starts", "monte_carlo.particles")  # keys of it that free space has, too
 LONG = {"controllability.md-1", "controllability.md-3"}  # a search that climbs; another result: compiled alone
+TAKES_LONGER = {"high-dimension.md-0", "when-it-fails.md-0", "monte-carlo.md-0"}
 ELSEWHERE = ("interop.md", "adjoint.md", "extending.md", "exam.md")  # run by tests of their own
 
 
@@ -100,7 +101,7 @@ def tiny(tmp_path_factory):
 @pytest.mark.parametrize(
     "text",
     [
-        p
+        pytest.param(*p.values, id=p.id, marks=pytest.mark.slow) if p.id in TAKES_LONGER else p
         for p in blocks("python")
         if not p.id.startswith(ELSEWHERE) and p.id not in LONG and "Propagator" not in p.values[0]
     ],

@@ -46,6 +46,30 @@ def run(folder, *arguments):
     return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder, check=False)
 
 
+ONE_AFTER_THE_OTHER = """
+import contextlib, io, json, sys
+from controlsde.cli.commands import main
+answers = []
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["controlsde", *words]
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as said:
+        try:
+            code = main() or 0
+        except SystemExit as left:
+            code = left.code or 0
+    answers.append((code, said.getvalue()))
+print(json.dumps(answers))
+"""
+
+
+def one_after_the_other(folder, *commands):
+    """Exit codes and what was said on stderr, of commands in one process that has the package."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (folder, ROOT)))}
+    command = [sys.executable, "-c", ONE_AFTER_THE_OTHER, json.dumps(commands)]
+    answer = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder, check=True)
+    return json.loads(answer.stdout)
+
+
 @pytest.fixture(scope="module")
 def solved(installed):
     """What `solve` printed of the page's problem; its result is in `out`."""
@@ -65,10 +89,10 @@ def test_a_problem_with_parts_of_a_package_is_solved(solved):
 
 
 def test_tables_and_result_files_know_the_distance(installed, solved):
-    answer = run(installed, "evaluate", "problem.yaml", "--controls", "out/result.nc", "-o", "again")
+    answer = run(installed, "evaluate", "problem.yaml", "--controls", "out/result.nc")
     (row,) = (line.split() for line in answer.stderr.splitlines() if "largest difference at T" in line)
     assert row[-1] == f"{solved['tracking']['sup_final']:.4g}"
-    code = "import controlsde as cs; print(cs.Result.load('again/result.nc').tracking.others['sup'])"
+    code = "import controlsde as cs; print(cs.Result.load('out/result.nc').tracking.others['sup'])"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (installed, ROOT)))}
     command = [sys.executable, "-c", code]
     loaded = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=installed, check=True)
@@ -76,17 +100,22 @@ def test_tables_and_result_files_know_the_distance(installed, solved):
 
 
 def test_check_and_mistakes_are_told_as_for_any_other(installed):
-    assert run(installed, "check", "problem.yaml").returncode == 0
-    wide = run(installed, "check", "problem.yaml", "--set", "reference.data.width=4")
-    assert wide.returncode == 2
-    assert "must keep centre ± width inside the box [-3, 3]" in wide.stderr
-    unknown = run(installed, "check", "problem.yaml", "--set", "solver.kind=random-serach")
-    assert unknown.returncode == 2
-    assert "did you mean 'random-search'?" in unknown.stderr
+    right, wide, unknown = one_after_the_other(
+        installed,
+        ["check", "problem.yaml"],
+        ["check", "problem.yaml", "--set", "reference.data.width=4"],
+        ["check", "problem.yaml", "--set", "solver.kind=random-serach"],
+    )
+    assert right[0] == 0
+    assert wide[0] == 2
+    assert "must keep centre ± width inside the box [-3, 3]" in wide[1]
+    assert unknown[0] == 2
+    assert "did you mean 'random-search'?" in unknown[1]
 
 
+@pytest.mark.slow
 def test_a_claim_of_a_package_runs_and_is_confirmed(installed):
-    answer = run(installed, "claims", "run", "cosine-variance", "--json", "-o", "claims")
+    answer = run(installed, "claims", "run", "cosine-variance", "--json")
     assert answer.returncode == 0, answer.stderr
     (claim,) = json.loads(answer.stdout)
     assert claim["verdict"] == "confirmed"

@@ -21,7 +21,8 @@ FREE = [name for name in NAMES if load_problem(name).domain.free]
 LINES = [name for name in NAMES if load_problem(name).dimension == 1]
 PLANES = [name for name in NAMES if name not in (*LINES, *FREE)]
 ALIKE = (  # to others that stay in the quick tests
-    "three-bumps", "wide-network", "vp-cosine", "iris-plane", "moons", "rotation", "smiley", "tilted-bumps",
+    "three-bumps", "wide-network", "vp-cosine", "iris-plane", "moons", "rotation", "smiley", "tilted-bumps", "jump",
+    "heavy-tail", "iris-petals", "heat-compact", "moser-square", "iris", "wine", "digits", "ve-geometric", "circle",
 )  # fmt: skip
 
 
@@ -55,7 +56,7 @@ def test_every_kind_of_problem_is_shipped():
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "digits" else name for name in FREE]
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in ALIKE else name for name in FREE]
 )
 def test_a_shipped_problem_in_free_space_verifies_and_is_better_than_one_gaussian(name):
     small = {"controls.pieces": 8, "monte_carlo.particles": 1000, "solver.starts": 1}

@@ -58,10 +58,13 @@ def keys_of(document):
         yield from keys_of(entry)
 
 
+FEW_STEPS = {"controls.pieces": 2, "monte_carlo.steps_per_piece": 4}
+
+
 @pytest.fixture(scope="module")
 def result():
-    few = {"monte_carlo.particles": 500, "mesh.elements": [4], "mesh.degree": 4, "controls.pieces": 2}
-    return cs.evaluate(cs.load_problem("two-bumps", set={**few, "drift": "exact"}))
+    few = {"monte_carlo.particles": 500, "mesh.elements": [4], "mesh.degree": 4}
+    return cs.evaluate(cs.load_problem("two-bumps", set={**few, **FEW_STEPS, "drift": "exact"}))
 
 
 def test_every_heading_of_a_table_is_in_the_glossary():
@@ -79,9 +82,7 @@ def test_every_check_of_a_certificate_is_in_the_glossary():
 
 @pytest.fixture(scope="module")
 def free_result():
-    return cs.evaluate(
-        cs.load_problem("iris", set={"monte_carlo.particles": 200, "controls.pieces": 2, "drift": "exact"})
-    )
+    return cs.evaluate(cs.load_problem("iris", set={"monte_carlo.particles": 200, **FEW_STEPS, "drift": "exact"}))
 
 
 def test_every_key_of_the_json_is_in_the_glossary(result, free_result):

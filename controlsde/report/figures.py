@@ -27,9 +27,7 @@ from controlsde.report import (
     free_distances,
     frontier,
     ladders,
-    linearised,
     particles,
-    wrong_start,
 )
 from controlsde.report.canvas import doubtful, own_style, save, standing
 from controlsde.report.free_scene import FreeScene
@@ -37,15 +35,16 @@ from controlsde.result.free_result import FreeResult
 from controlsde.result.result import Result
 from controlsde.workflow.bounding import Bounds
 from controlsde.workflow.comparison import Comparison
-from controlsde.workflow.feedback import Feedback
 from controlsde.workflow.free_comparison import FreeComparison
 from controlsde.workflow.free_simulation import FreeSimulation
-from controlsde.workflow.linearising import Controllability
 from controlsde.workflow.reaching import Reach
 from controlsde.workflow.simulation import Simulation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from controlsde.workflow.feedback import Feedback
+    from controlsde.workflow.linearising import Controllability
 
 Pictures = Mapping[str, "Callable[[], Figure | None]"]
 Failed = Callable[[str], None]  # is told which picture was not drawn, and why, in one line
@@ -144,6 +143,8 @@ def save_bounds(bounds: Bounds, folder: Path, failed: Failed | None = None) -> t
 
 def save_controllability(found: Controllability, folder: Path, failed: Failed | None = None) -> tuple[Path, ...]:
     """Draw what weights can change and where one more neuron would help, and return the files written."""
+    from controlsde.report import linearised  # brings PyTorch, which takes seconds to load
+
     return save_all(
         {"directions": lambda: linearised.directions(found), "insertion": lambda: linearised.insertion(found)},
         folder,
@@ -153,6 +154,8 @@ def save_controllability(found: Controllability, folder: Path, failed: Failed | 
 
 def save_feedback(found: Sequence[Feedback], folder: Path, failed: Failed | None = None) -> tuple[Path, ...]:
     """Draw the errors from a wrong start against time, and return the files written."""
+    from controlsde.report import wrong_start  # as above
+
     return save_all({"feedback": lambda: wrong_start.courses(found)}, folder, failed)
 
 

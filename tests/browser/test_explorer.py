@@ -149,6 +149,7 @@ def test_single_weights_pieces_and_width_are_followed(show):
     assert page.locator("#weights .plot").count() == 3
 
 
+@pytest.mark.slow
 def test_time_moves_by_keys_and_plays(show):
     page = show()
     page.focus("#time")
@@ -205,6 +206,7 @@ def test_a_solve_is_kept_verified_compared_and_downloaded(show, tmp_path):
     expect(page.locator("#headline")).to_contain_text(f"L² error at T {expected:.4g},")
 
 
+@pytest.mark.slow
 def test_sliders_stay_live_during_a_solve_a_second_is_refused_and_cancel_keeps_the_best_point(explorer, show):
     page, other = show(), show()
     for each in (page, other):
@@ -240,6 +242,7 @@ def test_a_bad_file_is_told_in_words_and_changes_nothing(show, tmp_path):
     page.said.clear()
 
 
+@pytest.mark.slow
 def test_a_file_is_dropped(show):
     page = show()
     dropped = page.evaluate_handle(
@@ -251,6 +254,7 @@ def test_a_file_is_dropped(show):
     ready(page)
 
 
+@pytest.mark.slow
 def test_a_plane_is_shown_by_pictures(show):
     page = show()
     page.select_option("#problem", "moser-square")
@@ -269,7 +273,7 @@ def test_a_plane_is_shown_by_pictures(show):
     ("viewport", "scheme"),
     [
         pytest.param(WIDE, "light", id="wide-light"),
-        pytest.param(NARROW, "dark", id="narrow-dark"),
+        pytest.param(NARROW, "dark", id="narrow-dark", marks=pytest.mark.slow),
         pytest.param(WIDE, "dark", id="wide-dark", marks=pytest.mark.slow),
         pytest.param(NARROW, "light", id="narrow-light", marks=pytest.mark.slow),
     ],

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ THERE = [one for one in LESSONS if one.notebook.is_file()]
 WIDE, NARROW = {"width": 1100, "height": 900}, {"width": 390, "height": 844}
 PATIENCE = 90_000  # milliseconds, on a busy machine
 OURS = ".lesson"
-SOON = ("density_as_state", "noise_helps_noise_hurts")  # the others are much like them
+SOON = ("noise_helps_noise_hurts",)  # the others are much like them
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +50,9 @@ def address(tmp_path_factory):
         running.stderr.close()
 
 
-@pytest.fixture
-def show(browser, address):
-    """Open a lesson, whole; a request to another host than this machine, or an error of the page, fails the test."""
+@contextmanager
+def visits(browser, address):
+    """To open a lesson, whole; a request to another host than this machine, or an error of the page, fails the test."""
     contexts, asked, errors = [], [], []
 
     def opened(one, viewport=WIDE, scheme="light"):
@@ -72,6 +73,19 @@ def show(browser, address):
     outside = [url for url in asked if not re.match(r"(https?|wss?)://127\.0\.0\.1[:/]|data:|blob:", url)]
     assert outside == []
     assert errors == []
+
+
+@pytest.fixture
+def show(browser, address):
+    with visits(browser, address) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def neuron(browser, address):
+    """The lesson of one neuron, opened once; no test of it expects an exercise not to have been answered."""
+    with visits(browser, address) as opened:
+        yield opened(lesson_called("one_neuron"))
 
 
 def form(page, exercise):
@@ -152,6 +166,7 @@ def fits_a_phone_in_the_dark(page):
     assert faults(page) == []
 
 
+@pytest.mark.slow
 def test_a_lesson_opened_on_a_phone_in_the_dark_fits_it(show):
     page = show(THERE[0], NARROW, "dark")
     assert page.evaluate("document.body.classList.contains('dark')")
@@ -175,6 +190,7 @@ def told(page, exercise):
     page.get_by_text(f"1 of {len(lesson_of(exercise).exercises)} exercises solved").wait_for()
 
 
+@pytest.mark.slow
 def test_a_function_that_is_written_is_told_its_mistake_and_accepted_when_right(show):
     one = lesson_called("density_as_state")
     page = show(one)
@@ -186,10 +202,8 @@ def squeezed(text):
     return " ".join(text.replace("`", "").replace("*", "").split())
 
 
-def test_a_choice_is_made_without_a_mouse(show):
-    one = lesson_called("one_neuron")
-    exercise = one.exercises[0]
-    page = show(one)
+def test_a_choice_is_made_without_a_mouse(neuron):
+    page, exercise = neuron, lesson_called("one_neuron").exercises[0]
     held = form(page, exercise)
     held.get_by_role("radio").first.focus()
     wrong = exercise.options.index(exercise.mistakes[0].answer)
@@ -203,10 +217,8 @@ def test_a_choice_is_made_without_a_mouse(show):
     said(page, exercise).get_by_text("Not yet.").wait_for()
 
 
-def test_a_formula_is_written_and_checked_without_a_mouse(show):
-    one = lesson_called("one_neuron")
-    exercise = one.exercises[1]
-    page = show(one)
+def test_a_formula_is_written_and_checked_without_a_mouse(neuron):
+    page, exercise = neuron, lesson_called("one_neuron").exercises[1]
     form(page, exercise).locator("input[type=text]").focus()
     page.keyboard.type(exercise.right[0])
     page.keyboard.press("Tab")
@@ -214,8 +226,8 @@ def test_a_formula_is_written_and_checked_without_a_mouse(show):
     said(page, exercise).get_by_text("Right.").wait_for()
 
 
-def test_a_slider_moves_its_picture(show):
-    page = show(lesson_called("one_neuron"))
+def test_a_slider_moves_its_picture(neuron):
+    page = neuron
     before = page.locator(f"{OURS} path.curve").first.get_attribute("d")
     page.get_by_role("slider").first.focus()
     for _ in range(5):
@@ -223,10 +235,8 @@ def test_a_slider_moves_its_picture(show):
     page.wait_for_function("d => document.querySelector('.lesson path.curve').getAttribute('d') !== d", arg=before)
 
 
-def test_the_hand_in_holds_what_was_answered(show):
-    one = lesson_called("one_neuron")
-    exercise = one.exercises[1]
-    page = show(one)
+def test_the_hand_in_holds_what_was_answered(neuron):
+    page, exercise = neuron, lesson_called("one_neuron").exercises[1]
     give(page, exercise, "b/w")
     said(page, exercise).get_by_text("Not yet.").wait_for()
     page.wait_for_timeout(1000)  # the summary follows its own cell

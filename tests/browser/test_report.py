@@ -13,6 +13,7 @@ from controlsde.report.page.film import POINTS
 from controlsde.report.page.writing import report_comparison, report_results
 from controlsde.result.result import Result
 from controlsde.workflow.comparison import Comparison
+from tests.quick import slow
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install -e '.[browser]'")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe: pip install -e '.[browser]'")
@@ -20,10 +21,14 @@ axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs
 HOSTILE = "</script><img src=x onerror=\"document.title='run'\">{{ 7 * 7 }}"
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 KINDS = (
-    ("both", "light"), ("plane", "dark"), ("failed", "dark"), ("broken", "dark"), ("hostile", "light"),
-    ("given", "dark"), ("interrupted", "light"), ("several", "dark"),
-    pytest.param("both", "dark", marks=pytest.mark.slow), pytest.param("failed", "light", marks=pytest.mark.slow),
-    pytest.param("several", "light", marks=pytest.mark.slow),
+    ("both", "light"), ("plane", "dark"), ("failed", "dark"), ("hostile", "light"),
+    *(
+        slow(one)
+        for one in (
+            ("broken", "dark"), ("given", "dark"), ("interrupted", "light"), ("several", "dark"), ("both", "dark"),
+            ("failed", "light"), ("several", "light"),
+        )
+    ),
 )  # fmt: skip
 
 

@@ -49,7 +49,11 @@ from controlsde.fokker_planck.operator import Operator
 DOCS = Path(__file__).parents[2] / "docs" / "claims"
 
 
-ALIKE = ("noise-frontier-free-lengths",)  # the experiment of noise-frontier
+ALIKE = (  # whose experiments do what others do that stay in the quick tests, for longer
+    "noise-frontier-free-lengths", "gaussian-ode-and-sde", "narrow-network-2d", "moser-flow", "log-concave-contraction",
+    "path-kl-is-loose", "price-of-narrowness", "energy-bound", "bound-prefers-noise", "feedback-and-forgetting",
+    "free-lengths", "forward-noise", "narrow-networks-on-digits",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ def test_a_table_of_variants_shows_means_and_deviations_over_the_seeds(monkeypat
     assert rows["b, η = 1: ‖ρ(T) − p(T)‖, mean over the seeds"] == pytest.approx(3.01)
 
 
+@pytest.mark.slow
 def test_fewer_pieces_move_the_errors_of_an_activation_beyond_the_spread():
     small = replace(activations.Parameters(), activations=("tanh",), noise=(0.0,), seeds=2, pieces=4)
     spreads = []
@@ -91,6 +92,7 @@ def test_the_work_of_displacement_is_w2_squared_over_t_and_the_least():
     assert min(works["diffusion"], works["moser"]) > 1.01 * least
 
 
+@pytest.mark.slow
 def test_diffusion_between_absorbing_walls_leaves_the_mass_of_a_sine_series():
     parameters = boundary_conditions.Parameters()
     still = "drift: {kind: formula, expressions: ['0']}\n"

@@ -110,6 +110,7 @@ def test_quick_leaves_a_whole_part_that_is_set_as_it_is(run):
     assert Result.load("out/result.nc").problem.solver.starts == 5
 
 
+@pytest.mark.slow
 def test_quick_is_as_quick_with_another_solver_than_the_files(run):
     Path("other.yaml").write_text(HEAT.replace("kind: shooting, starts: 1, iterations: 60,", "kind: collocation,"))
     run("solve", "other.yaml", "--quick", "--solver", "shooting", "-o", "shot", "-q")
@@ -169,6 +170,7 @@ def test_retry_follows_the_remedy_keeps_the_better_answer_and_says_so(run):
     assert kept.retry.to_json() == document["retry"]
 
 
+@pytest.mark.slow
 def test_retry_of_a_comparison_changes_every_level(run):
     levels = ("--noise", "0.5", "--noise", "1")
     few = ("--set", "solver.iterations=2")
@@ -323,6 +325,7 @@ def test_the_solver_option_replaces_the_files_solver_and_takes_its_settings(run)
     assert Result.load("out/result.nc").problem.solver.kind == "collocation"
 
 
+@pytest.mark.slow
 def test_naming_the_files_own_solver_keeps_its_options(run):
     run("solve", "small.yaml", "--solver", "shooting", "-q", "-o", "out")
     assert Result.load("out/result.nc").problem.solver.iterations == 60

@@ -73,6 +73,7 @@ def test_shooting_steers_particles_on_pieces_whose_lengths_are_free(run, bumps):
     one_line(refused, "solver.starts must be 1 in free space (got 3)")
 
 
+@pytest.mark.slow
 def test_a_comparison_tells_the_spread_over_seeds_and_is_read_back(run, bumps):
     from controlsde import FreeComparison
 
@@ -158,6 +159,7 @@ def test_mollified_is_for_particles(run):
     one_line(run("solve", "two-bumps", "--set", "objective.norm=mollified"), "mollified is for particles in free space")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("bumps")
 def test_a_quick_look_says_what_it_changes(run):
     looked = run("solve", "bumps.yaml", "--set", "controls.pieces=2", "--quick", "-o", "out")

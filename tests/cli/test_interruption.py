@@ -34,7 +34,7 @@ LONG = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("solver", ["shooting", "collocation"])
+@pytest.mark.parametrize("solver", ["shooting", pytest.param("collocation", marks=pytest.mark.slow)])
 def test_an_interrupted_solve_keeps_the_best_iterate_and_exits_130(solver, tmp_path):
     answer = interrupted(tmp_path, "solve", *LONG, "--solver", solver, at="iteration 4,")
     assert answer.code == 130, answer.err
@@ -49,6 +49,7 @@ def test_an_interrupted_solve_keeps_the_best_iterate_and_exits_130(solver, tmp_p
     assert (tmp_path / "out/density.png").is_file()
 
 
+@pytest.mark.slow
 def test_an_interruption_in_a_later_start_is_one(tmp_path, monkeypatch):
     """…although an earlier start has converged."""
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # one start after the other, however busy the machine
@@ -60,7 +61,7 @@ def test_an_interruption_in_a_later_start_is_one(tmp_path, monkeypatch):
     assert "best point so far" in answer.json["entries"][0]["message"]
 
 
-@pytest.mark.parametrize("phase", ["_judge", "refined"])
+@pytest.mark.parametrize("phase", ["_judge", pytest.param("refined", marks=pytest.mark.slow)])
 def test_an_interruption_between_the_phases_of_a_solve_keeps_what_was_solved(run, monkeypatch, phase):
     def interrupt(*_):
         raise KeyboardInterrupt
@@ -85,6 +86,7 @@ def test_an_interruption_while_controls_are_cross_applied_keeps_every_result(run
     assert answer.json["cross"][1][1] == pytest.approx(Result.load("out/noise-1.nc").tracking.l2_final)
 
 
+@pytest.mark.slow
 def test_the_end_of_its_terminal_is_an_interruption(tmp_path):
     """As a request to end is, below."""
     answer = interrupted(tmp_path, "solve", *LONG, at="iteration 4,", by=signal.SIGHUP)
@@ -99,12 +101,12 @@ def test_the_end_of_its_terminal_is_an_interruption(tmp_path):
 @pytest.mark.usefixtures("several_processors")
 def test_no_worker_outlives_its_command(by, tmp_path):
     mark = f"{tmp_path}/out"
-    words = ["solve", "two-bumps", "-v", "-o", mark, "--solver", "collocation", "--set", "solver.start=random"]
-    words += ["--set", "solver.starts=32", "--set", "solver.iterations=6", "--set", "monte_carlo.particles=2000"]
-    words += ["--set", "monte_carlo.steps_per_piece=16"]
+    (tmp_path / "small.yaml").write_text(HEAT)
+    words = ["solve", "small.yaml", "-v", "-o", mark, "--solver", "collocation", "--set", "solver.start=random"]
+    words += ["--set", "solver.starts=400", "--set", "solver.iterations=6"]
     running = process(tmp_path, *words)
     for line in running.stderr:
-        if "3 of 32 starts done" in line:
+        if "3 of 400 starts done" in line:
             break
     workers = children(running.pid)
     assert workers
@@ -133,6 +135,7 @@ def children(pid):
     return found
 
 
+@pytest.mark.slow
 def test_an_interrupted_comparison_keeps_what_it_has_and_exits_130(tmp_path):
     answer = interrupted(tmp_path, "compare", *LONG, "--noise", "1", "--noise", "0", at="iteration 4,")
     assert answer.code == 130, answer.err

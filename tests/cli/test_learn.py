@@ -17,6 +17,7 @@ import pytest
 
 from controlsde.lessons.contents import LESSONS
 from controlsde.lessons.serving import MISSING, available
+from tests.quick import slow
 
 from .commands import process
 
@@ -99,9 +100,9 @@ def test_the_lessons_are_listed_as_json_without_a_server(tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("0",), "there is no lesson 0; there are 1"),
+        slow((("0",), "there is no lesson 0; there are 1")),
         (("99",), "there is no lesson 99; there are 1"),
-        (("1", "--port", "70000"), "port 70000 is no port: it is 1 to 65535; leave --port out for a free one"),
+        slow((("1", "--port", "70000"), "port 70000 is no port: it is 1 to 65535; leave --port out for a free one")),
     ],
 )
 def test_what_cannot_be_opened_is_said_in_one_line(words, said, tmp_path):
@@ -121,7 +122,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(tmp_path):
     assert err == f"port {port} is in use; leave --port out for a free one\n"
 
 
-@pytest.mark.parametrize("lacking", ["marimo", "asteval"])
+@pytest.mark.parametrize("lacking", ["marimo", slow("asteval")])
 def test_without_the_extra_it_says_what_to_install(lacking, tmp_path):
     code = (
         f"import sys; sys.modules[{lacking!r}] = None\n"
@@ -183,6 +184,7 @@ def test_pages_are_for_those_with_the_token_alone_and_for_this_machine_alone(tmp
         assert children(running.pid) == []
 
 
+@pytest.mark.slow
 def test_without_a_number_all_lessons_are_named_and_the_contents_opened(tmp_path):
     with served(tmp_path) as (_, address, said):
         for one, line in zip(available(), said, strict=False):
@@ -196,7 +198,11 @@ def ignore_interrupts():
 
 @pytest.mark.parametrize(
     ("by", "prepare"),
-    [(signal.SIGINT, None), (signal.SIGTERM, None), (signal.SIGHUP, None), (signal.SIGINT, ignore_interrupts)],
+    [
+        (signal.SIGINT, None),
+        *(pytest.param(by, None, marks=pytest.mark.slow) for by in (signal.SIGTERM, signal.SIGHUP)),
+        pytest.param(signal.SIGINT, ignore_interrupts, marks=pytest.mark.slow),
+    ],
     ids=["Ctrl-C", "terminated", "terminal closed", "Ctrl-C in the background"],
 )
 def test_it_ends_gently_and_leaves_nothing(by, prepare, tmp_path):

@@ -208,7 +208,7 @@ def test_a_comparison_says_what_it_will_do_before_it_starts(run):
     chosen = run("compare", "small.yaml", "--noise", "0.5", "-o", "out").err
     assert "at noise 0.5: one solve by shooting" in chosen
     assert "--noise η, repeated" not in chosen
-    assert "comparing" not in run("compare", "small.yaml", "-q", "-o", "out").err
+    assert "comparing" not in run("compare", "small.yaml", "--noise", "0.5", "-q", "-o", "out").err
 
 
 def test_expected_times_grow_with_the_levels_and_the_effort_and_say_how_unsure_they_are(small):

@@ -94,6 +94,7 @@ def test_expected_moments_in_a_plane_have_the_covariance_of_the_density(result):
     np.testing.assert_allclose(covariance, [[1 / 3, 1 / 18], [1 / 18, 1 / 3]], rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_expected_moments_are_those_of_the_living_where_walls_absorb(result):
     half = on_the_square(cs.Result.load(result), lambda x, y: (1 + x) / 8 + 0 * y)
     mean, covariance = simulate(half, 100).expected_moments
@@ -262,6 +263,7 @@ def test_an_interruption_keeps_what_was_counted(result, tmp_path):
     assert json.loads(out)["particles"] >= 2
 
 
+@pytest.mark.slow
 def test_two_processes_print_the_numbers_of_one(run, result):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "controlsde"]
     words = ["simulate", str(result), "--particles", "100000", "--json", "-q"]

@@ -11,6 +11,7 @@ from controlsde.controllability.ends import Ends
 from controlsde.controllability.energy_bound import energy_bounds, uncontrolled_distance
 from controlsde.tracking.posed import Posed
 from controlsde.workflow.bounding import bound
+from tests.quick import slow
 
 
 def problem_of(**parts):
@@ -106,7 +107,7 @@ def test_any_potential_gives_a_bound_and_the_best_one_the_largest():
         assert ends.with_noise(0.05, best.potential + size * waves) < best.value
 
 
-@pytest.mark.parametrize("noise", [0.0, 0.25, 1.0])
+@pytest.mark.parametrize("noise", [*map(slow, (0.0, 0.25)), 1.0])
 def test_exact_drifts_obey_it(noise):
     """A drift that is no bridge spends more than the least energy, but not less."""
     chosen = {"noise": noise, "drift": "exact", "monte_carlo.particles": 2000, "monte_carlo.steps_per_piece": 16}
@@ -125,6 +126,7 @@ def test_without_noise_and_at_no_distance_it_is_the_transport_distance():
     assert_allclose(slope[near], (y - (0.3 + 1.8 * (y - 1.0)))[near], atol=2e-2)
 
 
+@pytest.mark.slow
 def test_without_noise_it_is_the_limit_of_little_noise():
     distances = (0.02, 0.1)
     without = energy_bounds(Posed.of(gaussians(0.3, 0.9, 1.0, 0.5, 0.0)), distances)
@@ -134,7 +136,7 @@ def test_without_noise_it_is_the_limit_of_little_noise():
     assert_allclose([one.value for one in little], [one.value for one in without], rtol=0.02)
 
 
-@pytest.mark.parametrize("noise", [0.0, 0.5])
+@pytest.mark.parametrize("noise", [pytest.param(0.0, marks=pytest.mark.slow), 0.5])
 def test_on_a_circle_mass_goes_the_shorter_way_round(noise):
     def turned(by):
         def bump(place):

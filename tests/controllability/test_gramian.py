@@ -45,6 +45,7 @@ def test_of_any_drift_at_a_stationary_gaussian_the_modes_are_hermites_with_the_c
     np.testing.assert_allclose(values, [of_mode(k, 0.5, 6, 0.25) for k in (1, 2, 3)], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_with_time_and_pieces_the_gramian_of_any_drift_tends_to_the_density_over_twice_the_diffusivity():
     """W_full → ρ/2D, by the square of the length of a piece: (1 − e^{−x})²/x(1 − e^{−2x}) = ½(1 − x²/12 + …)."""
     for noise in (1.0, 0.5):

@@ -70,6 +70,7 @@ def test_shipped_samples_are_kernels_of_the_likeliest_width(name, dimension, cou
     assert data.measured(data.rows).min() > 0  # lengths, and contents of wine
 
 
+@pytest.mark.slow
 def test_shipped_digits_are_ten_gaussians_that_tell_more_of_unseen_rows_than_one_or_than_kernels():
     ten = data_of("digits")
     assert (ten.dimension, len(ten.mixture.weights), ten.rows.shape, ten.held_out.shape) == (

@@ -49,6 +49,7 @@ def test_too_few_elements_are_found_and_the_remedy_says_how_many_suffice():
     assert sound(better), better.certificate.failed
 
 
+@pytest.mark.slow
 def test_too_few_time_steps_are_told_from_too_few_elements_and_more_cure_it():
     result = solve(bumps(**{"noise": 0.0, "mesh.elements": [12], "mesh.steps_per_piece": 1, "solver.starts": 4}))
     assert not result.verified
@@ -57,6 +58,7 @@ def test_too_few_time_steps_are_told_from_too_few_elements_and_more_cure_it():
     assert sound(better), better.certificate.failed
 
 
+@pytest.mark.slow
 def test_weights_at_bounds_are_counted_and_freed_they_reach_the_exact_drift():
     result = solve(bumps(**{"noise": 0.0, "controls.bounds": 0.4}))
     assert sound(result)
@@ -86,6 +88,7 @@ def test_misjudged_curvature_is_found_and_a_larger_pivot_tolerance_cures_it():
     assert better.status == "converged"  # within as many iterations
 
 
+@pytest.mark.slow
 def test_a_drift_through_a_wall_is_found_and_a_tangential_one_cures_it():
     result = solve(
         load_problem(
@@ -101,6 +104,7 @@ def test_a_drift_through_a_wall_is_found_and_a_tangential_one_cures_it():
     assert sound(better), better.certificate.failed
 
 
+@pytest.mark.slow
 def test_collocation_says_where_it_is_infeasible_and_shooting_cures_it():
     result = solve(bumps(noise=0.0, solver={"kind": "collocation", "start": "random", "iterations": 2}))
     entry = next(entry for entry in result.diagnosis if entry.cause == "state-equation")
@@ -124,6 +128,7 @@ def test_a_good_fit_that_does_not_track_is_told_and_shooting_gets_nearer():
     assert alone.tracking.l2_final < 0.9 * result.tracking.l2_final
 
 
+@pytest.mark.slow
 def test_a_narrow_network_is_told_from_one_start_and_a_wider_one_helps():
     problem = bumps(**{"network.width": 1, "noise": 1.0, "controls.pieces": 1})
     alone = solve(problem.model_copy(update={"solver": problem.solver.model_copy(update={"starts": 1})}))
@@ -148,6 +153,7 @@ solver: {starts: 1, iterations: 60}
 """
 
 
+@pytest.mark.slow
 def test_in_a_plane_too_few_iterations_and_elements_are_told_apart():
     result = solve(parse_problem(PLANE, set={"solver.iterations": 3, "mesh.elements": [2, 2]}))
     causes = {entry.cause: entry for entry in result.diagnosis}
@@ -192,6 +198,7 @@ def test_a_tolerance_that_ipopt_cannot_reach_is_told_from_a_failure():
     assert sound(cured(result, cause="tolerance"))
 
 
+@pytest.mark.slow
 def test_neurons_that_start_saturated_stay_so_and_are_counted():
     problem = bumps(**{"noise": 0.0, "solver.starts": 1, "objective.effort": 0.0, "controls.pieces": 1})
     stuck = Controls(np.zeros((1, 1, 2)), np.full((1, 2, 1), 0.1), np.full((1, 2), 45.0), (0, 1.5))
@@ -235,6 +242,7 @@ def test_too_large_particle_steps_are_told_from_a_mesh_and_cured():
     assert evaluate(entry.remedy.applied_to(result.problem)).verified
 
 
+@pytest.mark.slow
 def test_a_given_drift_that_no_mesh_holds_is_called_sharp():
     result = evaluate(
         uniform("12*(0.5-x)", noise=0, **{"reference.diffusivity": 0.2, "mesh.degree": 2, "controls.pieces": 1})
@@ -257,6 +265,7 @@ def broken_after(calls, monkeypatch):
     monkeypatch.setattr(Objective, "evaluate", breaking)
 
 
+@pytest.mark.slow
 def test_a_density_that_blows_up_is_named_by_piece_and_a_bound_cures_it(monkeypatch):
     broken_after(4, monkeypatch)
     result = solve(bumps(**{"noise": 0.0, "solver.starts": 1}))
@@ -279,6 +288,7 @@ def test_where_no_start_can_be_evaluated_the_error_carries_the_diagnosis(monkeyp
     assert first.remedy.applied_to(bumps()).controls.bounds.largest < 50
 
 
+@pytest.mark.slow
 def test_a_limit_that_a_narrow_network_misses_is_met_by_a_wider_one():
     objective = {"running": 0, "terminal": 0, "effort": 1e-3, "terminal_error": 0.3}
     result = solve(bumps(objective=objective, **{"network.width": 1, "solver.starts": 4}))
@@ -318,6 +328,7 @@ def test_a_network_with_kinks_stalls_and_a_smooth_one_is_verified():
     assert better.objective < 0.1 * result.objective
 
 
+@pytest.mark.slow
 def test_a_limit_that_the_time_steps_hide_is_met_once_they_may_be_refined():
     objective = {"running": 0, "terminal": 0, "effort": 1, "terminal_error": 0.0003}
     reference = {"reference.data": {"kind": "mixture", "means": [1], "stds": [0.5]}, "reference.horizon": 1}

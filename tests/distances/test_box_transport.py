@@ -15,6 +15,7 @@ from controlsde.distances.softmin import expectation, smallest, softmin, softmin
 from controlsde.fokker_planck.density_field import DensityField
 from controlsde.fokker_planck.mesh import Mesh
 from controlsde.verification.transport_at_end import final_transport, masses_on_cells
+from tests.quick import every
 
 SQUARE = ((-5.0, 5.0), (-5.0, 5.0))
 
@@ -83,6 +84,7 @@ def test_a_softmin_stays_finite_where_its_exponentials_would_not():
     assert_allclose(softmin(costs, 1e-3, np.log([0.5, 0.5]), np.array([900.0, -900.0])), [-900, 700], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_entropic_maximum_is_the_one_of_thousands_of_plain_iterations():
     rng = np.random.default_rng(1)
     edges = grid(((0.0, 1.0), (0.0, 1.0)), 9, 8)
@@ -116,7 +118,7 @@ PRODUCTS = {
 }
 
 
-@pytest.mark.parametrize("case", PRODUCTS)
+@pytest.mark.parametrize("case", every(2, PRODUCTS))
 def test_w2_of_products_adds_over_the_axes_with_order_two_in_the_cell(case):
     box, first, second = PRODUCTS[case]
     exact = exact_for_products(box, first, second)

@@ -124,6 +124,7 @@ def test_every_distance_sees_particles_of_another_density():
         assert abs(found[signed].null_mean) < 0.1 * found[signed].value
 
 
+@pytest.mark.slow
 def test_the_rejections_of_exact_draws_are_a_tenth_at_level_a_tenth(monkeypatch):
     """9 nulls: p = 1/10 exactly where the value is above all of them. Bounds hold with probability .998 each."""
     monkeypatch.setattr(particle_distances, "DIRECTIONS", 4)  # for speed: the level is that of any directions

@@ -217,6 +217,7 @@ def test_what_cannot_be_solved_is_said(explorer):
     assert float(scene["numbers"]["l2_sup"]) < 1e-3
 
 
+@pytest.mark.slow
 def test_a_solve_that_has_not_begun_is_cancelled_at_once(tmp_path):
     running = start(folder=tmp_path)
     try:
@@ -284,6 +285,7 @@ def test_nothing_outlives_the_server(ending, tmp_path):
     assert gone(family, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_solving_process_that_dies_is_said_and_replaced(explorer, small):
     runs = explorer.status()["runs"]
     key = explorer.open(LONG)["key"]
@@ -322,6 +324,7 @@ def test_what_cannot_be_opened_or_served_is_one_line(explorer):
         assert not done.stdout
 
 
+@pytest.mark.slow
 def test_a_file_and_what_is_set_on_top_of_it_are_opened(tmp_path):
     (tmp_path / "mine.yaml").write_text(SMALL.replace("name: small\n", ""))
     running = start("mine.yaml", "--set", "noise=0.125", folder=tmp_path)
@@ -335,6 +338,7 @@ def test_a_file_and_what_is_set_on_top_of_it_are_opened(tmp_path):
         running.process.wait(SOON)
 
 
+@pytest.mark.slow
 def test_the_image_of_a_plane_is_a_picture(explorer):
     _, opened = explorer.ask("/open", {"name": "moser-square"})
     settings = {"pieces": 2, "noise": 0.5}

@@ -15,12 +15,12 @@ from controlsde.verification.free_certificate import LIMITS
 from tests.free_space.cases import bumps, some_controls
 
 
-@pytest.fixture(scope="module", params=[0.0, 1.0], ids=["flow", "noisy"])
+@pytest.fixture(scope="module", params=[pytest.param(0.0, marks=pytest.mark.slow), 1.0], ids=["flow", "noisy"])
 def exact(request):
     return cs.evaluate(bumps(noise=request.param, drift="exact", monte_carlo__particles=2000))
 
 
-@pytest.fixture(scope="module", params=[0.0, 1.0], ids=["flow", "noisy"])
+@pytest.fixture(scope="module", params=[pytest.param(0.0, marks=pytest.mark.slow), 1.0], ids=["flow", "noisy"])
 def wrong(request):
     return cs.evaluate(bumps(noise=request.param), some_controls())
 
@@ -31,6 +31,7 @@ def test_the_exact_drift_is_verified_and_no_further_from_p_than_draws_of_p(exact
         assert one.z < 4.0, name
 
 
+@pytest.mark.slow
 def test_an_evaluation_with_too_much_noise_finds_fault_with_the_exact_drift(monkeypatch):
     right = free_verifying.experiment_of
 

@@ -7,10 +7,13 @@ from types import SimpleNamespace
 import pytest
 
 from controlsde.lessons.contents import LESSONS, lesson
+from tests.quick import slow
 
 pytest.importorskip("marimo", reason="needs marimo: pip install -e '.[learn]'")
 
 THERE = [one for one in LESSONS if one.notebook.is_file()]
+LONGER = ("narrow_is_enough", "what_can_be_reached", "what_noise_changes", "reversing_a_diffusion")
+SOON = [slow(one) if one.name in LONGER else one for one in THERE]
 
 
 def said_of(one, answers):
@@ -22,13 +25,13 @@ def said_of(one, answers):
     return [getattr(output, "text", "") for output in outputs]
 
 
-@pytest.mark.parametrize("one", THERE, ids=lambda one: one.name)
+@pytest.mark.parametrize("one", SOON, ids=lambda one: one.name)
 def test_a_notebook_shows_what_right_answers_do(one):
     shown = said_of(one, {each.key: each.right[-1] for each in one.exercises})
     assert f"{len(one.exercises)} of {len(one.exercises)} exercises solved" in "".join(shown)
 
 
-@pytest.mark.parametrize("one", THERE, ids=lambda one: one.name)
+@pytest.mark.parametrize("one", SOON, ids=lambda one: one.name)
 def test_a_notebook_shows_what_known_mistakes_do(one):
     shown = said_of(one, {each.key: each.mistakes[0].answer for each in one.exercises})
     assert f"0 of {len(one.exercises)} exercises solved" in "".join(shown)
@@ -53,7 +56,7 @@ def test_a_notebook_bears_answers_that_cannot_be_read(one):
 @pytest.mark.parametrize(
     ("number", "drawings"),
     [
-        (3, (" your formula</li>", "particles under your drift")),
+        slow((3, (" your formula</li>", "particles under your drift"))),
         (4, ("your ∂J/∂vₖ", "The distance of your gradient from central differences")),
         (5, ("yours, κ = 0.633", " by your step</li>", "by your D = 0.005")),
     ],

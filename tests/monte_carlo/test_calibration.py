@@ -27,7 +27,7 @@ TEN = [
     "two-bumps", "three-bumps", "iris-petals", "heat-compact", "jump", "moser-bumps", "circle", "vp-cosine",
     "moser-square", "iris-plane",
 ]  # fmt: skip
-QUICK = ("two-bumps", "circle", "moser-square")  # the others have the same walls and more to compute
+QUICK = ("two-bumps",)  # the others have more to compute
 
 
 def posed(name):
@@ -73,6 +73,7 @@ def test_z_is_standard_normal_over_two_hundred_repetitions(name):
     assert abs(np.std(z_modes) - 1) < 0.35  # a weighted χ²: its tail makes its spread less certain
 
 
+@pytest.mark.slow
 def test_the_null_of_a_transport_distance_is_calibrated():
     experiment, _, density, _ = posed("two-bumps")
     first = experiment(0)

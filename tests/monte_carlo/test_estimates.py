@@ -107,6 +107,7 @@ def test_slices_hold_all_of_a_density_and_its_projected_variance(slicing):
     np.testing.assert_allclose(variance, 1 / 3, rtol=2e-3)  # of a uniform law on a square of side 2, in any direction
 
 
+@pytest.mark.slow
 def test_the_null_of_sliced_transport_is_calibrated(slicing, monkeypatch):
     monkeypatch.setitem(statistics.REPEATS, 2, 40)
     rng, p = np.random.default_rng(0), []

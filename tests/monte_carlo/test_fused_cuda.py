@@ -27,6 +27,7 @@ from controlsde.monte_carlo.backends.triton.stepping import UNIT, flow_constants
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Process
 from controlsde.monte_carlo.sums import Layout, count
+from tests.quick import only, slow
 
 pytest.importorskip("triton")
 
@@ -82,6 +83,8 @@ CASES = {
     "three-draws": partial(process, 2, draws=3, scheme="euler-maruyama", steps_per_piece=2),
 }
 
+QUICK = ("euler-in-1", "groups-across-pieces", "heun-in-3", "periodic", "absorbing", "hardly-any-noise", "three-draws")
+
 STILL = {
     "reflecting": partial(process, 1),
     "periodic": partial(process, 2, walls="periodic"),
@@ -110,18 +113,18 @@ def assert_agree(interpreted, of, tolerance):
         assert 0.02 < found.alive.mean() < 0.98
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", only(QUICK, CASES))
 def test_with_noise_particles_agree_to_single_precision(interpreted, case):
     of = CASES[case]()
     assert_agree(interpreted, of, 3e-6 * (1.0 + of.deviation.max()))  # steps of several boxes are rounded more coarsely
 
 
-@pytest.mark.parametrize("case", STILL)
+@pytest.mark.parametrize("case", only(["periodic", "absorbing", "tangential", "softplus"], STILL))
 def test_without_noise_particles_agree_to_double_precision(interpreted, case):
     assert_agree(interpreted, STILL[case](diffusivity=0.0, steps_per_piece=8), 1e-13)
 
 
-@pytest.mark.parametrize("build", [partial(process, 2, walls="absorbing"), partial(process, 3, diffusivity=0.0)])
+@pytest.mark.parametrize("build", [slow(partial(process, 2, walls="absorbing")), partial(process, 3, diffusivity=0.0)])
 def test_sums_are_those_of_the_positions_in_whole_units_term_by_term(interpreted, build):
     of, bins, modes = build(), 16, 40
     start = starts(300, of.dimension)
@@ -146,7 +149,7 @@ def test_sums_are_those_of_the_positions_in_whole_units_term_by_term(interpreted
 
 
 def test_paths_and_sums_do_not_depend_on_the_launches(interpreted):
-    of, start = process(2, walls="absorbing"), starts(300, 2)
+    of, start = process(2, walls="absorbing", steps_per_piece=1), starts(300, 2)
     parts = [(FIRST, start[:130]), (FIRST + 130, start[130:])]
     whole = interpreted(fused_cuda.simulate, of, STREAM, FIRST, start, "cpu")
     halves = [interpreted(fused_cuda.simulate, of, STREAM, *part, "cpu") for part in parts]
@@ -198,7 +201,7 @@ def interpreted_script(folder, text, *arguments):
     """What a script prints under the interpreter: kernels of its own have to stand in a file."""
     script = folder / "script.py"
     script.write_text(text)
-    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, script, *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
@@ -221,6 +224,7 @@ import triton.language as tl
 from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
 from controlsde.monte_carlo.backends.numpy import stepping as plain
 from controlsde.monte_carlo.backends.triton.stepping import Kernel
+from tests.quick import only, slow
 
 def half(x):  # what is approximate is good for angles in [-pi, pi] alone
     assert np.abs(x).max() < 3.1416
@@ -264,8 +268,8 @@ for case in sys.argv[2:]:
 """
 
 
-def test_with_exact_functions_the_fast_kernel_agrees_with_the_reference(tmp_path):
-    cases = ["heun-in-1", "wide", "heun-in-8", "absorbing", "softplus", "sin"]
+@pytest.mark.parametrize("cases", [["absorbing"], slow(["heun-in-1", "wide", "heun-in-8", "softplus", "sin"])], ids=len)
+def test_with_exact_functions_the_fast_kernel_agrees_with_the_reference(tmp_path, cases):
     printed = interpreted_script(tmp_path, FAST, __file__, *cases).split()
     assert printed[::2] == cases
     assert max(map(float, printed[1::2])) < 3e-6
@@ -320,7 +324,7 @@ SUMS = {"STORE": False, "COPIES": 64, "BINS": 1024, "MODES": 128}
 # 80 let 25, 112 let 18. With fewer than four for each of its four schedulers, of one or two particles a thread,
 # nothing would hide what an instruction waits for.
 BUDGETS = [
-    (1, "heun", 64),
+    pytest.param(1, "heun", 64, marks=pytest.mark.slow),
     (2, "euler-maruyama", 72),
     pytest.param(1, "euler-maruyama", 64, marks=pytest.mark.slow),
     pytest.param(2, "heun", 72, marks=pytest.mark.slow),
@@ -353,14 +357,15 @@ def test_for_hopper_particles_stay_in_few_registers_and_nothing_is_spilled(cubin
     assert "MUFU.EX2" in code  # the chip's own functions
 
 
-def test_for_hopper_a_noise_free_kernel_spills_nothing(cubin):
-    code = tool("nvdisasm", "-c", cubin(process(8, 8, diffusivity=0.0)))
+@pytest.mark.parametrize("d", [2, slow(8)])
+def test_for_hopper_a_noise_free_kernel_spills_nothing(cubin, d):
+    code = tool("nvdisasm", "-c", cubin(process(d, d, diffusivity=0.0)))
     assert not re.search(r"\b(LDL|STL)\b", code)
     assert "DFMA" in code
 
 
 def test_on_a_line_the_sums_of_the_kernel_are_all_that_the_stream_asks_for(interpreted):
-    posed = process(1, 2)
+    posed = process(1, 2, steps_per_piece=1)
     layout = Layout.of_box(posed.box, posed.walls)
     start = starts(300, 1)
     found = interpreted(backend.sums, posed, STREAM, FIRST, start, layout, "cpu")

@@ -27,6 +27,7 @@ from controlsde.tracking.tracking_problem import build_mesh, build_network, time
 from controlsde.verification.grid import FinalGrid
 from controlsde.verification.particle_measurement import experiment_of
 from controlsde.verification.refinement import refined_density
+from tests.quick import slow
 
 DIFFUSIVITY = 0.25
 
@@ -127,6 +128,7 @@ def test_the_order_in_a_corner_into_which_the_drift_presses(scheme):
     assert ORDERS[scheme][0] - 2 * spread < slope < ORDERS[scheme][1] + 2 * spread
 
 
+@pytest.mark.slow
 def test_the_mass_that_absorbing_walls_kill_has_order_one_with_the_bridge():
     exact = surviving(0.3, 3.0, 0.3)
     slope, spread = fit(
@@ -155,7 +157,7 @@ def two_bumps():
 
 
 @pytest.mark.parametrize(
-    ("scheme", "steps", "expected"), [("euler-maruyama", (2, 4, 8), (0.9, 1.1)), ("heun", (1, 2), (1.8, 2.5))]
+    ("scheme", "steps", "expected"), [slow(("euler-maruyama", (2, 4, 8), (0.9, 1.1))), ("heun", (1, 2), (1.8, 2.5))]
 )
 def test_the_order_of_two_bumps_against_the_state_equation(two_bumps, scheme, steps, expected):
     experiment, coefficients = two_bumps

@@ -12,6 +12,7 @@ from scipy.stats import truncnorm
 from controlsde.fokker_planck.diffusivity import Varying
 from controlsde.monte_carlo.backends.numpy.stepping import place, survives
 from controlsde.monte_carlo.sums import CELL
+from tests.quick import slow
 
 from .running import FREE, Field, Setting, setting, simulate, still
 
@@ -97,6 +98,7 @@ def test_every_piece_is_asked_for_times_within_it_alone(diffusivity):
         assert max(times) == pytest.approx(end, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_with_noise_the_weak_order_is_two_away_from_walls():
     # dX = tanh(X) dt + dW: from x the law at t is a mixture of N(x ± t, t), weights ∝ e^{±x}
     start, horizon = 0.4, 2.0
@@ -163,6 +165,7 @@ def cosine_means(drift, diffusivity, start, horizon, count=160):
     return expm(horizon * generator) @ np.cos(waves * start)
 
 
+@pytest.mark.slow
 def test_reflected_ornstein_uhlenbeck_has_its_cosine_series():
     diffusivity, start, horizon, waves = 0.25, 0.9, 0.6, np.arange(1, 7)
     drift = Field(lambda _, __, x: 3 * (0.3 - x), np.array([0.0, horizon]))
@@ -246,7 +249,7 @@ def test_an_error_in_the_drift_comes_through():
         )
 
 
-@pytest.mark.parametrize("steps", [8, 32])
+@pytest.mark.parametrize("steps", [8, slow(32)])
 def test_mass_at_a_wall_settles_in_the_exponential_layer_for_any_step(steps):
     drift, diffusivity = 3.0, 0.5
     pressing = Field(lambda _, __, x: torch.full_like(x, drift), np.linspace(0, 4, 9))

@@ -250,6 +250,7 @@ def refusal(load):
     return None
 
 
+@pytest.mark.slow
 def test_the_largest_picture_round_trips(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (128, 128), dtype=np.uint8)
     problem = picture(tmp_path, noise)

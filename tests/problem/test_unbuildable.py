@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.quick import slow
+
 BOX = "domain: {box: [[-5, 5]]}\n"
 MIXTURE = "{kind: mixture, means: [-1.5, 1.5], stds: [0.3, 0.3]}"
 SMALL = "mesh: {elements: [8], steps_per_piece: 2}\nmonte_carlo: {particles: 100}\n"
@@ -74,7 +76,7 @@ def test_a_forward_process_that_cannot_be_computed_is_told_with_its_place(text, 
     assert line.startswith("bad.yaml:5:35: reference.forward.drift")
 
 
-@pytest.mark.parametrize("command", ["check", "evaluate"])
+@pytest.mark.parametrize("command", ["check", slow("evaluate")])
 @pytest.mark.parametrize("text", SCHEDULES)
 def test_a_schedule_that_cannot_be_computed_with_is_told_where_it_is_written(text, command, refused):
     forward = f'{{kind: ve, schedule: "{text}"}}'
@@ -103,7 +105,7 @@ def test_a_density_that_cannot_be_integrated_is_told_with_its_place(refused):
     assert line.startswith("bad.yaml:6:37: reference.data.expression: the function is unbounded or varies on every")
 
 
-@pytest.mark.parametrize("command", ["check", "solve"])
+@pytest.mark.parametrize("command", ["check", pytest.param("solve", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("text", "at"), [("sign(x)", "x = 0"), ("where(x < 1, -x, 2)", "x = 1")])
 def test_a_forward_process_that_jumps_is_told_with_place_and_cure(text, at, command, refused):
     forward = f'{{kind: formula, drift: "{text}", diffusivity: 1}}'
@@ -112,6 +114,7 @@ def test_a_forward_process_that_jumps_is_told_with_place_and_cure(text, at, comm
     assert "tanh" in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["-1e5*x", "1e4*x"])
 def test_a_forward_process_too_strong_for_any_mesh_is_refused_soon(text, refused):
     forward = f'{{kind: formula, drift: "{text}", diffusivity: 1}}'
@@ -151,7 +154,7 @@ def between(first, last, kind):
         ),
     ],
 )
-@pytest.mark.parametrize("command", ["check", "solve"])
+@pytest.mark.parametrize("command", ["check", slow("solve")])
 def test_what_arises_while_a_reference_is_built_is_told_at_its_key(text, expected, command, refused):
     line = refused(command, "bad.yaml", text=text)[-1]
     assert line.startswith(expected)

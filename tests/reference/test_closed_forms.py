@@ -259,6 +259,7 @@ def test_without_any_blur_heat_between_walls_is_the_data_at_the_walls_too(spec):
     np.testing.assert_allclose(reversed_diffusion(spec, box).density(0.5, x), data.pdf(x), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_two_halves_of_a_switched_flow_agree():
     for reference in (
         reversed_diffusion(MIXTURE, ((-1.5, 1.2),)),

@@ -131,6 +131,13 @@ REFERENCES = {
     "moser ring": lambda: moser(BUMPS[0], MIXTURE, NARROW, walls="periodic"),
 }
 HARD = ("3d", "walled", "ring correlated", "moser ring 2d")  # parts of the names of what takes longest
+ALIKE = (  # others in the quick tests have the same data or the same process
+    "heat correlated 2d", "displacement truncated", "moser image 2d", "moser correlated 2d", "displacement student-t",
+    "double well student-t", "quartic", "moser student-t 2d", "heat uniform 2d", "heat truncated", "moser mixture 2d",
+    "moser funnel 2d", "heat mixture 2d", "heat ring formula", "heat mixture", "heat funnel 2d", "heat student-t 2d",
+    "ve that begins slowly, walls", "heat image 2d", "vp formula, walls",
+)  # fmt: skip
+SCORED_LATER = ("heat ring correlated 2d", "moser ring correlated 2d", "moser 3d", "heat formula 3d")
 SLOW = ("ve that begins slowly", "vp that begins slowly", "vp that pauses")
 FREE = (*SLOW, "ou stationary start", "vp linear", "vp cosine", "vp 2d", "vp stationary start", "ve geometric")
 BOXES = {
@@ -165,7 +172,10 @@ def points(reference, name, rng, count=12):
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=pytest.mark.slow) if any(part in name for part in HARD) else name for name in REFERENCES],
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in ALIKE or any(part in name for part in HARD) else name
+        for name in REFERENCES
+    ],
 )
 def test_density_is_carried_by_the_exact_drift_at_every_noise_level(name, built, rng):
     reference = built(name)
@@ -187,7 +197,9 @@ def test_density_is_carried_by_the_exact_drift_at_every_noise_level(name, built,
             np.testing.assert_allclose(change, -divergence, atol=2e-5 * scale)
 
 
-@pytest.mark.parametrize("name", REFERENCES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SCORED_LATER else name for name in REFERENCES]
+)
 def test_score_is_the_gradient_of_the_log_density(name, built, rng):
     reference = built(name)
     x, t = points(reference, name, rng), 0.6 * reference.horizon

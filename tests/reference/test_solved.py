@@ -7,6 +7,7 @@ import pytest
 
 from controlsde.reference import ReferenceError  # noqa: A004
 from controlsde.reference import solved as solved_module
+from tests.quick import slow
 
 from .builders import JUMP, MIXTURE, MIXTURE_2D, SMOOTH, column, formula, formula_forward, gaussian, reversed_diffusion
 
@@ -15,7 +16,7 @@ DOUBLE_WELL = "4*(x - x^3)"  # −V′, V = x⁴ − 2x²
 
 
 @pytest.mark.parametrize("data", [MIXTURE, SMOOTH])
-@pytest.mark.parametrize(("drift", "same"), [("-x", OU), ("0", "heat")])
+@pytest.mark.parametrize(("drift", "same"), [("-x", OU), slow(("0", "heat"))])
 def test_between_walls_it_equals_the_series(data, drift, same):
     box, x = ((-1.5, 1.2),), column(-1.5, 1.2, 41)
     solved = formula_forward(data, box, drift, horizon=0.5, diffusivity=0.7)

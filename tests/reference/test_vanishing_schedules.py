@@ -52,9 +52,8 @@ def noised(schedule, kind, s):
     ("kind", "schedule", "noise"),
     [
         pytest.param("ve", "s^2", 0.0, marks=pytest.mark.slow),
-        ("ve", "s^2", 1.0),
-        ("vp", "10*s^20", 0.0),
-        pytest.param("vp", "10*s^20", 0.5, marks=pytest.mark.slow),
+        pytest.param("ve", "s^2", 1.0, marks=pytest.mark.slow),
+        *(pytest.param("vp", "10*s^20", noise, marks=pytest.mark.slow) for noise in (0.0, 0.5)),
         pytest.param("ve", "4*max(s - 0.5, 0)", 1.0, marks=pytest.mark.slow),
         ("vp", "(s - 0.5)**2", 0.5),
     ],
@@ -116,7 +115,7 @@ def test_solver_steps_carry_the_reference_to_their_order(noise):
 @pytest.mark.parametrize(
     ("schedule", "solver"),
     [
-        ("10*s^20", "shooting"),
+        pytest.param("10*s^20", "shooting", marks=pytest.mark.slow),
         ("where(s < 0.5, 0, 1)", "shooting"),
         pytest.param("where(s < 0.5, 0, 1)", "collocation", marks=pytest.mark.slow),
     ],

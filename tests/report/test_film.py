@@ -21,6 +21,7 @@ from controlsde.report.film_particles import moving
 from controlsde.report.film_scenes import LineScene, PlaneScene, images_of
 from controlsde.verification.evidence import Fields
 from controlsde.workflow.comparison import Comparison, at_noise
+from tests.quick import every, slow
 
 STORED = Path(__file__).parents[1] / "data" / "result-format-4.nc"
 TIMES = 9
@@ -90,7 +91,7 @@ def durations_of(path):
 
 
 @pytest.mark.parametrize("ending", ["gif", "webp"])
-@pytest.mark.parametrize("kind", ["line", "plane"])
+@pytest.mark.parametrize("kind", ["line", slow("plane")])
 def test_a_film_has_a_frame_for_every_density_and_the_last_stays(kind, ending, tmp_path, request):
     target = tmp_path / f"film.{ending}"
     result = request.getfixturevalue(kind)
@@ -177,7 +178,7 @@ def test_levels_stand_side_by_side_under_the_title_of_a_comparison(line, tmp_pat
     assert near[0] < 30 < near[1]
 
 
-@pytest.mark.parametrize("case", ["broken", "only nan", "exact", "no particles", "one time", "interrupted"])
+@pytest.mark.parametrize("case", every(3, ["broken", "only nan", "exact", "no particles", "one time", "interrupted"]))
 def test_a_film_of_an_unhappy_result_is_honest(case, line, tmp_path):
     fields = line.fields
     nothing = np.full_like(fields.density, np.nan)

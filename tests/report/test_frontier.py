@@ -18,6 +18,7 @@ def test_the_frontier_says_which_energy_it_bounds():
         assert "no drift can" in {text.get_text() for text in axes.texts}
 
 
+@pytest.mark.slow
 def test_answers_stand_above_the_curve_of_their_noise_and_those_of_another_reference_are_refused():
     problem = load_problem("two-bumps", set={"drift": "exact", "monte_carlo.particles": 2000, "network.width": 2})
     answer = evaluate(problem)

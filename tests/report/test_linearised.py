@@ -7,6 +7,7 @@ import controlsde as cs
 from controlsde.report.figures import save_controllability
 from controlsde.report.linearised import directions, insertion
 from controlsde.workflow.linearising import controllability
+from tests.quick import slow
 
 SMALL = {
     "heat-compact": {"mesh": {"elements": [4], "degree": 6, "steps_per_piece": 2}, "controls.pieces": 3},
@@ -24,7 +25,7 @@ def found_of(name, metric="energy", scale=1.0):
 
 
 @pytest.mark.parametrize(
-    ("name", "metric"), [("heat-compact", "energy"), ("heat-compact", "effort"), ("iris-plane", "energy")]
+    ("name", "metric"), [("heat-compact", "energy"), slow(("heat-compact", "effort")), slow(("iris-plane", "energy"))]
 )
 def test_both_pictures_are_drawn_and_say_that_they_are_of_first_order(name, metric, tmp_path):
     found = found_of(name, metric)

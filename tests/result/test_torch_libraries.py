@@ -17,6 +17,7 @@ from controlsde.monte_carlo.backends.torch import stepping as tensors
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Process
 from controlsde.result.torch_module import ControlledProcess
+from tests.quick import slow
 
 BOX = ((-1.0, 2.0), (0.0, 1.0))
 TIMES = (0.0, 0.2, 0.5, 1.0)
@@ -70,7 +71,7 @@ def _the_same_paths_every_time():
 # ---- laws
 
 
-@pytest.mark.parametrize(("method", "steps"), [("euler", 200), ("milstein", 200), ("srk", 60)])
+@pytest.mark.parametrize(("method", "steps"), [*map(slow, (("euler", 200), ("milstein", 200))), ("srk", 60)])
 @torch.no_grad()
 def test_torchsde_brings_reflected_ou_to_a_truncated_gaussian(method, steps):
     # v(x) = relu(−x) − relu(x) = −x on [−½, 3/2] with D = ½: the stationary law is N(0, ½) on the box, scaled to one
@@ -104,7 +105,9 @@ def test_torchsde_follows_a_diffusivity_that_varies_in_time():
         within_errors(end[:, axis] ** 2, 2 * 0.5 * 1.1)
 
 
-@pytest.mark.parametrize(("walls", "tangential"), [("reflecting", False), ("reflecting", True), ("periodic", False)])
+@pytest.mark.parametrize(
+    ("walls", "tangential"), [slow(("reflecting", False)), ("reflecting", True), slow(("periodic", False))]
+)
 @torch.no_grad()
 def test_in_two_dimensions_torchsde_has_the_law_of_the_state_equation(walls, tangential):
     network, controls, process = random_process(walls, 0.3, dimension=2, tangential=tangential)
@@ -139,7 +142,7 @@ def test_between_absorbing_walls_paths_go_on_as_if_there_were_none():
 # ---- trajectories and orders
 
 
-@pytest.mark.parametrize("dimension", [1, 2])
+@pytest.mark.parametrize("dimension", [slow(1), 2])
 @pytest.mark.parametrize("walls", ["reflecting", "periodic"])
 @torch.no_grad()
 def test_without_noise_torchdiffeq_runs_our_own_trajectories(walls, dimension):
@@ -300,7 +303,7 @@ def differences(process, value, step=1e-6):
     return torch.tensor(slopes, dtype=torch.float64)
 
 
-@pytest.mark.parametrize(("walls", "dimension"), [("reflecting", 1), ("reflecting", 2), ("periodic", 2)])
+@pytest.mark.parametrize(("walls", "dimension"), [("reflecting", 1), *map(slow, (("reflecting", 2), ("periodic", 2)))])
 def test_gradients_through_sdeint_are_those_of_differences_on_the_same_noise(walls, dimension):
     _, _, process = random_process(walls, 0.1, dimension)
     start = inside(16, dimension)
@@ -310,7 +313,7 @@ def test_gradients_through_sdeint_are_those_of_differences_on_the_same_noise(wal
     assert apart(found, differences(process, value)) < 1e-6
 
 
-@pytest.mark.parametrize(("walls", "dimension"), [("reflecting", 1), ("reflecting", 2), ("periodic", 2)])
+@pytest.mark.parametrize(("walls", "dimension"), [("reflecting", 1), *map(slow, (("reflecting", 2), ("periodic", 2)))])
 def test_the_stochastic_adjoint_converges_to_the_gradient_through_the_solver(walls, dimension):
     _, _, process = random_process(walls, 0.1, dimension, tangential=True)
     start = inside(32, dimension)
@@ -341,6 +344,7 @@ def test_the_adjoint_of_torchdiffeq_converges_to_the_gradient():
     assert gaps[1] < gaps[0] / 50  # four times as many steps, fourth order
 
 
+@pytest.mark.slow
 def test_the_mean_gradient_is_right_where_the_unfolded_drift_jumps():
     # v = c on [0, 1] with D = ½: the stationary law is e^{cx/D}, so that dE[X]/dc = Var(X)/D; c = A tanh 1
     diffusivity, count, chunks = 0.5, 5000, 10

@@ -92,6 +92,7 @@ def euler_maruyama(process, x, steps, generator):
     return process.fold(x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("walls", ["reflecting", "periodic"])
 @torch.no_grad()
 def test_free_paths_folded_at_the_end_have_the_law_of_reflected_ones(walls):

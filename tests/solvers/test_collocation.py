@@ -13,6 +13,7 @@ from controlsde.solvers.shooting import solver as shooting
 from controlsde.solvers.shooting.options import Shooting
 from controlsde.solvers.starts import starts_from
 from controlsde.tracking.objective import Objective
+from tests.quick import slow
 
 
 def shoot(tracking):
@@ -29,7 +30,7 @@ AGREEMENT = {
 }
 
 
-@pytest.mark.parametrize("noise", [0.0, 1.0])
+@pytest.mark.parametrize("noise", [slow(0.0), 1.0])
 @pytest.mark.parametrize("name", AGREEMENT)
 def test_from_the_shooting_optimum_collocation_stays_at_the_same_objective(name, noise, small_tracking):
     problem, changes = AGREEMENT[name]
@@ -48,19 +49,23 @@ def test_from_the_shooting_optimum_collocation_stays_at_the_same_objective(name,
 
 @pytest.fixture(scope="module")
 def solved(small_tracking):
-    """What collocation makes of two bumps, solved once: (noise or None for the problem's own, options)."""
+    """What collocation makes of `few_pieces`, solved once: (noise or None for the problem's own, options)."""
 
     @cache
     def solved(noise=None, **options):
-        changes = {} if noise is None else {"noise": noise}
-        return collocation.solve(Objective(small_tracking(**changes)), Collocation(**options))
+        return collocation.solve(Objective(few_pieces(small_tracking, noise)), Collocation(**options))
 
     return solved
 
 
+def few_pieces(small_tracking, noise=None):
+    """Two bumps, which a search solves in seconds."""
+    return small_tracking(**{"controls.pieces": 3}, **({} if noise is None else {"noise": noise}))
+
+
 @pytest.mark.parametrize("noise", [0.0, 1.0], ids=["noise-free", "noisy"])
 def test_a_cold_collocation_ends_at_a_stationary_point_of_the_objective(small_tracking, solved, noise):
-    tracking, outcome = small_tracking(noise=noise), solved(noise, start="random")
+    tracking, outcome = few_pieces(small_tracking, noise), solved(noise, start="random")
     assert outcome.converged
     assert outcome.gradient_norm < 1e-6
     assert outcome.objective == pytest.approx(Objective(tracking).value(outcome.weights), rel=1e-12)
@@ -69,7 +74,7 @@ def test_a_cold_collocation_ends_at_a_stationary_point_of_the_objective(small_tr
 
 @pytest.mark.parametrize("noise", [0.0, pytest.param(1.0, marks=pytest.mark.slow)])
 def test_by_default_it_begins_where_a_search_by_shooting_ends(small_tracking, solved, noise):
-    tracking = small_tracking(noise=noise)
+    tracking = few_pieces(small_tracking, noise)
     """From one cold start collocation ends anywhere; what it calls its answer should not be far above shooting's."""
     objective = Objective(tracking)
     starts, hops = collocation.SHORT_SEARCH[1]
@@ -100,7 +105,7 @@ def test_an_interrupted_search_by_shooting_is_the_answer_so_far(small_tracking):
 
 
 def test_the_history_ends_in_the_objective_and_outcomes_know_their_start(small_tracking, solved):
-    tracking, outcome = small_tracking(), solved(starts=2)
+    tracking, outcome = few_pieces(small_tracking), solved(starts=2)
     assert outcome.converged
     last = outcome.history[-1]
     assert last.objective == outcome.objective == Objective(tracking).value(outcome.weights)
@@ -199,8 +204,9 @@ def test_an_interruption_keeps_the_last_point(small_tracking):
     assert np.isfinite(outcome.objective)
 
 
+@pytest.mark.slow
 def test_cold_starts_in_processes_find_what_one_process_finds(monkeypatch, small_tracking, solved):
-    tracking, alone = small_tracking(), solved(starts=2)
+    tracking, alone = few_pieces(small_tracking), solved(starts=2)
     monkeypatch.setattr("controlsde.solvers.workers.POOL_PAYS_ABOVE", 0.0)
     monkeypatch.setattr("loky.cpu_count", lambda: 2)
     together = collocation.solve(Objective(tracking), Collocation(starts=3))
@@ -208,7 +214,7 @@ def test_cold_starts_in_processes_find_what_one_process_finds(monkeypatch, small
     assert together.objective == min(together.starts)
 
 
-@pytest.mark.parametrize("noise", [0.0, 1.0])
+@pytest.mark.parametrize("noise", [slow(0.0), 1.0])
 def test_the_derivatives_of_the_program_are_those_that_casadi_derives(noise, small_tracking):
     program = transcribe(small_tracking(noise=noise))
     x, f, g = (program.nlp[name] for name in ("x", "f", "g"))
@@ -225,7 +231,7 @@ def test_the_derivatives_of_the_program_are_those_that_casadi_derives(noise, sma
 
 
 def test_a_cold_answer_is_held_to_what_a_short_search_by_shooting_finds(small_tracking, solved):
-    objective, cold = Objective(small_tracking()), solved(start="random")
+    objective, cold = Objective(few_pieces(small_tracking)), solved(start="random")
     starts, hops = collocation.SHORT_SEARCH[1]
     if objective.compiled:
         assert cold.known == shooting.solve(objective, Shooting(starts=starts, hops=hops)).objective

@@ -15,6 +15,7 @@ from controlsde.tracking.objective import Objective
 from controlsde.tracking.posed import Posed
 from controlsde.tracking.tracking_problem import build_tracking, time_grid
 from controlsde.workflow.mesh_refinement import solve_resolved
+from tests.quick import slow
 
 PROBLEM = """
 domain: {{box: [[-4, 4]]}}
@@ -43,7 +44,7 @@ def measured(problem, outcome):
     return fine.end_error(Objective(fine).stages(outcome.weights))
 
 
-@pytest.mark.parametrize("norm", ["l2", "h-1"])
+@pytest.mark.parametrize("norm", ["l2", slow("h-1")])
 def test_the_limit_holds_on_finer_meshes_the_conditions_on_the_own_one(norm):
     limit = 0.12 if norm == "l2" else 0.06
     tracking, outcome = solved(limit, norm=norm)
@@ -120,11 +121,13 @@ def test_an_error_hidden_by_the_own_mesh_ends_the_search_and_is_named():
     assert len(solves) < 6
 
 
+@pytest.mark.slow
 def test_a_tighter_limit_costs_more_effort():
     efforts = [solved(limit)[1].objective for limit in (0.16, 0.12, 0.09)]
     assert efforts[0] < efforts[1] < efforts[2]
 
 
+@pytest.mark.slow
 def test_collocation_finds_the_same_least_effort():
     efforts = []
     tracking, shot = solved(0.12)

@@ -10,6 +10,7 @@ from controlsde.solvers.collocation.options import Collocation
 from controlsde.solvers.shooting import solver as shooting
 from controlsde.solvers.shooting.options import Shooting
 from controlsde.tracking.objective import Objective
+from tests.quick import slow
 
 CASES = {
     "noisy": {},
@@ -80,6 +81,7 @@ def test_multipliers_of_the_lengths_make_the_lagrangian_stationary_at_an_optimum
     assert np.abs(left[~held]).max() < 1e-6
 
 
+@pytest.mark.slow
 def test_a_cold_start_moves_the_ends_of_the_pieces_to_an_optimum_of_shooting(small_tracking):
     tracking, _, _ = free(small_tracking)
     objective = Objective(tracking)
@@ -103,7 +105,7 @@ def test_free_lengths_do_no_worse_than_equal_ones(small_tracking):
     assert better.objective < 0.9 * equal.objective
 
 
-@pytest.mark.parametrize("noise", [0.0, 1.0])
+@pytest.mark.parametrize("noise", [slow(0.0), 1.0])
 def test_a_search_from_nowhere_begins_at_answers_with_equal_pieces_and_ends_no_higher(
     noise, small_tracking, monkeypatch
 ):

@@ -181,6 +181,7 @@ def test_memory_holds_one_state_a_piece_and_not_one_a_step():
     assert peak < 0.35 * every_step  # states at the ends, their slopes, and the steps and increments of one piece
 
 
+@pytest.mark.slow
 def test_steering_gets_nearer_at_particles_that_it_has_not_seen():
     tracking = problem(pieces=2)
     start, few = some_weights(tracking), USUAL.model_copy(update={"iterations": 40})

@@ -14,6 +14,7 @@ from controlsde.solvers.shooting.options import Shooting
 from controlsde.solvers.shooting.trust_region import Iterate
 from controlsde.solvers.starts import random_starts
 from controlsde.tracking.objective import Objective
+from tests.quick import slow
 
 
 def options(**changes):
@@ -91,7 +92,7 @@ def test_a_hop_is_given_up_when_it_is_far_off_late_or_promises_nothing():
     assert not lower(1.0 - 0.5 * GAIN, 1.0)
 
 
-@pytest.mark.parametrize("noise", [0.0, 1.0])
+@pytest.mark.parametrize("noise", [slow(0.0), 1.0])
 def test_hops_find_lower_valleys_that_are_optima(small_tracking, noise):
     tracking = small_tracking("three-bumps", noise=noise)
     plain = shooting.solve(Objective(tracking), options(hops=0))
@@ -120,7 +121,7 @@ def test_a_hop_that_lowers_j_in_its_first_iteration_is_marked_too():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("where", ["threads", "processes"])
+@pytest.mark.parametrize("where", ["threads", pytest.param("processes", marks=pytest.mark.slow)])
 def test_hops_side_by_side_are_those_one_after_the_other(where, monkeypatch, small_tracking):
     tracking = small_tracking("three-bumps", noise=0.0)
     monkeypatch.setattr("loky.cpu_count", lambda: 1)

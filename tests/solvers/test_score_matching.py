@@ -14,6 +14,7 @@ from controlsde.solvers.drift_fitting.switching import constructive_start
 from controlsde.solvers.shooting import solver as shooting
 from controlsde.solvers.shooting.options import Shooting
 from controlsde.tracking.objective import Objective
+from tests.quick import slow
 
 PLANE = {"mesh.elements": [3, 3], "mesh.degree": 5, "controls.pieces": 4}
 
@@ -44,6 +45,7 @@ def test_score_matching_minimises_the_loss_of_the_drift_not_j(tracking):
     assert np.abs(objective.value_and_gradient(outcome.weights)[1]).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_a_wider_network_tracks_better_by_its_fit(small_tracking):
     errors = []
     for width in (1, 2, 4):
@@ -84,7 +86,7 @@ def test_weights_stay_within_their_bounds_by_the_fit_and_not_by_a_cut(kind, smal
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(map(str, value.values())),
 )
-@pytest.mark.parametrize("noise", [0.0, 1.0])
+@pytest.mark.parametrize("noise", [slow(0.0), 1.0])
 def test_both_solvers_take_every_wall_reference_and_network(name, changes, noise, small_tracking):
     tracking = small_tracking(name, **{"controls.pieces": 4, **changes, "noise": noise})
     for solve, options in (
@@ -97,6 +99,7 @@ def test_both_solvers_take_every_wall_reference_and_network(name, changes, noise
         assert outcome.converged == (outcome.termination.reason == "converged")
 
 
+@pytest.mark.slow
 def test_switching_keeps_the_number_of_neurons_with_the_least_objective(small_tracking):
     tracking = small_tracking(**{"controls.pieces": 24, "noise": 0.0})
     assert fitting_groups("symmetric", 24) == (2, 3, 4, 6)
@@ -188,6 +191,7 @@ def test_switching_is_the_first_of_the_starts_and_the_others_are_random(small_tr
     np.testing.assert_array_equal(starts.starts_from(Objective(tracking), [given], 1, 7, "switching"), [given])
 
 
+@pytest.mark.slow
 def test_collocation_from_switching_solves_the_same_problem(small_tracking):
     tracking = small_tracking(**{"controls.pieces": 4})
     start = constructive_start(Objective(tracking), 0)

@@ -39,6 +39,7 @@ def test_the_mass_that_is_gone_is_that_of_a_sine_series(noise, diffusivity):
     assert mass_taken(result.fields) == pytest.approx(1 - left, abs=2e-6)
 
 
+@pytest.mark.slow
 def test_error_and_total_variation_are_at_least_the_cost_of_lost_mass():
     for diffusivity in (0.01, 2.0):
         result = cs.evaluate(flat(diffusivity=diffusivity))
@@ -52,6 +53,7 @@ def test_error_and_total_variation_are_at_least_the_cost_of_lost_mass():
     assert least_error(0.5, ((-1.0, 1.0), (0.0, 8.0))) == 0.125
 
 
+@pytest.mark.slow
 def test_without_noise_the_exact_drift_takes_nothing_to_the_walls():
     problem = parse_problem(
         """

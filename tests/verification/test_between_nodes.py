@@ -13,6 +13,7 @@ from controlsde.fokker_planck.diffusivity import Steady
 from controlsde.problem import Formula
 from controlsde.verification.between_nodes import unseen
 from controlsde.verification.densities_met import densities_met
+from tests.quick import slow
 
 BOX = ((-4.0, 4.0),)
 MESH = Mesh.build(BOX, "reflecting", (12,), 8)
@@ -72,6 +73,7 @@ def test_a_strip_that_no_mass_crosses_is_found_without_noise_and_with_little():
         assert not found.brief
 
 
+@pytest.mark.slow
 def test_noise_carries_mass_across_a_strip_in_proportion_to_its_width():
     # the barrier is 4·width/D, and a bound of no more than twice that is found
     for width in (1e-2, 1e-3, 1e-4):
@@ -116,6 +118,7 @@ def test_a_pulse_at_a_moment_at_which_only_this_search_looks_is_found(at):
     assert found.time == pytest.approx(float(at), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_trap_too_weak_to_move_much_still_gathers_mass_in_a_point():
     assert of_formula("-1e-3*((x - 0.4937)/1e-6)*exp(-((x - 0.4937)/1e-6)**2)", 0.0).change > 1.0
 
@@ -136,7 +139,8 @@ def test_a_formula_that_names_the_time_in_vain_is_no_other():
 
 
 @pytest.mark.parametrize(
-    "text", ["-1e19*softplus(-38 - ((x - 0.4937)/1e-4)**2)", "min((-314*exp(-((x - 0.4937)/1e-4)**2))**(1 + 0*x), 0)"]
+    "text",
+    [slow("-1e19*softplus(-38 - ((x - 0.4937)/1e-4)**2)"), "min((-314*exp(-((x - 0.4937)/1e-4)**2))**(1 + 0*x), 0)"],
 )
 def test_a_strip_is_found_however_it_is_written(text):
     assert of_formula(text).change > 0.05
@@ -155,6 +159,7 @@ def test_a_strip_in_the_plane_counts_with_its_share_of_the_cross_section():
     assert corner.change < 0.1 * across.change
 
 
+@pytest.mark.slow
 def test_a_strip_counts_with_the_density_that_meets_it_however_wide_the_box():
     changes = []
     for side in (4.0, 40.0):
@@ -195,6 +200,7 @@ def test_tubes_that_mass_passes_from_one_time_to_the_next_count_too(walls):
     assert slow[middle] < 1e-6
 
 
+@pytest.mark.slow
 def test_a_shift_counts_while_the_density_is_narrow_if_broad_at_the_end():
     spreading = [np.exp(-(MESH.points[:, 0] ** 2) / (2 * std**2)) / std for std in (0.2, 0.2, 2.0)]
     met = densities_met(MESH, np.array([0.0, 0.5, 1.0]), np.stack(spreading), 2.0)

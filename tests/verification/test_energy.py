@@ -109,6 +109,7 @@ def test_in_the_clock_of_the_noise_a_drift_counts_less_where_there_is_more():
     assert energy.price == energy.weighted / energy.bound
 
 
+@pytest.mark.slow
 def test_where_the_noise_rests_a_drift_that_rests_costs_nothing():
     """Of a schedule that pauses, the exact drift is as fast as D₀: |v|²/D is then 0/0, and the energy a number."""
     data = {"kind": "mixture", "means": [0.0], "stds": [0.6]}

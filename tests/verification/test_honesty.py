@@ -40,7 +40,8 @@ def test_a_narrow_component_is_not_overlooked_in_the_plane(mass):
     assert not found.verified
 
 
-@pytest.mark.parametrize("width", [pytest.param(1e-5, marks=pytest.mark.slow), 1e-3])
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1e-5, 1e-3])
 def test_a_narrow_component_at_the_start_is_not_overlooked(width):
     start, data = mixture([0.99, 0.01], [-0.5, 0.3], [0.5, width]), mixture([1.0], [0.0], [0.5])
     ends = {"from": honesty.spec(start), "to": honesty.spec(data)}
@@ -82,12 +83,12 @@ def test_a_spike_of_a_formula_is_not_overlooked(share, width):
         pytest.param(1e-4, 1e-3, -2.0, False, marks=pytest.mark.slow),
         pytest.param(1e-2, 1e-4, -2.0, True, marks=pytest.mark.slow),
         (1e-2, 3e-2, -1.0, False),
-        (0.1, 1e-3, -2.0, True),
+        pytest.param(0.1, 1e-3, -2.0, True, marks=pytest.mark.slow),
         pytest.param(1.0, 1e-3, -200.0, False, marks=pytest.mark.slow),
         pytest.param(1.0, 1e-2, -2.0, True, marks=pytest.mark.slow),
         (1.0, 1e-4, 2e5, False),
         pytest.param(0.3, 1e-3, 2e3, False, marks=pytest.mark.slow),
-        (0.1, 1e-2, 40.0, False),
+        pytest.param(0.1, 1e-2, 40.0, False, marks=pytest.mark.slow),
         pytest.param(0.02, 1e-3, 100.0, False, marks=pytest.mark.slow),
     ],
 )
@@ -98,7 +99,7 @@ def test_a_thin_strip_is_not_stepped_over(noise, width, inside, network):
 @pytest.mark.parametrize(
     ("noise", "width", "inside"),
     [
-        (0.0, 1e-3, 0.2),
+        pytest.param(0.0, 1e-3, 0.2, marks=pytest.mark.slow),
         pytest.param(0.0, 1e-2, 4.0, marks=pytest.mark.slow),
         pytest.param(1e-3, 1e-3, 0.2, marks=pytest.mark.slow),
         (1e-2, 1e-2, 0.2),
@@ -122,7 +123,8 @@ def test_of_many_strips_none_that_is_verified_is_wrong():
     assert sum(not one.verified and one.wrong < 0.02 for one in told) < 6
 
 
-@pytest.mark.parametrize("noise", [0.0, pytest.param(1e-4, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("noise", [0.0, 1e-4])
 def test_a_strip_that_stops_all_mass_is_not_verified(noise):
     found = across_a_strip(noise, 1e-3, -2.0, network=True)
     assert not found.verified
@@ -130,8 +132,15 @@ def test_a_strip_that_stops_all_mass_is_not_verified(noise):
     assert found.wrong > 1.0
 
 
-@pytest.mark.parametrize(("width", "inside"), [(1e-5, -2e6), (1e-3, -2e4), (1e-2, 300.0), (1e-4, -1.0)])
-@pytest.mark.parametrize("at", [0.1003, -0.7004])
+@pytest.mark.parametrize(
+    ("width", "inside"),
+    [
+        (1e-5, -2e6),
+        *(pytest.param(*one, marks=pytest.mark.slow) for one in ((1e-3, -2e4), (1e-2, 300.0))),
+        (1e-4, -1.0),
+    ],
+)
+@pytest.mark.parametrize("at", [0.1003, pytest.param(-0.7004, marks=pytest.mark.slow)])
 def test_a_thin_strip_in_a_forward_drift_is_not_stepped_over(width, inside, at):
     found = honesty.strip_in_a_forward_drift(width, inside, at=at)
     assert found.honest
@@ -178,12 +187,14 @@ def test_what_is_easy_is_verified(noise):
     assert found.wrong < 1e-3
 
 
+@pytest.mark.slow
 def test_what_is_easy_is_verified_in_the_plane():
     found = reversed_ornstein_uhlenbeck(mixture([1.0], [[0.5, -0.3]], [[0.6, 0.8]]), 1.0, 0.5)
     assert found.verified, found.failed
     assert found.wrong < 1e-3
 
 
+@pytest.mark.slow
 def test_a_narrow_part_that_the_mesh_holds_is_verified():
     problem = load_problem(
         "two-bumps",
@@ -200,7 +211,8 @@ def test_a_narrow_part_that_the_mesh_holds_is_verified():
 PULSES = {"vp": (5e-7, 1e6), "vp, wider": (3e-5, 2e4)}
 
 
-@pytest.mark.parametrize(("name", "noise"), [pytest.param("vp", 0.0, marks=pytest.mark.slow), ("vp, wider", 1e-3)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "noise"), [("vp", 0.0), ("vp, wider", 1e-3)])
 def test_an_exact_drift_does_not_step_over_a_pulse_of_its_schedule(name, noise):
     width, height = PULSES[name]
     found = honesty.exact_drift({"kind": name[:2], "schedule": honesty.pulse(width, height)}, noise)
@@ -209,7 +221,7 @@ def test_an_exact_drift_does_not_step_over_a_pulse_of_its_schedule(name, noise):
     assert found.wrong > 0.4
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "0.4 + 0.2*sin(9*s)"])
+@pytest.mark.parametrize("schedule", ["cosine", pytest.param("0.4 + 0.2*sin(9*s)", marks=pytest.mark.slow)])
 def test_an_exact_drift_of_a_schedule_that_is_followed_is_verified(schedule):
     found = honesty.exact_drift({"kind": "vp", "schedule": schedule}, 0.0, steps=128)
     assert found.verified, found.failed
@@ -243,6 +255,7 @@ def test_a_barrier_in_a_box_far_wider_than_the_mass_is_not_stepped_over():
     assert found.wrong > 0.1
 
 
+@pytest.mark.slow
 def test_a_density_narrower_than_the_final_cells_is_not_verified():
     found = honesty.pressed_together()
     assert found.honest
@@ -250,6 +263,7 @@ def test_a_density_narrower_than_the_final_cells_is_not_verified():
     assert found.wrong > 0.1
 
 
+@pytest.mark.slow
 def test_a_strip_crossed_between_two_kept_densities_is_not_stepped_over():
     found = honesty.kicked_once_around()
     assert found.honest

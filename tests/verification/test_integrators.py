@@ -23,6 +23,7 @@ from controlsde.verification.exponential import (
     propagate_time_dependent,
 )
 from controlsde.verification.refinement import FIELDS_PER_PIECE, refined_density
+from tests.quick import slow
 
 
 def fitted_order(sizes, errors):
@@ -202,7 +203,9 @@ def test_steps_that_were_not_enough_are_owned_up_to(monkeypatch, swung):
     assert moved > error > exponential.MAGNUS_TOLERANCE
 
 
-@pytest.mark.parametrize(("name", "noise"), [("two-bumps", 1.0), ("two-bumps", 0.0), ("moser-bumps", 0.5)])
+@pytest.mark.parametrize(
+    ("name", "noise"), [*map(slow, (("two-bumps", 1.0), ("moser-bumps", 0.5))), ("two-bumps", 0.0)]
+)
 def test_the_refined_mesh_follows_an_exact_reference_at_every_time(name, noise):
     problem = load_problem(name, set={"drift": "exact", "noise": noise})
     reference = build_reference(problem.reference, problem.domain)
@@ -252,6 +255,7 @@ def test_characteristics_are_zero_where_the_path_back_leaves_through_a_wall():
     assert_allclose(found, [0, 0, 1.01, 1.4], atol=1e-12)
 
 
+@pytest.mark.slow
 def test_characteristics_of_mosers_exact_drift_arrive_at_its_end(monkeypatch):
     monkeypatch.setattr(characteristics, "TOLERANCE", 1e-4)
     problem = load_problem("moser-bumps", set={"noise": 0.0, "drift": "exact"})

@@ -14,6 +14,7 @@ from controlsde.reference import build_reference
 from controlsde.verification.exponential import MAGNUS_TOLERANCE, propagate_time_dependent
 from controlsde.verification.jumps import jumps
 from controlsde.verification.pauses import pauses
+from tests.quick import slow
 
 
 def falling(power, floor=0.0):
@@ -83,7 +84,7 @@ monte_carlo: {{particles: 500, steps_per_piece: 8}}
     )
 
 
-@pytest.mark.parametrize("schedule", ["s^2", "where(s < 0.5, 0, 1)"])
+@pytest.mark.parametrize("schedule", ["s^2", slow("where(s < 0.5, 0, 1)")])
 def test_no_bound_is_promised_where_diffusivity_vanishes_and_drift_not(schedule):
     drift = 'drift: {kind: formula, expressions: ["0.1*x"]}'
     found = cs.evaluate(vanishing(schedule, drift)).promises
@@ -99,7 +100,7 @@ def test_a_diffusivity_that_is_only_small_keeps_its_bounds():
     assert bounded.l2 <= bounded.l2_bound
 
 
-@pytest.mark.parametrize("schedule", ["s^2", "where(s < 0.5, 0, 1)"])
+@pytest.mark.parametrize("schedule", [slow("s^2"), "where(s < 0.5, 0, 1)"])
 def test_the_exact_drift_rests_with_the_diffusivity_and_keeps_its_bounds(schedule):
     found = cs.evaluate(vanishing(schedule)).promises
     assert found.note is None
@@ -120,6 +121,7 @@ def test_jumps_are_looked_for_where_the_diffusivity_is_zero():
     assert jumps(build_reference(resting.reference, resting.domain), resting.domain.box)  # as it is at s = 0.5, too
 
 
+@pytest.mark.slow
 def test_no_output_within_a_piece_is_off_by_more_than_the_error_in_time():
     # diffusion that begins like t^6, against a drift, and has forgotten how by the end of the piece
     mesh = Mesh.build(((-3.0, 3.0),), "reflecting", (4,), 6)

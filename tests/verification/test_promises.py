@@ -11,6 +11,7 @@ from controlsde.problem import parse_problem
 from controlsde.reference import build_reference
 from controlsde.result.answer import plain_json
 from controlsde.verification.promises import Promises
+from tests.quick import slow
 
 T = 1.5
 GAUSSIAN = """
@@ -39,7 +40,7 @@ def promised(text, drift="{kind: exact}", **keys):
     return found
 
 
-@pytest.mark.parametrize("noise", [0.5, 1.0])
+@pytest.mark.parametrize("noise", [0.5, slow(1.0)])
 def test_a_biased_score_has_the_known_loss_and_path_divergence(noise):
     a = 0.3
     bias = (1 + noise) * a
@@ -138,7 +139,7 @@ monte_carlo: {particles: 500, steps_per_piece: 4}
     assert found.note is None
 
 
-@pytest.mark.parametrize("walls", ["reflecting", "periodic"])
+@pytest.mark.parametrize("walls", [slow("reflecting"), "periodic"])
 def test_it_works_in_the_plane(walls):
     text = f"""
 domain: {{box: [[0, 1], [0, 1]], walls: {walls}}}

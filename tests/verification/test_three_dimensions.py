@@ -25,6 +25,7 @@ monte_carlo: {particles: 500, steps_per_piece: 8}
 """
 
 
+@pytest.mark.slow
 def test_a_wave_without_drift_decays_as_heat_and_is_verified(tmp_path, monkeypatch):
     """On fewer cells for the final distances and fewer panels for the loss than users get: the same numbers, sooner."""
     grid = importlib.import_module("controlsde.verification.grid")

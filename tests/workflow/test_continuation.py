@@ -11,6 +11,7 @@ from controlsde.tracking.posed import Posed
 from controlsde.tracking.tracking_problem import build_tracking, time_grid
 from controlsde.workflow.continuation import level_grid, level_tracking, resized, solve_levels
 from controlsde.workflow.mesh_refinement import solve_resolved
+from tests.quick import slow
 
 PROBLEM = """
 domain: {{box: [[-4, 4]]}}
@@ -49,7 +50,7 @@ def test_splitting_pieces_keeps_the_drift_and_the_objective():
     assert values[0] == pytest.approx(values[1], rel=1e-12)  # equal pieces: the same steps, so the same numbers
 
 
-@pytest.mark.parametrize("kind", ["shooting", "collocation"])
+@pytest.mark.parametrize("kind", ["shooting", slow("collocation")])
 def test_each_rung_starts_where_the_one_before_ended(kind):
     asked = problem(kind=kind)
     reference = reference_of(asked)
@@ -71,6 +72,7 @@ def test_a_noise_path_ends_at_the_noise_of_the_problem():
     assert outcome.converged
 
 
+@pytest.mark.slow
 def test_warm_collocation_needs_few_iterations_along_a_noise_path():
     """Weights, states and duals of the noise level before are all there, so that Newton's method has little to do."""
     cold = problem(kind="collocation, start: random", refine="[]", starts=1)

@@ -51,6 +51,7 @@ def found(results):
     }
 
 
+@pytest.mark.slow
 def test_without_noise_feedback_is_essential_and_with_it_of_little_use(found):
     gains = {}
     for noise, loops in found.items():

@@ -10,6 +10,7 @@ import pytest
 import controlsde as cs
 from controlsde.controllability.weight_metric import MetricError
 from controlsde.workflow.linearising import controllability
+from tests.quick import slow
 
 HEAT = {"mesh": {"elements": [4], "degree": 6, "steps_per_piece": 2}, "controls.pieces": 3}
 
@@ -105,7 +106,7 @@ def test_what_has_no_network_is_refused():
         controllability(problem, controls=cs.Controls(controls.A, controls.W, controls.b, 2.0 * controls.times))
 
 
-@pytest.mark.parametrize("first", ["", "import controlsde.controllability.energy_bound; "])
+@pytest.mark.parametrize("first", [slow(""), "import controlsde.controllability.energy_bound; "])
 def test_the_room_of_the_same_name_can_be_called_whether_or_not_it_was_imported(first):
     code = (
         f"import controlsde as cs; {first}"

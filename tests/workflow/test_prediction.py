@@ -21,6 +21,7 @@ from controlsde.tracking.sizes import Sizes, operator_entries, sizes_of
 from controlsde.tracking.tracking_problem import build_tracking
 from controlsde.workflow import prediction as predictions
 from controlsde.workflow.prediction import predict
+from tests.quick import every
 
 PLANE = """
 domain: {box: [[-4, 4], [-4, 4]]}
@@ -63,7 +64,7 @@ def built(name):
     return problem, build_tracking(problem, build_reference(problem.reference, problem.domain))
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", every(3, CASES))
 def test_variables_and_nonzeros_are_those_of_the_program(name):
     problem, tracking = built(name)
     program = transcribe(tracking) if tracking.free is None else transcribe_free(tracking)

@@ -105,6 +105,7 @@ def test_an_energy_below_the_bound_is_impossible_and_nothing_is_solved(monkeypat
     assert f"{least:.6g}" in found.words
 
 
+@pytest.mark.slow
 def test_the_least_energy_lies_above_the_bound_and_comes_near_it():
     """One neuron steers one Gaussian well: its price is small, and never below one."""
     found = reach(small(**{"controls.pieces": 8}), 0.1, "energy")
