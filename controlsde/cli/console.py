@@ -191,7 +191,7 @@ class Console:
                 self._verdict(result)
             return
         seeds = len(comparison.at_levels[0])
-        over = f", {seeds} seeds of the search, mean ± standard deviation" if seeds > 1 else ""
+        over = f", {seeds} seeds of search and particles, mean ± standard deviation" if seeds > 1 else ""
         self._heading(f"{comparison.problem.name}: with and without noise{over}")
         for table in free_tables.comparison_tables(comparison):
             self._show(table)

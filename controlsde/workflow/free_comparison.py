@@ -1,6 +1,6 @@
 """With and without noise in free space: the same problem, the same budget, several fits at each noise level.
 
-Comes in: a problem, noise levels, how many seeds of the search. Goes out: results, one a level, beside what other seeds
+Comes in: a problem, noise levels, how many seeds. Goes out: results, one a level, beside what other seeds
 reached, so that a difference between levels can be told from luck; and cross[i][j], the mollified distance at T of the
 controls of level i when they run at level j.
 """
@@ -41,7 +41,7 @@ SEEDS = 3  # fits at each level, where nobody says
 
 @dataclass(frozen=True)
 class Spread:
-    """A number over the seeds of the search, its mean and standard deviation (nan for one seed)."""
+    """A number over the seeds of search and particles, its mean and standard deviation (nan for one seed)."""
 
     values: tuple[float, ...]
 
@@ -171,6 +171,7 @@ def compare_free(
 ) -> FreeComparison:
     """Solve at every noise level from several seeds with the same options, cross-apply the controls of the first seed.
 
+    Each seed has a search of its own and particles of its own, so that what seeds differ by is the luck of both.
     Raises NoiseLevelsError for no noise level, a repeated one, or one that is negative or not finite.
     """
     levels = check_levels(noise)
@@ -184,9 +185,11 @@ def compare_free(
     particles = min(PAIRS, problem.monte_carlo.particles)
     known = Known.of(posed, particles, np.random.default_rng([problem.monte_carlo.seed, SHARED]))
     try:
-        for seed in range(first, first + seeds):
+        for number in range(seeds):
+            solver_of_seed = options.model_copy(update={"seed": first + number})
+            particles_of_seed = problem.monte_carlo.model_copy(update={"seed": problem.monte_carlo.seed + number})
             for place, level in enumerate(levels):
-                one = posed.changed(noise=level, solver=options.model_copy(update={"seed": seed}))
+                one = posed.changed(noise=level, solver=solver_of_seed, monte_carlo=particles_of_seed)
                 found[place].append(_solved(one, seeds, known, progress))
                 exact = found[place][-1].certificate.exact_drift
                 if exact is not None:
@@ -266,9 +269,9 @@ def note(comparison: FreeComparison) -> str:
     if not math.isfinite(luck):
         text += "; of one seed, so that luck is not told from noise: give more with --seeds"
     elif gap <= 2.0 * luck:
-        text += f", which is not told from luck: {count} seeds of the search and draws of p differ by ± {luck:.2g}"
+        text += f", which is not told from luck: {count} seeds and draws of p differ by ± {luck:.2g}"
     else:
-        text += f", {gap / luck:.1f} times what {count} seeds of the search and draws of p differ by"
+        text += f", {gap / luck:.1f} times what {count} seeds and draws of p differ by"
     doubtful = [f"{level[0].noise:g}" for level in comparison.at_levels if not all(one.verified for one in level)]
     if doubtful:
         text += f"; not verified at noise {', '.join(doubtful)}: do not compare those numbers"

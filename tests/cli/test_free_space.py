@@ -73,7 +73,6 @@ def test_shooting_steers_particles_on_pieces_whose_lengths_are_free(run, bumps):
     one_line(refused, "solver.starts must be 1 in free space (got 3)")
 
 
-@pytest.mark.slow
 def test_a_comparison_tells_the_spread_over_seeds_and_is_read_back(run, bumps):
     from controlsde import FreeComparison
 
@@ -96,6 +95,9 @@ def test_a_comparison_tells_the_spread_over_seeds_and_is_read_back(run, bumps):
     drawn = [line for line in compared.err.splitlines() if line.startswith("draws of p")]
     assert [line.count("±") for line in drawn] == [3, 2]  # whole rows, in 80 columns
     loaded = FreeComparison.load(bumps / "both")
+    for own, (other,) in zip(loaded.results, loaded.others, strict=True):  # each seed has particles of its own
+        assert (own.problem.monte_carlo.seed, other.problem.monte_carlo.seed) == (0, 1)
+        assert np.abs(own.particles.final - other.particles.final).max() > 0.1
     again = json.loads(json.dumps(loaded.to_json()))
     for entry in (*again["entries"], *document["entries"]):
         entry["result"] = entry["result"].rpartition("/")[2]  # the folder as it is named there

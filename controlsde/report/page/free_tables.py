@@ -39,7 +39,7 @@ def summary(subject: FreeSubject) -> Table:
 
 def _seeds(subject: FreeSubject) -> str:
     count = max(len(one.of_seeds) for one in subject.shown)
-    return f"Mean ± standard deviation over {count} seeds of the search." if count > 1 else ""
+    return f"Mean ± standard deviation over {count} seeds of search and particles." if count > 1 else ""
 
 
 def _told(one: Shown[FreeResult], name: str) -> str:
