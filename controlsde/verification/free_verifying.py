@@ -37,6 +37,7 @@ KEPT = 500  # particles whose way is kept, and samples of p beside them
 FINAL = 5000  # particles at T that are kept
 PAIRS = 2000  # particles of which distances are told: some look at all pairs
 COUPLED = 1024  # particles that are moved with whole and with half steps
+OF_ENERGY = 512  # particles along whose ways the energy is measured
 NULLS = 40  # sets of draws from p beside which a distance is told
 MARGINAL = "marginal_w1"  # the distance that looks at lines
 EXACT_STEP = 0.15  # of the exact drift's own run, which costs two scores a step: how far it may relax in one,
@@ -87,7 +88,7 @@ def verify(
         likelihood, change, agreement = likelihood_of(posed, drift, rng)
         measured = replace(measured, score_loss_ratio=score.ratio, likelihood_change=change, bound_agreement=agreement)
     progress(Step("verifying: energy"))
-    energy = experiment.energy(COUPLED)
+    energy = experiment.energy(OF_ENERGY)
     return FreeEvidence(
         FreeErrors(distances, likelihood, score),
         judge(measured),
