@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from controlsde.result.free_result import FreeResult
     from controlsde.result.result import Result
     from controlsde.result.result_file import ResultError
+    from controlsde.sweeps.sweep import Sweep, sweep
+    from controlsde.sweeps.variations import SweepError, Variations
     from controlsde.workflow.answering import compare, evaluate, load_result, simulate, solve
     from controlsde.workflow.comparison import Comparison
     from controlsde.workflow.feedback import Feedback, FeedbackError, feedback
@@ -50,6 +52,9 @@ __all__ = [
     "Simulation",
     "SimulationError",
     "SolveError",
+    "Sweep",
+    "SweepError",
+    "Variations",
     "build_reference",
     "compare",
     "controllability",
@@ -63,6 +68,7 @@ __all__ = [
     "reach",
     "simulate",
     "solve",
+    "sweep",
 ]
 
 _HOME = {
@@ -89,6 +95,9 @@ _HOME = {
     "Simulation": "workflow.simulation",
     "SimulationError": "workflow.simulation",
     "SolveError": "workflow.solving",
+    "Sweep": "sweeps.sweep",
+    "SweepError": "sweeps.variations",
+    "Variations": "sweeps.variations",
     "build_reference": "reference",
     "compare": "workflow.answering",
     "controllability": "workflow.linearising",
@@ -102,6 +111,7 @@ _HOME = {
     "reach": "workflow.reaching",
     "simulate": "workflow.answering",
     "solve": "workflow.answering",
+    "sweep": "sweeps.sweep",
 }
 
 

@@ -132,10 +132,10 @@ class Workers:
         if self._pool is None:
             # Unlike the standard library's pool, this one does not run the caller's main module in every worker.
             self._pool = loky.ProcessPoolExecutor(
-                min(self._count, len(starts)), initializer=_start_worker, initargs=(os.getpid(),), env=ONE_THREAD
+                min(self._count, len(starts)), initializer=start_worker, initargs=(os.getpid(),), env=ONE_THREAD
             )
         try:
-            with _interrupts_held_back():  # workers inherit that, and never see a Ctrl-C at all
+            with interrupts_held_back():  # workers inherit that, and never see a Ctrl-C at all
                 futures: dict[Future[R], int] = {
                     self._pool.submit(work, start, never): number for number, start in enumerate(starts)
                 }
@@ -153,7 +153,7 @@ class Workers:
 
 
 @contextmanager
-def _interrupts_held_back() -> Iterator[None]:
+def interrupts_held_back() -> Iterator[None]:
     """Keep a keyboard interrupt waiting until the block has ended; where a system cannot, do nothing."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -165,7 +165,7 @@ def _interrupts_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start_worker(parent: int) -> None:
+def start_worker(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import torch
 

@@ -64,6 +64,7 @@ from controlsde.cli.outputs import (
 from controlsde.cli.outputs import report as report_on
 from controlsde.cli.page_commands import COMMANDS as PAGES
 from controlsde.cli.plain_words import of_comparison
+from controlsde.cli.sweep_commands import COMMANDS as SWEEPING
 from controlsde.cli.view_commands import COMMANDS as VIEWING
 from controlsde.foundation.errors import EXIT_INTERRUPTED
 from controlsde.foundation.memory import make_sure_of_room
@@ -371,7 +372,7 @@ def simulate(
     finish_simulation(simulation)
 
 
-for _command in (*CONTROLLABILITY, *VIEWING, *PAGES):
+for _command in (*CONTROLLABILITY, *SWEEPING, *VIEWING, *PAGES):
     app.command()(_command)
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from controlsde.result.free_result import FreeResult
     from controlsde.result.result import Result
     from controlsde.result.retry import Retry
+    from controlsde.sweeps.sweep import Sweep
     from controlsde.workflow.bounding import Bounds
     from controlsde.workflow.comparison import Comparison
     from controlsde.workflow.expectation import Expected
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from controlsde.workflow.simulation import Simulation
 
 QUIET_SECONDS = 5.0  # between lines of progress where there is no terminal, also while nothing is reported
+MOST_FAILED = 10  # runs of a sweep whose reasons are told
 COMMAND = re.compile(r"--\w|^ *try ")
 LOADING = "loading the libraries"
 
@@ -206,6 +208,29 @@ class Console:
         for result in every:
             self._verdict(result)
         self._say(f"results and figures: {folder}")
+
+    def sweep(self, found: Sweep) -> None:
+        """The table of a sweep, what failed, and what varies significantly."""
+        from controlsde.cli import sweep_tables
+
+        ended = len(found.rows) - len(found.missing)
+        counts = f"{ended:,} of {len(found.rows):,} runs have ended"
+        if found.failed:
+            counts += f", {len(found.failed):,} of them without an answer"
+        if not self._quiet:
+            self._heading(f"{', '.join(one.name for one in found.plan.sources)}: {', '.join(found.plan.keys)}")
+            self._show(sweep_tables.sweep_table(found))
+            self._rich.print()
+            for run, row in found.failed[:MOST_FAILED]:
+                self._say(f"failed: {run.label}: {row.error}", "bold red")
+            if len(found.failed) > MOST_FAILED:
+                self._say(f"… and {len(found.failed) - MOST_FAILED:,} more; see sweep.csv")
+            self._say(found.note)
+        self._say(counts, "green" if ended == len(found.rows) and not found.failed else "yellow")
+        if found.missing and not self._quiet:
+            self._say("the same command goes on with what is missing")
+        if not self._quiet:
+            self._say(f"runs, sweep.csv and sweep.nc: {found.folder}")
 
     def free_simulation(self, simulation: FreeSimulation) -> None:
         """The table of other particles, and whether they agree with those of the result."""

@@ -1,0 +1,186 @@
+"""The command of sweeps: `sweep PROBLEM… --vary …`, and `sweep status | retry | report DIR`.
+
+Comes in: what a user types. Goes out: words and a table on stderr, JSON on stdout, the folder, exit codes. Nothing
+heavy is imported before it is needed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from controlsde.cli.arguments import plain_count, plain_number
+from controlsde.cli.exits import UsageError, running
+from controlsde.cli.options import JsonOption, QuietOption, SetOption, VerboseOption
+from controlsde.cli.outputs import print_json
+from controlsde.foundation.errors import EXIT_INTERRUPTED, EXIT_NOT_CONVERGED, EXIT_NOT_VERIFIED
+
+if TYPE_CHECKING:
+    from controlsde.cli.console import Console
+    from controlsde.sweeps.sweep import Sweep
+    from controlsde.sweeps.sweep_file import Asked
+
+STATUS, RETRY, REPORT = "status", "retry", "report"
+
+
+def sweep(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PROBLEM… | status DIR | retry DIR | report DIR",
+            help="Problems, or a sweep file; or what to do with the folder of a sweep.",
+        ),
+    ],
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--vary", metavar="KEY=V1,V2,…", help="Values of a key, or 0:8 for 0 to 7; repeatable: every combination."
+        ),
+    ] = None,
+    overrides: SetOption = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="DIR", help="The folder that keeps the runs.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", metavar="N", parser=plain_count, help="How many runs at a time.")
+    ] = None,
+    executor: Annotated[
+        str | None,
+        typer.Option("--executor", metavar="NAME", help="processes, dask, dask:ADDRESS or mpi: where the runs run."),
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option("--budget", metavar="SECONDS", parser=plain_number, help="Begin no run after so many seconds."),
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Solve problems under many settings, side by side; go on with what is missing."""
+    from controlsde.cli.console import Console
+    from controlsde.sweeps.executors import check_name
+
+    console = Console(quiet=quiet or not _leads(), verbose=verbose)
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers must be at least 1 (got {workers})")
+    if budget is not None and not budget > 0.0:
+        raise UsageError(f"--budget must be more than 0 seconds (got {budget:g})")
+    check_name(executor)
+    if words[0] in (STATUS, RETRY, REPORT):
+        if vary or overrides or output:
+            raise UsageError(f"sweep {words[0]} takes the folder alone: leave --vary, --set and -o out")
+        found = _of_a_folder(words, console, executor, workers, budget)
+    else:
+        if output is None:
+            raise UsageError("-o DIR is needed: the folder that keeps the runs, and can be gone on with")
+        found = _asked(_request(words, vary or [], overrides or []), output, console, executor, workers, budget)
+    if found is None:  # another process leads
+        return
+    console.sweep(found)
+    if as_json:
+        print_json(found.to_json())
+    if words[0] != STATUS:
+        _finish(found)
+
+
+def _request(words: Sequence[str], vary: Sequence[str], overrides: Sequence[str]) -> Asked:
+    from controlsde.problem import parse_override
+    from controlsde.sweeps import sweep_file
+    from controlsde.sweeps.variations import Variations, parse_vary
+
+    path = Path(words[0])
+    if len(words) == 1 and path.suffix in (".yaml", ".yml") and sweep_file.is_sweep(path):
+        if vary or overrides:
+            raise UsageError(f"{path} says what is varied and set: leave --vary and --set out, or add them there")
+        return sweep_file.load(path)
+    grid: dict[str, Any] = {}
+    for text in vary:
+        key, values = parse_vary(text)
+        if key in grid:
+            raise UsageError(f"--vary {key} is given twice; give all its values in one")
+        grid[key] = values
+    base = dict(parse_override(text) for text in overrides)
+    return sweep_file.Asked(tuple(words), Variations.of(grid), base)
+
+
+def _asked(
+    asked: Asked, folder: Path, console: Console, executor: str | None, workers: int | None, budget: float | None
+) -> Sweep | None:
+    from controlsde.foundation.progress import Step
+    from controlsde.sweeps.expectation import expected
+    from controlsde.sweeps.plan import plan_of
+    from controlsde.sweeps.store import Store
+    from controlsde.sweeps.sweep import carry_on
+
+    store = Store(folder)
+    with running(console, str(folder), "reading the problems"):
+        plan = store.extend(plan_of(asked.problems, asked.variations, asked.base))
+        missing = plan.missing(store.ended())
+    console.note(f"{len(plan.runs):,} runs in {folder}, {len(missing):,} to do: {_listed(plan.runs)}")
+    if not missing and not _leads():
+        return None
+    if missing and _leads():
+        with running(console, str(folder), "looking how long it takes"):
+            words = expected(plan, missing, workers)
+        console.note(words)
+    with running(console, str(folder)) as progress:
+        progress(Step("starting workers"))
+        return carry_on(store, plan, executor, workers, budget, progress)
+
+
+def _listed(runs: Sequence[Any]) -> str:
+    """What varies, with its values."""
+    keys = dict.fromkeys(key for run in runs for key in run.settings)
+    from controlsde.sweeps.plan import short_value
+
+    told = []
+    for key in keys:
+        values = list(dict.fromkeys(short_value(run.settings[key]) for run in runs if key in run.settings))
+        shown = ", ".join(values if len(values) <= 8 else [*values[:4], "…", values[-1]])
+        told.append(f"{key} {shown}")
+    return "; ".join(told)
+
+
+def _of_a_folder(
+    words: Sequence[str], console: Console, executor: str | None, workers: int | None, budget: float | None
+) -> Sweep | None:
+    from controlsde.sweeps.store import Store
+    from controlsde.sweeps.sweep import Sweep, carry_on
+
+    what, *folders = words
+    if len(folders) != 1:
+        raise UsageError(f"sweep {what} takes one folder: `controlsde sweep {what} DIR`")
+    store = Store(Path(folders[0]))
+    if what != RETRY:
+        found = Sweep.load(store.folder)
+        if what == REPORT:
+            found.save()
+        return found
+    plan = store.read_plan()
+    for run in plan.runs:
+        row = store.row(run.key)
+        if row is None or row.failed or row.status != "converged" or not row.verified:
+            store.forget(run.key)
+    with running(console, str(store.folder)) as progress:
+        return carry_on(store, plan, executor, workers, budget, progress)
+
+
+def _leads() -> bool:
+    """Whether this is the first of the processes that were started together."""
+    return all(os.environ.get(name, "0") == "0" for name in ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"))
+
+
+def _finish(found: Sweep) -> None:
+    if found.interrupted:
+        raise typer.Exit(EXIT_INTERRUPTED)
+    if found.missing or found.failed or any(row and row.status != "converged" for row in found.rows):
+        raise typer.Exit(EXIT_NOT_CONVERGED)
+    if not found.verified:
+        raise typer.Exit(EXIT_NOT_VERIFIED)
+
+
+COMMANDS = (sweep,)

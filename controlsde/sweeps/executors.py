@@ -1,0 +1,131 @@
+"""Where work runs that can run side by side: processes of this machine, Dask, MPI, or a caller's own executor.
+
+Comes in: a name, as `--executor` has it, or an executor. Goes out: a `concurrent.futures.Executor`, in a context that
+ends what it started and leaves a caller's own as it was. Every task is a function of a module and plain data, so that
+it survives the way anywhere.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from typing import Any, cast
+
+from controlsde.sweeps.processes import ALONE, Processes, WorkerDiedError
+from controlsde.sweeps.variations import SweepError
+from controlsde.workflow.versions import versions
+
+PROCESSES, DASK, MPI = "processes", "dask", "mpi"
+ANSWERS_WITHIN = 10.0  # seconds, of a Dask scheduler
+WORDS = f"{PROCESSES}, {DASK}, {DASK}:ADDRESS (of a running scheduler, such as {DASK}:tcp://10.0.0.5:8786) or {MPI}"
+
+
+@contextmanager
+def executor_of(name: str | Executor | None = None, workers: int | None = None) -> Iterator[Executor | None]:
+    """An executor by its name, by default processes of this machine; None where another process leads (MPI).
+
+    workers: how many, where it is for us to say. Raises SweepError, in one line with the cure, for a name that is none,
+    an extra that is not installed, a scheduler that does not answer, and workers of other versions than here.
+    """
+    if isinstance(name, Executor):
+        yield name
+        return
+    kind, _, address = (name or PROCESSES).partition(":")
+    if kind == PROCESSES and not address:
+        with Processes(workers) as pool:
+            yield pool
+    elif kind == DASK:
+        with _dask(address, workers) as pool:
+            yield pool
+    elif kind == MPI and not address:
+        with _mpi(workers) as pool:
+            yield pool
+    else:
+        raise SweepError(f"executor must be {WORDS} (got {name})")
+
+
+def check_name(name: str | None) -> None:
+    """Raises SweepError for a name that `executor_of` refuses without asking anybody."""
+    kind, _, address = (name or PROCESSES).partition(":")
+    if kind not in (PROCESSES, DASK, MPI) or (address and kind != DASK):
+        raise SweepError(f"executor must be {WORDS} (got {name})")
+    package, extra = {DASK: ("distributed", DASK), MPI: ("mpi4py", MPI)}.get(kind, ("", ""))
+    if package and find_spec(package) is None:
+        raise SweepError(f"executor {kind} needs an extra: pip install 'controlsde[{extra}]'")
+
+
+def died(error: BaseException) -> bool:
+    """Whether an error says that a worker ended, and nothing of its task."""
+    from concurrent.futures import BrokenExecutor
+
+    return isinstance(error, WorkerDiedError | BrokenExecutor) or type(error).__name__ == "KilledWorker"
+
+
+@contextmanager
+def _dask(address: str, workers: int | None) -> Iterator[Executor]:
+    check_name(DASK)
+    import dask
+    from distributed import Client, LocalCluster
+
+    cluster: Any = None
+    logging.getLogger("distributed").setLevel(logging.ERROR)  # what a worker that ends has to say is told by us
+    if not address:
+        import loky
+
+        with dask.config.set({"distributed.worker.daemon": True}):
+            cluster = LocalCluster(
+                n_workers=workers or loky.cpu_count(), threads_per_worker=1, dashboard_address=None, env=ALONE
+            )
+    try:
+        client = Client(cluster or address, timeout=ANSWERS_WITHIN, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise SweepError(
+            f"the Dask scheduler at {address} does not answer ({reason}); start it with `dask scheduler`, and workers "
+            "with `dask worker ADDRESS --nthreads 1`"
+        ) from None
+    try:
+        _same_versions(client.run(versions_here))
+        yield client.get_executor(pure=False, retries=0)
+    finally:
+        with suppress(Exception):
+            client.close()
+        if cluster is not None:
+            cluster.close()
+
+
+@contextmanager
+def _mpi(workers: int | None) -> Iterator[Executor | None]:
+    check_name(MPI)
+    from mpi4py import MPI as library  # noqa: N811
+    from mpi4py.futures import MPICommExecutor, MPIPoolExecutor
+
+    world = library.COMM_WORLD
+    if world.Get_size() == 1:
+        with MPIPoolExecutor(workers, env=ALONE) as pool:
+            yield pool
+        return
+    found = world.allgather((library.Get_processor_name(), versions_here()))
+    _same_versions({f"rank {rank} on {place}": known for rank, (place, known) in enumerate(found)})
+    with MPICommExecutor(world, root=0) as pool:
+        yield cast("Executor | None", pool)
+
+
+def versions_here() -> dict[str, str]:
+    """Versions of what computes, on whichever machine this runs."""
+    return {name: str(value) for name, value in versions().items()}
+
+
+def _same_versions(known: dict[str, dict[str, str]]) -> None:
+    """Raises SweepError where a worker has other versions than this process."""
+    ours = versions_here()
+    for place, theirs in known.items():
+        for name, version in ours.items():
+            if theirs.get(name, version) != version:
+                raise SweepError(
+                    f"the worker at {place} has {name} {theirs[name]} and this machine {version}: install the same "
+                    "versions on all, for answers depend on them"
+                )

@@ -1,0 +1,59 @@
+"""How long a sweep is likely to take, and how much memory, before it starts.
+
+Comes in: a plan, the runs that are missing, how many workers. Goes out: a sentence. A few runs, spread over all, are
+looked at, by what `check` predicts of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import loky
+
+from controlsde.foundation.errors import ControlsdeError
+from controlsde.problem import Problem, load_problem
+from controlsde.sweeps.plan import Plan, Run
+
+LOOKED_AT = 5
+
+
+def expected(plan: Plan, runs: Sequence[Run], workers: int | None) -> str:
+    """In words: how many at a time, about how long, and how much memory at the most."""
+    from controlsde.workflow.expectation import UNCERTAIN, spoken
+
+    chosen = [
+        runs[round(place * (len(runs) - 1) / max(LOOKED_AT - 1, 1))] for place in range(min(LOOKED_AT, len(runs)))
+    ]
+    seconds, memory = [], []
+    for run in chosen:
+        try:
+            problem = load_problem(plan.source(run.problem).file, set={**plan.base, **run.settings})
+            time, most = _alone(problem)
+        except ControlsdeError:
+            continue  # its row will say what is wrong
+        seconds.append(time)
+        memory.append(most)
+    at_a_time = min(workers or loky.cpu_count(), len(runs))
+    if not seconds:
+        return f"{at_a_time} at a time; how long they take cannot be told"
+    whole = sum(seconds) / len(seconds) * len(runs) / at_a_time
+    least, longest = spoken(whole / UNCERTAIN), spoken(whole * UNCERTAIN)
+    return (
+        f"{at_a_time} at a time, about {spoken(whole)} in all when nothing else runs ({least} to {longest}), and about "
+        f"{max(memory) * at_a_time / 2**20:,.0f} MiB of memory for their numbers"
+    )
+
+
+def _alone(problem: Problem) -> tuple[float, int]:
+    """Seconds of a solve on one processor, and its bytes of memory."""
+    from controlsde.tracking.free_posed import FreePosed
+    from controlsde.workflow.expectation import expected_time
+    from controlsde.workflow.free_prediction import expected_in_free_space, predict_free
+    from controlsde.workflow.prediction import predict
+
+    if problem.domain.free:
+        posed = FreePosed.of(problem)
+        found, memory = expected_in_free_space(posed), predict_free(posed).solver_memory_bytes
+    else:
+        found, memory = expected_time(problem), predict(problem).solver_memory_bytes
+    return found.whole + (loky.cpu_count() - 1) * found.solver, memory

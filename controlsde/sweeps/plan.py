@@ -1,0 +1,122 @@
+"""What a sweep will do: its problems, the settings of every run, and the folder name that each run has by its content.
+
+Comes in: problems, by name, file or as objects, and `Variations`. Goes out: a `Plan`; the same settings of the same
+problem have the same key, in whatever sweep they stand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from controlsde.problem import Problem, load_problem
+from controlsde.problem.yaml_text import write
+from controlsde.sweeps.variations import Settings, SweepError, Variations
+
+HASH_LETTERS = 12
+
+
+@dataclass(frozen=True)
+class Source:
+    """A problem of a sweep: its name, where its file is, and a digest of all that it says, data included."""
+
+    name: str
+    file: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: the key that names its folder, the problem by name, and what is set on top of it."""
+
+    key: str
+    problem: str
+    settings: Settings
+
+    @property
+    def label(self) -> str:
+        """The run as messages name it."""
+        return ", ".join([self.problem, *(f"{key}={short_value(value)}" for key, value in self.settings.items())])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """sources: the problems. base: what is set on top of all of them. keys: what varies. runs: all of them."""
+
+    sources: tuple[Source, ...]
+    base: Settings
+    keys: tuple[str, ...]
+    runs: tuple[Run, ...]
+
+    def source(self, name: str) -> Source:
+        """The problem of a name."""
+        return next(one for one in self.sources if one.name == name)
+
+    def missing(self, done: frozenset[str] | set[str]) -> tuple[Run, ...]:
+        """The runs whose keys are not among these."""
+        return tuple(run for run in self.runs if run.key not in done)
+
+
+def plan_of(problems: Sequence[str | Path], variations: Variations, base: Mapping[str, Any] | None = None) -> Plan:
+    """Raises ProblemError or SweepError, in a line each, for what no run could use: every value is tried once."""
+    fixed = dict(base or {})
+    twice = next((key for key in fixed if key in variations.keys), None)
+    if twice is not None:
+        raise SweepError(f"{twice} is set and varied; leave one of them out")
+    sources = tuple(_source(problem, fixed) for problem in problems)
+    names = [one.name for one in sources]
+    if len(set(names)) < len(names):
+        raise SweepError(f"two problems are called {max(names, key=names.count)}; give one of them another name")
+    for problem in problems:
+        for settings in _telling(variations):
+            load_problem(problem, set={**fixed, **settings})
+    runs = tuple(
+        Run(key_of(source, settings), source.name, settings) for source in sources for settings in variations.runs()
+    )
+    return Plan(sources, fixed, variations.keys, runs)
+
+
+def _telling(variations: Variations) -> Iterator[Settings]:
+    """Settings in which every value stands once, beside the first of all others: far fewer than all combinations."""
+    first = next(variations.runs())
+    yield first
+    for key, values in variations.grid.items():
+        for value in values[1:]:
+            yield {**first, key: value}
+    for group in variations.zipped:
+        for row in list(zip(*group.values(), strict=True))[1:]:
+            yield {**first, **dict(zip(group, row, strict=True))}
+    for one in variations.listed[1:]:
+        yield {**{key: value for key, value in first.items() if key not in variations.listed[0]}, **one}
+
+
+def key_of(source: Source, settings: Settings) -> str:
+    """The name of the folder of a run: the problem's, and a digest of what the problem and the settings say."""
+    content = json.dumps([source.digest, settings], sort_keys=True, ensure_ascii=False, default=str)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", source.name).strip("-.") or "problem"
+    return f"{name[:60]}-{hashlib.sha256(content.encode()).hexdigest()[:HASH_LETTERS]}"
+
+
+def written(problem: Problem) -> str:
+    """A problem that is in no file, as YAML with what was said of it alone: what follows from that may still change."""
+    return write(problem.model_dump(by_alias=True, exclude_none=True, exclude_unset=True))
+
+
+def short_value(value: Any) -> str:
+    """A value as a label has it."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _source(problem: str | Path, base: Settings) -> Source:
+    loaded = load_problem(problem, set=base)
+    text = loaded.to_yaml()
+    path = Path(problem)
+    file = str(path.resolve()) if path.suffix in (".yaml", ".yml") or path.is_file() else str(problem)
+    return Source(loaded.name, file, hashlib.sha256(text.encode()).hexdigest())

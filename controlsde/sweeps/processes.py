@@ -1,0 +1,145 @@
+"""Processes of this machine as an executor: one worker for each task at a time, and each worker on its own.
+
+A pool that loses a worker is broken as a whole, and nobody knows whose task it was. Here every worker is a pool of one:
+a worker that dies fails the task that it had, with `WorkerDiedError`, and no other; the next task gets a new worker.
+Workers see no Ctrl-C, use one thread, and end when their parent does, however that comes about.
+
+Comes in: how many workers. Goes out: `Processes`, a `concurrent.futures.Executor`.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Executor, Future
+from functools import partial
+from typing import Any, TypeVar
+
+import loky
+from loky.process_executor import ShutdownExecutorError, TerminatedWorkerError
+
+from controlsde.solvers.workers import ONE_THREAD, interrupts_held_back, start_worker
+
+T = TypeVar("T")
+
+ALONE = {**ONE_THREAD, "LOKY_MAX_CPU_COUNT": "1"}  # of a worker, which shares the machine with others
+
+
+class WorkerDiedError(RuntimeError):
+    """A worker process ended while it was at a task: killed, out of memory, or by a fault of compiled code."""
+
+
+class Processes(Executor):
+    """Worker processes, started as there is work for them. Use it as a context, which ends them."""
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = workers or loky.cpu_count()
+        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._pools: set[loky.ProcessPoolExecutor] = set()
+        self._idle = 0  # threads that wait for a task, less the tasks that wait for a thread
+        self._closed = False
+
+    def submit(self, function: Callable[..., T], /, *arguments: Any, **named: Any) -> Future[T]:
+        """The future of function(*arguments, **named), all of which must survive the way to another process."""
+        future: Future[T] = Future()
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("these processes have ended: no work can be given to them")
+            self._tasks.put(_Task(future, partial(function, *arguments, **named)))
+            self._idle -= 1
+            if self._idle < 0 and len(self._threads) < self.workers:
+                self._idle += 1
+                self._threads.append(threading.Thread(target=self._serve, daemon=True))
+                self._threads[-1].start()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False, kill: bool = False) -> None:
+        """Take no more work. kill: what runs is not awaited but ended."""
+        with self._lock:
+            closed, self._closed = self._closed, True
+            threads, pools = list(self._threads), list(self._pools)
+        if cancel_futures or kill:
+            self._cancel()
+        if not closed:
+            for _ in threads:
+                self._tasks.put(None)
+        if kill:
+            for pool in pools:
+                pool.shutdown(kill_workers=True)
+        if wait:
+            for thread in threads:
+                thread.join()
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        self.shutdown(kill=error is not None)
+
+    def _cancel(self) -> None:
+        """Drop what nobody has begun; the words that end threads stay."""
+        ends = 0
+        while True:
+            try:
+                task = self._tasks.get_nowait()
+            except queue.Empty:
+                break
+            ends += task is None
+            if task is not None:
+                task.future.cancel()
+                task.future.set_running_or_notify_cancel()
+        for _ in range(ends):
+            self._tasks.put(None)
+
+    def _serve(self) -> None:
+        """One worker after another, for as long as there are tasks."""
+        pool: loky.ProcessPoolExecutor | None = None
+        while (task := self._tasks.get()) is not None:
+            if task.future.set_running_or_notify_cancel():
+                pool = pool or self._started()
+                if not task.done_by(pool):
+                    self._end(pool, kill=True)
+                    pool = None
+            with self._lock:
+                self._idle += 1
+        if pool is not None:
+            self._end(pool, kill=False)
+
+    def _started(self) -> loky.ProcessPoolExecutor:
+        pool = loky.ProcessPoolExecutor(1, initializer=start_worker, initargs=(os.getpid(),), env=ALONE)
+        with self._lock:
+            self._pools.add(pool)
+        return pool
+
+    def _end(self, pool: loky.ProcessPoolExecutor, *, kill: bool) -> None:
+        pool.shutdown(kill_workers=kill)
+        with self._lock:
+            self._pools.discard(pool)
+
+
+class _Task:
+    """Work, and the future that tells of it."""
+
+    def __init__(self, future: Future[Any], work: Callable[[], Any]) -> None:
+        self.future = future
+        self.work = work
+
+    def done_by(self, pool: loky.ProcessPoolExecutor) -> bool:
+        """Whether a pool of one is of further use after this."""
+        try:
+            with interrupts_held_back():  # workers inherit that, and never see a Ctrl-C at all
+                inner = pool.submit(self.work)
+            result = inner.result()
+        except (TerminatedWorkerError, ShutdownExecutorError) as error:
+            words = f"its worker process ended unexpectedly ({type(error).__name__})"
+            self.future.set_exception(WorkerDiedError(words))
+            return False
+        except BrokenExecutor as error:  # what was sent could not be read there
+            self.future.set_exception(RuntimeError(f"the work did not survive the way to a process: {error}"))
+            return False
+        except BaseException as error:  # noqa: BLE001 - it is told to whoever waits for the future
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(result)
+        return True

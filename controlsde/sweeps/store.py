@@ -1,0 +1,174 @@
+"""The folder of a sweep: what was asked, and for every run a folder of its own, named by its content.
+
+    DIR/sweep.json            the problems, what varies, every run that was ever asked for here
+    DIR/runs/KEY/result.nc    the result of a run, as `solve` writes it
+    DIR/runs/KEY/run.json     its numbers, or why there are none; written last, so that it means: this run has ended
+    DIR/problems/NAME.yaml    problems that were in no file
+
+A run that is killed has no run.json and is missing, whatever else it left. Everything is written whole or not at all,
+so that several commands, on several machines, may work in one folder at a time: at worst they do the same run twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from controlsde.foundation import files
+from controlsde.foundation.stored_json import COUNT, FLAG, TEXT, FormError, Kind, Maybe, parsed
+from controlsde.sweeps.plan import Plan, Run, Source
+from controlsde.sweeps.variations import SweepError
+
+FORMAT, FORMAT_VERSION = "controlsde-sweep", 1
+SWEEP, RUNS, RUN, RESULT, PROBLEMS = "sweep.json", "runs", "run.json", "result.nc", "problems"
+
+MAPPING = Kind("a mapping", lambda value: isinstance(value, dict))
+FORM = {
+    "format": TEXT,
+    "format_version": COUNT,
+    "sources": [{"name": TEXT, "file": TEXT, "digest": TEXT}],
+    "base": MAPPING,
+    "keys": [TEXT],
+    "runs": [{"key": TEXT, "problem": TEXT, "settings": MAPPING}],
+}
+ROW = {
+    "key": TEXT,
+    "status": TEXT,
+    "verified": FLAG,
+    "seconds": Maybe(Kind("a number", lambda value: isinstance(value, int | float))),
+    "numbers": MAPPING,
+    "error": Maybe(TEXT),
+    "diagnosis": [TEXT],
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """How a run ended. status: of the solver, or `failed`. numbers: all that was measured, by dotted name.
+
+    error: why there are none, in a line. diagnosis: what went wrong, and what to try.
+    """
+
+    key: str
+    status: str
+    verified: bool
+    seconds: float | None
+    numbers: Mapping[str, float | None]
+    error: str | None = None
+    diagnosis: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is no answer at all."""
+        return self.status == "failed"
+
+
+@dataclass(frozen=True)
+class Store:
+    """A sweep's folder."""
+
+    folder: Path
+
+    def read_plan(self) -> Plan:
+        """What was asked here. Raises SweepError, in one line, where there is no sweep, or a damaged one."""
+        path = self.folder / SWEEP
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise SweepError(f"{self.folder}: holds no sweep ({SWEEP} is missing); name the folder of one") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise SweepError(f"{path}: cannot be read ({error})") from None
+        try:
+            stored = parsed(text, FORM, "the sweep")
+        except FormError as error:
+            raise SweepError(f"{path}: is no sweep, or a damaged one ({error})") from None
+        if stored["format"] != FORMAT or stored["format_version"] > FORMAT_VERSION:
+            raise SweepError(f"{path}: is of a later version of controlsde, or of another program; update controlsde")
+        return Plan(
+            tuple(Source(**{name: one[name] for name in ("name", "file", "digest")}) for one in stored["sources"]),
+            stored["base"],
+            tuple(stored["keys"]),
+            tuple(Run(one["key"], one["problem"], one["settings"]) for one in stored["runs"]),
+        )
+
+    def extend(self, plan: Plan) -> Plan:
+        """Write what is asked, and return it with what was asked here before.
+
+        Raises SweepError where the folder holds a sweep of other problems, or over other keys; nothing is changed then.
+        """
+        if (self.folder / SWEEP).exists():
+            before = self.read_plan()
+            _same_sweep(self.folder, before, plan)
+            known = {run.key for run in before.runs}
+            plan = Plan(plan.sources, plan.base, plan.keys, (*before.runs, *plan.missing(known)))
+            if len(plan.runs) == len(before.runs):
+                return plan
+        document = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "sources": [asdict(one) for one in plan.sources],
+            "base": plan.base,
+            "keys": list(plan.keys),
+            "runs": [asdict(one) for one in plan.runs],
+        }
+        files.write_whole(self.folder / SWEEP, (json.dumps(document, ensure_ascii=False) + "\n").encode())
+        return plan
+
+    def place(self, key: str) -> Path:
+        """The folder of a run."""
+        return self.folder / RUNS / key
+
+    def write_row(self, row: Row) -> None:
+        """Say that a run has ended, and how."""
+        document = json.dumps(asdict(row), ensure_ascii=False, allow_nan=False)
+        files.write_whole(self.place(row.key) / RUN, (document + "\n").encode())
+
+    def ended(self) -> set[str]:
+        """The keys of the runs that have ended; one whose file is damaged has not."""
+        try:
+            with os.scandir(self.folder / RUNS) as entries:
+                return {entry.name for entry in entries if self.row(entry.name) is not None}
+        except FileNotFoundError:
+            return set()
+
+    def rows(self, plan: Plan) -> Iterator[Row | None]:
+        """How every run of a plan ended, in its order; None for one that has not, or whose file is damaged."""
+        for run in plan.runs:
+            yield self.row(run.key)
+
+    def row(self, key: str) -> Row | None:
+        """How a run ended; None where it has not, or its file is damaged: then it is missing, and done again."""
+        try:
+            stored = parsed((self.place(key) / RUN).read_text(encoding="utf-8"), ROW, "the run")
+        except (OSError, UnicodeDecodeError, FormError):
+            return None
+        return Row(
+            key=stored["key"],
+            status=stored["status"],
+            verified=stored["verified"],
+            seconds=stored.get("seconds"),
+            numbers=stored["numbers"],
+            error=stored.get("error"),
+            diagnosis=tuple(stored["diagnosis"]),
+        )
+
+    def forget(self, key: str) -> None:
+        """Let a run be missing again; its result stays until another takes its place."""
+        files.remove(self.place(key) / RUN)
+
+
+def _same_sweep(folder: Path, before: Plan, asked: Plan) -> None:
+    if {one.name: one.digest for one in before.sources} != {one.name: one.digest for one in asked.sources}:
+        told = ", ".join(one.name for one in before.sources)
+        raise SweepError(
+            f"{folder}: holds another sweep, of {told} as it was then; name another folder with -o, or ask for the "
+            "same problems with the same --set"
+        )
+    if set(before.keys) != set(asked.keys):
+        raise SweepError(
+            f"{folder}: holds a sweep over {', '.join(before.keys)}, and this one is over {', '.join(asked.keys)}; "
+            "name another folder with -o, or vary the same keys"
+        )

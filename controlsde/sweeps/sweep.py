@@ -1,0 +1,183 @@
+"""A sweep: many runs of some problems under varied settings, kept in a folder that can be gone on with.
+
+Comes in: problems, what is varied, an executor, a folder. Goes out: `Sweep`, with a table of all runs. A folder that
+holds runs of the same problems over the same keys is gone on with: what has ended there is not done again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from controlsde.foundation import files
+from controlsde.foundation.netcdf import to_bytes
+from controlsde.foundation.progress import Progress, Step, silent
+from controlsde.problem import Problem
+from controlsde.sweeps import gathering
+from controlsde.sweeps.effects import Effect, effects, sentence
+from controlsde.sweeps.executors import executor_of
+from controlsde.sweeps.plan import Plan, Run, plan_of, written
+from controlsde.sweeps.running import run_all
+from controlsde.sweeps.store import PROBLEMS, RESULT, RUNS, Row, Store
+from controlsde.sweeps.variations import Variations
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+TABLE, DATASET = "sweep.csv", "sweep.nc"
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """What a folder holds of a sweep: the plan, and for every run how it ended, None where it has not.
+
+    interrupted: whether it was left by an interruption.
+    """
+
+    folder: Path
+    plan: Plan
+    rows: tuple[Row | None, ...]
+    interrupted: bool = False
+
+    @staticmethod
+    def load(folder: str | Path) -> Sweep:
+        """Read a folder. Raises SweepError, in one line, where it holds no sweep, or a damaged one."""
+        store = Store(Path(folder))
+        plan = store.read_plan()
+        return Sweep(store.folder, plan, tuple(store.rows(plan)))
+
+    @property
+    def missing(self) -> tuple[Run, ...]:
+        """The runs that have not ended."""
+        return tuple(run for run, row in zip(self.plan.runs, self.rows, strict=True) if row is None)
+
+    @property
+    def failed(self) -> tuple[tuple[Run, Row], ...]:
+        """The runs without an answer, and why."""
+        pairs = zip(self.plan.runs, self.rows, strict=True)
+        return tuple((run, row) for run, row in pairs if row is not None and row.failed)
+
+    @property
+    def verified(self) -> bool:
+        """Whether every run has ended, in a verified answer."""
+        return all(row is not None and row.verified for row in self.rows)
+
+    def table(self) -> pd.DataFrame:
+        """A row a run: the problem, what was set, how it ended, and every number by its dotted name."""
+        return self._table.copy()
+
+    @cached_property
+    def _table(self) -> pd.DataFrame:
+        return gathering.table(self.plan, self.rows)
+
+    def to_dataset(self) -> xr.Dataset:
+        """Every number over what was varied, as labelled dimensions; over runs where they make no grid."""
+        return gathering.dataset(self.plan, self.rows)
+
+    def effects(self) -> list[Effect]:
+        """For every varied key what it does to the error at T, the strongest first; see `effects`."""
+        return effects(self.plan, self.rows)
+
+    @property
+    def note(self) -> str:
+        """What varies significantly, in a sentence."""
+        return sentence(self.plan, self.rows)
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON of `sweep`: counts, the sentence, and an entry a run."""
+        entries = [
+            {
+                "problem": run.problem,
+                "settings": run.settings,
+                "status": row.status if row else gathering.MISSING,
+                "verified": bool(row and row.verified),
+                "seconds": row.seconds if row else None,
+                "numbers": dict(row.numbers) if row else {},
+                "error": row.error if row else None,
+                "diagnosis": list(row.diagnosis) if row else [],
+                "result": str(self.folder / RUNS / run.key / RESULT) if row and not row.failed else None,
+            }
+            for run, row in zip(self.plan.runs, self.rows, strict=True)
+        ]
+        return {
+            "folder": str(self.folder),
+            "keys": list(self.plan.keys),
+            "runs": len(entries),
+            "failed": len(self.failed),
+            "missing": len(self.missing),
+            "note": self.note,
+            "entries": entries,
+        }
+
+    def save(self) -> tuple[Path, Path]:
+        """Write sweep.csv and sweep.nc beside the runs. Raises OSError, in one line, where that cannot be."""
+        csv, netcdf = self.folder / TABLE, self.folder / DATASET
+        files.write_whole(csv, self._table.to_csv(index=False).encode())
+        files.write_whole(netcdf, to_bytes(self.to_dataset())[0])
+        return csv, netcdf
+
+
+def sweep(
+    problems: Problem | str | Path | Sequence[Problem | str | Path],
+    vary: Mapping[str, Any] | Variations,
+    *,
+    folder: str | Path,
+    executor: str | Executor | None = None,
+    workers: int | None = None,
+    budget: float | None = None,
+    set: Mapping[str, Any] | None = None,  # noqa: A002
+    progress: Progress = silent,
+) -> Sweep | None:
+    """Solve and verify every problem under every combination of the values, on an executor, and gather the numbers.
+
+    vary: dotted keys and their values, or `Variations`. folder: keeps everything; what has ended there is not done
+    again. executor: "processes" (the default), "dask", "dask:ADDRESS", "mpi", or any concurrent.futures.Executor.
+    workers: of an executor that is started here. budget: seconds after which no run is begun. set: dotted keys on top
+    of every run. Raises SweepError or ProblemError, in one line with the cure, before anything runs; a run that fails
+    is a row that says why. A keyboard interrupt keeps what has ended. Under MPI only the first process is given the
+    sweep, and the others None, once all is done.
+    """
+    variations = vary if isinstance(vary, Variations) else Variations.of(vary)
+    store = Store(Path(folder))
+    several = [problems] if isinstance(problems, Problem | str | Path) else list(problems)
+    plan = plan_of([_in_a_file(one, store) for one in several], variations, set)
+    return carry_on(store, store.extend(plan), executor, workers, budget, progress)
+
+
+def carry_on(
+    store: Store,
+    plan: Plan,
+    executor: str | Executor | None = None,
+    workers: int | None = None,
+    budget: float | None = None,
+    progress: Progress = silent,
+) -> Sweep | None:
+    """Do what is missing of a plan, and gather all of it; None where another process leads."""
+    missing, interrupted = plan.missing(store.ended()), False
+    if missing:
+        progress(Step(f"0 of {len(missing)} runs", fraction=0.0))
+        try:
+            with executor_of(executor, workers) as pool:
+                if pool is None:
+                    return None
+                run_all(missing, plan, store, pool, progress, budget)
+        except KeyboardInterrupt:
+            interrupted = True
+    progress(Step("gathering the numbers"))
+    found = Sweep(store.folder, plan, tuple(store.rows(plan)), interrupted)
+    found.save()
+    return found
+
+
+def _in_a_file(problem: Problem | str | Path, store: Store) -> str | Path:
+    """A problem as a name or a file, which every worker can read."""
+    if not isinstance(problem, Problem):
+        return problem
+    path = store.folder.resolve() / PROBLEMS / f"{problem.name}.yaml"
+    files.write_whole(path, written(problem).encode())
+    return path
