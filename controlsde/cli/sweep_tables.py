@@ -5,6 +5,7 @@ Comes in: a `Sweep`. Goes out: a table of rich, cut in the middle where it is lo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -32,7 +33,7 @@ def sweep_table(found: Sweep) -> Table:
     names = [name for name in COLUMNS if any(row and name in row.numbers for row in found.rows)]
     several = len(found.plan.sources) > 1
     first = ["problem"] if several else []
-    table = empty(*first, *found.plan.keys, *(COLUMNS[name] for name in names), "s", "outcome")
+    table = empty(*first, *_short(found.plan.keys), *(COLUMNS[name] for name in names), "s", "outcome")
     pairs = list(zip(found.plan.runs, found.rows, strict=True))
     shown = pairs if len(pairs) <= MOST_ROWS else [*pairs[: MOST_ROWS - 5], None, *pairs[-5:]]
     for pair in shown:
@@ -47,6 +48,12 @@ def sweep_table(found: Sweep) -> Table:
         outcome = "missing" if row is None else _outcome(row.status, row.verified)
         table.add_row(*([run.problem] if several else []), *settings, *told, seconds, outcome)
     return table
+
+
+def _short(keys: Sequence[str]) -> list[str]:
+    """The last word of every dotted key, where no other key ends in the same."""
+    last = [key.rpartition(".")[2] for key in keys]
+    return [word if last.count(word) == 1 else key for word, key in zip(last, keys, strict=True)]
 
 
 def _outcome(status: str, verified: bool) -> str:
