@@ -33,7 +33,9 @@ from controlsde.tracking.free_tracking import FreeTracking
 
 Array = NDArray[np.float64]
 
-RATE = 0.01  # of Adam at the beginning: what each weight moves in an iteration, nearly,
+RATE = (
+    0.01  # of Adam at the beginning: what each weight moves in an iteration, nearly, as a share of those of its kind,
+)
 RATE_OF_LENGTHS = 0.03  # and the logarithm of a length
 MEAN_KEPT, SQUARE_KEPT, SMALL = 0.9, 0.99, 1e-12
 LATE = 0.75  # share of the iterations after which J should have settled
@@ -114,7 +116,7 @@ def _course(
     """Adam, with particles of its own in every iteration. before: what led to the start."""
     bound, total = steering.tracking.bounds, options.iterations
     weights, late = np.clip(start, -bound, bound), float("nan")
-    rates = np.where(np.arange(len(bound)) < len(steering.tracking.bound), RATE, RATE_OF_LENGTHS)
+    rates = _rates(steering.tracking, weights)
     mean, square = np.zeros_like(weights), np.zeros_like(weights)
     history = list(before)
     try:
@@ -135,6 +137,19 @@ def _course(
     except KeyboardInterrupt:
         return _Course(start, weights, late, tuple(history), True)
     return _Course(start, weights, late, tuple(history), False)
+
+
+def _rates(tracking: FreeTracking, start: Array) -> Array:
+    """What Adam may move each number of a piece by, (P,) or (P + 1,).
+
+    RATE times the root mean square of all A, of all W or of all b: in high dimension each is small, and steps that suit
+    weights of the order of one would lead far away.
+    """
+    size = len(tracking.bound)
+    kinds = tracking.network.split(start[:, :size])
+    sizes = (np.full(part.shape[1:], np.sqrt(np.mean(part**2)) or 1.0) for part in kinds)
+    rates = RATE * tracking.network.join(*sizes)
+    return rates if tracking.shortest is None else np.append(rates, RATE_OF_LENGTHS)
 
 
 def _outcome(steering: Steering, options: Shooting, course: _Course, build: float, began: float) -> Outcome:
