@@ -26,14 +26,17 @@ COLUMNS = {  # in few letters, in this order, where any run has them
     "objective": "J",
 }
 MOST_ROWS = 40
+ACROSS = 7  # columns of settings and numbers that 80 letters hold
 
 
 def sweep_table(found: Sweep) -> Table:
     """A row a run; of very many the first and the last."""
     names = [name for name in COLUMNS if any(row and name in row.numbers for row in found.rows)]
     several = len(found.plan.sources) > 1
+    names = names[: max(1, ACROSS - len(found.plan.keys) - several)]  # the rest is in sweep.csv
     first = ["problem"] if several else []
     table = empty(*first, *_short(found.plan.keys), *(COLUMNS[name] for name in names), "s", "outcome")
+    table.columns[-1].no_wrap = True
     pairs = list(zip(found.plan.runs, found.rows, strict=True))
     shown = pairs if len(pairs) <= MOST_ROWS else [*pairs[: MOST_ROWS - 5], None, *pairs[-5:]]
     for pair in shown:
