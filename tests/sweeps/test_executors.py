@@ -33,6 +33,7 @@ def test_a_cluster_of_dask_finds_the_same_bits(ours, tmp_path):
 
 
 @needs_dask
+@pytest.mark.slow
 def test_a_running_scheduler_is_taken_by_its_address_and_left_running(ours, tmp_path):
     from distributed import LocalCluster
 

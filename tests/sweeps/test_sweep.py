@@ -1,8 +1,9 @@
 """A sweep: every run once, gone on with, extended, and told as it is."""
 
 import json
+import multiprocessing
 import re
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -158,10 +159,11 @@ def test_processes_find_the_same_bits(folder, tmp_path):
     same_bits(found, ours)
 
 
-def test_a_callers_own_executor_is_taken_and_left_open(folder, tmp_path):
-    import multiprocessing
-
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+@pytest.mark.parametrize("kind", ["threads", pytest.param("processes", marks=pytest.mark.slow)])
+def test_a_callers_own_executor_is_taken_and_left_open(folder, tmp_path, kind):
+    spawned = multiprocessing.get_context("spawn")
+    own = ThreadPoolExecutor(2) if kind == "threads" else ProcessPoolExecutor(1, mp_context=spawned)
+    with own as pool:
         found = run(tmp_path, pool)
         assert pool.submit(abs, -3).result() == 3
     same_bits(found, cs.Sweep.load(folder))
