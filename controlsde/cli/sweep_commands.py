@@ -119,7 +119,7 @@ def _asked(
     store = Store(folder)
     with running(console, str(folder), "reading the problems"):
         plan = store.extend(plan_of(asked.problems, asked.variations, asked.base))
-        missing = plan.missing(store.ended())
+        missing = store.missing(plan)
     console.note(f"{len(plan.runs):,} runs in {folder}, {len(missing):,} to do: {_listed(plan.runs)}")
     if not missing and not _leads():
         return None
@@ -134,9 +134,9 @@ def _asked(
 
 def _listed(runs: Sequence[Any]) -> str:
     """What varies, with its values."""
-    keys = dict.fromkeys(key for run in runs for key in run.settings)
     from controlsde.sweeps.plan import short_value
 
+    keys = dict.fromkeys(key for run in runs for key in run.settings)
     told = []
     for key in keys:
         values = list(dict.fromkeys(short_value(run.settings[key]) for run in runs if key in run.settings))

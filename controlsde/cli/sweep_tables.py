@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
+from rich.text import Text
 
-from controlsde.cli.tables import empty
+from controlsde.cli.tables import empty, outcome_of
 from controlsde.report.words import digits
 from controlsde.sweeps.plan import short_value
 
 if TYPE_CHECKING:
+    from controlsde.sweeps.store import Row
     from controlsde.sweeps.sweep import Sweep
 
 COLUMNS = {  # in few letters, in this order, where any run has them
@@ -48,8 +50,7 @@ def sweep_table(found: Sweep) -> Table:
         told = [digits(value) if (value := numbers.get(name)) is not None else "—" for name in names]
         settings = [short_value(run.settings[key]) if key in run.settings else "" for key in found.plan.keys]
         seconds = f"{row.seconds:.1f}" if row and row.seconds is not None else "—"
-        outcome = "missing" if row is None else _outcome(row.status, row.verified)
-        table.add_row(*([run.problem] if several else []), *settings, *told, seconds, outcome)
+        table.add_row(*([run.problem] if several else []), *settings, *told, seconds, _outcome(row))
     return table
 
 
@@ -59,9 +60,7 @@ def _short(keys: Sequence[str]) -> list[str]:
     return [word if last.count(word) == 1 else key for word, key in zip(last, keys, strict=True)]
 
 
-def _outcome(status: str, verified: bool) -> str:
-    if status == "failed":
-        return status
-    if not verified:
-        return "not verified"
-    return "verified" if status == "converged" else status
+def _outcome(row: Row | None) -> Text:
+    if row is None:
+        return Text("missing", "yellow")
+    return Text("failed", "bold red") if row.failed else outcome_of([row])

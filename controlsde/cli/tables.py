@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from rich import box
 from rich.table import Table
@@ -210,7 +210,19 @@ def comparison_table(comparison: Comparison) -> Table:
     return table
 
 
-def outcome_of(results: Sequence[Answer]) -> Text:
+class Ended(Protocol):
+    """A solve that has ended, or the row of one."""
+
+    @property
+    def status(self) -> str:
+        """How the solver ended."""
+
+    @property
+    def verified(self) -> bool:
+        """Whether the answer passed."""
+
+
+def outcome_of(results: Sequence[Ended]) -> Text:
     """The worst that can be said about results of one noise level, in two words at most."""
     if any(result.status == "interrupted" for result in results):
         return Text("interrupted", "bold red")

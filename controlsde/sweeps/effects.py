@@ -7,7 +7,6 @@ factors; the p-value is that of a paired t-test, times the number of comparisons
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from scipy import stats
 from controlsde.sweeps.gathering import axes_of
 from controlsde.sweeps.plan import Plan, short_value
 from controlsde.sweeps.store import Row
+from controlsde.sweeps.variations import canonical
 
 MEASURES = ("tracking.l2_final", "tracking.mollified.value")  # of a box, of free space
 LEVEL = 0.05
@@ -66,8 +66,8 @@ def effects(plan: Plan, rows: Sequence[Row | None]) -> list[Effect]:
             continue
         everything = {"problem": run.problem, **run.settings}
         for key in axes:
-            rest = _text({other: everything[other] for other in everything if other != key})
-            values[key].setdefault(_text(everything[key]), {})[rest] = math.log(value)
+            rest = canonical({other: everything[other] for other in everything if other != key})
+            values[key].setdefault(canonical(everything[key]), {})[rest] = math.log(value)
     found = [_effect(key, axes[key], values[key]) for key in axes if len(axes[key]) > 1]
     return sorted((one for one in found if one is not None), key=lambda one: -abs(math.log(one.factor)))
 
@@ -76,7 +76,7 @@ def _effect(key: str, levels: Sequence[Any], logs: dict[str, dict[str, float]]) 
     best: tuple[float, Any, Any, np.ndarray[Any, Any]] | None = None
     compared = 0
     for one, other in combinations(levels, 2):
-        first, second = logs.get(_text(one), {}), logs.get(_text(other), {})
+        first, second = logs.get(canonical(one), {}), logs.get(canonical(other), {})
         shared = sorted(set(first) & set(second))
         if not shared:
             continue
@@ -113,7 +113,3 @@ def sentence(plan: Plan, rows: Sequence[Row | None]) -> str:
     if not words:
         return f"{name} does not vary significantly with {rest}, or too few matched runs tell"
     return f"{name} varies significantly with {'; '.join(words)}" + (f"; not with {rest}" if rest else "")
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)

@@ -14,6 +14,7 @@ import numpy as np
 
 from controlsde.sweeps.plan import Plan, Run
 from controlsde.sweeps.store import RUNS, Row
+from controlsde.sweeps.variations import canonical
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,8 +68,8 @@ def dataset(plan: Plan, rows: Sequence[Row | None]) -> xr.Dataset:
     else:
         coordinates = {name: coordinate(values) for name, values in axes.items()}
         names, shape = list(axes), tuple(map(len, axes.values()))
-        where = {name: {_text(value): place for place, value in enumerate(values)} for name, values in axes.items()}
-        places = [tuple(where[name][_text(_at(run, name))] for name in axes) for run in plan.runs]
+        where = {name: {canonical(value): place for place, value in enumerate(values)} for name, values in axes.items()}
+        places = [tuple(where[name][canonical(_at(run, name))] for name in axes) for run in plan.runs]
     measured = numbers_of(rows)
     numbers = {name: np.full(shape, np.nan) for name in ("seconds", *measured)}
     status, folder = np.full(shape, MISSING, dtype=object), np.full(shape, "", dtype=object)
@@ -91,7 +92,7 @@ def axes_of(plan: Plan) -> dict[str, list[Any]] | None:
     names = [*(["problem"] if len(plan.sources) > 1 else []), *plan.keys]
     axes: dict[str, list[Any]] = {}
     for name in names:
-        values = {_text(_at(run, name)): _at(run, name) for run in plan.runs}
+        values = {canonical(_at(run, name)): _at(run, name) for run in plan.runs}
         axes[name] = _in_order(list(values.values()))
     cells = np.prod([float(len(values)) for values in axes.values()])
     full = all(key in run.settings for run in plan.runs for key in plan.keys)
@@ -102,14 +103,12 @@ def coordinate(values: Sequence[Any]) -> np.ndarray[Any, Any]:
     """Values as a coordinate: numbers where all are, else words."""
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         return np.asarray(values)
-    return np.asarray(
-        [plain_value(value) if isinstance(value, str) else _text(value) for value in values], dtype=object
-    )
+    return np.asarray([value if isinstance(value, str) else canonical(value) for value in values], dtype=object)
 
 
 def plain_value(value: Any) -> Any:
     """A value as a cell of a table has it: numbers, words and flags as they are, the rest as JSON."""
-    return value if value is None or isinstance(value, str | int | float | bool) else _text(value)
+    return value if value is None or isinstance(value, str | int | float | bool) else canonical(value)
 
 
 def _at(run: Run, name: str) -> Any:
@@ -120,7 +119,3 @@ def _in_order(values: list[Any]) -> list[Any]:
     """Numbers from least to largest; others as they came."""
     numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     return sorted(values) if numeric else values
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)

@@ -7,7 +7,6 @@ problem have the same key, in whatever sweep they stand.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 
 from controlsde.problem import Problem, load_problem
 from controlsde.problem.yaml_text import write
-from controlsde.sweeps.variations import Settings, SweepError, Variations
+from controlsde.sweeps.variations import Settings, SweepError, Variations, canonical
 
 HASH_LETTERS = 12
 
@@ -57,10 +56,6 @@ class Plan:
         """The problem of a name."""
         return next(one for one in self.sources if one.name == name)
 
-    def missing(self, done: frozenset[str] | set[str]) -> tuple[Run, ...]:
-        """The runs whose keys are not among these."""
-        return tuple(run for run in self.runs if run.key not in done)
-
 
 def plan_of(problems: Sequence[str | Path], variations: Variations, base: Mapping[str, Any] | None = None) -> Plan:
     """Raises ProblemError or SweepError, in a line each, for what no run could use: every value is tried once."""
@@ -97,7 +92,7 @@ def _telling(variations: Variations) -> Iterator[Settings]:
 
 def key_of(source: Source, settings: Settings) -> str:
     """The name of the folder of a run: the problem's, and a digest of what the problem and the settings say."""
-    content = json.dumps([source.digest, settings], sort_keys=True, ensure_ascii=False, default=str)
+    content = canonical([source.digest, settings])
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", source.name).strip("-.") or "problem"
     return f"{name[:60]}-{hashlib.sha256(content.encode()).hexdigest()[:HASH_LETTERS]}"
 
@@ -111,7 +106,7 @@ def short_value(value: Any) -> str:
     """A value as a label has it."""
     if isinstance(value, float):
         return f"{value:g}"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return value if isinstance(value, str) else canonical(value)
 
 
 def _source(problem: str | Path, base: Settings) -> Source:

@@ -14,6 +14,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -118,12 +119,12 @@ class Processes(Executor):
             self._pools.discard(pool)
 
 
+@dataclass(frozen=True, eq=False)
 class _Task:
     """Work, and the future that tells of it."""
 
-    def __init__(self, future: Future[Any], work: Callable[[], Any]) -> None:
-        self.future = future
-        self.work = work
+    future: Future[Any]
+    work: Callable[[], Any]
 
     def done_by(self, pool: loky.ProcessPoolExecutor) -> bool:
         """Whether a pool of one is of further use after this."""

@@ -12,7 +12,6 @@ so that several commands, on several machines, may work in one folder at a time:
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -103,7 +102,8 @@ class Store:
             before = self.read_plan()
             _same_sweep(self.folder, before, plan)
             known = {run.key for run in before.runs}
-            plan = Plan(plan.sources, plan.base, plan.keys, (*before.runs, *plan.missing(known)))
+            more = (run for run in plan.runs if run.key not in known)
+            plan = Plan(plan.sources, plan.base, plan.keys, (*before.runs, *more))
             if len(plan.runs) == len(before.runs):
                 return plan
         document = {
@@ -126,18 +126,14 @@ class Store:
         document = json.dumps(asdict(row), ensure_ascii=False, allow_nan=False)
         files.write_whole(self.place(row.key) / RUN, (document + "\n").encode())
 
-    def ended(self) -> set[str]:
-        """The keys of the runs that have ended; one whose file is damaged has not."""
-        try:
-            with os.scandir(self.folder / RUNS) as entries:
-                return {entry.name for entry in entries if self.row(entry.name) is not None}
-        except FileNotFoundError:
-            return set()
-
     def rows(self, plan: Plan) -> Iterator[Row | None]:
         """How every run of a plan ended, in its order; None for one that has not, or whose file is damaged."""
         for run in plan.runs:
             yield self.row(run.key)
+
+    def missing(self, plan: Plan) -> tuple[Run, ...]:
+        """The runs of a plan that have not ended."""
+        return tuple(run for run, row in zip(plan.runs, self.rows(plan), strict=True) if row is None)
 
     def row(self, key: str) -> Row | None:
         """How a run ended; None where it has not, or its file is damaged: then it is missing, and done again."""

@@ -158,7 +158,7 @@ def carry_on(
     progress: Progress = silent,
 ) -> Sweep | None:
     """Do what is missing of a plan, and gather all of it; None where another process leads."""
-    missing, interrupted = plan.missing(store.ended()), False
+    missing, interrupted = store.missing(plan), False
     if missing:
         progress(Step(f"0 of {len(missing)} runs", fraction=0.0))
         try:

@@ -104,6 +104,19 @@ class Variations:
             raise SweepError(f"that is {self.count:,} runs, more than {MOST_RUNS:,}; vary less, or in several sweeps")
 
 
+def canonical(value: Any) -> str:
+    """A value as one text, the same for all that are equal: 1 and 1.0, and mappings whatever their order."""
+    return json.dumps(_plainest(value), sort_keys=True, ensure_ascii=False, default=str)
+
+
+def _plainest(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plainest(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plainest(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def parse_vary(text: str) -> tuple[str, list[Any]]:
     """`noise=0,0.25,1` or `solver.seed=0:8` as a key and its values; ranges end before their last number.
 
@@ -141,7 +154,7 @@ def _values(key: str, given: Any) -> list[Any]:
         raise SweepError(f"{key} has no values; {EXAMPLE}")
     seen: set[str] = set()
     for value in values:
-        text = json.dumps(value, sort_keys=True, default=str)
+        text = canonical(value)
         if text in seen:
             raise SweepError(f"{key} has the value {text} twice; give it once")
         seen.add(text)

@@ -33,9 +33,7 @@ from controlsde.tracking.free_tracking import FreeTracking
 
 Array = NDArray[np.float64]
 
-RATE = (
-    0.01  # of Adam at the beginning: what each weight moves in an iteration, nearly, as a share of those of its kind,
-)
+RATE = 0.01  # of Adam at the beginning: what a weight moves in an iteration, nearly, as a share of those of its kind,
 RATE_OF_LENGTHS = 0.03  # and the logarithm of a length
 MEAN_KEPT, SQUARE_KEPT, SMALL = 0.9, 0.99, 1e-12
 LATE = 0.75  # share of the iterations after which J should have settled

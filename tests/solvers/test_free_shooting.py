@@ -21,6 +21,8 @@ from controlsde.solvers.shooting.options import Shooting
 from controlsde.solvers.shooting.particle_paths import ParticlePaths
 from controlsde.solvers.shooting.steering import Steering, steps_per_piece
 from controlsde.tracking.free_tracking import FreeTracking
+from controlsde.tracking.mollified import Mollified
+from controlsde.tracking.mollified_course import MollifiedCourse
 
 DATA = KernelMixture(np.array([0.5, 0.3, 0.2]), np.array([[-1.0, 0.0, 1.0], [1.0, 1.0, 0.0], [0.0, -1.0, -1.0]]), 0.3)
 USUAL = Shooting(start="score-matching", method="adam", starts=1, hops=0, iterations=30, tolerance=0.02, particles=300)
@@ -193,6 +195,30 @@ def test_steering_gets_nearer_at_particles_that_it_has_not_seen():
     assert outcome.objective == pytest.approx(steering.value(outcome.weights, 1), rel=1e-12)
     np.testing.assert_array_equal(outcome.weights, solve(tracking, few, initial=[start]).weights)
     assert np.abs(outcome.weights).max() <= 20.0
+
+
+def test_steps_are_shares_of_what_weights_of_a_kind_are():
+    """In high dimension all are small, and steps of the order of one hundredth lead far away."""
+    tracking = problem(pieces=2)
+    kinds = tracking.network.split(some_weights(tracking))
+    start = tracking.network.join(*(size * part for size, part in zip((0.3, 0.02, 0.1), kinds, strict=True)))
+    moved = solve(tracking, USUAL.model_copy(update={"iterations": 1, "particles": 100}), initial=[start]).weights
+    assert np.abs(moved - start).max() > 0.0
+    for before, after in zip(*map(tracking.network.split, (start, moved)), strict=True):
+        size = np.sqrt(np.mean(before**2))
+        assert np.abs(after - before).max() == pytest.approx(0.01 * size, rel=1e-3)
+
+
+def test_norms_and_deviations_between_the_nodes_of_a_course_are_those_of_the_mixture():
+    """On data as narrow as iris is smoothed."""
+    narrow = replace(problem().reference, data=replace(DATA, variance=0.048))
+    scales = (1.45, 0.724, 0.362, 0.181)
+    course = MollifiedCourse.of(narrow, scales, 500, (0,))
+    for t in np.random.default_rng(0).uniform(0.0, 1.0, 40):
+        found, deviations = course.at(float(t))
+        exact = Mollified.of(narrow.mixture(float(t)), scales)
+        np.testing.assert_allclose(found.log_norms, exact.log_norms, atol=1e-4)
+        np.testing.assert_allclose(deviations, exact.null_deviations(500, np.random.default_rng(1)), rtol=0.1)
 
 
 def test_it_starts_from_what_score_matching_finds_and_is_never_worse():

@@ -65,6 +65,7 @@ def test_dimensions_are_labelled_by_what_varies(folder):
 def test_what_has_ended_is_not_done_again(copy):
     again = Inline()
     run(copy, again)
+    run(copy, again, vary={"noise": [0.0, 1.0], "solver.seed": np.arange(2)})  # the same numbers
     assert again.done == []
     more = Inline()
     found = run(copy, more, vary={"noise": [0, 0.5, 1], "solver.seed": [0, 1]})
@@ -210,6 +211,13 @@ def test_what_varies_significantly_is_told_from_luck():
         rows = rows_of(np.exp(0.1 * rng.standard_normal(24)))
         called += {one.key: one for one in effects(plan, rows)}["noise"].significant
     assert 8 <= called <= 34
+    # nor is the best of all pairs of values taken for one that was chosen beforehand
+    plan = plan_of(["two-bumps"], Variations.of({"noise": [0, 1, 2, 3, 4, 5], "solver.seed": list(range(8))}))
+    called = 0
+    for _ in range(400):
+        rows = rows_of(np.exp(0.1 * rng.standard_normal(48)))
+        called += {one.key: one for one in effects(plan, rows)}["noise"].significant
+    assert called <= 34
 
 
 def test_the_json_has_an_entry_a_run(folder):
