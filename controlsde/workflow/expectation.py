@@ -44,9 +44,12 @@ class Expected:
         return self.whole * UNCERTAIN
 
 
-def expected_time(problem: Problem, levels: int = 1) -> Expected:
-    """How long it takes to solve a problem at so many noise levels, verification and pictures included."""
-    speed = calibration_seconds()
+def expected_time(problem: Problem, levels: int = 1, speed: float | None = None) -> Expected:
+    """How long it takes to solve a problem at so many noise levels, verification and pictures included.
+
+    speed: what `calibration_seconds` measured of the machine; by default it is measured now.
+    """
+    speed = calibration_seconds() if speed is None else speed
     sizes = sizes_of(problem, None)
     options = problem.solver
     fits = speed * solver_costs(problem, sizes).fits

@@ -212,13 +212,15 @@ def test_a_comparison_says_what_it_will_do_before_it_starts(run):
 
 
 def test_expected_times_grow_with_the_levels_and_the_effort_and_say_how_unsure_they_are(small):
-    one, two = expected_time(small), expected_time(small, 2)
-    assert two.whole == pytest.approx(2 * one.whole, rel=0.5)
+    one, two = expected_time(small, speed=0.01), expected_time(small, 2, speed=0.01)
+    assert two.whole == pytest.approx(2 * one.whole, rel=1e-12)
+    slower = expected_time(small, speed=0.02)
+    assert slower.whole == pytest.approx(2 * one.whole, rel=1e-12)  # a machine half as fast is told twice the time
     assert (one.least, one.most) == (one.whole / 2, one.whole * 2)
     more = small.model_copy(update={"solver": small.solver.model_copy(update={"starts": 32})})
-    assert expected_time(more).solver > 4 * one.solver
+    assert expected_time(more, speed=0.01).solver > 4 * one.solver
     controls = small.controls.model_copy(update={"lengths": "free"})
-    free = expected_time(small.model_copy(update={"controls": controls}))
+    free = expected_time(small.model_copy(update={"controls": controls}), speed=0.01)
     assert 2 * one.solver < free.solver < 6 * one.solver
 
 
