@@ -13,6 +13,8 @@ from controlsde.foundation.extensions import found
 from controlsde.problem.solver_specs import SolverOptions
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -32,9 +34,9 @@ class Solver:
     imported when they are first called, as `solve` and `costs`. most_stage_values: n·K·S·s, beyond which refinement
     goes no further, for a solve would take minutes. dimensions, devices: where it works. meets_limits: whether it sees
     the error at T, so that a limit to it can be met. frees_lengths: whether it finds lengths of pieces that are free.
-    minimises_objective: the tracking objective, that is, and not a misfit of drifts. in_free_space: `module:function`
-    of a problem whose densities are particles, (tracking, options, progress, initial) → Outcome, and of its costs;
-    None where it needs a mesh.
+    side_by_side: whether its function takes `executor=`, where starts may run. minimises_objective: the tracking
+    objective, that is, and not a misfit of drifts. in_free_space: `module:function` of a problem whose densities are
+    particles, (tracking, options, progress, initial) → Outcome, and of its costs; None where it needs a mesh.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Solver:
     devices: tuple[str, ...] = ("cpu",)
     meets_limits: bool = True
     frees_lengths: bool = False
+    side_by_side: bool = False
     minimises_objective: bool = True
     in_free_space: str | None = None
     costing_in_free_space: str | None = None
@@ -56,9 +59,14 @@ class Solver:
         options: SolverOptions,
         progress: Progress,
         initial: Sequence[NDArray[np.float64]] = (),
+        executor: Executor | None = None,
     ) -> Outcome:
-        """Minimise the objective. initial: flattened weights (K, P) that take the place of the first starts."""
-        outcome: Outcome = found(self.function)(objective, options, progress, initial)
+        """Minimise the objective. initial: flattened weights (K, P) that take the place of the first starts.
+
+        executor: where starts may run, of a solver that runs them side by side.
+        """
+        more = {"executor": executor} if self.side_by_side else {}
+        outcome: Outcome = found(self.function)(objective, options, progress, initial, **more)
         return outcome
 
     def solve_in_free_space(

@@ -1,6 +1,7 @@
-"""Independent starts of one solve: one after the other, in threads, or in processes of their own when that pays.
+"""Independent starts of one solve: one after the other, in threads, or on an executor when that pays.
 
-Comes in: what to do with one start. Goes out: the results in order, as far as a keyboard interrupt let them come.
+Comes in: what to do with one start, and perhaps an executor. Goes out: the results in order, as far as a keyboard
+interrupt let them come.
 
 Threads cost nothing to start, but take turns wherever they are in Python: they are for what spends most of its time in
 compiled loops, and for few of them. A process takes seconds to import the library.
@@ -8,23 +9,20 @@ compiled loops, and for few of them. A process takes seconds to import the libra
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from typing import Protocol, TypeVar
 
 import loky
-import numpy as np
 
-from controlsde.foundation.surroundings import FLOATING_POINT, own_settings
+from controlsde.execution.executors import ExecutorError, room_of
+from controlsde.execution.processes import Processes
+from controlsde.execution.tasks import Task, Tasks
+from controlsde.foundation.surroundings import own_settings
 from controlsde.foundation.threads import MOST_THREADS
 
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-PARENT_WATCH = 1.0  # seconds between two looks of a worker at its parent
 POOL_PAYS_ABOVE = 6.0  # seconds of remaining work below which starting processes costs more than it saves
 THREADS_PAY_ABOVE = 0.1  # the same for threads
 
@@ -55,19 +53,22 @@ def never() -> bool:
 class Workers:
     """The threads or processes of one solve, started when first worth it. Use it as a context, which ends them.
 
-    threads: whether the work may be done in threads.
+    executor: where starts run that do not run here; of this machine's processes, if it is not given. A given one is
+    left as it was. threads: whether the work may be done in threads.
     """
 
-    def __init__(self, *, threads: bool = False) -> None:
-        self._pool: loky.ProcessPoolExecutor | None = None
-        self._count = loky.cpu_count()
+    def __init__(self, executor: Executor | None = None, *, threads: bool = False) -> None:
+        self._given = executor
+        self._own: Processes | None = None
+        self._count = loky.cpu_count() if executor is None else room_of(executor)
         self._threads = threads
 
     def __enter__(self) -> Workers:
         return self
 
-    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
-        self._end(kill=error is not None)
+    def __exit__(self, *_: object) -> None:
+        if self._own is not None:
+            self._own.shutdown(kill=True)  # who wanted an answer has it; what still runs was given up
 
     def run(
         self,
@@ -93,13 +94,19 @@ class Workers:
                 rest = starts[number:]
                 if self._threads and one * left > THREADS_PAY_ABOVE and not self._long(one * left):
                     return [*results, *self._in_threads(rest, elsewhere, finished, number)]
-                if self._pool is not None or one * left > POOL_PAYS_ABOVE:  # what has started costs nothing more
-                    return [*results, *self._in_processes(rest, elsewhere, finished, number)]
+                if self._started or one * left > POOL_PAYS_ABOVE:  # what has started costs nothing more
+                    return [*results, *self._on_the_executor(rest, elsewhere, finished, number)]
             result = here(number, start)
             results.append(result)
             if result.interrupted:
                 return [*results, *(None for _ in range(left - 1))]
         return results
+
+    @property
+    def _started(self) -> bool:
+        """Whether there are workers already: processes of this machine start with their first work."""
+        executor = self._given or self._own
+        return executor is not None and getattr(executor, "started", True)
 
     def _long(self, seconds: float) -> bool:
         """Whether work is so long that processes beat as many threads as can work side by side."""
@@ -112,7 +119,7 @@ class Workers:
             with own_settings():
                 return work(start, stop.is_set)
 
-        with ThreadPoolExecutor(min(self._count, MOST_THREADS, len(starts))) as pool:
+        with ThreadPoolExecutor(min(self._count, loky.cpu_count(), MOST_THREADS, len(starts))) as pool:
             futures = {pool.submit(in_own_settings, start): number for number, start in enumerate(starts)}
             try:
                 for count, future in enumerate(as_completed(futures), before + 1):
@@ -125,57 +132,27 @@ class Workers:
         ended = {number: future.result() for future, number in futures.items() if not future.cancelled()}
         return [ended.get(number) for number in range(len(starts))]
 
-    def _in_processes(
+    def _on_the_executor(
         self, starts: Sequence[S], work: Work[S, R], finished: Finished[R], before: int
     ) -> list[R | None]:
+        if self._given is None:
+            self._own = self._own or Processes(self._count)
+        executor = self._given or self._own
+        assert executor is not None
         results: dict[int, R] = {}
-        if self._pool is None:
-            # Unlike the standard library's pool, this one does not run the caller's main module in every worker.
-            self._pool = loky.ProcessPoolExecutor(
-                min(self._count, len(starts)), initializer=start_worker, initargs=(os.getpid(),), env=ONE_THREAD
-            )
+        numbered = enumerate(starts, before + 1)
+        tasks = Tasks([Task(f"start {number}", work, (start, never)) for number, start in numbered], executor)
         try:
-            with interrupts_held_back():  # workers inherit that, and never see a Ctrl-C at all
-                futures: dict[Future[R], int] = {
-                    self._pool.submit(work, start, never): number for number, start in enumerate(starts)
-                }
-            for future in as_completed(futures):
-                results[futures[future]] = future.result()
-                finished(before + len(results), future.result())
+            while tasks.waiting or tasks.under_way:
+                for one in tasks.ended():
+                    if one.lost:
+                        raise ExecutorError(f"start {before + one.number + 1}: {one.in_words()}")
+                    if one.error is not None:
+                        raise one.error
+                    results[one.number] = one.result  # type: ignore[assignment]
+                    finished(before + len(results), results[one.number])
         except KeyboardInterrupt:
-            self._end(kill=True)
+            pass  # what has ended is kept
+        finally:
+            tasks.give_up()
         return [results.get(number) for number in range(len(starts))]
-
-    def _end(self, kill: bool) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(kill_workers=kill)
-            self._pool = None
-
-
-@contextmanager
-def interrupts_held_back() -> Iterator[None]:
-    """Keep a keyboard interrupt waiting until the block has ended; where a system cannot, do nothing."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def start_worker(parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    import torch
-
-    np.seterr(**FLOATING_POINT)  # type: ignore[arg-type]
-    torch.set_num_threads(1)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    """End this process soon after its parent has ended, however that came about."""
-    while os.getppid() == parent:
-        time.sleep(PARENT_WATCH)
-    os._exit(1)

@@ -62,7 +62,7 @@ def sweep(
 ) -> None:
     """Solve problems under many settings, side by side; go on with what is missing."""
     from controlsde.cli.console import Console
-    from controlsde.sweeps.executors import check_name
+    from controlsde.execution.executors import check_name
 
     console = Console(quiet=quiet or not _leads(), verbose=verbose)
     if workers is not None and workers < 1:

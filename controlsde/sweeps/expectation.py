@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import loky
 
 from controlsde.foundation.errors import ControlsdeError
-from controlsde.problem import Problem, load_problem
+from controlsde.problem import load_problem
 from controlsde.sweeps.plan import Plan, Run
 
 LOOKED_AT = 5
@@ -19,6 +19,7 @@ LOOKED_AT = 5
 
 def expected(plan: Plan, runs: Sequence[Run], workers: int | None) -> str:
     """In words: how many at a time, about how long, and how much memory at the most."""
+    from controlsde.workflow.cost_alone import cost_alone
     from controlsde.workflow.expectation import UNCERTAIN, spoken
 
     chosen = [
@@ -28,11 +29,11 @@ def expected(plan: Plan, runs: Sequence[Run], workers: int | None) -> str:
     for run in chosen:
         try:
             problem = load_problem(plan.source(run.problem).file, set={**plan.base, **run.settings})
-            time, most = _alone(problem)
+            cost = cost_alone(problem)
         except ControlsdeError:
             continue  # its row will say what is wrong
-        seconds.append(time)
-        memory.append(most)
+        seconds.append(cost.seconds)
+        memory.append(cost.memory)
     at_a_time = min(workers or loky.cpu_count(), len(runs))
     if not seconds:
         return f"{at_a_time} at a time; how long they take cannot be told"
@@ -42,18 +43,3 @@ def expected(plan: Plan, runs: Sequence[Run], workers: int | None) -> str:
         f"{at_a_time} at a time, about {spoken(whole)} in all when nothing else runs ({least} to {longest}), and about "
         f"{max(memory) * at_a_time / 2**20:,.0f} MiB of memory for their numbers"
     )
-
-
-def _alone(problem: Problem) -> tuple[float, int]:
-    """Seconds of a solve on one processor, and its bytes of memory."""
-    from controlsde.tracking.free_posed import FreePosed
-    from controlsde.workflow.expectation import expected_time
-    from controlsde.workflow.free_prediction import expected_in_free_space, predict_free
-    from controlsde.workflow.prediction import predict
-
-    if problem.domain.free:
-        posed = FreePosed.of(problem)
-        found, memory = expected_in_free_space(posed), predict_free(posed).solver_memory_bytes
-    else:
-        found, memory = expected_time(problem), predict(problem).solver_memory_bytes
-    return found.whole + (loky.cpu_count() - 1) * found.solver, memory

@@ -8,23 +8,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from controlsde.execution.here import Here
+from controlsde.execution.tasks import Ended, Task, Tasks
 from controlsde.foundation.errors import ControlsdeError
 from controlsde.foundation.progress import Progress, Step, silent
-from controlsde.sweeps.executors import died
 from controlsde.sweeps.plan import Plan, Run
 from controlsde.sweeps.store import RESULT, SWEEP, Row, Store
 from controlsde.sweeps.variations import Settings, SweepError
-
-AHEAD = 64  # runs that an executor is given before the first of them has ended: enough to keep a cluster busy
-LOOK = 1.0  # seconds between two words of progress
-TRIES = 2
 
 
 @dataclass(frozen=True)
@@ -43,58 +39,41 @@ def run_all(
     executor: Executor,
     progress: Progress = silent,
     budget: float | None = None,
+    workers: int | None = None,
 ) -> Counts:
     """Do every run, and keep how it ended. budget: seconds after which none is begun.
 
-    Raises SweepError where workers do not see the folder, or the executor takes no more work.
+    workers: how many an executor has at least that does not say so itself. Raises SweepError where workers do not see
+    the folder, ExecutorError where the executor takes no more work.
     """
-    began, waiting = time.monotonic(), deque((run, 1) for run in runs)
-    under_way: dict[Future[Row], tuple[Run, int]] = {}
+    began = time.monotonic()
     ended = failed = 0
+    tasks = Tasks([_task(run, plan, store) for run in runs], executor, workers)
     try:
-        while waiting or under_way:
+        while True:
             late = budget is not None and time.monotonic() - began >= budget
-            while waiting and len(under_way) < AHEAD and not late:
-                run, attempt = waiting.popleft()
-                under_way[_given(executor, run, plan, store)] = run, attempt
-            if not under_way:
-                break
-            done, _ = wait(under_way, timeout=LOOK, return_when=FIRST_COMPLETED)
-            for future in done:
-                run, attempt = under_way.pop(future)
-                error = future.exception()
-                if isinstance(error, SweepError):
-                    raise error
-                if error is not None and died(error) and attempt < TRIES:
-                    waiting.appendleft((run, attempt + 1))
-                    continue
-                row = _lost(run, error, attempt) if error is not None else future.result()
-                if error is not None:
+            for one in tasks.ended(begin=not late):
+                if isinstance(one.error, SweepError):
+                    raise one.error
+                row = one.result or _lost(runs[one.number], one)
+                if one.error is not None:
                     store.write_row(row)
                 ended += 1
                 failed += row.failed
+            if not tasks.under_way and (late or not tasks.waiting):
+                return Counts(ended, failed, tasks.waiting)
             progress(_step(ended, failed, len(runs), time.monotonic() - began))
     finally:
-        for future in under_way:
-            future.cancel()
-    return Counts(ended, failed, len(waiting))
+        tasks.give_up()
 
 
-def _given(executor: Executor, run: Run, plan: Plan, store: Store) -> Future[Row]:
-    source = plan.source(run.problem)
-    try:
-        return executor.submit(do, str(store.folder), run.key, source.file, plan.base, run.settings)
-    except RuntimeError as error:
-        raise SweepError(
-            f"the executor takes no more work ({error}); give another one: what has ended is kept"
-        ) from None
+def _task(run: Run, plan: Plan, store: Store) -> Task[Row]:
+    file = plan.source(run.problem).file
+    return Task(run.label, do, (str(store.folder), run.key, file, plan.base, run.settings))
 
 
-def _lost(run: Run, error: BaseException, attempt: int) -> Row:
-    words = f"{str(error).splitlines()[0] if str(error) else type(error).__name__}"
-    if died(error):
-        words = f"the worker died {attempt} times at it ({words}): it may lack memory; try fewer --workers"
-    return Row(run.key, "failed", False, None, {}, words)
+def _lost(run: Run, ended: Ended[Row]) -> Row:
+    return Row(run.key, "failed", False, None, {}, ended.in_words())
 
 
 def _step(ended: int, failed: int, total: int, seconds: float) -> Step:
@@ -135,7 +114,7 @@ def _solved(store: Store, key: str, file: str, settings: Settings, began: float)
     problem = load_problem(file, set=settings)
     if refused := refusals(problem):
         return Row(key, "failed", False, None, {}, "; ".join(refused))
-    result = solve(problem)
+    result = solve(problem, executor=Here())
     result.save(store.place(key) / RESULT)
     document = result.to_json()
     return Row(

@@ -13,13 +13,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from controlsde.execution.executors import executor_of
 from controlsde.foundation import files
 from controlsde.foundation.netcdf import to_bytes
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.problem import Problem
 from controlsde.sweeps import gathering
 from controlsde.sweeps.effects import Effect, effects, sentence
-from controlsde.sweeps.executors import executor_of
 from controlsde.sweeps.plan import Plan, Run, plan_of, written
 from controlsde.sweeps.running import run_all
 from controlsde.sweeps.store import PROBLEMS, RESULT, RUNS, Row, Store

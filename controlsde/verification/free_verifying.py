@@ -133,6 +133,10 @@ class Known:
         tests = {**ruler.measure(draws), MARGINAL: compare_marginals(draws, target, rng, NULLS, PAIRS).test}
         return Known(ruler, {name: test.value for name, test in tests.items()})
 
+    def with_exact(self, noise: float, deviations: float | None) -> Known:
+        """The same, and how far the exact drift was from the null at this noise, where that was measured."""
+        return self if deviations is None else replace(self, exact={**self.exact, noise: deviations})
+
 
 def _distances(
     posed: FreePosed,

@@ -6,6 +6,7 @@ Comes in: a problem, or a file. Goes out: a `Result`, or in free space a `FreeRe
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Unpack
 
@@ -40,16 +41,18 @@ def solve(
     solver: str | None = None,
     progress: Progress = silent,
     initial: Controls | None = None,
+    executor: Executor | None = None,
 ) -> Result | FreeResult:
     """Solve a problem and verify the answer.
 
     solver: a kind of solver in place of the problem's own, with its default options. initial: controls to start from.
-    Raises SolveError when nothing could be evaluated, ReferenceError when the reference cannot be built,
+    executor: where starts in a box run side by side when that pays; by default processes of this machine. Raises
+    SolveError when nothing could be evaluated, ReferenceError when the reference cannot be built,
     ControlsError when `initial` does not fit. A keyboard interrupt returns the best point so far, with status
     `interrupted`.
     """
     if not problem.domain.free:
-        return solving.solve(problem, solver, progress, initial)
+        return solving.solve(problem, solver, progress, initial, executor)
     if problem.drift is not None:
         raise solving.SolveError("the problem gives its own drift: evaluate it instead, or remove `drift:`")
     return solve_free(problem, solving.solver_options(problem, solver), progress, initial)
@@ -77,19 +80,21 @@ def compare(
     solver: str | None = None,
     progress: Progress = silent,
     seeds: int | None = None,
+    executor: Executor | None = None,
 ) -> Comparison | FreeComparison:
     """Solve at every noise level with the same options, cross-apply the controls, and say what was found.
 
-    seeds: in free space, how many fits there are at every level. Raises NoiseLevelsError for no noise level, a repeated
-    one, or one that is negative or not finite; SeedsError for seeds in a box, or less than one.
+    seeds: in free space, how many fits there are at every level. executor: where what can run side by side does; by
+    default processes of this machine, when that pays. The numbers do not depend on it. Raises NoiseLevelsError for no
+    noise level, a repeated one, or one that is negative or not finite; SeedsError for seeds in a box, or less than one.
     """
     if problem.domain.free:
         if seeds is not None and seeds < 1:
             raise SeedsError(f"must be 1 or more (got {seeds})", argument="seeds")
-        return compare_free(problem, noise, solver, progress, SEEDS if seeds is None else seeds)
+        return compare_free(problem, noise, solver, progress, SEEDS if seeds is None else seeds, executor)
     if seeds is not None:
         raise SeedsError("is for problems in free space; in a box every solve has starts of its own", argument="seeds")
-    return compare_in_a_box(problem, noise, solver, progress)
+    return compare_in_a_box(problem, noise, solver, progress, executor)
 
 
 @own_settings()

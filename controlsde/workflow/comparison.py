@@ -8,6 +8,7 @@ optimised at level i when it runs at level j, measured by the verification's own
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.control.drift import network_drift
+from controlsde.execution.executors import given_or_own
 from controlsde.foundation.errors import ControlsdeError
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import own_settings
@@ -26,6 +28,8 @@ from controlsde.solvers.outcome import reached
 from controlsde.tracking.posed import Posed
 from controlsde.verification.refinement import refined_density
 from controlsde.workflow import comparison_file
+from controlsde.workflow.cost_alone import cost_alone
+from controlsde.workflow.side_by_side import Job, at_a_time, run_jobs
 from controlsde.workflow.solving import solve
 
 Array = NDArray[np.float64]
@@ -131,31 +135,51 @@ def compare(
     noise: Sequence[float] = DEFAULT_NOISE,
     solver: str | None = None,
     progress: Progress = silent,
+    executor: Executor | None = None,
 ) -> Comparison:
     """Solve at every noise level with the same options, cross-apply the controls, and say what was found.
 
-    Raises NoiseLevelsError for no noise level, a repeated one, or one that is negative or not finite.
+    executor: where levels run side by side, or the starts of each; by default processes of this machine, when that
+    pays. The numbers do not depend on it. Raises NoiseLevelsError for no noise level, a repeated one, or one that is
+    negative or not finite.
     """
     levels = check_levels(noise)
-    results: list[Result] = []
-    for level in levels:
+    problems = [at_noise(problem, level) for level in levels]
+    with given_or_own(executor) as pool:
+        if at_a_time(len(levels), executor, lambda: cost_alone(problems[-1])) > 1:
+            jobs = [Job(f"noise {one.noise:g}", solve, (one, solver)) for one in problems]
+            results = [one for one in run_jobs(jobs, pool, progress).results if one is not None]
+            if not results:
+                raise KeyboardInterrupt
+        else:
+            results = _one_after_the_other(problems, solver, progress, pool)
+    progress(Step("cross-applying the controls"))
+    cross, interrupted = cross_apply(results)
+    open_lengths = problem.controls.pieces > 1 and Posed.of(at_noise(problem, max(levels))).may_free_lengths
+    found = note(results, open_lengths)
+    cut_short = len(results) < len(levels) or any(one.status == "interrupted" for one in results)
+    return Comparison(problem, tuple(results), cross, found, interrupted or cut_short)
 
-        def labelled(step: Step, level: float = level) -> None:
+
+def _one_after_the_other(
+    problems: Sequence[Problem], solver: str | None, progress: Progress, executor: Executor
+) -> list[Result]:
+    """The results as far as an interruption lets them come."""
+    results: list[Result] = []
+    for one in problems:
+
+        def labelled(step: Step, level: float = one.noise) -> None:
             progress(Step(f"noise {level:g}: {step.task}", step.iteration, step.objective, step.fraction))
 
         try:
-            results.append(solve(at_noise(problem, level), solver, labelled))
+            results.append(solve(one, solver, labelled, executor=executor))
         except KeyboardInterrupt:
             if not results:
                 raise
             break  # what was solved before is kept
         if results[-1].status == "interrupted":
             break
-    progress(Step("cross-applying the controls"))
-    cross, interrupted = cross_apply(results)
-    open_lengths = problem.controls.pieces > 1 and Posed.of(at_noise(problem, max(levels))).may_free_lengths
-    found = note(results, open_lengths)
-    return Comparison(problem, tuple(results), cross, found, interrupted or len(results) < len(levels))
+    return results
 
 
 def cross_apply(results: list[Result]) -> tuple[Array, bool]:

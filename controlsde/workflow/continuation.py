@@ -11,6 +11,7 @@ level are piece ends of the fine ones. Few pieces have few local minima, and a s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +44,13 @@ class Continued:
     interrupted: bool = False
 
 
-def solve_levels(posed: Posed, options: SolverOptions, progress: Progress, initial: Sequence[Array] = ()) -> Continued:
+def solve_levels(
+    posed: Posed,
+    options: SolverOptions,
+    progress: Progress,
+    initial: Sequence[Array] = (),
+    executor: Executor | None = None,
+) -> Continued:
     """Solve the levels one after the other; without any, the initial weights as they are."""
     solver: Solver = SOLVERS[options.kind]
     continued = Continued(tuple(initial))
@@ -54,7 +61,7 @@ def solve_levels(posed: Posed, options: SolverOptions, progress: Progress, initi
         objective = Objective(level_tracking(posed, level), device_of(options))
         begin = [resized(weights, count) for weights in continued.weights]
         run = options.going_on(options.starts if number == 0 else max(1, len(begin)))
-        outcome = solver.solve(objective, run, progress, begin)
+        outcome = solver.solve(objective, run, progress, begin, executor)
         continued = Continued(
             weights=tuple(resized(one.weights, pieces) for one in _promising(outcome)),
             build_seconds=continued.build_seconds + outcome.build_seconds,

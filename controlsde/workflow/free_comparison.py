@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from numpy.typing import NDArray
 
 from controlsde.control.drift import network_drift
 from controlsde.distances.particle_distances import Asked, mollified_statistic
+from controlsde.execution.executors import given_or_own
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import own_settings
 from controlsde.problem import Problem
+from controlsde.problem.solver_specs import SolverOptions
 from controlsde.registry import VIEWS
 from controlsde.result.answer import plain_json
 from controlsde.result.free_result import FreeResult
@@ -29,7 +32,9 @@ from controlsde.tracking.free_posed import FreePosed, given_scales
 from controlsde.verification.free_verifying import PAIRS, Known, experiment_of
 from controlsde.workflow import free_comparison_file
 from controlsde.workflow.comparison import DEFAULT_NOISE, check_levels
+from controlsde.workflow.cost_alone import cost_alone
 from controlsde.workflow.free_solving import solve_free_posed
+from controlsde.workflow.side_by_side import Job, at_a_time, run_jobs
 from controlsde.workflow.solving import solver_options
 
 Array = NDArray[np.float64]
@@ -168,38 +173,29 @@ def compare_free(
     solver: str | None = None,
     progress: Progress = silent,
     seeds: int = SEEDS,
+    executor: Executor | None = None,
 ) -> FreeComparison:
     """Solve at every noise level from several seeds with the same options, cross-apply the controls of the first seed.
 
     Each seed has a search of its own and particles of its own, so that what seeds differ by is the luck of both.
+    executor: where fits run side by side; by default processes of this machine, when that pays.
     Raises NoiseLevelsError for no noise level, a repeated one, or one that is negative or not finite.
     """
     levels = check_levels(noise)
-    found: list[list[FreeResult]] = [[] for _ in levels]
-    interrupted = False
     progress(Step("building the reference"))
     posed = FreePosed.of(problem)
     options = solver_options(problem, solver)
-    first = options.seed
     progress(Step("what draws of p show"))
     particles = min(PAIRS, problem.monte_carlo.particles)
     known = Known.of(posed, particles, np.random.default_rng([problem.monte_carlo.seed, SHARED]))
-    try:
-        for number in range(seeds):
-            solver_of_seed = options.model_copy(update={"seed": first + number})
-            particles_of_seed = problem.monte_carlo.model_copy(update={"seed": problem.monte_carlo.seed + number})
-            for place, level in enumerate(levels):
-                one = posed.changed(noise=level, solver=solver_of_seed, monte_carlo=particles_of_seed)
-                found[place].append(_solved(one, seeds, known, progress))
-                exact = found[place][-1].certificate.exact_drift
-                if exact is not None:
-                    known = replace(known, exact={**known.exact, level: exact})
-                if found[place][-1].status == "interrupted":
-                    raise KeyboardInterrupt
-    except KeyboardInterrupt:
-        interrupted = True
-        if not found[0]:
-            raise
+    fits = [[_fit(posed, options, level, number) for level in levels] for number in range(seeds)]
+    with given_or_own(executor) as pool:
+        if at_a_time(len(levels) * seeds, executor, lambda: cost_alone(problem)) > 1:
+            found, interrupted = _side_by_side(fits, known, pool, progress)
+        else:
+            found, interrupted = _one_after_the_other(fits, known, progress)
+    if not any(found):
+        raise KeyboardInterrupt
     solved = [level for level in found if level]
     results = tuple(level[0] for level in solved)
     progress(Step("cross-applying the controls"))
@@ -209,14 +205,61 @@ def compare_free(
     return replace(comparison, note=note(comparison))
 
 
-def _solved(posed: FreePosed, seeds: int, known: Known, progress: Progress) -> FreeResult:
-    problem = posed.problem
-    words = f"noise {problem.noise:g}" + (f", seed {problem.solver.seed}" if seeds > 1 else "")
+def _fit(posed: FreePosed, options: SolverOptions, level: float, number: int) -> FreePosed:
+    """The problem at a noise level, with the seeds of this number for its search and its particles."""
+    particles = posed.problem.monte_carlo
+    return posed.changed(
+        noise=level,
+        solver=options.model_copy(update={"seed": options.seed + number}),
+        monte_carlo=particles.model_copy(update={"seed": particles.seed + number}),
+    )
 
-    def labelled(step: Step) -> None:
-        progress(Step(f"{words}: {step.task}", step.iteration, step.objective, step.fraction))
 
-    return solve_free_posed(posed, labelled, known=known)
+def _one_after_the_other(
+    fits: Sequence[Sequence[FreePosed]], known: Known, progress: Progress
+) -> tuple[list[list[FreeResult]], bool]:
+    """The results of every level, seed by seed, as far as an interruption lets them come; and whether one did."""
+    found: list[list[FreeResult]] = [[] for _ in fits[0]]
+    try:
+        for of_seed in fits:
+            for level, one in zip(found, of_seed, strict=True):
+
+                def labelled(step: Step, name: str = _name(one, len(fits))) -> None:
+                    progress(Step(f"{name}: {step.task}", step.iteration, step.objective, step.fraction))
+
+                level.append(solve_free_posed(one, labelled, known=known))
+                known = known.with_exact(one.problem.noise, level[-1].certificate.exact_drift)
+                if level[-1].status == "interrupted":
+                    return found, True
+    except KeyboardInterrupt:
+        return found, True
+    return found, False
+
+
+def _side_by_side(
+    fits: Sequence[Sequence[FreePosed]], known: Known, executor: Executor, progress: Progress
+) -> tuple[list[list[FreeResult]], bool]:
+    """The same with the fits on workers: those of the first seed, whose check of the exact drift serves the others."""
+    found: list[list[FreeResult]] = [[] for _ in fits[0]]
+    for seeds in (fits[:1], fits[1:]):
+        jobs = [Job(_name(one, len(fits)), _solved, (one.problem, known)) for of_seed in seeds for one in of_seed]
+        done = run_jobs(jobs, executor, progress)
+        for place, result in enumerate(done.results):
+            if result is not None:
+                found[place % len(found)].append(result)
+                known = known.with_exact(result.noise, result.certificate.exact_drift)
+        if done.interrupted:
+            return found, True
+    return found, False
+
+
+def _solved(problem: Problem, known: Known, *, progress: Progress, executor: Executor) -> FreeResult:  # noqa: ARG001
+    """A fit on a worker, which builds the reference for itself."""
+    return solve_free_posed(FreePosed.of(problem), progress, known=known)
+
+
+def _name(posed: FreePosed, seeds: int) -> str:
+    return f"noise {posed.problem.noise:g}" + (f", seed {posed.problem.solver.seed}" if seeds > 1 else "")
 
 
 def cross_apply(posed: FreePosed, results: Sequence[FreeResult]) -> tuple[Array, bool]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from controlsde.control.controls import Controls, ControlsError
 from controlsde.control.drift import Drift, network_drift
 from controlsde.foundation.progress import Progress, Step, silent
+from controlsde.foundation.versions import versions
 from controlsde.problem import Problem
 from controlsde.problem.solver_specs import SolverOptions
 from controlsde.registry import SOLVERS
@@ -22,7 +23,6 @@ from controlsde.solvers.outcome import Beginning, Outcome, history_of
 from controlsde.tracking.free_posed import FreePosed
 from controlsde.verification.free_verifying import Known, verify
 from controlsde.workflow.solving import initial_weights
-from controlsde.workflow.versions import versions
 
 Array = NDArray[np.float64]
 

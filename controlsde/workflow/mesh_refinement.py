@@ -20,6 +20,7 @@ stayed behind on a coarser mesh J is taken anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -102,10 +103,17 @@ class Followed:
 
 
 def solve_resolved(
-    posed: Posed, options: SolverOptions, progress: Progress, initial: tuple[Array, ...] = ()
+    posed: Posed,
+    options: SolverOptions,
+    progress: Progress,
+    initial: tuple[Array, ...] = (),
+    executor: Executor | None = None,
 ) -> tuple[TrackingProblem, Outcome]:
-    """Solve, judge on a finer mesh, refine where the problem says `auto`, and go on until the answer settles."""
-    continued = solve_levels(posed, options, progress, initial)
+    """Solve, judge on a finer mesh, refine where the problem says `auto`, and go on until the answer settles.
+
+    executor: where starts may run, by default processes of this machine.
+    """
+    continued = solve_levels(posed, options, progress, initial, executor)
     tracking = posed.on()
     spent = continued.build_seconds, continued.solve_seconds
     if continued.interrupted and continued.weights:
@@ -117,7 +125,7 @@ def solve_resolved(
     change = float("inf")
     parents: Sequence[Outcome] = ()  # what the starts of the solve under way reached on the mesh before
     while True:
-        best = _descended(parents, _solve(posed, tracking, options, progress, initial))
+        best = _descended(parents, _solve(posed, tracking, options, progress, initial, executor))
         followed = Followed.to(best) if followed is None else followed.updated(best)
         spent = spent[0] + best.build_seconds, spent[1] + best.solve_seconds
         judged: list[Judged] = []
@@ -245,14 +253,17 @@ def _solve(
     options: SolverOptions,
     progress: Progress,
     initial: Sequence[Array],
+    executor: Executor | None,
 ) -> Outcome:
     """The outcome of the solver that the options name, with a search for the multiplier where the error is limited."""
     solver: Solver = SOLVERS[options.kind]
     objective = Objective(tracking, device_of(options))
     if tracking.end_limit is None:
-        return solver.solve(objective, options, progress, initial)
+        return solver.solve(objective, options, progress, initial, executor)
     end_error = _end_error(posed, tracking)
-    return solve_within_limit(solver.solve, objective, options, progress, initial, end_error)
+    return solve_within_limit(
+        partial(solver.solve, executor=executor), objective, options, progress, initial, end_error
+    )
 
 
 def _end_error(posed: Posed, tracking: TrackingProblem) -> Callable[[Array], float]:

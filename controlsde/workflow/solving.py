@@ -6,6 +6,7 @@ Comes in: a problem (and controls, or the problem's own drift, for `evaluate`). 
 from __future__ import annotations
 
 import time
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,12 +16,14 @@ from controlsde.control.controls import Controls, ControlsError
 from controlsde.control.drift import Drift, ExactDrift, given_drift, network_drift
 from controlsde.diagnosis import Case, Diagnosis, diagnose
 from controlsde.diagnosis.trials import try_out, walls
+from controlsde.execution.executors import given_or_own
 from controlsde.fokker_planck.diffusivity import Diffusivity
 from controlsde.fokker_planck.evolution import evolve
 from controlsde.fokker_planck.non_finite import NonFiniteError
 from controlsde.foundation.errors import EXIT_NOT_CONVERGED, ControlsdeError
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import own_settings
+from controlsde.foundation.versions import versions
 from controlsde.problem import Problem
 from controlsde.problem.solver_specs import SolverOptions
 from controlsde.problem.values import dotted
@@ -36,7 +39,6 @@ from controlsde.tracking.tracking_problem import Run, TrackingProblem
 from controlsde.verification import DiscreteRun, Evidence, TrackingErrors
 from controlsde.verification.verifying import verify
 from controlsde.workflow.mesh_refinement import run_resolved, solve_resolved
-from controlsde.workflow.versions import versions
 
 Array = NDArray[np.float64]
 
@@ -81,13 +83,14 @@ def solve(
     solver: str | None = None,
     progress: Progress = silent,
     initial: Controls | None = None,
+    executor: Executor | None = None,
 ) -> Result:
     """Solve a problem and verify the answer.
 
     solver: a kind of solver in place of the problem's own, with its default options. initial: controls to start from.
-    Raises SolveError when nothing could be evaluated, ReferenceError when the reference cannot be built,
-    ControlsError when `initial` does not fit. A keyboard interrupt returns the best point so far, with status
-    `interrupted`.
+    executor: where starts run side by side when that pays; by default processes of this machine. Raises SolveError when
+    nothing could be evaluated, ReferenceError when the reference cannot be built, ControlsError when `initial` does not
+    fit. A keyboard interrupt returns the best point so far, with status `interrupted`.
     """
     if problem.drift is not None:
         raise SolveError("the problem gives its own drift: evaluate it instead, or remove `drift:`")
@@ -96,17 +99,24 @@ def solve(
     progress(Step("building the reference"))
     posed = Posed.of(problem)
     start = () if initial is None else (initial_weights(posed, initial),)
-    return solve_posed(posed, options, progress, start, time.perf_counter() - began)
+    with given_or_own(executor) as pool:
+        return solve_posed(posed, options, progress, start, time.perf_counter() - began, pool)
 
 
 def solve_posed(
-    posed: Posed, options: SolverOptions, progress: Progress, start: tuple[Array, ...] = (), prepared: float = 0.0
+    posed: Posed,
+    options: SolverOptions,
+    progress: Progress,
+    start: tuple[Array, ...] = (),
+    prepared: float = 0.0,
+    executor: Executor | None = None,
 ) -> Result:
     """Solve a tracking problem from these weights (K, P) among others, and verify the answer.
 
-    prepared: the seconds that were spent before. Errors and interruptions as of `solve`.
+    prepared: the seconds that were spent before. executor: where starts may run. Errors and interruptions as of
+    `solve`.
     """
-    tracking, outcome = solve_resolved(posed, options, progress, start)
+    tracking, outcome = solve_resolved(posed, options, progress, start, executor)
     tracking, weights = tracking.settled(outcome.weights)
     posed = posed.changed(solver=options)
 

@@ -9,5 +9,6 @@ SOLVER = Solver(
     function="controlsde.solvers.collocation.solver:solve",
     costing="controlsde.solvers.collocation.costs:costs",
     frees_lengths=True,
+    side_by_side=True,
     most_stage_values=40_000,
 )

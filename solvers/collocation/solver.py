@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -163,17 +164,19 @@ def solve(
     options: Collocation,
     progress: Progress = silent,
     initial: Sequence[Array] = (),
+    executor: Executor | None = None,
 ) -> Outcome:
     """Minimise J by collocation from `options.starts` starts, and return the best.
 
-    initial: weights (K, P) for warm starts in primal and dual. The objective evaluates the answers once more, through
+    initial: weights (K, P) for warm starts in primal and dual. executor: where starts may run, by default processes of
+    this machine. The objective evaluates the answers once more, through
     the state equation.
     """
     began = time.perf_counter()
     program = _program(objective.tracking, options)
     built = time.perf_counter()
     asked = options.start == "shooting" and len(initial) < options.starts
-    shot = _shot(objective, options, progress, whole=objective.uses_loops) if asked else None
+    shot = _shot(objective, options, progress, executor, whole=objective.uses_loops) if asked else None
     if shot is not None and shot.interrupted:
         return shot
     warm = [*initial, *([shot.weights] if shot is not None and shot.converged else [])]
@@ -188,14 +191,14 @@ def solve(
     def finished(count: int, outcome: Outcome) -> None:
         progress(Step(f"collocation: {count} of {len(starts)} starts done", None, outcome.objective))
 
-    with Workers() as workers:
+    with Workers(executor) as workers:
         ended = workers.run(starts, here, partial(_solve_elsewhere, objective, options), finished)
     outcomes = [replace(one, start=number) for number, one in enumerate(one for one in ended if one is not None)]
     best, *others = sorted(outcomes, key=lambda one: (not np.isfinite(one.objective), not one.converged, one.objective))
     interrupted = len(outcomes) < len(ended) or any(one.interrupted for one in outcomes)
     cold_alone = not asked and len(initial) < options.starts
     if cold_alone and objective.uses_loops and not interrupted:  # what it is held to; compiled, it takes seconds
-        shot = _shot(objective, options, progress, whole=False)
+        shot = _shot(objective, options, progress, executor, whole=False)
         interrupted = shot.interrupted
     return replace(
         best,
@@ -208,13 +211,15 @@ def solve(
     )
 
 
-def _shot(objective: Objective, options: Collocation, progress: Progress, *, whole: bool) -> Outcome:
+def _shot(
+    objective: Objective, options: Collocation, progress: Progress, executor: Executor | None, *, whole: bool
+) -> Outcome:
     """What a search by shooting finds, its whole own or a short one: where to begin, or what an answer is held to."""
     dimension = objective.tracking.mesh.dimension
     starts, hops = SHORT_SEARCH[min(dimension, 2)]
     short = Shooting(starts=starts, hops=hops, seed=options.seed, device=options.device)
     own = Shooting(seed=options.seed, device=options.device).fitted(dimension)
-    return shooting.solve(objective, own if whole else short, progress)
+    return shooting.solve(objective, own if whole else short, progress, executor=executor)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ SOLVER = Solver(
     function="controlsde.solvers.shooting.solver:solve",
     costing="controlsde.solvers.shooting.costs:costs",
     frees_lengths=True,
+    side_by_side=True,
     most_stage_values=1_000_000,
     devices=("cpu", "cuda"),
     in_free_space="controlsde.solvers.shooting.free_shooting:solve",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Literal
 
@@ -32,20 +33,22 @@ def solve(
     options: Shooting,
     progress: Progress = silent,
     initial: Sequence[Array] = (),
+    executor: Executor | None = None,
 ) -> Outcome:
     """Minimise J from `options.starts` starts and return the best.
 
-    initial: flattened weights (K, P) in place of the first random starts; with `start: switching`, what that constructs
-    comes after them. Where the lengths of the pieces are free and there is room, the answers of a search with equal
-    pieces are among the starts, so that free lengths are never worse. A keyboard interrupt keeps the best point so far.
+    executor: where starts may run, by default processes of this machine. initial: flattened weights (K, P) in place of
+    the first random starts; with `start: switching`, what that constructs comes after them. Where the lengths of the
+    pieces are free and there is room, the answers of a search with equal pieces are among the starts, so that free
+    lengths are never worse. A keyboard interrupt keeps the best point so far.
     """
     began = time.perf_counter()
     if objective.tracking.free is not None and len(initial) < options.starts:
-        initial = [*initial, *_with_equal_pieces(objective, options, progress)]
+        initial = [*initial, *_with_equal_pieces(objective, options, progress, executor)]
     switching: Literal["random", "switching"] = "switching" if options.start == "switching" else "random"
     starts = starts_from(objective, initial, options.starts, options.seed, switching, progress)
     built = time.perf_counter()
-    with Workers(threads=objective.compiled) as workers:
+    with Workers(executor, threads=objective.compiled) as workers:
         search = Search(objective, options, progress, workers)
         runs = search.hop_on(search.first(starts))
     outcomes = [
@@ -67,7 +70,9 @@ def solve(
     )
 
 
-def _with_equal_pieces(objective: Objective, options: Shooting, progress: Progress) -> list[Array]:
+def _with_equal_pieces(
+    objective: Objective, options: Shooting, progress: Progress, executor: Executor | None
+) -> list[Array]:
     """The best answers, half as many as there are starts, of half the search on pieces that are all the same."""
     tracking = objective.tracking
     equal, _ = tracking.settled(np.zeros(tracking.weight_shape))
@@ -76,7 +81,8 @@ def _with_equal_pieces(objective: Objective, options: Shooting, progress: Progre
     def labelled(step: Step) -> None:
         progress(replace(step, task=f"equal pieces, {step.task}"))
 
-    found = solve(Objective(equal, objective.device, compiled=objective.uses_loops), half, labelled)
+    same = Objective(equal, objective.device, compiled=objective.uses_loops)
+    found = solve(same, half, labelled, executor=executor)
     known = [one for one in (found, *found.others) if np.isfinite(one.objective)]
     return [tracking.with_equal_lengths(one.weights) for one in known[: half.starts]]
 

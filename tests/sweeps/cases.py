@@ -5,7 +5,7 @@ import signal
 import time
 from concurrent.futures import Executor, Future
 
-from controlsde.sweeps.processes import WorkerDiedError
+from controlsde.execution.processes import WorkerDiedError
 
 TINY = {
     "controls.pieces": 2,

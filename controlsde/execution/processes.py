@@ -11,21 +11,27 @@ from __future__ import annotations
 
 import os
 import queue
+import signal
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 import loky
+import numpy as np
 from loky.process_executor import ShutdownExecutorError, TerminatedWorkerError
 
-from controlsde.solvers.workers import ONE_THREAD, interrupts_held_back, start_worker
+from controlsde.foundation.surroundings import FLOATING_POINT
 
 T = TypeVar("T")
 
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 ALONE = {**ONE_THREAD, "LOKY_MAX_CPU_COUNT": "1"}  # of a worker, which shares the machine with others
+PARENT_WATCH = 1.0  # seconds between two looks of a worker at its parent
 
 
 class WorkerDiedError(RuntimeError):
@@ -44,6 +50,11 @@ class Processes(Executor):
         self._idle = 0  # threads that wait for a task, less the tasks that wait for a thread
         self._closed = False
 
+    @property
+    def started(self) -> bool:
+        """Whether a worker is there already, so that more work costs no start."""
+        return bool(self._pools)
+
     def submit(self, function: Callable[..., T], /, *arguments: Any, **named: Any) -> Future[T]:
         """The future of function(*arguments, **named), all of which must survive the way to another process."""
         future: Future[T] = Future()
@@ -54,7 +65,7 @@ class Processes(Executor):
             self._idle -= 1
             if self._idle < 0 and len(self._threads) < self.workers:
                 self._idle += 1
-                self._threads.append(threading.Thread(target=self._serve, daemon=True))
+                self._threads.append(threading.Thread(target=self._serve, args=(len(self._threads),), daemon=True))
                 self._threads[-1].start()
         return future
 
@@ -93,12 +104,12 @@ class Processes(Executor):
         for _ in range(ends):
             self._tasks.put(None)
 
-    def _serve(self) -> None:
+    def _serve(self, number: int) -> None:
         """One worker after another, for as long as there are tasks."""
         pool: loky.ProcessPoolExecutor | None = None
         while (task := self._tasks.get()) is not None:
             if task.future.set_running_or_notify_cancel():
-                pool = pool or self._started()
+                pool = pool or self._started(number)
                 if not task.done_by(pool):
                     self._end(pool, kill=True)
                     pool = None
@@ -107,8 +118,8 @@ class Processes(Executor):
         if pool is not None:
             self._end(pool, kill=False)
 
-    def _started(self) -> loky.ProcessPoolExecutor:
-        pool = loky.ProcessPoolExecutor(1, initializer=start_worker, initargs=(os.getpid(),), env=ALONE)
+    def _started(self, number: int) -> loky.ProcessPoolExecutor:
+        pool = loky.ProcessPoolExecutor(1, initializer=start_worker, initargs=(os.getpid(), number), env=ALONE)
         with self._lock:
             self._pools.add(pool)
         return pool
@@ -144,3 +155,38 @@ class _Task:
         else:
             self.future.set_result(result)
         return True
+
+
+@contextmanager
+def interrupts_held_back() -> Iterator[None]:
+    """Keep a keyboard interrupt waiting until the block has ended; where a system cannot, do nothing."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def start_worker(parent: int, number: int = 0) -> None:
+    """What a worker process does before its first task.
+
+    number: among the workers of this machine, who share its devices.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import torch
+
+    np.seterr(**FLOATING_POINT)  # type: ignore[arg-type]
+    torch.set_num_threads(1)
+    if torch.cuda.is_available() and torch.cuda.device_count() > 1:
+        torch.cuda.set_device(number % torch.cuda.device_count())
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process soon after its parent has ended, however that came about."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_WATCH)
+    os._exit(1)

@@ -6,7 +6,7 @@ from concurrent.futures import CancelledError, wait
 
 import pytest
 
-from controlsde.sweeps.processes import Processes, WorkerDiedError
+from controlsde.execution.processes import Processes, WorkerDiedError
 from tests.sweeps.cases import end_abruptly, fail, square, who
 
 

@@ -14,29 +14,39 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any, cast
 
-from controlsde.sweeps.processes import ALONE, Processes, WorkerDiedError
-from controlsde.sweeps.variations import SweepError
-from controlsde.workflow.versions import versions
+from controlsde.execution.here import Here
+from controlsde.execution.processes import ALONE, Processes, WorkerDiedError
+from controlsde.foundation.errors import ControlsdeError
+from controlsde.foundation.versions import versions
 
 PROCESSES, DASK, MPI = "processes", "dask", "mpi"
 ANSWERS_WITHIN = 10.0  # seconds, of a Dask scheduler
+COUNTS = ("workers", "_max_workers", "num_workers")  # of our processes, of the standard library's and loky's, of MPI's
+UNTOLD = 32  # workers of an executor that does not tell how many it has
 WORDS = f"{PROCESSES}, {DASK}, {DASK}:ADDRESS (of a running scheduler, such as {DASK}:tcp://10.0.0.5:8786) or {MPI}"
+
+
+class ExecutorError(ControlsdeError, ValueError):
+    """An executor that is not to be had, or takes no more work; one line with the cure."""
 
 
 @contextmanager
 def executor_of(name: str | Executor | None = None, workers: int | None = None) -> Iterator[Executor | None]:
     """An executor by its name, by default processes of this machine; None where another process leads (MPI).
 
-    workers: how many, where it is for us to say. Raises SweepError, in one line with the cure, for a name that is none,
-    an extra that is not installed, a scheduler that does not answer, and workers of other versions than here.
+    workers: how many, where it is for us to say. Raises ExecutorError, in one line with the cure, for a name that is
+    none, an extra that is not installed, a scheduler that does not answer, and workers of other versions than here.
     """
     if isinstance(name, Executor):
         yield name
         return
     kind, _, address = (name or PROCESSES).partition(":")
     if kind == PROCESSES and not address:
-        with Processes(workers) as pool:
-            yield pool
+        processes = Processes(workers)
+        try:
+            yield processes
+        finally:
+            processes.shutdown(kill=True)  # who wanted an answer has it; what still runs was given up
     elif kind == DASK:
         with _dask(address, workers) as pool:
             yield pool
@@ -44,17 +54,30 @@ def executor_of(name: str | Executor | None = None, workers: int | None = None) 
         with _mpi(workers) as pool:
             yield pool
     else:
-        raise SweepError(f"executor must be {WORDS} (got {name})")
+        raise ExecutorError(f"executor must be {WORDS} (got {name})")
+
+
+@contextmanager
+def given_or_own(executor: Executor | None) -> Iterator[Executor]:
+    """The executor that a caller gave, left as it was, or processes of this machine, for as long as the block lasts."""
+    if executor is not None:
+        yield executor
+        return
+    processes = Processes()
+    try:
+        yield processes
+    finally:
+        processes.shutdown(kill=True)  # who wanted an answer has it; what still runs was given up
 
 
 def check_name(name: str | None) -> None:
-    """Raises SweepError for a name that `executor_of` refuses without asking anybody."""
+    """Raises ExecutorError for a name that `executor_of` refuses without asking anybody."""
     kind, _, address = (name or PROCESSES).partition(":")
     if kind not in (PROCESSES, DASK, MPI) or (address and kind != DASK):
-        raise SweepError(f"executor must be {WORDS} (got {name})")
+        raise ExecutorError(f"executor must be {WORDS} (got {name})")
     package, extra = {DASK: ("distributed", DASK), MPI: ("mpi4py", MPI)}.get(kind, ("", ""))
     if package and find_spec(package) is None:
-        raise SweepError(f"executor {kind} needs an extra: pip install 'controlsde[{extra}]'")
+        raise ExecutorError(f"executor {kind} needs an extra: pip install 'controlsde[{extra}]'")
 
 
 def died(error: BaseException) -> bool:
@@ -62,6 +85,20 @@ def died(error: BaseException) -> bool:
     from concurrent.futures import BrokenExecutor
 
     return isinstance(error, WorkerDiedError | BrokenExecutor) or type(error).__name__ == "KilledWorker"
+
+
+def room_of(executor: Executor) -> int:
+    """How many tasks an executor does at a time as of now, at least 1; a cluster's workers come and go."""
+    if isinstance(executor, Here):
+        return 1
+    for name in COUNTS:
+        count = getattr(executor, name, None)
+        if isinstance(count, int) and not isinstance(count, bool):
+            return max(1, count)
+    client: Any = getattr(executor, "_client", None)  # of Dask's, which has no other way to its scheduler
+    with suppress(Exception):  # a scheduler that does not answer is told where work is given to it
+        return max(1, sum(int(threads) for threads in client.nthreads().values()))
+    return UNTOLD
 
 
 @contextmanager
@@ -83,7 +120,7 @@ def _dask(address: str, workers: int | None) -> Iterator[Executor]:
         client = Client(cluster or address, timeout=ANSWERS_WITHIN, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SweepError(
+        raise ExecutorError(
             f"the Dask scheduler at {address} does not answer ({reason}); start it with `dask scheduler`, and workers "
             "with `dask worker ADDRESS --nthreads 1`"
         ) from None
@@ -100,9 +137,11 @@ def _dask(address: str, workers: int | None) -> Iterator[Executor]:
 @contextmanager
 def _mpi(workers: int | None) -> Iterator[Executor | None]:
     check_name(MPI)
+    import cloudpickle
     from mpi4py import MPI as library  # noqa: N811
     from mpi4py.futures import MPICommExecutor, MPIPoolExecutor
 
+    library.pickle.__init__(cloudpickle.dumps, cloudpickle.loads)  # type: ignore[misc]  # as other executors do
     world = library.COMM_WORLD
     if world.Get_size() == 1:
         with MPIPoolExecutor(workers, env=ALONE) as pool:
@@ -120,12 +159,12 @@ def versions_here() -> dict[str, str]:
 
 
 def _same_versions(known: dict[str, dict[str, str]]) -> None:
-    """Raises SweepError where a worker has other versions than this process."""
+    """Raises ExecutorError where a worker has other versions than this process."""
     ours = versions_here()
     for place, theirs in known.items():
         for name, version in ours.items():
             if theirs.get(name, version) != version:
-                raise SweepError(
+                raise ExecutorError(
                     f"the worker at {place} has {name} {theirs[name]} and this machine {version}: install the same "
                     "versions on all, for answers depend on them"
                 )
