@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from controlsde.control.controls import Controls, ControlsError
     from controlsde.controllability.energy_bound import EnergyBound, EnergyBoundError, energy_bound
+    from controlsde.execution.executors import ExecutorError
     from controlsde.problem import Problem, ProblemError, list_problems, load_problem
     from controlsde.reference import ReferenceError, build_reference  # noqa: A004
     from controlsde.report.film_encoding import FilmError
@@ -35,6 +36,7 @@ __all__ = [
     "ControlsError",
     "EnergyBound",
     "EnergyBoundError",
+    "ExecutorError",
     "Feedback",
     "FeedbackError",
     "FilmError",
@@ -78,6 +80,7 @@ _HOME = {
     "ControlsError": "control.controls",
     "EnergyBound": "controllability.energy_bound",
     "EnergyBoundError": "controllability.energy_bound",
+    "ExecutorError": "execution.executors",
     "Feedback": "workflow.feedback",
     "FeedbackError": "workflow.feedback",
     "FilmError": "report.film_encoding",

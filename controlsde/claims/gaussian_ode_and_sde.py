@@ -228,7 +228,7 @@ def _network(
     problem = problem_of(parameters, noise, pieces)
     start = neurons_like(parameters, linear.tracking, linear.drifts)
     begun = objective_of(evaluate(problem, start), parameters.horizon)
-    result = solve(problem, initial=start)
+    result = solve(problem, initial=start, executor=setting.executor)
     found = objective_of(result, parameters.horizon)
     rows.append(
         at_most(

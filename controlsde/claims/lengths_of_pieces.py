@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,11 +65,12 @@ def freed(parameters: Parameters, noise: float, pieces: int, start: Controls) ->
     return outcome.objective, tracking.controls(outcome.weights)
 
 
-def answers(parameters: Parameters, noise: float, pieces: int) -> Answers:
+def answers(parameters: Parameters, noise: float, pieces: int, executor: Executor | None = None) -> Answers:
     """One noise level, one number of pieces."""
 
     def search(lengths: str) -> Result:
-        return solve(_problem(parameters, noise, pieces, lengths, starts=parameters.starts, hops=parameters.hops))
+        problem = _problem(parameters, noise, pieces, lengths, starts=parameters.starts, hops=parameters.hops)
+        return solve(problem, executor=executor)
 
     equal, halves = search("1"), search(repr(HALVES))
     assert equal.controls is not None
@@ -89,7 +91,7 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
         for noise in parameters.noise:
             label = f"{pieces} pieces, η = {noise:g}"
             setting.progress(Step(label))
-            each = found[pieces, noise] = answers(parameters, noise, pieces)
+            each = found[pieces, noise] = answers(parameters, noise, pieces, setting.executor)
             rows += _rows(label, each)
     least, most = parameters.noise[0], parameters.noise[-1]
     ratios: dict[str, list[float]] = {"equal": [], "free": []}

@@ -70,7 +70,8 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
         for name, (solver, counts) in ways(parameters).items():
             for pieces in counts:
                 setting.progress(Step(f"η = {noise:g}, {name}, {pieces} pieces"))
-                result = found[name, pieces] = solve(problem_of(parameters, noise, pieces, solver))
+                problem = problem_of(parameters, noise, pieces, solver)
+                result = found[name, pieces] = solve(problem, executor=setting.executor)
                 label = f"η = {noise:g}, {name}, {pieces} pieces"
                 rows.append(report(f"{label}: L², root mean square over time", result.tracking.l2_rms))
                 rows.append(report(f"{label}: L² at T", result.tracking.l2_final))

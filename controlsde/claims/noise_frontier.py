@@ -89,7 +89,7 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
     }
     fresh = [cells for cells in todo if cells not in kept]
     told(len(kept))
-    with Workers() as workers:
+    with Workers(setting.executor) as workers:
         results = workers.run(
             fresh, here, partial(_climb_elsewhere, folder=folder), lambda count, _: told(len(kept) + count), SECONDS
         )

@@ -109,7 +109,8 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
             found: list[Spent] = []
             for width in parameters.widths:
                 setting.progress(Step(f"η = {noise:g}, {asked}: width {width}"))
-                found.append(Spent.of(solve(_problem(parameters, noise, width, price))))
+                problem = _problem(parameters, noise, width, price)
+                found.append(Spent.of(solve(problem, executor=setting.executor)))
                 rows += found[-1].rows(f"η = {noise:g}, {asked}, width {width}")
             verified += [one.result.verified for one in found]
             prices = [one.price for one in found]

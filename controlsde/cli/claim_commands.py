@@ -6,20 +6,25 @@ Tables go to stderr, JSON with --json to stdout. Nothing heavy is imported befor
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from controlsde.cli.exits import UsageError
-from controlsde.cli.options import JsonOption
+from controlsde.cli.options import ExecutorOption, JsonOption, WorkersOption
 from controlsde.cli.outputs import print_json, warn, writable_folder
+from controlsde.cli.side_by_side import SideBySide, leads
 from controlsde.foundation.errors import EXIT_INTERRUPTED, EXIT_NOT_VERIFIED
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from controlsde.claims import Claim, Setting, Tested
     from controlsde.cli.console import Console
+
+SECONDS, MEMORY = 15.0, 2**29  # of a claim, at a guess
 
 app = typer.Typer(
     help="The theory as experiments: every number beside the one that is expected.",
@@ -59,16 +64,18 @@ def run(
         Path | None,
         typer.Option("-o", "--output", metavar="DIR", help="Write a page and a figure for each claim here."),
     ] = None,
+    executor: ExecutorOption = None,
+    workers: WorkersOption = None,
     as_json: JsonOption = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no tables.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="One line for every step.")] = False,
 ) -> None:
     """Run claims; exits with 4 when a verdict is not the one that sound software reaches."""
+    place = SideBySide.asked(executor, workers)
     from controlsde.cli.console import LOADING, Console
 
-    console = Console(quiet=quiet, verbose=verbose)
+    console = Console(quiet=quiet or not leads(), verbose=verbose)
     with console.progress(LOADING):
-        from controlsde.claims.harness.claim import Setting
         from controlsde.claims.harness.settings import with_settings
 
     chosen = _chosen(names or [], everything)
@@ -77,19 +84,17 @@ def run(
     parameters = {claim.id: with_settings(claim.fast if fast else claim.parameters, settings or []) for claim in chosen}
     folder = writable_folder(output) if output else None
 
-    tested: list[Tested] = []
-    interrupted = False
-    for claim in chosen:
-        try:
-            with console.progress() as progress:
-                found = _run(claim, parameters[claim.id], Setting(progress, folder), settings or [])
-        except KeyboardInterrupt:
-            interrupted = True
-            break
-        tested.append(found)
+    known: dict[str, Tested] = {}
+
+    def ended(found: Tested) -> None:
+        known[found.claim.id] = found
         console.claim(found)
         if folder:
-            _write(tested, folder)
+            _write(found, _in_order(chosen, known), folder)
+
+    with place.started() as pool:
+        interrupted = _run_all(chosen, parameters, folder, settings or [], pool, console, ended)
+    tested = _in_order(chosen, known)
     console.verdicts(tested, folder)
     if as_json:
         print_json([found.to_json() for found in tested])
@@ -98,6 +103,40 @@ def run(
         raise typer.Exit(EXIT_INTERRUPTED)
     if not all(found.as_expected for found in tested):
         raise typer.Exit(EXIT_NOT_VERIFIED)
+
+
+def _run_all(
+    chosen: Sequence[Claim],
+    parameters: Mapping[str, Any],
+    folder: Path | None,
+    changed: Sequence[str],
+    pool: Executor | None,
+    console: Console,
+    ended: Callable[[Tested], None],
+) -> bool:
+    """Run claims, side by side where there are many; returns whether an interruption left some out."""
+    from controlsde.claims.harness.claim import Setting
+    from controlsde.claims.harness.running import run_claims
+    from controlsde.execution.executors import given_or_own
+    from controlsde.workflow.cost_alone import Cost
+    from controlsde.workflow.side_by_side import at_a_time
+
+    if at_a_time(len(chosen), pool, lambda: Cost(SECONDS, MEMORY)) > 1:
+        several = [(claim, parameters[claim.id]) for claim in chosen]
+        with given_or_own(pool) as workers, console.progress() as progress:
+            return run_claims(several, Setting(progress, folder), workers, ended)[1]
+    for claim in chosen:
+        try:
+            with console.progress() as progress:
+                found = _run(claim, parameters[claim.id], Setting(progress, folder, pool), changed)
+        except KeyboardInterrupt:
+            return True
+        ended(found)
+    return False
+
+
+def _in_order(chosen: Sequence[Claim], known: Mapping[str, Tested]) -> list[Tested]:
+    return [known[claim.id] for claim in chosen if claim.id in known]
 
 
 def _run(claim: Claim, parameters: Any, setting: Setting, changed: Sequence[str]) -> Tested:
@@ -124,16 +163,17 @@ def _chosen(names: Sequence[str], everything: bool) -> list[Claim]:
     return named + [claim for claim in rest if not claim.long]
 
 
-def _write(tested: Sequence[Tested], folder: Path) -> None:
+def _write(found: Tested, tested: Sequence[Tested], folder: Path) -> None:
     from controlsde.claims import CLAIMS, claim_named
     from controlsde.claims.harness.pages import write_index, write_page, write_text
 
-    write_page(tested[-1], folder, warn)
+    write_page(found, folder, warn)
     write_index(map(claim_named, CLAIMS), folder)
     document = json.dumps([found.to_json() for found in tested], indent=2, ensure_ascii=False, allow_nan=False)
     write_text(folder / "claims.json", document + "\n")
 
 
 def _say_left(console: Console, chosen: Sequence[Claim], tested: Sequence[Tested]) -> None:
-    left = ", ".join(claim.id for claim in chosen[len(tested) :])
+    known = {found.claim.id for found in tested}
+    left = ", ".join(claim.id for claim in chosen if claim.id not in known)
     console.message(f"interrupted; not run: {left}")

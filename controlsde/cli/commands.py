@@ -6,7 +6,6 @@ imported before a command needs it.
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from pathlib import Path
@@ -42,6 +41,7 @@ from controlsde.cli.inputs import (
     warn_about_controls,
 )
 from controlsde.cli.options import (
+    ExecutorOption,
     JsonOption,
     OutputOption,
     ProblemArgument,
@@ -51,6 +51,7 @@ from controlsde.cli.options import (
     SetOption,
     SolverOption,
     VerboseOption,
+    WorkersOption,
 )
 from controlsde.cli.outputs import (
     draw,
@@ -64,6 +65,7 @@ from controlsde.cli.outputs import (
 from controlsde.cli.outputs import report as report_on
 from controlsde.cli.page_commands import COMMANDS as PAGES
 from controlsde.cli.plain_words import of_comparison
+from controlsde.cli.side_by_side import SideBySide, leads
 from controlsde.cli.sweep_commands import COMMANDS as SWEEPING
 from controlsde.cli.view_commands import COMMANDS as VIEWING
 from controlsde.foundation.errors import EXIT_INTERRUPTED
@@ -105,18 +107,21 @@ def solve(
     solver: SolverOption = None,
     quick: QuickOption = False,
     retry: RetryOption = False,
+    executor: ExecutorOption = None,
+    workers: WorkersOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Solve a problem, verify the answer, write result and figures."""
+    place = SideBySide.asked(executor, workers)
     loaded, lessened = load_to_solve(problem, overrides, solver, quick)
     folder = output_folder(output, loaded.name)
 
     from controlsde.cli.console import LOADING, Console
     from controlsde.foundation.progress import Step
 
-    console = Console(quiet=quiet, verbose=verbose)
+    console = Console(quiet=quiet or not leads(), verbose=verbose)
     with running(console, problem, LOADING):
         from controlsde.workflow.answering import refusals
         from controlsde.workflow.answering import solve as solve_once
@@ -127,7 +132,12 @@ def solve(
         console.note(lessened)
     with running(console, problem) as progress, located(problem, overrides, loaded):
         retried = retry and not loaded.domain.free  # no remedy is known there
-        result = solve_retrying(loaded, progress) if retried else solve_once(loaded, progress=progress)
+        with place.started() as pool:
+            result = (
+                solve_retrying(loaded, progress, pool)
+                if retried
+                else solve_once(loaded, progress=progress, executor=pool)
+            )
         progress(Step("writing the result"))
         result = write(result, folder)
     console.result(result, folder)
@@ -166,18 +176,21 @@ def compare(
     solver: SolverOption = None,
     quick: QuickOption = False,
     retry: RetryOption = False,
+    executor: ExecutorOption = None,
+    workers: WorkersOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Solve at several noise levels, and cross-apply the controls."""
+    place = SideBySide.asked(executor, workers)
     from dataclasses import replace
 
     from controlsde.cli.console import LOADING, Console
     from controlsde.foundation.progress import Step
 
     loaded, lessened = load_to_solve(problem, overrides, solver, quick)
-    console = Console(quiet=quiet, verbose=verbose)
+    console = Console(quiet=quiet or not leads(), verbose=verbose)
     with running(console, problem, LOADING):
         from controlsde.workflow.comparison import DEFAULT_NOISE
         from controlsde.workflow.comparison import compare as compare_once
@@ -188,7 +201,7 @@ def compare(
         levels = noise_levels(problem, overrides, noise or DEFAULT_NOISE)
     if loaded.domain.free:
         asked = free_commands.Asked(problem, overrides, loaded, console, as_json)
-        free_commands.compare(asked, levels, seeds, output, lessened, quick=quick)
+        free_commands.compare(asked, levels, seeds, output, lessened, place, quick=quick)
         return
     if seeds is not None:
         raise UsageError("--seeds is for problems in free space; in a box every solve has starts of its own")
@@ -204,10 +217,11 @@ def compare(
         quicker = "" if quick else "; --quick takes less effort"
         console.note(f"--noise η, repeated, chooses other noise levels{quicker}")
     with running(console, problem) as progress, located(problem, overrides, loaded):
-        if retry:
-            comparison = compare_retrying(loaded, levels, progress)
-        else:
-            comparison = compare_once(loaded, levels, progress=progress)
+        with place.started() as pool:
+            if retry:
+                comparison = compare_retrying(loaded, levels, progress, pool)
+            else:
+                comparison = compare_once(loaded, levels, progress=progress, executor=pool)
         progress(Step("writing the results"))
         written = tuple(write(result, folder, names[result.noise]) for result in comparison.results)
         comparison = replace(comparison, results=written)
@@ -315,12 +329,15 @@ def simulate(
             "--paths", metavar="K", parser=plain_count, help="Keep the ways of K particles in the output file."
         ),
     ] = 0,
+    executor: ExecutorOption = None,
+    workers: WorkersOption = None,
     output: OutputOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Monte Carlo of a saved result; under torchrun, by several processes."""
+    """Monte Carlo of a saved result, by threads of this process or workers elsewhere."""
+    place = SideBySide.asked(executor, workers)
     if paths and output is None:
         raise UsageError("--paths is kept in a file: say where with -o DIR")
     folder = output_folder(output, "simulation", "simulation") if output else None
@@ -328,20 +345,20 @@ def simulate(
     from controlsde.cli.console import LOADING, Console
     from controlsde.foundation.progress import Step
 
-    with running(Console(quiet=quiet or bool(os.environ.get("RANK", "0").strip("0"))), str(result), LOADING):
-        from controlsde.monte_carlo.process_group import crew as started_together
+    console = Console(quiet=quiet or not leads(), verbose=verbose)
+    with running(console, str(result), LOADING):
         from controlsde.workflow.simulation import SimulationSettings
         from controlsde.workflow.simulation import simulate as run
 
         loaded = load_any_result(result)
     if loaded.problem.domain.free:
+        if executor or workers:
+            raise UsageError("--executor and --workers are for boxes: in free space particles move in this process")
         settings = SimulationSettings(particles, device, steps, scheme, seed, repetition, time_budget, target_se, paths)
-        console = Console(quiet=quiet, verbose=verbose)
         free_commands.simulate(str(result), cast("FreeResult", loaded), settings, folder, console, as_json=as_json)
         return
-    with started_together() as crew:
-        console = Console(quiet=quiet or not crew.leads, verbose=verbose)
-        with running(console, str(result)) as progress:
+    with running(console, str(result)) as progress:
+        with place.started() as pool:
             simulation = run(
                 cast("Result", loaded),
                 particles,
@@ -354,21 +371,20 @@ def simulate(
                 target_se=target_se,
                 paths=paths,
                 progress=progress,
-                crew=crew,
+                executor=pool,
             )
-            if folder and crew.leads:
-                progress(Step("writing the simulation"))
-                simulation = simulation.save(folder / "simulation.nc")
-    if crew.leads:
-        console.simulation(simulation)
-        if as_json:
-            print_json(simulation.to_json())
         if folder:
-            with running(console, str(result), DRAWING) as progress:
-                draw_simulation(simulation, folder)
-                progress(Step("writing the report"))
-                written = report_on(simulation, folder)
-            console.report(written)
+            progress(Step("writing the simulation"))
+            simulation = simulation.save(folder / "simulation.nc")
+    console.simulation(simulation)
+    if as_json:
+        print_json(simulation.to_json())
+    if folder:
+        with running(console, str(result), DRAWING) as progress:
+            draw_simulation(simulation, folder)
+            progress(Step("writing the report"))
+            written = report_on(simulation, folder)
+        console.report(written)
     finish_simulation(simulation)
 
 

@@ -15,6 +15,7 @@ from controlsde.cli.arguments import located, plain_count, plain_number
 from controlsde.cli.exits import UsageError, finish_feedback, finish_reach, running
 from controlsde.cli.inputs import load_problem, load_result, noise_levels
 from controlsde.cli.options import (
+    ExecutorOption,
     JsonOption,
     NoiseOption,
     OutputOption,
@@ -22,6 +23,7 @@ from controlsde.cli.options import (
     QuietOption,
     SetOption,
     VerboseOption,
+    WorkersOption,
 )
 from controlsde.cli.outputs import (
     draw_bounds,
@@ -31,6 +33,7 @@ from controlsde.cli.outputs import (
     output_folder,
     print_json,
 )
+from controlsde.cli.side_by_side import SideBySide, leads
 
 
 def bound(
@@ -95,6 +98,8 @@ def reach(
         float | None,
         typer.Option("--budget", metavar="SECONDS", parser=plain_number, help="Begin nothing that would end later."),
     ] = None,
+    executor: ExecutorOption = None,
+    workers: WorkersOption = None,
     overrides: SetOption = None,
     output: OutputOption = None,
     as_json: JsonOption = False,
@@ -102,6 +107,7 @@ def reach(
     verbose: VerboseOption = False,
 ) -> None:
     """The least energy, pieces, width or horizon that brings the density so near: reached, not found, or impossible."""
+    place = SideBySide.asked(executor, workers)
     loaded = load_problem(problem, overrides)
     if within is None:
         raise UsageError("--within is needed: the distance ε to come within, such as 0.05")
@@ -109,22 +115,24 @@ def reach(
     from controlsde.cli.console import LOADING, Console
     from controlsde.foundation.progress import Step
 
-    console = Console(quiet=quiet, verbose=verbose)
+    console = Console(quiet=quiet or not leads(), verbose=verbose)
     with running(console, problem, LOADING):
-        from controlsde.workflow.comparison import at_noise
-        from controlsde.workflow.reaching import BUDGET, Reach
-        from controlsde.workflow.reaching import reach as run
+        from controlsde.workflow.reaching import BUDGET, reach_each
 
         levels = noise_levels(problem, overrides, noise or [loaded.noise])
     folder = output_folder(output, loaded.name, "reach") if output else None
-    found = list[Reach]()
+    asked = {
+        "within": within,
+        "least": least,
+        "norm": norm,
+        "energy": energy,
+        "budget": BUDGET if budget is None else budget,
+        "folder": folder,
+        "frontier": folder is not None,
+    }
     with running(console, problem) as progress, located(problem, overrides, loaded):
-        for level in levels:
-            limit, each = BUDGET if budget is None else budget, at_noise(loaded, level)
-            one = run(each, within, least, norm, energy, limit, folder, progress, frontier=folder is not None)
-            found.append(one)
-            if one.interrupted:
-                break
+        with place.started() as pool:
+            found = reach_each(loaded, levels, asked, progress, pool)
         if folder:
             progress(Step("drawing the ladder"))
             draw_reach(found, folder)

@@ -21,6 +21,7 @@ from controlsde.foundation.progress import Step
 
 if TYPE_CHECKING:
     from controlsde.cli.console import Console
+    from controlsde.cli.side_by_side import SideBySide
     from controlsde.problem import Problem
     from controlsde.result.free_result import FreeResult
     from controlsde.workflow.simulation import SimulationSettings
@@ -41,7 +42,14 @@ class Asked:
 
 
 def compare(
-    asked: Asked, levels: tuple[float, ...], seeds: int | None, output: Path | None, note: str, *, quick: bool
+    asked: Asked,
+    levels: tuple[float, ...],
+    seeds: int | None,
+    output: Path | None,
+    note: str,
+    place: SideBySide,
+    *,
+    quick: bool,
 ) -> None:
     """Solve at several noise levels from several seeds; note: what a first look leaves out."""
     from controlsde.tracking.free_posed import FreePosed
@@ -66,7 +74,8 @@ def compare(
         if line:
             console.note(line)
     with running(console, asked.source) as progress, located(asked.source, asked.overrides, problem):
-        comparison = compare_free(problem, levels, progress=progress, seeds=seeds)
+        with place.started() as pool:
+            comparison = compare_free(problem, levels, progress=progress, seeds=seeds, executor=pool)
         progress(Step("writing the results"))
 
         def written(result: FreeResult) -> FreeResult:

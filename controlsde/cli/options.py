@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from controlsde.cli.arguments import plain_number
+from controlsde.cli.arguments import plain_count, plain_number
 
 ProblemArgument = Annotated[
     str, typer.Argument(metavar="PROBLEM", help="A YAML file, or the name of a shipped problem.")
@@ -37,6 +37,15 @@ QuickOption = Annotated[
 ]
 RetryOption = Annotated[
     bool, typer.Option("--retry", help="Where something went wrong, try the first remedy, and keep the better answer.")
+]
+ExecutorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--executor", metavar="NAME", help="processes, dask, dask:ADDRESS or mpi: where what can run side by side does."
+    ),
+]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", metavar="N", parser=plain_count, help="How many work at a time.")
 ]
 NoiseOption = Annotated[
     list[float] | None,

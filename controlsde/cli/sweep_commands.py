@@ -6,17 +6,17 @@ heavy is imported before it is needed.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from controlsde.cli.arguments import plain_count, plain_number
+from controlsde.cli.arguments import plain_number
 from controlsde.cli.exits import UsageError, running
-from controlsde.cli.options import JsonOption, QuietOption, SetOption, VerboseOption
+from controlsde.cli.options import ExecutorOption, JsonOption, QuietOption, SetOption, VerboseOption, WorkersOption
 from controlsde.cli.outputs import print_json
+from controlsde.cli.side_by_side import SideBySide, leads
 from controlsde.foundation.errors import EXIT_INTERRUPTED, EXIT_NOT_CONVERGED, EXIT_NOT_VERIFIED
 
 if TYPE_CHECKING:
@@ -45,13 +45,8 @@ def sweep(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="The folder that keeps the runs.")
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", metavar="N", parser=plain_count, help="How many runs at a time.")
-    ] = None,
-    executor: Annotated[
-        str | None,
-        typer.Option("--executor", metavar="NAME", help="processes, dask, dask:ADDRESS or mpi: where the runs run."),
-    ] = None,
+    workers: WorkersOption = None,
+    executor: ExecutorOption = None,
     budget: Annotated[
         float | None,
         typer.Option("--budget", metavar="SECONDS", parser=plain_number, help="Begin no run after so many seconds."),
@@ -62,14 +57,11 @@ def sweep(
 ) -> None:
     """Solve problems under many settings, side by side; go on with what is missing."""
     from controlsde.cli.console import Console
-    from controlsde.execution.executors import check_name
 
-    console = Console(quiet=quiet or not _leads(), verbose=verbose)
-    if workers is not None and workers < 1:
-        raise UsageError(f"--workers must be at least 1 (got {workers})")
+    console = Console(quiet=quiet or not leads(), verbose=verbose)
+    SideBySide.asked(executor, workers)
     if budget is not None and not budget > 0.0:
         raise UsageError(f"--budget must be more than 0 seconds (got {budget:g})")
-    check_name(executor)
     if words[0] in (STATUS, RETRY, REPORT):
         if vary or overrides or output:
             raise UsageError(f"sweep {words[0]} takes the folder alone: leave --vary, --set and -o out")
@@ -121,9 +113,9 @@ def _asked(
         plan = store.extend(plan_of(asked.problems, asked.variations, asked.base))
         missing = store.missing(plan)
     console.note(f"{len(plan.runs):,} runs in {folder}, {len(missing):,} to do: {_listed(plan.runs)}")
-    if not missing and not _leads():
+    if not missing and not leads():
         return None
-    if missing and _leads():
+    if missing and leads():
         with running(console, str(folder), "looking how long it takes"):
             words = expected(plan, missing, workers)
         console.note(words)
@@ -167,11 +159,6 @@ def _of_a_folder(
             store.forget(run.key)
     with running(console, str(store.folder)) as progress:
         return carry_on(store, plan, executor, workers, budget, progress)
-
-
-def _leads() -> bool:
-    """Whether this is the first of the processes that were started together."""
-    return all(os.environ.get(name, "0") == "0" for name in ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"))
 
 
 def _finish(found: Sweep) -> None:

@@ -62,9 +62,11 @@ class _Teller:
     def __init__(self, file: Path, end: Path) -> None:
         self._file, self._end = file, end
         self._told = -math.inf
+        self._heard = False  # that it should end: said once, so that it may come to its end in peace
 
     def __call__(self, step: Step) -> None:
-        if self._end.exists():
+        if not self._heard and self._end.exists():
+            self._heard = True
             raise KeyboardInterrupt
         now = time.monotonic()
         if now - self._told < EVERY:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +19,6 @@ from controlsde.fokker_planck.diffusivity import Diffusivity
 from controlsde.monte_carlo.backends.choice import Backend, choose
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import RUNGE_KUTTA, Process
-from controlsde.monte_carlo.process_group import Crew
 from controlsde.monte_carlo.statistics import Estimate, Sample, mollified_l2, sample_of
 from controlsde.monte_carlo.streaming import Draw, Effort, Simulated, Starts, stream_particles, threads_for
 from controlsde.monte_carlo.sums import CELL, Layout, Sums
@@ -88,7 +88,7 @@ class Experiment:
         *,
         coefficients: Array | None = None,
         report: Callable[[int], None] = lambda _count: None,
-        crew: Crew | None = None,
+        executor: Executor | None = None,
     ) -> Simulated:
         """Move and count particles. coefficients (m,): of the density whose L² distance `effort.target_se` is about."""
 
@@ -105,7 +105,7 @@ class Experiment:
             effort,
             standard_error=None if coefficients is None else standard_error,
             report=report,
-            crew=crew,
+            executor=executor,
         )
 
     def energy(self, backend: Backend, particles: int) -> Estimate:

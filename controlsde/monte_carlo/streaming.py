@@ -1,8 +1,8 @@
 """Particles in a stream: cell after cell is started, moved, summed and forgotten, until enough are counted.
 
-Comes in: a process, where particles start, how many are wanted. Goes out: their sums, how many there are, and why it
-stopped. Memory does not depend on the number of particles. A cell's particles depend on its number alone, and sums are
-integers: neither threads, processes nor the size of a batch change a result.
+Comes in: a process, where particles start, how many are wanted, and perhaps an executor. Goes out: their sums, how
+many there are, and why it stopped. Memory does not depend on the number of particles. A cell's particles depend on its
+number alone, and sums are integers: neither threads, workers nor the size of a batch change a result.
 """
 
 from __future__ import annotations
@@ -11,25 +11,28 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 
+import cloudpickle
 import loky
 import numpy as np
 from numpy.typing import NDArray
 
+from controlsde.execution.executors import died, room_of
 from controlsde.foundation.surroundings import one_thread, own_settings
-from controlsde.monte_carlo.backends.choice import Backend
+from controlsde.monte_carlo.backends.choice import Backend, DeviceError, choose
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Positions, Process
-from controlsde.monte_carlo.process_group import Crew
 from controlsde.monte_carlo.sums import CELL, Layout, Sums, count
 
 Array = NDArray[np.float64]
 Draw = Callable[[int, np.random.Generator], Array]
 
-MOST_CELLS = 256  # of one wave and process: 4 million particles between two looks at what is known
+MOST_CELLS = 256  # of one wave: 4 million particles between two looks at what is known
+MOST_OF_A_TASK = 64  # cells that a worker elsewhere is given at a time
 FEWEST = 2  # particles of which anything can be said
 AHEAD = 2  # chunks that wait for every thread
 
@@ -129,17 +132,19 @@ def stream_particles(
     *,
     standard_error: Callable[[Sums], float] | None = None,
     report: Callable[[int], None] = lambda _count: None,
-    crew: Crew | None = None,
+    executor: Executor | None = None,
 ) -> Simulated:
     """Move and count particles until they are enough.
 
     standard_error tells what `effort.target_se` is compared with. report receives how many particles are counted
-    so far. An interruption (KeyboardInterrupt) ends it with what was counted; where nothing was, it goes on its way.
+    so far. executor: of workers that move them; by default threads of this process. An interruption (KeyboardInterrupt)
+    ends it with what was counted; where nothing was, it goes on its way. Raises DeviceError where a worker moves
+    particles by another backend than this process would.
     """
-    crew = crew or Crew()
     began = time.perf_counter()
     cells = -(-effort.particles // CELL)
-    worker = _Worker(Starts(draw, process, stream), layout, backend, effort.particles, threading.Event())
+    stop = threading.Event()
+    worker = _Worker(Starts(draw, process, stream), layout, backend, effort.particles, stop)
     total = Sums.zero(layout)
     stopped: str | None = None
     done, wave = 0, 1
@@ -147,32 +152,47 @@ def stream_particles(
     def late() -> bool:
         return effort.seconds is not None and time.perf_counter() - began >= effort.seconds
 
-    with threads_for(backend) as (pool, threads):
+    with ExitStack() as stack:
+        if executor is None:
+            pool, threads = stack.enter_context(threads_for(backend))
+            hands = _Hands(pool, worker.sums, AHEAD * threads, backend.cells)
+        else:
+            packed = cloudpickle.dumps((worker.starts, layout, backend.name, backend.device, effort.particles))
+            ahead = AHEAD * room_of(executor)
+            hands = _Hands(executor, partial(_sums_elsewhere, packed), ahead, None)
         try:
             while done < cells and stopped is None:
-                end = min(cells, done + wave * crew.size)
-                mine = Sums.zero(layout)
-                for part in _sums_in_order(pool, worker, crew.share(done, end), AHEAD * threads):
-                    if crew.size == 1:
-                        total += part
-                    else:
-                        mine += part
-                    report(total.count + mine.count * crew.size)
-                    if crew.size == 1 and total.count < effort.particles and late():
+                end = min(cells, done + wave)
+                for part in hands.sums_in_order(range(done, end)):
+                    total += part
+                    report(total.count)
+                    if total.count < effort.particles and late():
                         stopped = TIME_BUDGET
                         break
-                total += mine.from_vector(crew.added(mine.vector()))
                 done, wave = end, min(2 * wave, MOST_CELLS)
                 if done < cells and stopped is None:
-                    stopped = TIME_BUDGET if crew.agreed(late()) else _precise(total, effort, standard_error)
+                    stopped = _precise(total, effort, standard_error)
         except KeyboardInterrupt:
-            if crew.size > 1 or total.count < FEWEST:
+            if total.count < FEWEST:
                 raise
             stopped = INTERRUPTED
         finally:
-            worker.stop.set()
+            stop.set()
     notes = (*((backend.note,) if backend.note else ()), *worker.notes)
     return Simulated(total, stopped, time.perf_counter() - began, notes)
+
+
+def _sums_elsewhere(packed: bytes, cells: range) -> Sums:
+    """The sums of neighbouring cells on a worker, by the same backend."""
+    starts, layout, name, device, particles = cloudpickle.loads(packed)
+    with one_thread():
+        backend = choose(starts.process, device, particles)
+        if backend.name != name:
+            raise DeviceError(
+                f"a worker moves particles by {backend.name}, and this process by {name}, whose numbers differ in the "
+                "last digits: use workers like this machine, or --device cpu"
+            )
+        return _Worker(starts, layout, backend, particles, threading.Event()).sums(cells)
 
 
 def _precise(total: Sums, effort: Effort, standard_error: Callable[[Sums], float] | None) -> str | None:
@@ -193,16 +213,35 @@ def threads_for(backend: Backend) -> Iterator[tuple[ThreadPoolExecutor, int]]:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _sums_in_order(pool: ThreadPoolExecutor, worker: _Worker, cells: range, ahead: int) -> Iterator[Sums]:
-    """The sums of chunk after chunk, `ahead` of them under way at a time."""
-    size = worker.backend.cells
-    chunks = deque(cells[first : first + size] for first in range(0, len(cells), size))
-    waiting: deque[Future[Sums]] = deque()
-    try:
-        while chunks or waiting:
-            while chunks and len(waiting) < ahead:
-                waiting.append(pool.submit(worker.sums, chunks.popleft()))
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
+@dataclass(frozen=True, eq=False)
+class _Hands:
+    """Who sums chunks of cells, and how: `ahead` chunks are under way at a time, each of so many cells.
+
+    cells: None for chunks of which every worker gets some.
+    """
+
+    executor: Executor
+    work: Callable[[range], Sums]
+    ahead: int
+    cells: int | None
+
+    def sums_in_order(self, cells: range) -> Iterator[Sums]:
+        """The sums of chunk after chunk. A chunk whose worker died is given out once more."""
+        size = self.cells or min(MOST_OF_A_TASK, -(-len(cells) // self.ahead))
+        chunks = deque(cells[first : first + size] for first in range(0, len(cells), size))
+        waiting: deque[tuple[range, Future[Sums]]] = deque()
+        try:
+            while chunks or waiting:
+                while chunks and len(waiting) < self.ahead:
+                    chunk = chunks.popleft()
+                    waiting.append((chunk, self.executor.submit(self.work, chunk)))
+                chunk, future = waiting.popleft()
+                try:
+                    yield future.result()
+                except Exception as error:
+                    if not died(error):
+                        raise
+                    yield self.executor.submit(self.work, chunk).result()
+        finally:
+            for _, future in waiting:
+                future.cancel()

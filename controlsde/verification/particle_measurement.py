@@ -6,6 +6,7 @@ out: `MonteCarloEvidence`, and the sums from which more can be told.
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,6 @@ from controlsde.monte_carlo import statistics
 from controlsde.monte_carlo.backends.choice import Backend
 from controlsde.monte_carlo.experiment import Experiment
 from controlsde.monte_carlo.philox import Stream
-from controlsde.monte_carlo.process_group import Crew
 from controlsde.monte_carlo.streaming import Effort, Simulated
 from controlsde.monte_carlo.sums import Layout
 from controlsde.tracking.posed import Posed
@@ -69,7 +69,7 @@ def measure(
     progress: Progress,
     *,
     doing: str = "verifying",
-    crew: Crew | None = None,
+    executor: Executor | None = None,
 ) -> Measured:
     """Move particles and compare them with two densities on the cells of a grid, (cells,) each; progress says `doing`.
 
@@ -87,7 +87,7 @@ def measure(
         backend,
         coefficients=of_target,
         report=lambda count: progress(Step(task, fraction=count / effort.particles)),
-        crew=crew,
+        executor=executor,
     )
     sample = statistics.sample_of(layout, simulated.sums)
     error = statistics.mollified_l2(layout.modes, sample, of_target)

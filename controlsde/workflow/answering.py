@@ -14,7 +14,6 @@ from controlsde.control.controls import Controls
 from controlsde.foundation.errors import ControlsdeError
 from controlsde.foundation.progress import Progress, silent
 from controlsde.foundation.surroundings import own_settings
-from controlsde.monte_carlo.process_group import Crew
 from controlsde.problem import Problem
 from controlsde.result.free_result import FreeResult
 from controlsde.result.result import Result
@@ -103,18 +102,19 @@ def simulate(
     particles: int | None = None,
     *,
     progress: Progress = silent,
-    crew: Crew | None = None,
+    executor: Executor | None = None,
     **keys: Unpack[SimulationKeys],
 ) -> Simulation | FreeSimulation:
     """Simulate the controlled process of a result. What is not given is as in its problem's `monte_carlo`.
 
     device, steps_per_piece, scheme, seed, repetition, time_budget, target_se, paths: see `SimulationSettings`. An
-    interruption keeps what was counted in a box. Raises SimulationError for numbers that make no sense, DeviceError for
+    interruption keeps what was counted in a box. executor: of workers that move particles in a box; by default threads
+    of this process. Raises SimulationError for numbers that make no sense, DeviceError for
     a device that is not there.
     """
     if isinstance(result, FreeResult):
         return simulate_free(result, SimulationSettings(particles, **keys), progress)
-    return simulate_in_a_box(result, particles, progress=progress, crew=crew, **keys)
+    return simulate_in_a_box(result, particles, progress=progress, executor=executor, **keys)
 
 
 def refusals(problem: Problem) -> tuple[str, ...]:

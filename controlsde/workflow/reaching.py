@@ -13,7 +13,8 @@ A ladder is climbed, see `reach_ladders`, until a rung is an answer.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from controlsde.controllability.energy_bound import EnergyBoundError, energy_bounds
+from controlsde.execution.executors import given_or_own
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import own_settings
 from controlsde.problem import Problem
@@ -30,12 +32,16 @@ from controlsde.result.result import Result
 from controlsde.result.result_file import ResultError
 from controlsde.tracking.posed import Posed
 from controlsde.workflow.bounding import Frontier, frontier_of
+from controlsde.workflow.comparison import at_noise
+from controlsde.workflow.cost_alone import Cost, cost_alone
 from controlsde.workflow.reach_ladders import LEAST, NORMS, Ladder, Least, Norm, ReachError, Rung, Tried, ladder
+from controlsde.workflow.side_by_side import Job, at_a_time, run_jobs
 from controlsde.workflow.solving import SolveError, solve_posed
 
 Verdict = Literal["reached", "not found", "impossible"]
 
 BUDGET = 600.0  # seconds
+RUNGS = 4  # of a ladder, at a guess
 LONGER = 1.5  # a rung may take so many times what the one before took
 
 
@@ -106,12 +112,14 @@ def reach(
     progress: Progress = silent,
     *,
     frontier: bool = False,
+    executor: Executor | None = None,
 ) -> Reach:
     """How little it takes to bring the density within ε of the data, ‖ρ(T) − p(T)‖ ≤ ε or W₂ ≤ ε.
 
     energy: a limit on the energy that `bound` is of, above which an answer does not count. budget: seconds, after
     which no rung is begun that would not end in time. folder: keeps each rung's result, from which a search that was
-    cut short goes on. A keyboard interrupt keeps what was found. Raises ReachError, ReferenceError.
+    cut short goes on. executor: where the starts of a rung run side by side, when that pays; by default processes of
+    this machine. A keyboard interrupt keeps what was found. Raises ReachError, ReferenceError.
     """
     least, norm = _checked(problem, within, least, norm, energy, budget)
     began = time.perf_counter()
@@ -125,9 +133,9 @@ def reach(
         return replace(found, verdict="impossible", words=words)
     good = partial(_good, within=within, norm=norm, energy=energy)
     place = Path(folder) if folder is not None else None
-    climbed = _climb(
-        ladder(problem, posed, within, least, norm, limited=energy is not None), good, budget, place, progress
-    )
+    steps = ladder(problem, posed, within, least, norm, limited=energy is not None)
+    with given_or_own(executor) as pool:
+        climbed = _climb(steps, good, budget, place, progress, pool)
     found = replace(found, tried=climbed.tried, interrupted=climbed.interrupted)
     answer = min(filter(good, climbed.tried), key=lambda one: one.value(least), default=None)
     if answer is not None:
@@ -137,6 +145,35 @@ def reach(
     measured = [one for one in climbed.tried if np.isfinite(one.error(norm))]
     closest = min(measured, key=lambda one: one.error(norm), default=None)
     return replace(found, words=_not_found(climbed, closest, norm, time.perf_counter() - began), answer=closest)
+
+
+def reach_each(
+    problem: Problem,
+    noise: Sequence[float],
+    asked: Mapping[str, Any],
+    progress: Progress = silent,
+    executor: Executor | None = None,
+) -> list[Reach]:
+    """`reach` at every noise level: side by side where there are no fewer levels than workers, else one by one.
+
+    asked: the arguments of `reach` beside the problem, by name. An interruption keeps what was found.
+    """
+    problems = [at_noise(problem, level) for level in noise]
+
+    def cost() -> Cost:
+        one = cost_alone(problem)
+        return Cost(RUNGS * one.seconds, one.memory)
+
+    if at_a_time(len(problems), executor, cost) > 1:
+        with given_or_own(executor) as pool:
+            jobs = [Job(f"noise {one.noise:g}", reach, (one,), asked) for one in problems]
+            return [one for one in run_jobs(jobs, pool, progress).results if one is not None]
+    found: list[Reach] = []
+    for one in problems:
+        found.append(reach(one, **asked, progress=progress, executor=executor))
+        if found[-1].interrupted:
+            break
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +186,12 @@ class _Climbed:
 
 
 def _climb(
-    steps: Ladder, good: Callable[[Tried], bool], budget: float, folder: Path | None, progress: Progress
+    steps: Ladder,
+    good: Callable[[Tried], bool],
+    budget: float,
+    folder: Path | None,
+    progress: Progress,
+    executor: Executor,
 ) -> _Climbed:
     """Rung by rung, until the ladder has its answer or ends, the budget is spent, or somebody interrupts."""
     began = time.perf_counter()
@@ -160,7 +202,7 @@ def _climb(
         if time.perf_counter() - began + LONGER * last > budget:
             return _Climbed(tuple(tried), f"the budget of {budget:g} s is spent")
         try:
-            tried.append(_solve(rung, tried, folder, progress))
+            tried.append(_solve(rung, tried, folder, progress, executor))
         except KeyboardInterrupt:
             return _Climbed(tuple(tried), "interrupted", interrupted=True)
         if tried[-1].interrupted:
@@ -245,7 +287,7 @@ def _curve(posed: Posed, wanted: bool) -> Frontier | None:
         return None
 
 
-def _solve(rung: Rung, before: Sequence[Tried], folder: Path | None, progress: Progress) -> Tried:
+def _solve(rung: Rung, before: Sequence[Tried], folder: Path | None, progress: Progress, executor: Executor) -> Tried:
     """One rung: as it was kept, or solved from the answers to those before, verified, and kept."""
     began = time.perf_counter()
     place = None if folder is None else folder / f"{rung.name}-noise-{rung.problem.noise:g}.nc"
@@ -261,7 +303,7 @@ def _solve(rung: Rung, before: Sequence[Tried], folder: Path | None, progress: P
     options = rung.problem.solver
     starts = rung.starts(posed, before)
     try:
-        result = solve_posed(posed, options, labelled, starts)
+        result = solve_posed(posed, options, labelled, starts, executor=executor)
     except SolveError as error:
         return Tried(rung.problem, rung.within, None, time.perf_counter() - began, str(error))
     if place is not None and result.status != "interrupted":

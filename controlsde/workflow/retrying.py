@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 
 from controlsde.diagnosis import Diagnosis
@@ -20,19 +21,19 @@ from controlsde.workflow.prediction import refusals
 from controlsde.workflow.solving import SolveError, solve
 
 
-def solve_retrying(problem: Problem, progress: Progress = silent) -> Result:
+def solve_retrying(problem: Problem, progress: Progress = silent, executor: Executor | None = None) -> Result:
     """Solve, and where something went wrong that a remedy is known for, once more with it.
 
     Raises as `solving.solve` does, where both attempts do.
     """
-    attempt = _attempt(problem, progress)
+    attempt = _attempt(problem, progress, executor)
     changed = _changed(problem, _diagnoses(attempt))
     if changed is None:
         return _or_raise(attempt)
     diagnosis, other = changed
     progress(Step(_announced(diagnosis)))
     try:
-        again = _attempt(other, progress)
+        again = _attempt(other, progress, executor)
     except KeyboardInterrupt:
         if isinstance(attempt, SolveError):
             raise
@@ -48,12 +49,14 @@ def solve_retrying(problem: Problem, progress: Progress = silent) -> Result:
     return replace(attempt, retry=_record(diagnosis, kept=False, other=again))
 
 
-def compare_retrying(problem: Problem, noise: Sequence[float], progress: Progress = silent) -> Comparison:
+def compare_retrying(
+    problem: Problem, noise: Sequence[float], progress: Progress = silent, executor: Executor | None = None
+) -> Comparison:
     """Compare, and where something went wrong at a level that a remedy is known for, all levels once more with it.
 
     Raises as `comparison.compare` does.
     """
-    first = compare(problem, noise, progress=progress)
+    first = compare(problem, noise, progress=progress, executor=executor)
     worst = min(first.results, key=lambda result: _merit([result]))
     changed = None if first.interrupted else _changed(problem, worst.diagnosis)
     if changed is None:
@@ -61,7 +64,7 @@ def compare_retrying(problem: Problem, noise: Sequence[float], progress: Progres
     diagnosis, other = changed
     progress(Step(_announced(diagnosis)))
     try:
-        second = compare(other, noise, progress=progress)
+        second = compare(other, noise, progress=progress, executor=executor)
     except (KeyboardInterrupt, SolveError) as error:
         return _recorded(first, None, diagnosis, kept=False, interrupted=isinstance(error, KeyboardInterrupt))
     if second.interrupted:
@@ -71,9 +74,9 @@ def compare_retrying(problem: Problem, noise: Sequence[float], progress: Progres
     return _recorded(first, second, diagnosis, kept=False)
 
 
-def _attempt(problem: Problem, progress: Progress) -> Result | SolveError:
+def _attempt(problem: Problem, progress: Progress, executor: Executor | None) -> Result | SolveError:
     try:
-        return solve(problem, progress=progress)
+        return solve(problem, progress=progress, executor=executor)
     except SolveError as error:
         return error
 

@@ -7,9 +7,9 @@ same. An interruption lets every job come to its end with the best that it has; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import cloudpickle
@@ -32,11 +32,12 @@ SHARE_OF_MEMORY = 0.5  # of the machine, that all jobs together may take
 
 @dataclass(frozen=True)
 class Job(Generic[R]):
-    """Work(*arguments, progress=…, executor=…), and the name by which its progress is told."""
+    """Work(*arguments, **named, progress=…, executor=…), and the name by which its progress is told."""
 
     name: str
     work: Callable[..., R]
     arguments: tuple[Any, ...] = ()
+    named: Mapping[str, Any] = field(default_factory=dict)
 
 
 def at_a_time(count: int, executor: Executor | None, cost: Callable[[], Cost]) -> int:
@@ -105,7 +106,7 @@ def _do(packed: bytes, number: int, box: Mailbox) -> tuple[bool, Any]:
     """A job on a worker: whether it was stopped before it had anything, and what it returns."""
     job: Job[Any] = cloudpickle.loads(packed)
     try:
-        return False, job.work(*job.arguments, progress=box.progress(number), executor=Here())
+        return False, job.work(*job.arguments, **job.named, progress=box.progress(number), executor=Here())
     except KeyboardInterrupt:
         return True, None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
@@ -19,6 +20,7 @@ from controlsde import distances
 from controlsde.control.controls import ControlsError
 from controlsde.control.drift import Drift, given_drift, network_drift
 from controlsde.distances.nulls import NullTest
+from controlsde.execution.executors import room_of
 from controlsde.foundation import netcdf
 from controlsde.foundation.errors import ControlsdeError
 from controlsde.foundation.files import write_whole
@@ -27,7 +29,6 @@ from controlsde.foundation.surroundings import own_settings
 from controlsde.monte_carlo import statistics
 from controlsde.monte_carlo.backends.numpy import stepping as plain
 from controlsde.monte_carlo.experiment import Experiment
-from controlsde.monte_carlo.process_group import Crew
 from controlsde.monte_carlo.statistics import Estimate, Moments
 from controlsde.monte_carlo.streaming import INTERRUPTED, Effort, Starts
 from controlsde.monte_carlo.sums import CELL
@@ -303,13 +304,14 @@ def simulate(
     particles: int | None = None,
     *,
     progress: Progress = silent,
-    crew: Crew | None = None,
+    executor: Executor | None = None,
     **keys: Unpack[SimulationKeys],
 ) -> Simulation:
     """Simulate the controlled process of a result. What is not given is as in its problem's `monte_carlo`.
 
     device, steps_per_piece, scheme, seed, repetition, time_budget, target_se, paths: see `SimulationSettings`. An
-    interruption keeps what was counted. Raises SimulationError for numbers that make no sense, DeviceError for a device
+    interruption keeps what was counted. executor: of workers that move particles; by default threads of this process.
+    Raises SimulationError for numbers that make no sense, DeviceError for a device
     that is not there.
     """
     settings = SimulationSettings(particles, **keys)
@@ -318,7 +320,6 @@ def simulate(
     reference = posed.reference
     experiment = experiment_of(posed, drift_of(result, reference), repetition=settings.repetition)
     _check_paths(experiment, settings.paths)
-    crew = crew or Crew()
     final = result.fields.final
     grid = FinalGrid.over(problem.domain.box)
     density = final.on(grid.centres)
@@ -326,7 +327,7 @@ def simulate(
     if not np.all(np.isfinite(density)):
         raise SimulationError(f"{result.path or 'the result'}: its density is not finite; solve again")
     effort = Effort(problem.monte_carlo.particles, settings.time_budget, settings.target_se)
-    measured = measure(experiment, grid, density, target, effort, progress, doing="simulating", crew=crew)
+    measured = measure(experiment, grid, density, target, effort, progress, doing="simulating", executor=executor)
     progress(Step("comparing with the verified density"))
     sample, layout, sums = measured.sample, measured.layout, measured.simulated.sums
     density_l2 = statistics.mollified_l2(layout.modes, sample, measured.of_density)
@@ -343,7 +344,7 @@ def simulate(
         requested=effort.particles,
         seed=problem.monte_carlo.seed,
         repetition=settings.repetition,
-        processes=crew.size,
+        processes=1 if executor is None else room_of(executor),
         density_l2=density_l2,
         killed=statistics.killed_mass(sums),
         expected_killed=max(1.0 - final.mass, 0.0),
@@ -356,7 +357,7 @@ def simulate(
             Check("density_l2", density_l2.value, limit, density_l2.value <= limit),
             _step_check(measured, MOST_STEP_BIAS * scale),
         ),
-        paths=follow(experiment, settings.paths, progress) if settings.paths and crew.leads else None,
+        paths=follow(experiment, settings.paths, progress) if settings.paths else None,
     )
 
 

@@ -1,24 +1,26 @@
 """Particles in a stream: sums that no grouping changes, early ends, interruptions, several processes, little memory."""
 
 import dataclasses
-import json
-import subprocess
-import sys
 import time
 import tracemalloc
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
+from controlsde.control.controls import Controls
+from controlsde.control.drift import NetworkDrift
+from controlsde.control.network import Network
+from controlsde.execution.here import Here
+from controlsde.execution.processes import Processes, WorkerDiedError
 from controlsde.fokker_planck.diffusivity import Steady
 from controlsde.monte_carlo import streaming
-from controlsde.monte_carlo.backends.choice import Backend
+from controlsde.monte_carlo.backends.choice import Backend, DeviceError
 from controlsde.monte_carlo.experiment import Experiment
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Positions
-from controlsde.monte_carlo.process_group import Crew
 from controlsde.monte_carlo.statistics import mollified_l2, sample_of
 from controlsde.monte_carlo.streaming import Effort
 from controlsde.monte_carlo.sums import CELL, Layout, Sums, count
@@ -101,16 +103,39 @@ def test_sums_survive_the_way_through_a_vector(counted):
     assert_same(counted.from_vector(counted.vector()), counted)
 
 
-def test_the_shares_of_several_processes_make_up_the_whole(counted):
-    class Recorded(Crew):
-        def added(self, vector):
-            return vector
+@pytest.mark.parametrize("workers", [1, 3])
+def test_workers_of_an_executor_count_the_same_particles(counted, monkeypatch, workers):
+    monkeypatch.setattr(streaming, "choose", lambda *_: JUMP)
+    with ThreadPoolExecutor(workers) as pool:
+        found = run(Effort(5 * CELL + 123), executor=pool)
+    assert_same(found.sums, counted)
 
-    for size in (2, 3):
-        total = Sums.zero(LAYOUT)
-        for rank in range(size):
-            total += run(Effort(5 * CELL + 123), crew=Recorded(rank, size)).sums
-        assert_same(total, counted)
+
+def test_a_chunk_whose_worker_died_is_counted_all_the_same_and_once(counted, monkeypatch):
+    monkeypatch.setattr(streaming, "choose", lambda *_: JUMP)
+
+    class Losing(Here):
+        left = 2
+
+        def submit(self, function, /, *arguments):
+            if not self.left:
+                return super().submit(function, *arguments)
+            self.left -= 1
+            lost = Future()
+            lost.set_exception(WorkerDiedError("its worker process ended unexpectedly"))
+            return lost
+
+    with pytest.raises(WorkerDiedError):  # twice the same chunk
+        run(Effort(5 * CELL + 123), executor=Losing())
+    once = Losing()
+    once.left = 1
+    assert_same(run(Effort(5 * CELL + 123), executor=once).sums, counted)
+
+
+def test_a_worker_with_another_backend_is_refused(monkeypatch):
+    monkeypatch.setattr(streaming, "choose", lambda *_: dataclasses.replace(JUMP, name="other"))
+    with pytest.raises(DeviceError, match="a worker moves particles by other, and this process by"):
+        run(Effort(CELL), executor=Here())
 
 
 def test_a_device_without_memory_gets_half_the_cells_and_the_same_result(counted):
@@ -217,42 +242,17 @@ def test_dead_and_lost_particles_count_as_nothing():
     assert_allclose(found.powers[0] / 2**22, 0.6, atol=1e-6)
 
 
-TWO_PROCESSES = """
-import json, sys
-import numpy as np
-from controlsde.fokker_planck.diffusivity import Steady
-from controlsde.control.drift import NetworkDrift
-from controlsde.control.controls import Controls
-from controlsde.control.network import Network
-from controlsde.monte_carlo.experiment import Experiment
-from controlsde.monte_carlo.philox import Stream
-from controlsde.monte_carlo.process_group import crew
-from controlsde.monte_carlo.streaming import Effort
-from controlsde.monte_carlo.sums import Layout
-
-box = ((0.0, 1.0),)
-network = Network(1, 2, "tanh", False, box)
-a, w, b = network.split(network.random_weights(2, np.random.default_rng(0)))
-drift = NetworkDrift(network, Controls(a, w, b, np.linspace(0, 1, 3)))
-experiment = Experiment(
-    drift, Steady(0.1), box, "absorbing", lambda n, rng: rng.random((n, 1)), 4, "heun", Stream(5), "cpu"
-)
-layout = Layout.of_box(box, "absorbing")
-with crew() as together:
-    found = experiment.run(Effort(100_000), layout, experiment.backend(10**9), crew=together)
-    if together.leads:
-        print(json.dumps([together.size, *found.sums.vector().tolist()]))
-"""
-
-
 @pytest.mark.slow
-def test_two_processes_of_torchrun_count_the_same_particles_to_the_bit(tmp_path):
-    script = tmp_path / "two.py"
-    script.write_text(TWO_PROCESSES)
-    alone = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    together = subprocess.run([*launcher, str(script)], capture_output=True, text=True, check=True)
-    one, two = json.loads(alone.stdout), json.loads(together.stdout)
-    assert (one[0], two[0]) == (1, 2)
-    assert one[1] == 100_000
-    assert two[1:] == one[1:]
+def test_two_processes_count_the_same_particles_to_the_bit():
+    network = Network(1, 2, "tanh", False, ((0.0, 1.0),))
+    a, w, b = network.split(network.random_weights(2, np.random.default_rng(0)))
+    drift = NetworkDrift(network, Controls(a, w, b, np.linspace(0, 1, 3)))
+    box = ((0.0, 1.0),)
+    experiment = Experiment(drift, Steady(0.1), box, "absorbing", uniform, 4, "heun", Stream(5), "cpu")
+    layout = Layout.of_box(box, "absorbing")
+    backend = experiment.backend(10**9)
+    alone = experiment.run(Effort(100_000), layout, backend).sums
+    with Processes(2) as pool:
+        together = experiment.run(Effort(100_000), layout, backend, executor=pool).sums
+    assert alone.count == together.count == 100_000
+    assert_array_equal(together.vector(), alone.vector())

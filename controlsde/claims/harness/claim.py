@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -92,10 +93,14 @@ class Findings:
 
 @dataclass(frozen=True)
 class Setting:
-    """What surrounds an experiment: where progress goes, and a folder in which long work may keep what it has done."""
+    """What surrounds an experiment: where progress goes, and a folder in which long work may keep what it has done.
+
+    executor: where work runs side by side; None for processes of this machine, when that pays.
+    """
 
     progress: Progress = silent
     folder: Path | None = None
+    executor: Executor | None = None
 
 
 @dataclass(frozen=True)
