@@ -9,28 +9,30 @@ is given the same folder.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, report
-from controlsde.claims.harness.climbs import DENSITIES, MEASURES, Cell, Climbed, Measured, climb
+from controlsde.claims.harness.climbs import DENSITIES, MEASURES, Cell, Measured, climb
 from controlsde.claims.harness.optimised import Spread, spread_curve
 from controlsde.claims.harness.settings import SettingError
-from controlsde.foundation.progress import Step
+from controlsde.execution.executors import given_or_own
+from controlsde.foundation.progress import Progress, Step
 from controlsde.report.panels import Panel
-from controlsde.solvers.workers import Stopped, Workers
+from controlsde.workflow.cost_alone import Cost
+from controlsde.workflow.side_by_side import Job, at_a_time, run_jobs
 
 Array = NDArray[np.float64]
 
 LENGTHS = ("equal", "free")
 CLEAR = 2.0  # deviations of a difference over the seeds, beyond which it is called one
 RISEN = 1.02  # times J on fewer pieces: more than other steps in time make of the same controls
-SECONDS = 60.0  # that a climb may take: from the second on, processes pay
+SECONDS, MEMORY = 60.0, 2**28  # that a climb may take
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def climbs(parameters: Parameters) -> list[tuple[Cell, ...]]:
 
 
 def experiment(parameters: Parameters, setting: Setting) -> Findings:
-    """Every climb, as many at once as there are processors."""
+    """Every climb, side by side where that pays."""
     unknown = [name for name in parameters.densities if name not in DENSITIES]
     if unknown:
         raise SettingError(f"densities must be among {', '.join(DENSITIES)} (got {', '.join(unknown)})")
@@ -75,33 +77,40 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
         raise SettingError(f"lengths must be among {', '.join(LENGTHS)} (got {', '.join(parameters.lengths)})")
     folder = setting.folder / "noise-frontier" if setting.folder else None
     todo = climbs(parameters)
-
-    def told(done: int) -> None:
-        setting.progress(Step(f"{done} of {len(todo)} climbs", fraction=done / len(todo)))
-
-    def here(number: int, cells: tuple[Cell, ...]) -> Climbed:
-        found = climb(cells, folder, setting.progress)
-        told(len(kept) + number + 1)
-        return found
-
-    kept = {
-        cells: climb(cells, folder) for cells in todo if folder and all((folder / one.name).exists() for one in cells)
-    }
-    fresh = [cells for cells in todo if cells not in kept]
-    told(len(kept))
-    with Workers(setting.executor) as workers:
-        results = workers.run(
-            fresh, here, partial(_climb_elsewhere, folder=folder), lambda count, _: told(len(kept) + count), SECONDS
-        )
-    if any(result is None for result in results):
-        raise KeyboardInterrupt
-    climbed = kept | {cells: result for cells, result in zip(fresh, results, strict=True) if result is not None}
-    found = {cell: one for cells in todo for cell, one in zip(cells, climbed[cells].found, strict=True)}
+    kept = [cells for cells in todo if folder and all((folder / one.name).exists() for one in cells)]
+    known = {cells: climb(cells, folder) for cells in kept}
+    known |= _climbed([cells for cells in todo if cells not in known], folder, setting, len(todo))
+    found = {cell: one for cells in todo for cell, one in zip(cells, known[cells], strict=True)}
     return _findings(parameters, found)
 
 
-def _climb_elsewhere(cells: tuple[Cell, ...], stopped: Stopped, folder: Path | None) -> Climbed:  # noqa: ARG001
-    return climb(cells, folder)
+def _climbed(
+    fresh: Sequence[tuple[Cell, ...]], folder: Path | None, setting: Setting, total: int
+) -> dict[tuple[Cell, ...], tuple[Measured, ...]]:
+    """What each of these climbs finds, side by side where that pays. Raises KeyboardInterrupt; cells are kept."""
+    ended = total - len(fresh)
+    if at_a_time(len(fresh), setting.executor, lambda: Cost(SECONDS, MEMORY)) > 1:
+        with given_or_own(setting.executor) as pool:
+            jobs = [Job(cells[-1].label, _climb_elsewhere, (cells, folder)) for cells in fresh]
+            done = run_jobs(jobs, pool, setting.progress)
+        if done.interrupted:
+            raise KeyboardInterrupt
+        return {cells: one for cells, one in zip(fresh, done.results, strict=True) if one is not None}
+    found = {}
+    for number, cells in enumerate(fresh):
+        setting.progress(Step(f"{ended + number} of {total} climbs", fraction=(ended + number) / total))
+        found[cells] = climb(cells, folder, setting.progress)
+    return found
+
+
+def _climb_elsewhere(
+    cells: tuple[Cell, ...],
+    folder: Path | None,
+    *,
+    progress: Progress,
+    executor: Executor,  # noqa: ARG001
+) -> tuple[Measured, ...]:
+    return climb(cells, folder, progress)
 
 
 def _findings(parameters: Parameters, found: dict[Cell, Measured]) -> Findings:

@@ -125,21 +125,13 @@ class Measured:
         )
 
 
-@dataclass(frozen=True)
-class Climbed:
-    """What was found in the cells of a climb, in order."""
-
-    found: tuple[Measured, ...]
-    interrupted: bool = False
-
-
-def climb(cells: Sequence[Cell], folder: Path | None, progress: Progress = silent) -> Climbed:
+def climb(cells: Sequence[Cell], folder: Path | None, progress: Progress = silent) -> tuple[Measured, ...]:
     """Every cell from the answers to the one before, or from random starts where these do not fit."""
     found: list[Measured] = []
     for cell in cells:
         progress(Step(cell.label))
         found.append(measured(cell, folder, found[-1].controls if found else ()))
-    return Climbed(tuple(found))
+    return tuple(found)
 
 
 def measured(cell: Cell, folder: Path | None, before: Sequence[Controls | None] = ()) -> Measured:
