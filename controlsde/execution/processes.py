@@ -25,6 +25,7 @@ import loky
 import numpy as np
 from loky.process_executor import ShutdownExecutorError, TerminatedWorkerError
 
+from controlsde.foundation.devices import device_may_be_here
 from controlsde.foundation.surroundings import FLOATING_POINT
 
 T = TypeVar("T")
@@ -176,12 +177,12 @@ def start_worker(parent: int, number: int = 0) -> None:
     number: among the workers of this machine, who share its devices.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    import torch
-
     np.seterr(**FLOATING_POINT)  # type: ignore[arg-type]
-    torch.set_num_threads(1)
-    if torch.cuda.is_available() and torch.cuda.device_count() > 1:
-        torch.cuda.set_device(number % torch.cuda.device_count())
+    if device_may_be_here():
+        import torch
+
+        if torch.cuda.is_available() and torch.cuda.device_count() > 1:
+            torch.cuda.set_device(number % torch.cuda.device_count())
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 

@@ -125,6 +125,8 @@ def _step(jobs: Sequence[Job[Any]], tasks: Tasks[Any], box: Mailbox, *, interrup
     told = [(jobs[number].name, box.latest(number)) for number in tasks.under_way]
     words = "; ".join(f"{name}: {step.task}" for name, step in told if step is not None)
     left = len(tasks.under_way) + tasks.waiting
+    if not words and left == len(jobs):
+        words = "starting workers"
     if interrupted:
         return Step(f"coming to an end{': ' * bool(words)}{words}")
     return Step(words or f"{len(jobs) - left} of {len(jobs)} done")

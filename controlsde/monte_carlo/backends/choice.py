@@ -13,14 +13,13 @@ a few words why not; nothing where it is not for this device. The first of the r
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from controlsde.foundation.devices import device_may_be_here
 from controlsde.foundation.errors import ControlsdeError
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Positions, Process
@@ -28,7 +27,6 @@ from controlsde.monte_carlo.sums import Layout, Sums
 from controlsde.registry import BACKENDS
 
 DEVICES = ("auto", "cpu", "cuda")
-GPU_FILES = ("/dev/nvidiactl", "/dev/nvhost-ctrl-gpu", "/dev/dxg")  # of Linux: cards, boards, and under Windows
 STAGES = 4  # of a step without noise, each of which costs what a step with noise does
 CUDA_CELLS = 256  # of particles at a time on a device, 4 million
 
@@ -76,7 +74,7 @@ def choose(process: Process, device: str, particles: int) -> Backend:
 
 def _sees_cuda() -> bool:
     """Whether PyTorch sees a CUDA device; it is not imported to say no where the system has none."""
-    if "torch" not in sys.modules and sys.platform == "linux" and not any(Path(one).exists() for one in GPU_FILES):
+    if not device_may_be_here():
         return False
     import torch
 
