@@ -103,7 +103,7 @@ def test_noise_levels_that_make_no_comparison_are_refused(levels):
 def test_an_interruption_at_a_later_level_keeps_what_was_solved(monkeypatch, compared):
     answers = iter([compared.results[0]])
 
-    def solve(*_):
+    def solve(*_, **__):
         try:
             return next(answers)
         except StopIteration:

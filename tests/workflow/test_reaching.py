@@ -60,7 +60,7 @@ def test_its_json_says_it_all(climbed):
 
 def test_a_search_that_is_begun_again_goes_on_from_what_was_kept(climbed, monkeypatch):
     problem, folder, found = climbed
-    monkeypatch.setattr(reaching, "solve_posed", lambda *_: pytest.fail("solved again"))
+    monkeypatch.setattr(reaching, "solve_posed", lambda *_, **__: pytest.fail("solved again"))
     again = reach(problem, 0.05, "pieces", folder=folder)
     assert again.value == found.value
     assert again.answer.error("l2") == found.answer.error("l2")
@@ -83,7 +83,7 @@ def test_what_is_near_enough_and_not_verified_is_no_answer(climbed):
 def test_a_rung_that_was_cut_short_is_told_and_not_kept(climbed, tmp_path, monkeypatch):
     problem, _, found = climbed
     cut = replace(found.answer.result, status="interrupted")
-    monkeypatch.setattr(reaching, "solve_posed", lambda *_: cut)
+    monkeypatch.setattr(reaching, "solve_posed", lambda *_, **__: cut)
     short = reach(problem, 1e-6, "pieces", folder=tmp_path)
     assert short.interrupted
     assert len(short.tried) == 1
@@ -97,7 +97,7 @@ def test_its_picture_is_drawn(climbed, tmp_path):
 
 
 def test_an_energy_below_the_bound_is_impossible_and_nothing_is_solved(monkeypatch):
-    monkeypatch.setattr(reaching, "solve_posed", lambda *_: pytest.fail("solved"))
+    monkeypatch.setattr(reaching, "solve_posed", lambda *_, **__: pytest.fail("solved"))
     problem = small()
     least = energy_bound(problem, 0.05).value
     found = reach(problem, 0.05, "pieces", energy=0.9 * least)

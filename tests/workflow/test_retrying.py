@@ -36,7 +36,7 @@ def attempts(monkeypatch):
     def arrange(*answers):
         asked, left = [], list(answers)
 
-        def solve(problem, progress):  # noqa: ARG001
+        def solve(problem, progress, executor):  # noqa: ARG001
             asked.append(problem)
             found = left.pop(0)
             if isinstance(found, BaseException):
@@ -128,7 +128,7 @@ def test_a_remedy_that_would_be_refused_is_not_tried(answer, attempts):
 def test_a_comparison_is_repeated_at_every_level_and_kept_whole(answer, monkeypatch):
     asked = []
 
-    def compare(problem, noise, progress):  # noqa: ARG001
+    def compare(problem, noise, progress, executor):  # noqa: ARG001
         asked.append(problem)
         again = len(asked) > 1
         results = tuple(
