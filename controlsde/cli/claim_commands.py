@@ -116,7 +116,7 @@ def _run_all(
 ) -> bool:
     """Run claims, side by side where there are many; returns whether an interruption left some out."""
     from controlsde.claims.harness.claim import Setting
-    from controlsde.claims.harness.running import run_claims
+    from controlsde.claims.harness.several import run_claims
     from controlsde.execution.executors import given_or_own
     from controlsde.workflow.cost_alone import Cost
     from controlsde.workflow.side_by_side import at_a_time

@@ -94,16 +94,21 @@ class Ruler:
         mixture: FreeMixture,
         n: int,
         rng: np.random.Generator,
-        nulls: int = 30,
+        nulls: int | Array = 30,
         most: int = 2000,
         scales: Sequence[float] | None = None,
     ) -> Ruler:
-        """For n ≥ 2 particles and `nulls` ≥ 2 sets. scales: of the mollified norm, automatic where there are none."""
+        """For n ≥ 2 particles and `nulls` ≥ 2 sets. scales: of the mollified norm, automatic where there are none.
+
+        nulls: the sets themselves, where a ruler that was made alike, of the same generator, has them.
+        """
         few = min(n, most)
         statistics = {
             name: distance.prepare(Asked(mixture, few if distance.of_pairs else n, rng, scales))
             for name, distance in PARTICLE_DISTANCES.items()
         }
+        if not isinstance(nulls, int):
+            return Ruler(mixture, n, few, statistics, nulls)
         ruler = Ruler(mixture, n, few, statistics, np.zeros((0, len(statistics))))
         seeds = rng.integers(2**63, size=nulls).tolist()
         sets = side_by_side(lambda seed: ruler.values(mixture.sample(n, np.random.default_rng(seed))), seeds)

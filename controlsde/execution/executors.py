@@ -137,11 +137,9 @@ def _dask(address: str, workers: int | None) -> Iterator[Executor]:
 @contextmanager
 def _mpi(workers: int | None) -> Iterator[Executor | None]:
     check_name(MPI)
-    import cloudpickle
     from mpi4py import MPI as library  # noqa: N811
     from mpi4py.futures import MPICommExecutor, MPIPoolExecutor
 
-    library.pickle.__init__(cloudpickle.dumps, cloudpickle.loads)  # type: ignore[misc]  # as other executors do
     world = library.COMM_WORLD
     if world.Get_size() == 1:
         with MPIPoolExecutor(workers, env=ALONE) as pool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +19,16 @@ from controlsde.monte_carlo.backends.choice import Backend, choose
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import RUNGE_KUTTA, Process
 from controlsde.monte_carlo.statistics import Estimate, Sample, mollified_l2, sample_of
-from controlsde.monte_carlo.streaming import Draw, Effort, Simulated, Starts, stream_particles, threads_for
+from controlsde.monte_carlo.streaming import (
+    Draw,
+    Effort,
+    Elsewhere,
+    Simulated,
+    Starts,
+    stream_particles,
+    sums_of_cells,
+    threads_for,
+)
 from controlsde.monte_carlo.sums import CELL, Layout, Sums
 
 Array = NDArray[np.float64]
@@ -88,7 +96,7 @@ class Experiment:
         *,
         coefficients: Array | None = None,
         report: Callable[[int], None] = lambda _count: None,
-        executor: Executor | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> Simulated:
         """Move and count particles. coefficients (m,): of the density whose L² distance `effort.target_se` is about."""
 
@@ -105,8 +113,12 @@ class Experiment:
             effort,
             standard_error=None if coefficients is None else standard_error,
             report=report,
-            executor=executor,
+            elsewhere=elsewhere,
         )
+
+    def sums(self, layout: Layout, backend: Backend, particles: int, cells: range) -> Sums:
+        """The sums of neighbouring cells among so many particles: what a worker of `run` does."""
+        return sums_of_cells(self.process, self.stream, self.draw, layout, backend, particles, cells)
 
     def energy(self, backend: Backend, particles: int) -> Estimate:
         """∫₀ᵀ E|v(t, X)|² dt along the paths of so many particles of their own, a few cells of them at most.

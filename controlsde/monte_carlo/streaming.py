@@ -14,16 +14,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 
-import cloudpickle
 import loky
 import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.execution.executors import died, room_of
 from controlsde.foundation.surroundings import one_thread, own_settings
-from controlsde.monte_carlo.backends.choice import Backend, DeviceError, choose
+from controlsde.monte_carlo.backends.choice import Backend
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Positions, Process
 from controlsde.monte_carlo.sums import CELL, Layout, Sums, count
@@ -56,6 +54,14 @@ class Simulated:
     stopped: str | None
     seconds: float
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Elsewhere:
+    """Workers that move particles, and what each does with a chunk of cells, which must survive the way there."""
+
+    executor: Executor
+    work: Callable[[range], Sums]
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,14 +138,13 @@ def stream_particles(
     *,
     standard_error: Callable[[Sums], float] | None = None,
     report: Callable[[int], None] = lambda _count: None,
-    executor: Executor | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Simulated:
     """Move and count particles until they are enough.
 
     standard_error tells what `effort.target_se` is compared with. report receives how many particles are counted
-    so far. executor: of workers that move them; by default threads of this process. An interruption (KeyboardInterrupt)
-    ends it with what was counted; where nothing was, it goes on its way. Raises DeviceError where a worker moves
-    particles by another backend than this process would.
+    so far. elsewhere: workers that move them, by default threads of this process. An interruption (KeyboardInterrupt)
+    ends it with what was counted; where nothing was, it goes on its way.
     """
     began = time.perf_counter()
     cells = -(-effort.particles // CELL)
@@ -153,13 +158,11 @@ def stream_particles(
         return effort.seconds is not None and time.perf_counter() - began >= effort.seconds
 
     with ExitStack() as stack:
-        if executor is None:
+        if elsewhere is None:
             pool, threads = stack.enter_context(threads_for(backend))
             hands = _Hands(pool, worker.sums, AHEAD * threads, backend.cells)
         else:
-            packed = cloudpickle.dumps((worker.starts, layout, backend.name, backend.device, effort.particles))
-            ahead = AHEAD * room_of(executor)
-            hands = _Hands(executor, partial(_sums_elsewhere, packed), ahead, None)
+            hands = _Hands(elsewhere.executor, elsewhere.work, AHEAD * room_of(elsewhere.executor), None)
         try:
             while done < cells and stopped is None:
                 end = min(cells, done + wave)
@@ -182,17 +185,12 @@ def stream_particles(
     return Simulated(total, stopped, time.perf_counter() - began, notes)
 
 
-def _sums_elsewhere(packed: bytes, cells: range) -> Sums:
-    """The sums of neighbouring cells on a worker, by the same backend."""
-    starts, layout, name, device, particles = cloudpickle.loads(packed)
+def sums_of_cells(
+    process: Process, stream: Stream, draw: Draw, layout: Layout, backend: Backend, particles: int, cells: range
+) -> Sums:
+    """The sums of neighbouring cells among so many particles, as a worker finds them."""
     with one_thread():
-        backend = choose(starts.process, device, particles)
-        if backend.name != name:
-            raise DeviceError(
-                f"a worker moves particles by {backend.name}, and this process by {name}, whose numbers differ in the "
-                "last digits: use workers like this machine, or --device cpu"
-            )
-        return _Worker(starts, layout, backend, particles, threading.Event()).sums(cells)
+        return _Worker(Starts(draw, process, stream), layout, backend, particles, threading.Event()).sums(cells)
 
 
 def _precise(total: Sums, effort: Effort, standard_error: Callable[[Sums], float] | None) -> str | None:

@@ -114,6 +114,15 @@ def experiment_of(posed: FreePosed, drift: Drift, repetition: int = 0) -> FreeEx
 
 
 @dataclass(frozen=True, eq=False)
+class Told:
+    """What is known, as plain data: what draws of p show, distances of one Gaussian, how far the exact drift was."""
+
+    nulls: Array
+    gaussian: Mapping[str, float]
+    exact: Mapping[float, float]
+
+
+@dataclass(frozen=True, eq=False)
 class Known:
     """What verifications of one problem share, at whatever noise: the ruler, and the distances of one Gaussian.
 
@@ -123,6 +132,17 @@ class Known:
     ruler: Ruler
     gaussian: Mapping[str, float]
     exact: Mapping[float, float] = field(default_factory=dict)
+
+    @property
+    def told(self) -> Told:
+        """All that takes long to find."""
+        return Told(self.ruler.nulls, self.gaussian, self.exact)
+
+    @staticmethod
+    def again(posed: FreePosed, particles: int, rng: np.random.Generator, told: Told) -> Known:
+        """What `of` found with such a generator, elsewhere."""
+        ruler = Ruler.of(posed.reference.data, particles, rng, told.nulls, PAIRS, given_scales(posed.problem))
+        return Known(ruler, told.gaussian, told.exact)
 
     @staticmethod
     def of(posed: FreePosed, particles: int, rng: np.random.Generator) -> Known:

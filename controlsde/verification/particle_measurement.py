@@ -6,7 +6,6 @@ out: `MonteCarloEvidence`, and the sums from which more can be told.
 
 from __future__ import annotations
 
-from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +17,7 @@ from controlsde.monte_carlo import statistics
 from controlsde.monte_carlo.backends.choice import Backend
 from controlsde.monte_carlo.experiment import Experiment
 from controlsde.monte_carlo.philox import Stream
-from controlsde.monte_carlo.streaming import Effort, Simulated
+from controlsde.monte_carlo.streaming import Effort, Elsewhere, Simulated
 from controlsde.monte_carlo.sums import Layout
 from controlsde.tracking.posed import Posed
 from controlsde.verification.certificate import MonteCarloEvidence
@@ -69,7 +68,7 @@ def measure(
     progress: Progress,
     *,
     doing: str = "verifying",
-    executor: Executor | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Measured:
     """Move particles and compare them with two densities on the cells of a grid, (cells,) each; progress says `doing`.
 
@@ -87,7 +86,7 @@ def measure(
         backend,
         coefficients=of_target,
         report=lambda count: progress(Step(task, fraction=count / effort.particles)),
-        executor=executor,
+        elsewhere=elsewhere,
     )
     sample = statistics.sample_of(layout, simulated.sums)
     error = statistics.mollified_l2(layout.modes, sample, of_target)

@@ -29,7 +29,7 @@ from controlsde.result.answer import plain_json
 from controlsde.result.free_result import FreeResult
 from controlsde.tracking.cloud import Cloud
 from controlsde.tracking.free_posed import FreePosed, given_scales
-from controlsde.verification.free_verifying import PAIRS, Known, experiment_of
+from controlsde.verification.free_verifying import PAIRS, Known, Told, experiment_of
 from controlsde.workflow import free_comparison_file
 from controlsde.workflow.comparison import DEFAULT_NOISE, check_levels
 from controlsde.workflow.cost_alone import cost_alone
@@ -186,12 +186,11 @@ def compare_free(
     posed = FreePosed.of(problem)
     options = solver_options(problem, solver)
     progress(Step("what draws of p show"))
-    particles = min(PAIRS, problem.monte_carlo.particles)
-    known = Known.of(posed, particles, np.random.default_rng([problem.monte_carlo.seed, SHARED]))
+    known = Known.of(posed, *_shared(problem))
     fits = [[_fit(posed, options, level, number) for level in levels] for number in range(seeds)]
     with given_or_own(executor) as pool:
         if at_a_time(len(levels) * seeds, executor, lambda: cost_alone(problem)) > 1:
-            found, interrupted = _side_by_side(fits, known, pool, progress)
+            found, interrupted = _side_by_side(problem, fits, known, pool, progress)
         else:
             found, interrupted = _one_after_the_other(fits, known, progress)
     if not any(found):
@@ -237,12 +236,13 @@ def _one_after_the_other(
 
 
 def _side_by_side(
-    fits: Sequence[Sequence[FreePosed]], known: Known, executor: Executor, progress: Progress
+    problem: Problem, fits: Sequence[Sequence[FreePosed]], known: Known, executor: Executor, progress: Progress
 ) -> tuple[list[list[FreeResult]], bool]:
     """The same with the fits on workers: those of the first seed, whose check of the exact drift serves the others."""
     found: list[list[FreeResult]] = [[] for _ in fits[0]]
     for seeds in (fits[:1], fits[1:]):
-        jobs = [Job(_name(one, len(fits)), _solved, (one.problem, known)) for of_seed in seeds for one in of_seed]
+        told = known.told
+        jobs = [Job(_name(one, len(fits)), _solved, (one.problem, problem, told)) for each in seeds for one in each]
         done = run_jobs(jobs, executor, progress)
         for place, result in enumerate(done.results):
             if result is not None:
@@ -253,9 +253,16 @@ def _side_by_side(
     return found, False
 
 
-def _solved(problem: Problem, known: Known, *, progress: Progress, executor: Executor) -> FreeResult:  # noqa: ARG001
-    """A fit on a worker, which builds the reference for itself."""
-    return solve_free_posed(FreePosed.of(problem), progress, known=known)
+def _solved(problem: Problem, asked: Problem, told: Told, *, progress: Progress, executor: Executor) -> FreeResult:  # noqa: ARG001
+    """A fit on a worker, which builds the reference for itself. asked: what is compared, of which all fits are."""
+    posed = FreePosed.of(problem)
+    return solve_free_posed(posed, progress, known=Known.again(posed, *_shared(asked), told))
+
+
+def _shared(problem: Problem) -> tuple[int, np.random.Generator]:
+    """How many particles distances are of, and the generator of what all verifications share."""
+    particles = min(PAIRS, problem.monte_carlo.particles)
+    return particles, np.random.default_rng([problem.monte_carlo.seed, SHARED])
 
 
 def _name(posed: FreePosed, seeds: int) -> str:

@@ -12,7 +12,6 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-import cloudpickle
 import loky
 
 from controlsde.execution.executors import ExecutorError, room_of
@@ -80,8 +79,7 @@ def run_jobs(
     results: list[R | None] = [None] * len(jobs)
     interrupted = False
     with mailbox() as box:
-        packed = [cloudpickle.dumps(job) for job in jobs]  # functions within functions, which not all executors send
-        tasks = Tasks([Task(jobs[number].name, _do, (job, number, box)) for number, job in enumerate(packed)], executor)
+        tasks = Tasks([Task(job.name, _do, (job, number, box)) for number, job in enumerate(jobs)], executor)
         try:
             while tasks.under_way or (tasks.waiting and not interrupted):
                 try:
@@ -102,9 +100,8 @@ def run_jobs(
     return Done(tuple(results), interrupted)
 
 
-def _do(packed: bytes, number: int, box: Mailbox) -> tuple[bool, Any]:
+def _do(job: Job[Any], number: int, box: Mailbox) -> tuple[bool, Any]:
     """A job on a worker: whether it was stopped before it had anything, and what it returns."""
-    job: Job[Any] = cloudpickle.loads(packed)
     try:
         return False, job.work(*job.arguments, **job.named, progress=box.progress(number), executor=Here())
     except KeyboardInterrupt:

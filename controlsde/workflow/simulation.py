@@ -10,6 +10,7 @@ import json
 import math
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde import distances
-from controlsde.control.controls import ControlsError
+from controlsde.control.controls import Controls, ControlsError
 from controlsde.control.drift import Drift, given_drift, network_drift
 from controlsde.distances.nulls import NullTest
 from controlsde.execution.executors import room_of
@@ -27,11 +28,12 @@ from controlsde.foundation.files import write_whole
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import own_settings
 from controlsde.monte_carlo import statistics
+from controlsde.monte_carlo.backends.choice import DeviceError
 from controlsde.monte_carlo.backends.numpy import stepping as plain
 from controlsde.monte_carlo.experiment import Experiment
 from controlsde.monte_carlo.statistics import Estimate, Moments
-from controlsde.monte_carlo.streaming import INTERRUPTED, Effort, Starts
-from controlsde.monte_carlo.sums import CELL
+from controlsde.monte_carlo.streaming import INTERRUPTED, Effort, Elsewhere, Starts
+from controlsde.monte_carlo.sums import CELL, Sums
 from controlsde.problem import Problem, parse_problem
 from controlsde.reference import Reference
 from controlsde.result.answer import plain_json
@@ -327,7 +329,12 @@ def simulate(
     if not np.all(np.isfinite(density)):
         raise SimulationError(f"{result.path or 'the result'}: its density is not finite; solve again")
     effort = Effort(problem.monte_carlo.particles, settings.time_budget, settings.target_se)
-    measured = measure(experiment, grid, density, target, effort, progress, doing="simulating", executor=executor)
+    elsewhere = None
+    if executor is not None:
+        backend = experiment.backend(effort.particles).name
+        work = partial(_sums, problem, result.controls, settings.repetition, effort.particles, backend)
+        elsewhere = Elsewhere(executor, work)
+    measured = measure(experiment, grid, density, target, effort, progress, doing="simulating", elsewhere=elsewhere)
     progress(Step("comparing with the verified density"))
     sample, layout, sums = measured.sample, measured.layout, measured.simulated.sums
     density_l2 = statistics.mollified_l2(layout.modes, sample, measured.of_density)
@@ -368,11 +375,30 @@ def _step_check(measured: Measured, most: float) -> Check:
     return Check("step_bias", abs(evidence.step_bias), limit, abs(evidence.step_bias) <= limit)
 
 
+def _sums(
+    problem: Problem, controls: Controls | None, repetition: int, particles: int, backend: str, cells: range
+) -> Sums:
+    """The sums of cells on a worker, which builds the experiment for itself. Raises DeviceError for another backend."""
+    posed = Posed.of(problem)
+    experiment = experiment_of(posed, _drift(problem, controls, posed.reference), repetition=repetition)
+    ours = experiment.backend(particles)
+    if ours.name != backend:
+        raise DeviceError(
+            f"a worker moves particles by {ours.name}, and this process by {backend}, whose numbers differ in the last "
+            "digits: use workers like this machine, or --device cpu"
+        )
+    return experiment.sums(experiment.layout, ours, particles, cells)
+
+
 def drift_of(result: Result, reference: Reference) -> Drift:
     """The drift that a result is about: its network's, or its problem's own."""
-    if result.controls is not None:
-        return network_drift(build_network(result.problem), result.controls, reference.horizon)
-    drift = given_drift(result.problem, reference, time_grid(result.problem, reference).edges)
+    return _drift(result.problem, result.controls, reference)
+
+
+def _drift(problem: Problem, controls: Controls | None, reference: Reference) -> Drift:
+    if controls is not None:
+        return network_drift(build_network(problem), controls, reference.horizon)
+    drift = given_drift(problem, reference, time_grid(problem, reference).edges)
     if drift is None:
         raise ControlsError("the result has neither controls nor a drift of its own; solve again")
     return drift

@@ -2,11 +2,9 @@
 
 import dataclasses
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +14,12 @@ import xarray as xr
 
 import controlsde as cs
 from controlsde.fokker_planck.mesh import Mesh
-from controlsde.monte_carlo.backends.choice import Backend
+from controlsde.monte_carlo.backends.choice import Backend, DeviceError
 from controlsde.monte_carlo.backends.numpy import stepping as plain
 from controlsde.monte_carlo.philox import Stream
 from controlsde.problem import parse_problem
 from controlsde.verification.evidence import Fields
+from controlsde.workflow import simulation
 from controlsde.workflow.simulation import simulate
 
 from .commands import HEAT, files, process
@@ -263,13 +262,26 @@ def test_an_interruption_keeps_what_was_counted(result, tmp_path):
     assert json.loads(out)["particles"] >= 2
 
 
+DIFFERENT = {"seconds", "particle_steps_per_second", "processes"}
+
+
+def alike(found):
+    return {name: value for name, value in found.items() if name not in DIFFERENT}
+
+
 @pytest.mark.slow
 def test_two_processes_print_the_numbers_of_one(run, result):
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "controlsde"]
     words = ["simulate", str(result), "--particles", "100000", "--json", "-q"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    both = subprocess.run([*launcher, *words], capture_output=True, text=True, check=True, env=environment)
-    one, two = run(*words).json, json.loads(both.stdout)
+    one, two = run(*words).json, run(*words, "--workers", "2").json
     assert (one["processes"], two["processes"]) == (1, 2)
-    different = {"seconds", "particle_steps_per_second", "processes"}
-    assert {k: v for k, v in one.items() if k not in different} == {k: v for k, v in two.items() if k not in different}
+    assert alike(one) == alike(two)
+
+
+def test_workers_count_the_same_particles_by_the_same_backend_or_not_at_all(result):
+    loaded = cs.Result.load(result)
+    asked = {"particles": 40_000, "target_se": 1e-9}
+    with ThreadPoolExecutor(3) as pool:
+        beside = simulate(loaded, executor=pool, **asked)
+    assert alike(beside.to_json()) == alike(simulate(loaded, **asked).to_json())
+    with pytest.raises(DeviceError, match="moves particles by .*, and this process by abacus"):
+        simulation._sums(loaded.problem, loaded.controls, 0, 1000, "abacus", range(1))

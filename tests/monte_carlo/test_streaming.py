@@ -10,19 +10,16 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from controlsde.control.controls import Controls
-from controlsde.control.drift import NetworkDrift
-from controlsde.control.network import Network
 from controlsde.execution.here import Here
-from controlsde.execution.processes import Processes, WorkerDiedError
+from controlsde.execution.processes import WorkerDiedError
 from controlsde.fokker_planck.diffusivity import Steady
 from controlsde.monte_carlo import streaming
-from controlsde.monte_carlo.backends.choice import Backend, DeviceError
+from controlsde.monte_carlo.backends.choice import Backend
 from controlsde.monte_carlo.experiment import Experiment
 from controlsde.monte_carlo.philox import Stream
 from controlsde.monte_carlo.process import Positions
 from controlsde.monte_carlo.statistics import mollified_l2, sample_of
-from controlsde.monte_carlo.streaming import Effort
+from controlsde.monte_carlo.streaming import Effort, Elsewhere
 from controlsde.monte_carlo.sums import CELL, Layout, Sums, count
 
 from .running import UNIT, still
@@ -103,19 +100,22 @@ def test_sums_survive_the_way_through_a_vector(counted):
     assert_same(counted.from_vector(counted.vector()), counted)
 
 
+def counts(cells):
+    """What a worker does with a chunk of cells."""
+    return EXPERIMENT.sums(LAYOUT, JUMP, 5 * CELL + 123, cells)
+
+
 @pytest.mark.parametrize("workers", [1, 3])
-def test_workers_of_an_executor_count_the_same_particles(counted, monkeypatch, workers):
-    monkeypatch.setattr(streaming, "choose", lambda *_: JUMP)
+def test_workers_of_an_executor_count_the_same_particles(counted, workers):
     with ThreadPoolExecutor(workers) as pool:
-        found = run(Effort(5 * CELL + 123), executor=pool)
+        found = run(Effort(5 * CELL + 123), elsewhere=Elsewhere(pool, counts))
     assert_same(found.sums, counted)
 
 
-def test_a_chunk_whose_worker_died_is_counted_all_the_same_and_once(counted, monkeypatch):
-    monkeypatch.setattr(streaming, "choose", lambda *_: JUMP)
-
+def test_a_chunk_whose_worker_died_is_counted_all_the_same_and_once(counted):
     class Losing(Here):
-        left = 2
+        def __init__(self, times):
+            self.left = times
 
         def submit(self, function, /, *arguments):
             if not self.left:
@@ -126,16 +126,8 @@ def test_a_chunk_whose_worker_died_is_counted_all_the_same_and_once(counted, mon
             return lost
 
     with pytest.raises(WorkerDiedError):  # twice the same chunk
-        run(Effort(5 * CELL + 123), executor=Losing())
-    once = Losing()
-    once.left = 1
-    assert_same(run(Effort(5 * CELL + 123), executor=once).sums, counted)
-
-
-def test_a_worker_with_another_backend_is_refused(monkeypatch):
-    monkeypatch.setattr(streaming, "choose", lambda *_: dataclasses.replace(JUMP, name="other"))
-    with pytest.raises(DeviceError, match="a worker moves particles by other, and this process by"):
-        run(Effort(CELL), executor=Here())
+        run(Effort(5 * CELL + 123), elsewhere=Elsewhere(Losing(2), counts))
+    assert_same(run(Effort(5 * CELL + 123), elsewhere=Elsewhere(Losing(1), counts)).sums, counted)
 
 
 def test_a_device_without_memory_gets_half_the_cells_and_the_same_result(counted):
@@ -240,19 +232,3 @@ def test_dead_and_lost_particles_count_as_nothing():
     assert (found.count, found.alive[0], found.lost[0]) == (4, 2, 1)
     assert found.marginals.sum() == 2
     assert_allclose(found.powers[0] / 2**22, 0.6, atol=1e-6)
-
-
-@pytest.mark.slow
-def test_two_processes_count_the_same_particles_to_the_bit():
-    network = Network(1, 2, "tanh", False, ((0.0, 1.0),))
-    a, w, b = network.split(network.random_weights(2, np.random.default_rng(0)))
-    drift = NetworkDrift(network, Controls(a, w, b, np.linspace(0, 1, 3)))
-    box = ((0.0, 1.0),)
-    experiment = Experiment(drift, Steady(0.1), box, "absorbing", uniform, 4, "heun", Stream(5), "cpu")
-    layout = Layout.of_box(box, "absorbing")
-    backend = experiment.backend(10**9)
-    alone = experiment.run(Effort(100_000), layout, backend).sums
-    with Processes(2) as pool:
-        together = experiment.run(Effort(100_000), layout, backend, executor=pool).sums
-    assert alone.count == together.count == 100_000
-    assert_array_equal(together.vector(), alone.vector())
