@@ -283,5 +283,5 @@ def test_workers_count_the_same_particles_by_the_same_backend_or_not_at_all(resu
     with ThreadPoolExecutor(3) as pool:
         beside = simulate(loaded, executor=pool, **asked)
     assert alike(beside.to_json()) == alike(simulate(loaded, **asked).to_json())
-    with pytest.raises(DeviceError, match="moves particles by .*, and this process by abacus"):
+    with pytest.raises(DeviceError, match=r"moves particles by .*, and this process by abacus"):
         simulation._sums(loaded.problem, loaded.controls, 0, 1000, "abacus", range(1))
