@@ -82,12 +82,16 @@ class Sweep:
 
     def effects(self) -> list[Effect]:
         """For every varied key what it does to the error at T, the strongest first; see `effects`."""
-        return effects(self.plan, self.rows)
+        return list(self._effects)
+
+    @cached_property
+    def _effects(self) -> tuple[Effect, ...]:
+        return tuple(effects(self.plan, self.rows))
 
     @property
     def note(self) -> str:
         """What varies significantly, in a sentence."""
-        return sentence(self.plan, self.rows)
+        return sentence(self.plan, self.rows, self._effects)
 
     def to_json(self) -> dict[str, Any]:
         """The JSON of `sweep`: counts, the sentence, and an entry a run."""

@@ -291,7 +291,9 @@
     const axis = axes[across];
     const cells = found.rows.flat().filter((cell) => cell.count);
     if (!cells.length) return host.replaceChildren(element("p", { class: "note" }, "Nothing to draw: no run has this number."));
-    const x = axis.numbers ? scaleOf(axis.numbers) : null;
+    // Numbers that span decades, and zero, would lie upon each other: they stand at equal distances, as names do.
+    const crowded = axis.numbers && axis.numbers.some((one) => one <= 0) && spans(Math.min(...axis.numbers.filter((one) => one > 0)), Math.max(...axis.numbers));
+    const x = axis.numbers && !crowded ? scaleOf(axis.numbers) : null;
     if (x && !x.logarithmic) { // from the first level to the last, with a little room on both sides
       const [low, high] = [Math.min(...axis.numbers), Math.max(...axis.numbers)];
       const room = .04 * (high - low);
@@ -301,25 +303,28 @@
     const middle = scaleOf(cells.map((cell) => cell.mean), { padded: false });
     const reach = cells.flatMap((cell) => {
       const ends = Number.isFinite(cell.spread) ? [cell.mean - cell.spread, cell.mean, cell.mean + cell.spread] : [cell.mean];
-      return middle.logarithmic ? ends.filter((end) => end > .3 * middle.low) : ends;
+      return middle.logarithmic ? ends.filter((end) => end > .3 * middle.low) : ends.map((end) => (middle.low > 0 ? Math.max(end, 0) : end));
     });
     const y = scaleOf(reach);
     const names = down === null ? [] : axes[down].labels;
     const drawn = chart(host,
-      { ticks: places.map((place, n) => [place, axis.labels[n]]), label: axis.key + (x?.logarithmic ? " (logarithmic)" : "") },
+      { ticks: places.map((place, n) => [place, axis.labels[n]]), label: axis.key + (x?.logarithmic ? " (logarithmic)" : crowded ? " (not to scale)" : "") },
       { ticks: ticksOf(y, 5), label: measure.title + (y.logarithmic ? " (logarithmic)" : "") },
       { words: `${measure.title} over ${axis.key}${names.length ? `, a line for each value of ${axes[down].key}` : ""}; the numbers are in the heat map` });
     found.rows.forEach((row, number) => {
       if (axis.numbers) drawn.field.append(dashed(inked(svg("path", { class: "curve", d: path(row.map((cell, n) => [places[n], y.place(cell.mean)])) }), number), number));
+      const aside = axis.numbers ? 0 : Math.max(-40, Math.min(40, 9 * (number - (found.rows.length - 1) / 2))); // names: beside each other
       row.forEach((cell, n) => {
         if (!cell.count) return;
         const up = y.place(cell.mean);
         if (!Number.isFinite(up)) return;
+        const group = svg("g", aside ? { transform: `translate(${aside} 0)` } : {});
+        drawn.drawing.append(group);
         if (Number.isFinite(cell.spread)) {
           const bottom = y.place(cell.mean - cell.spread);
-          drawn.drawing.append(whisker(places[n], Number.isFinite(bottom) ? bottom : -1, y.place(cell.mean + cell.spread), number));
+          group.append(whisker(places[n], Number.isFinite(bottom) ? bottom : -1, y.place(cell.mean + cell.spread), number));
         }
-        drawn.drawing.append(markAt(places[n], up, number, { hollow: cell.doubtful > 0 }));
+        group.append(markAt(places[n], up, number, { hollow: cell.doubtful > 0 }));
       });
     });
     if (names.length) host.append(legend(axes[down].key, names, { lines: Boolean(axis.numbers) }));

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from controlsde.sweeps.sweep import Sweep
 
 PAGE = "sweep.html"
-MOST_ROWS = 1000  # of the table of runs
+MOST_ROWS = 500  # of the table of runs
 SHARE_OF_FAULTS = 4  # one row in so many is left to runs without an answer
 MOST_ON_PAPER = 100
 LONGEST_REASON = 400  # letters
@@ -117,6 +117,8 @@ def page_of(sweep: Sweep, target: Path) -> str:
         head=[*([] if len(sweep.plan.sources) == 1 else ["problem"]), *sweep.plan.keys],
         measured=_shown_numbers(columns),
         rows=rows,
+        with_reasons=any(one.reason for one in rows),
+        with_files=any(one.result for one in rows),
         cut=cut,
         total=len(sweep.rows),
         most_on_paper=MOST_ON_PAPER,
@@ -142,7 +144,8 @@ class Chosen:
 
 
 def _defaults(columns: Columns) -> Chosen:
-    telling = [columns.axes.index(axis) for axis in columns.telling]
+    by_use = sorted(columns.telling, key=lambda axis: (axis.numbers is None, -len(axis.labels)))  # numbers make lines
+    telling = [columns.axes.index(axis) for axis in by_use]
     across = telling[0] if telling else 0
     down = telling[1] if len(telling) > 1 else None
     main, cost = columns.main, columns.cost

@@ -17,9 +17,7 @@ def made_sweep(folder, axes, *, problems=("small",), number=None, change=None, o
     """
     rng = np.random.default_rng(7)
     sources = tuple(Source(name, name, "none") for name in problems)
-    chosen = [
-        (name, dict(zip(axes, values, strict=True))) for name in problems for values in product(*axes.values())
-    ]
+    chosen = [(name, dict(zip(axes, values, strict=True))) for name in problems for values in product(*axes.values())]
     runs = tuple(Run(f"k{place}", name, settings) for place, (name, settings) in enumerate(chosen))
     rows = []
     for place, run in enumerate(runs):
