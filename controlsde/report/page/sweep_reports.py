@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import time
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, wait
 from os.path import relpath
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from controlsde.sweeps.sweep import Sweep
 
 MOST = 64  # pages of runs: more are asked for one by one
+HERE = 8  # pages that are written before a process would have started
 LOOK = 1.0  # seconds between two words of progress
 PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")  # a name that leads to a folder below and to none above
 
@@ -42,27 +44,41 @@ def report_runs(
     keys = [key for key in chosen(sweep) if not _is_fresh(sweep.folder / RUNS / key)]
     if not keys:
         return []
-    total, faults = len(keys), []
-    progress(Step(f"0 of {total} pages of runs", fraction=0.0))
-    began = time.monotonic()
-    with executor_of(executor, workers) as pool:
-        if pool is None:
-            return None
-        under_way = {pool.submit(write_one, str(sweep.folder / RUNS / key)): key for key in keys}
-        try:
-            left = set(under_way)
-            while left:
-                done, left = wait(left, timeout=LOOK, return_when=FIRST_COMPLETED)
-                for future in done:
-                    error = future.exception()
-                    fault = future.result() if error is None else f"{error or type(error).__name__}".splitlines()[0]
-                    if fault:
-                        faults.append(f"no page of {under_way[future]}: {fault}")
-                progress(_step(total - len(left), total, time.monotonic() - began))
-        finally:
-            for future in under_way:
-                future.cancel()
-    return sorted(faults)
+    progress(Step(f"0 of {len(keys)} pages of runs", fraction=0.0))
+    if executor is None and len(keys) <= HERE:
+        faults = _one_by_one(sweep, keys, progress)
+    else:
+        with executor_of(executor, workers) as pool:
+            if pool is None:
+                return None
+            faults = _side_by_side(sweep, keys, pool, progress)
+    return [f"no page of {key}: {fault}" for key, fault in sorted(faults.items()) if fault]
+
+
+def _one_by_one(sweep: Sweep, keys: Sequence[str], progress: Progress) -> dict[str, str]:
+    began, faults = time.monotonic(), {}
+    for key in keys:
+        faults[key] = write_one(str(sweep.folder / RUNS / key))
+        progress(_step(len(faults), len(keys), time.monotonic() - began))
+    return faults
+
+
+def _side_by_side(sweep: Sweep, keys: Sequence[str], pool: Executor, progress: Progress) -> dict[str, str]:
+    began, faults = time.monotonic(), {}
+    under_way = {pool.submit(write_one, str(sweep.folder / RUNS / key)): key for key in keys}
+    try:
+        left = set(under_way)
+        while left:
+            done, left = wait(left, timeout=LOOK, return_when=FIRST_COMPLETED)
+            for future in done:
+                error = future.exception()
+                words = str(error).splitlines() if error else [future.result()]
+                faults[under_way[future]] = words[0] if words else type(error).__name__
+            progress(_step(len(faults), len(keys), time.monotonic() - began))
+    finally:
+        for future in under_way:
+            future.cancel()
+    return faults
 
 
 def write_one(folder: str) -> str:

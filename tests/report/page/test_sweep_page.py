@@ -356,3 +356,19 @@ def test_a_key_that_some_runs_do_not_set_has_a_level_of_its_own(tmp_path):
         ("0", "as the problem has it"), ("as the problem has it", "2"),
     ]  # fmt: skip
     assert "as the problem has it" in page(sweep)
+
+
+def test_a_few_pages_are_written_here_and_more_by_the_executor_in_which_one_that_breaks_off_is_a_line(solved):
+    steps = []
+    [fault] = report_runs(solved, progress=steps.append)
+    assert fault.startswith("no page of k2: ")
+    assert [step.fraction for step in steps] == pytest.approx([0, 1 / 3, 2 / 3, 1])
+    assert all((solved.folder / "runs" / key / "report.html").is_file() for key in ("k0", "k1"))
+
+    class Dying(Inline):
+        def submit(self, _function, /, *_arguments, **_named):
+            future = Future()
+            future.set_exception(RuntimeError("the worker ended\nwith a trace"))
+            return future
+
+    assert report_runs(solved, Dying()) == ["no page of k2: the worker ended"]
