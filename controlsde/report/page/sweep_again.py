@@ -88,16 +88,17 @@ def flow(value: Any) -> str:
 
 def made_by(sweep: Sweep) -> Table:
     """What computed the first and the last run that left a result."""
-    with_result = [run for run in sweep.plan.runs if files_of(sweep.folder, run.key)]
-    ends = [with_result[0], with_result[-1]][: len(with_result)] if with_result else []
+    ways = (sweep.plan.runs, reversed(sweep.plan.runs))
+    found = [next((run for run in way if files_of(sweep.folder, run.key)), None) for way in ways]
+    ends = list(dict.fromkeys(run.key for run in found if run is not None))
     number = {run.key: place for place, run in enumerate(sweep.plan.runs, 1)}
-    computed = [_computed(sweep.folder / RUNS / run.key / RESULT) for run in ends]
+    computed = [_computed(sweep.folder / RUNS / key / RESULT) for key in ends]
     alike = len(set(computed)) == 1 < len(ends)
     columns = computed[:1] if alike else computed
     rows = [
         (Cell(name), *(Cell(column[place]) for column in columns)) for place, name in enumerate(("versions", "device"))
     ]
-    names = [f"run {number[run.key]:,}" for run in ends]
+    names = [f"run {number[key]:,}" for key in ends]
     head = ("", *([" and ".join(names)] if alike else names))
     return Table("what computed the first and the last run", head, tuple(rows) if ends else (), kind="prose")
 

@@ -87,7 +87,8 @@ def report_sweep(sweep: Sweep, path: str | Path | None = None) -> Path:
 def page_of(sweep: Sweep, target: Path) -> str:
     """The page as text. target: where it will lie."""
     columns = columns_of(sweep)
-    files = [files_of(sweep.folder, run.key) for run in sweep.plan.runs]
+    ended = [row is not None and not row.failed for row in sweep.rows]  # what others left is of an earlier try
+    files = [files_of(sweep.folder, run.key) if there else 0 for run, there in zip(sweep.plan.runs, ended, strict=True)]
     base = base_of(sweep.folder, target)
     script = part("tables.js") + part("sweep.js")
     chosen = _defaults(columns)
@@ -178,7 +179,8 @@ def headline(sweep: Sweep, columns: Columns) -> str:
         here = [row for row, one in zip(sweep.rows, columns.states, strict=True) if one == state]
         open_ = sum(row is not None and row.status == "not-converged" for row in here)
         words = f"{counts[state]:,} {name}" if counts[state] < len(sweep.rows) else f"all {name}"
-        told.append(words + (f" ({open_:,} of them did not converge)" if open_ and state != FAILED else ""))
+        aside = "none of them converged" if open_ == counts[state] > 1 else f"{open_:,} of them did not converge"
+        told.append(words + (f" ({aside})" if open_ and state != FAILED else ""))
     return f"{len(sweep.rows):,} runs: {', '.join(told)}." if told else "No runs."
 
 

@@ -132,11 +132,11 @@ def is_plain(key: str) -> bool:
 
 
 def files_of(folder: Path, key: str) -> int:
-    """0 where a run left nothing, 1 for a result, 2 for a result and its page."""
+    """0 where a run left nothing, 1 for a result, 2 for a result and a page that is no older."""
     place = folder / RUNS / key
     if not is_plain(key) or not (place / RESULT).is_file():
         return 0
-    return 2 if (place / FILE).is_file() else 1
+    return 2 if _is_fresh(place) else 1
 
 
 def base_of(folder: Path, page: Path) -> str:

@@ -183,6 +183,11 @@ def test_links_lead_to_a_run_s_page_where_there_is_one_else_to_its_result(tmp_pa
     assert set(links(page(sweep))) == {"runs/k0/result.nc", "runs/k1/result.nc", "runs/k1/report.html"}
     assert data_of(page(sweep))["files"] == "120"
     assert "1 of 3 runs have a page of their own." in page(sweep)
+    later = (tmp_path / "runs/k1/report.html").stat().st_mtime_ns + 1
+    os.utime(tmp_path / "runs/k1/result.nc", ns=(later, later))  # the page is of an earlier result
+    assert set(links(page(sweep))) == {"runs/k0/result.nc", "runs/k1/result.nc"}
+    failed = Row("k0", "failed", False, 1.0, {}, "no")  # and this result of an earlier try
+    assert set(links(page(dataclasses.replace(sweep, rows=(failed, *sweep.rows[1:]))))) == {"runs/k1/result.nc"}
 
 
 def test_links_of_a_page_elsewhere_find_the_runs_whatever_the_folder_is_called(tmp_path):
@@ -245,6 +250,15 @@ def test_of_very_many_runs_the_page_holds_the_main_measures_alone(tmp_path, monk
         "tracking.l2_final", "energy", "objective", "seconds", "more.number_0",
     ]  # fmt: skip
     assert columns.left == 8
+    assert "8 more are in sweep.csv" in page(made_sweep(tmp_path, {"noise": list(range(20))}, others=9))
+
+
+def test_in_free_space_the_error_is_the_mollified_one_and_more_of_the_log_likelihood_is_better(tmp_path):
+    numbers = {"tracking.log_likelihood.value": -3.0, "tracking.mollified.value": 0.1, "energy": 2.0}
+    rows = {place: Row(f"k{place}", "converged", True, 1.0, {**numbers, "energy": 2.0 + place}) for place in range(3)}
+    columns = columns_of(made_sweep(tmp_path, {"noise": [0, 1, 2]}, change=rows))
+    assert columns.main.title == "mollified L², relative"
+    assert {one.name for one in columns.measures if one.more} == {"tracking.log_likelihood.value"}
 
 
 # Again
