@@ -70,10 +70,14 @@
   // Scales: the place of a value between 0 and 1, and ticks
 
   const spans = (low, high) => low > 0 && high / low >= DECADE;
+  const extent = (values) => { // of what is finite; of very many values, too
+    let low = Infinity, high = -Infinity;
+    for (const value of values) if (Number.isFinite(value)) [low, high] = [Math.min(low, value), Math.max(high, value)];
+    return [low, high];
+  };
   const scaleOf = (values, { padded = true } = {}) => {
-    const finite = values.filter(Number.isFinite);
-    let low = Math.min(...finite), high = Math.max(...finite);
-    if (!finite.length) [low, high] = [0, 1];
+    let [low, high] = extent(values);
+    if (low > high) [low, high] = [0, 1];
     const logarithmic = spans(low, high);
     if (logarithmic) {
       const room = padded ? (high / low) ** .06 : 1;
@@ -110,7 +114,7 @@
   const roomy = (ticks, width) => {
     const kept = [];
     let free = -Infinity;
-    const least = Math.min(...ticks.slice(1).map(([share], n) => share - ticks[n][0]), 1) * width;
+    const least = Math.min(1, extent(ticks.slice(1).map(([share], n) => share - ticks[n][0]))[0]) * width;
     for (const [share, words] of ticks) {
       const most = Math.max(4, Math.floor(least / 7) - 1);
       const text = words.length > most ? `${words.slice(0, most - 1)}…` : words;
@@ -260,7 +264,7 @@
   const drawHeat = (measure, found, across, down) => {
     const cells = found.rows.flat();
     const there = cells.filter((cell) => cell.count).map((cell) => cell.mean);
-    const [low, high] = [Math.min(...there), Math.max(...there)];
+    const [low, high] = extent(there);
     const logarithmic = spans(low, high);
     const share = (value) => (!(high > low) ? .5 : logarithmic ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low));
     const counted = cells.some((cell) => cell.wanted > 1);
@@ -292,10 +296,10 @@
     const cells = found.rows.flat().filter((cell) => cell.count);
     if (!cells.length) return host.replaceChildren(element("p", { class: "note" }, "Nothing to draw: no run has this number."));
     // Numbers that span decades, and zero, would lie upon each other: they stand at equal distances, as names do.
-    const crowded = axis.numbers && axis.numbers.some((one) => one <= 0) && spans(Math.min(...axis.numbers.filter((one) => one > 0)), Math.max(...axis.numbers));
+    const crowded = axis.numbers && axis.numbers.some((one) => one <= 0) && spans(...extent(axis.numbers.filter((one) => one > 0)));
     const x = axis.numbers && !crowded ? scaleOf(axis.numbers) : null;
     if (x && !x.logarithmic) { // from the first level to the last, with a little room on both sides
-      const [low, high] = [Math.min(...axis.numbers), Math.max(...axis.numbers)];
+      const [low, high] = extent(axis.numbers);
       const room = .04 * (high - low);
       x.place = (value) => (value - low + room) / (high - low + 2 * room);
     }

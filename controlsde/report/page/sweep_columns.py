@@ -31,6 +31,7 @@ Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 MOST_NUMBERS = 150_000  # on a page: 1,000 runs have all of theirs, 10,000 the first fifteen
+FEWEST = 3  # measures, however many runs there are
 FIGURES = 6
 MISSING, FAILED, NOT_VERIFIED, VERIFIED = range(4)  # how a run ended
 PROBLEM = "problem"
@@ -172,10 +173,11 @@ def _measures(rows: Sequence[Row | None]) -> tuple[tuple[Measure, ...], int]:
     main = measure_of(rows)
     known = [name for name in dict.fromkeys([*([main] if main else []), *titles]) if name in set(names)]
     rest = [name for name in names if name not in titles]
-    room = max(MOST_NUMBERS // max(len(rows), 1), 1)
-    found: list[Measure] = []
+    room = max(MOST_NUMBERS // max(len(rows), 1), FEWEST)
+    first = [name for name in (main, ENERGY, SECONDS) if name in known]
+    found: dict[str, Measure] = {}
     left = 0
-    for name in (*known, *rest):
+    for name in dict.fromkeys((*first, *known, *rest)):
         if len(found) == room:
             left += 1
             continue
@@ -185,8 +187,8 @@ def _measures(rows: Sequence[Row | None]) -> tuple[tuple[Measure, ...], int]:
             name in known or len(set(there)) > 1
         ):  # the number of particles, say, is the same everywhere
             title, group = titles.get(name, (name, OTHERS))
-            found.append(Measure(name, title, group, values, name.endswith(MORE_IS_BETTER)))
-    return tuple(found), left
+            found[name] = Measure(name, title, group, values, name.endswith(MORE_IS_BETTER))
+    return tuple(found[name] for name in (*known, *rest) if name in found), left
 
 
 def _number(row: Row | None, name: str) -> float:

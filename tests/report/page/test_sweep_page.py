@@ -250,6 +250,10 @@ def test_of_very_many_runs_the_page_holds_the_main_measures_alone(tmp_path, monk
         "tracking.l2_final", "energy", "objective", "seconds", "more.number_0",
     ]  # fmt: skip
     assert columns.left == 8
+    monkeypatch.setattr("controlsde.report.page.sweep_columns.MOST_NUMBERS", 1)
+    columns = columns_of(made_sweep(tmp_path, {"noise": list(range(20))}, others=9))
+    assert [one.name for one in columns.measures] == ["tracking.l2_final", "energy", "seconds"]
+    monkeypatch.setattr("controlsde.report.page.sweep_columns.MOST_NUMBERS", 100)
     assert "8 more are in sweep.csv" in page(made_sweep(tmp_path, {"noise": list(range(20))}, others=9))
 
 
