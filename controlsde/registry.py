@@ -66,6 +66,8 @@ VIEWS = Extensions(  # of results, which stand before what shows them on the map
         "report of a result": "controlsde.report.page.writing:report_result",
         "report of a comparison": "controlsde.report.page.writing:report_comparison",
         "report of a simulation": "controlsde.report.page.writing:report_simulation",
+        "report of a sweep": "controlsde.report.page.sweep_page:report_sweep",
+        "reports of a sweep's runs": "controlsde.report.page.sweep_reports:report_runs",
         "film": "controlsde.report.film:save_film",
         "contact sheet": "controlsde.report.contact_sheet:save_contact_sheet",
     },

@@ -54,7 +54,7 @@ def test_every_file_that_is_not_code_is_declared_as_data(declared):
     }
     assert page == {
         "frame.html", "macros.html", "report.html", "free_report.html",
-        "report.css", "chart.css", "report.js", "drawing.js",
+        "report.css", "chart.css", "report.js", "drawing.js", "tables.js", "sweep.html", "sweep.css", "sweep.js",
     }  # fmt: skip
     assert {f"*{Path(name).suffix}" for name in page} <= set(data["controlsde.report.page"])
     matched = {path for pattern in data["controlsde.problems"] for path in (ROOT / "problems").glob(pattern)}
@@ -74,6 +74,7 @@ def test_a_wheel_holds_the_templates_and_scripts_of_pages():
     held = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout.split()
     pages = {f"controlsde.report.page/report.{kind}" for kind in ("html", "css", "js")}
     pages |= {f"controlsde.explore.page/explorer.{kind}" for kind in ("html", "css", "js")}
+    pages |= {f"controlsde.report.page/sweep.{kind}" for kind in ("html", "css", "js")}
     pages |= {"controlsde.report.page/chart.css", "controlsde.report.page/drawing.js", "controlsde.lessons/lesson.css"}
     assert pages <= set(held)
     assert "controlsde.problems/two-bumps.yaml" in held

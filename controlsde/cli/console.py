@@ -230,7 +230,7 @@ class Console:
         if found.missing and not self._quiet:
             self._say("the same command goes on with what is missing")
         if not self._quiet:
-            self._say(f"runs, sweep.csv and sweep.nc: {found.folder}")
+            self._say(f"runs, sweep.csv, sweep.nc and the page sweep.html: {found.folder}")
 
     def free_simulation(self, simulation: FreeSimulation) -> None:
         """The table of other particles, and whether they agree with those of the result."""

@@ -21,6 +21,7 @@ from controlsde.foundation.errors import EXIT_INTERRUPTED, EXIT_NOT_CONVERGED, E
 
 if TYPE_CHECKING:
     from controlsde.cli.console import Console
+    from controlsde.foundation.progress import Progress
     from controlsde.sweeps.sweep import Sweep
     from controlsde.sweeps.sweep_file import Asked
 
@@ -147,11 +148,11 @@ def _of_a_folder(
     if len(folders) != 1:
         raise UsageError(f"sweep {what} takes one folder: `controlsde sweep {what} DIR`")
     store = Store(Path(folders[0]))
-    if what != RETRY:
-        found = Sweep.load(store.folder)
-        if what == REPORT:
-            found.save()
-        return found
+    if what == STATUS:
+        return Sweep.load(store.folder)
+    if what == REPORT:
+        with running(console, str(store.folder), "reading the runs") as progress:
+            return _reported(Sweep.load(store.folder), console, executor, workers, progress)
     plan = store.read_plan()
     for run in plan.runs:
         row = store.row(run.key)
@@ -159,6 +160,24 @@ def _of_a_folder(
             store.forget(run.key)
     with running(console, str(store.folder)) as progress:
         return carry_on(store, plan, executor, workers, budget, progress)
+
+
+def _reported(
+    found: Sweep, console: Console, executor: str | None, workers: int | None, progress: Progress
+) -> Sweep | None:
+    """Write the tables, the pages of runs and the page of all again; None where another process leads."""
+    from controlsde.foundation.progress import Step
+
+    faults = found.report_runs(executor, workers, progress)
+    if faults is None or not leads():
+        return None
+    progress(Step("writing the tables"))
+    found.save()
+    progress(Step("drawing the page"))
+    found.report()
+    for line in faults:
+        console.note(line)
+    return found
 
 
 def _finish(found: Sweep) -> None:

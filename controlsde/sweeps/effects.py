@@ -96,9 +96,9 @@ def _effect(key: str, levels: Sequence[Any], logs: dict[str, dict[str, float]]) 
     return Effect(key, least, most, math.exp(abs(mean)), len(gaps), p)
 
 
-def sentence(plan: Plan, rows: Sequence[Row | None]) -> str:
-    """What varies significantly, in words."""
-    name, found = measure_of(rows), effects(plan, rows)
+def sentence(plan: Plan, rows: Sequence[Row | None], known: Sequence[Effect] | None = None) -> str:
+    """What varies significantly, in words. known: the effects, where they have been found already."""
+    name, found = measure_of(rows), effects(plan, rows) if known is None else known
     if name is None:
         return "no run has an answer that could be compared"
     if not found:

@@ -18,6 +18,7 @@ from controlsde.foundation import files
 from controlsde.foundation.netcdf import to_bytes
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.problem import Problem
+from controlsde.registry import VIEWS
 from controlsde.sweeps import gathering
 from controlsde.sweeps.effects import Effect, effects, sentence
 from controlsde.sweeps.plan import Plan, Run, plan_of, written
@@ -81,12 +82,16 @@ class Sweep:
 
     def effects(self) -> list[Effect]:
         """For every varied key what it does to the error at T, the strongest first; see `effects`."""
-        return effects(self.plan, self.rows)
+        return list(self._effects)
+
+    @cached_property
+    def _effects(self) -> tuple[Effect, ...]:
+        return tuple(effects(self.plan, self.rows))
 
     @property
     def note(self) -> str:
         """What varies significantly, in a sentence."""
-        return sentence(self.plan, self.rows)
+        return sentence(self.plan, self.rows, self._effects)
 
     def to_json(self) -> dict[str, Any]:
         """The JSON of `sweep`: counts, the sentence, and an entry a run."""
@@ -120,6 +125,26 @@ class Sweep:
         files.write_whole(csv, self._table.to_csv(index=False).encode())
         files.write_whole(netcdf, to_bytes(self.to_dataset())[0])
         return csv, netcdf
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write a self-contained HTML page about all runs, by default sweep.html beside them.
+
+        Raises OSError, in one line with the cure, where it cannot be written; nothing is left then.
+        """
+        written: Path = VIEWS["report of a sweep"](self, path)
+        return written
+
+    def report_runs(
+        self, executor: str | Executor | None = None, workers: int | None = None, progress: Progress = silent
+    ) -> list[str] | None:
+        """Write the pages of single runs, runs/KEY/report.html, as the page of the sweep links them.
+
+        All with a result are given one while these are at most 64, else those of the Pareto front and the best of every
+        combination of the keys that are no seeds. Pages that are newer than their results stay. Returns a line for each
+        that could not be written; None where another process leads, under MPI.
+        """
+        faults: list[str] | None = VIEWS["reports of a sweep's runs"](self, executor, workers, progress)
+        return faults
 
 
 def sweep(
@@ -171,6 +196,8 @@ def carry_on(
     progress(Step("gathering the numbers"))
     found = Sweep(store.folder, plan, tuple(store.rows(plan)), interrupted)
     found.save()
+    progress(Step("drawing the page"))
+    found.report()
     return found
 
 

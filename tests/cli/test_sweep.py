@@ -26,7 +26,16 @@ def test_a_sweep_says_what_it_will_do_does_it_and_goes_on(run, swept):
     status = run("sweep", "status", str(swept / "runs"))
     assert status.code == 0
     assert "2 of 2 runs have ended" in status.err
-    assert run("sweep", "report", str(swept / "runs")).code == first.code
+    page = swept / "runs/sweep.html"
+    assert "of 2 runs have a page of their own" in page.read_text(encoding="utf-8")
+    assert not list((swept / "runs/runs").glob("*/report.html"))
+    page.unlink()
+    reported = run("sweep", "report", str(swept / "runs"), "--workers", "1")
+    assert reported.code == first.code
+    assert "and the page sweep.html" in reported.err
+    for place in (swept / "runs/runs").glob("*"):
+        assert f'href="runs/{place.name}/report.html"' in page.read_text(encoding="utf-8")
+        assert (place / "report.html").is_file()
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,7 @@ def test_an_interruption_keeps_what_has_ended(tmp_path):
     assert found.interrupted
     assert len(found.missing) == 1
     assert (tmp_path / "sweep.csv").read_text(encoding="utf-8").count("missing") == 1
+    assert "4 runs: 3 verified" in (tmp_path / "sweep.html").read_text(encoding="utf-8")
     rest = Inline()
     assert run(tmp_path, rest).verified
     assert len(rest.done) == 1

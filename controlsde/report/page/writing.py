@@ -84,7 +84,7 @@ def page(subject: Subject | FreeSubject) -> str:
     else:
         room = box_page
         own, data = box_page.parts(subject), ""
-    script = _part("drawing.js") + _part("report.js")
+    script = part("drawing.js") + part("tables.js") + part("report.js")
     shared: dict[str, Any] = {
         "cross": tables.cross(subject),
         "weights": curves.weights(subject),
@@ -93,11 +93,11 @@ def page(subject: Subject | FreeSubject) -> str:
     parts = {**own, **shared}
     absent = {room.SECTION_OF.get(name, name) for name, part in parts.items() if not part}
     text = subject.problem.to_yaml()
-    return _template(room.TEMPLATE).render(
+    return template(room.TEMPLATE).render(
         **parts,
-        policy=_policy(script),
+        policy=policy(script),
         script=Markup(script),
-        css=Markup(_part("chart.css") + _part("report.css")),
+        css=Markup(part("chart.css") + part("report.css")),
         version=_version(subject),
         title=_title(subject),
         contents=[(key, name) for key, name in room.SECTIONS.items() if key not in absent],
@@ -121,11 +121,12 @@ def page(subject: Subject | FreeSubject) -> str:
 
 
 @cache
-def _template(name: str) -> Template:
+def template(name: str) -> Template:
+    """A template of this folder, in which all text is escaped."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, loader=FunctionLoader(_part)
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, loader=FunctionLoader(part)
     )
     environment.filters["coded"] = _coded
     environment.filters["in_script"] = _in_script
@@ -141,11 +142,12 @@ def _coded(text: str) -> Markup:
     return Markup("").join((code if place % 2 else plain).format(part) for place, part in enumerate(parts))
 
 
-def _part(name: str) -> str:
+def part(name: str) -> str:
+    """The text of a file of this folder."""
     return files("controlsde.report.page").joinpath(name).read_text(encoding="utf-8")
 
 
-def _policy(script: str) -> str:
+def policy(script: str) -> str:
     """What the page may do: show itself, run this very script, ask for nothing."""
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     return (
@@ -221,11 +223,16 @@ def _provenance(subject: About[Answer]) -> tables.Table:
     return tables.Table("what computed each result", head, rows, kind="prose")
 
 
-def _version(subject: About[Answer]) -> str:
+def installed_version() -> str | None:
+    """The version that writes the page; None where the package is not installed."""
     try:
         return version("controlsde")
     except PackageNotFoundError:
-        return subject.results[0].versions.get("controlsde", "")
+        return None
+
+
+def _version(subject: About[Answer]) -> str:
+    return installed_version() or subject.results[0].versions.get("controlsde", "")
 
 
 def _made_with(subject: About[Answer]) -> str:

@@ -1,0 +1,534 @@
+"""The page of a sweep: counts and what varies, heat map and lines, Pareto front, all runs, and how to run it again.
+
+Comes in: a `Sweep`, and where the page will lie, for its links are relative. Goes out: one HTML file, as the other
+pages are: it asks for nothing, and runs its own script alone. What the script draws at first stands there as tables
+already, for readers without scripts.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from controlsde.foundation.files import write_whole
+from controlsde.report.canvas import SERIES
+from controlsde.report.page import sweep_again
+from controlsde.report.page.chart import DASHES, MARKS, on_black
+from controlsde.report.page.subject import SHAPES
+from controlsde.report.page.sweep_columns import (
+    FAILED,
+    MISSING,
+    NOT_VERIFIED,
+    VERIFIED,
+    Axis,
+    Cell,
+    Columns,
+    Means,
+    Measure,
+    columns_of,
+    front,
+    means,
+)
+from controlsde.report.page.sweep_reports import MOST, base_of, files_of, is_plain
+from controlsde.report.page.tables import Table, row_of
+from controlsde.report.page.writing import FILE, installed_version, part, policy, template
+from controlsde.report.words import digits
+from controlsde.sweeps.plan import short_value
+from controlsde.sweeps.store import RESULT, RUNS
+
+if TYPE_CHECKING:
+    from controlsde.sweeps.plan import Run
+    from controlsde.sweeps.store import Row
+    from controlsde.sweeps.sweep import Sweep
+
+PAGE = "sweep.html"
+MOST_ROWS = 500  # of the table of runs
+SHARE_OF_FAULTS = 4  # one row in so many is left to runs without an answer
+MOST_ON_PAPER = 100
+LONGEST_REASON = 400  # letters
+DECADE = 10.0  # values that span so much are shown by their logarithms
+SHADES = (  # viridis, which every kind of colour vision puts in order
+    "#440154", "#482475", "#414487", "#355f8d", "#2a788e", "#21918c", "#22a884", "#44bf70", "#7ad151", "#bddf26",
+    "#fde725",
+)  # fmt: skip
+SECTIONS = {
+    "summary": "summary",
+    "map": "heat map and lines",
+    "front": "Pareto front",
+    "runs": "all runs",
+    "reproduce": "run it again",
+}
+COLUMNS = {  # of the table of runs, where any run has them
+    "tracking.l2_final": "L² at T",
+    "tracking.mollified.value": "mollified",
+    "tracking.w1_final": "W₁ at T",
+    "tracking.log_likelihood.value": "log-likelihood",
+    "energy": "energy",
+    "price": "price",
+    "objective": "J",
+    "seconds": "seconds",
+}
+
+
+def report_sweep(sweep: Sweep, path: str | Path | None = None) -> Path:
+    """Write the page of a sweep, by default beside its tables. Raises OSError, in one line, where that cannot be."""
+    target = sweep.folder / PAGE if path is None else Path(path)
+    write_whole(target, page_of(sweep, target).encode("utf-8"))
+    return target
+
+
+def page_of(sweep: Sweep, target: Path) -> str:
+    """The page as text. target: where it will lie."""
+    columns = columns_of(sweep)
+    ended = [row is not None and not row.failed for row in sweep.rows]  # what others left is of an earlier try
+    files = [files_of(sweep.folder, run.key) if there else 0 for run, there in zip(sweep.plan.runs, ended, strict=True)]
+    base = base_of(sweep.folder, target)
+    script = part("tables.js") + part("sweep.js")
+    chosen = _defaults(columns)
+    linked = [_link(base, run, has) for run, has in zip(sweep.plan.runs, files, strict=True)]
+    again = sweep_again.again(sweep)
+    rows, cut = _rows(sweep, columns, linked)
+    points = _front(sweep, columns, chosen, linked)
+    heat = _heat(columns, chosen)
+    absent = {name for name, drawn in (("map", heat), ("front", points)) if drawn is None}
+    return template("sweep.html").render(
+        policy=policy(script),
+        script=Markup(script),
+        css=Markup(part("chart.css") + part("report.css") + part("sweep.css")),
+        version=installed_version() or "",
+        title=_title(sweep),
+        contents=[(key, name) for key, name in SECTIONS.items() if key not in absent],
+        headline=headline(sweep, columns),
+        sound=sweep.verified,
+        going_on=_going_on(sweep, columns),
+        note=sweep.note,
+        effects=_effects(sweep),
+        columns=columns,
+        groups=_grouped(columns.measures),
+        chosen=chosen,
+        heat=heat,
+        front=points,
+        head=[*([] if len(sweep.plan.sources) == 1 else ["problem"]), *sweep.plan.keys],
+        measured=_shown_numbers(columns),
+        rows=rows,
+        with_reasons=any(one.reason for one in rows),
+        with_files=any(one.result for one in rows),
+        cut=cut,
+        total=len(sweep.rows),
+        most_on_paper=MOST_ON_PAPER,
+        pages=_about_pages(sweep, files),
+        again=again,
+        base=[(key, sweep_again.flow(value)) for key, value in sweep.plan.base.items()],
+        folder=sweep.folder.resolve().name,
+        made_by=sweep_again.made_by(sweep),
+        data=_data(sweep, columns, files, base),
+    )
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What is shown at first: names of measures, places of axes. x: empty where nothing is set against another."""
+
+    measure: str
+    across: int
+    down: int | None
+    x: str
+    y: str
+    colour: int | None
+
+
+def _defaults(columns: Columns) -> Chosen:
+    by_use = sorted(columns.telling, key=lambda axis: (axis.numbers is None, -len(axis.labels)))  # numbers make lines
+    telling = [columns.axes.index(axis) for axis in by_use]
+    across = telling[0] if telling else 0
+    down = telling[1] if len(telling) > 1 else None
+    main, cost = columns.main, columns.cost
+    pair = main is not None and cost is not None and cost is not main
+    return Chosen(
+        main.name if main else "",
+        across,
+        down,
+        cost.name if pair and cost else "",
+        main.name if main else "",
+        telling[0] if telling else None,
+    )
+
+
+# Summary
+
+
+def _title(sweep: Sweep) -> str:
+    return f"{_and([one.name for one in sweep.plan.sources])}: {len(sweep.rows):,} runs over {_and(sweep.plan.keys)}"
+
+
+def headline(sweep: Sweep, columns: Columns) -> str:
+    """How many runs of what there are, and how they ended, in words."""
+    counts = Counter(int(state) for state in columns.states)
+    told = []
+    names = {VERIFIED: "verified", NOT_VERIFIED: "NOT verified", FAILED: "failed", MISSING: "missing"}
+    for state, name in names.items():
+        if not counts[state]:
+            continue
+        here = [row for row, one in zip(sweep.rows, columns.states, strict=True) if one == state]
+        open_ = sum(row is not None and row.status == "not-converged" for row in here)
+        words = f"{counts[state]:,} {name}" if counts[state] < len(sweep.rows) else f"all {name}"
+        aside = "none of them converged" if open_ == counts[state] > 1 else f"{open_:,} of them did not converge"
+        told.append(words + (f" ({aside})" if open_ and state != FAILED else ""))
+    return f"{len(sweep.rows):,} runs: {', '.join(told)}." if told else "No runs."
+
+
+def _going_on(sweep: Sweep, columns: Columns) -> str:
+    keys = []
+    for key in sweep.plan.keys:
+        axis = next((one for one in columns.axes if one.key == key), None)
+        if axis is not None:
+            shown = axis.labels if len(axis.labels) <= 8 else (*axis.labels[:4], "…", axis.labels[-1])
+            count = f" ({len(axis.labels):,} values)" if len(shown) < len(axis.labels) else ""
+            keys.append(f"{key}: {', '.join(shown)}{count}")
+        else:
+            values = {short_value(run.settings[key]) for run in sweep.plan.runs if key in run.settings}
+            keys.append(f"{key}: {', '.join(values)} alone")
+    return "; ".join(keys)
+
+
+def _effects(sweep: Sweep) -> Table | None:
+    found = sweep.effects()
+    if not found:
+        return None
+    rows = tuple(
+        row_of(
+            one.key,
+            short_value(one.least),
+            short_value(one.most),
+            digits(one.factor, 3),
+            f"{one.pairs:,}",
+            "too few pairs" if math.isnan(one.p) else f"{one.p:.1g}" if one.p < 0.1 else f"{one.p:.2f}",
+        )
+        for one in found
+    )
+    head = ("", "least at", "most at", "factor", "pairs", "p")
+    note = (
+        "Verified runs are paired that differ in one key alone; the means of the logarithm are compared, at the two "
+        "values between which they differ most. p is that of a paired t-test, times how many were compared: how often "
+        "luck alone does as much."
+    )
+    return Table("what every key does to the error at T", head, rows, note, of_results=True)
+
+
+# Heat map
+
+
+@dataclass(frozen=True)
+class Shaded:
+    """A cell of the heat map: its colour and that of its text, lines of text; no colour where there is no mean."""
+
+    lines: tuple[str, ...]
+    paper: str = ""
+    ink: str = ""
+
+
+@dataclass(frozen=True)
+class Heat:
+    """The heat map as it stands without a script."""
+
+    across: Axis
+    down: Axis | None
+    rows: tuple[tuple[str, tuple[Shaded, ...]], ...]
+    told: str
+
+
+def _heat(columns: Columns, chosen: Chosen) -> Heat | None:
+    measure = columns.main
+    if measure is None or not columns.axes:
+        return None
+    across = columns.axes[chosen.across]
+    down = None if chosen.down is None else columns.axes[chosen.down]
+    found = means(columns, measure, across, down)
+    cells = [cell for row in found.cells for cell in row]
+    there = [cell.mean for cell in cells if cell.count]
+    low, high = (min(there), max(there)) if there else (0.0, 1.0)
+    counted = any(cell.wanted > 1 for cell in cells)
+    shaded = [tuple(_shaded(cell, low, high, counted=counted) for cell in row) for row in found.cells]
+    labels = ("",) if down is None else down.labels
+    return Heat(across, down, tuple(zip(labels, shaded, strict=True)), told(measure, found, columns))
+
+
+def told(measure: Measure, found: Means, columns: Columns) -> str:
+    """What stands in the cells, in words; the script says the same of any choice."""
+    if not found.averaged:
+        return f"{measure.title} of the verified run in each place."
+    seeds = any(columns.axis(key).seed for key in found.spread_over)
+    alike = " at otherwise equal settings" if seeds else ""
+    return (
+        f"{measure.title}: the mean over {_and(found.averaged)} of the verified runs; ± is the standard deviation over "
+        f"{_and(found.spread_over)}{alike}, n how many runs are in a mean."
+    )
+
+
+def _shaded(cell: Cell, low: float, high: float, *, counted: bool) -> Shaded:
+    if not cell.count:
+        return Shaded((cell.words,))
+    lines = [brief(cell.mean)]
+    if math.isfinite(cell.spread):
+        lines.append(f"± {brief(cell.spread, 2)}")
+    if counted:
+        lines.append(f"n {cell.count}" if cell.count == cell.wanted else f"n {cell.count} of {cell.wanted}")
+    return Shaded(tuple(lines), *colours(share(cell.mean, low, high)))
+
+
+def share(value: float, low: float, high: float) -> float:
+    """A value's place between the least and the largest, by logarithms where these span a decade."""
+    if not high > low:
+        return 0.5
+    if low > 0.0 and high / low >= DECADE:
+        return math.log(value / low) / math.log(high / low)
+    return (value - low) / (high - low)
+
+
+def colours(place: float) -> tuple[str, str]:
+    """The shade at a place between 0 and 1, and black or white, whichever is read on it at 4.5 : 1 or better."""
+    at = min(max(place, 0.0), 1.0) * (len(SHADES) - 1)
+    first = min(int(at), len(SHADES) - 2)
+    one, other = (_channels(SHADES[first]), _channels(SHADES[first + 1]))
+    mixed = [math.floor(a + (b - a) * (at - first) + 0.5) for a, b in zip(one, other, strict=True)]
+    paper = "#" + "".join(f"{channel:02x}" for channel in mixed)
+    return paper, "#000000" if luminance(paper) > 0.179 else "#ffffff"
+
+
+def luminance(colour: str) -> float:
+    """The relative luminance of a colour, as the Web Content Accessibility Guidelines define it."""
+    linear = [
+        channel / 12.92 if (channel := one / 255) <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
+        for one in _channels(colour)
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _channels(colour: str) -> list[int]:
+    return [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
+
+
+def brief(value: float, figures: int = 3) -> str:
+    """A few digits; powers of ten where a number is very large or small."""
+    if value == 0.0:
+        return "0"
+    size = math.floor(math.log10(abs(value)))
+    if -5 < size < 5:
+        return f"{value:.{max(0, figures - 1 - size)}f}".replace("-", "−")
+    raised = str(size).translate(str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"))
+    return f"{value / 10.0**size:.{figures - 1}f}·10{raised}".replace("-", "−")
+
+
+# Front
+
+
+@dataclass(frozen=True)
+class Front:
+    """The Pareto front as it stands without a script: its measures, and of each run number, settings, values, link."""
+
+    x: Measure
+    y: Measure
+    rows: tuple[tuple[int, str, str, str, str], ...]
+
+
+def _front(sweep: Sweep, columns: Columns, chosen: Chosen, linked: Sequence[str]) -> Front | None:
+    if not chosen.x:
+        return None
+    by_name = {measure.name: measure for measure in columns.measures}
+    x, y = by_name[chosen.x], by_name[chosen.y]
+    rows = tuple(
+        (
+            place + 1,
+            _settings(sweep, columns, place),
+            brief(float(x.values[place])),
+            brief(float(y.values[place])),
+            linked[place],
+        )
+        for place in front(columns, x, y)
+    )
+    return Front(x, y, rows)
+
+
+def _settings(sweep: Sweep, columns: Columns, place: int) -> str:
+    """The settings of a run, in words."""
+    told = [f"{axis.key} {axis.labels[axis.codes[place]]}" for axis in columns.axes]
+    return ", ".join(told) or sweep.plan.runs[place].problem
+
+
+# All runs
+
+
+@dataclass(frozen=True)
+class Told:
+    """A row of the table of runs."""
+
+    number: int
+    settings: tuple[str, ...]
+    outcome: str
+    alarm: bool
+    numbers: tuple[str, ...]
+    page: str
+    result: str
+    reason: str
+    rest: str  # of the reason, which a reader may unfold
+
+
+def _shown_numbers(columns: Columns) -> list[tuple[str, Measure]]:
+    return [(COLUMNS[one.name], one) for one in columns.measures if one.name in COLUMNS]
+
+
+def _rows(sweep: Sweep, columns: Columns, linked: Sequence[str]) -> tuple[list[Told], str]:
+    """The rows of the table, and where some are left out, which these are."""
+    total, places, cut = len(sweep.rows), list(range(len(sweep.rows))), ""
+    main = columns.main
+    if total > MOST_ROWS:
+        faults = [place for place in places if columns.states[place] in (MISSING, FAILED)][
+            : MOST_ROWS // SHARE_OF_FAULTS
+        ]
+        best = sorted(
+            (place for place in places if columns.states[place] == VERIFIED),
+            key=lambda place: _badness(main, place),
+        )[: MOST_ROWS - len(faults)]
+        places = sorted({*faults, *best})
+        first = f" and the first {len(faults):,} that failed or are missing" if faults else ""
+        cut = (
+            f"Of {total:,} runs the {len(best):,} verified ones with the best {main.title if main else 'numbers'}"
+            f"{first} are shown; sweep.csv beside this page has all."
+        )
+    numbers = [measure.values for _, measure in _shown_numbers(columns)]
+    return [_told(sweep, place, numbers, linked[place]) for place in places], cut
+
+
+def _badness(main: Measure | None, place: int) -> float:
+    value = math.nan if main is None else float(main.values[place])
+    return math.inf if math.isnan(value) else -value if main is not None and main.more else value
+
+
+def _told(sweep: Sweep, place: int, numbers: Sequence[Any], link: str) -> Told:
+    run, row = sweep.plan.runs[place], sweep.rows[place]
+    settings = [short_value(run.settings[key]) if key in run.settings else "—" for key in sweep.plan.keys]
+    several = [run.problem] if len(sweep.plan.sources) > 1 else []
+    words = outcome(row)
+    shown = [digits(None if math.isnan(values[place]) else float(values[place])) for values in numbers]
+    reason, rest = _reason(row)
+    result = f"{link.rpartition('/')[0]}/{RESULT}" if link else ""
+    return Told(
+        place + 1,
+        (*several, *settings),
+        words,
+        row is None or not row.verified,
+        tuple(shown),
+        link if link.endswith(FILE) else "",
+        result,
+        reason,
+        rest,
+    )
+
+
+def _reason(row: Row | None) -> tuple[str, str]:
+    """Why there is no answer; or the name of a diagnosis, and all that it says."""
+    if row is None or not (row.error or row.diagnosis):
+        return "", ""
+    if row.error:
+        return _cut(row.error), ""
+    first, _, rest = row.diagnosis[0].partition("; ")
+    return _cut(first), _cut("; ".join(words for words in (rest, *row.diagnosis[1:]) if words))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"
+
+
+def outcome(row: Row | None) -> str:
+    """How a run ended, in words."""
+    if row is None:
+        return "missing"
+    if row.failed:
+        return "failed"
+    words = "verified" if row.verified else "NOT VERIFIED"
+    return words if row.status in ("converged", "given") else f"{words}, {row.status.replace('-', ' ')}"
+
+
+def _link(base: str, run: Run, has: int) -> str:
+    """To the page of a run, or to its result, or nowhere."""
+    return f"{base}{run.key}/{FILE if has == 2 else RESULT}" if has else ""
+
+
+def _about_pages(sweep: Sweep, files: Sequence[int]) -> str:
+    """How many runs have a page, and how the others get one; commands stand between backticks."""
+    there, without = sum(has == 2 for has in files), [place for place, has in enumerate(files) if has == 1]
+    words = f"{there:,} of {len(files):,} runs have a page of their own."
+    if not without:
+        return words if there else ""
+    folder = _quoted(sweep.folder.resolve().name)
+    if sum(has > 0 for has in files) <= MOST:
+        return f"{words} `controlsde sweep report {folder}` writes it for all that have a result."
+    one = f"{folder}/{RUNS}/{sweep.plan.runs[without[0]].key}"
+    return (
+        f"{words} `controlsde sweep report {folder}` writes it for up to {MOST} of them: those of the Pareto front and "
+        "the best of every combination of the keys that are no seeds; "
+        f"`controlsde report {one}/{RESULT} -o {one}/{FILE}` for any other."
+    )
+
+
+def _quoted(text: str) -> str:
+    return shlex.quote(text).replace("`", "")
+
+
+def _grouped(measures: Sequence[Measure]) -> list[tuple[str, list[Measure]]]:
+    groups: dict[str, list[Measure]] = {}
+    for measure in measures:
+        groups.setdefault(measure.group, []).append(measure)
+    return list(groups.items())
+
+
+def _and(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else "nothing"
+
+
+# What the script draws from
+
+
+def _data(sweep: Sweep, columns: Columns, files: Sequence[int], base: str) -> dict[str, Any]:
+    """Columns of numbers, of labels once and codes for each run; names of folders that lead nowhere else."""
+    runs = sweep.plan.runs
+    return {
+        "axes": [
+            {
+                "key": axis.key,
+                "labels": axis.labels,
+                "numbers": axis.numbers,
+                "codes": axis.codes.tolist(),
+                "seed": axis.seed,
+            }
+            for axis in columns.axes
+        ],
+        "measures": [
+            {
+                "name": measure.name,
+                "title": measure.title,
+                "more": measure.more,
+                "values": [None if math.isnan(value) else value for value in measure.values.tolist()],
+            }
+            for measure in columns.measures
+        ],
+        "states": "".join(str(int(state)) for state in columns.states),
+        "files": "".join(str(has) for has in files),
+        "keys": [run.key if is_plain(run.key) else "" for run in runs],
+        "base": base,
+        "names": {"page": FILE, "result": RESULT},
+        "shades": SHADES,
+        "inks": [
+            {"light": colour, "dark": on_black(colour), "dash": dash}
+            for colour, dash in zip(SERIES, DASHES, strict=True)
+        ],
+        "marks": {name: MARKS[name] for name in SHAPES},
+        "problem": [] if len(sweep.plan.sources) > 1 else [sweep.plan.sources[0].name],
+    }  # fmt: skip
