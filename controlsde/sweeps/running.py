@@ -7,22 +7,24 @@ up what runs, keeps what has ended, and lets the rest be missing.
 from __future__ import annotations
 
 import math
+import queue
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from controlsde.foundation.errors import ControlsdeError
 from controlsde.foundation.progress import Progress, Step, silent
+from controlsde.sweeps.ahead import Ahead
 from controlsde.sweeps.executors import died
 from controlsde.sweeps.plan import Plan, Run
 from controlsde.sweeps.store import RESULT, SWEEP, Row, Store
 from controlsde.sweeps.variations import Settings, SweepError
 
-AHEAD = 64  # runs that an executor is given before the first of them has ended: enough to keep a cluster busy
 LOOK = 1.0  # seconds between two words of progress
 TRIES = 2
 
@@ -43,24 +45,31 @@ def run_all(
     executor: Executor,
     progress: Progress = silent,
     budget: float | None = None,
+    workers: int | None = None,
 ) -> Counts:
     """Do every run, and keep how it ended. budget: seconds after which none is begun.
 
+    workers: how many the executor has at least, where it does not say itself: twice as many runs are under way.
     Raises SweepError where workers do not see the folder, or the executor takes no more work.
     """
     began, waiting = time.monotonic(), deque((run, 1) for run in runs)
     under_way: dict[Future[Row], tuple[Run, int]] = {}
+    ahead = Ahead(executor, workers)
+    # `wait` looks at every future each time that one ends; they tell of themselves, so that thousands cost no more.
+    told: queue.SimpleQueue[Future[Row]] = queue.SimpleQueue()
     ended = failed = 0
     try:
         while waiting or under_way:
             late = budget is not None and time.monotonic() - began >= budget
-            while waiting and len(under_way) < AHEAD and not late:
+            most = ahead.count()
+            while waiting and len(under_way) < most and not late:
                 run, attempt = waiting.popleft()
-                under_way[_given(executor, run, plan, store)] = run, attempt
+                future = _given(executor, run, plan, store)
+                under_way[future] = run, attempt
+                future.add_done_callback(told.put)
             if not under_way:
                 break
-            done, _ = wait(under_way, timeout=LOOK, return_when=FIRST_COMPLETED)
-            for future in done:
+            for future in _ended(told):
                 run, attempt = under_way.pop(future)
                 error = future.exception()
                 if isinstance(error, SweepError):
@@ -78,6 +87,14 @@ def run_all(
         for future in under_way:
             future.cancel()
     return Counts(ended, failed, len(waiting))
+
+
+def _ended(told: queue.SimpleQueue[Future[Row]]) -> Iterator[Future[Row]]:
+    """The futures that have ended by now; the first is waited for a moment."""
+    with suppress(queue.Empty):
+        yield told.get(timeout=LOOK)
+        while True:
+            yield told.get_nowait()
 
 
 def _given(executor: Executor, run: Run, plan: Plan, store: Store) -> Future[Row]:

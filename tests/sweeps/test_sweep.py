@@ -87,6 +87,20 @@ def test_a_run_that_was_cut_off_is_done_again(copy):
     assert again.done == [key]
 
 
+def test_what_is_known_to_have_ended_is_not_read_again(copy):
+    store = Store(copy)
+    plan = store.read_plan()
+    first, second, *_ = (run.key for run in plan.runs)
+    store.forget(second)
+    known = tuple(store.rows(plan))
+    (copy / "runs" / first / "run.json").unlink()
+    store.write_row(Row(second, "failed", False, None, {}, "since then"))
+    again = tuple(store.rows(plan, known))
+    assert again[0] is known[0] is not None
+    assert again[1].error == "since then"
+    assert again[2:] == known[2:]
+
+
 def test_another_sweep_is_refused_and_nothing_is_changed(copy):
     before = (copy / "sweep.json").read_bytes()
     for changes, words in (
