@@ -62,14 +62,16 @@ def sweep(
 ) -> None:
     """Solve problems under many settings, side by side; go on with what is missing."""
     from controlsde.cli.console import Console
-    from controlsde.sweeps.executors import check_name
 
     console = Console(quiet=quiet or not _leads(), verbose=verbose)
     if workers is not None and workers < 1:
         raise UsageError(f"--workers must be at least 1 (got {workers})")
     if budget is not None and not budget > 0.0:
         raise UsageError(f"--budget must be more than 0 seconds (got {budget:g})")
-    check_name(executor)
+    if executor is not None:
+        from controlsde.sweeps.executors import check_name
+
+        check_name(executor)
     if words[0] in (STATUS, RETRY, REPORT):
         if vary or overrides or output:
             raise UsageError(f"sweep {words[0]} takes the folder alone: leave --vary, --set and -o out")
@@ -111,7 +113,6 @@ def _asked(
     asked: Asked, folder: Path, console: Console, executor: str | None, workers: int | None, budget: float | None
 ) -> Sweep | None:
     from controlsde.foundation.progress import Step
-    from controlsde.sweeps.expectation import expected
     from controlsde.sweeps.plan import plan_of
     from controlsde.sweeps.store import Store, missing_of
     from controlsde.sweeps.sweep import carry_on
@@ -125,6 +126,8 @@ def _asked(
     if not missing and not _leads():
         return None
     if missing and _leads():
+        from controlsde.sweeps.expectation import expected
+
         with running(console, str(folder), "looking how long it takes"):
             words = expected(plan, missing, workers)
         console.note(words)

@@ -19,9 +19,7 @@ from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.problem import Problem
 from controlsde.sweeps import gathering
 from controlsde.sweeps.effects import Effect, effects, sentence
-from controlsde.sweeps.executors import executor_of
 from controlsde.sweeps.plan import Plan, Run, plan_of, written
-from controlsde.sweeps.running import run_all
 from controlsde.sweeps.store import PROBLEMS, RESULT, RUNS, Row, Store, missing_of
 from controlsde.sweeps.variations import Variations
 
@@ -166,6 +164,9 @@ def carry_on(
     known = tuple(store.rows(plan)) if known is None else known
     missing, interrupted = missing_of(plan, known), False
     if missing:
+        from controlsde.sweeps.executors import executor_of
+        from controlsde.sweeps.running import run_all
+
         progress(Step(f"0 of {len(missing)} runs", fraction=0.0))
         try:
             with executor_of(executor, workers) as pool:

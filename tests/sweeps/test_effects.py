@@ -1,10 +1,12 @@
 """What varies most is found without a look at every pair of values, and is what a look at every pair finds."""
 
 import math
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from controlsde.sweeps.effects import effects
 from controlsde.sweeps.plan import Plan, Run, Source
@@ -44,6 +46,21 @@ def test_the_farthest_pair_is_that_of_a_search_of_all_pairs(missing):
             least, most, factor, pairs = farthest(table)
             assert (found[key].least, found[key].most, found[key].pairs) == (least, most, pairs)
             assert found[key].factor == pytest.approx(factor, rel=1e-12)
+
+
+def test_the_p_value_is_that_of_a_paired_t_test_times_the_pairs_that_were_compared():
+    rng = np.random.default_rng(4)
+    for shift in (0.0, 0.5, 3.0):
+        logs = rng.standard_normal((3, 7)) + shift * np.arange(3)[:, None]
+        found = next(one for one in effects(*swept(logs)) if one.key == "a")
+        alone = stats.ttest_rel(logs[found.most], logs[found.least]).pvalue
+        assert found.p == pytest.approx(min(1.0, 3 * alone), rel=1e-10)
+
+
+def test_nothing_is_compared_where_nothing_is_verified():
+    assert effects(*swept(np.full((2, 2), np.nan))) == []
+    plan, rows = swept(np.zeros((2, 2)))
+    assert effects(plan, [replace(row, verified=False) for row in rows]) == []
 
 
 def test_values_that_share_no_run_are_not_compared():
