@@ -48,11 +48,15 @@ REAL = {"solver.starts": 1, "solver.hops": 0, "controls.pieces": 8}  # of iris-p
 
 @dataclass(frozen=True)
 class Timed:
-    """One sweep, or what stands in for it: seconds by the clock, seconds that the workers spent at runs, runs."""
+    """One sweep, or what stands in for it: seconds by the clock, seconds that the workers spent at runs, runs.
+
+    processor: seconds that the leading process computed; hardly more on a busy machine.
+    """
 
     wall: float
     at_runs: float
     runs: int
+    processor: float
 
     def overhead(self, workers: int) -> float:
         """Seconds a run that are no part of any run."""
@@ -95,31 +99,32 @@ def _overheads(place: Path, fast: bool) -> tuple[list[Table], list[Goal], list[s
     import joblib
     from distributed import Client, LocalCluster
 
-    runs, rounds = (6, 2) if fast else (40, 5)
+    runs, rounds = (6, 2) if fast else (100, 3)
     settings = [{"solver.seed": seed} for seed in range(runs)]
     count = iter(range(10**6))
 
-    def of_sweep(executor: Executor, base: Mapping[str, Any] = TINY, many: int = 1) -> tuple[Timed, Path]:
+    def of_sweep(executor: Executor, base: Mapping[str, Any] = TINY) -> tuple[Timed, Path]:
         folder = place / f"sweep-{next(count)}"
-        began = time.perf_counter()
+        began, processor = time.perf_counter(), time.process_time()
         found = sweep(
             "two-bumps",
-            {"solver.seed": list(range(runs * many))},
+            {"solver.seed": list(range(runs))},
             folder=folder,
             executor=executor,
             workers=WORKERS,
             set=base,
         )
-        took = time.perf_counter() - began
+        took, computed = time.perf_counter() - began, time.process_time() - processor
         assert found is not None
-        return Timed(took, sum(row.seconds or 0.0 for row in found.rows if row), len(found.rows)), folder
+        return Timed(took, sum(row.seconds or 0.0 for row in found.rows if row), runs, computed), folder
 
     def of_loop(give: Callable[[list[tuple[Any, ...]]], Sequence[Any]]) -> tuple[Timed, Path]:
         folder = place / f"loop-{next(count)}"
         asked = [("two-bumps", {**TINY, **one}, str(folder / f"{one['solver.seed']}.nc")) for one in settings]
-        began = time.perf_counter()
+        began, processor = time.perf_counter(), time.process_time()
         told = give(asked)
-        return Timed(time.perf_counter() - began, sum(took for took, _ in told), runs), folder
+        took, computed = time.perf_counter() - began, time.process_time() - processor
+        return Timed(took, sum(one for one, _ in told), runs, computed), folder
 
     with ExitStack() as stack:
         ours = stack.enter_context(executor_of("processes", WORKERS))
@@ -145,8 +150,8 @@ def _overheads(place: Path, fast: bool) -> tuple[list[Table], list[Goal], list[s
         row = next(row for row in Sweep.load(folders["sweep, processes"]).rows if row)
         _agree(folders, runs)
         nothing = {
-            "sweep of nothing, processes": partial(of_sweep, ours, NOTHING, 4),
-            "sweep of nothing, Dask": partial(of_sweep, dask, NOTHING, 4),
+            "sweep of nothing, processes": partial(of_sweep, ours, NOTHING),
+            "sweep of nothing, Dask": partial(of_sweep, dask, NOTHING),
         }
         found: dict[str, list[Timed]] = {name: [] for name in (*competitors, *nothing)}
         for _ in range(rounds):
@@ -164,11 +169,15 @@ def _overheads(place: Path, fast: bool) -> tuple[list[Table], list[Goal], list[s
             seconds(statistics.median(one.at_runs / one.runs for one in each)),
             seconds(statistics.median(one.overhead(WORKERS) for one in each)),
             seconds(min(one.overhead(WORKERS) for one in each)),
+            seconds(statistics.median(one.processor / one.runs for one in each)),
         )
         for name, each in found.items()
     ]
     title = f"Overhead on tiny runs: {WORKERS} workers that are warm, {rounds} rounds, competitors in turn"
-    tables = [Table(title, ("", "runs", "wall, median", "a run", "overhead a run, median", "least"), rows), traffic]
+    tables = [
+        Table(title, ("", "runs", "wall, median", "a run", "overhead a run, median", "least", "leader computes"), rows),
+        traffic,
+    ]
     goals = []
     for name, limit in (("sweep, processes", MOST_LOCAL), ("sweep, Dask", MOST_DASK)):
         value = statistics.median(one.overhead(WORKERS) for one in found[name])
@@ -286,11 +295,12 @@ def _two_against_one(place: Path, fast: bool) -> tuple[list[Table], list[Goal], 
             )
         for number in range(rounds):
             for workers, executor in ((1, one), (2, two)):
-                began = time.perf_counter()
+                began, processor = time.perf_counter(), time.process_time()
                 done = sweep(problem, vary, folder=place / f"real-{workers}-{number}", executor=executor, set=settings)
                 took = time.perf_counter() - began
                 assert done is not None
-                found[workers].append(Timed(took, sum(row.seconds or 0 for row in done.rows if row), len(done.rows)))
+                at_runs = sum(row.seconds or 0.0 for row in done.rows if row)
+                found[workers].append(Timed(took, at_runs, len(done.rows), time.process_time() - processor))
                 numbers.append(
                     [row and {n: v for n, v in row.numbers.items() if "seconds" not in n} for row in done.rows]
                 )
@@ -349,14 +359,14 @@ def _a_thousand(place: Path, fast: bool) -> tuple[list[Table], list[Goal], list[
     runs = 20 if fast else 1000
     folder = place / "thousand"
     vary = {"noise": [0.5, 1.0], "solver.seed": list(range(runs // 2))}
-    began = time.perf_counter()
+    began, processor = time.perf_counter(), time.process_time()
     done = sweep("two-bumps", vary, folder=folder, workers=WORKERS, set=TINY)
     took = time.perf_counter() - began
     assert done is not None
     assert not done.missing
     assert not done.failed
     at_runs = sum(row.seconds or 0.0 for row in done.rows if row)
-    cold = Timed(took, at_runs, runs).overhead(WORKERS)
+    cold = Timed(took, at_runs, runs, time.process_time() - processor).overhead(WORKERS)
     rounds = 2 if fast else 7
     sets = (word for key, value in TINY.items() for word in ("--set", f"{key}={json.dumps(value)}"))
     command = [

@@ -126,8 +126,8 @@ def _step(ended: int, failed: int, total: int, seconds: float) -> Step:
 def do(folder: str, key: str, file: str, base: Settings, settings: Settings) -> Row:
     """One run, on whatever machine: solve, verify, write the result and its numbers. Returns how it ended.
 
-    What is wrong with its problem, or goes wrong in it, is how it ended, too. Raises SweepError where the folder of the
-    sweep is not to be seen from here.
+    What is wrong with its problem, or goes wrong in it, is how it ended, too. A run that another command has done
+    by now is not done again. Raises SweepError where the folder of the sweep is not to be seen from here.
     """
     store = Store(Path(folder))
     if not (store.folder / SWEEP).exists():
@@ -135,6 +135,8 @@ def do(folder: str, key: str, file: str, base: Settings, settings: Settings) -> 
             f"a worker does not see {folder}: workers on other machines need a folder that all of them share; name one "
             "with -o"
         )
+    if (done := store.row(key)) is not None:
+        return done
     began = time.perf_counter()
     try:
         row = _solved(store, key, file, {**base, **settings}, began)

@@ -10,6 +10,7 @@ import pytest
 
 import controlsde as cs
 from controlsde.problem import ProblemError
+from controlsde.sweeps.running import do
 from controlsde.sweeps.store import Row, Store
 from tests.sweeps.cases import TINY, Inline, Interrupted, Losing
 
@@ -258,3 +259,11 @@ def test_a_folder_without_a_sweep_is_refused_in_a_line(tmp_path, name, content, 
         (place / "sweep.json").write_text(content, encoding="utf-8")
     with pytest.raises(cs.SweepError, match=words):
         cs.Sweep.load(place)
+
+
+def test_a_run_that_another_command_has_done_meanwhile_is_not_done_again(copy):
+    store = Store(copy)
+    key = store.read_plan().runs[0].key
+    assert do(str(copy), key, "no-such-problem.yaml", {}, {}) == store.row(key)
+    store.forget(key)
+    assert do(str(copy), key, "no-such-problem.yaml", {}, {}).failed
