@@ -11,7 +11,7 @@ from pathlib import Path
 NAMES = (
     "core", "startup", "silence", "gradient", "optimisers", "transcription", "certificates", "optima", "search",
     "sizes", "fatrop", "large", "scaling", "constructive_starts", "controllability", "free_space", "explorer", "peers",
-    "monte_carlo",
+    "monte_carlo", "sweeps", "sweep_stages",
 )  # fmt: skip
 
 

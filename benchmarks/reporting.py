@@ -58,11 +58,11 @@ class Report:
     notes: Sequence[str] = field(default=())
 
     def text(self) -> str:
-        """All tables, the notes, and the goals last."""
+        """All tables, the notes, and the goals last, where there are any."""
         goals = Table("Goals", ("", "goal", "measured", "verdict"), [goal.row() for goal in self.goals])
         parts = [f"== {self.title} ==", *(table.text() for table in self.tables)]
         parts += ["\n".join(f"  * {note}" for note in self.notes)] if self.notes else []
-        return "\n\n".join([*parts, goals.text()])
+        return "\n\n".join([*parts, goals.text()] if self.goals else parts)
 
 
 def seconds(value: float) -> str:

@@ -84,6 +84,30 @@ def test_every_make_target_on_a_page_is_one(page):
     assert set(named) <= targets
 
 
+def test_every_command_of_a_recipe_for_clusters_is_one():
+    recipes = sorted((ROOT / "docs/clusters").glob("*.[sy][ha]*"))
+    for path in recipes:
+        text = re.sub(r"(\\\n|\n +(?=--))", " ", path.read_text("utf-8"))
+        (command,) = re.findall(r"controlsde (sweep .*?)(?:;|\n)", text)
+        given = parsed(shlex.split(re.sub(r"\$\w+", "1", command)))
+        assert given["words"] == ["iris-petals"]
+        assert given["output"]
+    assert {path.name for path in recipes} == {"kubernetes.yaml", "slurm_array.sh", "slurm_mpi.sh"}
+
+
+def test_the_cluster_of_kubernetes_finds_its_folder_and_its_scheduler():
+    from ruamel.yaml import YAML
+
+    claim, cluster, job = YAML(typ="safe").load_all((ROOT / "docs/clusters/kubernetes.yaml").read_text("utf-8"))
+    pods = [cluster["spec"]["worker"]["spec"], job["spec"]["template"]["spec"]]
+    for pod in pods:
+        (volume,), (container,) = pod["volumes"], pod["containers"]
+        assert volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+        assert container["volumeMounts"] == [{"name": volume["name"], "mountPath": "/runs"}]
+    (command,) = pods[1]["containers"][0]["args"]
+    assert f"--executor dask:tcp://{cluster['metadata']['name']}-scheduler:8786 -o /runs/" in command
+
+
 def test_a_command_that_is_none_would_be_seen(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("```sh\ncontrolsde solve two-bumps --fast\n```\n", "utf-8")

@@ -104,25 +104,27 @@ def _asked(
     asked: Asked, folder: Path, console: Console, executor: str | None, workers: int | None, budget: float | None
 ) -> Sweep | None:
     from controlsde.foundation.progress import Step
-    from controlsde.sweeps.expectation import expected
     from controlsde.sweeps.plan import plan_of
-    from controlsde.sweeps.store import Store
+    from controlsde.sweeps.store import Store, missing_of
     from controlsde.sweeps.sweep import carry_on
 
     store = Store(folder)
     with running(console, str(folder), "reading the problems"):
         plan = store.extend(plan_of(asked.problems, asked.variations, asked.base))
-        missing = store.missing(plan)
+        known = tuple(store.rows(plan))
+        missing = missing_of(plan, known)
     console.note(f"{len(plan.runs):,} runs in {folder}, {len(missing):,} to do: {_listed(plan.runs)}")
     if not missing and not leads():
         return None
     if missing and leads():
+        from controlsde.sweeps.expectation import expected
+
         with running(console, str(folder), "looking how long it takes"):
             words = expected(plan, missing, workers)
         console.note(words)
     with running(console, str(folder)) as progress:
         progress(Step("starting workers"))
-        return carry_on(store, plan, executor, workers, budget, progress)
+        return carry_on(store, plan, executor, workers, budget, progress, known)
 
 
 def _listed(runs: Sequence[Any]) -> str:

@@ -22,7 +22,7 @@ from controlsde.execution.processes import Processes
 R = TypeVar("R")
 
 LOOK = 1.0  # seconds between two looks, when nothing ends
-LEAST_AHEAD = 8  # tasks that are given out before the first has ended
+LEAST_AHEAD = 64  # tasks that are given out before the first has ended
 AHEAD = 2  # tasks for every worker, so that none waits for the next one
 ASK_AGAIN = 10.0  # seconds after which an executor is asked again how many it has
 TRIES = 2
@@ -67,7 +67,8 @@ class Tasks(Generic[R]):
 
     def __init__(self, tasks: Sequence[Task[R]], executor: Executor, workers: int | None = None) -> None:
         self._tasks, self._executor, self._workers = tasks, executor, workers or 1
-        self._waiting = deque((number, 1) for number in range(len(tasks)))
+        self._next = 0  # the first that was never given out
+        self._again: deque[tuple[int, int]] = deque()  # those that wait once more, and which attempt it will be
         self._under_way: dict[Future[R], tuple[int, int]] = {}
         # `wait` looks at every future each time that one ends; they tell of themselves, so that thousands cost no more.
         self._told: queue.SimpleQueue[Future[R]] = queue.SimpleQueue()
@@ -76,7 +77,7 @@ class Tasks(Generic[R]):
     @property
     def waiting(self) -> int:
         """How many have not been begun."""
-        return len(self._waiting)
+        return len(self._again) + len(self._tasks) - self._next
 
     @property
     def under_way(self) -> tuple[int, ...]:
@@ -104,7 +105,7 @@ class Tasks(Generic[R]):
             if error is None:
                 told.append(Ended(number, future.result(), None, attempt))
             elif died(error) and attempt < TRIES:
-                self._waiting.appendleft((number, attempt + 1))
+                self._again.append((number, attempt + 1))
             else:
                 told.append(Ended(number, None, error, attempt))
         return told
@@ -114,7 +115,8 @@ class Tasks(Generic[R]):
         for future in self._under_way:
             future.cancel()
         self._under_way.clear()
-        self._waiting.clear()
+        self._again.clear()
+        self._next = len(self._tasks)
 
     def _take_back(self) -> None:
         """Let what no worker has begun wait again. Others than ours do not tell whether one has."""
@@ -123,7 +125,7 @@ class Tasks(Generic[R]):
         for future, begun in list(self._under_way.items()):
             if future.cancel():
                 del self._under_way[future]
-                self._waiting.appendleft(begun)
+                self._again.append(begun)
 
     def _done(self) -> Iterator[Future[R]]:
         """The futures that have ended by now; the first is waited for a moment."""
@@ -137,8 +139,8 @@ class Tasks(Generic[R]):
         if now - self._asked > ASK_AGAIN:
             self._room, self._asked = max(room_of(self._executor), self._workers), now
         most = max(LEAST_AHEAD, AHEAD * self._room)
-        while self._waiting and len(self._under_way) < most:
-            number, attempt = self._waiting[0]
+        while self.waiting and len(self._under_way) < most:
+            number, attempt = self._again[0] if self._again else (self._next, 1)
             task = self._tasks[number]
             try:
                 future = self._executor.submit(task.work, *task.arguments)
@@ -146,6 +148,9 @@ class Tasks(Generic[R]):
                 raise ExecutorError(
                     f"the executor takes no more work ({error}); give another one: what has ended is kept"
                 ) from None
-            self._waiting.popleft()
+            if self._again:
+                self._again.popleft()
+            else:
+                self._next += 1
             self._under_way[future] = number, attempt
             future.add_done_callback(self._told.put)

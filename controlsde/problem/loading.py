@@ -6,9 +6,10 @@ messages read `FILE:LINE:COL: dotted.key message`.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -47,6 +48,17 @@ def load_problem(source: str | Path, set: Mapping[str, Any] | None = None) -> Pr
     return parse_problem(text, name=path.stem, label=str(_shown(path, source)), folder=path.parent, set=set)
 
 
+def load_variants(source: str | Path, sets: Iterable[Mapping[str, Any]]) -> Iterator[Problem]:
+    """What `load_problem` returns of one source for each of many `set`s; the file is read and parsed once for all.
+
+    Raises `ProblemError`, as `load_problem` does, at the first that is no problem.
+    """
+    path = _find(source)
+    document = _document(_read(path), path.stem, str(_shown(path, source)))
+    for one in sets:
+        yield _problem(_copied(document), path.parent, one)
+
+
 @contextmanager
 def _own_arithmetic() -> Iterator[None]:
     """The settings of `own_arithmetic`; who has not imported NumPy has set none, and need not wait for it."""
@@ -59,7 +71,6 @@ def _own_arithmetic() -> Iterator[None]:
         yield
 
 
-@_own_arithmetic()
 def parse_problem(
     text: str,
     *,
@@ -73,6 +84,11 @@ def parse_problem(
     `name` is used if the text has none, `label` stands for the file in messages, and files of data are
     looked for in `folder` (the current folder by default). Raises `ProblemError`.
     """
+    return _problem(_document(text, name, label), folder or Path(), set or {})
+
+
+def _document(text: str, name: str, label: str) -> Document:
+    """What a text says, before anything is set on top of it; `name` is used if it has none."""
     document = yaml_text.read(text, label)
     if document.data is None:
         raise ProblemError(f"{label}:1:1: the file is empty; it needs at least domain and reference")
@@ -82,9 +98,19 @@ def parse_problem(
     if not any(key in KEYS for key in document.data):
         raise ProblemError(f"{document.place(()).value}: this is not a problem: it has neither domain nor reference")
     document.data.setdefault("name", name)
-    overrides.apply(document, set or {})
-    unread = data_files.fill_in(document, folder or Path())
-    return _validated(document, unread)
+    return document
+
+
+def _copied(document: Document) -> Document:
+    """The same document, which may be changed."""
+    return Document(document.label, copy.deepcopy(document.data), dict(document.places), list(document.faults))
+
+
+@_own_arithmetic()
+def _problem(document: Document, folder: Path, set: Mapping[str, Any]) -> Problem:  # noqa: A002
+    """The problem of a document, which is changed: values are set, and data files are read."""
+    overrides.apply(document, set)
+    return _validated(document, data_files.fill_in(document, folder))
 
 
 def place_of(source: str | Path, location: Location, set: Mapping[str, Any] | None = None) -> str:  # noqa: A002

@@ -113,12 +113,10 @@ def _rows(text: str, named: str, columns: list[str]) -> Read:
     if columns != asked:
         _refuse_words(columns, [row for _, row in kept], form, named)
     points: list[list[float]] = []
+    called = [_called(i, first, form) for i in wanted]  # once: to find the words takes longer than to read the number
     for line, row in kept:
         points.append(
-            [
-                _finite(entry, f"{line}, {_called(i, first, form)}", points, form)
-                for i, entry in zip(wanted, row, strict=True)
-            ]
+            [_finite(entry, f"{line}, {name}", points, form) for name, entry in zip(called, row, strict=True)]
         )
     return Read(points, columns)
 

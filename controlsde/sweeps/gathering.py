@@ -28,24 +28,17 @@ def table(plan: Plan, rows: Sequence[Row | None]) -> pd.DataFrame:
     """A row a run: the problem, what was set, how it ended, all numbers by their dotted names, and where it is."""
     import pandas as pd
 
-    names = numbers_of(rows)
-    records = []
-    for run, row in zip(plan.runs, rows, strict=True):
-        numbers = row.numbers if row else {}
-        records.append(
-            {
-                "problem": run.problem,
-                **{key: plain_value(run.settings.get(key)) for key in plan.keys},
-                "status": row.status if row else MISSING,
-                "verified": bool(row and row.verified),
-                "seconds": row.seconds if row else None,
-                **{name: numbers.get(name) for name in names},
-                "error": (row.error or "; ".join(row.diagnosis)) if row else "",
-                "run": f"{RUNS}/{run.key}",
-            }
-        )
-    frame = pd.DataFrame.from_records(records)
-    return frame.astype(dict.fromkeys([name for name in ("seconds", *names) if name in frame], float))
+    columns: dict[str, Any] = {"problem": [run.problem for run in plan.runs]}
+    for key in plan.keys:
+        columns[key] = [plain_value(run.settings.get(key)) for run in plan.runs]
+    columns["status"] = [row.status if row else MISSING for row in rows]
+    columns["verified"] = [bool(row and row.verified) for row in rows]
+    columns["seconds"] = np.array([row.seconds if row else None for row in rows], dtype=float)
+    for name in numbers_of(rows):
+        columns[name] = np.array([row.numbers.get(name) if row else None for row in rows], dtype=float)
+    columns["error"] = [(row.error or "; ".join(row.diagnosis)) if row else "" for row in rows]
+    columns["run"] = [f"{RUNS}/{run.key}" for run in plan.runs]
+    return pd.DataFrame(columns)
 
 
 def numbers_of(rows: Iterable[Row | None]) -> list[str]:

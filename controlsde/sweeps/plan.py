@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from controlsde.problem import Problem, load_problem
+from controlsde.problem.loading import load_variants
 from controlsde.problem.yaml_text import write
 from controlsde.sweeps.variations import Settings, SweepError, Variations, canonical
 
@@ -68,8 +69,8 @@ def plan_of(problems: Sequence[str | Path], variations: Variations, base: Mappin
     if len(set(names)) < len(names):
         raise SweepError(f"two problems are called {max(names, key=names.count)}; give one of them another name")
     for problem in problems:
-        for settings in _telling(variations):
-            load_problem(problem, set={**fixed, **settings})
+        for _ in load_variants(problem, ({**fixed, **settings} for settings in _telling(variations))):
+            pass  # that it can be read is all that is asked
     runs = tuple(
         Run(key_of(source, settings), source.name, settings) for source in sources for settings in variations.runs()
     )

@@ -48,7 +48,7 @@ def run_all(
     """
     began = time.monotonic()
     ended = failed = 0
-    tasks = Tasks([_task(run, plan, store) for run in runs], executor, workers)
+    tasks = Tasks(_Runs(runs, plan, store), executor, workers)
     try:
         while True:
             late = budget is not None and time.monotonic() - began >= budget
@@ -67,9 +67,21 @@ def run_all(
         tasks.give_up()
 
 
-def _task(run: Run, plan: Plan, store: Store) -> Task[Row]:
-    file = plan.source(run.problem).file
-    return Task(run.label, do, (str(store.folder), run.key, file, plan.base, run.settings))
+@dataclass(frozen=True)
+class _Runs(Sequence[Task[Row]]):
+    """Runs as tasks, made as they are asked for: there may be a million."""
+
+    runs: Sequence[Run]
+    plan: Plan
+    store: Store
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def __getitem__(self, place: Any) -> Any:
+        run = self.runs[place]
+        arguments = str(self.store.folder), run.key, self.plan.source(run.problem).file, self.plan.base, run.settings
+        return Task(run.label, do, arguments)
 
 
 def _lost(run: Run, ended: Ended[Row]) -> Row:
@@ -88,8 +100,8 @@ def _step(ended: int, failed: int, total: int, seconds: float) -> Step:
 def do(folder: str, key: str, file: str, base: Settings, settings: Settings) -> Row:
     """One run, on whatever machine: solve, verify, write the result and its numbers. Returns how it ended.
 
-    What is wrong with its problem, or goes wrong in it, is how it ended, too. Raises SweepError where the folder of the
-    sweep is not to be seen from here.
+    What is wrong with its problem, or goes wrong in it, is how it ended, too. A run that another command has done
+    by now is not done again. Raises SweepError where the folder of the sweep is not to be seen from here.
     """
     store = Store(Path(folder))
     if not (store.folder / SWEEP).exists():
@@ -97,6 +109,8 @@ def do(folder: str, key: str, file: str, base: Settings, settings: Settings) -> 
             f"a worker does not see {folder}: workers on other machines need a folder that all of them share; name one "
             "with -o"
         )
+    if (done := store.row(key)) is not None:
+        return done
     began = time.perf_counter()
     try:
         row = _solved(store, key, file, {**base, **settings}, began)

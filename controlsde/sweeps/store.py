@@ -12,9 +12,12 @@ so that several commands, on several machines, may work in one folder at a time:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import zip_longest
 from pathlib import Path
+from sys import intern
+from typing import Any
 
 from controlsde.foundation import files
 from controlsde.foundation.stored_json import COUNT, FLAG, TEXT, FormError, Kind, Maybe, parsed
@@ -109,10 +112,10 @@ class Store:
         document = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
-            "sources": [asdict(one) for one in plan.sources],
+            "sources": [_shallow(one) for one in plan.sources],
             "base": plan.base,
             "keys": list(plan.keys),
-            "runs": [asdict(one) for one in plan.runs],
+            "runs": [_shallow(one) for one in plan.runs],
         }
         files.write_whole(self.folder / SWEEP, (json.dumps(document, ensure_ascii=False) + "\n").encode())
         return plan
@@ -123,22 +126,23 @@ class Store:
 
     def write_row(self, row: Row) -> None:
         """Say that a run has ended, and how."""
-        document = json.dumps(asdict(row), ensure_ascii=False, allow_nan=False)
+        document = json.dumps(_shallow(row), ensure_ascii=False, allow_nan=False)
         files.write_whole(self.place(row.key) / RUN, (document + "\n").encode())
 
-    def rows(self, plan: Plan) -> Iterator[Row | None]:
-        """How every run of a plan ended, in its order; None for one that has not, or whose file is damaged."""
-        for run in plan.runs:
-            yield self.row(run.key)
+    def rows(self, plan: Plan, known: Sequence[Row | None] = ()) -> Iterator[Row | None]:
+        """How every run of a plan ended, in its order; None for one that has not, or whose file is damaged.
 
-    def missing(self, plan: Plan) -> tuple[Run, ...]:
-        """The runs of a plan that have not ended."""
-        return tuple(run for run, row in zip(plan.runs, self.rows(plan), strict=True) if row is None)
+        known: what this said of the same plan before; what had ended then is not read again.
+        """
+        for run, before in zip_longest(plan.runs, known):
+            yield before or self.row(run.key)
 
     def row(self, key: str) -> Row | None:
         """How a run ended; None where it has not, or its file is damaged: then it is missing, and done again."""
         try:
-            stored = parsed((self.place(key) / RUN).read_text(encoding="utf-8"), ROW, "the run")
+            with open(f"{self.folder}/{RUNS}/{key}/{RUN}", "rb") as file:  # a Path takes as long as to read the file
+                text = file.read().decode()
+            stored = parsed(text, ROW, "the run")
         except (OSError, UnicodeDecodeError, FormError):
             return None
         return Row(
@@ -146,7 +150,7 @@ class Store:
             status=stored["status"],
             verified=stored["verified"],
             seconds=stored.get("seconds"),
-            numbers=stored["numbers"],
+            numbers={intern(name): value for name, value in stored["numbers"].items()},  # one text for all runs
             error=stored.get("error"),
             diagnosis=tuple(stored["diagnosis"]),
         )
@@ -154,6 +158,16 @@ class Store:
     def forget(self, key: str) -> None:
         """Let a run be missing again; its result stays until another takes its place."""
         files.remove(self.place(key) / RUN)
+
+
+def missing_of(plan: Plan, rows: Iterable[Row | None]) -> tuple[Run, ...]:
+    """The runs of a plan that have not ended, by how all of them did."""
+    return tuple(run for run, row in zip(plan.runs, rows, strict=True) if row is None)
+
+
+def _shallow(one: Row | Source | Run) -> dict[str, Any]:
+    """The fields as they are: `asdict` copies every number in them, which takes longer than to write them."""
+    return {field.name: getattr(one, field.name) for field in fields(one)}
 
 
 def _same_sweep(folder: Path, before: Plan, asked: Plan) -> None:

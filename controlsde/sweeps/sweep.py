@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from controlsde.execution.executors import executor_of
 from controlsde.foundation import files
 from controlsde.foundation.netcdf import to_bytes
 from controlsde.foundation.progress import Progress, Step, silent
@@ -22,8 +21,7 @@ from controlsde.registry import VIEWS
 from controlsde.sweeps import gathering
 from controlsde.sweeps.effects import Effect, effects, sentence
 from controlsde.sweeps.plan import Plan, Run, plan_of, written
-from controlsde.sweeps.running import run_all
-from controlsde.sweeps.store import PROBLEMS, RESULT, RUNS, Row, Store
+from controlsde.sweeps.store import PROBLEMS, RESULT, RUNS, Row, Store, missing_of
 from controlsde.sweeps.variations import Variations
 
 if TYPE_CHECKING:
@@ -55,7 +53,7 @@ class Sweep:
     @property
     def missing(self) -> tuple[Run, ...]:
         """The runs that have not ended."""
-        return tuple(run for run, row in zip(self.plan.runs, self.rows, strict=True) if row is None)
+        return missing_of(self.plan, self.rows)
 
     @property
     def failed(self) -> tuple[tuple[Run, Row], ...]:
@@ -162,7 +160,8 @@ def sweep(
 
     vary: dotted keys and their values, or `Variations`. folder: keeps everything; what has ended there is not done
     again. executor: "processes" (the default), "dask", "dask:ADDRESS", "mpi", or any concurrent.futures.Executor.
-    workers: of an executor that is started here. budget: seconds after which no run is begun. set: dotted keys on top
+    workers: of an executor that is started here; of one of the caller's own, how many it has where it does not say, so
+    that it is given enough at a time. budget: seconds after which no run is begun. set: dotted keys on top
     of every run. Raises SweepError or ProblemError, in one line with the cure, before anything runs; a run that fails
     is a row that says why. A keyboard interrupt keeps what has ended. Under MPI only the first process is given the
     sweep, and the others None, once all is done.
@@ -181,20 +180,28 @@ def carry_on(
     workers: int | None = None,
     budget: float | None = None,
     progress: Progress = silent,
+    known: Sequence[Row | None] | None = None,
 ) -> Sweep | None:
-    """Do what is missing of a plan, and gather all of it; None where another process leads."""
-    missing, interrupted = store.missing(plan), False
+    """Do what is missing of a plan, and gather all of it; None where another process leads.
+
+    known: how every run had ended, where the caller has looked: that is not read again.
+    """
+    known = tuple(store.rows(plan)) if known is None else known
+    missing, interrupted = missing_of(plan, known), False
     if missing:
+        from controlsde.execution.executors import executor_of
+        from controlsde.sweeps.running import run_all
+
         progress(Step(f"0 of {len(missing)} runs", fraction=0.0))
         try:
             with executor_of(executor, workers) as pool:
                 if pool is None:
                     return None
-                run_all(missing, plan, store, pool, progress, budget)
+                run_all(missing, plan, store, pool, progress, budget, workers)
         except KeyboardInterrupt:
             interrupted = True
     progress(Step("gathering the numbers"))
-    found = Sweep(store.folder, plan, tuple(store.rows(plan)), interrupted)
+    found = Sweep(store.folder, plan, tuple(store.rows(plan, known)), interrupted)
     found.save()
     progress(Step("drawing the page"))
     found.report()

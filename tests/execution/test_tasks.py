@@ -2,10 +2,12 @@
 
 import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from importlib.util import find_spec
 
 import pytest
 
 import controlsde as cs
+from controlsde.execution import tasks as tasks_of
 from controlsde.execution.executors import UNTOLD, room_of
 from controlsde.execution.here import Here
 from controlsde.execution.mailbox import Mailbox, mailbox
@@ -60,6 +62,35 @@ def test_a_cluster_of_any_size_is_kept_busy_and_no_more_is_given_out(workers, ex
     assert [one.result for one in tasks.ended()] == [0, 1, 4]
     tasks.ended()
     assert len(executor.given) == expected
+
+
+def test_workers_that_come_later_are_given_work(monkeypatch):
+    executor, now = Kept(workers=40), [0.0]
+    monkeypatch.setattr(tasks_of.time, "monotonic", lambda: now[0])
+    tasks = Tasks(squares(500), executor)
+    tasks.ended()
+    executor.workers = 100
+    tasks.ended()
+    assert len(executor.given) == 40 * AHEAD  # not asked each time
+    now[0] = 2 * tasks_of.ASK_AGAIN
+    tasks.ended()
+    assert len(executor.given) == 100 * AHEAD
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("distributed") is None, reason="needs the extra dask")
+def test_workers_of_dask_are_counted_as_they_come_and_go():
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(n_workers=7, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        executor = client.get_executor(pure=False)
+        assert room_of(executor) == 7
+        client.retire_workers(n=4)
+        assert room_of(executor) == 3
+    assert room_of(executor) == UNTOLD  # nobody answers
 
 
 def test_who_knows_how_many_workers_there_are_may_say_so():

@@ -5,9 +5,11 @@ import pytest
 
 from controlsde.problem import (
     ProblemError,
+    load_problem,
     parse_override,
     parse_problem,
 )
+from controlsde.problem.loading import load_variants
 from controlsde.solvers.collocation.options import Collocation
 from controlsde.solvers.shooting.options import Shooting
 
@@ -125,3 +127,14 @@ def test_an_override_value_is_yaml():
     assert parse_override("a='1'") == ("a", "1")
     assert parse_override(" a = 1e-3 ") == ("a", 1e-3)
     assert parse_override("a=") == ("a", None)
+
+
+def test_a_file_that_is_read_once_for_many_overrides_is_as_if_it_were_read_for_each():
+    sets = [{"network.width": 3}, {"reference.data.bandwidth": 0.2}, {}, {"solver": "collocation"}]
+    alone = [load_problem("iris-petals", set=one) for one in sets]
+    assert [one.to_yaml() for one in load_variants("iris-petals", sets)] == [one.to_yaml() for one in alone]
+    with pytest.raises(ProblemError) as once:
+        list(load_variants("two-bumps", [{"noise": 1}, {"network.width": 0}]))
+    with pytest.raises(ProblemError) as each:
+        load_problem("two-bumps", set={"network.width": 0})
+    assert str(once.value) == str(each.value)

@@ -10,6 +10,7 @@ import pytest
 
 import controlsde as cs
 from controlsde.problem import ProblemError
+from controlsde.sweeps.running import do
 from controlsde.sweeps.store import Row, Store
 from tests.sweeps.cases import TINY, Inline, Interrupted, Losing
 
@@ -85,6 +86,20 @@ def test_a_run_that_was_cut_off_is_done_again(copy):
     again = Inline()
     assert run(copy, again).verified
     assert again.done == [key]
+
+
+def test_what_is_known_to_have_ended_is_not_read_again(copy):
+    store = Store(copy)
+    plan = store.read_plan()
+    first, second, *_ = (run.key for run in plan.runs)
+    store.forget(second)
+    known = tuple(store.rows(plan))
+    (copy / "runs" / first / "run.json").unlink()
+    store.write_row(Row(second, "failed", False, None, {}, "since then"))
+    again = tuple(store.rows(plan, known))
+    assert again[0] is known[0] is not None
+    assert again[1].error == "since then"
+    assert again[2:] == known[2:]
 
 
 def test_another_sweep_is_refused_and_nothing_is_changed(copy):
@@ -205,7 +220,7 @@ def test_what_varies_significantly_is_told_from_luck():
     assert (found["noise"].least, found["noise"].most) == (0, 1)
     assert found["noise"].factor == pytest.approx(3.0, rel=0.15)
     assert not found["solver.seed"].significant
-    assert sentence(plan, rows).startswith("tracking.l2_final varies significantly with noise: ")
+    assert sentence(plan, rows).startswith("the L² error at T varies significantly with noise: ")
     # where nothing is there, noise is called significant in about one case of twenty
     called = 0
     for _ in range(400):
@@ -245,3 +260,11 @@ def test_a_folder_without_a_sweep_is_refused_in_a_line(tmp_path, name, content, 
         (place / "sweep.json").write_text(content, encoding="utf-8")
     with pytest.raises(cs.SweepError, match=words):
         cs.Sweep.load(place)
+
+
+def test_a_run_that_another_command_has_done_meanwhile_is_not_done_again(copy):
+    store = Store(copy)
+    key = store.read_plan().runs[0].key
+    assert do(str(copy), key, "no-such-problem.yaml", {}, {}) == store.row(key)
+    store.forget(key)
+    assert do(str(copy), key, "no-such-problem.yaml", {}, {}).failed
