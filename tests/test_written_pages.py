@@ -12,6 +12,8 @@ import controlsde as cs
 from controlsde.problem import json_schema
 from controlsde.registry import DISTANCES, PARTICLE_DISTANCES
 from controlsde.report.words import OTHER_FREE_TITLES, free_title
+from controlsde.sweeps.plan import Plan, Run
+from controlsde.sweeps.sweep import Sweep
 from controlsde.verification.certificate import LIMITS
 from controlsde.verification.free_certificate import LIMITS as FREE_LIMITS
 
@@ -89,6 +91,14 @@ def test_every_key_of_the_json_is_in_the_glossary(result, free_result):
     known = {name for cell in explained("Keys of the JSON") for name in re.findall(r"`([^`]+)`", cell)}
     assert set(keys_of(result.to_json())) - set(LIMITS) - {"terminal_error"} - known == set()
     assert set(keys_of(free_result.to_json())) - set(FREE_LIMITS) - known == set()
+
+
+def test_every_key_of_the_json_of_a_sweep_is_in_the_glossary(tmp_path):
+    plan = Plan((), {}, ("noise",), (Run("p-1", "p", {"noise": 1.0}),))
+    document = Sweep(tmp_path, plan, (None,)).to_json()
+    table = GLOSSARY.partition("## Keys of the JSON of a sweep\n")[2].partition("\n## ")[0]
+    known = set(re.findall(r"`([^`]+)`", table))
+    assert {*document, *document["entries"][0]} <= known
 
 
 def test_the_page_of_keys_is_the_one_that_the_schema_makes():

@@ -194,9 +194,11 @@ def compare(
     with running(console, problem, LOADING):
         from controlsde.workflow.comparison import DEFAULT_NOISE
         from controlsde.workflow.comparison import compare as compare_once
+        from controlsde.workflow.cost_alone import cost_alone
         from controlsde.workflow.expectation import expected_time
         from controlsde.workflow.prediction import refusals
         from controlsde.workflow.retrying import compare_retrying
+        from controlsde.workflow.side_by_side import expected_together
 
         levels = noise_levels(problem, overrides, noise or DEFAULT_NOISE)
     if loaded.domain.free:
@@ -209,10 +211,12 @@ def compare(
         names = stems(levels)
         folder = output_folder(output, loaded.name, *names.values())
         refuse(problem, refusals(loaded))
-        expected = expected_time(loaded, len(levels))
+        one = cost_alone(loaded)
+        together = place.together(len(levels), one)
+        expected = expected_together(len(levels), together, one, expected_time(loaded, len(levels)))
     if lessened:
         console.note(lessened)
-    console.note(of_comparison(loaded, levels, expected, str(folder)))
+    console.note(of_comparison(loaded, levels, expected, str(folder), together))
     if not noise:
         quicker = "" if quick else "; --quick takes less effort"
         console.note(f"--noise η, repeated, chooses other noise levels{quicker}")

@@ -53,8 +53,10 @@ def compare(
 ) -> None:
     """Solve at several noise levels from several seeds; note: what a first look leaves out."""
     from controlsde.tracking.free_posed import FreePosed
+    from controlsde.workflow.cost_alone import cost_alone
     from controlsde.workflow.free_comparison import SEEDS, compare_free
     from controlsde.workflow.free_prediction import expected_in_free_space, refusals_in_free_space
+    from controlsde.workflow.side_by_side import expected_together
 
     if seeds is None:
         seeds = 1 if quick else SEEDS
@@ -65,12 +67,14 @@ def compare(
     with running(console, asked.source, "building the reference"), located(asked.source, asked.overrides, problem):
         posed = FreePosed.of(problem)
         refused = refusals_in_free_space(posed)
-        expected = expected_in_free_space(posed, len(levels) * seeds)
+        one, count = cost_alone(problem), len(levels) * seeds
+        together = place.together(count, one)
+        expected = expected_together(count, together, one, expected_in_free_space(posed, count))
     refuse(asked.source, refused)
     first = problem.solver.seed
     files = {(level, first + seed): _stem(names[level], seed) for level in levels for seed in range(seeds)}
     folder = output_folder(output, problem.name, *files.values())
-    for line in (note, of_free_comparison(problem, levels, seeds, expected, str(folder))):
+    for line in (note, of_free_comparison(problem, levels, seeds, expected, str(folder), together)):
         if line:
             console.note(line)
     with running(console, asked.source) as progress, located(asked.source, asked.overrides, problem):

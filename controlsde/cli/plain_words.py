@@ -66,18 +66,23 @@ def of_warnings(prediction: Prediction) -> str:
     return f"{_counted(count, 'thing').capitalize()} to watch, below the numbers."
 
 
-def of_comparison(problem: Problem, levels: tuple[float, ...], expected: Expected, folder: str) -> str:
-    """What `compare` is about to do."""
+def of_comparison(
+    problem: Problem, levels: tuple[float, ...], expected: Expected, folder: str, together: int = 1
+) -> str:
+    """What `compare` is about to do, so many solves at a time."""
     noise = " and ".join([", ".join(f"{level:g}" for level in levels[:-1]), f"{levels[-1]:g}"]).removeprefix(" and ")
-    solves = f"{_counted(len(levels), 'solve')} by {problem.solver.kind}, each verified"
+    solves = f"{_counted(len(levels), 'solve')} by {problem.solver.kind}{_at_a_time(together)}, each verified"
     told = f"comparing {problem.name} at noise {noise}: {solves}, then every control at every noise"
     return f"{told}; {of_time(expected)} in all; files go to {folder}"
 
 
-def of_free_comparison(problem: Problem, levels: tuple[float, ...], seeds: int, expected: Expected, folder: str) -> str:
-    """What `compare` is about to do in free space."""
+def of_free_comparison(
+    problem: Problem, levels: tuple[float, ...], seeds: int, expected: Expected, folder: str, together: int = 1
+) -> str:
+    """What `compare` is about to do in free space, so many fits at a time."""
     noise = " and ".join([", ".join(f"{level:g}" for level in levels[:-1]), f"{levels[-1]:g}"]).removeprefix(" and ")
     solves = f"{_counted(len(levels) * seeds, 'fit')} by {problem.solver.kind} from {_counted(seeds, 'seed')} a level"
+    solves += _at_a_time(together)
     told = f"comparing {problem.name} at noise {noise}: {solves}, each verified, then every control at every noise"
     return f"{told}; {of_time(expected)} in all; files go to {folder}"
 
@@ -88,6 +93,12 @@ def of_time(expected: Expected) -> str:
 
     between = f"{spoken(expected.least)} to {spoken(expected.most)}"
     return f"about {spoken(expected.whole)} on this machine when nothing else runs ({between}: iterations are guessed)"
+
+
+def _at_a_time(together: int) -> str:
+    if together < 2:
+        return ""
+    return f", {NUMBERS[together] if together < len(NUMBERS) else together} at a time"
 
 
 def _counted(count: int, what: str) -> str:

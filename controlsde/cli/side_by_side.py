@@ -10,10 +10,14 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import typer
 
 from controlsde.cli.exits import UsageError
+
+if TYPE_CHECKING:
+    from controlsde.workflow.cost_alone import Cost
 
 RANKS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK")
 
@@ -35,6 +39,16 @@ class SideBySide:
 
             check_name(executor)
         return SideBySide(executor, workers)
+
+    def together(self, count: int, one: Cost) -> int:
+        """How many of so many jobs will run at a time, as far as that is known before workers are there."""
+        import loky
+
+        from controlsde.workflow.side_by_side import at_a_time
+
+        if self.executor is None and self.workers is None:
+            return at_a_time(count, None, lambda: one)
+        return min(count, self.workers or loky.cpu_count())
 
     @contextmanager
     def started(self) -> Iterator[Executor | None]:

@@ -21,6 +21,7 @@ from controlsde.execution.processes import Processes
 from controlsde.execution.tasks import Ended, Task, Tasks
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.workflow.cost_alone import Cost
+from controlsde.workflow.expectation import Expected
 from controlsde.workflow.prediction import machine_memory
 
 R = TypeVar("R")
@@ -56,6 +57,14 @@ def at_a_time(count: int, executor: Executor | None, cost: Callable[[], Cost]) -
         if saved < PAYS_ABOVE or (total is not None and one.memory * most > SHARE_OF_MEMORY * total):
             return 1
     return most
+
+
+def expected_together(count: int, together: int, one: Cost, in_turn: Expected) -> Expected:
+    """How long so many jobs take, so many of them at a time; in_turn: one after the other, each on all workers."""
+    if together < 2:
+        return in_turn
+    seconds = one.seconds * -(-count // together)
+    return Expected(seconds, seconds)
 
 
 @dataclass(frozen=True)

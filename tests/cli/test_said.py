@@ -12,6 +12,7 @@ from rich.console import Console as RichConsole
 from controlsde.cli import console as consoles
 from controlsde.cli import plain_words
 from controlsde.cli.console import Console
+from controlsde.cli.plain_words import of_comparison
 from controlsde.cli.shipped import problems_table, shipped_problems
 from controlsde.foundation.progress import Step
 from controlsde.problem import list_problems, load_problem
@@ -205,6 +206,8 @@ def test_a_comparison_says_what_it_will_do_before_it_starts(run):
         r"about \d+ s on this machine when nothing else runs \(\d+ s to \d+ s: iterations are guessed\)", text
     )
     assert "--noise η, repeated, chooses other noise levels" in text
+    together = of_comparison(load_problem("two-bumps"), (0.0, 1.0), Expected(1, 1), "out", 2)
+    assert "two solves by shooting, two at a time, each verified" in together
     chosen = run("compare", "small.yaml", "--noise", "0.5", "-o", "out").err
     assert "at noise 0.5: one solve by shooting" in chosen
     assert "--noise η, repeated" not in chosen

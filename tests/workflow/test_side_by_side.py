@@ -13,7 +13,8 @@ from controlsde.execution.processes import Processes, WorkerDiedError
 from controlsde.foundation.progress import Step
 from controlsde.workflow import side_by_side
 from controlsde.workflow.cost_alone import Cost
-from controlsde.workflow.side_by_side import Job, at_a_time, run_jobs
+from controlsde.workflow.expectation import Expected
+from controlsde.workflow.side_by_side import Job, at_a_time, expected_together, run_jobs
 from tests.sweeps.cases import TINY
 
 
@@ -104,6 +105,12 @@ def test_jobs_go_to_workers_where_there_are_as_many_and_processes_pay(monkeypatc
     assert at_a_time(2, Processes(2), short) == 2  # asked for
     assert at_a_time(4, Here(), long) == 1
     assert at_a_time(4, ThreadPoolExecutor(16), long) == 4  # workers elsewhere
+
+
+def test_the_time_that_is_told_is_that_of_as_many_waves_as_there_are():
+    in_turn = Expected(80.0, 100.0)
+    assert expected_together(5, 2, Cost(30.0, 1), in_turn).whole == 90.0
+    assert expected_together(5, 1, Cost(30.0, 1), in_turn) is in_turn
 
 
 @pytest.mark.parametrize("problem", ["two-bumps", pytest.param("wine", marks=pytest.mark.slow)])
