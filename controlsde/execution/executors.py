@@ -8,16 +8,20 @@ it survives the way anywhere.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager, suppress
+from functools import cache
 from importlib.util import find_spec
-from typing import Any, cast
+from socket import gethostname
+from typing import Any, TypeVar, cast
 
 from controlsde.execution.here import Here
 from controlsde.execution.processes import ALONE, Processes, WorkerDiedError
 from controlsde.foundation.errors import ControlsdeError
 from controlsde.foundation.versions import versions
+
+T = TypeVar("T")
 
 PROCESSES, DASK, MPI = "processes", "dask", "mpi"
 ANSWERS_WITHIN = 10.0  # seconds, of a Dask scheduler
@@ -125,13 +129,46 @@ def _dask(address: str, workers: int | None) -> Iterator[Executor]:
             "with `dask worker ADDRESS --nthreads 1`"
         ) from None
     try:
-        _same_versions(client.run(versions_here))
-        yield client.get_executor(pure=False, retries=0)
+        _same_versions({"the scheduler": _of_scheduler(client), **client.run(versions_here)})
+        yield _Alike(client.get_executor(pure=False, retries=0))
     finally:
         with suppress(Exception):
             client.close()
         if cluster is not None:
             cluster.close()
+
+
+def _of_scheduler(client: Any) -> dict[str, str]:
+    """Its versions. It reads what is sent to workers, and cannot where it lacks what they have."""
+    try:
+        return cast("dict[str, str]", client.run_on_scheduler(versions_here))
+    except Exception as error:  # noqa: BLE001 - whatever it lacks, the cure is the same
+        raise ExecutorError(
+            f"the Dask scheduler cannot read what it is sent ({type(error).__name__}): start it where controlsde is "
+            "installed, too"
+        ) from None
+
+
+class _Alike(Executor):
+    """An executor of Dask whose workers, also those that come later, have this machine's versions or refuse."""
+
+    def __init__(self, executor: Any) -> None:
+        self._executor, self._client = executor, executor._client
+        self._ours = versions_here()
+
+    def submit(self, function: Callable[..., T], /, *arguments: Any, **named: Any) -> Future[T]:
+        """The future of function(*arguments, **named); its error is an ExecutorError where a worker differs."""
+        return cast("Future[T]", self._executor.submit(_alike, self._ours, function, *arguments, **named))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more work."""
+        self._executor.shutdown(wait=wait, cancel_futures=cancel_futures)
+
+
+def _alike(ours: dict[str, str], function: Callable[..., T], /, *arguments: Any, **named: Any) -> T:
+    """What the function returns, on a worker with these versions."""
+    _differing(ours, gethostname(), versions_here())
+    return function(*arguments, **named)
 
 
 @contextmanager
@@ -151,6 +188,7 @@ def _mpi(workers: int | None) -> Iterator[Executor | None]:
         yield cast("Executor | None", pool)
 
 
+@cache
 def versions_here() -> dict[str, str]:
     """Versions of what computes, on whichever machine this runs."""
     return {name: str(value) for name, value in versions().items()}
@@ -160,9 +198,14 @@ def _same_versions(known: dict[str, dict[str, str]]) -> None:
     """Raises ExecutorError where a worker has other versions than this process."""
     ours = versions_here()
     for place, theirs in known.items():
-        for name, version in ours.items():
-            if theirs.get(name, version) != version:
-                raise ExecutorError(
-                    f"the worker at {place} has {name} {theirs[name]} and this machine {version}: install the same "
-                    "versions on all, for answers depend on them"
-                )
+        _differing(ours, place, theirs)
+
+
+def _differing(ours: dict[str, str], place: str, theirs: dict[str, str]) -> None:
+    for name, version in ours.items():
+        if theirs.get(name, version) != version:
+            where = place if place.startswith("the ") else f"the worker at {place}"
+            raise ExecutorError(
+                f"{where} has {name} {theirs[name]} and the machine that leads {version}: install the same versions "
+                "on all, for answers depend on them"
+            )

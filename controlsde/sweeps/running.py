@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from controlsde.execution.executors import ExecutorError
 from controlsde.execution.here import Here
 from controlsde.execution.tasks import Ended, Task, Tasks
 from controlsde.foundation.errors import ControlsdeError
@@ -44,7 +45,7 @@ def run_all(
     """Do every run, and keep how it ended. budget: seconds after which none is begun.
 
     workers: how many an executor has at least that does not say so itself. Raises SweepError where workers do not see
-    the folder, ExecutorError where the executor takes no more work.
+    the folder, ExecutorError where the executor takes no more work, or a worker has other versions.
     """
     began = time.monotonic()
     ended = failed = 0
@@ -53,7 +54,7 @@ def run_all(
         while True:
             late = budget is not None and time.monotonic() - began >= budget
             for one in tasks.ended(begin=not late):
-                if isinstance(one.error, SweepError):
+                if isinstance(one.error, SweepError | ExecutorError):
                     raise one.error
                 row = one.result or _lost(runs[one.number], one)
                 if one.error is not None:

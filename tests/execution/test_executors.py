@@ -11,7 +11,7 @@ import pytest
 import controlsde as cs
 from controlsde.execution import executors
 from controlsde.execution.executors import check_name, executor_of
-from tests.sweeps.cases import TINY, Inline
+from tests.sweeps.cases import TINY, Inline, square
 from tests.sweeps.test_sweep import run, same_bits
 
 needs_dask = pytest.mark.skipif(find_spec("distributed") is None, reason="needs the extra dask")
@@ -55,17 +55,25 @@ def test_a_scheduler_that_does_not_answer_is_one_line_with_the_cure(monkeypatch)
 
 
 @needs_dask
-def test_workers_of_other_versions_are_refused(monkeypatch):
-    asked = []
+def test_workers_and_schedulers_of_other_versions_are_refused_also_those_that_come_later(monkeypatch):
+    asked, ours = [], executors.versions_here()
     monkeypatch.setattr(executors, "_same_versions", asked.append)
-    with executor_of("dask", 1):
-        pass
+    with executor_of("dask", 1) as pool:
+        assert pool.submit(square, 3).result() == 9
+        pool._ours = {**ours, "numpy": "1.9"}
+        with pytest.raises(
+            cs.ExecutorError, match=r"the worker at .* has numpy .* and the machine that leads 1\.9: inst"
+        ):
+            pool.submit(square, 3).result()
     [known] = asked
-    assert list(known.values()) == [executors.versions_here()]
+    assert len(known) == 2
+    assert list(known.values()) == [ours, ours]
     monkeypatch.undo()
-    other = {"tcp://10.0.0.5:1": {**executors.versions_here(), "numpy": "1.9"}}
-    with pytest.raises(cs.ExecutorError, match=r"the worker at tcp://10\.0\.0\.5:1 has numpy 1\.9 and this machine"):
+    other = {"tcp://10.0.0.5:1": {**ours, "numpy": "1.9"}}
+    with pytest.raises(cs.ExecutorError, match=r"the worker at tcp://10\.0\.0\.5:1 has numpy 1\.9 and the machine"):
         executors._same_versions({**known, **other})
+    with pytest.raises(cs.ExecutorError, match=r"the scheduler has numpy 1\.9"):
+        executors._same_versions({"the scheduler": {**ours, "numpy": "1.9"}})
 
 
 @needs_mpi
