@@ -168,15 +168,11 @@ def _reported(
     found: Sweep, console: Console, executor: str | None, workers: int | None, progress: Progress
 ) -> Sweep | None:
     """Write the tables, the pages of runs and the page of all again; None where another process leads."""
-    from controlsde.foundation.progress import Step
 
     faults = found.report_runs(executor, workers, progress)
     if faults is None or not leads():
         return None
-    progress(Step("writing the tables"))
-    found.save()
-    progress(Step("drawing the page"))
-    found.report()
+    found.write(progress)
     for line in faults:
         console.note(line)
     return found

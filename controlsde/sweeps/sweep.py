@@ -6,6 +6,7 @@ holds runs of the same problems over the same keys is gone on with: what has end
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from controlsde.foundation import files
 from controlsde.foundation.netcdf import to_bytes
 from controlsde.foundation.progress import Progress, Step, silent
+from controlsde.foundation.versions import versions
 from controlsde.problem import Problem
 from controlsde.registry import VIEWS
 from controlsde.sweeps import gathering
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-TABLE, DATASET = "sweep.csv", "sweep.nc"
+TABLE, DATASET, PAGE, GATHERED = "sweep.csv", "sweep.nc", "sweep.html", "gathered.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +126,32 @@ class Sweep:
         files.write_whole(netcdf, to_bytes(self.to_dataset())[0])
         return csv, netcdf
 
+    @property
+    def written(self) -> bool:
+        """Whether tables and page are there, and were made of these very runs by this version."""
+        if not all((self.folder / name).exists() for name in (TABLE, DATASET, PAGE)):
+            return False
+        try:
+            return (self.folder / GATHERED).read_bytes() == self._gathered
+        except OSError:
+            return False
+
+    def write(self, progress: Progress = silent) -> None:
+        """Write tables and page, and of what they are made. Raises OSError, in one line."""
+        progress(Step("writing the tables"))
+        self.save()
+        progress(Step("drawing the page"))
+        self.report()
+        files.write_whole(self.folder / GATHERED, self._gathered)
+
+    @cached_property
+    def _gathered(self) -> bytes:
+        """A digest of all that tables and page are made of."""
+        digest = hashlib.sha256(repr((versions()["controlsde"], self.plan.sources, self.plan.base)).encode())
+        for pair in zip(self.plan.runs, self.rows, strict=True):
+            digest.update(repr(pair).encode())
+        return f'{{"made_of": "{digest.hexdigest()}"}}\n'.encode()
+
     def report(self, path: str | Path | None = None) -> Path:
         """Write a self-contained HTML page about all runs, by default sweep.html beside them.
 
@@ -202,9 +230,8 @@ def carry_on(
             interrupted = True
     progress(Step("gathering the numbers"))
     found = Sweep(store.folder, plan, tuple(store.rows(plan, known)), interrupted)
-    found.save()
-    progress(Step("drawing the page"))
-    found.report()
+    if not found.written:
+        found.write(progress)
     return found
 
 

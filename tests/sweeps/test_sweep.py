@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import re
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -76,6 +77,28 @@ def test_what_has_ended_is_not_done_again(copy):
     assert list(found.to_dataset()["noise"]) == [0, 0.5, 1]
     fewer = run(copy, Inline(), vary={"noise": [1], "solver.seed": [0]})
     assert len(fewer.rows) == 6  # what was asked for here stays
+
+
+def test_tables_and_page_are_written_again_when_what_they_are_made_of_has_changed_or_they_are_gone(copy):
+    run(copy, Inline())
+    names = ("sweep.csv", "sweep.nc", "sweep.html")
+
+    def written():
+        before = [(copy / name).stat().st_mtime_ns if (copy / name).exists() else 0 for name in names]
+        run(copy, Inline())
+        return [(copy / name).stat().st_mtime_ns for name in names] != before
+
+    assert not written()
+    (copy / "sweep.html").unlink()
+    assert written()
+    store = Store(copy)
+    (row, *_) = store.rows(store.read_plan())
+    store.write_row(replace(row, numbers={**row.numbers, "objective": 2.0}))
+    assert written()
+    assert ",2.0," in (copy / "sweep.csv").read_text(encoding="utf-8")
+    (copy / "gathered.json").write_bytes(b"\xff")
+    assert written()
+    assert not written()
 
 
 def test_a_run_that_was_cut_off_is_done_again(copy):
