@@ -49,7 +49,7 @@ class Processes(Executor):
         self._threads: list[threading.Thread] = []
         self._pools: set[loky.ProcessPoolExecutor] = set()
         self._idle = 0  # threads that wait for a task, less the tasks that wait for a thread
-        self._closed = False
+        self._closed = self._killed = False
 
     @property
     def started(self) -> bool:
@@ -74,6 +74,7 @@ class Processes(Executor):
         """Take no more work. kill: what runs is not awaited but ended."""
         with self._lock:
             closed, self._closed = self._closed, True
+            self._killed |= kill
             threads, pools = list(self._threads), list(self._pools)
         if cancel_futures or kill:
             self._cancel()
@@ -123,6 +124,9 @@ class Processes(Executor):
         pool = loky.ProcessPoolExecutor(1, initializer=start_worker, initargs=(os.getpid(), number), env=ALONE)
         with self._lock:
             self._pools.add(pool)
+            too_late = self._killed  # who ends them all has not seen this one
+        if too_late:
+            pool.shutdown(kill_workers=True)
         return pool
 
     def _end(self, pool: loky.ProcessPoolExecutor, *, kill: bool) -> None:

@@ -189,10 +189,10 @@ def sweep(
     vary: dotted keys and their values, or `Variations`. folder: keeps everything; what has ended there is not done
     again. executor: "processes" (the default), "dask", "dask:ADDRESS", "mpi", or any concurrent.futures.Executor.
     workers: of an executor that is started here; of one of the caller's own, how many it has where it does not say, so
-    that it is given enough at a time. budget: seconds after which no run is begun. set: dotted keys on top
-    of every run. Raises SweepError or ProblemError, in one line with the cure, before anything runs; a run that fails
-    is a row that says why. A keyboard interrupt keeps what has ended. Under MPI only the first process is given the
-    sweep, and the others None, once all is done.
+    that it is given enough at a time. budget: seconds after which no run is begun. set: dotted keys on top of every
+    run. Raises SweepError, ExecutorError or ProblemError, in one line with the cure, before anything runs; a run that
+    fails is a row that says why. A keyboard interrupt keeps what has ended. Under MPI only the first process is given
+    the sweep, and the others None, once all is done.
     """
     variations = vary if isinstance(vary, Variations) else Variations.of(vary)
     store = Store(Path(folder))
