@@ -110,7 +110,8 @@ def _asked(
 
     store = Store(folder)
     with running(console, str(folder), "reading the problems"):
-        plan = store.extend(plan_of(asked.problems, asked.variations, asked.base))
+        plan = plan_of(asked.problems, asked.variations, asked.base)
+        store.extend(plan)
         known = tuple(store.rows(plan))
         missing = missing_of(plan, known)
     console.note(f"{len(plan.runs):,} runs in {folder}, {len(missing):,} to do: {_listed(plan.runs)}")
@@ -181,9 +182,10 @@ def _reported(
 def _finish(found: Sweep) -> None:
     if found.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
-    if found.missing or found.failed or any(row and row.status != "converged" for row in found.rows):
+    rows = found.rows_asked_for
+    if any(row is None or row.status != "converged" for row in rows):
         raise typer.Exit(EXIT_NOT_CONVERGED)
-    if not found.verified:
+    if not all(row and row.verified for row in rows):
         raise typer.Exit(EXIT_NOT_VERIFIED)
 
 

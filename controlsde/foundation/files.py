@@ -20,7 +20,7 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -53,6 +53,46 @@ def write_whole(target: Path, content: bytes) -> None:
     except BaseException:
         _remove_empty(made)
         raise
+
+
+@contextlib.contextmanager
+def changing(target: Path, patience: float = 60.0, pause: float = 0.05) -> Iterator[None]:
+    """Let nobody else who asks so change a file, here or on another machine, from its reading to its writing.
+
+    A lock that is older than patience, in seconds, was left by a program that was killed, and is taken over. Raises
+    OSError, in one line with the cure, where others hold it for longer than twice that, or none can be made.
+    """
+    lock = target.with_name(f"{target.name}.lock")
+    made = [folder for folder in reversed(target.parents) if not folder.exists()]
+    began = time.monotonic()
+    while True:
+        try:
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))  # also NFS makes it for one alone
+            break
+        except FileExistsError:
+            with contextlib.suppress(OSError):
+                if time.time() - lock.stat().st_mtime > patience:
+                    lock.unlink()
+                    continue
+            if time.monotonic() - began > 2.0 * patience:
+                words = f"is being changed by another program; remove {lock.name} if there is none"
+                raise OSError(errno.EBUSY, words, str(target)) from None
+            time.sleep(pause)
+        except OSError as error:
+            _explain(error, target)
+    try:
+        yield
+    except BaseException:
+        _unlocked(lock)
+        _remove_empty(made)
+        raise
+    _unlocked(lock)
+
+
+def _unlocked(lock: Path) -> None:
+    with contextlib.suppress(OSError):
+        lock.unlink()
 
 
 def temporary_prefix() -> str:

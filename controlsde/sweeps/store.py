@@ -7,6 +7,7 @@
 
 A run that is killed has no run.json and is missing, whatever else it left. Everything is written whole or not at all,
 so that several commands, on several machines, may work in one folder at a time: at worst they do the same run twice.
+Only `sweep.json` is read to be written again, by one command at a time: see `files.changing`.
 """
 
 from __future__ import annotations
@@ -99,8 +100,15 @@ class Store:
     def extend(self, plan: Plan) -> Plan:
         """Write what is asked, and return it with what was asked here before.
 
-        Raises SweepError where the folder holds a sweep of other problems, or over other keys; nothing is changed then.
+        Commands that do so at the same time wait for each other. Raises SweepError where the folder holds a sweep of
+        other problems, or over other keys; nothing is changed then.
         """
+        if (self.folder / SWEEP).exists():  # what can be refused is, before a lock is made
+            _same_sweep(self.folder, self.read_plan(), plan)
+        with files.changing(self.folder / SWEEP):
+            return self._extended(plan)
+
+    def _extended(self, plan: Plan) -> Plan:
         if (self.folder / SWEEP).exists():
             before = self.read_plan()
             _same_sweep(self.folder, before, plan)

@@ -7,6 +7,7 @@ holds runs of the same problems over the same keys is gone on with: what has end
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -37,13 +38,15 @@ TABLE, DATASET, PAGE, GATHERED = "sweep.csv", "sweep.nc", "sweep.html", "gathere
 class Sweep:
     """What a folder holds of a sweep: the plan, and for every run how it ended, None where it has not.
 
-    interrupted: whether it was left by an interruption.
+    interrupted: whether it was left by an interruption. asked: the keys of the runs that the command was about that
+    returns this; None for all.
     """
 
     folder: Path
     plan: Plan
     rows: tuple[Row | None, ...]
     interrupted: bool = False
+    asked: frozenset[str] | None = None
 
     @staticmethod
     def load(folder: str | Path) -> Sweep:
@@ -62,6 +65,12 @@ class Sweep:
         """The runs without an answer, and why."""
         pairs = zip(self.plan.runs, self.rows, strict=True)
         return tuple((run, row) for run, row in pairs if row is not None and row.failed)
+
+    @property
+    def rows_asked_for(self) -> tuple[Row | None, ...]:
+        """How the runs ended that the command was about."""
+        pairs = zip(self.plan.runs, self.rows, strict=True)
+        return tuple(row for run, row in pairs if self.asked is None or run.key in self.asked)
 
     @property
     def verified(self) -> bool:
@@ -187,18 +196,20 @@ def sweep(
     """Solve and verify every problem under every combination of the values, on an executor, and gather the numbers.
 
     vary: dotted keys and their values, or `Variations`. folder: keeps everything; what has ended there is not done
-    again. executor: "processes" (the default), "dask", "dask:ADDRESS", "mpi", or any concurrent.futures.Executor.
-    workers: of an executor that is started here; of one of the caller's own, how many it has where it does not say, so
-    that it is given enough at a time. budget: seconds after which no run is begun. set: dotted keys on top of every
-    run. Raises SweepError, ExecutorError or ProblemError, in one line with the cure, before anything runs; a run that
-    fails is a row that says why. A keyboard interrupt keeps what has ended. Under MPI only the first process is given
-    the sweep, and the others None, once all is done.
+    again, and runs that it holds beside those asked for are in the tables, too. executor: "processes" (the default),
+    "dask", "dask:ADDRESS", "mpi", or any concurrent.futures.Executor. workers: of an executor that is started here; of
+    one of the caller's own, how many it has where it does not say, so that it is given enough at a time. budget:
+    seconds after which no run is begun. set: dotted keys on top of every run. Raises SweepError, ExecutorError or
+    ProblemError, in one line with the cure, before anything runs; a run that fails is a row that says why. A keyboard
+    interrupt keeps what has ended. Under MPI only the first process is given the sweep, and the others None, once all
+    is done.
     """
     variations = vary if isinstance(vary, Variations) else Variations.of(vary)
     store = Store(Path(folder))
     several = [problems] if isinstance(problems, Problem | str | Path) else list(problems)
     plan = plan_of([_in_a_file(one, store) for one in several], variations, set)
-    return carry_on(store, store.extend(plan), executor, workers, budget, progress)
+    store.extend(plan)
+    return carry_on(store, plan, executor, workers, budget, progress)
 
 
 def carry_on(
@@ -210,12 +221,16 @@ def carry_on(
     progress: Progress = silent,
     known: Sequence[Row | None] | None = None,
 ) -> Sweep | None:
-    """Do what is missing of a plan, and gather all of it; None where another process leads.
+    """Do what is missing of a plan, and gather all that the folder holds; None where another process leads.
 
-    known: how every run had ended, where the caller has looked: that is not read again.
+    known: how every run of the plan had ended, where the caller has looked: that is not read again. Who finds that some
+    have ended begins anywhere among the others, so that several commands in a folder seldom do the same run.
     """
     known = tuple(store.rows(plan)) if known is None else known
     missing, interrupted = missing_of(plan, known), False
+    if len(missing) < len(plan.runs):
+        first = secrets.randbelow(len(missing)) if missing else 0
+        missing = missing[first:] + missing[:first]
     if missing:
         from controlsde.execution.executors import executor_of
         from controlsde.sweeps.running import run_all
@@ -229,7 +244,9 @@ def carry_on(
         except KeyboardInterrupt:
             interrupted = True
     progress(Step("gathering the numbers"))
-    found = Sweep(store.folder, plan, tuple(store.rows(plan, known)), interrupted)
+    whole, rows = store.read_plan(), dict(zip((run.key for run in plan.runs), known, strict=True))
+    told = tuple(store.rows(whole, [rows.get(run.key) for run in whole.runs]))
+    found = Sweep(store.folder, whole, told, interrupted, frozenset(rows))
     if not found.written:
         found.write(progress)
     return found

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -191,3 +192,25 @@ files.write_whole(pathlib.Path({str(tmp_path / "file")!r}), b"x")
 def test_the_longest_name_that_a_file_may_have_can_be_written(tmp_path):
     write_whole(tmp_path / ("n" * 255), TEXT)
     assert [path.name for path in Path(tmp_path).iterdir()] == ["n" * 255]
+
+
+def test_a_file_is_changed_by_one_at_a_time_and_what_a_killed_program_left_is_taken_over(tmp_path):
+    target = tmp_path / "new" / "plan.json"
+    lock = target.parent / "plan.json.lock"
+    with files.changing(target):
+        os.utime(lock, (time.time() + 60,) * 2)  # who holds it is at it
+        refused = pytest.raises(OSError, match=r"being changed by another program; remove plan\.json\.lock")
+        with refused, files.changing(target, 0.1, 0.01):
+            pass
+    assert list(target.parent.iterdir()) == []
+    lock.touch()
+    os.utime(lock, (1.0, 1.0))
+    with files.changing(target, patience=5.0):
+        pass
+    assert list(target.parent.iterdir()) == []
+
+
+def test_who_fails_while_changing_a_file_leaves_neither_lock_nor_folder(tmp_path):
+    with pytest.raises(ValueError, match="no"), files.changing(tmp_path / "a" / "b" / "plan.json"):
+        raise ValueError("no")
+    assert list(tmp_path.iterdir()) == []

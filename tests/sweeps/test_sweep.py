@@ -11,9 +11,11 @@ import pytest
 
 import controlsde as cs
 from controlsde.problem import ProblemError
+from controlsde.sweeps.plan import plan_of
 from controlsde.sweeps.running import do
 from controlsde.sweeps.store import Row, Store
-from tests.sweeps.cases import TINY, Inline, Interrupted, Losing
+from controlsde.sweeps.variations import Variations
+from tests.sweeps.cases import TINY, Counted, Inline, Interrupted, Losing
 
 
 def run(folder, executor, **changes):
@@ -123,6 +125,43 @@ def test_what_is_known_to_have_ended_is_not_read_again(copy):
     assert again[0] is known[0] is not None
     assert again[1].error == "since then"
     assert again[2:] == known[2:]
+
+
+def test_a_command_does_what_it_was_asked_for_and_the_tables_hold_all_that_is_there(copy):
+    store, again = Store(copy), Inline()
+    (first, *_) = store.read_plan().runs
+    store.forget(first.key)
+    found = run(copy, again, vary={"noise": [0, 1], "solver.seed": [1, 2]})
+    assert len(again.done) == 2  # the runs of seed 2 alone: others may be at those of seed 0
+    assert len(found.rows_asked_for) == 4
+    assert all(row is not None for row in found.rows_asked_for)
+    assert [run.key for run in found.missing] == [first.key]
+    assert list(found.table()["status"]).count("missing") == 1
+    assert len((copy / "sweep.csv").read_text(encoding="utf-8").splitlines()) == 7
+
+
+def test_commands_that_extend_a_folder_at_the_same_time_lose_nothing(tmp_path):
+    plans = [plan_of(["two-bumps"], Variations.of({"solver.seed": [seed]})) for seed in range(12)]
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(Store(tmp_path / "runs").extend, plans))
+    kept = {run.key for run in Store(tmp_path / "runs").read_plan().runs}
+    assert kept == {run.key for plan in plans for run in plan.runs}
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["sweep.json"]
+
+
+def test_who_goes_on_begins_anywhere_among_what_is_missing(tmp_path):
+    vary = {"noise": [1], "solver.seed": list(range(40))}
+    fresh, orders = Counted(), set()
+    assert run(tmp_path / "new", fresh, vary=vary).missing == ()
+    assert fresh.order == sorted(fresh.order)
+    for number in range(8):
+        place = tmp_path / str(number)
+        run(place, Counted(most=3), vary=vary)
+        later = Counted()
+        run(place, later, vary=vary)
+        assert sorted(later.order) == list(range(3, 40))
+        orders.add(later.order[0])
+    assert len(orders) > 1
 
 
 def test_another_sweep_is_refused_and_nothing_is_changed(copy):
