@@ -108,7 +108,7 @@ def page_of(sweep: Sweep, target: Path) -> str:
         headline=headline(sweep, columns),
         sound=sweep.verified,
         going_on=_going_on(sweep, columns),
-        note=sweep.note,
+        note=sweep.note[:1].upper() + sweep.note[1:],
         effects=_effects(sweep),
         columns=columns,
         groups=_grouped(columns.measures),
