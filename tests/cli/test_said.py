@@ -134,7 +134,8 @@ def test_every_shipped_problem_has_its_dimension_and_picture_and_known_times_are
 def test_a_list_of_problems_that_is_piped_has_a_line_for_each(run, monkeypatch):
     monkeypatch.delenv("COLUMNS", raising=False)
     lines = run("problems").out.splitlines()
-    assert sum(line.split(" ")[0] in {one.name for one in shipped_problems()} for line in lines) == len(list_problems())
+    names = {one.name for one in shipped_problems()}
+    assert sum(line.split(" ")[0] in names for line in lines) == len(list_problems())
     assert not any(line != line.rstrip() for line in lines)
 
 
