@@ -49,21 +49,22 @@ def run(folder, *arguments):
 ONE_AFTER_THE_OTHER = """
 import contextlib, io, json, sys
 from controlsde.cli.commands import main
+from controlsde.result.result import Result
 answers = []
 for words in json.loads(sys.argv[1]):
     sys.argv = ["controlsde", *words]
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as said:
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as said:
         try:
             code = main() or 0
         except SystemExit as left:
             code = left.code or 0
-    answers.append((code, said.getvalue()))
-print(json.dumps(answers))
+    answers.append((code, out.getvalue(), said.getvalue()))
+print(json.dumps((answers, Result.load("out/result.nc").tracking.others)))
 """
 
 
 def one_after_the_other(folder, *commands):
-    """Exit codes and what was said on stderr, of commands in one process that has the package."""
+    """Exit codes, stdout and stderr of commands in one process that has the package; other distances of the result."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (folder, ROOT)))}
     command = [sys.executable, "-c", ONE_AFTER_THE_OTHER, json.dumps(commands)]
     answer = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder, check=True)
@@ -71,11 +72,25 @@ def one_after_the_other(folder, *commands):
 
 
 @pytest.fixture(scope="module")
-def solved(installed):
+def told(installed):
+    """The answers of all commands, by their first words, and the distances that the result's file knows."""
+    commands = {
+        "solve": ["solve", "problem.yaml", "--json", "-o", "out"],
+        "evaluate": ["evaluate", "problem.yaml", "--controls", "out/result.nc"],
+        "right": ["check", "problem.yaml"],
+        "wide": ["check", "problem.yaml", "--set", "reference.data.width=4"],
+        "unknown": ["check", "problem.yaml", "--set", "solver.kind=random-serach"],
+    }
+    answers, distances = one_after_the_other(installed, *commands.values())
+    return dict(zip(commands, answers, strict=True)), distances
+
+
+@pytest.fixture(scope="module")
+def solved(told):
     """What `solve` printed of the page's problem; its result is in `out`."""
-    answer = run(installed, "solve", "problem.yaml", "--json", "-o", "out")
-    assert answer.returncode == 3, answer.stderr  # random search never converges, and says so
-    return json.loads(answer.stdout)
+    code, out, err = told[0]["solve"]
+    assert code == 3, err  # random search never converges, and says so
+    return json.loads(out)
 
 
 def test_a_problem_with_parts_of_a_package_is_solved(solved):
@@ -88,29 +103,20 @@ def test_a_problem_with_parts_of_a_package_is_solved(solved):
     assert norm["value"] < 1e-3  # the grid against 3 / (4 width)
 
 
-def test_tables_and_result_files_know_the_distance(installed, solved):
-    answer = run(installed, "evaluate", "problem.yaml", "--controls", "out/result.nc")
-    (row,) = (line.split() for line in answer.stderr.splitlines() if "largest difference at T" in line)
+def test_tables_and_result_files_know_the_distance(told, solved):
+    answers, distances = told
+    (row,) = (line.split() for line in answers["evaluate"][2].splitlines() if "largest difference at T" in line)
     assert row[-1] == f"{solved['tracking']['sup_final']:.4g}"
-    code = "import controlsde as cs; print(cs.Result.load('out/result.nc').tracking.others['sup'])"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (installed, ROOT)))}
-    command = [sys.executable, "-c", code]
-    loaded = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=installed, check=True)
-    assert float(loaded.stdout) == pytest.approx(solved["tracking"]["sup_final"])
+    assert distances["sup"] == pytest.approx(solved["tracking"]["sup_final"])
 
 
-def test_check_and_mistakes_are_told_as_for_any_other(installed):
-    right, wide, unknown = one_after_the_other(
-        installed,
-        ["check", "problem.yaml"],
-        ["check", "problem.yaml", "--set", "reference.data.width=4"],
-        ["check", "problem.yaml", "--set", "solver.kind=random-serach"],
-    )
+def test_check_and_mistakes_are_told_as_for_any_other(told):
+    right, wide, unknown = (told[0][words] for words in ("right", "wide", "unknown"))
     assert right[0] == 0
     assert wide[0] == 2
-    assert "must keep centre ± width inside the box [-3, 3]" in wide[1]
+    assert "must keep centre ± width inside the box [-3, 3]" in wide[2]
     assert unknown[0] == 2
-    assert "did you mean 'random-search'?" in unknown[1]
+    assert "did you mean 'random-search'?" in unknown[2]
 
 
 @pytest.mark.slow

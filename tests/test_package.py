@@ -94,7 +94,14 @@ def test_reading_a_problem_loads_neither_the_solvers_nor_the_plots():
 
 def test_a_solve_in_one_dimension_loads_neither_pytorch_nor_casadi():
     """Each takes as long to import as the whole rest."""
-    settings = {"solver.starts": 1, "monte_carlo.particles": 100}
+    settings = {
+        "solver.starts": 1,
+        "solver.hops": 0,
+        "solver.iterations": 5,
+        "controls.pieces": 4,
+        "mesh.elements": [6],
+    }
+    settings |= {"monte_carlo.particles": 100, "monte_carlo.steps_per_piece": 8}
     loaded = python(
         f"import sys, controlsde as cs; cs.solve(cs.load_problem('two-bumps', set={settings}));"
         "import controlsde.report.figures; print(*sys.modules)"

@@ -23,6 +23,7 @@ PLANES = [name for name in NAMES if name not in (*LINES, *FREE)]
 ALIKE = (  # to others that stay in the quick tests
     "three-bumps", "wide-network", "vp-cosine", "iris-plane", "moons", "rotation", "smiley", "tilted-bumps", "jump",
     "heavy-tail", "iris-petals", "heat-compact", "moser-square", "iris", "wine", "digits", "ve-geometric", "circle",
+    "two-bumps",
 )  # fmt: skip
 
 

@@ -52,7 +52,8 @@ DOCS = Path(__file__).parents[2] / "docs" / "claims"
 ALIKE = (  # whose experiments do what others do that stay in the quick tests, for longer
     "noise-frontier-free-lengths", "gaussian-ode-and-sde", "narrow-network-2d", "moser-flow", "log-concave-contraction",
     "path-kl-is-loose", "price-of-narrowness", "energy-bound", "bound-prefers-noise", "feedback-and-forgetting",
-    "free-lengths", "forward-noise", "narrow-networks-on-digits",
+    "free-lengths", "forward-noise", "narrow-networks-on-digits", "noise-frontier", "gramian-and-noise",
+    "bounded-and-unbounded", "disconnected-support", "empirical-data",
 )  # fmt: skip
 
 
@@ -229,14 +230,14 @@ def no_answers(_, seeds, *__):
         (bounded_and_unbounded, "exact", too_gentle_at_an_edge),
         (empirical_data, "expected_squared_error", too_few),
         (disconnected_support, "exact", too_gentle),
-        (four_error_terms, "reverse_process", to_broader_data),
+        pytest.param(four_error_terms, "reverse_process", to_broader_data, marks=pytest.mark.slow),
         pytest.param(gaussian_ode_and_sde, "final_of_linear", half_as_steep, marks=pytest.mark.slow),
         (sgld_gaussian_mean, "scheme_law", too_sure_of_the_mean),
         pytest.param(log_concave_contraction, "contraction", forgets_more, marks=pytest.mark.slow),
         pytest.param(moser_flow, "exact", without_score, marks=pytest.mark.slow),
-        (reverse_wrong_start, "noised", without_forgetting),
+        pytest.param(reverse_wrong_start, "noised", without_forgetting, marks=pytest.mark.slow),
         (ou_semigroup_score, "slope", without_decay),
-        (narrow_switching, "in_turn", undoubled),
+        pytest.param(narrow_switching, "in_turn", undoubled, marks=pytest.mark.slow),
         (noise_helps_only_later, "biased", bias_once),
         pytest.param(path_kl_is_loose, "path_kl", without_quarter, marks=pytest.mark.slow),
         (score_loss_bounds_l2, "bound_of", without_sources),

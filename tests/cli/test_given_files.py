@@ -15,7 +15,7 @@ import safetensors.numpy
 from controlsde.foundation import files as whole_files
 from controlsde.foundation.memory import is_lack_of_memory, make_sure_of_room
 from controlsde.result.result import Result
-from tests.quick import only
+from tests.quick import only, slow
 
 from .commands import HEAT, files
 
@@ -154,17 +154,14 @@ def test_lack_of_memory_is_known_by_its_kind_or_its_words(error, expected):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such limits")
-def test_a_disk_without_room_is_one_line_with_the_cure_and_nothing_is_left(result, folder):
-    for words in (
-        ["solve", "small.yaml", "-o", "new/out"],
-        ["simulate", result, "-o", "new/out", "--particles", "2000"],
-    ):
-        code, _, err = limited(folder, "-f 4", *words, "-q")
-        assert code == 2, err
-        assert len(err.splitlines()) == 1, err
-        assert "new/out/" in err
-        assert "cannot be written (file too large); raise the limit for the size of a file (ulimit -f)" in err
-        assert sorted(path.name for path in folder.rglob("*")) == ["result.nc", "small.yaml"]
+@pytest.mark.parametrize("words", [["solve", "small.yaml"], slow(["simulate", "result.nc", "--particles", "2000"])])
+def test_a_disk_without_room_is_one_line_with_the_cure_and_nothing_is_left(words, result, folder):
+    code, _, err = limited(folder, "-f 4", *words, "-o", "new/out", "-q")
+    assert code == 2, err
+    assert len(err.splitlines()) == 1, err
+    assert "new/out/" in err
+    assert "cannot be written (file too large); raise the limit for the size of a file (ulimit -f)" in err
+    assert sorted(path.name for path in folder.rglob("*")) == [result, "small.yaml"]
 
 
 def test_what_killed_runs_left_in_a_folder_of_results_is_removed(run):

@@ -149,7 +149,7 @@ def test_a_fit_that_learnt_its_points_fails():
     from controlsde.tracking.free_posed import FreePosed
     from controlsde.verification.free_verifying import verify
 
-    problem = bumps(noise=1.0)
+    problem = bumps(noise=1.0, monte_carlo__particles=200)
     posed, controls = FreePosed.of(problem), some_controls()
     drift = network_drift(posed.network, controls, 1.0)
     loss = cs.evaluate(problem, controls).tracking.score_loss.fresh

@@ -83,7 +83,7 @@ CASES = {
     "three-draws": partial(process, 2, draws=3, scheme="euler-maruyama", steps_per_piece=2),
 }
 
-QUICK = ("euler-in-1", "groups-across-pieces", "heun-in-3", "periodic", "absorbing", "hardly-any-noise", "three-draws")
+QUICK = ("euler-in-1", "groups-across-pieces", "periodic", "absorbing", "three-draws")
 
 STILL = {
     "reflecting": partial(process, 1),

@@ -90,7 +90,7 @@ def test_a_drift_is_allowed_to_cross_the_box_within_the_shortest_piece(text, acc
     assert not any("warning" in line and "drift" in line for line in accepted(drift(text)).splitlines())
 
 
-@pytest.mark.parametrize("command", ["check", "evaluate", "solve", "compare"])
+@pytest.mark.parametrize("command", ["check", slow("evaluate"), "solve", slow("compare")])
 def test_a_density_that_no_basis_holds_is_told_where_it_is_written(command, refused):
     data = '{kind: formula, expression: "exp(-x**2*1e10)"}'
     line = refused(command, "bad.yaml", text=reversed_diffusion(data))[-1]
@@ -106,7 +106,7 @@ def test_a_density_that_cannot_be_integrated_is_told_with_its_place(refused):
 
 
 @pytest.mark.parametrize("command", ["check", pytest.param("solve", marks=pytest.mark.slow)])
-@pytest.mark.parametrize(("text", "at"), [("sign(x)", "x = 0"), ("where(x < 1, -x, 2)", "x = 1")])
+@pytest.mark.parametrize(("text", "at"), [slow(("sign(x)", "x = 0")), ("where(x < 1, -x, 2)", "x = 1")])
 def test_a_forward_process_that_jumps_is_told_with_place_and_cure(text, at, command, refused):
     forward = f'{{kind: formula, drift: "{text}", diffusivity: 1}}'
     line = refused(command, "bad.yaml", text=reversed_diffusion(forward=forward))[-1]

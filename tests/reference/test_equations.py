@@ -198,7 +198,8 @@ def test_density_is_carried_by_the_exact_drift_at_every_noise_level(name, built,
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SCORED_LATER else name for name in REFERENCES]
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name in (*ALIKE, *SCORED_LATER) else name for name in REFERENCES],
 )
 def test_score_is_the_gradient_of_the_log_density(name, built, rng):
     reference = built(name)
@@ -213,7 +214,7 @@ def test_score_is_the_gradient_of_the_log_density(name, built, rng):
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.slow) if any(part in name for part in HARD[2:]) else name
+        pytest.param(name, marks=pytest.mark.slow) if name in ALIKE or any(part in name for part in HARD[2:]) else name
         for name in REFERENCES
     ],
 )
@@ -230,7 +231,14 @@ def test_everything_is_finite_everywhere_at_all_times(name, built):
             assert np.all(np.isfinite(value))
 
 
-@pytest.mark.parametrize("name", [name for name in REFERENCES if "3d" not in name])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in (*ALIKE, *SCORED_LATER) else name
+        for name in REFERENCES
+        if "3d" not in name
+    ],
+)
 def test_initial_samples_have_the_moments_of_the_initial_density(name, built, rng):
     reference = built(name)
     free = "free" in name or name in FREE

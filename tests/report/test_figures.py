@@ -145,6 +145,12 @@ def _no_warnings():
         yield
 
 
+@pytest.fixture
+def few_dots(monkeypatch):
+    """Pictures of few pixels, for tests of which files there are."""
+    monkeypatch.setattr("controlsde.report.canvas.DOTS_PER_INCH", 20)
+
+
 def panels(figure):
     """The axes that hold a picture: no colour bars, nothing hidden."""
     return [axes for axes in figure.axes if axes.get_visible() and axes.get_label() != "<colorbar>"]
@@ -175,6 +181,7 @@ def test_a_comparison_gives_four_png_files(comparison, tmp_path):
     assert all(imread(path).shape[1] >= 1500 for path in written)
 
 
+@pytest.mark.usefixtures("few_dots")
 def test_a_given_drift_has_no_pictures_of_a_solve_and_old_ones_go(result, tmp_path):
     for old in ("weights.png", "convergence.png"):
         (tmp_path / old).write_bytes(b"of an earlier result")
@@ -183,6 +190,7 @@ def test_a_given_drift_has_no_pictures_of_a_solve_and_old_ones_go(result, tmp_pa
     assert {path.name for path in written} == {path.name for path in tmp_path.iterdir()} == {"density.png", "error.png"}
 
 
+@pytest.mark.usefixtures("few_dots")
 def test_a_picture_that_fails_leaves_the_earlier_one_and_no_pieces(result, tmp_path, monkeypatch):
     save_figures(result, tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
@@ -197,6 +205,7 @@ def test_a_picture_that_fails_leaves_the_earlier_one_and_no_pieces(result, tmp_p
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+@pytest.mark.usefixtures("few_dots")
 def test_pictures_need_no_pyplot_and_leave_matplotlibs_settings_alone(result, comparison, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)  # an import would fail
     settings = {name: matplotlib.rcParams[name] for name in matplotlib.rcParams if name != "backend"}
@@ -552,6 +561,7 @@ def test_numbers_that_are_not_finite_are_drawn_as_far_as_they_go(result, tmp_pat
     assert "not finite" in words(curves.error_against_time(broken(result)))
 
 
+@pytest.mark.usefixtures("few_dots")
 def test_without_any_finite_number_there_is_no_empty_picture_of_convergence(result, tmp_path):
     names = [path.name for path in save_figures(only_nan(result), tmp_path)]
     assert names == ["density.png", "weights.png", "error.png"]
@@ -574,6 +584,7 @@ def test_what_was_given_is_called_so_once(result):
     assert standing(result) == "shooting, not converged, verified"
 
 
+@pytest.mark.usefixtures("few_dots")
 @pytest.mark.parametrize("walls", [slow("periodic"), "absorbing"])
 def test_other_walls_are_drawn_too(walls, tmp_path):
     overrides = {"domain.walls": walls, "reference.forward": "heat", "reference.horizon": 0.1}

@@ -139,7 +139,7 @@ def test_a_drift_into_a_wall_with_noise_settles_in_the_exponential_layer():
             **{
                 "reference.diffusivity": 0.2,
                 "reference.horizon": 3,
-                "monte_carlo.steps_per_piece": 375,
+                "monte_carlo.steps_per_piece": 150,
                 "monte_carlo.particles": 1000,
             },
         )

@@ -7,6 +7,7 @@ import pytest
 
 from controlsde.problem import load_problem
 from controlsde.workflow.solving import evaluate
+from tests.quick import slow
 
 from . import honesty, oracles
 from .honesty import across_a_strip, mixture, reversed_heat, reversed_ornstein_uhlenbeck
@@ -24,7 +25,7 @@ def test_finite_volumes_match_a_gaussian_in_free_space():
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.5])
-@pytest.mark.parametrize(("mass", "width"), [(0.009, 1e-5), (0.2, 1e-3), (1e-3, 1e-8), (0.05, 0.02)])
+@pytest.mark.parametrize(("mass", "width"), [(0.009, 1e-5), slow((0.2, 1e-3)), slow((1e-3, 1e-8)), (0.05, 0.02)])
 def test_a_narrow_component_is_not_overlooked(mass, width, noise):
     data = mixture([1 - mass, mass], [0.0, 0.5003], [0.5, width])
     found = reversed_ornstein_uhlenbeck(data, noise, 0.5)
@@ -166,13 +167,13 @@ def test_a_short_pulse_is_not_missed(length, at, shape):
     assert reversed_heat(data, 1.0, 1.0, rate=1e-9, shift=0.0, extra=extra, moved=1.0).honest
 
 
-@pytest.mark.parametrize("noise", [1e-8, 1e-3, 30.0, 1e3])
+@pytest.mark.parametrize("noise", [1e-8, slow(1e-3), slow(30.0), 1e3])
 def test_tiny_and_huge_noise_are_measured(noise):
     found = reversed_heat(mixture([0.4, 0.6], [-0.5, 0.8], [0.4, 0.5]), noise, 0.02, rate=-1.0)
     assert found.honest
 
 
-@pytest.mark.parametrize("horizon", [1e-6, 1e-3, 10.0, 100.0])
+@pytest.mark.parametrize("horizon", [1e-6, slow(1e-3), slow(10.0), 100.0])
 @pytest.mark.parametrize("noise", [0.0, 1.0])
 def test_tiny_and_huge_horizons_are_measured(horizon, noise):
     rate = -0.5 if horizon < 5 else -0.02
@@ -230,7 +231,7 @@ def test_an_exact_drift_of_a_schedule_that_is_followed_is_verified(schedule):
 
 @pytest.mark.parametrize(
     ("mass", "width", "horizon", "elements"),
-    [(0.04, 0.01, 3.7, 90), (0.045, 0.006, 4.0, 120), (0.02, 0.01, 3.9, 110), (0.01, 0.006, 3.7, 110)],
+    [slow((0.04, 0.01, 3.7, 90)), (0.045, 0.006, 4.0, 120), slow((0.02, 0.01, 3.9, 110)), (0.01, 0.006, 3.7, 110)],
 )
 def test_a_narrow_part_that_the_data_shrink_to_is_not_overlooked(mass, width, horizon, elements):
     """Between the centres of two cells of the final grid, and nodes of the mesh."""
