@@ -24,13 +24,15 @@ $(READY): pyproject.toml setup.py build_backend.py constraints.txt $(wildcard co
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "controlsde needs Python 3.11 or newer: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,lint,browser,docs,learn]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt --editable '.[test,lint,browser,docs,learn]'
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true  # on all processors; pip does so on one
 	@touch $@
 
 demo: install
 	$(BIN)/controlsde compare iris-petals --noise 0 --noise 1 --output demo
 
 test: install
+	@$(BIN)/python -m compileall -q controlsde  # where Python keeps no bytecode, every process would compile it again
 	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -rs tests
 
 lint: install
