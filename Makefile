@@ -32,7 +32,7 @@ demo: install
 	$(BIN)/controlsde compare iris-petals --noise 0 --noise 1 --output demo
 
 test: install
-	@$(BIN)/python -m compileall -q controlsde  # where Python keeps no bytecode, every process would compile it again
+	@$(BIN)/python -m compileall -q controlsde solvers  # where Python keeps no bytecode, every process would compile it again
 	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -rs tests
 
 lint: install
