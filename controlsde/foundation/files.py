@@ -65,9 +65,12 @@ def changing(target: Path, patience: float = 60.0, pause: float = 0.05) -> Itera
     lock = target.with_name(f"{target.name}.lock")
     made = [folder for folder in reversed(target.parents) if not folder.exists()]
     began = time.monotonic()
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # a file stands where the folder should
+        _explain(error, target)
     while True:
         try:
-            lock.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))  # also NFS makes it for one alone
             break
         except FileExistsError:

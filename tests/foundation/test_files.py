@@ -210,6 +210,12 @@ def test_a_file_is_changed_by_one_at_a_time_and_what_a_killed_program_left_is_ta
     assert list(target.parent.iterdir()) == []
 
 
+def test_a_file_in_the_place_of_the_folder_is_told_at_once(tmp_path):
+    (tmp_path / "runs").write_text("a file")
+    with pytest.raises(OSError, match="cannot be written"), files.changing(tmp_path / "runs" / "plan.json"):
+        pass
+
+
 def test_who_fails_while_changing_a_file_leaves_neither_lock_nor_folder(tmp_path):
     with pytest.raises(ValueError, match="no"), files.changing(tmp_path / "a" / "b" / "plan.json"):
         raise ValueError("no")
