@@ -103,30 +103,31 @@ class Store:
         Commands that do so at the same time wait for each other. Raises SweepError where the folder holds a sweep of
         other problems, or over other keys; nothing is changed then.
         """
-        if (self.folder / SWEEP).exists():  # what can be refused is, before a lock is made
-            _same_sweep(self.folder, self.read_plan(), plan)
+        if (joined := self._joined(plan)) is not None and len(joined[0].runs) == joined[1]:
+            return joined[0]  # nothing is new
         with files.changing(self.folder / SWEEP):
-            return self._extended(plan)
-
-    def _extended(self, plan: Plan) -> Plan:
-        if (self.folder / SWEEP).exists():
-            before = self.read_plan()
-            _same_sweep(self.folder, before, plan)
-            known = {run.key for run in before.runs}
-            more = (run for run in plan.runs if run.key not in known)
-            plan = Plan(plan.sources, plan.base, plan.keys, (*before.runs, *more))
-            if len(plan.runs) == len(before.runs):
-                return plan
-        document = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "sources": [_shallow(one) for one in plan.sources],
-            "base": plan.base,
-            "keys": list(plan.keys),
-            "runs": [_shallow(one) for one in plan.runs],
-        }
-        files.write_whole(self.folder / SWEEP, (json.dumps(document, ensure_ascii=False) + "\n").encode())
+            joined = self._joined(plan)
+            plan = plan if joined is None else joined[0]
+            document = {
+                "format": FORMAT,
+                "format_version": FORMAT_VERSION,
+                "sources": [_shallow(one) for one in plan.sources],
+                "base": plan.base,
+                "keys": list(plan.keys),
+                "runs": [_shallow(one) for one in plan.runs],
+            }
+            files.write_whole(self.folder / SWEEP, (json.dumps(document, ensure_ascii=False) + "\n").encode())
         return plan
+
+    def _joined(self, plan: Plan) -> tuple[Plan, int] | None:
+        """What the folder holds and the plan, and how many runs were there; None where it holds nothing yet."""
+        if not (self.folder / SWEEP).exists():
+            return None
+        before = self.read_plan()
+        _same_sweep(self.folder, before, plan)
+        known = {run.key for run in before.runs}
+        more = (run for run in plan.runs if run.key not in known)
+        return Plan(plan.sources, plan.base, plan.keys, (*before.runs, *more)), len(before.runs)
 
     def place(self, key: str) -> Path:
         """The folder of a run."""
