@@ -268,6 +268,7 @@ for case in sys.argv[2:]:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cases", [["absorbing"], slow(["heun-in-1", "wide", "heun-in-8", "softplus", "sin"])], ids=len)
 def test_with_exact_functions_the_fast_kernel_agrees_with_the_reference(tmp_path, cases):
     printed = interpreted_script(tmp_path, FAST, __file__, *cases).split()

@@ -299,6 +299,7 @@ def test_nothing_of_a_simulation_is_cut_off_or_covered(result):
         assert_nothing_is_cut_off_or_covered(particles.histograms(one))
 
 
+@pytest.mark.slow
 def test_a_long_title_heightens_the_figure_and_ends_in_an_ellipsis(result):
     short, long, endless = (
         densities.density_strip(named(result, name)) for name in ("name", "long name " * 12, "long name " * 100)
@@ -418,6 +419,7 @@ def test_arrows_are_the_drift_of_the_piece_on_one_scale_where_there_is_mass(plan
     assert "arrows: the drift, |v| up to" in words(figure)
 
 
+@pytest.mark.slow
 def test_a_formula_has_arrows_and_an_exact_drift_has_none(plane):
     def given(drift):
         problem = plane.problem.model_copy(update={"drift": drift})
@@ -556,11 +558,13 @@ def test_without_gradients_or_several_starts_only_the_objective_is_shown(result)
     assert len(panels(curves.convergence(one))) == 1
 
 
+@pytest.mark.slow
 def test_numbers_that_are_not_finite_are_drawn_as_far_as_they_go(result, tmp_path):
     assert len(save_figures(broken(result), tmp_path)) == 4
     assert "not finite" in words(curves.error_against_time(broken(result)))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_dots")
 def test_without_any_finite_number_there_is_no_empty_picture_of_convergence(result, tmp_path):
     names = [path.name for path in save_figures(only_nan(result), tmp_path)]
@@ -584,6 +588,7 @@ def test_what_was_given_is_called_so_once(result):
     assert standing(result) == "shooting, not converged, verified"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_dots")
 @pytest.mark.parametrize("walls", [slow("periodic"), "absorbing"])
 def test_other_walls_are_drawn_too(walls, tmp_path):

@@ -124,6 +124,7 @@ def kill_often(folder, command, count, seed):
     assert all_whole(folder) == complete
 
 
+@pytest.mark.slow
 def test_a_few_kills_lose_no_result_and_leave_nothing_for_long(tmp_path):
     kill_often(tmp_path, "solve", 1, seed=1)
 
