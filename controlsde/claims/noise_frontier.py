@@ -75,7 +75,7 @@ def experiment(parameters: Parameters, setting: Setting) -> Findings:
         raise SettingError(f"densities must be among {', '.join(DENSITIES)} (got {', '.join(unknown)})")
     if not set(parameters.lengths) <= set(LENGTHS):
         raise SettingError(f"lengths must be among {', '.join(LENGTHS)} (got {', '.join(parameters.lengths)})")
-    folder = setting.folder / "noise-frontier" if setting.folder else None
+    folder = setting.folder.resolve() / "noise-frontier" if setting.folder else None
     todo = climbs(parameters)
     kept = [cells for cells in todo if folder and all((folder / one.name).exists() for one in cells)]
     known = {cells: climb(cells, folder) for cells in kept}

@@ -74,7 +74,7 @@ def run(
     place = SideBySide.asked(executor, workers)
     from controlsde.cli.console import LOADING, Console
 
-    console = Console(quiet=quiet or not leads(), verbose=verbose)
+    console = Console(quiet=quiet or not leads(executor), verbose=verbose)
     with console.progress(LOADING):
         from controlsde.claims.harness.settings import with_settings
 

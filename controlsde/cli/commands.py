@@ -121,7 +121,7 @@ def solve(
     from controlsde.cli.console import LOADING, Console
     from controlsde.foundation.progress import Step
 
-    console = Console(quiet=quiet or not leads(), verbose=verbose)
+    console = Console(quiet=quiet or not leads(executor), verbose=verbose)
     with running(console, problem, LOADING):
         from controlsde.workflow.answering import refusals
         from controlsde.workflow.answering import solve as solve_once
@@ -190,7 +190,7 @@ def compare(
     from controlsde.foundation.progress import Step
 
     loaded, lessened = load_to_solve(problem, overrides, solver, quick)
-    console = Console(quiet=quiet or not leads(), verbose=verbose)
+    console = Console(quiet=quiet or not leads(executor), verbose=verbose)
     with running(console, problem, LOADING):
         from controlsde.workflow.comparison import DEFAULT_NOISE
         from controlsde.workflow.comparison import compare as compare_once
@@ -349,7 +349,7 @@ def simulate(
     from controlsde.cli.console import LOADING, Console
     from controlsde.foundation.progress import Step
 
-    console = Console(quiet=quiet or not leads(), verbose=verbose)
+    console = Console(quiet=quiet or not leads(executor), verbose=verbose)
     with running(console, str(result), LOADING):
         from controlsde.workflow.simulation import SimulationSettings
         from controlsde.workflow.simulation import simulate as run

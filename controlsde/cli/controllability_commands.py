@@ -115,7 +115,7 @@ def reach(
     from controlsde.cli.console import LOADING, Console
     from controlsde.foundation.progress import Step
 
-    console = Console(quiet=quiet or not leads(), verbose=verbose)
+    console = Console(quiet=quiet or not leads(executor), verbose=verbose)
     with running(console, problem, LOADING):
         from controlsde.workflow.reaching import BUDGET, reach_each
 
@@ -127,7 +127,7 @@ def reach(
         "norm": norm,
         "energy": energy,
         "budget": BUDGET if budget is None else budget,
-        "folder": folder,
+        "folder": folder.resolve() if folder else None,  # workers may be elsewhere
         "frontier": folder is not None,
     }
     with running(console, problem) as progress, located(problem, overrides, loaded):

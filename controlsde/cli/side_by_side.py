@@ -48,7 +48,9 @@ class SideBySide:
 
         if self.executor is None and self.workers is None:
             return at_a_time(count, None, lambda: one)
-        return min(count, self.workers or loky.cpu_count())
+        room = self.workers or loky.cpu_count()
+        ours = self.executor in (None, "processes")
+        return 1 if ours and count < room else min(count, room)
 
     @contextmanager
     def started(self) -> Iterator[Executor | None]:
@@ -67,6 +69,6 @@ class SideBySide:
             yield pool
 
 
-def leads() -> bool:
-    """Whether this is the first of the processes that were started together."""
-    return all(os.environ.get(name, "0") == "0" for name in RANKS)
+def leads(executor: str | None) -> bool:
+    """Whether this is the first of the processes that were started together, where they work together at all."""
+    return executor != "mpi" or all(os.environ.get(name, "0") == "0" for name in RANKS)

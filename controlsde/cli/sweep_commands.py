@@ -59,7 +59,7 @@ def sweep(
     """Solve problems under many settings, side by side; go on with what is missing."""
     from controlsde.cli.console import Console
 
-    console = Console(quiet=quiet or not leads(), verbose=verbose)
+    console = Console(quiet=quiet or not leads(executor), verbose=verbose)
     SideBySide.asked(executor, workers)
     if budget is not None and not budget > 0.0:
         raise UsageError(f"--budget must be more than 0 seconds (got {budget:g})")
@@ -115,9 +115,7 @@ def _asked(
         known = tuple(store.rows(plan))
         missing = missing_of(plan, known)
     console.note(f"{len(plan.runs):,} runs in {folder}, {len(missing):,} to do: {_listed(plan.runs)}")
-    if not missing and not leads():
-        return None
-    if missing and leads():
+    if missing and leads(executor):
         from controlsde.sweeps.expectation import expected
 
         with running(console, str(folder), "looking how long it takes"):
@@ -157,12 +155,9 @@ def _of_a_folder(
         with running(console, str(store.folder), "reading the runs") as progress:
             return _reported(Sweep.load(store.folder), console, executor, workers, progress)
     plan = store.read_plan()
-    for run in plan.runs:
-        row = store.row(run.key)
-        if row is None or row.failed or row.status != "converged" or not row.verified:
-            store.forget(run.key)
+    good = [row if row and row.status == "converged" and row.verified else None for row in store.rows(plan)]
     with running(console, str(store.folder)) as progress:
-        return carry_on(store, plan, executor, workers, budget, progress)
+        return carry_on(store, plan, executor, workers, budget, progress, good, again=True)
 
 
 def _reported(
@@ -171,7 +166,7 @@ def _reported(
     """Write the tables, the pages of runs and the page of all again; None where another process leads."""
 
     faults = found.report_runs(executor, workers, progress)
-    if faults is None or not leads():
+    if faults is None or not leads(executor):
         return None
     found.write(progress)
     for line in faults:

@@ -123,6 +123,8 @@ def _dask(address: str, workers: int | None) -> Iterator[Executor]:
     try:
         client = Client(cluster or address, timeout=ANSWERS_WITHIN, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
+        if cluster is not None:
+            cluster.close()
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ExecutorError(
             f"the Dask scheduler at {address} does not answer ({reason}); start it with `dask scheduler`, and workers "
@@ -185,7 +187,10 @@ def _mpi(workers: int | None) -> Iterator[Executor | None]:
     found = world.allgather((library.Get_processor_name(), versions_here()))
     _same_versions({f"rank {rank} on {place}": known for rank, (place, known) in enumerate(found)})
     with MPICommExecutor(world, root=0) as pool:
-        yield cast("Executor | None", pool)
+        if pool is not None:
+            yield cast("Executor", pool)
+            return
+    yield None  # outside, for there all that is raised would be lost
 
 
 @cache

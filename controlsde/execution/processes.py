@@ -111,8 +111,12 @@ class Processes(Executor):
         pool: loky.ProcessPoolExecutor | None = None
         while (task := self._tasks.get()) is not None:
             if task.future.set_running_or_notify_cancel():
-                pool = pool or self._started(number)
-                if not task.done_by(pool):
+                try:
+                    pool = pool or self._started(number)
+                except Exception as error:  # noqa: BLE001 - such as too many open files: whoever waits is told
+                    task.future.set_exception(error)
+                    pool = None
+                if pool is not None and not task.done_by(pool):
                     self._end(pool, kill=True)
                     pool = None
             with self._lock:

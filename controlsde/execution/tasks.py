@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from controlsde.execution.executors import ExecutorError, died, room_of
-from controlsde.execution.processes import Processes
 
 R = TypeVar("R")
 
@@ -101,7 +100,7 @@ class Tasks(Generic[R]):
             number, attempt = self._under_way.pop(future, (-1, 0))
             if number < 0:  # taken back
                 continue
-            error = future.exception()
+            error = ExecutorError("the executor dropped it unasked") if future.cancelled() else future.exception()
             if error is None:
                 told.append(Ended(number, future.result(), None, attempt))
             elif died(error) and attempt < TRIES:
@@ -119,8 +118,8 @@ class Tasks(Generic[R]):
         self._next = len(self._tasks)
 
     def _take_back(self) -> None:
-        """Let what no worker has begun wait again. Others than ours do not tell whether one has."""
-        if not isinstance(self._executor, Processes):
+        """Let what no worker has begun wait again. Dask does not tell whether one has."""
+        if hasattr(self._executor, "_client"):
             return
         for future, begun in list(self._under_way.items()):
             if future.cancel():

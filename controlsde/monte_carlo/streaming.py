@@ -19,7 +19,7 @@ import loky
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.execution.executors import died, room_of
+from controlsde.execution.executors import ExecutorError, died, room_of
 from controlsde.foundation.surroundings import one_thread, own_settings
 from controlsde.monte_carlo.backends.choice import Backend
 from controlsde.monte_carlo.philox import Stream
@@ -239,7 +239,16 @@ class _Hands:
                 except Exception as error:
                     if not died(error):
                         raise
-                    yield self.executor.submit(self.work, chunk).result()
+                    yield self._once_more(chunk)
         finally:
             for _, future in waiting:
                 future.cancel()
+
+    def _once_more(self, chunk: range) -> Sums:
+        try:
+            return self.executor.submit(self.work, chunk).result()
+        except Exception as error:
+            if not died(error):
+                raise
+            words = f"a worker died twice at particles {chunk[0] * CELL:,} and on ({error}): try fewer --workers"
+            raise ExecutorError(words) from None

@@ -41,20 +41,23 @@ def run_all(
     progress: Progress = silent,
     budget: float | None = None,
     workers: int | None = None,
+    *,
+    again: bool = False,
 ) -> Counts:
     """Do every run, and keep how it ended. budget: seconds after which none is begun.
 
-    workers: how many an executor has at least that does not say so itself. Raises SweepError where workers do not see
-    the folder, ExecutorError where the executor takes no more work, or a worker has other versions.
+    again: also runs that have ended, whose rows stay until there are new ones. workers: how many an executor has at
+    least that does not say so itself. Raises SweepError where workers do not see the folder, ExecutorError where the
+    executor takes no more work, or a worker has other versions.
     """
     began = time.monotonic()
     ended = failed = 0
-    tasks = Tasks(_Runs(runs, plan, store), executor, workers)
+    tasks = Tasks(_Runs(runs, plan, store, again), executor, workers)
     try:
         while True:
             late = budget is not None and time.monotonic() - began >= budget
             for one in tasks.ended(begin=not late):
-                if isinstance(one.error, SweepError | ExecutorError):
+                if isinstance(one.error, SweepError | ExecutorError | KeyboardInterrupt):
                     raise one.error
                 row = one.result or _lost(runs[one.number], one)
                 if one.error is not None:
@@ -75,14 +78,15 @@ class _Runs(Sequence[Task[Row]]):
     runs: Sequence[Run]
     plan: Plan
     store: Store
+    again: bool
 
     def __len__(self) -> int:
         return len(self.runs)
 
     def __getitem__(self, place: Any) -> Any:
         run = self.runs[place]
-        arguments = str(self.store.folder), run.key, self.plan.source(run.problem).file, self.plan.base, run.settings
-        return Task(run.label, do, arguments)
+        folder, file = str(self.store.folder.resolve()), self.plan.source(run.problem).file
+        return Task(run.label, do, (folder, run.key, file, self.plan.base, run.settings, self.again))
 
 
 def _lost(run: Run, ended: Ended[Row]) -> Row:
@@ -98,11 +102,12 @@ def _step(ended: int, failed: int, total: int, seconds: float) -> Step:
     return Step(words, fraction=ended / total if total else 1.0)
 
 
-def do(folder: str, key: str, file: str, base: Settings, settings: Settings) -> Row:
+def do(folder: str, key: str, file: str, base: Settings, settings: Settings, again: bool = False) -> Row:
     """One run, on whatever machine: solve, verify, write the result and its numbers. Returns how it ended.
 
-    What is wrong with its problem, or goes wrong in it, is how it ended, too. A run that another command has done
-    by now is not done again. Raises SweepError where the folder of the sweep is not to be seen from here.
+    What is wrong with its problem, or goes wrong in it, is how it ended, too. A run that another command has done by
+    now is not done again, unless `again` says so. Raises KeyboardInterrupt where the run was cut short, SweepError
+    where the folder of the sweep is not to be seen from here.
     """
     store = Store(Path(folder))
     if not (store.folder / SWEEP).exists():
@@ -110,7 +115,7 @@ def do(folder: str, key: str, file: str, base: Settings, settings: Settings) -> 
             f"a worker does not see {folder}: workers on other machines need a folder that all of them share; name one "
             "with -o"
         )
-    if (done := store.row(key)) is not None:
+    if not again and (done := store.row(key)) is not None:
         return done
     began = time.perf_counter()
     try:
@@ -130,6 +135,8 @@ def _solved(store: Store, key: str, file: str, settings: Settings, began: float)
     if refused := refusals(problem):
         return Row(key, "failed", False, None, {}, "; ".join(refused))
     result = solve(problem, executor=Here())
+    if result.status == "interrupted":  # it is missing, then
+        raise KeyboardInterrupt
     result.save(store.place(key) / RESULT)
     document = result.to_json()
     return Row(

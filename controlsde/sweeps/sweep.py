@@ -220,10 +220,13 @@ def carry_on(
     budget: float | None = None,
     progress: Progress = silent,
     known: Sequence[Row | None] | None = None,
+    *,
+    again: bool = False,
 ) -> Sweep | None:
     """Do what is missing of a plan, and gather all that the folder holds; None where another process leads.
 
-    known: how every run of the plan had ended, where the caller has looked: that is not read again. Who finds that some
+    known: how every run of the plan had ended, where the caller has looked: that is not read again. again: whether what
+    is missing by `known` is done though it has ended; its rows stay until there are new ones. Who finds that some
     have ended begins anywhere among the others, so that several commands in a folder seldom do the same run.
     """
     known = tuple(store.rows(plan)) if known is None else known
@@ -231,7 +234,7 @@ def carry_on(
     if len(missing) < len(plan.runs):
         first = secrets.randbelow(len(missing)) if missing else 0
         missing = missing[first:] + missing[:first]
-    if missing:
+    if missing or executor == "mpi":  # the first process alone says what is missing
         from controlsde.execution.executors import executor_of
         from controlsde.sweeps.running import run_all
 
@@ -240,7 +243,8 @@ def carry_on(
             with executor_of(executor, workers) as pool:
                 if pool is None:
                     return None
-                run_all(missing, plan, store, pool, progress, budget, workers)
+                if missing:
+                    run_all(missing, plan, store, pool, progress, budget, workers, again=again)
         except KeyboardInterrupt:
             interrupted = True
     progress(Step("gathering the numbers"))

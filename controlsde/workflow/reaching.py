@@ -167,13 +167,26 @@ def reach_each(
     if at_a_time(len(problems), executor, cost) > 1:
         with given_or_own(executor) as pool:
             jobs = [Job(f"noise {one.noise:g}", reach, (one,), asked) for one in problems]
-            return [one for one in run_jobs(jobs, pool, progress).results if one is not None]
+            done = run_jobs(jobs, pool, progress)
+        return _as_far_as([one for one in done.results if one is not None], interrupted=done.interrupted)
     found: list[Reach] = []
-    for one in problems:
-        found.append(reach(one, **asked, progress=progress, executor=executor))
-        if found[-1].interrupted:
-            break
+    try:
+        for one in problems:
+            found.append(reach(one, **asked, progress=progress, executor=executor))
+            if found[-1].interrupted:
+                break
+    except KeyboardInterrupt:
+        return _as_far_as(found, interrupted=True)
     return found
+
+
+def _as_far_as(found: list[Reach], *, interrupted: bool) -> list[Reach]:
+    """What was found, the last of it marked where an interruption kept others from it; that alone where none was."""
+    if not interrupted:
+        return found
+    if not found:
+        raise KeyboardInterrupt
+    return [*found[:-1], replace(found[-1], interrupted=True)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ import os
 import time
 from concurrent.futures import CancelledError, wait
 
+import loky
 import pytest
 
 from controlsde.execution.processes import Processes, WorkerDiedError
@@ -48,6 +49,18 @@ def test_a_worker_that_dies_loses_its_own_task_alone(pool):
         lost.result(timeout=60)
     assert later.result(timeout=60) == 25
     assert len([future.result() for future in others]) == 3
+
+
+def test_a_worker_that_cannot_be_started_is_told_and_nobody_waits_for_ever(monkeypatch):
+    def full(*_, **__):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(loky, "ProcessPoolExecutor", full)
+    with Processes(1) as processes:
+        with pytest.raises(OSError, match="Too many open files"):
+            processes.submit(square, 2).result(timeout=10)
+        monkeypatch.undo()
+        assert processes.submit(square, 2).result(timeout=60) == 4
 
 
 def test_who_is_told_to_end_ends_at_once_with_its_workers():

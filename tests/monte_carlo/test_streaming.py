@@ -10,6 +10,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
+from controlsde.execution.executors import ExecutorError
 from controlsde.execution.here import Here
 from controlsde.execution.processes import WorkerDiedError
 from controlsde.fokker_planck.diffusivity import Steady
@@ -125,7 +126,7 @@ def test_a_chunk_whose_worker_died_is_counted_all_the_same_and_once(counted):
             lost.set_exception(WorkerDiedError("its worker process ended unexpectedly"))
             return lost
 
-    with pytest.raises(WorkerDiedError):  # twice the same chunk
+    with pytest.raises(ExecutorError, match="a worker died twice at particles 0 and on"):
         run(Effort(5 * CELL + 123), elsewhere=Elsewhere(Losing(2), counts))
     assert_same(run(Effort(5 * CELL + 123), elsewhere=Elsewhere(Losing(1), counts)).sums, counted)
 

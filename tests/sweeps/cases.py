@@ -46,7 +46,7 @@ class Losing(Inline):
         self.deaths = 0
 
     def submit(self, function, /, *arguments, **named):
-        if arguments[-1][self.key] == self.value and self.left:
+        if arguments[4][self.key] == self.value and self.left:
             self.left -= 1
             self.deaths += 1
             future = Future()
@@ -61,7 +61,7 @@ class Counted(Executor):
     def __init__(self, most=None):
         self.order, self.most = [], most
 
-    def submit(self, _function, /, folder, key, _file, _base, settings):
+    def submit(self, _function, /, folder, key, _file, _base, settings, _again):
         if len(self.order) == self.most:
             raise KeyboardInterrupt
         self.order.append(settings["solver.seed"])

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import re
+import types
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from controlsde.problem import ProblemError
 from controlsde.sweeps.plan import plan_of
 from controlsde.sweeps.running import do
 from controlsde.sweeps.store import Row, Store
+from controlsde.sweeps.sweep import carry_on
 from controlsde.sweeps.variations import Variations
 from tests.sweeps.cases import TINY, Counted, Inline, Interrupted, Losing
 
@@ -162,6 +164,31 @@ def test_who_goes_on_begins_anywhere_among_what_is_missing(tmp_path):
         assert sorted(later.order) == list(range(3, 40))
         orders.add(later.order[0])
     assert len(orders) > 1
+
+
+def test_a_run_that_was_interrupted_is_missing(tmp_path, monkeypatch):
+    cut = types.SimpleNamespace(status="interrupted")
+    monkeypatch.setattr("controlsde.workflow.answering.solve", lambda *_, **__: cut)
+    found = run(tmp_path, Inline())
+    assert found.interrupted
+    assert len(found.missing) == 4
+    assert not list(tmp_path.rglob("run.json"))
+
+
+def test_what_is_retried_stays_until_there_is_something_new(copy):
+    store = Store(copy)
+    plan = store.read_plan()
+    closed = ThreadPoolExecutor(1)
+    closed.shutdown()
+    before = list(store.rows(plan))
+    with pytest.raises(cs.ExecutorError, match="takes no more work"):
+        carry_on(store, plan, closed, known=[None] * 4, again=True)
+    assert list(store.rows(plan)) == before
+    again = Inline()
+    found = carry_on(store, plan, again, known=[None, *before[1:]], again=True)
+    assert again.done == [plan.runs[0].key]
+    assert found.rows[0].numbers["objective"] == before[0].numbers["objective"]
+    assert found.rows[0].seconds != before[0].seconds
 
 
 def test_another_sweep_is_refused_and_nothing_is_changed(copy):

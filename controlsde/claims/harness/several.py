@@ -24,7 +24,8 @@ def run_claims(
 
     Returns what was found, in the order of the claims, and whether an interruption left some out.
     """
-    jobs = [Job(claim.id, _found, (claim.id, parameters, setting.folder)) for claim, parameters in claims]
+    folder = setting.folder.resolve() if setting.folder else None  # workers may be elsewhere
+    jobs = [Job(claim.id, _found, (claim.id, parameters, folder)) for claim, parameters in claims]
 
     def tested(number: int, found: tuple[Findings, float]) -> Tested:
         claim, parameters = claims[number]

@@ -42,7 +42,7 @@ def report_runs(
     `executor_of` does.
     """
     keys = [key for key in chosen(sweep) if not _is_fresh(sweep.folder / RUNS / key)]
-    if not keys:
+    if not keys and executor != "mpi":  # else the first process alone says what is to be written
         return []
     progress(Step(f"0 of {len(keys)} pages of runs", fraction=0.0))
     if executor is None and len(keys) <= HERE:
@@ -65,7 +65,7 @@ def _one_by_one(sweep: Sweep, keys: Sequence[str], progress: Progress) -> dict[s
 
 def _side_by_side(sweep: Sweep, keys: Sequence[str], pool: Executor, progress: Progress) -> dict[str, str]:
     began, faults = time.monotonic(), {}
-    tasks = Tasks([Task(key, write_one, (str(sweep.folder / RUNS / key),)) for key in keys], pool)
+    tasks = Tasks([Task(key, write_one, (str(sweep.folder.resolve() / RUNS / key),)) for key in keys], pool)
     try:
         while tasks.waiting or tasks.under_way:
             for one in tasks.ended():
