@@ -142,6 +142,7 @@ def _listed(runs: Sequence[Any]) -> str:
 def _of_a_folder(
     words: Sequence[str], console: Console, executor: str | None, workers: int | None, budget: float | None
 ) -> Sweep | None:
+    from controlsde.sweeps.plan import check_unchanged
     from controlsde.sweeps.store import Store
     from controlsde.sweeps.sweep import Sweep, carry_on
 
@@ -155,6 +156,8 @@ def _of_a_folder(
         with running(console, str(store.folder), "reading the runs") as progress:
             return _reported(Sweep.load(store.folder), console, executor, workers, progress)
     plan = store.read_plan()
+    with running(console, str(store.folder), "reading the problems"):
+        check_unchanged(plan)
     good = [row if row and row.status == "converged" and row.verified else None for row in store.rows(plan)]
     with running(console, str(store.folder)) as progress:
         return carry_on(store, plan, executor, workers, budget, progress, good, again=True)

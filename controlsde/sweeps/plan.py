@@ -77,6 +77,16 @@ def plan_of(problems: Sequence[str | Path], variations: Variations, base: Mappin
     return Plan(sources, fixed, variations.keys, runs)
 
 
+def check_unchanged(plan: Plan) -> None:
+    """Raises SweepError where a problem is not what it was when the sweep began: runs would be of something else."""
+    for source in plan.sources:
+        if _source(source.file, plan.base).digest != source.digest:
+            raise SweepError(
+                f"{source.file}: has changed since the sweep began, or its data have; name another folder with -o for "
+                "what it is now, or bring back what it was"
+            )
+
+
 def _telling(variations: Variations) -> Iterator[Settings]:
     """Settings in which every value stands once, beside the first of all others: far fewer than all combinations."""
     first = next(variations.runs())

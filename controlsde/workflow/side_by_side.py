@@ -7,6 +7,7 @@ same. An interruption lets every job come to its end with the best that it has; 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -89,15 +90,18 @@ def run_jobs(
     interrupted = False
     with mailbox() as box:
         tasks = Tasks([Task(job.name, _do, (job, number, box)) for number, job in enumerate(jobs)], executor)
+        told: deque[Ended[tuple[bool, Any]]] = deque()  # which an interruption while one is told of does not lose
         try:
-            while tasks.under_way or (tasks.waiting and not interrupted):
+            while told or tasks.under_way or (tasks.waiting and not interrupted):
                 try:
-                    for one in tasks.ended(begin=not interrupted):
-                        stopped, result = _of(one, jobs)
+                    told.extend(tasks.ended(begin=not interrupted))
+                    while told:
+                        stopped, result = _of(told[0], jobs)
                         interrupted |= stopped
                         if not stopped:
-                            results[one.number] = result
-                            ended(one.number, result)
+                            results[told[0].number] = result
+                            ended(told[0].number, result)
+                        told.popleft()
                     progress(_step(jobs, tasks, box, interrupted=interrupted))
                 except KeyboardInterrupt:
                     if interrupted:

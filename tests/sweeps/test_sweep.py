@@ -12,7 +12,7 @@ import pytest
 
 import controlsde as cs
 from controlsde.problem import ProblemError
-from controlsde.sweeps.plan import plan_of
+from controlsde.sweeps.plan import check_unchanged, plan_of
 from controlsde.sweeps.running import do
 from controlsde.sweeps.store import Row, Store
 from controlsde.sweeps.sweep import carry_on
@@ -173,6 +173,16 @@ def test_a_run_that_was_interrupted_is_missing(tmp_path, monkeypatch):
     assert found.interrupted
     assert len(found.missing) == 4
     assert not list(tmp_path.rglob("run.json"))
+
+
+def test_a_problem_that_was_edited_meanwhile_is_told(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(cs.load_problem("two-bumps", set=TINY).to_yaml(), encoding="utf-8")
+    plan = plan_of([path], Variations.of({"noise": [0, 1]}))
+    check_unchanged(plan)
+    path.write_text(path.read_text(encoding="utf-8").replace("horizon: 1.5", "horizon: 1.4"), encoding="utf-8")
+    with pytest.raises(cs.SweepError, match=r"mine\.yaml: has changed since the sweep began"):
+        check_unchanged(plan)
 
 
 def test_what_is_retried_stays_until_there_is_something_new(copy):
