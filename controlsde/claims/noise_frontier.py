@@ -2,37 +2,30 @@
 
 A cell is one budget at one noise level. Cells that differ only in their pieces make a climb: the fewest pieces start at
 random, more pieces start from the answers on fewer, whose pieces they divide. Otherwise a descent that is cut short on
-many pieces would be compared, and not what many pieces can do. The climbs are independent of each other. Every cell is
-kept in a file of its own as soon as it is done, so that a run which was killed goes on where it stopped, as long as it
-is given the same folder.
+many pieces would be compared, and not what many pieces can do. All runs are those of a sweep: a run that was killed
+goes on where it stopped, as long as it is given the same folder, which has the tables and the page of a sweep.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.claims.harness.claim import Claim, Findings, Row, Setting, report
-from controlsde.claims.harness.climbs import DENSITIES, MEASURES, Cell, Measured, climb
+from controlsde.claims.harness.climbs import DENSITIES, MEASURES, Cell, Grid, Measured, climbed
 from controlsde.claims.harness.optimised import Spread, spread_curve
 from controlsde.claims.harness.settings import SettingError
-from controlsde.execution.executors import given_or_own
-from controlsde.foundation.progress import Progress, Step
 from controlsde.report.panels import Panel
-from controlsde.workflow.cost_alone import Cost
-from controlsde.workflow.side_by_side import Job, at_a_time, run_jobs
 
 Array = NDArray[np.float64]
 
 LENGTHS = ("equal", "free")
 CLEAR = 2.0  # deviations of a difference over the seeds, beyond which it is called one
 RISEN = 1.02  # times J on fewer pieces: more than other steps in time make of the same controls
-SECONDS, MEMORY = 60.0, 2**28  # that a climb may take
 
 
 @dataclass(frozen=True)
@@ -52,65 +45,21 @@ class Parameters:
     lengths: tuple[str, ...] = ("equal",)
 
 
-def climbs(parameters: Parameters) -> list[tuple[Cell, ...]]:
-    """The cells, from few pieces to many, of every density, width and noise level; those that take longest first."""
-    pieces = tuple(sorted(set(parameters.pieces)))
-    seeds, iterations, horizon = parameters.seeds, parameters.iterations, parameters.horizon
-    return [
-        tuple(
-            Cell(density, pieces[:end], width, noise, seeds, iterations, horizon, lengths)
-            for end in range(1, len(pieces) + 1)
-        )
-        for lengths in sorted(set(parameters.lengths), reverse=True)
-        for width in sorted(parameters.widths, reverse=True)
-        for density in parameters.densities
-        for noise in parameters.noise
-    ]
-
-
-def experiment(parameters: Parameters, setting: Setting) -> Findings:
-    """Every climb, side by side where that pays."""
+def grid(parameters: Parameters) -> Grid:
+    """What is solved. Raises SettingError for densities or lengths that are none."""
     unknown = [name for name in parameters.densities if name not in DENSITIES]
     if unknown:
         raise SettingError(f"densities must be among {', '.join(DENSITIES)} (got {', '.join(unknown)})")
     if not set(parameters.lengths) <= set(LENGTHS):
         raise SettingError(f"lengths must be among {', '.join(LENGTHS)} (got {', '.join(parameters.lengths)})")
+    pieces = tuple(sorted(set(parameters.pieces)))
+    return Grid(**{**vars(parameters), "pieces": pieces})
+
+
+def experiment(parameters: Parameters, setting: Setting) -> Findings:
+    """Every climb, side by side where that pays."""
     folder = setting.folder.resolve() / "noise-frontier" if setting.folder else None
-    todo = climbs(parameters)
-    kept = [cells for cells in todo if folder and all((folder / one.name).exists() for one in cells)]
-    known = {cells: climb(cells, folder) for cells in kept}
-    known |= _climbed([cells for cells in todo if cells not in known], folder, setting, len(todo))
-    found = {cell: one for cells in todo for cell, one in zip(cells, known[cells], strict=True)}
-    return _findings(parameters, found)
-
-
-def _climbed(
-    fresh: Sequence[tuple[Cell, ...]], folder: Path | None, setting: Setting, total: int
-) -> dict[tuple[Cell, ...], tuple[Measured, ...]]:
-    """What each of these climbs finds, side by side where that pays. Raises KeyboardInterrupt; cells are kept."""
-    ended = total - len(fresh)
-    if at_a_time(len(fresh), setting.executor, lambda: Cost(SECONDS, MEMORY)) > 1:
-        with given_or_own(setting.executor) as pool:
-            jobs = [Job(cells[-1].label, _climb_elsewhere, (cells, folder)) for cells in fresh]
-            done = run_jobs(jobs, pool, setting.progress)
-        if done.interrupted:
-            raise KeyboardInterrupt
-        return {cells: one for cells, one in zip(fresh, done.results, strict=True) if one is not None}
-    found = {}
-    for number, cells in enumerate(fresh):
-        setting.progress(Step(f"{ended + number} of {total} climbs", fraction=(ended + number) / total))
-        found[cells] = climb(cells, folder, setting.progress)
-    return found
-
-
-def _climb_elsewhere(
-    cells: tuple[Cell, ...],
-    folder: Path | None,
-    *,
-    progress: Progress,
-    executor: Executor,  # noqa: ARG001
-) -> tuple[Measured, ...]:
-    return climb(cells, folder, progress)
+    return _findings(parameters, climbed(grid(parameters), folder, setting.progress, setting.executor))
 
 
 def _findings(parameters: Parameters, found: dict[Cell, Measured]) -> Findings:
@@ -200,10 +149,11 @@ def _in_words(symbol: str, apart: dict[str, float]) -> str:
 
 def _rises(found: dict[Cell, Measured]) -> Array:
     """J over J on the pieces before, of every seed and cell that has such."""
+    fewer = {more: pieces for pieces, more in itertools.pairwise(sorted({cell.pieces for cell in found}))}
     ratios = [
-        np.array(one.objective) / np.array(found[replace(cell, climbed=cell.climbed[:-1])].objective)
+        np.array(one.objective) / np.array(found[replace(cell, pieces=fewer[cell.pieces])].objective)
         for cell, one in found.items()
-        if len(cell.climbed) > 1
+        if cell.pieces in fewer
     ]
     return np.concatenate([np.zeros(0), *ratios])
 

@@ -6,7 +6,7 @@ Tables go to stderr, JSON with --json to stdout. Nothing heavy is imported befor
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,10 +21,8 @@ from controlsde.foundation.errors import EXIT_INTERRUPTED, EXIT_NOT_VERIFIED
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from controlsde.claims import Claim, Setting, Tested
+    from controlsde.claims import Claim, Tested
     from controlsde.cli.console import Console
-
-SECONDS, MEMORY = 15.0, 2**29  # of a claim, at a guess
 
 app = typer.Typer(
     help="The theory as experiments: every number beside the one that is expected.",
@@ -84,17 +82,9 @@ def run(
     parameters = {claim.id: with_settings(claim.fast if fast else claim.parameters, settings or []) for claim in chosen}
     folder = writable_folder(output) if output else None
 
-    known: dict[str, Tested] = {}
-
-    def ended(found: Tested) -> None:
-        known[found.claim.id] = found
-        console.claim(found)
-        if folder:
-            _write(found, _in_order(chosen, known), folder)
-
+    tried = [(claim, parameters[claim.id]) for claim in chosen]
     with place.started() as pool:
-        interrupted = _run_all(chosen, parameters, folder, settings or [], pool, console, ended)
-    tested = _in_order(chosen, known)
+        tested, interrupted = _run_all(tried, folder, settings or [], pool, console)
     console.verdicts(tested, folder)
     if as_json:
         print_json([found.to_json() for found in tested])
@@ -106,51 +96,48 @@ def run(
 
 
 def _run_all(
-    chosen: Sequence[Claim],
-    parameters: Mapping[str, Any],
+    tried: Sequence[tuple[Claim, Any]],
     folder: Path | None,
     changed: Sequence[str],
     pool: Executor | None,
     console: Console,
-    ended: Callable[[Tested], None],
-) -> bool:
-    """Run claims, side by side where there are many; returns whether an interruption left some out."""
+) -> tuple[list[Tested], bool]:
+    """Run claims, with a page for each as it ends; returns what was found, and whether an interruption left some out.
+
+    With parameters that were changed, a claim that fails is their fault.
+    """
     from controlsde.claims.harness.claim import Setting
     from controlsde.claims.harness.several import run_claims
-    from controlsde.execution.executors import given_or_own
-    from controlsde.workflow.cost_alone import Cost
-    from controlsde.workflow.side_by_side import at_a_time
+    from controlsde.claims.harness.unfinished import Unfinished
+    from controlsde.workflow.jobs import Keeping
 
-    if at_a_time(len(chosen), pool, lambda: Cost(SECONDS, MEMORY)) > 1:
-        several = [(claim, parameters[claim.id]) for claim in chosen]
-        with given_or_own(pool) as workers, console.progress() as progress:
-            return run_claims(several, Setting(progress, folder), workers, ended)[1]
-    for claim in chosen:
-        try:
-            with console.progress() as progress:
-                found = _run(claim, parameters[claim.id], Setting(progress, folder, pool), changed)
-        except KeyboardInterrupt:
-            return True
-        ended(found)
-    return False
+    unfinished = Unfinished(folder) if folder else None
+    before = [unfinished.read(*one) if unfinished else None for one in tried]
+    known = {number: found for number, found in enumerate(before) if found is not None}
+    if known:
+        names = ", ".join(found.claim.id for found in known.values())
+        console.note(f"of the run that was cut short, {folder} keeps {names}: these are not run again")
 
-
-def _in_order(chosen: Sequence[Claim], known: Mapping[str, Tested]) -> list[Tested]:
-    return [known[claim.id] for claim in chosen if claim.id in known]
-
-
-def _run(claim: Claim, parameters: Any, setting: Setting, changed: Sequence[str]) -> Tested:
-    """Run a claim; with parameters that were changed its failure is theirs."""
-    from controlsde.claims import run_claim
+    def ended(number: int, found: Tested) -> Tested:
+        known[number] = found
+        console.claim(found)
+        if folder and unfinished:
+            _write(found, [known[one] for one in sorted(known)], folder)
+            unfinished.write(found)
+        return found
 
     try:
-        return run_claim(claim, parameters, setting)
+        with console.progress() as progress:
+            done = run_claims(tried, Setting(progress, folder, pool), Keeping(before.__getitem__, ended))
     except (ValueError, ArithmeticError, IndexError, TypeError) as error:
         if not changed:
             raise
         words = " ".join(f"--set {one}" for one in changed)
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UsageError(f"{claim.id} does not run with {words}: {reason}") from error
+        raise UsageError(f"{tried[0][0].id} does not run with {words}: {reason}") from error
+    if unfinished and not done.interrupted:
+        unfinished.remove(claim for claim, _ in tried)
+    return done.there, done.interrupted
 
 
 def _chosen(names: Sequence[str], everything: bool) -> list[Claim]:

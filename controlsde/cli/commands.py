@@ -59,7 +59,6 @@ from controlsde.cli.outputs import (
     draw_simulation,
     output_folder,
     print_json,
-    stems,
     write,
 )
 from controlsde.cli.outputs import report as report_on
@@ -184,21 +183,19 @@ def compare(
 ) -> None:
     """Solve at several noise levels, and cross-apply the controls."""
     place = SideBySide.asked(executor, workers)
-    from dataclasses import replace
-
     from controlsde.cli.console import LOADING, Console
     from controlsde.foundation.progress import Step
 
     loaded, lessened = load_to_solve(problem, overrides, solver, quick)
     console = Console(quiet=quiet or not leads(executor), verbose=verbose)
     with running(console, problem, LOADING):
-        from controlsde.workflow.comparison import DEFAULT_NOISE
+        from controlsde.workflow.comparison import DEFAULT_NOISE, keeping
         from controlsde.workflow.comparison import compare as compare_once
         from controlsde.workflow.cost_alone import cost_alone
         from controlsde.workflow.expectation import expected_time
+        from controlsde.workflow.jobs import expected_together
         from controlsde.workflow.prediction import refusals
         from controlsde.workflow.retrying import compare_retrying
-        from controlsde.workflow.side_by_side import expected_together
 
         levels = noise_levels(problem, overrides, noise or DEFAULT_NOISE)
     if loaded.domain.free:
@@ -208,27 +205,28 @@ def compare(
     if seeds is not None:
         raise UsageError("--seeds is for problems in free space; in a box every solve has starts of its own")
     with running(console, problem, LOADING):
-        names = stems(levels)
+        from controlsde.workflow.kept import file_names
+
+        names = file_names(levels)
         folder = output_folder(output, loaded.name, *names.values())
         refuse(problem, refusals(loaded))
+        files = keeping(loaded, levels, folder=folder)
+        missing = sum(files.kept(number) is None for number in range(len(levels)))
         one = cost_alone(loaded)
-        together = place.together(len(levels), one)
-        expected = expected_together(len(levels), together, one, expected_time(loaded, len(levels)))
+        together = place.together(missing, one)
+        expected = expected_together(missing, together, one, expected_time(loaded, missing))
     if lessened:
         console.note(lessened)
-    console.note(of_comparison(loaded, levels, expected, str(folder), together))
+    console.note(of_comparison(loaded, levels, expected, str(folder), together, len(levels) - missing))
     if not noise:
         quicker = "" if quick else "; --quick takes less effort"
         console.note(f"--noise η, repeated, chooses other noise levels{quicker}")
     with running(console, problem) as progress, located(problem, overrides, loaded):
         with place.started() as pool:
             if retry:
-                comparison = compare_retrying(loaded, levels, progress, pool)
+                comparison = compare_retrying(loaded, levels, progress, pool, folder)
             else:
-                comparison = compare_once(loaded, levels, progress=progress, executor=pool)
-        progress(Step("writing the results"))
-        written = tuple(write(result, folder, names[result.noise]) for result in comparison.results)
-        comparison = replace(comparison, results=written)
+                comparison = compare_once(loaded, levels, progress=progress, executor=pool, folder=folder)
         comparison.save(folder)
     console.comparison(comparison, folder)
     if as_json:

@@ -5,7 +5,7 @@ Comes in: what the command line says. Goes out: results on disk and on screen, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ import typer
 
 from controlsde.cli.arguments import located, place_in
 from controlsde.cli.exits import UsageError, finish, finish_simulation, refuse, running
-from controlsde.cli.outputs import draw_comparison, draw_simulation, output_folder, print_json, stems, write
+from controlsde.cli.outputs import draw_comparison, draw_simulation, output_folder, print_json
 from controlsde.cli.outputs import report as report_on
 from controlsde.cli.plain_words import of_free_comparison
 from controlsde.foundation.errors import EXIT_INTERRUPTED
@@ -54,48 +54,39 @@ def compare(
     """Solve at several noise levels from several seeds; note: what a first look leaves out."""
     from controlsde.tracking.free_posed import FreePosed
     from controlsde.workflow.cost_alone import cost_alone
-    from controlsde.workflow.free_comparison import SEEDS, compare_free
+    from controlsde.workflow.free_comparison import SEEDS, compare_free, files_of, fits_of
     from controlsde.workflow.free_prediction import expected_in_free_space, refusals_in_free_space
-    from controlsde.workflow.side_by_side import expected_together
+    from controlsde.workflow.jobs import expected_together
+    from controlsde.workflow.kept import file_names
 
     if seeds is None:
         seeds = 1 if quick else SEEDS
     if not 1 <= seeds <= MOST_SEEDS:
         raise UsageError(f"--seeds must be a number from 1 to {MOST_SEEDS} (got {seeds})")
     problem, console = asked.problem, asked.console
-    names = stems(levels)
     with running(console, asked.source, "building the reference"), located(asked.source, asked.overrides, problem):
         posed = FreePosed.of(problem)
         refused = refusals_in_free_space(posed)
-        one, count = cost_alone(problem), len(levels) * seeds
-        together = place.together(count, one)
-        expected = expected_together(count, together, one, expected_in_free_space(posed, count))
+        fits = fits_of(problem, levels, seeds)
+        stems = [one.path.stem for of_seed in files_of(fits, Path()) for one in of_seed]
+        folder = output_folder(output, problem.name, *stems)
+        kept = sum(one.read() is not None for of_seed in files_of(fits, folder) for one in of_seed)
+        one, missing = cost_alone(problem), len(levels) * seeds - kept
+        together = place.together(missing, one)
+        expected = expected_together(missing, together, one, expected_in_free_space(posed, missing))
     refuse(asked.source, refused)
-    first = problem.solver.seed
-    files = {(level, first + seed): _stem(names[level], seed) for level in levels for seed in range(seeds)}
-    folder = output_folder(output, problem.name, *files.values())
-    for line in (note, of_free_comparison(problem, levels, seeds, expected, str(folder), together)):
+    for line in (note, of_free_comparison(problem, levels, seeds, expected, str(folder), together, kept)):
         if line:
             console.note(line)
     with running(console, asked.source) as progress, located(asked.source, asked.overrides, problem):
         with place.started() as pool:
-            comparison = compare_free(problem, levels, progress=progress, seeds=seeds, executor=pool)
-        progress(Step("writing the results"))
-
-        def written(result: FreeResult) -> FreeResult:
-            return write(result, folder, files[result.noise, result.problem.solver.seed])
-
-        comparison = replace(
-            comparison,
-            results=tuple(written(result) for result in comparison.results),
-            others=tuple(tuple(written(result) for result in level) for level in comparison.others),
-        )
+            comparison = compare_free(problem, levels, None, progress, seeds, pool, folder)
         comparison.save(folder)
     console.free_comparison(comparison, folder)
     if asked.as_json:
         print_json(comparison.to_json())
     with running(console, asked.source, DRAWING) as progress:
-        draw_comparison(comparison, folder, names, progress)
+        draw_comparison(comparison, folder, file_names(levels), progress)
         progress(Step("writing the report"))
         page = report_on(comparison, folder)
     console.report(page)
@@ -141,7 +132,3 @@ def check(asked: Asked) -> None:
         print_json(prediction.to_json())
     place = place_in(source, asked.overrides, prediction.refused_at) if prediction.refused_at else source
     refuse(place, prediction.refused)
-
-
-def _stem(of_level: str, seed: int) -> str:
-    return of_level if seed == 0 else f"{of_level}-seed-{seed}"

@@ -92,12 +92,6 @@ def remove_leftovers(folder: Path) -> None:
             files.remove_leftovers(place, WRITTEN)
 
 
-def stems(levels: tuple[float, ...]) -> dict[float, str]:
-    """The file name of each noise level: as short as tells them apart."""
-    short = {level: f"noise-{level:g}" for level in levels}
-    return short if len(set(short.values())) == len(levels) else {level: f"noise-{level!r}" for level in levels}
-
-
 def write(result: Kind, folder: Path, stem: str = "result") -> Kind:
     """The file of a result."""
     return result.save(folder / f"{stem}.nc")

@@ -67,24 +67,48 @@ def of_warnings(prediction: Prediction) -> str:
 
 
 def of_comparison(
-    problem: Problem, levels: tuple[float, ...], expected: Expected, folder: str, together: int = 1
+    problem: Problem, levels: tuple[float, ...], expected: Expected, folder: str, together: int = 1, kept: int = 0
 ) -> str:
-    """What `compare` is about to do, so many solves at a time."""
-    noise = " and ".join([", ".join(f"{level:g}" for level in levels[:-1]), f"{levels[-1]:g}"]).removeprefix(" and ")
-    solves = f"{_counted(len(levels), 'solve')} by {problem.solver.kind}{_at_a_time(together)}, each verified"
-    told = f"comparing {problem.name} at noise {noise}: {solves}, then every control at every noise"
-    return f"{told}; {of_time(expected)} in all; files go to {folder}"
+    """What `compare` is about to do, so many solves at a time; kept: how many answers are there from before."""
+    return _of_comparing(problem, levels, "solve", "", (len(levels), kept, together), expected, folder)
 
 
 def of_free_comparison(
-    problem: Problem, levels: tuple[float, ...], seeds: int, expected: Expected, folder: str, together: int = 1
+    problem: Problem,
+    levels: tuple[float, ...],
+    seeds: int,
+    expected: Expected,
+    folder: str,
+    together: int = 1,
+    kept: int = 0,
 ) -> str:
     """What `compare` is about to do in free space, so many fits at a time."""
+    from_seeds = f" from {_counted(seeds, 'seed')} a level"
+    return _of_comparing(problem, levels, "fit", from_seeds, (len(levels) * seeds, kept, together), expected, folder)
+
+
+def _of_comparing(
+    problem: Problem,
+    levels: tuple[float, ...],
+    what: str,
+    more: str,
+    counts: tuple[int, int, int],
+    expected: Expected,
+    folder: str,
+) -> str:
+    """A comparison by so many solves or fits in all, of which so many are kept and so many are done at a time."""
+    count, kept, together = counts
     noise = " and ".join([", ".join(f"{level:g}" for level in levels[:-1]), f"{levels[-1]:g}"]).removeprefix(" and ")
-    solves = f"{_counted(len(levels) * seeds, 'fit')} by {problem.solver.kind} from {_counted(seeds, 'seed')} a level"
-    solves += _at_a_time(together)
-    told = f"comparing {problem.name} at noise {noise}: {solves}, each verified, then every control at every noise"
-    return f"{told}; {of_time(expected)} in all; files go to {folder}"
+    steps = []
+    if kept:
+        file = "its file" if kept == 1 else "the files"
+        steps.append(f"{_counted(kept, 'answer')} kept in {folder} from before (remove {file} to {what} again)")
+    if count > kept:
+        at_a_time = _at_a_time(min(together, count - kept))
+        steps.append(f"{_counted(count - kept, what)} by {problem.solver.kind}{more}{at_a_time}, each verified")
+    time = f"{of_time(expected)} in all; " if count > kept else ""
+    told = f"comparing {problem.name} at noise {noise}: {', '.join(steps)}, then every control at every noise"
+    return f"{told}; {time}files go to {folder}"
 
 
 def of_time(expected: Expected) -> str:

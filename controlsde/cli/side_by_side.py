@@ -44,7 +44,7 @@ class SideBySide:
         """How many of so many jobs will run at a time, as far as that is known before workers are there."""
         import loky
 
-        from controlsde.workflow.side_by_side import at_a_time
+        from controlsde.workflow.jobs import at_a_time
 
         if self.executor is None and self.workers is None:
             return at_a_time(count, None, lambda: one)

@@ -42,6 +42,12 @@ def sweep(
             "--vary", metavar="KEY=V1,V2,…", help="Values of a key, or 0:8 for 0 to 7; repeatable: every combination."
         ),
     ] = None,
+    climb: Annotated[
+        str | None,
+        typer.Option(
+            "--climb", metavar="KEY", help="A varied key: each run starts from the answer at the value before."
+        ),
+    ] = None,
     overrides: SetOption = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="The folder that keeps the runs.")
@@ -64,13 +70,14 @@ def sweep(
     if budget is not None and not budget > 0.0:
         raise UsageError(f"--budget must be more than 0 seconds (got {budget:g})")
     if words[0] in (STATUS, RETRY, REPORT):
-        if vary or overrides or output:
-            raise UsageError(f"sweep {words[0]} takes the folder alone: leave --vary, --set and -o out")
+        if vary or climb or overrides or output:
+            raise UsageError(f"sweep {words[0]} takes the folder alone: leave --vary, --climb, --set and -o out")
         found = _of_a_folder(words, console, executor, workers, budget)
     else:
         if output is None:
             raise UsageError("-o DIR is needed: the folder that keeps the runs, and can be gone on with")
-        found = _asked(_request(words, vary or [], overrides or []), output, console, executor, workers, budget)
+        asked = _request(words, vary or [], overrides or [], climb)
+        found = _asked(asked, output, console, executor, workers, budget)
     if found is None:  # another process leads
         return
     console.sweep(found)
@@ -80,15 +87,17 @@ def sweep(
         _finish(found)
 
 
-def _request(words: Sequence[str], vary: Sequence[str], overrides: Sequence[str]) -> Asked:
+def _request(words: Sequence[str], vary: Sequence[str], overrides: Sequence[str], climb: str | None) -> Asked:
     from controlsde.problem import parse_override
     from controlsde.sweeps import sweep_file
     from controlsde.sweeps.variations import Variations, parse_vary
 
     path = Path(words[0])
     if len(words) == 1 and path.suffix in (".yaml", ".yml") and sweep_file.is_sweep(path):
-        if vary or overrides:
-            raise UsageError(f"{path} says what is varied and set: leave --vary and --set out, or add them there")
+        if vary or overrides or climb:
+            raise UsageError(
+                f"{path} says what is varied and set: leave --vary, --climb and --set out, or add them there"
+            )
         return sweep_file.load(path)
     grid: dict[str, Any] = {}
     for text in vary:
@@ -97,7 +106,7 @@ def _request(words: Sequence[str], vary: Sequence[str], overrides: Sequence[str]
             raise UsageError(f"--vary {key} is given twice; give all its values in one")
         grid[key] = values
     base = dict(parse_override(text) for text in overrides)
-    return sweep_file.Asked(tuple(words), Variations.of(grid), base)
+    return sweep_file.Asked(tuple(words), Variations.of(grid), base, climb)
 
 
 def _asked(
@@ -110,7 +119,7 @@ def _asked(
 
     store = Store(folder)
     with running(console, str(folder), "reading the problems"):
-        plan = plan_of(asked.problems, asked.variations, asked.base)
+        plan = plan_of(asked.problems, asked.variations, asked.base, asked.climb)
         store.extend(plan)
         known = tuple(store.rows(plan))
         missing = missing_of(plan, known)

@@ -34,7 +34,9 @@ def expected(plan: Plan, runs: Sequence[Run], workers: int | None) -> str:
             continue  # its row will say what is wrong
         seconds.append(cost.seconds)
         memory.append(cost.memory)
-    at_a_time = min(workers or loky.cpu_count(), len(runs))
+    keys = {run.key for run in runs}
+    ways = sum(run.after not in keys for run in runs)  # of which each is one run after the other
+    at_a_time = min(workers or loky.cpu_count(), ways)
     if not seconds:
         return f"{at_a_time} at a time; how long they take cannot be told"
     whole = sum(seconds) / len(seconds) * len(runs) / at_a_time

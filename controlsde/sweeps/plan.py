@@ -32,11 +32,15 @@ class Source:
 
 @dataclass(frozen=True)
 class Run:
-    """One run: the key that names its folder, the problem by name, and what is set on top of it."""
+    """One run: the key that names its folder, the problem by name, and what is set on top of it.
+
+    after: the key of the run whose answer it starts from, where the sweep climbs.
+    """
 
     key: str
     problem: str
     settings: Settings
+    after: str | None = None
 
     @property
     def label(self) -> str:
@@ -46,19 +50,28 @@ class Run:
 
 @dataclass(frozen=True)
 class Plan:
-    """sources: the problems. base: what is set on top of all of them. keys: what varies. runs: all of them."""
+    """sources: the problems. base: what is set on top of all of them. keys: what varies. runs: all of them.
+
+    climb: the key along whose values each run starts from the answer to the one before; None where all start afresh.
+    """
 
     sources: tuple[Source, ...]
     base: Settings
     keys: tuple[str, ...]
     runs: tuple[Run, ...]
+    climb: str | None = None
 
     def source(self, name: str) -> Source:
         """The problem of a name."""
         return next(one for one in self.sources if one.name == name)
 
 
-def plan_of(problems: Sequence[str | Path], variations: Variations, base: Mapping[str, Any] | None = None) -> Plan:
+def plan_of(
+    problems: Sequence[str | Path],
+    variations: Variations,
+    base: Mapping[str, Any] | None = None,
+    climb: str | None = None,
+) -> Plan:
     """Raises ProblemError or SweepError, in a line each, for what no run could use: every value is tried once."""
     fixed = dict(base or {})
     twice = next((key for key in fixed if key in variations.keys), None)
@@ -71,10 +84,23 @@ def plan_of(problems: Sequence[str | Path], variations: Variations, base: Mappin
     for problem in problems:
         for _ in load_variants(problem, ({**fixed, **settings} for settings in _telling(variations))):
             pass  # that it can be read is all that is asked
-    runs = tuple(
-        Run(key_of(source, settings), source.name, settings) for source in sources for settings in variations.runs()
-    )
-    return Plan(sources, fixed, variations.keys, runs)
+    if climb is not None and climb not in variations.keys:
+        raise SweepError(f"climb: {climb} is not varied; climb along {' or '.join(variations.keys)}, or not at all")
+    runs = (run for source in sources for run in _runs_of(source, variations, climb))
+    return Plan(sources, fixed, variations.keys, tuple(runs), climb)
+
+
+def _runs_of(source: Source, variations: Variations, climb: str | None) -> Iterator[Run]:
+    """The runs of a problem; where they climb, each after the one with the value before, and the same settings else."""
+    before: dict[str, str] = {}
+    for settings in variations.runs():
+        if climb is None:
+            yield Run(key_of(source, settings), source.name, settings)
+            continue
+        others = canonical({key: value for key, value in settings.items() if key != climb})
+        after = before.get(others)
+        before[others] = key_of(source, settings, after)
+        yield Run(before[others], source.name, settings, after)
 
 
 def check_unchanged(plan: Plan) -> None:
@@ -101,9 +127,9 @@ def _telling(variations: Variations) -> Iterator[Settings]:
         yield {**{key: value for key, value in first.items() if key not in variations.listed[0]}, **one}
 
 
-def key_of(source: Source, settings: Settings) -> str:
-    """The name of the folder of a run: the problem's, and a digest of what the problem and the settings say."""
-    content = canonical([source.digest, settings])
+def key_of(source: Source, settings: Settings, after: str | None = None) -> str:
+    """The name of the folder of a run: the problem's, and a digest of what it, the settings and the run before say."""
+    content = canonical([source.digest, settings, *([after] if after else [])])
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", source.name).strip("-.") or "problem"
     return f"{name[:60]}-{hashlib.sha256(content.encode()).hexdigest()[:HASH_LETTERS]}"
 

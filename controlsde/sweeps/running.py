@@ -10,9 +10,10 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from controlsde.execution.executors import ExecutorError
 from controlsde.execution.here import Here
@@ -22,6 +23,11 @@ from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.sweeps.plan import Plan, Run
 from controlsde.sweeps.store import RESULT, SWEEP, Row, Store
 from controlsde.sweeps.variations import Settings, SweepError
+
+if TYPE_CHECKING:
+    from controlsde.problem import Problem
+    from controlsde.result.free_result import FreeResult
+    from controlsde.result.result import Result
 
 
 @dataclass(frozen=True)
@@ -52,23 +58,35 @@ def run_all(
     """
     began = time.monotonic()
     ended = failed = 0
-    tasks = Tasks(_Runs(runs, plan, store, again), executor, workers)
+    ready, after = _in_order(runs, plan)
+    tasks = Tasks(_Runs(ready, plan, store, again), executor, workers)
     try:
         while True:
             late = budget is not None and time.monotonic() - began >= budget
             for one in tasks.ended(begin=not late):
                 if isinstance(one.error, SweepError | ExecutorError | KeyboardInterrupt):
                     raise one.error
-                row = one.result or _lost(runs[one.number], one)
+                row = one.result or _lost(ready[one.number], one)
                 if one.error is not None:
                     store.write_row(row)
                 ended += 1
                 failed += row.failed
+                if row.key in after:
+                    ready.append(after[row.key])  # which is given out next time
             if not tasks.under_way and (late or not tasks.waiting):
-                return Counts(ended, failed, tasks.waiting)
+                return Counts(ended, failed, len(runs) - ended)
             progress(_step(ended, failed, len(runs), time.monotonic() - began))
     finally:
         tasks.give_up()
+
+
+def _in_order(runs: Sequence[Run], plan: Plan) -> tuple[list[Run], dict[str, Run]]:
+    """The runs that can begin, and those that wait for another of them, by its key."""
+    if plan.climb is None:
+        return list(runs), {}
+    keys = {run.key for run in runs}
+    waiting = {run.after: run for run in runs if run.after is not None and run.after in keys}
+    return [run for run in runs if run.after not in waiting], waiting
 
 
 @dataclass(frozen=True)
@@ -86,7 +104,7 @@ class _Runs(Sequence[Task[Row]]):
     def __getitem__(self, place: Any) -> Any:
         run = self.runs[place]
         folder, file = str(self.store.folder.resolve()), self.plan.source(run.problem).file
-        return Task(run.label, do, (folder, run.key, file, self.plan.base, run.settings, self.again))
+        return Task(run.label, do, (folder, run.key, file, self.plan.base, run.settings, self.again, run.after))
 
 
 def _lost(run: Run, ended: Ended[Row]) -> Row:
@@ -102,7 +120,15 @@ def _step(ended: int, failed: int, total: int, seconds: float) -> Step:
     return Step(words, fraction=ended / total if total else 1.0)
 
 
-def do(folder: str, key: str, file: str, base: Settings, settings: Settings, again: bool = False) -> Row:
+def do(
+    folder: str,
+    key: str,
+    file: str,
+    base: Settings,
+    settings: Settings,
+    again: bool = False,
+    after: str | None = None,
+) -> Row:
     """One run, on whatever machine: solve, verify, write the result and its numbers. Returns how it ended.
 
     What is wrong with its problem, or goes wrong in it, is how it ended, too. A run that another command has done by
@@ -119,7 +145,7 @@ def do(folder: str, key: str, file: str, base: Settings, settings: Settings, aga
         return done
     began = time.perf_counter()
     try:
-        row = _solved(store, key, file, {**base, **settings}, began)
+        row = _solved(store, key, file, {**base, **settings}, after, began)
     except (ControlsdeError, ValueError, ArithmeticError, MemoryError, OSError) as error:
         lines = getattr(error, "lines", None) or str(error).splitlines() or [type(error).__name__]
         row = Row(key, "failed", False, round(time.perf_counter() - began, 3), {}, "; ".join(lines))
@@ -127,14 +153,14 @@ def do(folder: str, key: str, file: str, base: Settings, settings: Settings, aga
     return row
 
 
-def _solved(store: Store, key: str, file: str, settings: Settings, began: float) -> Row:
+def _solved(store: Store, key: str, file: str, settings: Settings, after: str | None, began: float) -> Row:
     from controlsde.problem import load_problem
-    from controlsde.workflow.answering import refusals, solve
+    from controlsde.workflow.answering import refusals
 
     problem = load_problem(file, set=settings)
     if refused := refusals(problem):
         return Row(key, "failed", False, None, {}, "; ".join(refused))
-    result = solve(problem, executor=Here())
+    result = _from_before(problem, store, after)
     if result.status == "interrupted":  # it is missing, then
         raise KeyboardInterrupt
     result.save(store.place(key) / RESULT)
@@ -147,6 +173,18 @@ def _solved(store: Store, key: str, file: str, settings: Settings, began: float)
         numbers=flat({name: part for name, part in document.items() if name != "noise"}),  # which is a setting
         diagnosis=tuple(_in_words(entry) for entry in document.get("diagnosis") or ()),
     )
+
+
+def _from_before(problem: Problem, store: Store, after: str | None) -> Result | FreeResult:
+    """The answer from that of another run, where there is one and it fits, else from where the solver begins."""
+    from controlsde.control.controls import ControlsError
+    from controlsde.result.result_file import ResultError
+    from controlsde.workflow.answering import load_result, solve
+
+    if after is not None:
+        with suppress(ResultError, ControlsError):
+            return solve(problem, initial=load_result(store.place(after) / RESULT).controls, executor=Here())
+    return solve(problem, executor=Here())
 
 
 def flat(document: Mapping[str, Any], above: str = "") -> dict[str, float | None]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import zip_longest
 from pathlib import Path
 from sys import intern
@@ -23,7 +23,7 @@ from typing import Any
 from controlsde.foundation import files
 from controlsde.foundation.stored_json import COUNT, FLAG, TEXT, FormError, Kind, Maybe, parsed
 from controlsde.sweeps.plan import Plan, Run, Source
-from controlsde.sweeps.variations import SweepError
+from controlsde.sweeps.variations import SweepError, canonical
 
 FORMAT, FORMAT_VERSION = "controlsde-sweep", 1
 SWEEP, RUNS, RUN, RESULT, PROBLEMS = "sweep.json", "runs", "run.json", "result.nc", "problems"
@@ -35,7 +35,8 @@ FORM = {
     "sources": [{"name": TEXT, "file": TEXT, "digest": TEXT}],
     "base": MAPPING,
     "keys": [TEXT],
-    "runs": [{"key": TEXT, "problem": TEXT, "settings": MAPPING}],
+    "runs": [{"key": TEXT, "problem": TEXT, "settings": MAPPING, "after": Maybe(TEXT)}],
+    "climb": Maybe(TEXT),
 }
 ROW = {
     "key": TEXT,
@@ -94,7 +95,8 @@ class Store:
             tuple(Source(**{name: one[name] for name in ("name", "file", "digest")}) for one in stored["sources"]),
             stored["base"],
             tuple(stored["keys"]),
-            tuple(Run(one["key"], one["problem"], one["settings"]) for one in stored["runs"]),
+            tuple(Run(one["key"], one["problem"], one["settings"], one.get("after")) for one in stored["runs"]),
+            stored.get("climb"),
         )
 
     def extend(self, plan: Plan) -> Plan:
@@ -115,6 +117,7 @@ class Store:
                 "base": plan.base,
                 "keys": list(plan.keys),
                 "runs": [_shallow(one) for one in plan.runs],
+                **({} if plan.climb is None else {"climb": plan.climb}),
             }
             files.write_whole(self.folder / SWEEP, (json.dumps(document, ensure_ascii=False) + "\n").encode())
         return plan
@@ -126,8 +129,10 @@ class Store:
         before = self.read_plan()
         _same_sweep(self.folder, before, plan)
         known = {run.key for run in before.runs}
-        more = (run for run in plan.runs if run.key not in known)
-        return Plan(plan.sources, plan.base, plan.keys, (*before.runs, *more)), len(before.runs)
+        more = tuple(run for run in plan.runs if run.key not in known)
+        if plan.climb and more:
+            _same_way(self.folder, before, more)
+        return replace(plan, runs=(*before.runs, *more)), len(before.runs)
 
     def place(self, key: str) -> Path:
         """The folder of a run."""
@@ -176,7 +181,10 @@ def missing_of(plan: Plan, rows: Iterable[Row | None]) -> tuple[Run, ...]:
 
 def _shallow(one: Row | Source | Run) -> dict[str, Any]:
     """The fields as they are: `asdict` copies every number in them, which takes longer than to write them."""
-    return {field.name: getattr(one, field.name) for field in fields(one)}
+    values = {field.name: getattr(one, field.name) for field in fields(one)}
+    if values.get("after", "") is None:
+        del values["after"]  # of a million runs that start afresh
+    return values
 
 
 def _same_sweep(folder: Path, before: Plan, asked: Plan) -> None:
@@ -190,4 +198,18 @@ def _same_sweep(folder: Path, before: Plan, asked: Plan) -> None:
         raise SweepError(
             f"{folder}: holds a sweep over {', '.join(before.keys)}, and this one is over {', '.join(asked.keys)}; "
             "name another folder with -o, or vary the same keys"
+        )
+    if before.climb != asked.climb:
+        ways = [f"climbs along {climb}" if climb else "climbs along nothing" for climb in (before.climb, asked.climb)]
+        raise SweepError(f"{folder}: holds a sweep that {ways[0]}, and this one {ways[1]}; name another folder with -o")
+
+
+def _same_way(folder: Path, before: Plan, more: Sequence[Run]) -> None:
+    """Raises SweepError where a run that is there would be reached from another one than it was."""
+    there = {(run.problem, canonical(run.settings)) for run in before.runs}
+    other = next((run for run in more if (run.problem, canonical(run.settings)) in there), None)
+    if other is not None:
+        raise SweepError(
+            f"{folder}: holds {other.label}, which started from another run than it would now; add values of "
+            f"{before.climb} at the end only, or name another folder with -o"
         )

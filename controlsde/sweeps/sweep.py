@@ -191,6 +191,7 @@ def sweep(
     workers: int | None = None,
     budget: float | None = None,
     set: Mapping[str, Any] | None = None,  # noqa: A002
+    climb: str | None = None,
     progress: Progress = silent,
 ) -> Sweep | None:
     """Solve and verify every problem under every combination of the values, on an executor, and gather the numbers.
@@ -199,15 +200,16 @@ def sweep(
     again, and runs that it holds beside those asked for are in the tables, too. executor: "processes" (the default),
     "dask", "dask:ADDRESS", "mpi", or any concurrent.futures.Executor. workers: of an executor that is started here; of
     one of the caller's own, how many it has where it does not say, so that it is given enough at a time. budget:
-    seconds after which no run is begun. set: dotted keys on top of every run. Raises SweepError, ExecutorError or
-    ProblemError, in one line with the cure, before anything runs; a run that fails is a row that says why. A keyboard
-    interrupt keeps what has ended. Under MPI only the first process is given the sweep, and the others None, once all
-    is done.
+    seconds after which no run is begun. set: dotted keys on top of every run. climb: a varied key; along its values, in
+    their order, every run starts from the answer to the one before, as with more pieces from that on fewer. Raises
+    SweepError, ExecutorError or ProblemError, in one line with the cure, before anything runs; a run that fails is a
+    row that says why. A keyboard interrupt keeps what has ended. Under MPI only the first process is given the sweep,
+    and the others None, once all is done.
     """
     variations = vary if isinstance(vary, Variations) else Variations.of(vary)
     store = Store(Path(folder))
     several = [problems] if isinstance(problems, Problem | str | Path) else list(problems)
-    plan = plan_of([_in_a_file(one, store) for one in several], variations, set)
+    plan = plan_of([_in_a_file(one, store) for one in several], variations, set, climb)
     store.extend(plan)
     return carry_on(store, plan, executor, workers, budget, progress)
 

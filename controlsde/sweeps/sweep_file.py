@@ -7,6 +7,7 @@
       - {network.width: [1, 2], controls.bounds: [50, 25]}
     listed:                             # settings of single runs
       - {controls.pieces: 4, controls.lengths: free}
+    climb: controls.pieces              # every run starts from the answer on fewer pieces
 
 Comes in: a path. Goes out: problems, `Variations` and settings; or a SweepError that names the place and the cure.
 """
@@ -23,7 +24,7 @@ from controlsde.foundation.plain_files import MissingError, UnreadableError, rea
 from controlsde.problem.yaml_text import MAX_BYTES, Document, ProblemError, read
 from controlsde.sweeps.variations import Settings, SweepError, Variations
 
-KEYS = ("problems", "set", "vary", "zipped", "listed")
+KEYS = ("problems", "set", "vary", "zipped", "listed", "climb")
 TELLING = ("problems", "vary", "zipped", "listed")  # which no problem has
 
 
@@ -34,6 +35,7 @@ class Asked:
     problems: tuple[str, ...]
     variations: Variations
     base: Settings
+    climb: str | None = None
 
 
 def is_sweep(path: Path) -> bool:
@@ -69,11 +71,14 @@ def of_text(text: str, path: Path) -> Asked:
         raise SweepError(f"{_place(document, 'problems')}: problems must name at least one problem, as [iris-petals]")
     base, grid = (_mapping(document, key) for key in ("set", "vary"))
     zipped, listed = (_mappings(document, key) for key in ("zipped", "listed"))
+    climb = data.get("climb")
+    if climb is not None and not isinstance(climb, str):
+        raise SweepError(f"{_place(document, 'climb')}: climb must be a key that is varied, as controls.pieces")
     try:
         variations = Variations.of(grid, zipped, listed)
     except SweepError as error:
         raise SweepError(f"{path}: {error}") from None
-    return Asked(tuple(_found(path, name) for name in names), variations, dict(base))
+    return Asked(tuple(_found(path, name) for name in names), variations, dict(base), climb)
 
 
 def _text(path: Path) -> str:

@@ -80,20 +80,23 @@ def compare(
     progress: Progress = silent,
     seeds: int | None = None,
     executor: Executor | None = None,
+    folder: str | Path | None = None,
 ) -> Comparison | FreeComparison:
     """Solve at every noise level with the same options, cross-apply the controls, and say what was found.
 
     seeds: in free space, how many fits there are at every level. executor: where what can run side by side does; by
-    default processes of this machine, when that pays. The numbers do not depend on it. Raises NoiseLevelsError for no
-    noise level, a repeated one, or one that is negative or not finite; SeedsError for seeds in a box, or less than one.
+    default processes of this machine, when that pays. The numbers do not depend on it. folder: keeps every result as
+    soon as it is there; what it holds of the same problem, by the same version, is not found again. Raises
+    NoiseLevelsError for no noise level, a repeated one, or one that is negative or not finite; SeedsError for seeds in
+    a box, or less than one.
     """
     if problem.domain.free:
         if seeds is not None and seeds < 1:
             raise SeedsError(f"must be 1 or more (got {seeds})", argument="seeds")
-        return compare_free(problem, noise, solver, progress, SEEDS if seeds is None else seeds, executor)
+        return compare_free(problem, noise, solver, progress, SEEDS if seeds is None else seeds, executor, folder)
     if seeds is not None:
         raise SeedsError("is for problems in free space; in a box every solve has starts of its own", argument="seeds")
-    return compare_in_a_box(problem, noise, solver, progress, executor)
+    return compare_in_a_box(problem, noise, solver, progress, executor, folder)
 
 
 @own_settings()

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlsde.control.drift import network_drift
-from controlsde.execution.executors import given_or_own
 from controlsde.foundation.errors import ControlsdeError
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import own_settings
@@ -29,8 +28,9 @@ from controlsde.tracking.posed import Posed
 from controlsde.verification.refinement import refined_density
 from controlsde.workflow import comparison_file
 from controlsde.workflow.cost_alone import cost_alone
-from controlsde.workflow.side_by_side import Job, at_a_time, run_jobs
-from controlsde.workflow.solving import solve
+from controlsde.workflow.jobs import Job, Keeping, run_jobs
+from controlsde.workflow.kept import Kept, cut_short, file_names
+from controlsde.workflow.solving import solve, solver_options
 
 Array = NDArray[np.float64]
 
@@ -136,50 +136,44 @@ def compare(
     solver: str | None = None,
     progress: Progress = silent,
     executor: Executor | None = None,
+    folder: str | Path | None = None,
 ) -> Comparison:
     """Solve at every noise level with the same options, cross-apply the controls, and say what was found.
 
     executor: where levels run side by side, or the starts of each; by default processes of this machine, when that
-    pays. The numbers do not depend on it. Raises NoiseLevelsError for no noise level, a repeated one, or one that is
-    negative or not finite.
+    pays. The numbers do not depend on it. folder: keeps the result of each level as soon as it is there; levels that it
+    holds of the same problem, by the same version, are not solved again. Raises NoiseLevelsError for no noise level, a
+    repeated one, or one that is negative or not finite.
     """
     levels = check_levels(noise)
     problems = [at_noise(problem, level) for level in levels]
-    with given_or_own(executor) as pool:
-        if at_a_time(len(levels), executor, lambda: cost_alone(problems[-1])) > 1:
-            jobs = [Job(f"noise {one.noise:g}", solve, (one, solver)) for one in problems]
-            results = [one for one in run_jobs(jobs, pool, progress).results if one is not None]
-            if not results:
-                raise KeyboardInterrupt
-        else:
-            results = _one_after_the_other(problems, solver, progress, pool)
+    jobs = [Job(f"noise {one.noise:g}", solve, (one, solver)) for one in problems]
+    done = run_jobs(
+        jobs, executor, lambda: cost_alone(problems[-1]), progress, keeping(problem, levels, solver, folder)
+    )
+    results = done.there
+    if not results:
+        raise KeyboardInterrupt
     progress(Step("cross-applying the controls"))
     cross, interrupted = cross_apply(results)
     open_lengths = problem.controls.pieces > 1 and Posed.of(at_noise(problem, max(levels))).may_free_lengths
     found = note(results, open_lengths)
-    cut_short = len(results) < len(levels) or any(one.status == "interrupted" for one in results)
-    return Comparison(problem, tuple(results), cross, found, interrupted or cut_short)
+    return Comparison(problem, tuple(results), cross, found, interrupted or done.interrupted)
 
 
-def _one_after_the_other(
-    problems: Sequence[Problem], solver: str | None, progress: Progress, executor: Executor
-) -> list[Result]:
-    """The results as far as an interruption lets them come."""
-    results: list[Result] = []
-    for one in problems:
+def keeping(
+    problem: Problem, levels: Sequence[float], solver: str | None = None, folder: str | Path | None = None
+) -> Keeping[Result]:
+    """What a comparison keeps in a folder: the result of every level, by `file_names`; nothing without a folder."""
+    if folder is None:
+        return Keeping(cut_short=cut_short)
+    names, options = file_names(levels), solver_options(problem, solver)
 
-        def labelled(step: Step, level: float = one.noise) -> None:
-            progress(Step(f"noise {level:g}: {step.task}", step.iteration, step.objective, step.fraction))
+    def asked(level: float) -> Problem:
+        return at_noise(problem, level).model_copy(update={"solver": options})
 
-        try:
-            results.append(solve(one, solver, labelled, executor=executor))
-        except KeyboardInterrupt:
-            if not results:
-                raise
-            break  # what was solved before is kept
-        if results[-1].status == "interrupted":
-            break
-    return results
+    files = [Kept(Path(folder) / f"{names[level]}.nc", asked(level), Result.load) for level in levels]
+    return Keeping(lambda number: files[number].read(), lambda number, one: files[number].write(one), cut_short)
 
 
 def cross_apply(results: list[Result]) -> tuple[Array, bool]:

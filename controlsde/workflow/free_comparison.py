@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from controlsde.control.drift import network_drift
 from controlsde.distances.particle_distances import Asked, mollified_statistic
-from controlsde.execution.executors import given_or_own
 from controlsde.foundation.progress import Progress, Step, silent
 from controlsde.foundation.surroundings import own_settings
 from controlsde.problem import Problem
@@ -34,7 +33,8 @@ from controlsde.workflow import free_comparison_file
 from controlsde.workflow.comparison import DEFAULT_NOISE, check_levels
 from controlsde.workflow.cost_alone import cost_alone
 from controlsde.workflow.free_solving import solve_free_posed
-from controlsde.workflow.side_by_side import Job, at_a_time, run_jobs
+from controlsde.workflow.jobs import Job, Keeping, run_jobs
+from controlsde.workflow.kept import Kept, cut_short, file_names
 from controlsde.workflow.solving import solver_options
 
 Array = NDArray[np.float64]
@@ -174,83 +174,96 @@ def compare_free(
     progress: Progress = silent,
     seeds: int = SEEDS,
     executor: Executor | None = None,
+    folder: str | Path | None = None,
 ) -> FreeComparison:
     """Solve at every noise level from several seeds with the same options, cross-apply the controls of the first seed.
 
     Each seed has a search of its own and particles of its own, so that what seeds differ by is the luck of both.
-    executor: where fits run side by side; by default processes of this machine, when that pays.
+    executor: where fits run side by side; by default processes of this machine, when that pays. folder: keeps each
+    result as soon as it is there; those that it holds of the same problem, by the same version, are not found again.
     Raises NoiseLevelsError for no noise level, a repeated one, or one that is negative or not finite.
     """
     levels = check_levels(noise)
     progress(Step("building the reference"))
     posed = FreePosed.of(problem)
-    options = solver_options(problem, solver)
-    progress(Step("what draws of p show"))
-    known = Known.of(posed, *_shared(problem))
-    fits = [[_fit(posed, options, level, number) for level in levels] for number in range(seeds)]
-    with given_or_own(executor) as pool:
-        if at_a_time(len(levels) * seeds, executor, lambda: cost_alone(problem)) > 1:
-            found, interrupted = _side_by_side(problem, fits, known, pool, progress)
-        else:
-            found, interrupted = _one_after_the_other(fits, known, progress)
+    fits = fits_of(problem, levels, seeds, solver)
+    files = None if folder is None else files_of(fits, folder)
+    found, interrupted = _found(posed, fits, files, executor, progress)
     if not any(found):
         raise KeyboardInterrupt
     solved = [level for level in found if level]
     results = tuple(level[0] for level in solved)
     progress(Step("cross-applying the controls"))
-    cross, cut_short = cross_apply(posed, results)
+    cross, cut_off = cross_apply(posed, results)
     others = tuple(tuple(level[1:]) for level in solved)
-    comparison = FreeComparison(problem, results, others, cross, "", interrupted or cut_short)
+    comparison = FreeComparison(problem, results, others, cross, "", interrupted or cut_off)
     return replace(comparison, note=note(comparison))
 
 
-def _fit(posed: FreePosed, options: SolverOptions, level: float, number: int) -> FreePosed:
+def fits_of(
+    problem: Problem, levels: Sequence[float], seeds: int = SEEDS, solver: str | None = None
+) -> tuple[tuple[Problem, ...], ...]:
+    """The problems that a comparison solves, for every seed those of all levels."""
+    options = solver_options(problem, solver)
+    return tuple(tuple(_fit(problem, options, level, number) for level in levels) for number in range(seeds))
+
+
+def files_of(fits: Sequence[Sequence[Problem]], folder: str | Path) -> tuple[tuple[Kept[FreeResult], ...], ...]:
+    """Their files: named by the noise level, and by the seed where it is not the first."""
+    names = file_names(tuple(one.noise for one in fits[0]))
+
+    def file(fit: Problem, number: int) -> Kept[FreeResult]:
+        seed = f"-seed-{number}" if number else ""
+        return Kept(Path(folder) / f"{names[fit.noise]}{seed}.nc", fit, FreeResult.load)
+
+    return tuple(tuple(file(fit, number) for fit in of_seed) for number, of_seed in enumerate(fits))
+
+
+def _fit(problem: Problem, options: SolverOptions, level: float, number: int) -> Problem:
     """The problem at a noise level, with the seeds of this number for its search and its particles."""
-    particles = posed.problem.monte_carlo
-    return posed.changed(
-        noise=level,
-        solver=options.model_copy(update={"seed": options.seed + number}),
-        monte_carlo=particles.model_copy(update={"seed": particles.seed + number}),
+    particles = problem.monte_carlo
+    return problem.model_copy(
+        update={
+            "noise": level,
+            "solver": options.model_copy(update={"seed": options.seed + number}),
+            "monte_carlo": particles.model_copy(update={"seed": particles.seed + number}),
+        }
     )
 
 
-def _one_after_the_other(
-    fits: Sequence[Sequence[FreePosed]], known: Known, progress: Progress
+def _found(
+    posed: FreePosed,
+    fits: Sequence[Sequence[Problem]],
+    files: Sequence[Sequence[Kept[FreeResult]]] | None,
+    executor: Executor | None,
+    progress: Progress,
 ) -> tuple[list[list[FreeResult]], bool]:
-    """The results of every level, seed by seed, as far as an interruption lets them come; and whether one did."""
+    """The results of every level, seed by seed, as far as an interruption lets them come; and whether one did.
+
+    The check of the exact drift in the fits of the first seed serves those of the others.
+    """
+    problem = posed.problem
+    progress(Step("what draws of p show"))
+    known = Known.of(posed, *_shared(problem))
     found: list[list[FreeResult]] = [[] for _ in fits[0]]
-    try:
-        for of_seed in fits:
-            for level, one in zip(found, of_seed, strict=True):
-
-                def labelled(step: Step, name: str = _name(one, len(fits))) -> None:
-                    progress(Step(f"{name}: {step.task}", step.iteration, step.objective, step.fraction))
-
-                level.append(solve_free_posed(one, labelled, known=known))
-                known = known.with_exact(one.problem.noise, level[-1].certificate.exact_drift)
-                if level[-1].status == "interrupted":
-                    return found, True
-    except KeyboardInterrupt:
-        return found, True
-    return found, False
-
-
-def _side_by_side(
-    problem: Problem, fits: Sequence[Sequence[FreePosed]], known: Known, executor: Executor, progress: Progress
-) -> tuple[list[list[FreeResult]], bool]:
-    """The same with the fits on workers: those of the first seed, whose check of the exact drift serves the others."""
-    found: list[list[FreeResult]] = [[] for _ in fits[0]]
-    for seeds in (fits[:1], fits[1:]):
-        told = known.told
-        jobs = [Job(_name(one, len(fits)), _solved, (one.problem, problem, told)) for each in seeds for one in each]
-        done = run_jobs(jobs, executor, progress)
-        for place, result in enumerate(done.results):
+    for seeds in (slice(1), slice(1, None)):
+        asked = [one for of_seed in fits[seeds] for one in of_seed]
+        jobs = [Job(_name(one, len(fits)), _solved, (one, problem, known.told)) for one in asked]
+        kept = None if files is None else [one for of_seed in files[seeds] for one in of_seed]
+        done = run_jobs(jobs, executor, lambda: cost_alone(problem), progress, _keeping(kept))
+        for number, result in enumerate(done.results):
             if result is not None:
-                found[place % len(found)].append(result)
+                found[number % len(found)].append(result)
                 known = known.with_exact(result.noise, result.certificate.exact_drift)
         if done.interrupted:
             return found, True
     return found, False
+
+
+def _keeping(files: Sequence[Kept[FreeResult]] | None) -> Keeping[FreeResult]:
+    if files is None:
+        return Keeping(cut_short=cut_short)
+    return Keeping(lambda number: files[number].read(), lambda number, one: files[number].write(one), cut_short)
 
 
 def _solved(problem: Problem, asked: Problem, told: Told, *, progress: Progress, executor: Executor) -> FreeResult:  # noqa: ARG001
@@ -265,8 +278,8 @@ def _shared(problem: Problem) -> tuple[int, np.random.Generator]:
     return particles, np.random.default_rng([problem.monte_carlo.seed, SHARED])
 
 
-def _name(posed: FreePosed, seeds: int) -> str:
-    return f"noise {posed.problem.noise:g}" + (f", seed {posed.problem.solver.seed}" if seeds > 1 else "")
+def _name(fit: Problem, seeds: int) -> str:
+    return f"noise {fit.noise:g}" + (f", seed {fit.solver.seed}" if seeds > 1 else "")
 
 
 def cross_apply(posed: FreePosed, results: Sequence[FreeResult]) -> tuple[Array, bool]:

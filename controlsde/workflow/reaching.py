@@ -29,13 +29,13 @@ from controlsde.foundation.surroundings import own_settings
 from controlsde.problem import Problem
 from controlsde.result.answer import plain_json
 from controlsde.result.result import Result
-from controlsde.result.result_file import ResultError
 from controlsde.tracking.posed import Posed
 from controlsde.workflow.bounding import Frontier, frontier_of
 from controlsde.workflow.comparison import at_noise
 from controlsde.workflow.cost_alone import Cost, cost_alone
+from controlsde.workflow.jobs import Job, Keeping, run_jobs
+from controlsde.workflow.kept import Kept, cut_short, file_names
 from controlsde.workflow.reach_ladders import LEAST, NORMS, Ladder, Least, Norm, ReachError, Rung, Tried, ladder
-from controlsde.workflow.side_by_side import Job, at_a_time, run_jobs
 from controlsde.workflow.solving import SolveError, solve_posed
 
 Verdict = Literal["reached", "not found", "impossible"]
@@ -164,29 +164,12 @@ def reach_each(
         one = cost_alone(problem)
         return Cost(RUNGS * one.seconds, one.memory)
 
-    if at_a_time(len(problems), executor, cost) > 1:
-        with given_or_own(executor) as pool:
-            jobs = [Job(f"noise {one.noise:g}", reach, (one,), asked) for one in problems]
-            done = run_jobs(jobs, pool, progress)
-        return _as_far_as([one for one in done.results if one is not None], interrupted=done.interrupted)
-    found: list[Reach] = []
-    try:
-        for one in problems:
-            found.append(reach(one, **asked, progress=progress, executor=executor))
-            if found[-1].interrupted:
-                break
-    except KeyboardInterrupt:
-        return _as_far_as(found, interrupted=True)
-    return found
-
-
-def _as_far_as(found: list[Reach], *, interrupted: bool) -> list[Reach]:
-    """What was found, the last of it marked where an interruption kept others from it; that alone where none was."""
-    if not interrupted:
-        return found
+    jobs = [Job(f"noise {one.noise:g}", reach, (one,), asked) for one in problems]
+    done = run_jobs(jobs, executor, cost, progress, Keeping(cut_short=lambda one: one.interrupted))
+    found = done.there
     if not found:
         raise KeyboardInterrupt
-    return [*found[:-1], replace(found[-1], interrupted=True)]
+    return [*found[:-1], replace(found[-1], interrupted=found[-1].interrupted or done.interrupted)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -303,11 +286,14 @@ def _curve(posed: Posed, wanted: bool) -> Frontier | None:
 def _solve(rung: Rung, before: Sequence[Tried], folder: Path | None, progress: Progress, executor: Executor) -> Tried:
     """One rung: as it was kept, or solved from the answers to those before, verified, and kept."""
     began = time.perf_counter()
-    place = None if folder is None else folder / f"{rung.name}-noise-{rung.problem.noise:g}.nc"
-    kept = _kept(place, rung.problem)
-    if kept is not None:
-        progress(Step(f"{_label(rung)}: as kept in {place}"))
-        return Tried(rung.problem, rung.within, kept, sum(kept.seconds.values()))
+    kept = None
+    if folder is not None:
+        (name,) = file_names((rung.problem.noise,)).values()
+        kept = Kept(folder / f"{rung.name}-{name}.nc", rung.problem, Result.load)
+        found = kept.read()
+        if found is not None:
+            progress(Step(f"{_label(rung)}: as kept in {kept.path}"))
+            return Tried(rung.problem, rung.within, found, sum(found.seconds.values()))
 
     def labelled(step: Step) -> None:
         progress(Step(f"{_label(rung)}: {step.task}", step.iteration, step.objective, step.fraction))
@@ -319,24 +305,13 @@ def _solve(rung: Rung, before: Sequence[Tried], folder: Path | None, progress: P
         result = solve_posed(posed, options, labelled, starts, executor=executor)
     except SolveError as error:
         return Tried(rung.problem, rung.within, None, time.perf_counter() - began, str(error))
-    if place is not None and result.status != "interrupted":
-        result = result.save(place)
+    if kept is not None and not cut_short(result):
+        result = kept.write(result)
     return Tried(rung.problem, rung.within, result, time.perf_counter() - began)
 
 
 def _label(rung: Rung) -> str:
-    return f"noise {rung.problem.noise:g}, {rung.name.replace('-', ' ')}"
-
-
-def _kept(place: Path | None, problem: Problem) -> Result | None:
-    """The result of an earlier search for the same rung, where there is one."""
-    if place is None or not place.is_file():
-        return None
-    try:
-        found = Result.load(place)
-    except ResultError:
-        return None
-    return found if found.problem == problem else None
+    return rung.name.replace("-", " ")
 
 
 def _good(one: Tried, within: float, norm: Norm, energy: float | None) -> bool:

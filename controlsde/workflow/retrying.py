@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
+from pathlib import Path
 
 from controlsde.diagnosis import Diagnosis
 from controlsde.foundation.progress import Progress, Step, silent
@@ -17,6 +18,7 @@ from controlsde.problem import Problem, ProblemError
 from controlsde.result.result import Result
 from controlsde.result.retry import Retry
 from controlsde.workflow.comparison import Comparison, compare
+from controlsde.workflow.kept import file_names
 from controlsde.workflow.prediction import refusals
 from controlsde.workflow.solving import SolveError, solve
 
@@ -50,13 +52,34 @@ def solve_retrying(problem: Problem, progress: Progress = silent, executor: Exec
 
 
 def compare_retrying(
-    problem: Problem, noise: Sequence[float], progress: Progress = silent, executor: Executor | None = None
+    problem: Problem,
+    noise: Sequence[float],
+    progress: Progress = silent,
+    executor: Executor | None = None,
+    folder: str | Path | None = None,
 ) -> Comparison:
     """Compare, and where something went wrong at a level that a remedy is known for, all levels once more with it.
 
+    folder: keeps the results of the first comparison, as `compare` does, until those that were chosen take their place.
     Raises as `comparison.compare` does.
     """
-    first = compare(problem, noise, progress=progress, executor=executor)
+    chosen = _chosen(problem, noise, progress, executor, folder)
+    if folder is None:
+        return chosen
+    names = file_names(chosen.noise)
+    written = tuple(one.save(Path(folder) / f"{names[one.noise]}.nc") for one in chosen.results)
+    return replace(chosen, results=written)
+
+
+def _chosen(
+    problem: Problem,
+    noise: Sequence[float],
+    progress: Progress,
+    executor: Executor | None,
+    folder: str | Path | None,
+) -> Comparison:
+    """The better one of two comparisons, or the first where nothing is to be mended."""
+    first = compare(problem, noise, progress=progress, executor=executor, folder=folder)
     worst = min(first.results, key=lambda result: _merit([result]))
     changed = None if first.interrupted else _changed(problem, worst.diagnosis)
     if changed is None:

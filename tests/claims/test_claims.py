@@ -385,5 +385,5 @@ def test_an_experiment_reports_what_it_does():
     seen = []
     claim = replace(claim_named(next(iter(CLAIMS))), experiment=lambda p, _: Findings((report("a", p),), (), "said"))
     tested = run_claim(claim, 3.0, Setting(seen.append))
-    assert seen[0].task == claim.id
+    assert seen[0].task == "measuring"
     assert tested.findings.rows[0].measured == 3.0

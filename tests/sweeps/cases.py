@@ -61,7 +61,7 @@ class Counted(Executor):
     def __init__(self, most=None):
         self.order, self.most = [], most
 
-    def submit(self, _function, /, folder, key, _file, _base, settings, _again):
+    def submit(self, _function, /, folder, key, _file, _base, settings, _again, _after):
         if len(self.order) == self.most:
             raise KeyboardInterrupt
         self.order.append(settings["solver.seed"])

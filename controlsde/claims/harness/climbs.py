@@ -1,26 +1,30 @@
 """Budgets of the frontier of noise, solved from several starts each, more pieces from the answers on fewer.
 
-Comes in: cells, each a budget at one noise level, in the order of a climb; a folder. Goes out: the verified errors of
-each. The folder keeps each in a file of its own as soon as it is done, so that a run which was killed goes on.
+Comes in: budgets, each at several noise levels and from several seeds; a folder. Goes out: the verified errors of each.
+They are the runs of a sweep that climbs along the pieces: the folder is one of a sweep, and a sweep that was killed
+goes on.
 """
 
 from __future__ import annotations
 
-import json
+import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from concurrent.futures import Executor
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.claims.harness.optimised import Spread, answer, gathered
-from controlsde.control.controls import Controls
-from controlsde.foundation.files import write_whole
-from controlsde.foundation.progress import Progress, Step, silent
+from controlsde.claims.harness.optimised import Spread
+from controlsde.execution.here import Here
+from controlsde.foundation.progress import Progress, silent
 from controlsde.problem import Problem, parse_problem
-from controlsde.workflow.warm_starts import in_parts
+from controlsde.sweeps.store import Row
+from controlsde.sweeps.sweep import sweep
+from controlsde.workflow.cost_alone import Cost
+from controlsde.workflow.jobs import at_a_time
 
 Array = NDArray[np.float64]
 
@@ -31,25 +35,18 @@ DENSITIES = {
 }
 SHORTEST = 1e-3  # of the horizon: the least length of a free piece
 MEASURES = {"l2": "L²", "w1": "W₁", "w2": "W₂"}
+SECONDS, MEMORY = 60.0, 2**28  # that a climb may take
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One problem, from every seed. climbed: the numbers of pieces on the way to its own, which is the last."""
+    """One budget at one noise level, whatever the seed of its starts."""
 
     density: str
-    climbed: tuple[int, ...]
+    pieces: int
     width: int
     noise: float
-    seeds: tuple[int, ...]
-    iterations: int
-    horizon: float
     lengths: str = "equal"
-
-    @property
-    def pieces(self) -> int:
-        """How many pieces its own controls have."""
-        return self.climbed[-1]
 
     @property
     def label(self) -> str:
@@ -62,28 +59,51 @@ class Cell:
         free = " of free length" if self.lengths == "free" else ""
         return f"{self.density}, {self.pieces} pieces{free}, width {self.width}"
 
+
+@dataclass(frozen=True)
+class Grid:
+    """What is solved: every combination of these, from every seed. A climb is over all pieces, from few to many."""
+
+    densities: tuple[str, ...]
+    pieces: tuple[int, ...]
+    widths: tuple[int, ...]
+    noise: tuple[float, ...]
+    lengths: tuple[str, ...]
+    seeds: tuple[int, ...]
+    iterations: int
+    horizon: float
+
     @property
     def name(self) -> str:
-        """The name of its file, which holds all that its numbers depend on."""
-        pieces, seeds = ("-".join(map(str, numbers)) for numbers in (self.climbed, self.seeds))
-        budget = f"i{self.iterations}-T{self.horizon:g}-s{seeds}"
-        free = "-free" if self.lengths == "free" else ""
-        return f"{self.density}-K{pieces}-m{self.width}-n{self.noise:g}-{budget}{free}.json"
+        """The name of a folder for all grids of the same problems that are climbed in the same way."""
+        problems, pieces = "-".join((*self.densities, *self.lengths)), "-".join(map(str, self.pieces))
+        return f"{problems}-pieces-{pieces}-iterations-{self.iterations}-horizon-{self.horizon:g}"
 
-    def problem(self) -> Problem:
+    def cells(self) -> list[Cell]:
+        """All of them."""
+        return [
+            Cell(density, pieces, width, noise, lengths)
+            for lengths in self.lengths
+            for density in self.densities
+            for pieces in self.pieces
+            for width in self.widths
+            for noise in self.noise
+        ]
+
+    def problem(self, density: str, lengths: str) -> Problem:
         """Reversed heat flow between walls, with tangential networks: the same at every noise level."""
-        free = f", lengths: free, shortest: {SHORTEST * self.horizon!r}" if self.lengths == "free" else ""
+        free = f"lengths: free, shortest: {SHORTEST * self.horizon!r}" if lengths == "free" else ""
         return parse_problem(
             f"""
+name: {_name(density, lengths)}
 domain: {{box: [[0, 1]]}}
 reference:
   kind: reversed-diffusion
   forward: heat
   horizon: {self.horizon!r}
-  data: {{kind: formula, expression: "{DENSITIES[self.density]}"}}
-noise: {self.noise!r}
-network: {{width: {self.width}, tangential: true}}
-controls: {{pieces: {self.pieces}{free}}}
+  data: {{kind: formula, expression: "{DENSITIES[density]}"}}
+network: {{tangential: true}}
+controls: {{{free}}}
 objective: {{effort: 1.0e-7}}
 mesh: {{elements: [8]}}
 solver: {{kind: shooting, starts: 1, hops: 0, iterations: {self.iterations}}}
@@ -92,78 +112,71 @@ monte_carlo: {{particles: 20000}}
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Measured:
     """What the solves of a cell found: the verified errors at T by measure, one for each seed that verified.
 
-    objective: J, one for each seed, nan where a solve failed. controls: one for each seed, None where there are none.
+    objective: J, one for each seed, nan where a solve failed.
     """
 
     l2: tuple[float, ...]
     w1: tuple[float, ...]
     w2: tuple[float, ...]
     objective: tuple[float, ...] = ()
-    controls: tuple[Controls | None, ...] = ()
+
+    @staticmethod
+    def of(rows: Sequence[Row]) -> Measured:
+        """The numbers of the runs of a cell, one for each seed."""
+        verified = [row for row in rows if row.verified]
+        errors = [[row.numbers.get(f"tracking.{name}_final") for row in verified] for name in MEASURES]
+        l2, w1, w2 = (tuple(one for one in values if one is not None) for values in errors)
+        objective = tuple(row.numbers.get("objective") for row in rows)
+        return Measured(l2, w1, w2, tuple(np.nan if one is None else one for one in objective))
 
     def spread(self, measure: str) -> Spread:
         """The spread of `l2`, `w1` or `w2` over the seeds."""
         return Spread.of(np.array(getattr(self, measure)))
 
-    def to_json(self) -> dict[str, Any]:
-        """Numbers and lists."""
-        weights = [None if one is None else _weights(one) for one in self.controls]
-        objective = [value if np.isfinite(value) else None for value in self.objective]
-        return {"l2": self.l2, "w1": self.w1, "w2": self.w2, "objective": objective, "controls": weights}
 
-    @staticmethod
-    def from_json(stored: dict[str, Any]) -> Measured:
-        """What `to_json` made."""
-        l2, w1, w2 = (tuple(map(float, stored[name])) for name in MEASURES)
-        objective = tuple(np.nan if value is None else float(value) for value in stored["objective"])
-        return Measured(
-            l2, w1, w2, objective, tuple(None if one is None else Controls(**one) for one in stored["controls"])
-        )
+def climbed(
+    grid: Grid, folder: Path | None, progress: Progress = silent, executor: Executor | None = None
+) -> dict[Cell, Measured]:
+    """What a sweep over the grid finds; what the folder holds of it is not done again.
 
-
-def climb(cells: Sequence[Cell], folder: Path | None, progress: Progress = silent) -> tuple[Measured, ...]:
-    """Every cell from the answers to the one before, or from random starts where these do not fit."""
-    found: list[Measured] = []
-    for cell in cells:
-        progress(Step(cell.label))
-        found.append(measured(cell, folder, found[-1].controls if found else ()))
-    return tuple(found)
-
-
-def measured(cell: Cell, folder: Path | None, before: Sequence[Controls | None] = ()) -> Measured:
-    """What the folder holds of the cell, or else what its solves find, which the folder then holds.
-
-    before: controls on fewer pieces to start from, one for each seed.
+    Climbs run side by side where that pays. Raises KeyboardInterrupt where that interrupted it; the folder keeps what
+    has ended.
     """
-    kept = folder / cell.name if folder else None
-    if kept is not None and kept.exists():
-        return Measured.from_json(json.loads(kept.read_text(encoding="utf-8"))["found"])
-    problem = cell.problem()
-    starts = [_fitting(one, cell.pieces) for one in before] or [None] * len(cell.seeds)
-    answers = [answer(problem, seed, start) for seed, start in zip(cell.seeds, starts, strict=True)]
-    numbers = gathered(cell.seeds, answers)
-    l2, w1, w2 = (_finite(values[numbers.verified]) for values in (numbers.l2, numbers.w1, numbers.w2))
-    controls = tuple(None if one is None else one.controls for one in answers)
-    result = Measured(l2, w1, w2, tuple(map(float, numbers.objective)), controls)
-    if kept is not None:
-        document = {"cell": asdict(cell), "found": result.to_json()}
-        write_whole(kept, json.dumps(document, indent=1).encode())
-    return result
+    problems = {(one, lengths): grid.problem(one, lengths) for lengths in grid.lengths for one in grid.densities}
+    vary = {  # what takes longest comes first
+        "network.width": sorted(grid.widths, reverse=True),
+        "noise": list(grid.noise),
+        "solver.seed": list(grid.seeds),
+        "controls.pieces": list(grid.pieces),
+    }
+    ways = len(problems) * len(grid.widths) * len(grid.noise) * len(grid.seeds)
+    alone = at_a_time(ways, executor, lambda: Cost(SECONDS, MEMORY)) < 2
+    with ExitStack() as stack:
+        place = folder / grid.name if folder else Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        found = sweep(
+            list(problems.values()),
+            vary,
+            folder=place,
+            executor=Here() if alone else executor,
+            climb="controls.pieces",
+            progress=progress,
+        )
+    assert found is not None  # an executor of ours leads
+    if found.interrupted:
+        raise KeyboardInterrupt
+    runs = zip(found.plan.runs, found.rows, strict=True)
+    rows = {(run.problem, *(run.settings[key] for key in vary)): row for run, row in runs if row is not None}
+    return {cell: Measured.of([rows[_place(cell, seed)] for seed in grid.seeds]) for cell in grid.cells()}
 
 
-def _fitting(controls: Controls | None, pieces: int) -> Controls | None:
-    if controls is None or pieces % controls.pieces:
-        return None
-    return in_parts(controls, pieces // controls.pieces)
+def _place(cell: Cell, seed: int) -> tuple[str, int, float, int, int]:
+    """The problem of a run, and its settings in the order of the keys above."""
+    return _name(cell.density, cell.lengths), cell.width, cell.noise, seed, cell.pieces
 
 
-def _weights(controls: Controls) -> dict[str, Any]:
-    return {name: getattr(controls, name).tolist() for name in ("A", "W", "b", "times")}
-
-
-def _finite(values: Array) -> tuple[float, ...]:
-    return tuple(float(value) for value in values if np.isfinite(value))
+def _name(density: str, lengths: str) -> str:
+    return density if lengths == "equal" else f"{density}-{lengths}"

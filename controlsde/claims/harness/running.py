@@ -19,10 +19,7 @@ def run_claim(claim: Claim, parameters: Any = None, setting: Setting | None = No
     setting = setting or Setting()
     parameters = claim.parameters if parameters is None else parameters
 
-    def labelled(step: Step) -> None:
-        setting.progress(Step(f"{claim.id}: {step.task}", step.iteration, step.objective, step.fraction))
-
     began = time.perf_counter()
-    setting.progress(Step(claim.id))
-    findings = claim.experiment(parameters, Setting(labelled, setting.folder, setting.executor))
+    setting.progress(Step("measuring"))
+    findings = claim.experiment(parameters, setting)
     return Tested(claim, parameters, findings, time.perf_counter() - began)

@@ -56,9 +56,11 @@ def again(sweep: Sweep) -> Again:
     if axes is not None:
         words = [f"--vary {shlex.quote(f'{key}={_listed(values)}')}" for key, values in axes.items()]
         words += [f"--set {shlex.quote(f'{key}={flow(value)}')}" for key, value in plan.base.items()]
+        words += [f"--climb {shlex.quote(plan.climb)}"] if plan.climb else []
         text, file = f"controlsde sweep {' '.join(map(shlex.quote, names))} {' '.join(words)} -o {folder}", ""
     else:
-        file = write({"problems": names, "set": dict(plan.base), "listed": _settings(plan)})
+        climb = {"climb": plan.climb} if plan.climb else {}
+        file = write({"problems": names, "set": dict(plan.base), "listed": _settings(plan), **climb})
         text = f"controlsde sweep {SWEEP_FILE} -o {folder}"
     found, gone, long = _problems(plan)
     return Again(text, file if len(file) <= LONGEST else "", found, gone, long)

@@ -1,7 +1,7 @@
 """Jobs on workers: the numbers that they have alone, in their order, and the best of each when they are told to end."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -11,10 +11,10 @@ import controlsde as cs
 from controlsde.execution.here import Here
 from controlsde.execution.processes import Processes, WorkerDiedError
 from controlsde.foundation.progress import Step
-from controlsde.workflow import side_by_side
+from controlsde.workflow import jobs as at_work
 from controlsde.workflow.cost_alone import Cost
 from controlsde.workflow.expectation import Expected
-from controlsde.workflow.side_by_side import Job, at_a_time, expected_together, run_jobs
+from controlsde.workflow.jobs import Job, Keeping, at_a_time, expected_together, run_jobs
 from tests.sweeps.cases import TINY
 
 
@@ -22,6 +22,10 @@ def double(number, *, progress, executor):
     progress(Step(f"doubling {number}"))
     assert isinstance(executor, Here)  # it starts no workers of its own
     return 2 * number
+
+
+def cheap():
+    return Cost(1.0, 1)
 
 
 def refuse(**_):
@@ -39,23 +43,62 @@ def until_told(*, progress, **_):
 
 def test_results_come_in_the_order_of_the_jobs_and_each_is_told_of():
     told = []
+
+    def tell(number, result):
+        told.append((number, result))
+        return result
+
     with ThreadPoolExecutor(3) as pool:
         jobs = [Job(f"job {number}", double, (number,)) for number in range(20)]
-        done = run_jobs(jobs, pool, ended=lambda number, result: told.append((number, result)))
+        done = run_jobs(jobs, pool, cheap, keeping=Keeping(keep=tell))
     assert done.results == tuple(range(0, 40, 2))
     assert not done.interrupted
     assert sorted(told) == [(number, 2 * number) for number in range(20)]
 
 
-def test_a_job_that_fails_ends_them_all_with_its_own_error():
+@pytest.mark.parametrize("executor", [Here(), ThreadPoolExecutor(2)])
+def test_what_is_kept_is_not_done_again(executor):
+    kept = {1: "kept"}
+    done = run_jobs(
+        [Job("a", double, (1,)), Job("b", refuse), Job("c", double, (3,))],
+        executor,
+        cheap,
+        keeping=Keeping(kept.get, lambda number, result: kept.setdefault(number, f"{result} as written")),
+    )
+    assert done.results == ("2 as written", "kept", "6 as written") == tuple(kept[number] for number in range(3))
+    assert not done.interrupted
+
+
+def test_in_turn_an_answer_that_was_cut_short_is_the_last():
+    done = run_jobs([Job("a", double, (1,)), Job("b", refuse)], Here(), cheap, keeping=Keeping(cut_short=bool))
+    assert (done.results, done.interrupted) == ((2, None), True)
+
+
+@pytest.mark.parametrize("executor", [Here(), ThreadPoolExecutor(2)])
+def test_an_interruption_while_an_answer_is_written_lets_it_be_written(executor):
+    written = []
+
+    def keep(number, result):
+        written.append(number)
+        if len(written) == 1:
+            raise KeyboardInterrupt
+        return result
+
+    done = run_jobs([Job("a", double, (1,)), Job("b", double, (2,))], executor, cheap, keeping=Keeping(keep=keep))
+    assert done.interrupted
+    assert written[:2] == [written[0]] * 2
+    assert done.results[written[0]] == 2 * (written[0] + 1)
+
+
+@pytest.mark.parametrize("executor", [Here(), ThreadPoolExecutor(2)])
+def test_a_job_that_fails_ends_them_all_with_its_own_error(executor):
     with pytest.raises(cs.SolveError, match="nothing could be evaluated"):
-        run_jobs([Job("good", double, (1,)), Job("bad", refuse)], Here())
+        run_jobs([Job("good", double, (1,)), Job("bad", refuse)], executor, cheap)
 
 
 def test_a_job_whose_workers_died_is_named():
-    class Dead(Here):
-        def submit(self, *_):
-            raise AssertionError
+    class Dead(Executor):
+        pass
 
     def lost(*_):
         raise WorkerDiedError("its worker process ended unexpectedly")
@@ -63,7 +106,7 @@ def test_a_job_whose_workers_died_is_named():
     dead = Dead()
     dead.submit = partial(Here.submit, dead, lost)
     with pytest.raises(cs.ExecutorError, match=r"noise 0\.5: the worker died 2 times"):
-        run_jobs([Job("noise 0.5", double, (1,))], dead)
+        run_jobs([Job("noise 0.5", double, (1,)), Job("noise 1", double, (1,))], dead, cheap)
 
 
 def test_an_interruption_lets_every_job_end_with_its_best_and_begins_no_more():
@@ -75,7 +118,7 @@ def test_an_interruption_lets_every_job_end_with_its_best_and_begins_no_more():
             raise KeyboardInterrupt
 
     with ThreadPoolExecutor(2) as pool:
-        done = run_jobs([Job("a", until_told), Job("b", until_told)], pool, progress)
+        done = run_jobs([Job("a", until_told), Job("b", until_told)], pool, cheap, progress)
     assert done.interrupted
     assert done.results == ("the best so far",) * 2
 
@@ -89,18 +132,18 @@ def test_what_those_under_way_do_is_told_with_their_names():
             if "a: searching; b: searching" in step.task:
                 raise KeyboardInterrupt
 
-        run_jobs([Job("a", until_told), Job("b", until_told)], pool, progress)
+        run_jobs([Job("a", until_told), Job("b", until_told)], pool, cheap, progress)
     assert "a: searching; b: searching" in told
 
 
 def test_jobs_go_to_workers_where_there_are_as_many_and_processes_pay(monkeypatch):
-    monkeypatch.setattr(side_by_side.loky, "cpu_count", lambda: 2)
-    monkeypatch.setattr(side_by_side, "machine_memory", lambda: 1000)
+    monkeypatch.setattr(at_work.loky, "cpu_count", lambda: 2)
+    monkeypatch.setattr(at_work, "machine_memory", lambda: 1000)
     long, short, big = (partial(Cost, *one) for one in ((60.0, 10), (5.0, 10), (60.0, 300)))
     assert [at_a_time(count, None, long) for count in (1, 2, 5)] == [1, 2, 2]
     assert at_a_time(2, None, short) == 1  # starting processes would cost more than it saves
     assert at_a_time(2, None, big) == 1  # two at a time would not fit
-    monkeypatch.setattr(side_by_side.loky, "cpu_count", lambda: 16)
+    monkeypatch.setattr(at_work.loky, "cpu_count", lambda: 16)
     assert at_a_time(4, None, long) == 1  # the starts of each make better use of so many
     assert at_a_time(2, Processes(2), short) == 2  # asked for
     assert at_a_time(4, Here(), long) == 1

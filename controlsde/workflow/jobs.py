@@ -1,0 +1,218 @@
+"""Several answers of one command: those that are kept already, and the others in turn or side by side.
+
+Comes in: jobs, functions of a module that take `progress=` and `executor=` beside plain data; an executor. Goes out:
+what they return, in their order. Noise levels of a comparison or a search are jobs, and so are claims. In turn, each
+has all workers for what is in it; side by side, each has one processor. The numbers are the same. An interruption lets
+what is under way come to its end with the best that it has; a second one gives it up.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar, cast
+
+import loky
+
+from controlsde.execution.executors import ExecutorError, given_or_own, room_of
+from controlsde.execution.here import Here
+from controlsde.execution.mailbox import Mailbox, mailbox
+from controlsde.execution.processes import Processes
+from controlsde.execution.tasks import Ended, Task, Tasks
+from controlsde.foundation.progress import Progress, Step, silent
+from controlsde.workflow.cost_alone import Cost
+from controlsde.workflow.expectation import Expected
+from controlsde.workflow.prediction import machine_memory
+
+R = TypeVar("R")
+
+PAYS_ABOVE = 20.0  # seconds that are saved, below which starting processes costs more
+SHARE_OF_MEMORY = 0.5  # of the machine, that all jobs together may take
+
+
+@dataclass(frozen=True)
+class Job(Generic[R]):
+    """Work(*arguments, **named, progress=…, executor=…), and the name by which its progress is told."""
+
+    name: str
+    work: Callable[..., R]
+    arguments: tuple[Any, ...] = ()
+    named: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Keeping(Generic[R]):
+    """What becomes of the answers of jobs, by the number of the job.
+
+    kept: the answer that is there from before; None where there is none. keep: told of each that ends, and returns it
+    as it is from then on. cut_short: whether an answer is only the best that was found before an interruption.
+    """
+
+    kept: Callable[[int], R | None] = lambda _number: None
+    keep: Callable[[int, R], R] = lambda _number, answer: answer
+    cut_short: Callable[[R], bool] = lambda _answer: False
+
+
+@dataclass(frozen=True)
+class Done(Generic[R]):
+    """What the jobs returned, None for those that an interruption kept from it."""
+
+    results: tuple[R | None, ...]
+    interrupted: bool
+
+    @property
+    def there(self) -> list[R]:
+        """The results that there are, in order."""
+        return [one for one in self.results if one is not None]
+
+
+def at_a_time(count: int, executor: Executor | None, cost: Callable[[], Cost]) -> int:
+    """How many of so many jobs run at a time: 1 where they run here, one after the other, each on all workers.
+
+    Jobs go to workers where there are no fewer jobs than workers of this machine, for else what is in them makes better
+    use of these. cost: of one, asked for where nobody gave an executor, to see whether processes pay, and fit.
+    """
+    room = loky.cpu_count() if executor is None else room_of(executor)
+    most = min(room, count)
+    if most < 2 or (count < room and (executor is None or isinstance(executor, Processes))):
+        return 1
+    if executor is None:
+        one = cost()
+        saved = one.seconds * (count - -(-count // most))
+        total = machine_memory()
+        if saved < PAYS_ABOVE or (total is not None and one.memory * most > SHARE_OF_MEMORY * total):
+            return 1
+    return most
+
+
+def expected_together(count: int, together: int, one: Cost, in_turn: Expected) -> Expected:
+    """How long so many jobs take, so many of them at a time; in_turn: one after the other, each on all workers."""
+    if together < 2:
+        return in_turn
+    seconds = one.seconds * -(-count // together)
+    return Expected(seconds, seconds)
+
+
+def run_jobs(
+    jobs: Sequence[Job[R]],
+    executor: Executor | None,
+    cost: Callable[[], Cost],
+    progress: Progress = silent,
+    keeping: Keeping[R] | None = None,
+) -> Done[R]:
+    """Do every job whose answer is not kept. executor: where they or what is in them may run; None: processes, if fit.
+
+    cost: of one, see `at_a_time`. Raises what the first job that fails raises; ExecutorError, with its name, for one
+    whose workers died. What has ended by then was kept.
+    """
+    keeping = keeping or Keeping()
+    results = [keeping.kept(number) for number in range(len(jobs))]
+    missing = [number for number, one in enumerate(results) if one is None]
+    if not missing:
+        return Done(tuple(results), interrupted=False)
+    together = at_a_time(len(missing), executor, cost)
+    with given_or_own(executor) as pool:
+        run = _side_by_side if together > 1 else _in_turn
+        interrupted = run(jobs, missing, results, pool, progress, keeping)
+    return Done(tuple(results), interrupted)
+
+
+def _in_turn(
+    jobs: Sequence[Job[R]],
+    missing: Sequence[int],
+    results: list[R | None],
+    executor: Executor,
+    progress: Progress,
+    keeping: Keeping[R],
+) -> bool:
+    """Do these jobs one after the other, each on all workers; returns whether an interruption ended that."""
+    several = len(jobs) > 1
+    for number in missing:
+        job = jobs[number]
+
+        def labelled(step: Step, name: str = job.name) -> None:
+            task = f"{name}: {step.task}" if several else step.task
+            progress(Step(task, step.iteration, step.objective, step.fraction))
+
+        try:
+            answer = job.work(*job.arguments, **job.named, progress=labelled, executor=executor)
+        except KeyboardInterrupt:
+            return True
+        interrupted = keeping.cut_short(answer)
+        while results[number] is None:
+            try:
+                results[number] = keeping.keep(number, answer)
+            except KeyboardInterrupt:
+                if interrupted:
+                    raise
+                interrupted = True
+        if interrupted:
+            return True
+    return False
+
+
+def _side_by_side(
+    jobs: Sequence[Job[R]],
+    missing: Sequence[int],
+    results: list[R | None],
+    executor: Executor,
+    progress: Progress,
+    keeping: Keeping[R],
+) -> bool:
+    """Do each of these jobs on a worker; returns whether an interruption cut that short."""
+    interrupted = False
+    with mailbox() as box:
+        todo = [jobs[number] for number in missing]
+        tasks = Tasks([Task(job.name, _do, (job, place, box)) for place, job in enumerate(todo)], executor)
+        told: deque[Ended[tuple[bool, Any]]] = deque()  # which an interruption while one is told of does not lose
+        try:
+            while told or tasks.under_way or (tasks.waiting and not interrupted):
+                try:
+                    told.extend(tasks.ended(begin=not interrupted))
+                    while told:
+                        stopped, answer = _of(told[0], todo)
+                        number = missing[told[0].number]
+                        if stopped:
+                            interrupted = True
+                        elif results[number] is None:
+                            results[number] = keeping.keep(number, answer)
+                        told.popleft()
+                    progress(_step(todo, tasks, box, interrupted=interrupted))
+                except KeyboardInterrupt:
+                    if interrupted:
+                        raise
+                    interrupted = True
+                    box.ask_to_end()
+        finally:
+            tasks.give_up()
+    return interrupted
+
+
+def _do(job: Job[Any], place: int, box: Mailbox) -> tuple[bool, Any]:
+    """A job on a worker: whether it was stopped before it had anything, and what it returns."""
+    try:
+        return False, job.work(*job.arguments, **job.named, progress=box.progress(place), executor=Here())
+    except KeyboardInterrupt:
+        return True, None
+
+
+def _of(one: Ended[tuple[bool, Any]], jobs: Sequence[Job[Any]]) -> tuple[bool, Any]:
+    if one.lost:
+        raise ExecutorError(f"{jobs[one.number].name}: {one.in_words()}")
+    if one.error is not None:
+        raise one.error
+    return cast("tuple[bool, Any]", one.result)
+
+
+def _step(jobs: Sequence[Job[Any]], tasks: Tasks[Any], box: Mailbox, *, interrupted: bool) -> Step:
+    """What those under way do, in one line."""
+    told = [(jobs[place].name, box.latest(place)) for place in tasks.under_way]
+    words = "; ".join(f"{name}: {step.task}" for name, step in told if step is not None)
+    left = len(tasks.under_way) + tasks.waiting
+    if not words and left == len(jobs):
+        words = "starting workers"
+    if interrupted:
+        return Step(f"coming to an end{': ' * bool(words)}{words}")
+    return Step(words or f"{len(jobs) - left} of {len(jobs)} done")
