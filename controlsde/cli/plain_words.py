@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from controlsde.foundation.wording import in_a_row
+
 if TYPE_CHECKING:
     from controlsde.problem import Problem
     from controlsde.workflow.expectation import Expected
@@ -98,7 +100,7 @@ def _of_comparing(
 ) -> str:
     """A comparison by so many solves or fits in all, of which so many are kept and so many are done at a time."""
     count, kept, together = counts
-    noise = " and ".join([", ".join(f"{level:g}" for level in levels[:-1]), f"{levels[-1]:g}"]).removeprefix(" and ")
+    noise = in_a_row([f"{level:g}" for level in levels])
     steps = []
     if kept:
         file = "its file" if kept == 1 else "the files"

@@ -8,6 +8,7 @@ middle. Everything that is printed goes through here, and so do messages where t
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 LONGEST_MESSAGE = 500  # characters: a path of the usual 255, and two sentences
 LONGEST_LINE = 4000  # of what this program says by itself
@@ -43,6 +44,11 @@ def at_most(messages: tuple[str, ...], more: int = 0) -> tuple[str, ...]:
     kept = tuple(shown(message) for message in messages[:MOST_MESSAGES])
     left = len(messages) - len(kept) + more
     return (*kept, f"and {left} more") if left else kept
+
+
+def in_a_row(names: Sequence[str]) -> str:
+    """`a, b and c`; `nothing` where there are none."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else "nothing"
 
 
 def in_json(document: str) -> str:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from controlsde.report.page.sweep_columns import columns_of, front, means
-from controlsde.report.page.sweep_page import brief, report_sweep
+from controlsde.report.page.sweep_heat import brief
+from controlsde.report.page.sweep_page import report_sweep
 from controlsde.sweeps.store import Row
 from tests.quick import slow
 from tests.report.page.sweeps import made_sweep

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from controlsde.foundation.files import write_whole
+from controlsde.foundation.wording import in_a_row
 from controlsde.report.canvas import SERIES
 from controlsde.report.page import sweep_again
 from controlsde.report.page.chart import DASHES, MARKS, on_black
@@ -27,16 +28,14 @@ from controlsde.report.page.sweep_columns import (
     MISSING,
     NOT_VERIFIED,
     VERIFIED,
-    Axis,
-    Cell,
     Columns,
-    Means,
     Measure,
     columns_of,
     front,
-    means,
 )
+from controlsde.report.page.sweep_heat import SHADES, brief, heat_of
 from controlsde.report.page.sweep_reports import MOST, base_of, files_of, is_plain
+from controlsde.report.page.sweep_rows import rows_of, shown_numbers
 from controlsde.report.page.tables import Table, row_of
 from controlsde.report.page.writing import FILE, installed_version, part, policy, template
 from controlsde.report.words import digits
@@ -45,35 +44,16 @@ from controlsde.sweeps.store import RESULT, RUNS
 
 if TYPE_CHECKING:
     from controlsde.sweeps.plan import Run
-    from controlsde.sweeps.store import Row
     from controlsde.sweeps.sweep import Sweep
 
 PAGE = "sweep.html"
-MOST_ROWS = 500  # of the table of runs
-SHARE_OF_FAULTS = 4  # one row in so many is left to runs without an answer
 MOST_ON_PAPER = 100
-LONGEST_REASON = 400  # letters
-DECADE = 10.0  # values that span so much are shown by their logarithms
-SHADES = (  # viridis, which every kind of colour vision puts in order
-    "#440154", "#482475", "#414487", "#355f8d", "#2a788e", "#21918c", "#22a884", "#44bf70", "#7ad151", "#bddf26",
-    "#fde725",
-)  # fmt: skip
 SECTIONS = {
     "summary": "summary",
     "map": "heat map and lines",
     "front": "Pareto front",
     "runs": "all runs",
     "reproduce": "run it again",
-}
-COLUMNS = {  # of the table of runs, where any run has them
-    "tracking.l2_final": "L² at T",
-    "tracking.mollified.value": "mollified",
-    "tracking.w1_final": "W₁ at T",
-    "tracking.log_likelihood.value": "log-likelihood",
-    "energy": "energy",
-    "price": "price",
-    "objective": "J",
-    "seconds": "seconds",
 }
 
 
@@ -94,9 +74,9 @@ def page_of(sweep: Sweep, target: Path) -> str:
     chosen = _defaults(columns)
     linked = [_link(base, run, has) for run, has in zip(sweep.plan.runs, files, strict=True)]
     again = sweep_again.again(sweep)
-    rows, cut = _rows(sweep, columns, linked)
+    rows, cut = rows_of(sweep, columns, linked)
     points = _front(sweep, columns, chosen, linked)
-    heat = _heat(columns, chosen)
+    heat = heat_of(columns, (chosen.across, chosen.down))
     absent = {name for name, drawn in (("map", heat), ("front", points)) if drawn is None}
     return template("sweep.html").render(
         policy=policy(script),
@@ -107,7 +87,7 @@ def page_of(sweep: Sweep, target: Path) -> str:
         contents=[(key, name) for key, name in SECTIONS.items() if key not in absent],
         headline=headline(sweep, columns),
         sound=sweep.verified,
-        going_on=_going_on(sweep, columns),
+        description=_going_on(sweep, columns),
         note=sweep.note[:1].upper() + sweep.note[1:],
         effects=_effects(sweep),
         columns=columns,
@@ -116,7 +96,7 @@ def page_of(sweep: Sweep, target: Path) -> str:
         heat=heat,
         front=points,
         head=[*([] if len(sweep.plan.sources) == 1 else ["problem"]), *sweep.plan.keys],
-        measured=_shown_numbers(columns),
+        measured=shown_numbers(columns),
         rows=rows,
         with_reasons=any(one.reason for one in rows),
         with_files=any(one.result for one in rows),
@@ -165,7 +145,8 @@ def _defaults(columns: Columns) -> Chosen:
 
 
 def _title(sweep: Sweep) -> str:
-    return f"{_and([one.name for one in sweep.plan.sources])}: {len(sweep.rows):,} runs over {_and(sweep.plan.keys)}"
+    problems = in_a_row([one.name for one in sweep.plan.sources])
+    return f"{problems}: {len(sweep.rows):,} runs over {in_a_row(sweep.plan.keys)}"
 
 
 def headline(sweep: Sweep, columns: Columns) -> str:
@@ -222,110 +203,6 @@ def _effects(sweep: Sweep) -> Table | None:
     return Table("what every key does to the error at T", head, rows, note, of_results=True)
 
 
-# Heat map
-
-
-@dataclass(frozen=True)
-class Shaded:
-    """A cell of the heat map: its colour and that of its text, lines of text; no colour where there is no mean."""
-
-    lines: tuple[str, ...]
-    paper: str = ""
-    ink: str = ""
-
-
-@dataclass(frozen=True)
-class Heat:
-    """The heat map as it stands without a script."""
-
-    across: Axis
-    down: Axis | None
-    rows: tuple[tuple[str, tuple[Shaded, ...]], ...]
-    told: str
-
-
-def _heat(columns: Columns, chosen: Chosen) -> Heat | None:
-    measure = columns.main
-    if measure is None or not columns.axes:
-        return None
-    across = columns.axes[chosen.across]
-    down = None if chosen.down is None else columns.axes[chosen.down]
-    found = means(columns, measure, across, down)
-    cells = [cell for row in found.cells for cell in row]
-    there = [cell.mean for cell in cells if cell.count]
-    low, high = (min(there), max(there)) if there else (0.0, 1.0)
-    counted = any(cell.wanted > 1 for cell in cells)
-    shaded = [tuple(_shaded(cell, low, high, counted=counted) for cell in row) for row in found.cells]
-    labels = ("",) if down is None else down.labels
-    return Heat(across, down, tuple(zip(labels, shaded, strict=True)), told(measure, found, columns))
-
-
-def told(measure: Measure, found: Means, columns: Columns) -> str:
-    """What stands in the cells, in words; the script says the same of any choice."""
-    if not found.averaged:
-        return f"{measure.title} of the verified run in each place."
-    seeds = any(columns.axis(key).seed for key in found.spread_over)
-    alike = " at otherwise equal settings" if seeds else ""
-    return (
-        f"{measure.title}: the mean over {_and(found.averaged)} of the verified runs; ± is the standard deviation over "
-        f"{_and(found.spread_over)}{alike}, n how many runs are in a mean."
-    )
-
-
-def _shaded(cell: Cell, low: float, high: float, *, counted: bool) -> Shaded:
-    if not cell.count:
-        return Shaded((cell.words,))
-    lines = [brief(cell.mean)]
-    if math.isfinite(cell.spread):
-        lines.append(f"± {brief(cell.spread, 2)}")
-    if counted:
-        lines.append(f"n {cell.count}" if cell.count == cell.wanted else f"n {cell.count} of {cell.wanted}")
-    return Shaded(tuple(lines), *colours(share(cell.mean, low, high)))
-
-
-def share(value: float, low: float, high: float) -> float:
-    """A value's place between the least and the largest, by logarithms where these span a decade."""
-    if not high > low:
-        return 0.5
-    if low > 0.0 and high / low >= DECADE:
-        return math.log(value / low) / math.log(high / low)
-    return (value - low) / (high - low)
-
-
-def colours(place: float) -> tuple[str, str]:
-    """The shade at a place between 0 and 1, and black or white, whichever is read on it at 4.5 : 1 or better."""
-    at = min(max(place, 0.0), 1.0) * (len(SHADES) - 1)
-    first = min(int(at), len(SHADES) - 2)
-    one, other = (_channels(SHADES[first]), _channels(SHADES[first + 1]))
-    mixed = [math.floor(a + (b - a) * (at - first) + 0.5) for a, b in zip(one, other, strict=True)]
-    paper = "#" + "".join(f"{channel:02x}" for channel in mixed)
-    return paper, "#000000" if luminance(paper) > 0.179 else "#ffffff"
-
-
-def luminance(colour: str) -> float:
-    """The relative luminance of a colour, as the Web Content Accessibility Guidelines define it."""
-    linear = [
-        channel / 12.92 if (channel := one / 255) <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
-        for one in _channels(colour)
-    ]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def _channels(colour: str) -> list[int]:
-    return [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
-
-
-def brief(value: float, figures: int = 3) -> str:
-    """A few digits; powers of ten where a number is very large or small."""
-    if value == 0.0:
-        return "0"
-    size = math.floor(math.log10(abs(value)))
-    if -5 < size < 5:
-        return f"{value:.{max(0, figures - 1 - size)}f}".replace("-", "−")
-    raised = str(size).translate(str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"))
-    return f"{value / 10.0**size:.{figures - 1}f}·10{raised}".replace("-", "−")
-
-
 # Front
 
 
@@ -362,100 +239,6 @@ def _settings(sweep: Sweep, columns: Columns, place: int) -> str:
     return ", ".join(told) or sweep.plan.runs[place].problem
 
 
-# All runs
-
-
-@dataclass(frozen=True)
-class Told:
-    """A row of the table of runs."""
-
-    number: int
-    settings: tuple[str, ...]
-    outcome: str
-    alarm: bool
-    numbers: tuple[str, ...]
-    page: str
-    result: str
-    reason: str
-    rest: str  # of the reason, which a reader may unfold
-
-
-def _shown_numbers(columns: Columns) -> list[tuple[str, Measure]]:
-    return [(COLUMNS[one.name], one) for one in columns.measures if one.name in COLUMNS]
-
-
-def _rows(sweep: Sweep, columns: Columns, linked: Sequence[str]) -> tuple[list[Told], str]:
-    """The rows of the table, and where some are left out, which these are."""
-    total, places, cut = len(sweep.rows), list(range(len(sweep.rows))), ""
-    main = columns.main
-    if total > MOST_ROWS:
-        faults = [place for place in places if columns.states[place] in (MISSING, FAILED)][
-            : MOST_ROWS // SHARE_OF_FAULTS
-        ]
-        best = sorted(
-            (place for place in places if columns.states[place] == VERIFIED),
-            key=lambda place: _badness(main, place),
-        )[: MOST_ROWS - len(faults)]
-        places = sorted({*faults, *best})
-        first = f" and the first {len(faults):,} that failed or are missing" if faults else ""
-        cut = (
-            f"Of {total:,} runs the {len(best):,} verified ones with the best {main.title if main else 'numbers'}"
-            f"{first} are shown; sweep.csv beside this page has all."
-        )
-    numbers = [measure.values for _, measure in _shown_numbers(columns)]
-    return [_told(sweep, place, numbers, linked[place]) for place in places], cut
-
-
-def _badness(main: Measure | None, place: int) -> float:
-    value = math.nan if main is None else float(main.values[place])
-    return math.inf if math.isnan(value) else -value if main is not None and main.more else value
-
-
-def _told(sweep: Sweep, place: int, numbers: Sequence[Any], link: str) -> Told:
-    run, row = sweep.plan.runs[place], sweep.rows[place]
-    settings = [short_value(run.settings[key]) if key in run.settings else "—" for key in sweep.plan.keys]
-    several = [run.problem] if len(sweep.plan.sources) > 1 else []
-    words = outcome(row)
-    shown = [digits(None if math.isnan(values[place]) else float(values[place])) for values in numbers]
-    reason, rest = _reason(row)
-    result = f"{link.rpartition('/')[0]}/{RESULT}" if link else ""
-    return Told(
-        place + 1,
-        (*several, *settings),
-        words,
-        row is None or not row.verified,
-        tuple(shown),
-        link if link.endswith(FILE) else "",
-        result,
-        reason,
-        rest,
-    )
-
-
-def _reason(row: Row | None) -> tuple[str, str]:
-    """Why there is no answer; or the name of a diagnosis, and all that it says."""
-    if row is None or not (row.error or row.diagnosis):
-        return "", ""
-    if row.error:
-        return _cut(row.error), ""
-    first, _, rest = row.diagnosis[0].partition("; ")
-    return _cut(first), _cut("; ".join(words for words in (rest, *row.diagnosis[1:]) if words))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"
-
-
-def outcome(row: Row | None) -> str:
-    """How a run ended, in words."""
-    if row is None:
-        return "missing"
-    if row.failed:
-        return "failed"
-    words = "verified" if row.verified else "NOT VERIFIED"
-    return words if row.status in ("converged", "given") else f"{words}, {row.status.replace('-', ' ')}"
-
-
 def _link(base: str, run: Run, has: int) -> str:
     """To the page of a run, or to its result, or nowhere."""
     return f"{base}{run.key}/{FILE if has == 2 else RESULT}" if has else ""
@@ -487,10 +270,6 @@ def _grouped(measures: Sequence[Measure]) -> list[tuple[str, list[Measure]]]:
     for measure in measures:
         groups.setdefault(measure.group, []).append(measure)
     return list(groups.items())
-
-
-def _and(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else "nothing"
 
 
 # What the script draws from

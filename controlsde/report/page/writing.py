@@ -101,7 +101,7 @@ def page(subject: Subject | FreeSubject) -> str:
         version=_version(subject),
         title=_title(subject),
         contents=[(key, name) for key, name in room.SECTIONS.items() if key not in absent],
-        problem=subject.problem,
+        description=subject.problem.description,
         labels=[one.label for one in subject.shown],
         several=subject.several,
         headline=headline(subject),

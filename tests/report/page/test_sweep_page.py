@@ -18,8 +18,10 @@ import controlsde as cs
 from controlsde.problem import parse_override
 from controlsde.report.page import sweep_again
 from controlsde.report.page.sweep_columns import MOST_NUMBERS, columns_of, front, means
-from controlsde.report.page.sweep_page import MOST_ROWS, brief, colours, headline, luminance, page_of, report_sweep
+from controlsde.report.page.sweep_heat import brief, colours, luminance
+from controlsde.report.page.sweep_page import headline, page_of, report_sweep
 from controlsde.report.page.sweep_reports import base_of, chosen, report_runs
+from controlsde.report.page.sweep_rows import MOST_ROWS
 from controlsde.sweeps import sweep_file
 from controlsde.sweeps.plan import Plan, Run, plan_of
 from controlsde.sweeps.store import Row
