@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -54,16 +55,15 @@ from controlsde.cli.options import (
     WorkersOption,
 )
 from controlsde.cli.outputs import (
-    draw,
     draw_comparison,
     draw_simulation,
     output_folder,
     print_json,
     write,
 )
-from controlsde.cli.outputs import report as report_on
 from controlsde.cli.page_commands import COMMANDS as PAGES
 from controlsde.cli.plain_words import of_comparison
+from controlsde.cli.showing import show, show_result
 from controlsde.cli.side_by_side import SideBySide, leads
 from controlsde.cli.sweep_commands import COMMANDS as SWEEPING
 from controlsde.cli.view_commands import COMMANDS as VIEWING
@@ -71,11 +71,9 @@ from controlsde.foundation.errors import EXIT_INTERRUPTED
 from controlsde.foundation.memory import make_sure_of_room
 
 if TYPE_CHECKING:
-    from controlsde.cli.console import Console
     from controlsde.result.free_result import FreeResult
     from controlsde.result.result import Result
 
-DRAWING = "drawing the figures"
 PROBLEM_WANTED = (
     "name a YAML file or a shipped problem, such as two-bumps or, of real data, iris-petals; `controlsde problems` "
     "lists all"
@@ -142,19 +140,8 @@ def solve(
     console.result(result, folder)
     if as_json:
         print_json(result.to_json())
-    _show(result, folder, console, problem)
+    show_result(result, folder, console, problem)
     finish([result])
-
-
-def _show(result: Result | FreeResult, folder: Path, console: Console, problem: str) -> None:
-    """The figures of a result and its report, once it is written."""
-    from controlsde.foundation.progress import Step
-
-    with running(console, problem, DRAWING) as progress:
-        draw(result, folder, progress=progress)
-        progress(Step("writing the report"))
-        written = report_on(result, folder)
-    console.report(written)
 
 
 @app.command()
@@ -184,7 +171,6 @@ def compare(
     """Solve at several noise levels, and cross-apply the controls."""
     place = SideBySide.asked(executor, workers)
     from controlsde.cli.console import LOADING, Console
-    from controlsde.foundation.progress import Step
 
     loaded, lessened = load_to_solve(problem, overrides, solver, quick)
     console = Console(quiet=quiet or not leads(executor), verbose=verbose)
@@ -231,11 +217,7 @@ def compare(
     console.comparison(comparison, folder)
     if as_json:
         print_json(comparison.to_json())
-    with running(console, problem, DRAWING) as progress:
-        draw_comparison(comparison, folder, names, progress)
-        progress(Step("writing the report"))
-        page = report_on(comparison, folder)
-    console.report(page)
+    show(comparison, partial(draw_comparison, comparison, folder, names), folder, console, problem)
     if comparison.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
     finish(list(comparison.results))
@@ -283,7 +265,7 @@ def evaluate(
     if as_json:
         print_json(result.to_json())
     if folder:
-        _show(result, folder, console, problem)
+        show_result(result, folder, console, problem)
     finish([result])
 
 
@@ -382,11 +364,7 @@ def simulate(
     if as_json:
         print_json(simulation.to_json())
     if folder:
-        with running(console, str(result), DRAWING) as progress:
-            draw_simulation(simulation, folder)
-            progress(Step("writing the report"))
-            written = report_on(simulation, folder)
-        console.report(written)
+        show(simulation, lambda _: draw_simulation(simulation, folder), folder, console, str(result))
     finish_simulation(simulation)
 
 

@@ -6,6 +6,7 @@ Comes in: what the command line says. Goes out: results on disk and on screen, a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,8 @@ import typer
 from controlsde.cli.arguments import located, place_in
 from controlsde.cli.exits import UsageError, finish, finish_simulation, refuse, running
 from controlsde.cli.outputs import draw_comparison, draw_simulation, output_folder, print_json
-from controlsde.cli.outputs import report as report_on
 from controlsde.cli.plain_words import of_free_comparison
+from controlsde.cli.showing import show
 from controlsde.foundation.errors import EXIT_INTERRUPTED
 from controlsde.foundation.progress import Step
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from controlsde.result.free_result import FreeResult
     from controlsde.workflow.simulation import SimulationSettings
 
-DRAWING = "drawing the figures"
 MOST_SEEDS = 100
 
 
@@ -85,11 +85,8 @@ def compare(
     console.free_comparison(comparison, folder)
     if asked.as_json:
         print_json(comparison.to_json())
-    with running(console, asked.source, DRAWING) as progress:
-        draw_comparison(comparison, folder, file_names(levels), progress)
-        progress(Step("writing the report"))
-        page = report_on(comparison, folder)
-    console.report(page)
+    drawn = partial(draw_comparison, comparison, folder, file_names(levels))
+    show(comparison, drawn, folder, console, asked.source)
     if comparison.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
     finish([result for level in comparison.at_levels for result in level])
@@ -110,11 +107,7 @@ def simulate(
     if as_json:
         print_json(simulation.to_json())
     if folder:
-        with running(console, path, DRAWING) as progress:
-            draw_simulation(simulation, folder)
-            progress(Step("writing the report"))
-            page = report_on(simulation, folder)
-        console.report(page)
+        show(simulation, lambda _: draw_simulation(simulation, folder), folder, console, path)
     finish_simulation(simulation)
 
 

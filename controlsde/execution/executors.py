@@ -44,21 +44,17 @@ def executor_of(name: str | Executor | None = None, workers: int | None = None) 
     if isinstance(name, Executor):
         yield name
         return
+    check_name(name)
     kind, _, address = (name or PROCESSES).partition(":")
-    if kind == PROCESSES and not address:
-        processes = Processes(workers)
-        try:
-            yield processes
-        finally:
-            processes.shutdown(kill=True)  # who wanted an answer has it; what still runs was given up
+    if kind == PROCESSES:
+        with _processes(workers) as pool:
+            yield pool
     elif kind == DASK:
         with _dask(address, workers) as pool:
             yield pool
-    elif kind == MPI and not address:
+    else:
         with _mpi(workers) as pool:
             yield pool
-    else:
-        raise ExecutorError(f"executor must be {WORDS} (got {name})")
 
 
 @contextmanager
@@ -67,7 +63,13 @@ def given_or_own(executor: Executor | None) -> Iterator[Executor]:
     if executor is not None:
         yield executor
         return
-    processes = Processes()
+    with _processes() as pool:
+        yield pool
+
+
+@contextmanager
+def _processes(workers: int | None = None) -> Iterator[Executor]:
+    processes = Processes(workers)
     try:
         yield processes
     finally:
@@ -107,7 +109,6 @@ def room_of(executor: Executor) -> int:
 
 @contextmanager
 def _dask(address: str, workers: int | None) -> Iterator[Executor]:
-    check_name(DASK)
     import dask
     from distributed import Client, LocalCluster
 
@@ -175,7 +176,6 @@ def _alike(ours: dict[str, str], function: Callable[..., T], /, *arguments: Any,
 
 @contextmanager
 def _mpi(workers: int | None) -> Iterator[Executor | None]:
-    check_name(MPI)
     from mpi4py import MPI as library  # noqa: N811
     from mpi4py.futures import MPICommExecutor, MPIPoolExecutor
 

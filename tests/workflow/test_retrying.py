@@ -125,11 +125,12 @@ def test_a_remedy_that_would_be_refused_is_not_tried(answer, attempts):
         assert len(asked) == 1
 
 
-def test_a_comparison_is_repeated_at_every_level_and_kept_whole(answer, monkeypatch):
-    asked = []
+def test_a_comparison_is_repeated_at_every_level_and_kept_whole(answer, tmp_path, monkeypatch):
+    asked, folders = [], []
 
-    def compare(problem, noise, progress, executor):  # noqa: ARG001
+    def compare(problem, noise, folder=None, **_):
         asked.append(problem)
+        folders.append(folder)
         again = len(asked) > 1
         results = tuple(
             dataclasses.replace(
@@ -141,11 +142,15 @@ def test_a_comparison_is_repeated_at_every_level_and_kept_whole(answer, monkeypa
         return Comparison(problem, results, np.zeros((2, 2)), "a note")
 
     monkeypatch.setattr(retrying, "compare", compare)
-    comparison = compare_retrying(answer.problem, [0.0, 1.0])
+    comparison = compare_retrying(answer.problem, [0.0, 1.0], folder=tmp_path)
     assert [problem.solver.iterations for problem in asked] == [2, 200]
     assert [result.problem.solver.iterations for result in comparison.results] == [200, 200]
     assert [result.retry.other_verified for result in comparison.results] == [True, False]
     assert all(result.retry.kept for result in comparison.results)
+    assert folders == [tmp_path, None]  # what the first one keeps is of the problem that was asked
+    written = [Result.load(tmp_path / f"noise-{level}.nc") for level in (0, 1)]
+    assert [one.digest for one in written] == [result.digest for result in comparison.results]
+    assert [one.retry.kept for one in written] == [True, True]
 
 
 def test_diagnosis_and_retry_survive_the_result_file(answer, tmp_path):
