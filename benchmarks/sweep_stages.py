@@ -101,7 +101,7 @@ class Copying(Executor):
 
     def submit(self, _function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:  # type: ignore[override]
         """What `run_all` gives: the folder, the key of the run, and what it is."""
-        row, future = replace(self._row, key=arguments[1]), Future[Any]()
+        row, future = replace(self._row, key=arguments[1].key), Future[Any]()
         if self._store is not None:
             self._store.write_row(row)
         future.set_result(row)

@@ -32,6 +32,7 @@ import numpy as np
 from benchmarks.reporting import Goal, Report, Table, seconds, times
 from benchmarks.sweep_stages import TINY
 from controlsde.execution.executors import executor_of
+from controlsde.sweeps.plan import Run, Source
 from controlsde.sweeps.running import do, flat
 from controlsde.sweeps.store import RESULT, RUN, RUNS, SWEEP, Row, Store
 from controlsde.sweeps.sweep import Sweep, sweep
@@ -240,7 +241,8 @@ def _nothing(place: int) -> int:
 
 def _traffic(task: Callable[[], tuple[Timed, Path]], row: Row) -> Table:
     """Bytes of a run on its way through Dask: what is sent, what comes back, and all that passes the loopback."""
-    sent = len(pickle.dumps((do, "/scratch/me/runs", row.key, "two-bumps", TINY, {"solver.seed": 0}), protocol=5))
+    run, source = Run(row.key, "two-bumps", {"solver.seed": 0}), Source("two-bumps", "two-bumps", "0" * 64)
+    sent = len(pickle.dumps((do, "/scratch/me/runs", run, source, TINY, False), protocol=5))
     small = Row(row.key, "failed", False, 0.0, {}, "a line of words that say what is wrong with the problem of this")
     cells = [
         ("the task as bytes: what is set, and where it is kept", f"{sent:,}"),

@@ -175,15 +175,16 @@ def _of_a_folder(
 def _reported(
     found: Sweep, console: Console, executor: str | None, workers: int | None, progress: Progress
 ) -> Sweep | None:
-    """Write the tables, the pages of runs and the page of all again; None where another process leads."""
+    """Write the pages of runs, the tables and the page of all again; None where another process leads."""
+    from controlsde.sweeps.store import Store
+    from controlsde.sweeps.sweep import gather
 
     faults = found.report_runs(executor, workers, progress)
     if faults is None or not leads(executor):
         return None
-    found.write(progress)
     for line in faults:
         console.note(line)
-    return found
+    return gather(Store(found.folder), progress, always=True)
 
 
 def _finish(found: Sweep) -> None:

@@ -94,7 +94,10 @@ def died(error: BaseException) -> bool:
 
 
 def room_of(executor: Executor) -> int:
-    """How many tasks an executor does at a time as of now, at least 1; a cluster's workers come and go."""
+    """How many tasks an executor does at a time as of now, at least 1; a cluster's workers come and go.
+
+    A cluster that has none yet is taken for one that does not tell: its tasks wait for workers.
+    """
     if isinstance(executor, Here):
         return 1
     for name in COUNTS:
@@ -103,7 +106,7 @@ def room_of(executor: Executor) -> int:
             return max(1, count)
     client: Any = getattr(executor, "_client", None)  # of Dask's, which has no other way to its scheduler
     with suppress(Exception):  # a scheduler that does not answer is told where work is given to it
-        return max(1, sum(int(threads) for threads in client.nthreads().values()))
+        return sum(int(threads) for threads in client.nthreads().values()) or UNTOLD
     return UNTOLD
 
 

@@ -59,10 +59,11 @@ def write_whole(target: Path, content: bytes) -> None:
 def changing(target: Path, patience: float = 60.0, pause: float = 0.05) -> Iterator[None]:
     """Let nobody else who asks so change a file, here or on another machine, from its reading to its writing.
 
-    A lock that is older than patience, in seconds, was left by a program that was killed, and is taken over. Raises
-    OSError, in one line with the cure, where others hold it for longer than twice that, or none can be made.
+    Who changes it holds a file beside it, with the name of its own process. One that is left of a process that is gone
+    is taken over at once; of another machine, where nobody can tell, after patience, in seconds. Raises OSError, in one
+    line with the cure, where others hold it for longer than twice that, or none can be made.
     """
-    lock = target.with_name(f"{target.name}.lock")
+    lock, own = target.with_name(f"{target.name}.lock"), f"{temporary_prefix()}{secrets.token_hex(4)}"
     made = [folder for folder in reversed(target.parents) if not folder.exists()]
     began = time.monotonic()
     try:
@@ -71,13 +72,12 @@ def changing(target: Path, patience: float = 60.0, pause: float = 0.05) -> Itera
         _explain(error, target)
     while True:
         try:
-            os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))  # also NFS makes it for one alone
+            with os.fdopen(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY), "w") as file:  # NFS, too: for one alone
+                file.write(own)
             break
         except FileExistsError:
-            with contextlib.suppress(OSError):
-                if time.time() - lock.stat().st_mtime > patience:
-                    lock.unlink()
-                    continue
+            if _taken_away(lock, own, patience):
+                continue
             if time.monotonic() - began > 2.0 * patience:
                 words = f"is being changed by another program; remove {lock.name} if there is none"
                 raise OSError(errno.EBUSY, words, str(target)) from None
@@ -87,15 +87,34 @@ def changing(target: Path, patience: float = 60.0, pause: float = 0.05) -> Itera
     try:
         yield
     except BaseException:
-        _unlocked(lock)
+        _unlock(lock, own)
         _remove_empty(made)
         raise
-    _unlocked(lock)
+    _unlock(lock, own)
 
 
-def _unlocked(lock: Path) -> None:
+def _unlock(lock: Path, own: str) -> None:
+    """Remove a lock, unless another program has taken it over for being so old."""
     with contextlib.suppress(OSError):
-        lock.unlink()
+        if lock.read_text(encoding="utf-8") == own:
+            lock.unlink()
+
+
+def _taken_away(lock: Path, own: str, patience: float) -> bool:
+    """Whether the lock was one that nobody holds any more, and is gone now."""
+    aside = lock.with_name(own)
+    try:
+        holder, age = lock.read_text(encoding="utf-8"), time.time() - lock.stat().st_mtime
+        if not _is_left(holder, age, patience):
+            return False
+        lock.rename(aside)
+        if aside.read_text(encoding="utf-8") != holder:  # another was quicker, and holds it now: it has it back
+            with contextlib.suppress(OSError):
+                os.link(aside, lock)
+        aside.unlink()
+    except (OSError, UnicodeDecodeError):  # it is gone, or was never ours to take
+        return not lock.exists()
+    return True
 
 
 def temporary_prefix() -> str:
@@ -113,7 +132,7 @@ def remove_leftovers(folder: Path, names: Sequence[str] = ()) -> None:
     earlier = re.compile("|".join(forms)) if targets else None
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            left = entry.name.startswith(PREFIX) and _is_left(entry)
+            left = entry.name.startswith(PREFIX) and _is_left(entry.name, _age(entry))
             if left or (earlier and earlier.fullmatch(entry.name)):
                 remove(Path(entry.path))
 
@@ -180,12 +199,20 @@ def _host() -> str:
     return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 
 
-def _is_left(entry: os.DirEntry[str]) -> bool:
-    """Whether nobody writes this file any more."""
-    parts = entry.name.removeprefix(PREFIX).split("-")
-    if len(parts) == 3 and parts[0] == _host() and parts[1].isdecimal() and _is_gone(int(parts[1])):
-        return True
-    return time.time() - entry.stat(follow_symlinks=False).st_mtime > OLD
+def _is_left(name: str, age: float, patience: float = OLD) -> bool:
+    """Whether nobody has this file any more: its process is gone, or may be gone, and it is old, in seconds.
+
+    patience: how old, where the process is of another machine.
+    """
+    host, _, rest = name.removeprefix(PREFIX).partition("-")
+    process, _, _ = rest.partition("-")
+    if name.startswith(PREFIX) and host == _host() and process.isdecimal():
+        return _is_gone(int(process)) or age > OLD
+    return age > patience
+
+
+def _age(entry: os.DirEntry[str]) -> float:
+    return time.time() - entry.stat(follow_symlinks=False).st_mtime
 
 
 def _is_gone(process: int) -> bool:

@@ -106,11 +106,21 @@ def _runs_of(source: Source, variations: Variations, climb: str | None) -> Itera
 def check_unchanged(plan: Plan) -> None:
     """Raises SweepError where a problem is not what it was when the sweep began: runs would be of something else."""
     for source in plan.sources:
-        if _source(source.file, plan.base).digest != source.digest:
-            raise SweepError(
-                f"{source.file}: has changed since the sweep began, or its data have; name another folder with -o for "
-                "what it is now, or bring back what it was"
-            )
+        if digest_of(source.file, plan.base) != source.digest:
+            raise changed(source)
+
+
+def changed(source: Source) -> SweepError:
+    """The error that says so."""
+    return SweepError(
+        f"{source.file}: has changed since the sweep began, or its data have; name another folder with -o for what it "
+        "is now, or bring back what it was"
+    )
+
+
+def digest_of(file: str | Path, base: Settings) -> str:
+    """A digest of all that a problem says with these settings on top, its data included."""
+    return _digest(load_problem(file, set=base))
 
 
 def _telling(variations: Variations) -> Iterator[Settings]:
@@ -148,7 +158,10 @@ def short_value(value: Any) -> str:
 
 def _source(problem: str | Path, base: Settings) -> Source:
     loaded = load_problem(problem, set=base)
-    text = loaded.to_yaml()
     path = Path(problem)
     file = str(path.resolve()) if path.suffix in (".yaml", ".yml") or path.is_file() else str(problem)
-    return Source(loaded.name, file, hashlib.sha256(text.encode()).hexdigest())
+    return Source(loaded.name, file, _digest(loaded))
+
+
+def _digest(problem: Problem) -> str:
+    return hashlib.sha256(problem.to_yaml().encode()).hexdigest()

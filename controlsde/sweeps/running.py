@@ -7,11 +7,13 @@ up what runs, keeps what has ended, and lets the rest be missing.
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +22,9 @@ from controlsde.execution.here import Here
 from controlsde.execution.tasks import Ended, Task, Tasks
 from controlsde.foundation.errors import ControlsdeError
 from controlsde.foundation.progress import Progress, Step, silent
-from controlsde.sweeps.plan import Plan, Run
+from controlsde.sweeps.plan import Plan, Run, Source, changed, digest_of
 from controlsde.sweeps.store import RESULT, SWEEP, Row, Store
-from controlsde.sweeps.variations import Settings, SweepError
+from controlsde.sweeps.variations import Settings, SweepError, canonical
 
 if TYPE_CHECKING:
     from controlsde.problem import Problem
@@ -103,8 +105,8 @@ class _Runs(Sequence[Task[Row]]):
 
     def __getitem__(self, place: Any) -> Any:
         run = self.runs[place]
-        folder, file = str(self.store.folder.resolve()), self.plan.source(run.problem).file
-        return Task(run.label, do, (folder, run.key, file, self.plan.base, run.settings, self.again, run.after))
+        source = self.plan.source(run.problem)
+        return Task(run.label, do, (str(self.store.folder.resolve()), run, source, self.plan.base, self.again))
 
 
 def _lost(run: Run, ended: Ended[Row]) -> Row:
@@ -120,20 +122,12 @@ def _step(ended: int, failed: int, total: int, seconds: float) -> Step:
     return Step(words, fraction=ended / total if total else 1.0)
 
 
-def do(
-    folder: str,
-    key: str,
-    file: str,
-    base: Settings,
-    settings: Settings,
-    again: bool = False,
-    after: str | None = None,
-) -> Row:
+def do(folder: str, run: Run, source: Source, base: Settings, again: bool = False) -> Row:
     """One run, on whatever machine: solve, verify, write the result and its numbers. Returns how it ended.
 
     What is wrong with its problem, or goes wrong in it, is how it ended, too. A run that another command has done by
     now is not done again, unless `again` says so. Raises KeyboardInterrupt where the run was cut short, SweepError
-    where the folder of the sweep is not to be seen from here.
+    where the folder of the sweep is not to be seen from here, or the problem is not what it was.
     """
     store = Store(Path(folder))
     if not (store.folder / SWEEP).exists():
@@ -141,32 +135,66 @@ def do(
             f"a worker does not see {folder}: workers on other machines need a folder that all of them share; name one "
             "with -o"
         )
-    if not again and (done := store.row(key)) is not None:
+    if not again and (done := store.row(run.key)) is not None:
         return done
+    if not _unchanged(source, base):
+        raise changed(source)
     began = time.perf_counter()
     try:
-        row = _solved(store, key, file, {**base, **settings}, after, began)
+        row = _solved(store, run, source.file, {**base, **run.settings}, began)
     except (ControlsdeError, ValueError, ArithmeticError, MemoryError, OSError) as error:
         lines = getattr(error, "lines", None) or str(error).splitlines() or [type(error).__name__]
-        row = Row(key, "failed", False, round(time.perf_counter() - began, 3), {}, "; ".join(lines))
+        row = Row(run.key, "failed", False, round(time.perf_counter() - began, 3), {}, "; ".join(lines))
     store.write_row(row)
     return row
 
 
-def _solved(store: Store, key: str, file: str, settings: Settings, after: str | None, began: float) -> Row:
+def _unchanged(source: Source, base: Settings) -> bool:
+    """Whether a problem says what it did when the sweep began; of one that cannot be read, its row tells."""
+    try:
+        return _digest(_Read.now(source.file, base)) == source.digest
+    except (ControlsdeError, ValueError, OSError):
+        return True
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A file of a problem as it is now, and what is set on top, of which the words tell versions apart."""
+
+    file: str
+    stamp: tuple[int, int] | None
+    words: str
+    base: Settings = field(compare=False)
+
+    @staticmethod
+    def now(file: str, base: Settings) -> _Read:
+        try:
+            found = os.stat(file)
+        except OSError:  # a shipped problem
+            return _Read(file, None, canonical(base), base)
+        return _Read(file, (found.st_mtime_ns, found.st_size), canonical(base), base)
+
+
+@lru_cache(maxsize=256)
+def _digest(read: _Read) -> str:
+    """The digest of a problem, which a worker finds once for each version of the file."""
+    return digest_of(read.file, read.base)
+
+
+def _solved(store: Store, run: Run, file: str, settings: Settings, began: float) -> Row:
     from controlsde.problem import load_problem
     from controlsde.workflow.answering import refusals
 
     problem = load_problem(file, set=settings)
     if refused := refusals(problem):
-        return Row(key, "failed", False, None, {}, "; ".join(refused))
-    result = _from_before(problem, store, after)
+        return Row(run.key, "failed", False, None, {}, "; ".join(refused))
+    result = _from_before(problem, store, run.after)
     if result.status == "interrupted":  # it is missing, then
         raise KeyboardInterrupt
-    result.save(store.place(key) / RESULT)
+    result.save(store.place(run.key) / RESULT)
     document = result.to_json()
     return Row(
-        key=key,
+        key=run.key,
         status=result.status,
         verified=result.verified,
         seconds=round(time.perf_counter() - began, 3),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 TABLE, DATASET, PAGE, GATHERED = "sweep.csv", "sweep.nc", "sweep.html", "gathered.json"
+LONGEST_WRITING = 600.0  # seconds that another machine may take to write tables and page of a million runs
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,12 +250,30 @@ def carry_on(
                     run_all(missing, plan, store, pool, progress, budget, workers, again=again)
         except KeyboardInterrupt:
             interrupted = True
+    rows = dict(zip((run.key for run in plan.runs), known, strict=True))
+    return gather(store, progress, rows, interrupted=interrupted)
+
+
+def gather(
+    store: Store,
+    progress: Progress = silent,
+    known: Mapping[str, Row | None] | None = None,
+    *,
+    interrupted: bool = False,
+    always: bool = False,
+) -> Sweep:
+    """All that a folder holds, with tables and page of it, which are written where they are of something else.
+
+    Commands that do so at the same time wait for each other, and the last one writes what there is by then. known: how
+    the runs of this command had ended, by their keys: that is not read again. always: whether to write in any case.
+    """
     progress(Step("gathering the numbers"))
-    whole, rows = store.read_plan(), dict(zip((run.key for run in plan.runs), known, strict=True))
-    told = tuple(store.rows(whole, [rows.get(run.key) for run in whole.runs]))
-    found = Sweep(store.folder, whole, told, interrupted, frozenset(rows))
-    if not found.written:
-        found.write(progress)
+    with files.changing(store.folder / GATHERED, patience=LONGEST_WRITING):
+        plan, rows = store.read_plan(), known or {}
+        told = tuple(store.rows(plan, [rows.get(run.key) for run in plan.runs]))
+        found = Sweep(store.folder, plan, told, interrupted, None if known is None else frozenset(known))
+        if always or not found.written:
+            found.write(progress)
     return found
 
 

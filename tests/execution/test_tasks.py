@@ -3,6 +3,7 @@
 import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import pytest
 
@@ -75,6 +76,13 @@ def test_workers_that_come_later_are_given_work(monkeypatch):
     now[0] = 2 * tasks_of.ASK_AGAIN
     tasks.ended()
     assert len(executor.given) == 100 * AHEAD
+
+
+@pytest.mark.parametrize(("threads", "room"), [({"a": 1, "b": 2}, 3), ({}, UNTOLD)])
+def test_a_cluster_that_has_no_worker_yet_is_one_that_does_not_tell(threads, room):
+    executor = Kept()
+    executor._client = SimpleNamespace(nthreads=lambda: threads)
+    assert room_of(executor) == room
 
 
 @pytest.mark.slow

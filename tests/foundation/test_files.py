@@ -210,6 +210,44 @@ def test_a_file_is_changed_by_one_at_a_time_and_what_a_killed_program_left_is_ta
     assert list(target.parent.iterdir()) == []
 
 
+@pytest.mark.parametrize(("host", "process", "age", "taken"), [
+    (files._host(), gone, 0.0, True),
+    (files._host(), os.getppid, 60.0, False),  # slow, and there
+    (files._host(), os.getppid, 7200.0, True),  # a number that a new process has
+    ("0" * 8, os.getpid, -60.0, False),  # of another machine
+    ("0" * 8, os.getpid, 60.0, True),
+])  # fmt: skip
+def test_a_lock_is_taken_over_where_its_process_is_gone_or_may_be(tmp_path, host, process, age, taken):
+    target, lock = tmp_path / "plan.json", tmp_path / "plan.json.lock"
+    lock.write_text(f"{files.PREFIX}{host}-{process()}-token")
+    os.utime(lock, (time.time() - age,) * 2)
+    before = time.monotonic()
+    try:
+        with files.changing(target, patience=5.0 if taken else 0.1, pause=0.01):
+            assert taken
+            assert time.monotonic() - before < 1.0
+    except OSError:
+        assert not taken
+    assert lock.exists() == (not taken)
+    assert [path.name for path in tmp_path.iterdir() if path != lock] == []
+
+
+def test_who_is_taken_over_leaves_the_lock_to_the_other(tmp_path):
+    target, lock = tmp_path / "plan.json", tmp_path / "plan.json.lock"
+    with files.changing(target):
+        lock.write_text("another's")
+    assert lock.read_text() == "another's"
+
+
+def test_a_lock_that_another_took_over_first_is_given_back(tmp_path, monkeypatch):
+    lock = tmp_path / "plan.json.lock"
+    lock.write_text("another's, who has just taken it")
+    monkeypatch.setattr(files, "_is_left", lambda *_: bool(lock.write_text("one that was quicker")))
+    assert files._taken_away(lock, "mine", 0.0)
+    assert lock.read_text() == "one that was quicker"
+    assert list(tmp_path.iterdir()) == [lock]
+
+
 def test_a_file_in_the_place_of_the_folder_is_told_at_once(tmp_path):
     (tmp_path / "runs").write_text("a file")
     with pytest.raises(OSError, match="cannot be written"), files.changing(tmp_path / "runs" / "plan.json"):

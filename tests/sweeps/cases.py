@@ -29,7 +29,7 @@ class Inline(Executor):
         future = Future()
         try:
             future.set_result(function(*arguments, **named))
-            self.done.append(arguments[1])
+            self.done.append(arguments[1].key)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
@@ -46,7 +46,7 @@ class Losing(Inline):
         self.deaths = 0
 
     def submit(self, function, /, *arguments, **named):
-        if arguments[4][self.key] == self.value and self.left:
+        if arguments[1].settings[self.key] == self.value and self.left:
             self.left -= 1
             self.deaths += 1
             future = Future()
@@ -61,11 +61,11 @@ class Counted(Executor):
     def __init__(self, most=None):
         self.order, self.most = [], most
 
-    def submit(self, _function, /, folder, key, _file, _base, settings, _again, _after):
+    def submit(self, _function, /, folder, run, *_):
         if len(self.order) == self.most:
             raise KeyboardInterrupt
-        self.order.append(settings["solver.seed"])
-        row = Row(key, "converged", True, 0.0, {"objective": 1.0})
+        self.order.append(run.settings["solver.seed"])
+        row = Row(run.key, "converged", True, 0.0, {"objective": 1.0})
         Store(Path(folder)).write_row(row)
         future = Future()
         future.set_result(row)

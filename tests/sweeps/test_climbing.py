@@ -28,9 +28,9 @@ def told(monkeypatch):
     """Runs that only say that they were done: the key of each, the run before, and whether that had ended."""
     seen = []
 
-    def solved(store, key, _file, settings, after, _began):
-        seen.append((settings["controls.pieces"], after, after and store.row(after) is not None))
-        return Row(key, "converged", True, 0.0, {"objective": 1.0})
+    def solved(store, run, *_):
+        seen.append((run.settings["controls.pieces"], run.after, run.after and store.row(run.after) is not None))
+        return Row(run.key, "converged", True, 0.0, {"objective": 1.0})
 
     monkeypatch.setattr(running, "_solved", solved)
     return seen

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import re
+import threading
 import types
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
@@ -12,10 +13,10 @@ import pytest
 
 import controlsde as cs
 from controlsde.problem import ProblemError
-from controlsde.sweeps.plan import check_unchanged, plan_of
+from controlsde.sweeps.plan import Source, check_unchanged, plan_of
 from controlsde.sweeps.running import do
 from controlsde.sweeps.store import Row, Store
-from controlsde.sweeps.sweep import carry_on
+from controlsde.sweeps.sweep import Sweep, carry_on, gather
 from controlsde.sweeps.variations import Variations
 from tests.sweeps.cases import TINY, Counted, Inline, Interrupted, Losing
 
@@ -115,6 +116,41 @@ def test_a_run_that_was_cut_off_is_done_again(copy):
     assert again.done == [key]
 
 
+@pytest.mark.parametrize("numbers", ['{"objective": "much"}', '{"objective": true}', "[1.0]", '{"energy": {}}'])
+def test_numbers_that_are_none_are_those_of_a_damaged_file(copy, numbers):
+    store = Store(copy)
+    key = store.read_plan().runs[0].key
+    assert store.row(key) is not None
+    words = f'{{"key": "{key}", "status": "converged", "verified": true, "numbers": {numbers}, "diagnosis": []}}'
+    (store.place(key) / "run.json").write_text(words, encoding="utf-8")
+    assert store.row(key) is None
+
+
+def test_commands_that_end_at_the_same_time_leave_tables_of_all_that_is_there(copy, monkeypatch):
+    store, told = Store(copy), []
+    first = store.row(store.read_plan().runs[0].key)
+    later, write = None, Sweep.write
+
+    def slowly(sweep, progress):
+        """Another run ends, and its command with it, while this one writes."""
+        nonlocal later
+        told.append(sweep.rows[0].seconds)
+        if later is None:
+            store.write_row(replace(first, seconds=123.0))
+            later = threading.Thread(target=gather, args=(store,))
+            later.start()
+            later.join(0.3)
+            assert later.is_alive()
+        write(sweep, progress)
+
+    monkeypatch.setattr(Sweep, "write", slowly)
+    gather(store, always=True)
+    later.join()
+    assert told == [first.seconds, 123.0]
+    assert Sweep.load(copy).written
+    assert ",123.0," in (copy / "sweep.csv").read_text(encoding="utf-8")
+
+
 def test_what_is_known_to_have_ended_is_not_read_again(copy):
     store = Store(copy)
     plan = store.read_plan()
@@ -183,6 +219,20 @@ def test_a_problem_that_was_edited_meanwhile_is_told(tmp_path):
     path.write_text(path.read_text(encoding="utf-8").replace("horizon: 1.5", "horizon: 1.4"), encoding="utf-8")
     with pytest.raises(cs.SweepError, match=r"mine\.yaml: has changed since the sweep began"):
         check_unchanged(plan)
+
+
+def test_no_run_is_of_a_problem_that_was_edited_while_others_ran(tmp_path):
+    class Edited(Inline):
+        def submit(self, *arguments, **named):
+            future = super().submit(*arguments, **named)
+            path.write_text(path.read_text(encoding="utf-8").replace("horizon: 1.5", "horizon: 1.4"), encoding="utf-8")
+            return future
+
+    path, folder = tmp_path / "mine.yaml", tmp_path / "runs"
+    path.write_text(cs.load_problem("two-bumps", set=TINY).to_yaml(), encoding="utf-8")
+    with pytest.raises(cs.SweepError, match=r"mine\.yaml: has changed since the sweep began"):
+        cs.sweep(path, {"noise": [0, 1]}, folder=folder, executor=Edited())
+    assert [row is None for row in Store(folder).rows(Store(folder).read_plan())] == [False, True]
 
 
 def test_what_is_retried_stays_until_there_is_something_new(copy):
@@ -363,7 +413,7 @@ def test_a_folder_without_a_sweep_is_refused_in_a_line(tmp_path, name, content, 
 
 def test_a_run_that_another_command_has_done_meanwhile_is_not_done_again(copy):
     store = Store(copy)
-    key = store.read_plan().runs[0].key
-    assert do(str(copy), key, "no-such-problem.yaml", {}, {}) == store.row(key)
-    store.forget(key)
-    assert do(str(copy), key, "no-such-problem.yaml", {}, {}).failed
+    run, gone = store.read_plan().runs[0], Source("gone", "no-such-problem.yaml", "")
+    assert do(str(copy), run, gone, {}) == store.row(run.key)
+    store.forget(run.key)
+    assert do(str(copy), run, gone, {}).failed
