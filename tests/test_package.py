@@ -54,7 +54,8 @@ def test_every_file_that_is_not_code_is_declared_as_data(declared):
     }
     assert page == {
         "frame.html", "macros.html", "report.html", "free_report.html",
-        "report.css", "chart.css", "report.js", "drawing.js", "tables.js", "shell.html", "sweep.html", "sweep.css", "sweep.js",
+        "report.css", "chart.css", "report.js", "drawing.js", "tables.js",
+        "shell.html", "sweep.html", "sweep.css", "sweep.js",
     }  # fmt: skip
     assert {f"*{Path(name).suffix}" for name in page} <= set(data["controlsde.report.page"])
     matched = {path for pattern in data["controlsde.problems"] for path in (ROOT / "problems").glob(pattern)}

@@ -22,6 +22,7 @@ from controlsde.foundation.errors import EXIT_INTERRUPTED, EXIT_NOT_CONVERGED, E
 if TYPE_CHECKING:
     from controlsde.cli.console import Console
     from controlsde.foundation.progress import Progress
+    from controlsde.sweeps.plan import Plan
     from controlsde.sweeps.sweep import Sweep
     from controlsde.sweeps.sweep_file import Asked
 
@@ -123,7 +124,7 @@ def _asked(
         store.extend(plan)
         known = tuple(store.rows(plan))
         missing = missing_of(plan, known)
-    console.note(f"{len(plan.runs):,} runs in {folder}, {len(missing):,} to do: {_listed(plan.runs)}")
+    console.note(f"{len(plan.runs):,} runs in {folder}, {len(missing):,} to do: {_listed(plan)}")
     if missing and leads(executor):
         from controlsde.sweeps.expectation import expected
 
@@ -135,16 +136,17 @@ def _asked(
         return carry_on(store, plan, executor, workers, budget, progress, known)
 
 
-def _listed(runs: Sequence[Any]) -> str:
+def _listed(plan: Plan) -> str:
     """What varies, with its values."""
     from controlsde.sweeps.plan import short_value
 
-    keys = dict.fromkeys(key for run in runs for key in run.settings)
+    keys = dict.fromkeys(key for run in plan.runs for key in run.settings)
     told = []
     for key in keys:
-        values = list(dict.fromkeys(short_value(run.settings[key]) for run in runs if key in run.settings))
+        values = list(dict.fromkeys(short_value(run.settings[key]) for run in plan.runs if key in run.settings))
         shown = ", ".join(values if len(values) <= 8 else [*values[:4], "…", values[-1]])
-        told.append(f"{key} {shown}")
+        from_before = ", each from the answer before" if key == plan.climb else ""
+        told.append(f"{key} {shown}{from_before}")
     return "; ".join(told)
 
 

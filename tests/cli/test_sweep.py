@@ -38,6 +38,17 @@ def test_a_sweep_says_what_it_will_do_does_it_and_goes_on(run, swept):
         assert (place / "report.html").is_file()
 
 
+def test_a_climb_is_told_and_a_file_of_it_takes_no_options(run, folder):
+    climb = ["--vary", "controls.pieces=2,4", "--climb", "controls.pieces", "--workers", "1"]
+    words = run("sweep", "two-bumps", *climb, "-o", "runs", *SETS[2:], "--budget", "1e-9").err
+    assert "controls.pieces 2, 4, each from the answer before" in words
+    assert "1 at a time, about" in words
+    (folder / "sweep.yaml").write_text("problems: [two-bumps]\nvary: {noise: [0, 1]}\nclimb: noise\n", encoding="utf-8")
+    refused = run("sweep", "sweep.yaml", "--climb", "noise", "-o", "x")
+    assert refused.code == 2
+    assert "leave --vary, --climb and --set out" in refused.err
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -52,7 +63,9 @@ def test_a_sweep_says_what_it_will_do_does_it_and_goes_on(run, swept):
         (["two-bumps", "--vary", "noise=0,1", "-o", "x", "--executor", "ray"], "executor must be processes, dask"),
         (["two-bumps", "--vary", "noise=0,1", "-o", "x", "--workers", "0"], "--workers must be at least 1"),
         (["two-bumps", "--vary", "noise=0,1", "-o", "x", "--budget", "0"], "--budget must be more than 0"),
+        (["two-bumps", "--vary", "noise=0,1", "--climb", "network.width", "-o", "x"], "climb along noise, or not"),
         (["status", "nowhere"], "holds no sweep"),
+        (["status", "a", "--climb", "noise"], "takes the folder alone"),
         (["status"], "takes one folder"),
         (["retry", "a", "-o", "x"], "takes the folder alone"),
     ],

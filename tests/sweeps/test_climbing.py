@@ -129,5 +129,7 @@ def test_the_page_says_how_to_climb_again(tmp_path):
     from controlsde.report.page.sweep_again import again
 
     found = climb(tmp_path, Inline())
+    page = (tmp_path / "sweep.html").read_text(encoding="utf-8")
+    assert "controls.pieces: 2, 4, each from the answer before" in page
     assert "--vary controls.pieces=2,4 " in again(found).command
     assert "--climb controls.pieces -o" in again(found).command

@@ -172,7 +172,8 @@ def _going_on(sweep: Sweep, columns: Columns) -> str:
         if axis is not None:
             shown = axis.labels if len(axis.labels) <= 8 else (*axis.labels[:4], "…", axis.labels[-1])
             count = f" ({len(axis.labels):,} values)" if len(shown) < len(axis.labels) else ""
-            keys.append(f"{key}: {', '.join(shown)}{count}")
+            from_before = ", each from the answer before" if key == sweep.plan.climb else ""
+            keys.append(f"{key}: {', '.join(shown)}{count}{from_before}")
         else:
             values = {short_value(run.settings[key]) for run in sweep.plan.runs if key in run.settings}
             keys.append(f"{key}: {', '.join(values)} alone")
