@@ -317,7 +317,9 @@
       { words: `${measure.title} over ${axis.key}${names.length ? `, a line for each value of ${axes[down].key}` : ""}; the numbers are in the heat map` });
     found.rows.forEach((row, number) => {
       if (axis.numbers) drawn.field.append(dashed(inked(svg("path", { class: "curve", d: path(row.map((cell, n) => [places[n], y.place(cell.mean)])) }), number), number));
-      const aside = axis.numbers ? 0 : Math.max(-40, Math.min(40, 9 * (number - (found.rows.length - 1) / 2))); // names: beside each other
+      // Names stand beside each other. Numbers stand where they are, and only their whiskers keep clear of each other.
+      const apart = (step, most) => Math.max(-most, Math.min(most, step * (number - (found.rows.length - 1) / 2)));
+      const [aside, clear] = axis.numbers ? [0, apart(5, 10)] : [apart(9, 40), 0];
       row.forEach((cell, n) => {
         if (!cell.count) return;
         const up = y.place(cell.mean);
@@ -326,7 +328,9 @@
         drawn.drawing.append(group);
         if (Number.isFinite(cell.spread)) {
           const bottom = y.place(cell.mean - cell.spread);
-          group.append(whisker(places[n], Number.isFinite(bottom) ? bottom : -1, y.place(cell.mean + cell.spread), number));
+          const spread = whisker(places[n], Number.isFinite(bottom) ? bottom : -1, y.place(cell.mean + cell.spread), number);
+          if (clear) spread.setAttribute("transform", `translate(${clear} 0)`);
+          group.append(spread);
         }
         group.append(markAt(places[n], up, number, { hollow: cell.doubtful > 0 }));
       });
