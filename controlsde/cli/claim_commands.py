@@ -117,13 +117,15 @@ def _run_all(
     if known:
         names = ", ".join(found.claim.id for found in known.values())
         console.note(f"of the run that was cut short, {folder} keeps {names}: these are not run again")
+        for found in known.values():
+            console.claim(found)
 
     def ended(number: int, found: Tested) -> Tested:
         known[number] = found
-        console.claim(found)
         if folder and unfinished:
             _write(found, [known[one] for one in sorted(known)], folder)
             unfinished.write(found)
+        console.claim(found)
         return found
 
     try:
@@ -135,7 +137,8 @@ def _run_all(
         words = " ".join(f"--set {one}" for one in changed)
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(f"{tried[0][0].id} does not run with {words}: {reason}") from error
-    if unfinished and not done.interrupted:
+    if folder and unfinished and not done.interrupted:
+        _write_document(done.there, folder)
         unfinished.remove(claim for claim, _ in tried)
     return done.there, done.interrupted
 
@@ -152,10 +155,16 @@ def _chosen(names: Sequence[str], everything: bool) -> list[Claim]:
 
 def _write(found: Tested, tested: Sequence[Tested], folder: Path) -> None:
     from controlsde.claims import CLAIMS, claim_named
-    from controlsde.claims.harness.pages import write_index, write_page, write_text
+    from controlsde.claims.harness.pages import write_index, write_page
 
     write_page(found, folder, warn)
     write_index(map(claim_named, CLAIMS), folder)
+    _write_document(tested, folder)
+
+
+def _write_document(tested: Sequence[Tested], folder: Path) -> None:
+    from controlsde.claims.harness.pages import write_text
+
     document = json.dumps([found.to_json() for found in tested], indent=2, ensure_ascii=False, allow_nan=False)
     write_text(folder / "claims.json", document + "\n")
 
@@ -163,4 +172,4 @@ def _write(found: Tested, tested: Sequence[Tested], folder: Path) -> None:
 def _say_left(console: Console, chosen: Sequence[Claim], tested: Sequence[Tested]) -> None:
     known = {found.claim.id for found in tested}
     left = ", ".join(claim.id for claim in chosen if claim.id not in known)
-    console.message(f"interrupted; not run: {left}")
+    console.message(f"interrupted; not run: {left}" if left else "interrupted")

@@ -191,9 +191,9 @@ def compare(
     if seeds is not None:
         raise UsageError("--seeds is for problems in free space; in a box every solve has starts of its own")
     with running(console, problem, LOADING):
-        from controlsde.workflow.kept import file_names
+        from controlsde.workflow.kept import file_name
 
-        names = file_names(levels)
+        names = {level: file_name(level) for level in levels}
         folder = output_folder(output, loaded.name, *names.values())
         refuse(problem, refusals(loaded))
         files = keeping(loaded, levels, folder=folder)

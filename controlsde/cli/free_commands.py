@@ -57,7 +57,7 @@ def compare(
     from controlsde.workflow.free_comparison import SEEDS, compare_free, files_of, fits_of
     from controlsde.workflow.free_prediction import expected_in_free_space, refusals_in_free_space
     from controlsde.workflow.jobs import expected_together
-    from controlsde.workflow.kept import file_names
+    from controlsde.workflow.kept import file_name
 
     if seeds is None:
         seeds = 1 if quick else SEEDS
@@ -85,7 +85,7 @@ def compare(
     console.free_comparison(comparison, folder)
     if asked.as_json:
         print_json(comparison.to_json())
-    drawn = partial(draw_comparison, comparison, folder, file_names(levels))
+    drawn = partial(draw_comparison, comparison, folder, {level: file_name(level) for level in levels})
     show(comparison, drawn, folder, console, asked.source)
     if comparison.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)

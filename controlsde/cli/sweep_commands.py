@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from controlsde.cli.console import Console
     from controlsde.foundation.progress import Progress
     from controlsde.sweeps.plan import Plan
+    from controlsde.sweeps.store import Row
     from controlsde.sweeps.sweep import Sweep
     from controlsde.sweeps.sweep_file import Asked
 
@@ -169,9 +170,18 @@ def _of_a_folder(
     plan = store.read_plan()
     with running(console, str(store.folder), "reading the problems"):
         check_unchanged(plan)
-    good = [row if row and row.status == "converged" and row.verified else None for row in store.rows(plan)]
+    good = _good(plan, tuple(store.rows(plan)))
     with running(console, str(store.folder)) as progress:
         return carry_on(store, plan, executor, workers, budget, progress, good, again=True)
+
+
+def _good(plan: Plan, rows: Sequence[Row | None]) -> list[Row | None]:
+    """The rows of what need not be done again: neither it nor, where the sweep climbs, any run on the way to it."""
+    good: dict[str, Row | None] = {}
+    for run, row in zip(plan.runs, rows, strict=True):  # each after the one that it starts from
+        sound = row is not None and row.status == "converged" and row.verified
+        good[run.key] = row if sound and (run.after is None or good.get(run.after)) else None
+    return [good[run.key] for run in plan.runs]
 
 
 def _reported(

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from controlsde.execution.executors import ExecutorError, died, room_of
+from controlsde.execution.here import Here
 
 R = TypeVar("R")
 
@@ -137,7 +138,8 @@ class Tasks(Generic[R]):
         now = time.monotonic()
         if now - self._asked > ASK_AGAIN:
             self._room, self._asked = max(room_of(self._executor), self._workers), now
-        most = max(LEAST_AHEAD, AHEAD * self._room)
+        # Here they are done as they are given out: one, and then whoever waits is told of it.
+        most = 1 if isinstance(self._executor, Here) else max(LEAST_AHEAD, AHEAD * self._room)
         while self.waiting and len(self._under_way) < most:
             number, attempt = self._again[0] if self._again else (self._next, 1)
             task = self._tasks[number]

@@ -26,6 +26,7 @@ from typing import NoReturn
 
 PREFIX = ".controlsde-"
 OLD = 3600.0  # seconds; no file is on its way for so long
+CLOCKS_DIFFER = 5.0  # seconds, of a disk and of a processor
 EARLIER = "[a-z0-9_]+"  # what earlier versions put into the name of a file on its way
 NEVER_SYNCED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)  # file systems that know no fsync
 ELSEWHERE = "write to another folder"
@@ -72,8 +73,7 @@ def changing(target: Path, patience: float = 60.0, pause: float = 0.05) -> Itera
         _explain(error, target)
     while True:
         try:
-            with os.fdopen(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY), "w") as file:  # NFS, too: for one alone
-                file.write(own)
+            _lock(lock, own)
             break
         except FileExistsError:
             if _taken_away(lock, own, patience):
@@ -93,6 +93,17 @@ def changing(target: Path, patience: float = 60.0, pause: float = 0.05) -> Itera
     _unlock(lock, own)
 
 
+def _lock(lock: Path, own: str) -> None:
+    """Make a lock, which also NFS makes for one alone. Raises FileExistsError; another OSError leaves none."""
+    handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(own)
+    except BaseException:
+        remove(lock)
+        raise
+
+
 def _unlock(lock: Path, own: str) -> None:
     """Remove a lock, unless another program has taken it over for being so old."""
     with contextlib.suppress(OSError):
@@ -104,17 +115,26 @@ def _taken_away(lock: Path, own: str, patience: float) -> bool:
     """Whether the lock was one that nobody holds any more, and is gone now."""
     aside = lock.with_name(own)
     try:
-        holder, age = lock.read_text(encoding="utf-8"), time.time() - lock.stat().st_mtime
-        if not _is_left(holder, age, patience):
+        before = lock.stat()
+        if not _is_left(_holder(lock), before.st_mtime, patience):
             return False
         lock.rename(aside)
-        if aside.read_text(encoding="utf-8") != holder:  # another was quicker, and holds it now: it has it back
-            with contextlib.suppress(OSError):
-                os.link(aside, lock)
-        aside.unlink()
-    except (OSError, UnicodeDecodeError):  # it is gone, or was never ours to take
+        taken = aside.stat()
+        if (taken.st_ino, taken.st_mtime_ns) == (before.st_ino, before.st_mtime_ns):
+            aside.unlink()
+        else:  # another was quicker, and holds it now: it has it back
+            aside.rename(lock)
+    except OSError:  # it is gone, or cannot be moved
         return not lock.exists()
     return True
+
+
+def _holder(lock: Path) -> str:
+    """Whose lock it is; nobody's, where that cannot be read."""
+    try:
+        return lock.read_text(encoding="utf-8")
+    except (PermissionError, UnicodeDecodeError):
+        return ""
 
 
 def temporary_prefix() -> str:
@@ -132,7 +152,7 @@ def remove_leftovers(folder: Path, names: Sequence[str] = ()) -> None:
     earlier = re.compile("|".join(forms)) if targets else None
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            left = entry.name.startswith(PREFIX) and _is_left(entry.name, _age(entry))
+            left = entry.name.startswith(PREFIX) and _is_left(entry.name, entry.stat(follow_symlinks=False).st_mtime)
             if left or (earlier and earlier.fullmatch(entry.name)):
                 remove(Path(entry.path))
 
@@ -199,20 +219,28 @@ def _host() -> str:
     return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 
 
-def _is_left(name: str, age: float, patience: float = OLD) -> bool:
-    """Whether nobody has this file any more: its process is gone, or may be gone, and it is old, in seconds.
+def _is_left(name: str, made: float, patience: float = OLD) -> bool:
+    """Whether nobody has a file any more that was made at this moment, by the process in its name.
 
-    patience: how old, where the process is of another machine.
+    That is gone, or began later, so that it is another one of the same number. Of another machine nobody can tell: then
+    whether it is older than patience, in seconds; and after an hour in any case.
     """
     host, _, rest = name.removeprefix(PREFIX).partition("-")
     process, _, _ = rest.partition("-")
+    age = time.time() - made
     if name.startswith(PREFIX) and host == _host() and process.isdecimal():
-        return _is_gone(int(process)) or age > OLD
+        return _is_gone(int(process)) or _began(int(process)) > made + CLOCKS_DIFFER or age > OLD
     return age > patience
 
 
-def _age(entry: os.DirEntry[str]) -> float:
-    return time.time() - entry.stat(follow_symlinks=False).st_mtime
+def _began(process: int) -> float:
+    """When a process began, in seconds since 1970, where Linux tells; else long ago."""
+    try:
+        ticks = int(Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19])
+        up = float(Path("/proc/uptime").read_text(encoding="utf-8").split()[0])
+        return time.time() - up + ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def _is_gone(process: int) -> bool:

@@ -86,8 +86,10 @@ def plan_of(
             pass  # that it can be read is all that is asked
     if climb is not None and climb not in variations.keys:
         raise SweepError(f"climb: {climb} is not varied; climb along {' or '.join(variations.keys)}, or not at all")
-    runs = (run for source in sources for run in _runs_of(source, variations, climb))
-    return Plan(sources, fixed, variations.keys, tuple(runs), climb)
+    runs = tuple(run for source in sources for run in _runs_of(source, variations, climb))
+    if climb is not None and all(run.after is None for run in runs):
+        raise SweepError(f"climb: no two runs differ in {climb} alone; give it two values or more, on its own")
+    return Plan(sources, fixed, variations.keys, runs, climb)
 
 
 def _runs_of(source: Source, variations: Variations, climb: str | None) -> Iterator[Run]:

@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -27,9 +26,8 @@ from controlsde.sweeps.store import RESULT, SWEEP, Row, Store
 from controlsde.sweeps.variations import Settings, SweepError, canonical
 
 if TYPE_CHECKING:
+    from controlsde.control.controls import Controls
     from controlsde.problem import Problem
-    from controlsde.result.free_result import FreeResult
-    from controlsde.result.result import Result
 
 
 @dataclass(frozen=True)
@@ -73,8 +71,7 @@ def run_all(
                     store.write_row(row)
                 ended += 1
                 failed += row.failed
-                if row.key in after:
-                    ready.append(after[row.key])  # which is given out next time
+                ready += after.pop(row.key, ())  # which are given out next time
             if not tasks.under_way and (late or not tasks.waiting):
                 return Counts(ended, failed, len(runs) - ended)
             progress(_step(ended, failed, len(runs), time.monotonic() - began))
@@ -82,12 +79,15 @@ def run_all(
         tasks.give_up()
 
 
-def _in_order(runs: Sequence[Run], plan: Plan) -> tuple[list[Run], dict[str, Run]]:
+def _in_order(runs: Sequence[Run], plan: Plan) -> tuple[list[Run], dict[str, list[Run]]]:
     """The runs that can begin, and those that wait for another of them, by its key."""
     if plan.climb is None:
         return list(runs), {}
     keys = {run.key for run in runs}
-    waiting = {run.after: run for run in runs if run.after is not None and run.after in keys}
+    waiting: dict[str, list[Run]] = {}
+    for run in runs:
+        if run.after is not None and run.after in keys:
+            waiting.setdefault(run.after, []).append(run)
     return [run for run in runs if run.after not in waiting], waiting
 
 
@@ -183,12 +183,13 @@ def _digest(read: _Read) -> str:
 
 def _solved(store: Store, run: Run, file: str, settings: Settings, began: float) -> Row:
     from controlsde.problem import load_problem
-    from controlsde.workflow.answering import refusals
+    from controlsde.workflow.answering import refusals, solve
 
     problem = load_problem(file, set=settings)
     if refused := refusals(problem):
         return Row(run.key, "failed", False, None, {}, "; ".join(refused))
-    result = _from_before(problem, store, run.after)
+    before = _before(problem, store, run.after)
+    result = solve(problem, initial=before, executor=Here())
     if result.status == "interrupted":  # it is missing, then
         raise KeyboardInterrupt
     result.save(store.place(run.key) / RESULT)
@@ -200,19 +201,25 @@ def _solved(store: Store, run: Run, file: str, settings: Settings, began: float)
         seconds=round(time.perf_counter() - began, 3),
         numbers=flat({name: part for name, part in document.items() if name != "noise"}),  # which is a setting
         diagnosis=tuple(_in_words(entry) for entry in document.get("diagnosis") or ()),
+        after=None if before is None else run.after,
     )
 
 
-def _from_before(problem: Problem, store: Store, after: str | None) -> Result | FreeResult:
-    """The answer from that of another run, where there is one and it fits, else from where the solver begins."""
+def _before(problem: Problem, store: Store, after: str | None) -> Controls | None:
+    """The controls to start from, of another run; None where that left no answer, or one that does not fit."""
     from controlsde.control.controls import ControlsError
     from controlsde.result.result_file import ResultError
-    from controlsde.workflow.answering import load_result, solve
+    from controlsde.workflow.answering import load_result
+    from controlsde.workflow.warm_starts import fitted
 
-    if after is not None:
-        with suppress(ResultError, ControlsError):
-            return solve(problem, initial=load_result(store.place(after) / RESULT).controls, executor=Here())
-    return solve(problem, executor=Here())
+    row = None if after is None else store.row(after)
+    if after is None or row is None or row.failed:
+        return None
+    try:
+        controls = load_result(store.place(after) / RESULT).controls
+        return None if controls is None else fitted(controls, problem)
+    except (ResultError, ControlsError):
+        return None
 
 
 def flat(document: Mapping[str, Any], above: str = "") -> dict[str, float | None]:

@@ -47,6 +47,7 @@ ROW = {
     "numbers": NUMBERS,
     "error": Maybe(TEXT),
     "diagnosis": [TEXT],
+    "after": Maybe(TEXT),
 }
 
 
@@ -54,7 +55,8 @@ ROW = {
 class Row:
     """How a run ended. status: of the solver, or `failed`. numbers: all that was measured, by dotted name.
 
-    error: why there are none, in a line. diagnosis: what went wrong, and what to try.
+    error: why there are none, in a line. diagnosis: what went wrong, and what to try. after: the key of the run whose
+    answer it started from; None where it started afresh.
     """
 
     key: str
@@ -64,6 +66,7 @@ class Row:
     numbers: Mapping[str, float | None]
     error: str | None = None
     diagnosis: tuple[str, ...] = ()
+    after: str | None = None
 
     @property
     def failed(self) -> bool:
@@ -168,6 +171,7 @@ class Store:
             numbers={intern(name): value for name, value in stored["numbers"].items()},  # one text for all runs
             error=stored.get("error"),
             diagnosis=tuple(stored["diagnosis"]),
+            after=stored.get("after"),
         )
 
     def forget(self, key: str) -> None:
@@ -184,7 +188,7 @@ def _shallow(one: Row | Source | Run) -> dict[str, Any]:
     """The fields as they are: `asdict` copies every number in them, which takes longer than to write them."""
     values = {field.name: getattr(one, field.name) for field in fields(one)}
     if values.get("after", "") is None:
-        del values["after"]  # of a million runs that start afresh
+        del values["after"]  # of a million runs that are of no climb
     return values
 
 

@@ -68,6 +68,12 @@ class Sweep:
         return tuple((run, row) for run, row in pairs if row is not None and row.failed)
 
     @property
+    def afresh(self) -> tuple[Run, ...]:
+        """The runs of a climb that did not start from the answer before: it was missing, or did not fit."""
+        pairs = zip(self.plan.runs, self.rows, strict=True)
+        return tuple(run for run, row in pairs if run.after and row is not None and not row.failed and not row.after)
+
+    @property
     def rows_asked_for(self) -> tuple[Row | None, ...]:
         """How the runs ended that the command was about."""
         pairs = zip(self.plan.runs, self.rows, strict=True)
@@ -100,8 +106,15 @@ class Sweep:
 
     @property
     def note(self) -> str:
-        """What varies significantly, in a sentence."""
-        return sentence(self.plan, self.rows, self._effects)
+        """What varies significantly, in a sentence, and how many runs of a climb did not start where they should."""
+        words = sentence(self.plan, self.rows, self._effects)
+        if not self.afresh:
+            return words
+        which = "one run" if len(self.afresh) == 1 else f"{len(self.afresh):,} runs"
+        return (
+            f"{words}; {which} of the climb started afresh, for the answer before was missing or did not fit: "
+            f"{self.afresh[0].label}{', …' * (len(self.afresh) > 1)}"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The JSON of `sweep`: counts, the sentence, and an entry a run."""
@@ -116,6 +129,7 @@ class Sweep:
                 "error": row.error if row else None,
                 "diagnosis": list(row.diagnosis) if row else [],
                 "result": str(self.folder / RUNS / run.key / RESULT) if row and not row.failed else None,
+                **({"after": row.after if row else None} if self.plan.climb else {}),
             }
             for run, row in zip(self.plan.runs, self.rows, strict=True)
         ]
@@ -267,11 +281,19 @@ def gather(
     Commands that do so at the same time wait for each other, and the last one writes what there is by then. known: how
     the runs of this command had ended, by their keys: that is not read again. always: whether to write in any case.
     """
+
+    def there(known: Mapping[str, Row | None]) -> Sweep:
+        plan = store.read_plan()
+        told = tuple(store.rows(plan, [known.get(run.key) for run in plan.runs]))
+        return Sweep(store.folder, plan, told, interrupted, asked)
+
+    asked = None if known is None else frozenset(known)
     progress(Step("gathering the numbers"))
+    found = there(known or {})
+    if found.written and not always:
+        return found
     with files.changing(store.folder / GATHERED, patience=LONGEST_WRITING):
-        plan, rows = store.read_plan(), known or {}
-        told = tuple(store.rows(plan, [rows.get(run.key) for run in plan.runs]))
-        found = Sweep(store.folder, plan, told, interrupted, None if known is None else frozenset(known))
+        found = there({run.key: row for run, row in zip(found.plan.runs, found.rows, strict=True)})
         if always or not found.written:
             found.write(progress)
     return found

@@ -98,6 +98,9 @@ class Variations:
         for number, one in enumerate(self.listed, 1):
             if not one:
                 raise SweepError(f"entry {number} of `listed` is empty; give it a key and a value, or leave it out")
+        entries = [canonical(one) for one in self.listed]
+        if len(set(entries)) < len(entries):
+            raise SweepError(f"`listed` has {max(entries, key=entries.count)} twice; give it once")
         if not several and not listed:
             raise SweepError(f"nothing is varied; {EXAMPLE}")
         if self.count > MOST_RUNS:

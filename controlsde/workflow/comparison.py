@@ -29,7 +29,7 @@ from controlsde.verification.refinement import refined_density
 from controlsde.workflow import comparison_file
 from controlsde.workflow.cost_alone import cost_alone
 from controlsde.workflow.jobs import Job, Keeping, run_jobs
-from controlsde.workflow.kept import Kept, cut_short, file_names
+from controlsde.workflow.kept import Kept, cut_short, file_name
 from controlsde.workflow.solving import solve, solver_options
 
 Array = NDArray[np.float64]
@@ -164,15 +164,15 @@ def compare(
 def keeping(
     problem: Problem, levels: Sequence[float], solver: str | None = None, folder: str | Path | None = None
 ) -> Keeping[Result]:
-    """What a comparison keeps in a folder: the result of every level, by `file_names`; nothing without a folder."""
+    """What a comparison keeps in a folder: the result of every level, by `file_name`; nothing without a folder."""
     if folder is None:
         return Keeping(cut_short=cut_short)
-    names, options = file_names(levels), solver_options(problem, solver)
+    options = solver_options(problem, solver)
 
     def asked(level: float) -> Problem:
         return at_noise(problem, level).model_copy(update={"solver": options})
 
-    files = [Kept(Path(folder) / f"{names[level]}.nc", asked(level), Result.load) for level in levels]
+    files = [Kept(Path(folder) / f"{file_name(level)}.nc", asked(level), Result.load) for level in levels]
     return Keeping(lambda number: files[number].read(), lambda number, one: files[number].write(one), cut_short)
 
 

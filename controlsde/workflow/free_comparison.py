@@ -34,7 +34,7 @@ from controlsde.workflow.comparison import DEFAULT_NOISE, check_levels
 from controlsde.workflow.cost_alone import cost_alone
 from controlsde.workflow.free_solving import solve_free_posed
 from controlsde.workflow.jobs import Job, Keeping, run_jobs
-from controlsde.workflow.kept import Kept, cut_short, file_names
+from controlsde.workflow.kept import Kept, cut_short, file_name
 from controlsde.workflow.solving import solver_options
 
 Array = NDArray[np.float64]
@@ -210,11 +210,10 @@ def fits_of(
 
 def files_of(fits: Sequence[Sequence[Problem]], folder: str | Path) -> tuple[tuple[Kept[FreeResult], ...], ...]:
     """Their files: named by the noise level, and by the seed where it is not the first."""
-    names = file_names(tuple(one.noise for one in fits[0]))
 
     def file(fit: Problem, number: int) -> Kept[FreeResult]:
         seed = f"-seed-{number}" if number else ""
-        return Kept(Path(folder) / f"{names[fit.noise]}{seed}.nc", fit, FreeResult.load)
+        return Kept(Path(folder) / f"{file_name(fit.noise)}{seed}.nc", fit, FreeResult.load)
 
     return tuple(tuple(file(fit, number) for fit in of_seed) for number, of_seed in enumerate(fits))
 

@@ -162,7 +162,7 @@ def _side_by_side(
     keeping: Keeping[R],
 ) -> bool:
     """Do each of these jobs on a worker; returns whether an interruption cut that short."""
-    interrupted = False
+    interrupted, failed = False, None
     with mailbox() as box:
         todo = [jobs[number] for number in missing]
         tasks = Tasks([Task(job.name, _do, (job, place, box)) for place, job in enumerate(todo)], executor)
@@ -171,14 +171,17 @@ def _side_by_side(
             while told or tasks.under_way or (tasks.waiting and not interrupted):
                 try:
                     told.extend(tasks.ended(begin=not interrupted))
-                    while told:
-                        stopped, answer = _of(told[0], todo)
-                        number = missing[told[0].number]
-                        if stopped:
-                            interrupted = True
-                        elif results[number] is None:
-                            results[number] = keeping.keep(number, answer)
+                    while told:  # what has ended is kept before the first error is raised
+                        number, error = missing[told[0].number], _error(told[0], todo)
+                        failed = failed or error
+                        if error is None:
+                            stopped, answer = cast("tuple[bool, Any]", told[0].result)
+                            interrupted |= stopped
+                            if not stopped and results[number] is None:
+                                results[number] = keeping.keep(number, answer)
                         told.popleft()
+                    if failed is not None:
+                        raise failed
                     progress(_step(todo, tasks, box, interrupted=interrupted))
                 except KeyboardInterrupt:
                     if interrupted:
@@ -198,12 +201,9 @@ def _do(job: Job[Any], place: int, box: Mailbox) -> tuple[bool, Any]:
         return True, None
 
 
-def _of(one: Ended[tuple[bool, Any]], jobs: Sequence[Job[Any]]) -> tuple[bool, Any]:
-    if one.lost:
-        raise ExecutorError(f"{jobs[one.number].name}: {one.in_words()}")
-    if one.error is not None:
-        raise one.error
-    return cast("tuple[bool, Any]", one.result)
+def _error(one: Ended[Any], jobs: Sequence[Job[Any]]) -> BaseException | None:
+    """Why a job has no answer; None where it has."""
+    return ExecutorError(f"{jobs[one.number].name}: {one.in_words()}") if one.lost else one.error
 
 
 def _step(jobs: Sequence[Job[Any]], tasks: Tasks[Any], box: Mailbox, *, interrupted: bool) -> Step:

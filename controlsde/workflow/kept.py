@@ -6,8 +6,8 @@ is of that very problem, by this very program; and the file, as soon as there is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -30,8 +30,8 @@ class Kept(Generic[Kind]):
     def read(self) -> Kind | None:
         """The answer, where it is there.
 
-        None for one of another problem, by another version or other solver, cut short by an interruption, or made with
-        a remedy; and for a damaged file, which the next answer replaces.
+        None for one of another problem, by another version or other solver, cut short by an interruption, or found with
+        a remedy; and for a damaged file, which the next answer replaces. What `--retry` tried beside it is left out.
         """
         if not self.path.is_file():
             return None
@@ -39,8 +39,11 @@ class Kept(Generic[Kind]):
             found = self.load(self.path)
         except ResultError:
             return None
-        same = found.problem == self.problem and found.versions == versions()
-        return found if same and found.retry is None and not cut_short(found) else None
+        if (found.problem, found.versions) != (self.problem, versions()) or cut_short(found):
+            return None
+        if found.retry is None:
+            return found
+        return None if found.retry.kept or found.retry.interrupted else replace(found, retry=None)
 
     def write(self, answer: Kind) -> Kind:
         """The answer with its file. Raises OSError, in one line with the cure."""
@@ -52,7 +55,7 @@ def cut_short(answer: Answer) -> bool:
     return answer.status == "interrupted"
 
 
-def file_names(levels: Sequence[float]) -> dict[float, str]:
-    """The name of what belongs to each noise level, without an ending: as short as tells them apart."""
-    short = {level: f"noise-{level:g}" for level in levels}
-    return short if len(set(short.values())) == len(levels) else {level: f"noise-{level!r}" for level in levels}
+def file_name(level: float) -> str:
+    """The name of what belongs to a noise level, without an ending: that of no other level."""
+    short = f"{level:g}"
+    return f"noise-{short if float(short) == level else repr(level)}"

@@ -34,7 +34,7 @@ from controlsde.workflow.bounding import Frontier, frontier_of
 from controlsde.workflow.comparison import at_noise
 from controlsde.workflow.cost_alone import Cost, cost_alone
 from controlsde.workflow.jobs import Job, Keeping, run_jobs
-from controlsde.workflow.kept import Kept, cut_short, file_names
+from controlsde.workflow.kept import Kept, cut_short, file_name
 from controlsde.workflow.reach_ladders import LEAST, NORMS, Ladder, Least, Norm, ReachError, Rung, Tried, ladder
 from controlsde.workflow.solving import SolveError, solve_posed
 
@@ -288,8 +288,7 @@ def _solve(rung: Rung, before: Sequence[Tried], folder: Path | None, progress: P
     began = time.perf_counter()
     kept = None
     if folder is not None:
-        (name,) = file_names((rung.problem.noise,)).values()
-        kept = Kept(folder / f"{rung.name}-{name}.nc", rung.problem, Result.load)
+        kept = Kept(folder / f"{rung.name}-{file_name(rung.problem.noise)}.nc", rung.problem, Result.load)
         found = kept.read()
         if found is not None:
             progress(Step(f"{_label(rung)}: as kept in {kept.path}"))

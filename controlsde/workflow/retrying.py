@@ -18,7 +18,7 @@ from controlsde.problem import Problem, ProblemError
 from controlsde.result.result import Result
 from controlsde.result.retry import Retry
 from controlsde.workflow.comparison import Comparison, compare
-from controlsde.workflow.kept import file_names
+from controlsde.workflow.kept import file_name
 from controlsde.workflow.prediction import refusals
 from controlsde.workflow.solving import SolveError, solve
 
@@ -66,8 +66,7 @@ def compare_retrying(
     chosen = _chosen(problem, noise, progress, executor, folder)
     if folder is None:
         return chosen
-    names = file_names(chosen.noise)
-    written = tuple(one.save(Path(folder) / f"{names[one.noise]}.nc") for one in chosen.results)
+    written = tuple(one.save(Path(folder) / f"{file_name(one.noise)}.nc") for one in chosen.results)
     return replace(chosen, results=written)
 
 

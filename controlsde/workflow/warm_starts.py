@@ -11,7 +11,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from controlsde.control.controls import Controls
+from controlsde.control.controls import Controls, ControlsError
+from controlsde.control.drift import network_drift
+from controlsde.problem import Problem
+from controlsde.tracking.tracking_problem import build_network
 
 Array = NDArray[np.float64]
 
@@ -25,13 +28,22 @@ def split_in_two(controls: Controls, most: int) -> Iterator[Controls]:
         yield Controls(a, w, b, times)
 
 
-def in_parts(controls: Controls, parts: int) -> Controls:
-    """The same drift, every piece cut in so many of equal length."""
-    ends = [
-        np.linspace(low, high, parts + 1)[1:] for low, high in zip(controls.times, controls.times[1:], strict=False)
-    ]
-    a, w, b = (np.repeat(part, parts, axis=0) for part in _weights(controls))
-    return Controls(a, w, b, np.concatenate([controls.times[:1], *ends]))
+def fitted(controls: Controls, problem: Problem) -> Controls:
+    """Controls from which a search for a problem may start: with as many neurons and as much time as that has.
+
+    Its pieces may be as many, or a multiple, which whoever starts cuts them into. Raises ControlsError where they do
+    not fit: other pieces, fewer neurons, another dimension.
+    """
+    horizon, rng = problem.reference.horizon, np.random.default_rng(problem.solver.seed)
+    if problem.controls.pieces % controls.pieces:
+        words = f"the controls have {controls.pieces} pieces, the problem {problem.controls.pieces}: not a multiple"
+        raise ControlsError(words)
+    while controls.width < problem.network.width:
+        controls = with_a_neuron(controls, rng)
+    if controls.times[-1] != horizon:
+        controls = in_less_time(controls, horizon / float(controls.times[-1]))
+    network_drift(build_network(problem), controls, horizon)
+    return controls
 
 
 def on_pieces(controls: Controls, times: Array) -> Controls:

@@ -1,6 +1,7 @@
 """`controlsde claims`: lists, runs, writes pages, and refuses what it cannot run."""
 
 import re
+from dataclasses import fields, replace
 
 from typer.testing import CliRunner
 
@@ -77,6 +78,7 @@ def test_a_run_that_was_cut_short_goes_on_and_one_that_ended_begins_anew(tmp_pat
     assert went_on.exit_code == 0, went_on.output
     assert ran[3:] == [QUICK[2]]
     assert f"keeps {QUICK[0]}, {QUICK[1]}: these are not run again" in went_on.output
+    assert all(f"{name}: confirmed, in " in went_on.output for name in QUICK)
     assert not (tmp_path / "unfinished").exists()
     whole = json.loads((tmp_path / "claims.json").read_text(encoding="utf-8"))
     assert [entry["id"] for entry in whole] == list(QUICK)
@@ -102,8 +104,11 @@ def test_what_was_found_counts_for_the_same_parameters_and_program_while_its_pag
     assert found.findings.rows == tested.findings.rows
     assert (found.findings.note, found.seconds) == (tested.findings.note, tested.seconds)
     assert unfinished.read(claim, claim.parameters) is None
+    field = next(one.name for one in fields(claim.fast) if isinstance(getattr(claim.fast, one.name), float))
+    close = replace(claim.fast, **{field: getattr(claim.fast, field) * (1 + 1e-12)})
+    assert unfinished.read(claim, close) is None
     with monkeypatch.context() as changed:
-        changed.setattr(versions, "digest_of_code", lambda: "another")
+        changed.setattr(versions, "CODE", "another")
         assert unfinished.read(claim, claim.fast) is None
     (tmp_path / "unfinished" / f"{claim.id}.json").write_text("{")
     assert unfinished.read(claim, claim.fast) is None

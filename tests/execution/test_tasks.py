@@ -78,6 +78,14 @@ def test_workers_that_come_later_are_given_work(monkeypatch):
     assert len(executor.given) == 100 * AHEAD
 
 
+def test_here_one_is_done_at_a_time_so_that_whoever_waits_hears_of_it():
+    done = []
+    tasks = Tasks([Task(f"{number}", done.append, (number,)) for number in range(5)], Here())
+    for number in range(5):
+        assert [one.number for one in tasks.ended()] == [number]
+        assert done == list(range(number + 1))
+
+
 @pytest.mark.parametrize(("threads", "room"), [({"a": 1, "b": 2}, 3), ({}, UNTOLD)])
 def test_a_cluster_that_has_no_worker_yet_is_one_that_does_not_tell(threads, room):
     executor = Kept()

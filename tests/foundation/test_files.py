@@ -212,8 +212,8 @@ def test_a_file_is_changed_by_one_at_a_time_and_what_a_killed_program_left_is_ta
 
 @pytest.mark.parametrize(("host", "process", "age", "taken"), [
     (files._host(), gone, 0.0, True),
-    (files._host(), os.getppid, 60.0, False),  # slow, and there
-    (files._host(), os.getppid, 7200.0, True),  # a number that a new process has
+    (files._host(), os.getpid, 1.0, False),  # slow, and there
+    (files._host(), os.getpid, 3000.0, True),  # it began later: another one had its number
     ("0" * 8, os.getpid, -60.0, False),  # of another machine
     ("0" * 8, os.getpid, 60.0, True),
 ])  # fmt: skip
@@ -230,6 +230,18 @@ def test_a_lock_is_taken_over_where_its_process_is_gone_or_may_be(tmp_path, host
         assert not taken
     assert lock.exists() == (not taken)
     assert [path.name for path in tmp_path.iterdir() if path != lock] == []
+
+
+def test_a_disk_without_room_for_the_lock_leaves_none(tmp_path, monkeypatch):
+    def full(handle, _mode):
+        os.close(handle)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as changed:
+        changed.setattr(files.os, "fdopen", full)
+        with pytest.raises(OSError, match="no space left on device"), files.changing(tmp_path / "plan.json"):
+            pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_who_is_taken_over_leaves_the_lock_to_the_other(tmp_path):

@@ -84,6 +84,9 @@ def test_a_budget_leaves_what_was_not_begun(told, tmp_path):
 def test_after_a_run_that_failed_the_next_one_starts_afresh(tmp_path):
     found = climb(tmp_path, Losing("controls.pieces", 2, times=2))
     assert [row.failed for row in found.rows] == [True, False]
+    assert [run.settings["controls.pieces"] for run in found.afresh] == [4]
+    assert "one run of the climb started afresh" in found.note
+    assert [entry["after"] for entry in found.to_json()["entries"]] == [None, None]
     afresh = cs.solve(cs.load_problem("two-bumps", set={**BASE, "controls.pieces": 4}))
     assert found.rows[1].numbers["objective"] == afresh.objective
 
@@ -104,6 +107,48 @@ def test_values_are_added_at_the_end_and_nowhere_else(told, tmp_path):
     }
     assert store.read_plan() == joined
     assert told == []
+
+
+def test_two_runs_may_start_from_the_same_one(told, tmp_path):
+    store = Store(tmp_path)
+    store.extend(plan(2, 4))
+    joined = store.extend(plan(2, 8))
+    counts = run_all(joined.runs, joined, store, Inline())
+    assert (counts.ended, counts.left) == (9, 0)
+    assert sorted(pieces for pieces, *_ in told) == [2, 2, 2, 4, 4, 4, 8, 8, 8]
+
+
+def test_what_is_tried_again_is_followed_by_what_started_from_it():
+    from controlsde.cli.sweep_commands import _good
+
+    asked = plan(2, 4, 8)
+    rows = [Row(run.key, "converged", True, 0.0, {}) for run in asked.runs]
+    rows[1] = replace(rows[1], verified=False)  # of the first climb, on 4 pieces
+    assert [row is None for row in _good(asked, rows)] == [False, True, True] + 6 * [False]
+    assert [row is None for row in _good(replace(asked, runs=asked.runs[3:]), rows[3:])] == 6 * [False]
+
+
+def test_wider_networks_start_from_narrower_ones(tmp_path):
+    sets = {key: value for key, value in TINY.items() if key != "network.width"}
+    found = climb(tmp_path, Inline(), vary={"network.width": [1, 2]}, set=sets, climb="network.width")
+    assert found.afresh == ()
+    assert found.rows[1].after == found.plan.runs[0].key
+    alone = cs.solve(cs.load_problem("two-bumps", set={**sets, "network.width": 2}))
+    assert found.rows[1].numbers["objective"] != alone.objective
+
+
+def test_answers_that_do_not_fit_are_told(tmp_path):
+    found = climb(tmp_path, Inline(), vary={"controls.pieces": [2, 3]})
+    assert found.rows[1].verified is not None
+    assert len(found.afresh) == 1
+    page = (tmp_path / "sweep.html").read_text(encoding="utf-8")
+    assert "started afresh, for the answer before was missing or did not fit: two-bumps, controls.pieces=3." in page
+
+
+def test_what_never_varies_alone_cannot_be_climbed_along():
+    both = Variations.of(zipped=[{"controls.pieces": [2, 4], "network.width": [1, 2]}])
+    with pytest.raises(cs.SweepError, match=r"no two runs differ in controls\.pieces alone"):
+        plan_of(["two-bumps"], both, climb="controls.pieces")
 
 
 def test_what_is_climbed_along_must_vary():

@@ -56,6 +56,17 @@ def test_results_come_in_the_order_of_the_jobs_and_each_is_told_of():
     assert sorted(told) == [(number, 2 * number) for number in range(20)]
 
 
+def test_what_ended_with_a_job_that_failed_is_kept():
+    class AtOnce(Executor):
+        submit = Here.submit  # all have ended when anybody looks
+
+    kept = []
+    keeping = Keeping(keep=lambda number, result: kept.append(number) or result)
+    with pytest.raises(cs.SolveError):
+        run_jobs([Job("bad", refuse), Job("good", double, (1,))], AtOnce(), cheap, keeping=keeping)
+    assert kept == [1]
+
+
 @pytest.mark.parametrize("executor", [Here(), ThreadPoolExecutor(2)])
 def test_what_is_kept_is_not_done_again(executor):
     kept = {1: "kept"}

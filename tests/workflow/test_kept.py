@@ -1,6 +1,7 @@
 """Answers in files: a comparison or a search that is run again repeats nothing, unless something is another."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 import controlsde as cs
 from controlsde.foundation import versions as told
 from controlsde.workflow import comparison, free_comparison
-from controlsde.workflow.kept import Kept, file_names
+from controlsde.workflow.kept import Kept, file_name
 from tests.free_space.cases import BUMPS
 from tests.sweeps.cases import TINY
 
@@ -36,7 +37,7 @@ def file(result, tmp_path):
 
 def test_a_comparison_goes_on_with_the_levels_that_are_missing(box, monkeypatch):
     problem, before = box
-    folder = comparison.Path(before.results[0].path).parent
+    folder = Path(before.results[0].path).parent
     assert {path.name for path in folder.iterdir()} == {"noise-0.nc", "noise-1.nc"}
     solved, solve = [], comparison.solve
 
@@ -83,7 +84,7 @@ def test_an_answer_is_kept_for_the_same_problem_by_the_same_program(file, result
     other = result.problem.model_copy(update={"noise": 0.5})
     assert replace(file, problem=other).read() is None
     with monkeypatch.context() as changed:
-        changed.setattr(told, "digest_of_code", lambda: "another")
+        changed.setattr(told, "CODE", "another")
         assert file.read() is None
     file.write(replace(result, status="interrupted"))
     assert file.read() is None
@@ -93,31 +94,36 @@ def test_an_answer_is_kept_for_the_same_problem_by_the_same_program(file, result
     assert file.read() is None
 
 
-def test_an_answer_that_a_remedy_changed_is_none_to_this_problem(file, result, tmp_path):
+@pytest.mark.parametrize(
+    ("kept", "interrupted", "counts"), [(False, False, True), (True, False, False), (False, True, False)]
+)
+def test_an_answer_that_a_remedy_changed_is_none_to_this_problem(file, result, tmp_path, kept, interrupted, counts):
     from controlsde.diagnosis import Remedy
     from controlsde.result.retry import Retry
 
-    remedy = Remedy("solver.starts", 4)
-    file.write(replace(result, retry=Retry("stuck", remedy, kept=False)))
+    file.write(replace(result, retry=Retry("stuck", Remedy("solver.starts", 4), kept, interrupted)))
     assert cs.Result.load(tmp_path / "noise-1.nc").retry is not None
-    assert file.read() is None
+    found = file.read()
+    assert (found is not None) == counts
+    assert found is None or (found.retry is None and found.objective == result.objective)
 
 
-def test_names_are_as_short_as_tells_levels_apart():
-    assert file_names((0.0, 0.25)) == {0.0: "noise-0", 0.25: "noise-0.25"}
-    assert file_names((1.0, 1.0000001)) == {1.0: "noise-1.0", 1.0000001: "noise-1.0000001"}
+def test_the_name_of_a_level_is_that_of_no_other_and_as_short_as_can_be():
+    levels = (0.0, 0.25, 1.0, 1.0000001, 1e-7, 1 / 3)
+    names = ["noise-0", "noise-0.25", "noise-1", "noise-1.0000001", "noise-1e-07", "noise-0.3333333333333333"]
+    assert [file_name(level) for level in levels] == names
 
 
-def test_another_program_has_another_digest(tmp_path, monkeypatch):
-    package = tmp_path / "package" / "foundation"
-    package.mkdir(parents=True)
-    (package / "versions.py").write_text("a = 1\n")
+def test_another_program_has_another_digest(tmp_path):
+    package = tmp_path / "package"
+    (package / "inner").mkdir(parents=True)
+    (package / "inner" / "a.py").write_text("a = 1\n")
     (package / "notes.txt").write_text("not of the program\n")
-    monkeypatch.setattr(told, "__file__", str(package / "versions.py"))
-    digest = told.digest_of_code.__wrapped__
-    before = digest()
+    before = told.digest_of_code(package)
     (package / "notes.txt").write_text("changed\n")
-    assert digest() == before
-    (package / "versions.py").write_text("a = 2\n")
-    assert digest() != before
-    assert told.versions()["code"] == told.digest_of_code()
+    (package / "inner" / ".#a.py").symlink_to("somebody@somewhere")  # an editor's, of a file that is not saved
+    (package / "inner" / "gone.py").symlink_to("nowhere.py")
+    assert told.digest_of_code(package) == before
+    (package / "inner" / "a.py").write_text("a = 2\n")
+    assert told.digest_of_code(package) != before
+    assert told.versions()["code"] == told.CODE == told.digest_of_code(Path(cs.__file__).parent)

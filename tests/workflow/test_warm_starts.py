@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from controlsde.control.controls import Controls
+from controlsde.control.controls import Controls, ControlsError
 from controlsde.control.network import Network
-from controlsde.workflow.warm_starts import in_less_time, in_parts, on_pieces, split_in_two, with_a_neuron
+from controlsde.problem import load_problem
+from controlsde.workflow.warm_starts import fitted, in_less_time, on_pieces, split_in_two, with_a_neuron
 
 
 @pytest.fixture
@@ -35,13 +36,26 @@ def test_a_piece_cut_in_two_makes_the_same_drift_the_longest_first(controls):
             np.testing.assert_array_equal(drift(each, t, POINTS), drift(controls, t, POINTS))
 
 
-def test_pieces_cut_in_parts_make_the_same_drift(controls):
-    found = in_parts(controls, 3)
-    assert found.times.tolist() == pytest.approx(
-        [0.0, 0.2 / 3, 0.4 / 3, 0.2, 0.2 + 0.7 / 3, 0.2 + 1.4 / 3, 0.9, 0.9 + 0.1 / 3, 0.9 + 0.2 / 3, 1.0]
-    )
-    for t in TIMES:
-        np.testing.assert_array_equal(drift(found, t, POINTS), drift(controls, t, POINTS))
+def test_controls_are_fitted_to_more_neurons_more_pieces_and_another_horizon(controls):
+    sets = {"controls.pieces": 6, "network.width": 4, "reference.horizon": 2.0}
+    problem = load_problem("two-bumps", set=sets)
+    found = fitted(controls, problem)
+    assert (found.width, found.pieces, found.times[-1]) == (4, 3, 2.0)
+    for t in TIMES:  # the same flow, in twice the time
+        np.testing.assert_allclose(drift(found, 2.0 * t, POINTS), 0.5 * drift(controls, t, POINTS), atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("name", "sets", "words"),
+    [
+        ("two-bumps", {"controls.pieces": 4}, "not a multiple"),
+        ("two-bumps", {"controls.pieces": 3, "network.width": 1}, "width 2"),
+        ("moons", {"controls.pieces": 3}, "dimension 1"),
+    ],
+)
+def test_controls_that_do_not_fit_are_refused(controls, name, sets, words):
+    with pytest.raises(ControlsError, match=words):
+        fitted(controls, load_problem(name, set=sets))
 
 
 def test_one_more_neuron_makes_the_same_drift(controls):

@@ -162,7 +162,7 @@ def climbed(
             vary,
             folder=place,
             executor=Here() if alone else executor,
-            climb="controls.pieces",
+            climb="controls.pieces" if len(grid.pieces) > 1 else None,
             progress=progress,
         )
     assert found is not None  # an executor of ours leads

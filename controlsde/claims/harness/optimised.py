@@ -151,15 +151,14 @@ def optimise(
     return gathered(seeds, answers)
 
 
-def answer(problem: Problem, seed: int, initial: Controls | None = None) -> Result | None:
+def answer(problem: Problem, seed: int) -> Result | None:
     """The answer to a problem, verified, with that seed of its solver; None where no start could be evaluated.
 
-    initial: controls to start from, in place of a random start. Raises as `optimise` does, and ControlsError where the
-    pieces of the problem are not a multiple of those of `initial`.
+    Raises as `optimise` does.
     """
     options = problem.solver.model_copy(update={"seed": seed})
     try:
-        result = solve(problem.model_copy(update={"solver": options}), initial=initial)
+        result = solve(problem.model_copy(update={"solver": options}))
     except SolveError:
         return None
     if result.status == "interrupted":

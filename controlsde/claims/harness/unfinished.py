@@ -11,12 +11,12 @@ import json
 import math
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from controlsde.claims.harness.claim import Claim, Findings, Row, Tested
-from controlsde.claims.harness.pages import shown, write_text
+from controlsde.claims.harness.pages import write_text
 from controlsde.foundation import files
 from controlsde.foundation.stored_json import NUMBER, TEXT, VALUE, FormError, Kind, number, parsed
 from controlsde.foundation.versions import versions
@@ -88,5 +88,7 @@ class Unfinished:
         return self.folder / FOLDER / f"{claim.id}.json"
 
 
-def _told(parameters: Any) -> dict[str, str]:
-    return {field.name: shown(getattr(parameters, field.name)) for field in fields(parameters)}
+def _told(parameters: Any) -> dict[str, Any]:
+    """The parameters as JSON has them, to the last digit."""
+    told: dict[str, Any] = json.loads(json.dumps(asdict(parameters), default=repr))
+    return told
