@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from controlsde.claims.harness import optimised
-from controlsde.claims.harness.optimised import Optimised, Spread, answer, effort_of, gathered, optimise, small_budget
+from controlsde.claims.harness.optimised import Optimised, Spread, effort_of, gathered, optimise, small_budget
 from controlsde.control.controls import Controls
 from controlsde.problem import parse_problem
 from controlsde.workflow.solving import SolveError, solve
@@ -85,15 +85,6 @@ def test_an_interrupted_solve_interrupts_the_experiment(monkeypatch):
     monkeypatch.setattr(optimised, "solve", lambda *_, **__: replace(solved, status="interrupted"))
     with pytest.raises(KeyboardInterrupt):
         optimise(TEXT, (0,))
-
-
-def test_an_answer_starts_from_the_controls_it_is_given():
-    problem = parse_problem(TEXT)
-    few = answer(problem, 0)
-    budget = problem.controls.model_copy(update={"pieces": 2 * problem.controls.pieces})
-    one_step = problem.solver.model_copy(update={"iterations": 1})
-    many = problem.model_copy(update={"controls": budget, "solver": one_step})
-    assert answer(many, 0, few.controls).objective < 1.02 * few.objective < answer(many, 0).objective
 
 
 def test_the_best_is_of_least_objective_among_the_verified():

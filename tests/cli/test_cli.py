@@ -426,7 +426,7 @@ def test_results_at_nearly_the_same_noise_keep_apart(run):
     answer = run("compare", "small.yaml", "--noise", "1", "--noise", "1.0000001", "-o", "out", "--json")
     assert answer.code == 0, answer.err
     names = [entry["result"] for entry in answer.json["entries"]]
-    assert names == ["out/noise-1.0.nc", "out/noise-1.0000001.nc"]
+    assert names == ["out/noise-1.nc", "out/noise-1.0000001.nc"]
     assert [Result.load(name).noise for name in names] == [1.0, 1.0000001]
 
 

@@ -53,6 +53,12 @@ def test_a_run_starts_from_the_answer_at_the_value_before(tmp_path):
     assert alone.rows[1].numbers["objective"] != found.rows[1].numbers["objective"]
 
 
+def test_a_single_step_from_the_answer_on_fewer_pieces_is_better_than_one_from_nothing():
+    few = cs.solve(cs.load_problem("two-bumps", set=TINY))
+    many = cs.load_problem("two-bumps", set={**TINY, "controls.pieces": 4, "solver.iterations": 1})
+    assert cs.solve(many, initial=few.controls).objective < 1.02 * few.objective < cs.solve(many).objective
+
+
 def test_what_was_interrupted_goes_on_from_what_had_ended(tmp_path):
     cut = climb(tmp_path / "cut", Interrupted(1))
     assert cut.interrupted
