@@ -59,7 +59,7 @@ def run_all(
     began = time.monotonic()
     ended = failed = 0
     ready, after = _in_order(runs, plan)
-    tasks = Tasks(_Runs(ready, plan, store, again), executor, workers)
+    tasks = Tasks(_Runs(ready, plan, str(store.folder.resolve()), again), executor, workers)
     try:
         while True:
             late = budget is not None and time.monotonic() - began >= budget
@@ -97,7 +97,7 @@ class _Runs(Sequence[Task[Row]]):
 
     runs: Sequence[Run]
     plan: Plan
-    store: Store
+    folder: str
     again: bool
 
     def __len__(self) -> int:
@@ -105,8 +105,7 @@ class _Runs(Sequence[Task[Row]]):
 
     def __getitem__(self, place: Any) -> Any:
         run = self.runs[place]
-        source = self.plan.source(run.problem)
-        return Task(run.label, do, (str(self.store.folder.resolve()), run, source, self.plan.base, self.again))
+        return Task(run.label, do, (self.folder, run, self.plan.source(run.problem), self.plan.base, self.again))
 
 
 def _lost(run: Run, ended: Ended[Row]) -> Row:
