@@ -25,10 +25,9 @@ class Cost:
 
 
 def cost_alone(problem: Problem) -> Cost:
-    """The cost of a solve of this problem."""
+    """The cost of a solve of this problem. What is expected in a box is with its starts on all processors."""
     if problem.domain.free:
         posed = FreePosed.of(problem)
-        found, memory = expected_in_free_space(posed), predict_free(posed).solver_memory_bytes
-    else:
-        found, memory = expected_time(problem), predict(problem).solver_memory_bytes
-    return Cost(found.whole + (loky.cpu_count() - 1) * found.solver, memory)
+        return Cost(expected_in_free_space(posed).whole, predict_free(posed).solver_memory_bytes)
+    found = expected_time(problem)
+    return Cost(found.whole + (loky.cpu_count() - 1) * found.solver, predict(problem).solver_memory_bytes)

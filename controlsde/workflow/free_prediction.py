@@ -95,7 +95,7 @@ def refusals_in_free_space(posed: FreePosed) -> tuple[str, ...]:
 
 
 def expected_in_free_space(posed: FreePosed, solves: int = 1) -> Expected:
-    """How long so many solves of a problem are likely to take, verification included."""
+    """How long so many solves of a problem are likely to take on one processor, verification included."""
     speed = calibration_seconds()
     solver = speed * _costs(posed).fits
     flops = 4.0 * posed.network.dimension * posed.network.width * _particle_steps(posed.problem)

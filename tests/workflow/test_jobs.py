@@ -11,8 +11,10 @@ import controlsde as cs
 from controlsde.execution.here import Here
 from controlsde.execution.processes import Processes, WorkerDiedError
 from controlsde.foundation.progress import Step
+from controlsde.tracking.free_posed import FreePosed
+from controlsde.workflow import expectation, free_prediction
 from controlsde.workflow import jobs as at_work
-from controlsde.workflow.cost_alone import Cost
+from controlsde.workflow.cost_alone import Cost, cost_alone
 from controlsde.workflow.expectation import Expected
 from controlsde.workflow.jobs import Job, Keeping, at_a_time, expected_together, run_jobs
 from tests.sweeps.cases import TINY
@@ -159,6 +161,18 @@ def test_jobs_go_to_workers_where_there_are_as_many_and_processes_pay(monkeypatc
     assert at_a_time(2, Processes(2), short) == 2  # asked for
     assert at_a_time(4, Here(), long) == 1
     assert at_a_time(4, ThreadPoolExecutor(16), long) == 4  # workers elsewhere
+
+
+def test_a_solve_alone_takes_what_its_starts_take_one_after_the_other(monkeypatch):
+    """In a box these are expected on all processors; in free space all of it on one."""
+    for module in (expectation, free_prediction):
+        monkeypatch.setattr(module, "calibration_seconds", lambda: 0.01)
+    monkeypatch.setattr(at_work.loky, "cpu_count", lambda: 4)
+    box, free = cs.load_problem("two-bumps"), cs.load_problem("wine")
+    expected = expectation.expected_time(box)
+    assert cost_alone(box).seconds == pytest.approx(expected.whole + 3 * expected.solver)
+    posed = FreePosed.of(free)
+    assert cost_alone(free).seconds == pytest.approx(free_prediction.expected_in_free_space(posed).whole)
 
 
 def test_the_time_that_is_told_is_that_of_as_many_waves_as_there_are():
