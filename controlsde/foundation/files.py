@@ -26,7 +26,6 @@ from typing import NoReturn
 
 PREFIX = ".controlsde-"
 OLD = 3600.0  # seconds; no file is on its way for so long
-CLOCKS_DIFFER = 5.0  # seconds, of a disk and of a processor
 EARLIER = "[a-z0-9_]+"  # what earlier versions put into the name of a file on its way
 NEVER_SYNCED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)  # file systems that know no fsync
 ELSEWHERE = "write to another folder"
@@ -64,7 +63,8 @@ def changing(target: Path, patience: float = 60.0, pause: float = 0.05) -> Itera
     is taken over at once; of another machine, where nobody can tell, after patience, in seconds. Raises OSError, in one
     line with the cure, where others hold it for longer than twice that, or none can be made.
     """
-    lock, own = target.with_name(f"{target.name}.lock"), f"{temporary_prefix()}{secrets.token_hex(4)}"
+    lock = target.with_name(f"{target.name}.lock")
+    own = f"{temporary_prefix()}{_start(os.getpid())}-{secrets.token_hex(4)}"
     made = [folder for folder in reversed(target.parents) if not folder.exists()]
     began = time.monotonic()
     try:
@@ -222,25 +222,25 @@ def _host() -> str:
 def _is_left(name: str, made: float, patience: float = OLD) -> bool:
     """Whether nobody has a file any more that was made at this moment, by the process in its name.
 
-    That is gone, or began later, so that it is another one of the same number. Of another machine nobody can tell: then
-    whether it is older than patience, in seconds; and after an hour in any case.
+    That is gone, or another one has its number: where the name says when it began, that tells, else an hour. Of another
+    machine nobody can tell: then whether it is older than patience, in seconds.
     """
     host, _, rest = name.removeprefix(PREFIX).partition("-")
-    process, _, _ = rest.partition("-")
+    process, _, rest = rest.partition("-")
+    began, dash, _ = rest.partition("-")
     age = time.time() - made
     if name.startswith(PREFIX) and host == _host() and process.isdecimal():
-        return _is_gone(int(process)) or _began(int(process)) > made + CLOCKS_DIFFER or age > OLD
+        other = bool(dash) and began != _start(int(process))
+        return other or _is_gone(int(process)) or age > OLD
     return age > patience
 
 
-def _began(process: int) -> float:
-    """When a process began, in seconds since 1970, where Linux tells; else long ago."""
+def _start(process: int) -> str:
+    """When a process began, as Linux counts, so that it is told from another one of the same number; else nothing."""
     try:
-        ticks = int(Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19])
-        up = float(Path("/proc/uptime").read_text(encoding="utf-8").split()[0])
-        return time.time() - up + ticks / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError):
-        return 0.0
+        return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
 
 
 def _is_gone(process: int) -> bool:

@@ -108,89 +108,97 @@ def run_jobs(
     whose workers died. What has ended by then was kept.
     """
     keeping = keeping or Keeping()
-    results = [keeping.kept(number) for number in range(len(jobs))]
-    missing = [number for number, one in enumerate(results) if one is None]
-    if not missing:
-        return Done(tuple(results), interrupted=False)
-    together = at_a_time(len(missing), executor, cost)
+    run = _Run(jobs, [keeping.kept(number) for number in range(len(jobs))], progress, keeping)
+    if not run.missing:
+        return Done(tuple(run.results), interrupted=False)
+    together = at_a_time(len(run.missing), executor, cost)
     with given_or_own(executor) as pool:
-        run = _side_by_side if together > 1 else _in_turn
-        interrupted = run(jobs, missing, results, pool, progress, keeping)
-    return Done(tuple(results), interrupted)
+        interrupted = run.side_by_side(pool) if together > 1 else run.in_turn(pool)
+    return Done(tuple(run.results), interrupted)
 
 
-def _in_turn(
-    jobs: Sequence[Job[R]],
-    missing: Sequence[int],
-    results: list[R | None],
-    executor: Executor,
-    progress: Progress,
-    keeping: Keeping[R],
-) -> bool:
-    """Do these jobs one after the other, each on all workers; returns whether an interruption ended that."""
-    several = len(jobs) > 1
-    for number in missing:
-        job = jobs[number]
+@dataclass(frozen=True)
+class _Run(Generic[R]):
+    """Jobs, and the answers that there are so far, which both ways of doing the others put in their places.
 
-        def labelled(step: Step, name: str = job.name) -> None:
-            task = f"{name}: {step.task}" if several else step.task
-            progress(Step(task, step.iteration, step.objective, step.fraction))
+    Each way returns whether an interruption cut it short.
+    """
 
-        try:
-            answer = job.work(*job.arguments, **job.named, progress=labelled, executor=executor)
-        except KeyboardInterrupt:
-            return True
-        interrupted = keeping.cut_short(answer)
-        while results[number] is None:
+    jobs: Sequence[Job[R]]
+    results: list[R | None]
+    progress: Progress
+    keeping: Keeping[R]
+
+    @property
+    def missing(self) -> list[int]:
+        """The numbers of the jobs that have no answer."""
+        return [number for number, one in enumerate(self.results) if one is None]
+
+    def in_turn(self, executor: Executor) -> bool:
+        """One job after the other, each on all workers."""
+        for number in self.missing:
+            job = self.jobs[number]
             try:
-                results[number] = keeping.keep(number, answer)
+                answer = job.work(*job.arguments, **job.named, progress=self._labelled(job), executor=executor)
             except KeyboardInterrupt:
-                if interrupted:
-                    raise
-                interrupted = True
-        if interrupted:
-            return True
-    return False
-
-
-def _side_by_side(
-    jobs: Sequence[Job[R]],
-    missing: Sequence[int],
-    results: list[R | None],
-    executor: Executor,
-    progress: Progress,
-    keeping: Keeping[R],
-) -> bool:
-    """Do each of these jobs on a worker; returns whether an interruption cut that short."""
-    interrupted, failed = False, None
-    with mailbox() as box:
-        todo = [jobs[number] for number in missing]
-        tasks = Tasks([Task(job.name, _do, (job, place, box)) for place, job in enumerate(todo)], executor)
-        told: deque[Ended[tuple[bool, Any]]] = deque()  # which an interruption while one is told of does not lose
-        try:
-            while told or tasks.under_way or (tasks.waiting and not interrupted):
+                return True
+            interrupted = self.keeping.cut_short(answer)
+            while self.results[number] is None:
                 try:
-                    told.extend(tasks.ended(begin=not interrupted))
-                    while told:  # what has ended is kept before the first error is raised
-                        number, error = missing[told[0].number], _error(told[0], todo)
-                        failed = failed or error
-                        if error is None:
-                            stopped, answer = cast("tuple[bool, Any]", told[0].result)
-                            interrupted |= stopped
-                            if not stopped and results[number] is None:
-                                results[number] = keeping.keep(number, answer)
-                        told.popleft()
-                    if failed is not None:
-                        raise failed
-                    progress(_step(todo, tasks, box, interrupted=interrupted))
+                    self.results[number] = self.keeping.keep(number, answer)
                 except KeyboardInterrupt:
                     if interrupted:
                         raise
                     interrupted = True
-                    box.ask_to_end()
-        finally:
-            tasks.give_up()
-    return interrupted
+            if interrupted:
+                return True
+        return False
+
+    def _labelled(self, job: Job[R]) -> Progress:
+        """Progress with the name of the job, where there are several."""
+        if len(self.jobs) == 1:
+            return self.progress
+
+        def labelled(step: Step) -> None:
+            self.progress(Step(f"{job.name}: {step.task}", step.iteration, step.objective, step.fraction))
+
+        return labelled
+
+    def side_by_side(self, executor: Executor) -> bool:
+        """Each job on a worker."""
+        interrupted, failed, missing = False, None, self.missing
+        with mailbox() as box:
+            todo = [self.jobs[number] for number in missing]
+            tasks = Tasks([Task(job.name, _do, (job, place, box)) for place, job in enumerate(todo)], executor)
+            told: deque[Ended[tuple[bool, Any]]] = deque()  # which an interruption while one is told of does not lose
+            try:
+                while told or tasks.under_way or (tasks.waiting and not interrupted):
+                    try:
+                        told.extend(tasks.ended(begin=not interrupted))
+                        while told:  # what has ended is kept before the first error is raised
+                            error = _error(told[0], todo)
+                            failed = failed or error
+                            if error is None:
+                                interrupted |= self._keep(missing[told[0].number], told[0])
+                            told.popleft()
+                        if failed is not None:
+                            raise failed
+                        self.progress(_step(todo, tasks, box, interrupted=interrupted))
+                    except KeyboardInterrupt:
+                        if interrupted:
+                            raise
+                        interrupted = True
+                        box.ask_to_end()
+            finally:
+                tasks.give_up()
+        return interrupted
+
+    def _keep(self, number: int, one: Ended[tuple[bool, Any]]) -> bool:
+        """Keep the answer of a worker, once; returns whether it was stopped before it had any."""
+        stopped, answer = cast("tuple[bool, Any]", one.result)
+        if not stopped and self.results[number] is None:
+            self.results[number] = self.keeping.keep(number, answer)
+        return stopped
 
 
 def _do(job: Job[Any], place: int, box: Mailbox) -> tuple[bool, Any]:

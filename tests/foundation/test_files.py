@@ -213,7 +213,7 @@ def test_a_file_is_changed_by_one_at_a_time_and_what_a_killed_program_left_is_ta
 @pytest.mark.parametrize(("host", "process", "age", "taken"), [
     (files._host(), gone, 0.0, True),
     (files._host(), os.getpid, 1.0, False),  # slow, and there
-    (files._host(), os.getpid, 3000.0, True),  # it began later: another one had its number
+    (files._host(), os.getpid, 3700.0, True),
     ("0" * 8, os.getpid, -60.0, False),  # of another machine
     ("0" * 8, os.getpid, 60.0, True),
 ])  # fmt: skip
@@ -230,6 +230,16 @@ def test_a_lock_is_taken_over_where_its_process_is_gone_or_may_be(tmp_path, host
         assert not taken
     assert lock.exists() == (not taken)
     assert [path.name for path in tmp_path.iterdir() if path != lock] == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux tells when a process began")
+@pytest.mark.parametrize(("began", "taken"), [("1", True), (None, False)])
+def test_a_lock_of_a_process_whose_number_another_one_has_now_is_taken_over(tmp_path, began, taken):
+    lock = tmp_path / "plan.json.lock"
+    lock.write_text(f"{files.temporary_prefix()}{began or files._start(os.getpid())}-token")
+    os.utime(lock, (time.time() - 60.0,) * 2)
+    assert files._taken_away(lock, "mine", 5.0) == taken
+    assert lock.exists() != taken
 
 
 def test_a_disk_without_room_for_the_lock_leaves_none(tmp_path, monkeypatch):
